@@ -1,0 +1,157 @@
+/** The agent: slots that dial, targets that may be reached, and the routes of its own. */
+import { setMaxListeners } from "node:events";
+import type { AgentEvent } from "../wire/agent-events.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
+import { VERSION } from "../wire/version.ts";
+import { resolveAgentConfig } from "./config.ts";
+import type { AgentOptions } from "./config.ts";
+import { readSecret } from "./credentials.ts";
+import { MAX_DOOR_RUNNERS } from "./limits.ts";
+import { createAgentMetrics } from "./metrics.ts";
+import { OpenTargets } from "./open-targets.ts";
+import type { OwnRoutesContext } from "./own-routes.ts";
+import { serveStreams } from "./serve-streams.ts";
+import { Slot } from "./slot.ts";
+import type { SlotContext } from "./slot.ts";
+import { checkRunners, describeRunner } from "./targets.ts";
+import type { Runner } from "./targets.ts";
+
+export interface Agent extends AsyncDisposable {
+  /** Random id of this agent process. */
+  readonly instance: string;
+  /** Established connections at this moment. */
+  readonly connections: number;
+  /** Resolves when at least one connection has been established and the control plane has asked for `/hello`. */
+  connected(): Promise<void>;
+  /** Announces a further runner on the living connections. @throws TurnaboutError `config_invalid` */
+  addRunner(runner: Runner): void;
+  removeRunner(runnerId: string): void;
+  /** Drains and ends: GOAWAY, open streams finish until the drain deadline. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** When this process started: a reconnect keeps it, a restart does not. */
+const BOOT_EPOCH_MS = Math.round(Date.now() - process.uptime() * 1_000);
+
+/**
+ * Starts an agent: it dials out at once and keeps doing so until `close()`. No error of a peer ends it.
+ *
+ * @throws TurnaboutError `config_invalid`
+ * @example
+ * ```ts
+ * const agent = createAgent({
+ *   server: "https://cp.example",
+ *   token: { file: "/run/secrets/token" },
+ *   runners: { "wolf-1": { wolf: "unix:/var/run/wolf/wolf.sock" } },
+ * });
+ * ```
+ */
+export function createAgent(options: AgentOptions): Agent {
+  const config = resolveAgentConfig(options);
+  const metrics = createAgentMetrics();
+  const listeners = new Set<(event: AgentEvent) => void>();
+  const publish = (event: AgentEvent) => {
+    for (const listener of listeners) listener(event);
+  };
+  const targets = new OpenTargets(metrics, ({ runner, target }, healthy) => {
+    config.log[healthy ? "info" : "warn"]({ runner, target }, healthy ? "target is up" : "target is down");
+    publish({ type: "target-health", runner, target, healthy });
+  });
+  for (const runner of config.runners) targets.add(runner);
+
+  let connections = 0;
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
+  let closed: Promise<void> | undefined;
+  const firstHello = Promise.withResolvers<void>();
+  const whenIdle = Promise.withResolvers<void>();
+
+  const routes: Omit<OwnRoutesContext, "credential" | "onHello"> = {
+    metrics,
+    log: config.log,
+    hello: () => ({
+      protocol: PROTOCOL_VERSION,
+      version: VERSION,
+      instance: config.instance,
+      bootEpochMs: BOOT_EPOCH_MS,
+      capabilities: [CAPABILITY.websocket, ...(config.events ? [CAPABILITY.events] : [])],
+      runners: targets.runners().map(describeRunner),
+    }),
+    closing: closing.signal,
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+
+  const context: SlotContext = {
+    config,
+    standby: false,
+    // The configured ones only: discovered runners follow in /hello, and a URL has to stay short.
+    doorRunnerIds: config.runners.slice(0, MAX_DOOR_RUNNERS).map((runner) => runner.id),
+    serve: (session, carrier, onHello) => {
+      serveStreams(session, {
+        ...routes,
+        targets,
+        draining: () => closed !== undefined,
+        // Only a control plane whose certificate was checked may ask, and only where no header could carry the token.
+        credential:
+          carrier.kind === "rh2" && config.token !== undefined
+            ? async () => (config.token === undefined ? undefined : readSecret(config.token, "token"))
+            : undefined,
+        onHello: () => {
+          onHello();
+          context.standby = false;
+          firstHello.resolve();
+        },
+      });
+    },
+    connectionsChanged: (delta) => {
+      connections += delta;
+      metrics.connections.set(connections);
+      if (connections === 0) whenIdle.resolve();
+    },
+    connectFailed: (error) => {
+      metrics.connectFailures.inc({ code: error instanceof TurnaboutError ? error.code : "internal" });
+    },
+    established: (kind) => metrics.connects.inc({ carrier: kind }),
+  };
+
+  const slots = Array.from({ length: config.connections }, (_, index) => new Slot(index, context));
+  // The first connection leads; with a wrong token or a dead server the others would only repeat its complaints.
+  const [first, ...others] = slots;
+  const running = [first?.run(), firstHello.promise.then(() => Promise.all(others.map((slot) => slot.run())))];
+
+  async function close(): Promise<void> {
+    closing.abort();
+    for (const slot of slots) slot.drain();
+    firstHello.resolve(); // lets the loops of the other slots start and end
+    if (connections === 0) whenIdle.resolve();
+    const timer = setTimeout(() => {
+      for (const slot of slots) slot.destroy();
+    }, config.drainMs);
+    await whenIdle.promise;
+    clearTimeout(timer);
+    await Promise.all(running);
+  }
+
+  return {
+    instance: config.instance,
+    get connections() {
+      return connections;
+    },
+    connected: () => firstHello.promise,
+    addRunner: (runner) => {
+      checkRunners([...targets.runners().filter(({ id }) => id !== runner.id), runner]);
+      targets.add(runner);
+      publish({ type: "runner-added", runner: describeRunner(runner) });
+    },
+    removeRunner: (runnerId) => {
+      targets.remove(runnerId);
+      publish({ type: "runner-removed", id: runnerId });
+    },
+    close: () => (closed ??= close()),
+    [Symbol.asyncDispose]: () => (closed ??= close()),
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * `--carrier auto`: the carriers in order of worth, until one carries a session. Each failure's reason is kept, because
+ * an operator wants to know why the slow one was taken.
+ */
+import type { ServerHttp2Session } from "node:http2";
+import type { Carrier } from "../../wire/carrier.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import type { CarrierKind } from "../../wire/protocol.ts";
+import { serveReversed } from "../../wire/session.ts";
+import { CARRIER_CONNECT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES, UPGRADE_TIMEOUT_MS } from "../limits.ts";
+import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
+import { dialPtth } from "./ptth.ts";
+import { dialRh2 } from "./rh2.ts";
+import { dialWebSocket } from "./websocket.ts";
+
+export type CarrierChoice = CarrierKind | "auto";
+
+export interface Established {
+  carrier: Carrier;
+  session: ServerHttp2Session;
+  /** Why this carrier, as a sentence for the log. */
+  why: string;
+}
+
+const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
+  rh2: dialRh2,
+  ptth: dialPtth,
+  websocket: dialWebSocket,
+};
+const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket"];
+
+export class CarrierChooser {
+  readonly #choice: CarrierChoice;
+  #worked: CarrierKind | undefined;
+  #failures = 0;
+
+  constructor(choice: CarrierChoice) {
+    this.#choice = choice;
+  }
+
+  /** @throws TurnaboutError the last carrier's, with every reason in its message */
+  async establish(
+    options: Omit<CarrierOptions, "signal">,
+    accept: (session: ServerHttp2Session, carrier: Carrier) => void,
+    signal: AbortSignal,
+  ): Promise<Established> {
+    const reasons: string[] = [];
+    for (const kind of this.#candidates(options.url)) {
+      try {
+        const { carrier, session } = await attempt(kind, options, accept, signal);
+        const why = this.#explain(kind, reasons);
+        this.#worked = kind;
+        this.#failures = 0;
+        return { carrier, session, why };
+      } catch (cause) {
+        const error = toError(cause);
+        // Refused credentials or a bad file are no better on another carrier.
+        if (!(error instanceof TurnaboutError) || error.code !== "carrier_failed" || signal.aborted) throw error;
+        reasons.push(error.message);
+      }
+    }
+    this.#failures += 1;
+    if (this.#failures >= CARRIER_MEMORY_FAILURES) this.#worked = undefined;
+    throw new TurnaboutError("carrier_failed", reasons.join("; "));
+  }
+
+  #candidates(url: URL): readonly CarrierKind[] {
+    if (this.#choice !== "auto") return [this.#choice];
+    // What worked once is not abandoned for one bad moment of the network.
+    if (this.#worked !== undefined) return [this.#worked];
+    return url.protocol === "https:" ? ORDER : ORDER.filter((kind) => kind !== "rh2");
+  }
+
+  #explain(kind: CarrierKind, reasons: readonly string[]): string {
+    if (this.#choice !== "auto") return "configured";
+    if (this.#worked === kind) return "it worked before";
+    return reasons.length === 0 ? "first choice for this URL" : `the better ones failed: ${reasons.join("; ")}`;
+  }
+}
+
+async function attempt(
+  kind: CarrierKind,
+  options: Omit<CarrierOptions, "signal">,
+  accept: (session: ServerHttp2Session, carrier: Carrier) => void,
+  closing: AbortSignal,
+): Promise<{ carrier: Carrier; session: ServerHttp2Session }> {
+  const signal = AbortSignal.any([
+    closing,
+    AbortSignal.timeout(CARRIER_CONNECT_TIMEOUT_MS + UPGRADE_TIMEOUT_MS),
+  ]);
+  const carrier = await DIALLERS[kind]({ ...options, signal });
+  await writesDone(carrier);
+  const session = await serveReversed(carrier.stream, (session) => accept(session, carrier), { signal });
+  return { carrier, session };
+}
+
+/**
+ * Starting a session on a TLS socket with an unfinished write aborts the process. Our request has been written long
+ * before an honest peer answers it, but a peer must not be able to end us by answering early.
+ */
+async function writesDone({ stream, kind }: Carrier): Promise<void> {
+  const deadline = Date.now() + UPGRADE_TIMEOUT_MS;
+  while (stream.writableLength > 0) {
+    if (stream.destroyed || Date.now() > deadline) {
+      stream.destroy();
+      throw new TurnaboutError("carrier_failed", `${kind}: the peer answered before it read the request`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

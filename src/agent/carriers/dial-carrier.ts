@@ -1,0 +1,16 @@
+/** What every carrier needs to be dialled. */
+import type { Carrier } from "../../wire/carrier.ts";
+import type { TlsFiles } from "../credentials.ts";
+
+export interface CarrierOptions {
+  url: URL;
+  tls: TlsFiles;
+  /** Bearer token; undefined where only a client certificate identifies. */
+  token: string | undefined;
+  /** Fields of ours for the upgrade request: version, instance, stand-by. */
+  headers: Record<string, string>;
+  signal: AbortSignal;
+}
+
+/** @throws TurnaboutError: `carrier_failed` means that another carrier may get through */
+export type DialCarrier = (options: CarrierOptions) => Promise<Carrier>;

@@ -1,0 +1,56 @@
+/** `ptth`: an HTTP/1.1 upgrade (draft-kazuho-ptth-ptth). Passes every TLS terminator that forwards unknown upgrade tokens. */
+import http from "node:http";
+import type { Socket } from "node:net";
+import type { Carrier } from "../../wire/carrier.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import { openTransport } from "../transport.ts";
+import type { CarrierOptions } from "./dial-carrier.ts";
+import { upgradeRefused } from "./upgrade-refused.ts";
+
+export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
+  const { url, token } = options;
+  const transport = await openTransport({ ...options, alpn: [] });
+  const { promise, resolve, reject } = Promise.withResolvers<Carrier>();
+  const request = http.request({
+    createConnection: () => transport as Socket,
+    method: "GET",
+    path: url.pathname + url.search,
+    headers: {
+      host: url.host,
+      connection: "Upgrade",
+      upgrade: PTTH_UPGRADE_TOKEN,
+      alpn: PTTH_ALPN,
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...options.headers,
+    },
+  });
+  request.on("upgrade", (response, socket, head) => {
+    socket.on("error", () => {}); // for ever
+    if (response.headers.upgrade?.toLowerCase() !== PTTH_UPGRADE_TOKEN) {
+      socket.destroy();
+      return reject(new TurnaboutError("carrier_failed", `ptth: upgraded to ${response.headers.upgrade}`));
+    }
+    if (head.length > 0) socket.unshift(head); // the preface often shares a packet with the 101
+    resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Socket).remoteAddress });
+  });
+  request.on("response", (response) => {
+    void upgradeRefused(response, "ptth").then(reject);
+  });
+  request.on("error", (cause) => {
+    const what = options.signal.aborted ? "no answer to the upgrade in time" : cause.message;
+    reject(new TurnaboutError("carrier_failed", `ptth: ${what}`, { cause }));
+  });
+  // Not the `signal` option of http.request: it must not reach the socket once it is upgraded.
+  const onAbort = () => request.destroy(toError(options.signal.reason));
+  options.signal.addEventListener("abort", onAbort, { once: true });
+  request.end();
+  try {
+    return await promise;
+  } catch (error) {
+    transport.destroy();
+    throw error;
+  } finally {
+    options.signal.removeEventListener("abort", onAbort);
+  }
+}

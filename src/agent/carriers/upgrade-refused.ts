@@ -1,0 +1,58 @@
+/** What an answer other than 101 at the agent door means. */
+import type { IncomingMessage } from "node:http";
+import { isErrorCode } from "../../wire/error-table.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { HEADER } from "../../wire/protocol.ts";
+import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
+
+/**
+ * The control plane's own refusal keeps its code; anything else (a portal, a proxy, a wrong path) is `carrier_failed`
+ * with the status and the first bytes of the body, so that a wrong URL is seen at once and not as a time-out.
+ */
+export async function upgradeRefused(response: IncomingMessage, carrier: string): Promise<TurnaboutError> {
+  const body = await excerpt(response);
+  const fromControlPlane = response.headers[HEADER.version] !== undefined;
+  const status = response.statusCode ?? 0;
+  const own = fromControlPlane ? ownError(body) : undefined;
+  if (own !== undefined) {
+    const retryAfterS = Number(response.headers["retry-after"]);
+    return new TurnaboutError(
+      own.code,
+      `${carrier}: the control plane refused (${status}): ${own.message}`,
+      Number.isFinite(retryAfterS) ? { retryAfterS } : {},
+    );
+  }
+  const seen = body.replaceAll(/\s+/g, " ").slice(0, REFUSAL_EXCERPT_BYTES);
+  return new TurnaboutError(
+    "carrier_failed",
+    `${carrier}: answered ${status} instead of 101${seen === "" ? "" : `: ${seen}`}`,
+  );
+}
+
+async function excerpt(response: IncomingMessage): Promise<string> {
+  const timer = setTimeout(() => response.destroy(), REFUSAL_EXCERPT_TIMEOUT_MS);
+  let text = "";
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      text += chunk.toString("utf8");
+      if (text.length > 4_096) break;
+    }
+  } catch {
+    // what has come is enough
+  } finally {
+    clearTimeout(timer);
+    response.destroy();
+  }
+  return text;
+}
+
+function ownError(body: string): { code: ErrorCode; message: string } | undefined {
+  try {
+    const { error } = JSON.parse(body) as { error?: { code?: unknown; message?: unknown } };
+    if (typeof error?.code !== "string" || !isErrorCode(error.code)) return undefined;
+    return { code: error.code, message: String(error.message) };
+  } catch {
+    return undefined;
+  }
+}

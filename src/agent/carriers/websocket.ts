@@ -1,0 +1,54 @@
+/** `websocket`: the same door where nothing but RFC 6455 gets through. Slower: one more layer of frames and masking. */
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { WebSocket } from "ws";
+import type { Carrier } from "../../wire/carrier.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
+import { WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
+import { webSocketStream } from "../../wire/websocket-stream.ts";
+import { openTransport } from "../transport.ts";
+import type { CarrierOptions } from "./dial-carrier.ts";
+import { upgradeRefused } from "./upgrade-refused.ts";
+
+export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
+  const { token, signal } = options;
+  const transport = await openTransport({ ...options, alpn: [] });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const url = new URL(options.url);
+  url.protocol = "ws:"; // TLS, where there is any, is below the transport already
+  const socket = new WebSocket(url, [WEBSOCKET_SUBPROTOCOL], {
+    createConnection: (() => transport) as () => Socket,
+    perMessageDeflate: false,
+    followRedirects: false,
+    maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
+    headers: {
+      host: options.url.host,
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...options.headers,
+    },
+  });
+  const onAbort = () => socket.terminate();
+  signal.addEventListener("abort", onAbort, { once: true });
+  socket.on("error", (cause) => {
+    const what = signal.aborted ? "no answer to the upgrade in time" : cause.message;
+    reject(new TurnaboutError("carrier_failed", `websocket: ${what}`, { cause }));
+  });
+  socket.on("unexpected-response", (_request: unknown, response: IncomingMessage) => {
+    void upgradeRefused(response, "websocket").then(reject);
+  });
+  // Bytes may follow the 101 in the same packet: the stream must listen before 'open' lets them through.
+  const stream = webSocketStream(socket);
+  stream.on("error", () => {}); // for ever
+  socket.once("open", () => resolve());
+  try {
+    await promise;
+    return { kind: "websocket", stream, remoteAddress: (transport as Socket).remoteAddress };
+  } catch (error) {
+    stream.destroy();
+    transport.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

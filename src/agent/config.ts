@@ -1,0 +1,100 @@
+/** What an agent can be told, and what it assumes. */
+import { randomBytes } from "node:crypto";
+import { TurnaboutError } from "../wire/errors.ts";
+import type { KeepaliveOptions } from "../wire/keepalive.ts";
+import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
+import { silentLogger } from "../wire/log.ts";
+import type { Logger } from "../wire/log.ts";
+import type { CarrierKind } from "../wire/protocol.ts";
+import type { CarrierChoice } from "./carriers/auto.ts";
+import type { Secret, TlsFiles } from "./credentials.ts";
+import { doorUrl } from "./door-url.ts";
+import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
+import { checkRunners, parseTargetAddress, defaultHttp } from "./targets.ts";
+import type { Runner } from "./targets.ts";
+
+/** What an agent tells its owner. */
+export type AgentLifecycleEvent =
+  | { type: "connected"; slot: number; carrier: CarrierKind; why: string }
+  | { type: "lost"; slot: number; reason: string }
+  | { type: "attempt-failed"; slot: number; error: Error; retryInMs: number }
+  | { type: "replaced"; slot: number };
+
+export interface AgentOptions extends TlsFiles, KeepaliveOptions {
+  /** URL of the control plane: `https://cp.example`, `http://localhost:8080/base`, … */
+  server: string;
+  /**
+   * Runners and their targets. A target is its address (`unix:/path`, `host:port`) or a full {@link Runner} entry.
+   * @example { "wolf-local": { wolf: "unix:/var/run/wolf/wolf.sock" } }
+   */
+  runners: Record<string, Record<string, string>> | Runner[];
+  /** Bearer token. Read again at every attempt if it is a file. Optional only with a client certificate. */
+  token?: Secret | undefined;
+  /** Default `auto`. */
+  carrier?: CarrierChoice | undefined;
+  /** Connections to the control plane. Default 2, at most 16. */
+  connections?: number | undefined;
+  /** Serve `/events`, so that {@link Agent.addRunner} works while connected. Default true. */
+  events?: boolean | undefined;
+  /** How long SIGTERM or `close()` waits for open streams. Default 30,000. */
+  drainMs?: number | undefined;
+  /** First delay and longest delay between attempts, in milliseconds. Defaults 500 and 8,000. */
+  backoffBaseMs?: number | undefined;
+  backoffCapMs?: number | undefined;
+  /** Pause before a replaced agent offers itself as a stand-by. Default 30,000. */
+  standbyDelayMs?: number | undefined;
+  log?: Logger | undefined;
+  onEvent?: ((event: AgentLifecycleEvent) => void) | undefined;
+}
+
+export interface AgentConfig extends Omit<AgentOptions, "runners"> {
+  runners: Runner[];
+  carrier: CarrierChoice;
+  connections: number;
+  events: boolean;
+  drainMs: number;
+  log: Logger;
+  onEvent: (event: AgentLifecycleEvent) => void;
+  /** Random id of this agent process. */
+  instance: string;
+}
+
+/** @throws TurnaboutError `config_invalid` */
+export function resolveAgentConfig(options: AgentOptions): AgentConfig {
+  doorUrl(options.server); // a bad URL is an error now, not at the first attempt
+  const runners = Array.isArray(options.runners) ? options.runners : toRunners(options.runners);
+  if (runners.length === 0) throw new TurnaboutError("config_invalid", "no runner given");
+  checkRunners(runners);
+  const connections = options.connections ?? DEFAULT_CONNECTIONS;
+  if (!Number.isInteger(connections) || connections < 1 || connections > MAX_CONNECTIONS) {
+    throw new TurnaboutError("config_invalid", `connections: use 1 to ${MAX_CONNECTIONS}`);
+  }
+  if ((options.certFile === undefined) !== (options.keyFile === undefined)) {
+    throw new TurnaboutError("config_invalid", "a client certificate needs both its certificate and its key file");
+  }
+  if (options.token === undefined && options.certFile === undefined) {
+    throw new TurnaboutError("config_invalid", "no token and no client certificate given");
+  }
+  return {
+    ...options,
+    runners,
+    carrier: options.carrier ?? "auto",
+    connections,
+    events: options.events ?? true,
+    drainMs: options.drainMs ?? DRAIN_DEADLINE_MS,
+    log: options.log ?? silentLogger,
+    onEvent: options.onEvent ?? (() => {}),
+    instance: randomBytes(12).toString("hex"),
+  };
+}
+
+function toRunners(runners: Record<string, Record<string, string>>): Runner[] {
+  return Object.entries(runners).map(([id, targets]) => ({
+    id,
+    targets: Object.entries(targets).map(([name, address]) => ({
+      name,
+      address: parseTargetAddress(address),
+      http: defaultHttp(name),
+    })),
+  }));
+}

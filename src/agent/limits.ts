@@ -1,0 +1,54 @@
+/** Bounds of the agent's side, with their reasons. */
+
+/** TCP connect or Unix connect to a target. Below the control plane's patience for a dial. */
+export const TARGET_CONNECT_TIMEOUT_MS = 5_000;
+
+/** A target's answer to a WebSocket handshake. */
+export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** Streams to one target at once: single-threaded targets such as Wolf must not be buried. */
+export const STREAMS_PER_TARGET = 512;
+
+/** DNS, TCP, proxy and TLS together, for one dial of the control plane. */
+export const CARRIER_CONNECT_TIMEOUT_MS = 10_000;
+
+/** From the upgrade request to its 101: a proxy that swallows upgrades must not hold us. */
+export const UPGRADE_TIMEOUT_MS = 10_000;
+
+/** How much of an unexpected answer's body goes into the error message. */
+export const REFUSAL_EXCERPT_BYTES = 200;
+/** How long that excerpt may take to arrive. */
+export const REFUSAL_EXCERPT_TIMEOUT_MS = 1_000;
+
+/** Connections to the control plane: two, so that small requests do not queue behind bulk and a hand-over is never a gap. */
+export const DEFAULT_CONNECTIONS = 2;
+/** More connections than this only cost memory. */
+export const MAX_CONNECTIONS = 16;
+
+/** First retry: anywhere in this span (full jitter), doubling after each failure. */
+export const BACKOFF_BASE_MS = 500;
+/** Longest retry after network failures: thousands of agents are back within 10 s of a restart. */
+export const BACKOFF_CAP_MS = 8_000;
+/** The same for refused credentials, which only an operator's action can mend. */
+export const REFUSED_BACKOFF_BASE_MS = 5_000;
+export const REFUSED_BACKOFF_CAP_MS = 60_000;
+/** Pause of an agent that has been replaced, before it offers itself again as a stand-by. */
+export const STANDBY_DELAY_MS = 30_000;
+
+/** A connection that lived this long was good: the next loss starts from the first delay again. */
+export const STABLE_AFTER_MS = 10_000;
+
+/** Old sessions of one slot that may still be draining while its new one serves. */
+export const MAX_DRAINING_SESSIONS = 4;
+
+/** After this many failures in a row of the carrier that once worked, all are tried again. */
+export const CARRIER_MEMORY_FAILURES = 3;
+
+/** Size of a token, certificate or key file. */
+export const MAX_CREDENTIAL_FILE_BYTES: number = 64 * 1024;
+
+/** Lines of `/events` waiting for a slow reader; then the stream is ended and the reader asks `/hello` again. */
+export const MAX_PENDING_EVENTS = 1_000;
+
+/** Runners named in the door's URL. All of them are in `/hello`; the URL only serves an early refusal. */
+export const MAX_DOOR_RUNNERS = 16;

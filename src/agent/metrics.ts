@@ -1,0 +1,47 @@
+/** The agent's own figures, served as `GET /metrics` on the reversed session. */
+import { Counter, Gauge, Registry } from "prom-client";
+
+export interface AgentMetrics {
+  readonly registry: Registry;
+  readonly connections: Gauge;
+  readonly connects: Counter<"carrier">;
+  readonly connectFailures: Counter<"code">;
+  readonly streamsOpen: Gauge;
+  readonly streamsTotal: Counter<"target" | "outcome">;
+}
+
+export function createAgentMetrics(): AgentMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  return {
+    registry,
+    connections: new Gauge({
+      name: "turnabout_agent_connections",
+      help: "Reversed sessions that are established.",
+      registers,
+    }),
+    connects: new Counter({
+      name: "turnabout_agent_connects_total",
+      help: "Established reversed sessions, by carrier.",
+      labelNames: ["carrier"],
+      registers,
+    }),
+    connectFailures: new Counter({
+      name: "turnabout_agent_connect_failures_total",
+      help: "Failed attempts to reach the control plane, by reason.",
+      labelNames: ["code"],
+      registers,
+    }),
+    streamsOpen: new Gauge({
+      name: "turnabout_agent_streams_open",
+      help: "Streams to targets that are open.",
+      registers,
+    }),
+    streamsTotal: new Counter({
+      name: "turnabout_agent_streams_total",
+      help: "Streams to targets that have ended, by how.",
+      labelNames: ["target", "outcome"],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * Out through a corporate proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) by CONNECT, with Basic authentication from the URL.
+ * An https proxy may speak HTTP/2: its ALPN decides, and http2-wrapper opens the stream.
+ */
+import { Agent, auto } from "http2-wrapper";
+import http from "node:http";
+import type { ClientHttp2Stream } from "node:http2";
+import https from "node:https";
+import type { Duplex } from "node:stream";
+import { toError, TurnaboutError } from "../wire/errors.ts";
+import { TunnelSocket } from "../wire/tunnel-socket.ts";
+import { readTlsMaterial } from "./credentials.ts";
+import type { TlsFiles } from "./credentials.ts";
+import { hostAndPort } from "./door-url.ts";
+
+interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** @throws TurnaboutError `carrier_failed` with the proxy's status, or `config_invalid` for a scheme that is not http(s) */
+export async function connectThroughProxy(
+  proxy: URL,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  if (proxy.protocol !== "http:" && proxy.protocol !== "https:") {
+    throw new TurnaboutError("config_invalid", `outbound proxy ${proxy.protocol}//…: use http:// or https://`);
+  }
+  try {
+    return (await speaksHttp2(proxy, tlsFiles))
+      ? await connectByHttp2(proxy, to, tlsFiles, signal)
+      : await connectByHttp1(proxy, to, tlsFiles, signal);
+  } catch (cause) {
+    if (cause instanceof TurnaboutError && cause.code === "config_invalid") throw cause;
+    const what = toError(cause).name === "AbortError" ? "timed out" : toError(cause).message;
+    throw new TurnaboutError("carrier_failed", `outbound proxy ${proxy.host}: ${what}`, { cause });
+  }
+}
+
+async function speaksHttp2(proxy: URL, tlsFiles: TlsFiles): Promise<boolean> {
+  if (proxy.protocol !== "https:") return false;
+  const resolve = auto.createResolveProtocol(new Map(), new Map()); // no memory: the proxy may change
+  const { alpnProtocol } = await resolve({
+    ...hostAndPort(proxy),
+    servername: proxy.hostname,
+    ALPNProtocols: ["h2", "http/1.1"],
+    timeout: 5_000,
+    ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
+  });
+  return alpnProtocol === "h2";
+}
+
+async function connectByHttp1(
+  proxy: URL,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const authority = formatAuthority(to);
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const request = (proxy.protocol === "https:" ? https : http).request({
+    ...hostAndPort(proxy),
+    method: "CONNECT",
+    path: authority,
+    headers: { host: authority, ...authorization(proxy) },
+    agent: false,
+    signal,
+    ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
+  });
+  request.on("error", reject);
+  request.on("connect", (response, socket, head) => {
+    socket.on("error", () => {}); // for ever
+    if (response.statusCode !== 200) {
+      socket.destroy();
+      return reject(new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`));
+    }
+    if (head.length > 0) socket.unshift(head);
+    resolve(socket);
+  });
+  request.on("response", (response) => {
+    response.resume();
+    reject(new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`));
+  });
+  request.end();
+  return promise;
+}
+
+async function connectByHttp2(
+  proxy: URL,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const authority = formatAuthority(to);
+  const agent = new Agent({ maxSessions: 1 });
+  const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
+  const stream = (await agent.request(new URL(proxy.origin), material, {
+    ":method": "CONNECT",
+    ":authority": authority,
+    ...authorization(proxy),
+  })) as ClientHttp2Stream;
+  const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
+  socket.once("close", () => agent.destroy());
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const onAbort = () => socket.destroy(toError(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  socket.once("error", reject);
+  stream.once("response", (headers) => {
+    if (headers[":status"] === 200) resolve(socket);
+    else reject(new Error(`CONNECT ${authority} answered ${headers[":status"]}`));
+  });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    socket.off("error", reject);
+    socket.on("error", () => {}); // for ever
+  }
+}
+
+/** The client certificate is for the control plane, not for whatever proxy is in the way. */
+function withoutClientCertificate(files: TlsFiles): TlsFiles {
+  return { caFile: files.caFile, insecure: files.insecure };
+}
+
+function authorization(proxy: URL): Record<string, string> {
+  if (proxy.username === "" && proxy.password === "") return {};
+  const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  return { "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` };
+}
+
+function formatAuthority({ host, port }: Endpoint): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

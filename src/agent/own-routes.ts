@@ -1,0 +1,106 @@
+/** The agent's own routes on the reversed session: `/hello`, `/events`, `/ping`, `/metrics` and, on rh2, `/credential`. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { AgentEvent } from "../wire/agent-events.ts";
+import type { Hello } from "../wire/hello.ts";
+import type { Logger } from "../wire/log.ts";
+import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
+import { VERSION } from "../wire/version.ts";
+import { MAX_PENDING_EVENTS } from "./limits.ts";
+import type { AgentMetrics } from "./metrics.ts";
+import { refuse } from "./serve-connect.ts";
+
+export interface OwnRoutesContext {
+  hello(): Hello;
+  metrics: AgentMetrics;
+  log: Logger;
+  /** Registers a listener; the returned function removes it. */
+  subscribe(listener: (event: AgentEvent) => void): () => void;
+  /** The bearer token, on a carrier that may ask for it; undefined elsewhere. */
+  credential: (() => Promise<string | undefined>) | undefined;
+  /** The agent shuts down. */
+  closing: AbortSignal;
+  /** `/hello` was asked for and answered: the control plane has let us in this far. */
+  onHello(): void;
+}
+
+export function serveOwnRoute(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  context: OwnRoutesContext,
+): void {
+  stream.resume(); // no route takes a body
+  if (headers[":method"] !== "GET") return refuse(stream, "method_not_allowed");
+  switch (headers[":path"]) {
+    case AGENT_PATHS.hello:
+      sendJson(stream, context.hello());
+      return context.onHello();
+    case AGENT_PATHS.ping:
+      return sendJson(stream, { now: Date.now() });
+    case AGENT_PATHS.events:
+      return serveEvents(stream, context);
+    case AGENT_PATHS.metrics:
+      return void serveMetrics(stream, context);
+    case AGENT_PATHS.credential:
+      return void serveCredential(stream, context);
+    default:
+      return refuse(stream, "not_found");
+  }
+}
+
+function sendJson(stream: ServerHttp2Stream, value: unknown): void {
+  const body = Buffer.from(JSON.stringify(value));
+  stream.respond({
+    ":status": 200,
+    "content-type": "application/json",
+    "content-length": body.length,
+    "cache-control": "no-store",
+    [HEADER.version]: VERSION,
+  });
+  stream.end(body);
+}
+
+function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void {
+  stream.respond({ ":status": 200, "content-type": "application/x-ndjson", "cache-control": "no-store" });
+  let pending = 0;
+  const unsubscribe = context.subscribe((event) => {
+    if (pending >= MAX_PENDING_EVENTS) {
+      return void stream.destroy(new Error("the reader of /events does not keep up"));
+    }
+    pending += 1;
+    stream.write(Buffer.from(`${JSON.stringify(event)}\n`), () => (pending -= 1));
+  });
+  // Endless otherwise: a session that drains waits for its last stream.
+  const end = () => stream.end();
+  const { session } = stream;
+  session?.once("goaway", end);
+  context.closing.addEventListener("abort", end, { once: true });
+  stream.once("close", () => {
+    unsubscribe();
+    session?.off("goaway", end);
+    context.closing.removeEventListener("abort", end);
+  });
+}
+
+async function serveMetrics(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  try {
+    const body = Buffer.from(await context.metrics.registry.metrics());
+    if (stream.destroyed) return;
+    stream.respond({ ":status": 200, "content-type": context.metrics.registry.contentType });
+    stream.end(body);
+  } catch (error) {
+    context.log.error({ err: error }, "metrics failed");
+    refuse(stream, "internal");
+  }
+}
+
+async function serveCredential(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  if (context.credential === undefined) return refuse(stream, "not_allowed");
+  try {
+    const token = await context.credential();
+    if (token === undefined) return refuse(stream, "not_found");
+    if (!stream.destroyed) sendJson(stream, { token });
+  } catch (error) {
+    context.log.error({ err: error }, "token could not be read");
+    refuse(stream, "internal");
+  }
+}

@@ -1,0 +1,44 @@
+/** Which handler a stream of the reversed session goes to. */
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { parseAuthority } from "../wire/names.ts";
+import { AGENT_AUTHORITY } from "../wire/protocol.ts";
+import type { OpenTargets } from "./open-targets.ts";
+import { serveOwnRoute } from "./own-routes.ts";
+import type { OwnRoutesContext } from "./own-routes.ts";
+import { refuse, serveConnect } from "./serve-connect.ts";
+import { serveWebSocket } from "./serve-websocket.ts";
+
+export interface ServeContext extends OwnRoutesContext {
+  targets: OpenTargets;
+  draining(): boolean;
+}
+
+export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
+  session.on("stream", (stream, headers) => {
+    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    try {
+      serveStream(stream, headers, context);
+    } catch (error) {
+      context.log.error({ err: error }, "stream handler failed");
+      stream.destroy(error as Error);
+    }
+  });
+}
+
+function serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, context: ServeContext): void {
+  const authority = headers[":authority"] ?? "";
+  if (headers[":method"] !== "CONNECT") {
+    if (authority === AGENT_AUTHORITY) serveOwnRoute(stream, headers, context);
+    else refuse(stream, "not_allowed");
+    return;
+  }
+  if (context.draining()) return refuse(stream, "agent_draining");
+  const protocol = headers[":protocol"];
+  if (protocol !== undefined && protocol !== "websocket") return refuse(stream, "not_allowed");
+  const destination = parseAuthority(authority);
+  if (destination === undefined) return refuse(stream, "bad_request");
+  const open = context.targets.open(destination);
+  if (typeof open === "string") return refuse(stream, open);
+  if (protocol === undefined) serveConnect(stream, open);
+  else serveWebSocket(stream, headers, open);
+}

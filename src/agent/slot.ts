@@ -1,0 +1,242 @@
+/**
+ * One of an agent's connections: dial, serve until it ends, wait, dial again, for ever. No error ends the loop; only
+ * `close()` does.
+ */
+import type { ServerHttp2Session } from "node:http2";
+import type { Carrier } from "../wire/carrier.ts";
+import { toError, TurnaboutError } from "../wire/errors.ts";
+import { keepAlive } from "../wire/keepalive.ts";
+import { HEADER } from "../wire/protocol.ts";
+import { parseGoaway, sendGoaway } from "../wire/refusal.ts";
+import type { Goaway } from "../wire/refusal.ts";
+import { destroySession } from "../wire/session.ts";
+import { VERSION } from "../wire/version.ts";
+import { Backoff } from "./backoff.ts";
+import { CarrierChooser } from "./carriers/auto.ts";
+import type { Established } from "./carriers/auto.ts";
+import type { AgentConfig } from "./config.ts";
+import { readSecret } from "./credentials.ts";
+import { doorUrl, redactUrl } from "./door-url.ts";
+import {
+  BACKOFF_BASE_MS,
+  BACKOFF_CAP_MS,
+  MAX_DRAINING_SESSIONS,
+  REFUSED_BACKOFF_BASE_MS,
+  REFUSED_BACKOFF_CAP_MS,
+  STABLE_AFTER_MS,
+  STANDBY_DELAY_MS,
+} from "./limits.ts";
+
+export interface SlotContext {
+  config: AgentConfig;
+  /** Named in the door's URL, so that a refusal comes as an HTTP status. */
+  doorRunnerIds: readonly string[];
+  /** Serves the streams of a session; `onHello` is called when the control plane has asked for `/hello`. */
+  serve(session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
+  /** Shared by the slots of an agent: it has been replaced and only stands by. */
+  standby: boolean;
+  connectionsChanged(delta: 1 | -1): void;
+  connectFailed(error: Error): void;
+  established(kind: Carrier["kind"]): void;
+}
+
+interface Serving {
+  session: ServerHttp2Session;
+  carrier: Carrier;
+}
+
+const REFUSED: ReadonlySet<string> = new Set(["unauthenticated", "not_allowed", "runner_taken", "bad_request"]);
+
+export class Slot {
+  readonly #index: number;
+  readonly #context: SlotContext;
+  readonly #chooser: CarrierChooser;
+  readonly #closing = new AbortController();
+  readonly #serving = new Set<Serving>();
+  readonly #backoff: Backoff;
+  readonly #refusedBackoff = new Backoff({ baseMs: REFUSED_BACKOFF_BASE_MS, capMs: REFUSED_BACKOFF_CAP_MS });
+  #lastComplaint = "";
+
+  constructor(index: number, context: SlotContext) {
+    this.#index = index;
+    this.#context = context;
+    this.#chooser = new CarrierChooser(context.config.carrier);
+    this.#backoff = new Backoff({
+      baseMs: context.config.backoffBaseMs ?? BACKOFF_BASE_MS,
+      capMs: context.config.backoffCapMs ?? BACKOFF_CAP_MS,
+    });
+  }
+
+  async run(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const delayMs = await this.#once().catch((error: unknown) => this.#failed(toError(error)));
+      await pause(delayMs, this.#closing.signal);
+    }
+  }
+
+  /** Tells the control plane to stop opening streams, and lets the open ones finish. */
+  drain(): void {
+    this.#closing.abort(new TurnaboutError("agent_draining", "the agent is shutting down"));
+    for (const { session } of this.#serving) {
+      sendGoaway(session, { reason: "draining", message: "the agent is shutting down" });
+      session.close();
+    }
+  }
+
+  destroy(): void {
+    for (const { session, carrier } of this.#serving) {
+      destroySession(session, carrier.stream, new TurnaboutError("agent_draining", "the drain deadline has passed"));
+    }
+  }
+
+  get idle(): boolean {
+    return this.#serving.size === 0;
+  }
+
+  /** One connection's life. Resolves to the pause before the next. */
+  async #once(): Promise<number> {
+    const { config } = this.#context;
+    const ended = Promise.withResolvers<Goaway | undefined>();
+    let hello = false;
+    const { carrier, session, why } = await this.#establish((session, carrier) => {
+      // From the first turn on: a refusal may come right behind the preface.
+      session.on("goaway", (_code, _last, data) => {
+        const goaway = parseGoaway(data);
+        if (goaway !== undefined) ended.resolve(goaway);
+      });
+      session.once("close", () => ended.resolve(undefined));
+      this.#context.serve(session, carrier, () => {
+        hello = true;
+      });
+    });
+    const serving: Serving = { session, carrier };
+    this.#admit(serving);
+    const since = Date.now();
+    const url = redactUrl(config.server);
+    config.log.info({ slot: this.#index, carrier: carrier.kind, server: url, why }, "connected");
+    config.onEvent({ type: "connected", slot: this.#index, carrier: carrier.kind, why });
+    const goaway = await ended.promise;
+    const aliveMs = Date.now() - since;
+    if (hello && aliveMs >= STABLE_AFTER_MS) {
+      this.#backoff.reset();
+      this.#refusedBackoff.reset();
+    }
+    if (this.#closing.signal.aborted) return 0;
+    return this.#ended(goaway, aliveMs);
+  }
+
+  async #establish(
+    accept: (session: ServerHttp2Session, carrier: Carrier) => void,
+  ): Promise<Established> {
+    const { config } = this.#context;
+    const token = config.token === undefined ? undefined : await readSecret(config.token, "token");
+    const established = await this.#chooser.establish(
+      {
+        url: doorUrl(config.server, this.#context.doorRunnerIds),
+        tls: config,
+        token,
+        headers: {
+          [HEADER.version]: VERSION,
+          [HEADER.instance]: config.instance,
+          ...(this.#context.standby && { [HEADER.standby]: "1" }),
+        },
+      },
+      accept,
+      this.#closing.signal,
+    );
+    this.#lastComplaint = "";
+    return established;
+  }
+
+  #admit(serving: Serving): void {
+    const { session, carrier } = serving;
+    this.#serving.add(serving);
+    this.#context.established(carrier.kind);
+    this.#context.connectionsChanged(1);
+    session.once("close", () => {
+      this.#serving.delete(serving);
+      this.#context.connectionsChanged(-1);
+      carrier.stream.destroy();
+    });
+    keepAlive(
+      session,
+      (silentMs) => {
+        const reason = `no PING answer for ${silentMs} ms`;
+        destroySession(session, carrier.stream, new TurnaboutError("tunnel_timeout", reason));
+      },
+      this.#context.config,
+    );
+    session.once("goaway", () => {
+      const timer = setTimeout(() => {
+        const reason = "the control plane drains this connection, and its deadline has passed";
+        destroySession(session, carrier.stream, new TurnaboutError("control_plane_draining", reason));
+      }, this.#context.config.drainMs);
+      session.once("close", () => clearTimeout(timer));
+    });
+    // Closed while it was being established: the loop will not look at it again.
+    if (this.#closing.signal.aborted) session.close();
+    if (this.#serving.size > MAX_DRAINING_SESSIONS) {
+      const [oldest] = this.#serving;
+      if (oldest !== undefined) {
+        destroySession(oldest.session, oldest.carrier.stream, new Error("too many draining sessions"));
+      }
+    }
+  }
+
+  #ended(goaway: Goaway | undefined, aliveMs: number): number {
+    const { config } = this.#context;
+    const reason = goaway === undefined ? "the connection was lost" : `${goaway.reason}: ${goaway.message}`;
+    config.onEvent({ type: "lost", slot: this.#index, reason });
+    switch (goaway?.reason) {
+      case "replaced": {
+        this.#context.standby = true;
+        config.onEvent({ type: "replaced", slot: this.#index });
+        const span = config.standbyDelayMs ?? STANDBY_DELAY_MS;
+        const delayMs = Math.round(span / 2 + (Math.random() * span) / 2);
+        config.log.warn({ slot: this.#index, reason, delayMs }, "replaced by a newer agent; standing by");
+        return delayMs;
+      }
+      case "refused":
+        return this.#failed(new TurnaboutError("not_allowed", reason));
+      case "kicked": {
+        const delayMs = this.#refusedBackoff.next();
+        config.log.warn({ slot: this.#index, reason, delayMs }, "kicked; connecting again");
+        return delayMs;
+      }
+      case "draining":
+      case undefined: {
+        const delayMs = this.#backoff.next();
+        config.log.warn({ slot: this.#index, reason, aliveMs, delayMs }, "connection ended; connecting again");
+        return delayMs;
+      }
+    }
+  }
+
+  #failed(error: Error): number {
+    if (this.#closing.signal.aborted) return 0;
+    const { config } = this.#context;
+    const refused = error instanceof TurnaboutError && REFUSED.has(error.code);
+    const delayMs = (refused ? this.#refusedBackoff : this.#backoff).next();
+    this.#context.connectFailed(error);
+    const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
+    // Once at full voice: an agent may try for weeks.
+    if (error.message === this.#lastComplaint) config.log.debug(fields, "connect failed; trying again");
+    else config.log.warn(fields, refused ? "refused; trying again more slowly" : "connect failed; trying again");
+    this.#lastComplaint = error.message;
+    config.onEvent({ type: "attempt-failed", slot: this.#index, error, retryInMs: delayMs });
+    return delayMs;
+  }
+}
+
+function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) return Promise.resolve();
+  const timer = setTimeout(done, delayMs);
+  function done(): void {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", done);
+    resolve();
+  }
+  signal.addEventListener("abort", done, { once: true });
+  return promise;
+}

@@ -1,0 +1,98 @@
+/** Named targets: what an agent lets the control plane reach. Nothing else can be reached, whatever is asked. */
+import { TurnaboutError } from "../wire/errors.ts";
+import type { RunnerInfo, TargetHttp } from "../wire/hello.ts";
+import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../wire/limits.ts";
+import { parseRunnerId, parseTargetName } from "../wire/names.ts";
+
+export type TargetAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
+
+export interface Target {
+  name: string;
+  address: TargetAddress;
+  /** How the target speaks HTTP. Default `auto`, for a target named `wolf` `1.0`: Wolf refuses chunked bodies. */
+  http: TargetHttp;
+}
+
+export interface Runner {
+  id: string;
+  targets: Target[];
+}
+
+/**
+ * `unix:/path`, `unix:///path`, `host:port`, `[v6]:port`, `tcp://host:port` or `http://host[:port]`.
+ *
+ * @throws TurnaboutError `config_invalid` with the offending text
+ */
+export function parseTargetAddress(text: string): TargetAddress {
+  const unix = /^unix:(?:\/\/)?(\/.+)$/.exec(text);
+  if (unix?.[1] !== undefined) return { kind: "unix", path: unix[1] };
+  const tcp = /^(?:(tcp|http):\/\/)?(?:\[([0-9a-fA-F:.%a-z]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(text);
+  const host = tcp?.[2] ?? tcp?.[3];
+  const port = tcp?.[4] === undefined && tcp?.[1] === "http" ? 80 : Number(tcp?.[4]);
+  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `target address ${JSON.stringify(text)}: use unix:/path or host:port`,
+    );
+  }
+  return { kind: "tcp", host, port };
+}
+
+/**
+ * `NAME=ADDRESS`, with `;http=1.0|1.1|auto` behind it for a target whose HTTP version matters.
+ *
+ * @throws TurnaboutError `config_invalid` with the offending text
+ */
+export function parseTarget(text: string): Target {
+  const [spec = "", ...options] = text.split(";");
+  const equals = spec.indexOf("=");
+  if (equals < 1) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `target ${JSON.stringify(text)}: use NAME=ADDRESS, for example wolf=unix:/var/run/wolf/wolf.sock`,
+    );
+  }
+  const name = parseTargetName(spec.slice(0, equals));
+  let http: TargetHttp = defaultHttp(name);
+  for (const option of options) {
+    if (option === "http=1.0" || option === "http=1.1" || option === "http=auto") {
+      http = option.slice("http=".length) as TargetHttp;
+    } else {
+      throw new TurnaboutError("config_invalid", `target ${name}: unknown option ${JSON.stringify(option)}`);
+    }
+  }
+  return { name, address: parseTargetAddress(spec.slice(equals + 1)), http };
+}
+
+export function defaultHttp(targetName: string): TargetHttp {
+  return targetName === "wolf" ? "1.0" : "auto";
+}
+
+/** @throws TurnaboutError `config_invalid` for a bad id, a duplicate or too many */
+export function checkRunners(runners: readonly Runner[]): void {
+  if (runners.length > MAX_RUNNERS_PER_CONNECTION) {
+    throw new TurnaboutError("config_invalid", `more than ${MAX_RUNNERS_PER_CONNECTION} runners`);
+  }
+  const ids = new Set<string>();
+  for (const runner of runners) {
+    parseRunnerId(runner.id);
+    if (ids.has(runner.id)) throw new TurnaboutError("config_invalid", `runner ${runner.id} is listed twice`);
+    ids.add(runner.id);
+    if (runner.targets.length > MAX_TARGETS_PER_RUNNER) {
+      throw new TurnaboutError("config_invalid", `runner ${runner.id}: more than ${MAX_TARGETS_PER_RUNNER} targets`);
+    }
+    const names = new Set(runner.targets.map((target) => parseTargetName(target.name)));
+    if (names.size < runner.targets.length) {
+      throw new TurnaboutError("config_invalid", `runner ${runner.id}: a target is listed twice`);
+    }
+  }
+}
+
+/** What the control plane is told: names, never addresses. */
+export function describeRunner(runner: Runner): RunnerInfo {
+  return { id: runner.id, targets: runner.targets.map(({ name, http }) => ({ name, http })) };
+}
+
+export function formatAddress(address: TargetAddress): string {
+  return address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`;
+}

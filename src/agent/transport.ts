@@ -1,0 +1,78 @@
+/** The byte stream to the control plane's host: TCP or an outbound proxy's tunnel, and TLS where the URL says https. */
+import net from "node:net";
+import tls from "node:tls";
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { getProxyForUrl } from "proxy-from-env";
+import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
+import { readTlsMaterial } from "./credentials.ts";
+import type { TlsFiles } from "./credentials.ts";
+import { hostAndPort, redactUrl } from "./door-url.ts";
+import { connectThroughProxy } from "./outbound-proxy.ts";
+
+export interface TransportOptions {
+  url: URL;
+  tls: TlsFiles;
+  /** Protocols to offer. Empty: no ALPN at all, which every server and proxy takes as HTTP/1.1. */
+  alpn: readonly string[];
+  signal: AbortSignal;
+}
+
+/**
+ * Opens it; names are resolved anew each time.
+ *
+ * @throws TurnaboutError `carrier_failed` saying which step failed: proxy, connect or TLS
+ */
+export async function openTransport(options: TransportOptions): Promise<Duplex> {
+  const { url, signal } = options;
+  const { host, port } = hostAndPort(url);
+  const proxy = getProxyForUrl(url.href);
+  const raw =
+    proxy === ""
+      ? await connectTcp(host, port, signal)
+      : await connectThroughProxy(new URL(proxy), { host, port }, options.tls, signal);
+  return url.protocol === "https:" ? secure(raw, host, options) : raw;
+}
+
+async function connectTcp(host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+  const socket = net.connect({ host, port, noDelay: true, keepAlive: true, autoSelectFamily: true });
+  socket.on("error", () => {}); // for ever
+  try {
+    await once(socket, "connect", { signal });
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    throw stepFailed(`connect to ${host}:${port}`, cause);
+  }
+}
+
+async function secure(raw: Duplex, host: string, options: TransportOptions): Promise<tls.TLSSocket> {
+  const material = await readTlsMaterial(options.tls);
+  const servername = options.tls.serverName ?? (net.isIP(host) === 0 ? host : "");
+  const socket = tls.connect({
+    socket: raw,
+    servername,
+    ...(options.alpn.length > 0 && { ALPNProtocols: [...options.alpn] }),
+    ...material,
+    // The certificate is checked for the host of the URL also where SNI cannot name it (an IP address).
+    checkServerIdentity: (_name, certificate) =>
+      tls.checkServerIdentity(options.tls.serverName ?? host, certificate),
+  });
+  socket.on("error", () => {}); // for ever
+  try {
+    await once(socket, "secureConnect", { signal: options.signal });
+    return socket;
+  } catch (cause) {
+    socket.destroy();
+    raw.destroy();
+    throw stepFailed(`TLS with ${redactUrl(options.url.href)}`, cause);
+  }
+}
+
+function stepFailed(step: string, cause: unknown): TurnaboutError {
+  const error = toError(cause);
+  const code = errorCodeOf(cause);
+  const what =
+    error.name === "AbortError" ? "timed out" : `${error.message}${code === undefined ? "" : ` (${code})`}`;
+  return new TurnaboutError("carrier_failed", `${step}: ${what}`, { cause });
+}

@@ -1,0 +1,26 @@
+/**
+ * Identity by client certificate, on `rh2` carriers: the runner ids that the certificate names, as its common name, as
+ * DNS names (`wolf-us-1`, `wolf-*`) or as URIs (`urn:turnabout:runner:sandbox-ses_01k`).
+ */
+import type { TLSSocket } from "node:tls";
+import { createIdentity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
+
+const RUNNER_URN = "urn:turnabout:runner:";
+
+/** Undefined if there is no certificate that the configured client CA has signed. */
+export function certificateIdentity(socket: TLSSocket): Identity | undefined {
+  if (!socket.authorized) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const commonName = /^CN=(.+)$/m.exec(certificate.subject)?.[1];
+  const names = (certificate.subjectAltName ?? "").split(", ").flatMap((entry) => {
+    const name = /^(?:DNS|URI):"?([^"]+)"?$/.exec(entry)?.[1];
+    return name === undefined ? [] : [name.startsWith(RUNNER_URN) ? name.slice(RUNNER_URN.length) : name];
+  });
+  const runners = commonName === undefined ? names : [commonName, ...names];
+  if (runners.length === 0) return undefined;
+  // Named after its subject and not after its key: a renewed certificate is the same credential.
+  const id = `certificate:${commonName ?? names.join(",")}`;
+  return createIdentity(id, certificate.fingerprint256, { kind: "runner", runners });
+}

@@ -1,0 +1,163 @@
+/**
+ * Bearer tokens, held as SHA-256 hashes only. From `TURNABOUT_ADMIN_TOKEN` and from a JSON file that is read again
+ * whenever it changes; what has left the file is revoked.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
+import { createIdentity } from "./identity.ts";
+import type { Identity, IdentityKind } from "./identity.ts";
+
+/** One entry of the token file's `tokens` list. */
+export interface TokenRecord {
+  /** Name of the credential, for logs and listings. */
+  id: string;
+  kind: IdentityKind;
+  /** SHA-256 of the token, in hex. */
+  sha256: string;
+  runners: string[];
+  targets?: string[];
+}
+
+export function hashToken(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+export class TokenStore {
+  readonly #fixed: readonly Identity[];
+  #byHash: Map<string, Identity>;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(adminToken: string | undefined, records: readonly TokenRecord[] = []) {
+    this.#fixed =
+      adminToken === undefined || adminToken === ""
+        ? []
+        : [createIdentity("admin", hashToken(adminToken), { kind: "admin", runners: ["*"] })];
+    this.#byHash = new Map();
+    this.replace(records);
+  }
+
+  /** Undefined for an unknown token. Only hashes are compared, so timing tells nothing of a token. */
+  find(token: string): Identity | undefined {
+    const hash = hashToken(token);
+    const identity = this.#byHash.get(hash);
+    if (identity === undefined) return undefined;
+    return timingSafeEqual(Buffer.from(identity.fingerprint), Buffer.from(hash)) ? identity : undefined;
+  }
+
+  /** The identity as it stands now: undefined if its token has been revoked. */
+  current(identity: Identity): Identity | undefined {
+    return this.#byHash.get(identity.fingerprint);
+  }
+
+  get size(): number {
+    return this.#byHash.size;
+  }
+
+  /** Called after each change, to close what a revoked token had opened. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  replace(records: readonly TokenRecord[]): void {
+    const identities = records.map((record) =>
+      createIdentity(record.id, record.sha256, {
+        kind: record.kind,
+        runners: record.runners,
+        targets: record.targets,
+      }),
+    );
+    this.#byHash = new Map([...identities, ...this.#fixed].map((identity) => [identity.fingerprint, identity]));
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** @throws TurnaboutError `config_invalid` saying which entry is wrong, never what its token is */
+export function parseTokenFile(text: string): TokenRecord[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid("not valid JSON");
+  }
+  const tokens = (value as { tokens?: unknown } | null)?.tokens;
+  if (!Array.isArray(tokens)) throw invalid('no "tokens" list');
+  const ids = new Set<string>();
+  return tokens.map((entry: unknown, index) => {
+    const record = parseRecord(entry, index);
+    if (ids.has(record.id)) throw invalid(`two entries have the id ${record.id}`);
+    ids.add(record.id);
+    return record;
+  });
+}
+
+function parseRecord(value: unknown, index: number): TokenRecord {
+  const at = `entry ${index}`;
+  if (typeof value !== "object" || value === null) throw invalid(`${at}: not an object`);
+  const { id, kind, token, sha256, runners = [], targets } = value as Record<string, unknown>;
+  if (typeof id !== "string" || id === "" || id === "admin") throw invalid(`${at}: needs an id other than "admin"`);
+  if (kind !== "admin" && kind !== "user" && kind !== "runner") {
+    throw invalid(`${at} (${id}): kind must be admin, user or runner`);
+  }
+  const hash = typeof token === "string" && token !== "" ? hashToken(token) : sha256;
+  if (typeof hash !== "string" || !/^[0-9a-f]{64}$/i.test(hash)) {
+    throw invalid(`${at} (${id}): needs "sha256" (64 hex digits) or "token"`);
+  }
+  if (!isTextList(runners)) throw invalid(`${at} (${id}): "runners" must be a list of patterns`);
+  if (targets !== undefined && !isTextList(targets)) throw invalid(`${at} (${id}): "targets" must be a list of patterns`);
+  return { id, kind, sha256: hash.toLowerCase(), runners, ...(targets !== undefined && { targets }) };
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function invalid(what: string): TurnaboutError {
+  return new TurnaboutError("config_invalid", `token file: ${what}`);
+}
+
+/**
+ * Loads the file into the store and follows its changes. A file that has become unreadable or wrong is reported and
+ * the last good state stays.
+ *
+ * @returns stops following
+ * @throws TurnaboutError `config_invalid` if the first load fails
+ */
+export async function followTokenFile(path: string, store: TokenStore, log: Logger): Promise<() => void> {
+  let seen = "";
+  async function load(): Promise<void> {
+    const { size } = await stat(path);
+    if (size > MAX_TOKEN_FILE_BYTES) throw invalid(`larger than ${MAX_TOKEN_FILE_BYTES} bytes`);
+    const text = await readFile(path, "utf8");
+    if (text === seen) return;
+    const first = seen === "";
+    seen = text; // also if it is wrong: complain once
+    store.replace(parseTokenFile(text));
+    log.info({ path, tokens: store.size }, first ? "tokens loaded" : "tokens loaded again");
+  }
+  try {
+    await load();
+  } catch (cause) {
+    if (cause instanceof TurnaboutError) throw cause;
+    throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
+  }
+  let busy = false;
+  let complaint = "";
+  // Polled, because a mounted secret changes by a symlink somewhere above the file, which watchers miss.
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    load()
+      .then(() => (complaint = ""))
+      .catch((error: unknown) => {
+        const message = (error as Error).message;
+        if (message !== complaint) log.error({ path, reason: message }, "token file not usable; keeping the last state");
+        complaint = message;
+      })
+      .finally(() => (busy = false));
+  }, TOKEN_FILE_POLL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,141 @@
+/** One agent's reversed session, as the control plane sees it: what it serves, how busy it is, and streams on it. */
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import { carrierBytes } from "../wire/carrier.ts";
+import type { Carrier } from "../wire/carrier.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import type { Hello, RunnerInfo } from "../wire/hello.ts";
+import { headerListBytes } from "../wire/http-fields.ts";
+import type { Liveness } from "../wire/keepalive.ts";
+import { DRAIN_DEADLINE_MS, MAX_HEADER_BLOCK_BYTES, OPEN_STREAMS_PER_CONNECTION } from "../wire/limits.ts";
+import { formatAuthority } from "../wire/names.ts";
+import type { Destination } from "../wire/names.ts";
+import { sendGoaway } from "../wire/refusal.ts";
+import type { GoawayReason } from "../wire/refusal.ts";
+import { destroySession } from "../wire/session.ts";
+import { TunnelSocket } from "../wire/tunnel-socket.ts";
+import type { Identity } from "./auth/identity.ts";
+import { TargetPools } from "./target-pools.ts";
+
+/** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
+const BULK_BYTES_PER_S = 4 * 1024 * 1024;
+/** How often the byte counters are looked at, at the most. */
+const SAMPLE_MS = 100;
+
+export interface AgentConnectionParts {
+  id: string;
+  carrier: Carrier;
+  session: ClientHttp2Session;
+  identity: Identity;
+  hello: Hello;
+  liveness: Liveness;
+}
+
+export class AgentConnection {
+  readonly id: string;
+  readonly carrier: Carrier;
+  readonly session: ClientHttp2Session;
+  readonly identity: Identity;
+  readonly hello: Hello;
+  readonly liveness: Liveness;
+  readonly since: Date = new Date();
+  /** Runners that are served by this connection at this moment. */
+  readonly runners: Map<string, RunnerInfo>;
+  readonly pools: TargetPools = new TargetPools(this);
+  #openStreams = 0;
+  #draining = false;
+  #drainTimer: NodeJS.Timeout | undefined;
+  #sampledAt = 0;
+  #sampledBytes = 0;
+  #bytesPerS = 0;
+
+  constructor(parts: AgentConnectionParts) {
+    this.id = parts.id;
+    this.carrier = parts.carrier;
+    this.session = parts.session;
+    this.identity = parts.identity;
+    this.hello = parts.hello;
+    this.liveness = parts.liveness;
+    this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
+    this.session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
+    this.session.once("close", () => {
+      clearTimeout(this.#drainTimer);
+      this.pools.destroy(new TurnaboutError("tunnel_lost", "the connection to the agent has closed"));
+      this.carrier.stream.destroy();
+    });
+  }
+
+  get openStreams(): number {
+    return this.#openStreams;
+  }
+
+  /** New streams may be opened. */
+  get usable(): boolean {
+    return !this.#draining && !this.session.closed && !this.session.destroyed;
+  }
+
+  get full(): boolean {
+    return this.#openStreams >= OPEN_STREAMS_PER_CONNECTION;
+  }
+
+  /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */
+  load(): number {
+    const now = performance.now();
+    const elapsedMs = now - this.#sampledAt;
+    if (elapsedMs >= SAMPLE_MS) {
+      const bytes = carrierBytes(this.carrier.stream);
+      this.#bytesPerS = ((bytes - this.#sampledBytes) * 1_000) / elapsedMs;
+      this.#sampledBytes = bytes;
+      this.#sampledAt = now;
+    }
+    return (this.#bytesPerS > BULK_BYTES_PER_S ? OPEN_STREAMS_PER_CONNECTION : 0) + this.#openStreams;
+  }
+
+  /**
+   * Opens a stream. Bytes may be written at once, without waiting for the response: the agent reads them only when
+   * the target has accepted.
+   *
+   * @throws TurnaboutError `overloaded`, `headers_too_large`, `agent_draining`
+   */
+  openStream(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
+    if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
+    // Checked here, because a larger block would make nghttp2 close the whole session.
+    if (headerListBytes(headers as Record<string, string | string[]>) > MAX_HEADER_BLOCK_BYTES) {
+      throw new TurnaboutError("headers_too_large", `more than ${MAX_HEADER_BLOCK_BYTES} bytes of header`);
+    }
+    const stream = this.session.request(headers);
+    this.#openStreams += 1;
+    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    stream.once("close", () => {
+      this.#openStreams -= 1;
+    });
+    return stream;
+  }
+
+  /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */
+  openTunnel(destination: Destination): TunnelSocket {
+    const stream = this.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
+    return new TunnelSocket(stream, `${destination.runner} ${destination.target}`);
+  }
+
+  /** No new streams; the open ones finish until the deadline. */
+  drain(reason: GoawayReason, message: string, deadlineMs: number = DRAIN_DEADLINE_MS): void {
+    if (this.#draining || this.session.destroyed) return;
+    sendGoaway(this.session, { reason, message });
+    this.#startDrain(message, deadlineMs);
+  }
+
+  /** PING cannot watch a session that drains (nghttp2 sends none after GOAWAY): the deadline does. */
+  #startDrain(message: string, deadlineMs: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.pools.drain();
+    this.session.close();
+    this.#drainTimer = setTimeout(() => this.destroy(message), deadlineMs);
+    this.#drainTimer.unref();
+  }
+
+  destroy(message: string): void {
+    destroySession(this.session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
+  }
+}

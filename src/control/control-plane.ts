@@ -1,0 +1,207 @@
+/** The control plane: composition root, and the only file that knows all of control/. */
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Dial } from "../wire/dial.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import type { KeepaliveOptions } from "../wire/keepalive.ts";
+import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
+import { silentLogger } from "../wire/log.ts";
+import type { Logger } from "../wire/log.ts";
+import { TunnelSocket } from "../wire/tunnel-socket.ts";
+import { followTokenFile, TokenStore } from "./auth/tokens.ts";
+import type { TokenRecord } from "./auth/tokens.ts";
+import { Dialer } from "./dialer.ts";
+import { admit } from "./doors/admission.ts";
+import type { AdmissionContext } from "./doors/admission.ts";
+import { UpgradeDoor } from "./doors/upgrade.ts";
+import { createPort } from "./listener/port.ts";
+import type { PortTls } from "./listener/port.ts";
+import { createControlMetrics } from "./metrics.ts";
+import { Registry } from "./registry.ts";
+import type { RegistryEvent, RunnerView } from "./registry.ts";
+import { createRouter } from "./router.ts";
+import { createApp } from "./routes/app.ts";
+
+export interface ControlPlaneOptions extends KeepaliveOptions {
+  /** Port to listen on. 0 takes a free one. Default 8080. */
+  port?: number | undefined;
+  /** Address to listen on. Default: all. */
+  host?: string | undefined;
+  /** PEM texts; with them the same port speaks TLS besides plaintext. */
+  tls?: PortTls | undefined;
+  /** A token that may do everything. */
+  adminToken?: string | undefined;
+  /** Further tokens, as hashes. */
+  tokens?: readonly TokenRecord[] | undefined;
+  /** JSON file with further tokens; followed for changes. */
+  tokenFile?: string | undefined;
+  /** Path in front of all routes, where a proxy does not strip it. Default none. */
+  basePath?: string | undefined;
+  /** Time after a lost connection in which dials wait. Default 30,000. */
+  graceMs?: number | undefined;
+  /** A target's response header. Default 60,000. */
+  responseTimeoutMs?: number | undefined;
+  /** How long `close()` waits for open streams. Default 30,000. */
+  drainMs?: number | undefined;
+  /** `/readyz` is 200 only while these runners are connected. Default none. */
+  readyWhenConnected?: readonly string[] | undefined;
+  log?: Logger | undefined;
+  /** Connects, losses, replacements. */
+  onEvent?: ((event: RegistryEvent) => void) | undefined;
+}
+
+export interface ControlPlane extends AsyncDisposable {
+  /** Where it listens. */
+  readonly address: AddressInfo;
+  readonly port: number;
+  /** Opens a byte stream to a target of a runner. */
+  readonly dial: Dial;
+  /** Known runners with their state. */
+  runners(): RunnerView[];
+  /** Closes all connections of a runner. False if it is not connected. */
+  kick(runnerId: string): boolean;
+  /** New certificates for new connections; sessions go on. */
+  setTls(tls: PortTls): void;
+  /** Replaces the tokens that were given as options; what a removed one has opened is closed. */
+  setTokens(tokens: readonly TokenRecord[]): void;
+  /** Drains and ends: agents get GOAWAY, requests in flight finish until the drain deadline. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a control plane and resolves when it listens.
+ *
+ * @throws TurnaboutError `config_invalid`, or the listener's own error (EADDRINUSE, …)
+ * @example
+ * ```ts
+ * const controlPlane = await createControlPlane({ port: 8080, adminToken: process.env.TURNABOUT_ADMIN_TOKEN });
+ * const socket = await controlPlane.dial("wolf-local", "wolf");
+ * ```
+ */
+export async function createControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const log = options.log ?? silentLogger;
+  const basePath = checkBasePath(options.basePath ?? "");
+  const tokens = new TokenStore(options.adminToken, options.tokens);
+  const registry = new Registry({
+    graceMs: options.graceMs,
+    onEvent: (event) => {
+      metrics.agentEvents.inc({ event: event.type });
+      log.info({ ...event }, "registry");
+      options.onEvent?.(event);
+    },
+  });
+  const metrics = createControlMetrics({
+    connections: () => registry.connections().size,
+    runners: () => countStates(registry),
+    waitingDials: () => registry.waitingDials(),
+    streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
+  });
+  const dialer = new Dialer(registry, metrics);
+  let closed: Promise<void> | undefined;
+  const draining = () => closed !== undefined;
+
+  tokens.onChange(() => closeRevoked(registry, tokens, log));
+  const stopFollowing =
+    options.tokenFile === undefined ? () => {} : await followTokenFile(options.tokenFile, tokens, log);
+
+  const admission: AdmissionContext = { registry, tokens, log, keepalive: options };
+  const app = createApp({ registry, tokens, metrics, log, basePath, ready });
+  const router = createRouter({
+    app,
+    basePath,
+    dialer,
+    door: new UpgradeDoor({ ...admission, draining }),
+    draining,
+    log,
+    metrics,
+    responseTimeoutMs: options.responseTimeoutMs,
+    tokens,
+  });
+  const port = createPort(
+    {
+      ...router,
+      reversed: (socket) => {
+        if (draining()) return void socket.destroy();
+        const carrier = { kind: "rh2" as const, stream: socket, remoteAddress: socket.remoteAddress };
+        void admit(carrier, { identity: undefined, standby: false }, admission);
+      },
+    },
+    log,
+    options.tls,
+  );
+  const address = await port.listen({ port: options.port ?? 8080, host: options.host }).catch((error: unknown) => {
+    stopFollowing();
+    throw error;
+  });
+
+  function ready(): { ready: boolean; missing: string[] } {
+    const wanted = options.readyWhenConnected ?? [];
+    const missing = wanted.filter((id) => registry.state(id) !== "connected");
+    return { ready: !draining() && missing.length === 0, missing };
+  }
+
+  async function dial(...[runner, target, dialOptions]: Parameters<Dial>): Promise<Duplex> {
+    if (draining()) throw new TurnaboutError("control_plane_draining", `dial ${runner} ${target}: shutting down`);
+    const stream = await dialer.openStream({ runner, target }, dialOptions);
+    return new TunnelSocket(stream, `${runner} ${target}`);
+  }
+
+  async function close(): Promise<void> {
+    stopFollowing();
+    port.stop();
+    const connections = [...registry.connections()];
+    const ended = connections.map((connection) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      connection.session.once("close", resolve);
+      connection.drain("draining", "the control plane is shutting down", options.drainMs ?? DRAIN_DEADLINE_MS);
+      return promise;
+    });
+    registry.close();
+    await Promise.all(ended);
+    port.destroy();
+  }
+
+  return {
+    address,
+    port: address.port,
+    dial,
+    runners: () => registry.list(),
+    kick: (runnerId) => {
+      const connections = registry.view(runnerId)?.connections ?? [];
+      for (const connection of connections) connection.drain("kicked", "closed by the control plane");
+      return connections.length > 0;
+    },
+    setTls: (tls) => port.setTls(tls),
+    setTokens: (records) => tokens.replace(records),
+    close: () => (closed ??= close()),
+    [Symbol.asyncDispose]: () => (closed ??= close()),
+  };
+}
+
+/** What a revoked or narrowed token has opened is closed; a client certificate is not a token and stays. */
+function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void {
+  for (const connection of registry.connections()) {
+    const { identity } = connection;
+    if (identity.id.startsWith("certificate:")) continue;
+    const current = tokens.current(identity);
+    const stillAllowed =
+      current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));
+    if (stillAllowed) continue;
+    log.warn({ connection: connection.id, credential: identity.id }, "credential revoked; closing the connection");
+    connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
+  }
+}
+
+function countStates(registry: Registry): Record<string, number> {
+  const counts: Record<string, number> = { connected: 0, reconnecting: 0, gone: 0 };
+  for (const { state } of registry.list()) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}
+
+function checkBasePath(basePath: string): string {
+  const trimmed = basePath.replace(/\/+$/, "");
+  if (trimmed !== "" && !/^(\/[\w.~-]+)+$/.test(trimmed)) {
+    throw new TurnaboutError("config_invalid", `base path ${JSON.stringify(basePath)}: use /name or /name/name`);
+  }
+  return trimmed;
+}

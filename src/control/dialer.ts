@@ -1,0 +1,99 @@
+/** `dial()`: a stream to a target, waited for where that makes sense, tried again where nothing has been processed. */
+import type { ClientHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import type { DialOptions } from "../wire/dial.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import { formatAuthority, isRunnerId, isTargetName } from "../wire/names.ts";
+import type { Destination } from "../wire/names.ts";
+import { refusal, streamLost } from "../wire/tunnel-socket.ts";
+import type { AgentConnection } from "./connection.ts";
+import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "./limits.ts";
+import type { ControlMetrics } from "./metrics.ts";
+import type { Registry } from "./registry.ts";
+
+export class Dialer {
+  readonly #registry: Registry;
+  readonly #metrics: ControlMetrics;
+
+  constructor(registry: Registry, metrics: ControlMetrics) {
+    this.#registry = registry;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * The connection for a destination whose target is known to exist.
+   *
+   * @throws TurnaboutError `runner_unknown`, `runner_offline`, `target_unknown`, `overloaded`, `aborted`, `bad_request`
+   */
+  async acquire(destination: Destination, options: DialOptions = {}): Promise<AgentConnection> {
+    const { runner, target } = destination;
+    if (!isRunnerId(runner) || !isTargetName(target)) {
+      throw new TurnaboutError("bad_request", "dial: not a runner id and a target name");
+    }
+    const connection =
+      this.#registry.pick(runner) ?? (await this.#registry.acquire(runner, options));
+    if (connection.runners.get(runner)?.targets.some(({ name }) => name === target) !== true) {
+      throw new TurnaboutError("target_unknown", `dial ${runner} ${target}: the runner has no such target`);
+    }
+    return connection;
+  }
+
+  /** A stream that the agent has answered with 200. @throws TurnaboutError the reason of the refusal */
+  async openStream(destination: Destination, options: DialOptions = {}): Promise<ClientHttp2Stream> {
+    const label = `${destination.runner} ${destination.target}`;
+    const startedAt = performance.now();
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        const connection = await this.acquire(destination, options);
+        const stream = connection.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
+        try {
+          await answered(stream, label, options.signal);
+          this.#metrics.dials.inc({ outcome: "ok" });
+          this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
+          return stream;
+        } catch (error) {
+          if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream)) throw error;
+        }
+      }
+    } catch (error) {
+      this.#metrics.dials.inc({ outcome: error instanceof TurnaboutError ? error.code : "internal" });
+      throw error;
+    }
+  }
+}
+
+/** REFUSED_STREAM, and only it, says that the agent has not looked at the request (RFC 9113 §8.7). */
+function provablyUnprocessed(stream: ClientHttp2Stream): boolean {
+  return stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+}
+
+async function answered(
+  stream: ClientHttp2Stream,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    give(new TurnaboutError("tunnel_timeout", `dial ${label}: no answer within ${DIAL_TIMEOUT_MS} ms`));
+  }, DIAL_TIMEOUT_MS);
+  function give(error: Error): void {
+    reject(error);
+    stream.destroy(error);
+  }
+  const onAbort = () => give(new TurnaboutError("aborted", `dial ${label}: given up`));
+  const onClose = () => reject(streamLost(stream, label));
+  stream.once("response", (headers) => {
+    if (headers[":status"] === 200) resolve();
+    else give(refusal(headers, label));
+  });
+  stream.once("close", onClose);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    stream.off("close", onClose);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

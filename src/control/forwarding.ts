@@ -1,0 +1,64 @@
+/** Header fields between caller and target: what crosses, what is ours to add, what must never reach the target. */
+import type { IncomingHttpHeaders } from "node:http";
+import { connectionNominates, isHopByHop } from "../wire/http-fields.ts";
+import type { AnyRequest } from "./listener/port.ts";
+
+/** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
+export type Route = "api" | "proxy";
+
+const CONSUMED = new Set(["expect", "host", "prefer", "turnabout-timeout", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"]);
+
+/**
+ * The fields that go to the target, as a flat list of names and values. The credential that we consumed is not among
+ * them: `Authorization` on the API, `Proxy-Authorization` on the forward proxy.
+ */
+export function requestFields(request: AnyRequest, route: Route, host: string): string[] {
+  const { headers } = request;
+  const nominated = connectionNominates(headers.connection);
+  const fields: string[] = ["host", host];
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || name.startsWith(":") || isHopByHop(name) || CONSUMED.has(name)) continue;
+    if (nominated.has(name)) continue;
+    if (route === "api" && name === "authorization") continue;
+    if (Array.isArray(value)) for (const item of value) fields.push(name, item);
+    else fields.push(name, value);
+  }
+  if (route === "proxy") fields.push("via", `${request.httpVersion} turnabout`);
+  else {
+    fields.push("x-forwarded-for", request.socket.remoteAddress ?? "unknown");
+    fields.push("x-forwarded-proto", "encrypted" in request.socket ? "https" : "http");
+    const authority = callerAuthority(headers);
+    if (authority !== undefined) fields.push("x-forwarded-host", authority);
+  }
+  return fields;
+}
+
+function callerAuthority(headers: IncomingHttpHeaders & { ":authority"?: string | undefined }): string | undefined {
+  return headers[":authority"] ?? headers.host;
+}
+
+/** End-to-end fields of a target's response. */
+export function responseFields(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const nominated = connectionNominates(headers.connection);
+  const fields: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined || isHopByHop(name) || nominated.has(name)) continue;
+    fields[name] = value;
+  }
+  return fields;
+}
+
+/** RFC 7240 `Prefer: wait=N`: seconds that the caller is willing to wait for the runner. */
+export function preferredWaitMs(headers: IncomingHttpHeaders): number {
+  const value = headers["prefer"];
+  const seconds = /(?:^|[,;\s])wait=(\d{1,5})/.exec(Array.isArray(value) ? value.join(",") : (value ?? ""))?.[1];
+  return seconds === undefined ? 0 : Number(seconds) * 1_000;
+}
+
+/** `Turnabout-Timeout: N`: seconds that the caller gives the target for its response header, below our own limit. */
+export function requestedTimeoutMs(headers: IncomingHttpHeaders, mostMs: number): number {
+  const value = headers["turnabout-timeout"];
+  const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
+  return seconds === undefined || seconds <= 0 ? mostMs : Math.min(mostMs, Math.ceil(seconds * 1_000));
+}

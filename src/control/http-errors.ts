@@ -1,0 +1,92 @@
+/** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
+import { randomUUID } from "node:crypto";
+import { ServerResponse, STATUS_CODES } from "node:http";
+import type { OutgoingHttpHeaders } from "node:http";
+import { ERROR_TABLE } from "../wire/error-table.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import { HEADER } from "../wire/protocol.ts";
+import { formatProxyStatus } from "../wire/proxy-status.ts";
+import { VERSION } from "../wire/version.ts";
+import type { AnyRequest, AnyResponse } from "./listener/port.ts";
+
+export interface ErrorAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  requestId: string;
+}
+
+/** Anything that is not ours is `internal`: its message stays in the log. */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  const known = error instanceof TurnaboutError ? error : new TurnaboutError("internal", "unexpected error");
+  const row = ERROR_TABLE[known.code];
+  const requestId = randomUUID();
+  const body = JSON.stringify({ error: { code: known.code, message: row.text, requestId } });
+  return {
+    status: row.status,
+    requestId,
+    body,
+    headers: {
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(body)),
+      "cache-control": "no-store",
+      "proxy-status": formatProxyStatus(known.code),
+      "x-request-id": requestId,
+      [HEADER.version]: VERSION,
+      ...(known.retryAfterS !== undefined && { "retry-after": String(known.retryAfterS) }),
+      ...(known.code === "unauthenticated" && { "www-authenticate": 'Bearer realm="turnabout"' }),
+    },
+  };
+}
+
+/** Answers if nothing has been sent yet; otherwise breaks the response so that it cannot be taken for complete. */
+export function sendError(request: AnyRequest, response: AnyResponse, error: unknown): string {
+  const answer = errorAnswer(error);
+  if (response.headersSent) {
+    breakResponse(request, response);
+    return answer.requestId;
+  }
+  writeHead(response, answer.status, answer.headers);
+  response.end(answer.body);
+  return answer.requestId;
+}
+
+/** HTTP/2 has no reason phrase; HTTP/1.1 passes the target's on. */
+export function writeHead(
+  response: AnyResponse,
+  status: number,
+  headers: OutgoingHttpHeaders,
+  reason?: string,
+): void {
+  if (!(response instanceof ServerResponse)) response.writeHead(status, headers);
+  else if (reason === undefined) response.writeHead(status, headers);
+  else response.writeHead(status, reason, headers);
+}
+
+/** RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken. */
+export function breakResponse(request: AnyRequest, response: AnyResponse): void {
+  if ("stream" in request) {
+    request.stream.destroy(new Error("the response cannot be completed"));
+    return;
+  }
+  const { socket } = request;
+  if (socket.destroyed) return;
+  // A close-delimited body would look complete after a FIN; a reset is seen. TLS has its own: no close_notify.
+  if ("encrypted" in socket) socket.destroy();
+  else socket.resetAndDestroy();
+  response.destroy();
+}
+
+/** The same for a raw socket of an HTTP/1.1 upgrade or CONNECT that never became one. */
+export function rawErrorAnswer(error: unknown, authenticateHeader: "www" | "proxy" = "www"): string {
+  const answer = errorAnswer(error);
+  let { status } = answer;
+  const headers = { ...answer.headers };
+  if (status === 401 && authenticateHeader === "proxy") {
+    status = 407;
+    delete headers["www-authenticate"];
+    headers["proxy-authenticate"] = 'Basic realm="turnabout"';
+  }
+  const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${answer.body}`;
+}

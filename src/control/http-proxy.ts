@@ -1,0 +1,252 @@
+/**
+ * HTTP to a target: the caller's request goes as HTTP/1.1 through a CONNECT stream, the answer comes back as it comes,
+ * unbuffered in both directions. Not a Hono app: per request this is the hot path, and bodies stay node streams.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import { ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
+import type { Dispatcher } from "undici";
+import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
+import type { Destination } from "../wire/names.ts";
+import type { Logger } from "../wire/log.ts";
+import { lossOf } from "../wire/tunnel-socket.ts";
+import type { Dialer } from "./dialer.ts";
+import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } from "./forwarding.ts";
+import type { Route } from "./forwarding.ts";
+import { breakResponse, sendError, writeHead } from "./http-errors.ts";
+import type { AnyRequest, AnyResponse } from "./listener/port.ts";
+import {
+  DIAL_ATTEMPTS,
+  MAX_MEASURED_BODY_BYTES,
+  RESPONSE_TIMEOUT_MS,
+  UNKNOWN_TARGET_HOLD_BYTES,
+  UNKNOWN_TARGET_HOLD_MS,
+} from "./limits.ts";
+import type { ControlMetrics } from "./metrics.ts";
+import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
+import type { TargetPool } from "./target-pools.ts";
+
+export interface ProxyJob {
+  destination: Destination;
+  /** Path and query as the caller wrote them: nothing is normalised. */
+  path: string;
+  route: Route;
+  /** `Host` for the target. */
+  host: string;
+}
+
+export interface HttpProxyContext {
+  dialer: Dialer;
+  metrics: ControlMetrics;
+  log: Logger;
+  /** Default {@link RESPONSE_TIMEOUT_MS}. */
+  responseTimeoutMs?: number | undefined;
+}
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
+export function proxyHttp(
+  request: AnyRequest,
+  response: AnyResponse,
+  job: ProxyJob,
+  context: HttpProxyContext,
+): void {
+  new Exchange(request, response, job, context).start();
+}
+
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #request: AnyRequest;
+  readonly #response: AnyResponse;
+  readonly #job: ProxyJob;
+  readonly #context: HttpProxyContext;
+  readonly #waiting = new AbortController();
+  #controller: Dispatcher.DispatchController | undefined;
+  #attempt = 0;
+  #hasBody = false;
+  #callerGone = false;
+  #settled = false;
+  /** The last chunk of a body of known length waits for the end, to leave in one write with it. */
+  #last: Buffer | undefined;
+  #remaining = -1;
+
+  constructor(request: AnyRequest, response: AnyResponse, job: ProxyJob, context: HttpProxyContext) {
+    this.#request = request;
+    this.#response = response;
+    this.#job = job;
+    this.#context = context;
+  }
+
+  start(): void {
+    this.#hasBody = hasBody(this.#request);
+    this.#request.on("error", () => {}); // for ever
+    this.#response.on("error", () => {}); // for ever
+    this.#response.once("close", () => this.#onCallerClose());
+    this.#dispatch().catch((error: unknown) => this.#fail(toError(error)));
+  }
+
+  async #dispatch(): Promise<void> {
+    this.#attempt += 1;
+    const { destination, path, route, host } = this.#job;
+    const request = this.#request;
+    const connection = await this.#context.dialer.acquire(destination, {
+      waitMs: preferredWaitMs(request.headers),
+      signal: this.#waiting.signal,
+    });
+    const info = connection.runners.get(destination.runner)?.targets.find(({ name }) => name === destination.target);
+    const target = connection.pools.get(destination, info?.http ?? "auto");
+    const body = this.#hasBody ? await this.#body(target) : null;
+    if (this.#callerGone) return;
+    const fields = requestFields(request, route, host);
+    if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
+    const most = this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS;
+    const options: Dispatcher.DispatchOptions = {
+      path,
+      method: request.method ?? "GET",
+      headers: fields,
+      body,
+      headersTimeout: requestedTimeoutMs(request.headers, most),
+    };
+    target.pool.dispatch(options, this);
+  }
+
+  /** RFC 9112 §6.1: chunked only to a target that is known to speak HTTP/1.1. */
+  async #body(target: TargetPool): Promise<Buffer | Readable> {
+    const request = this.#request;
+    if (request.headers["content-length"] !== undefined || target.version === "1.1") return new RequestBody(request);
+    const held =
+      target.version === "1.0"
+        ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
+        : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
+    if (held.complete) return Buffer.concat(held.chunks, held.bytes);
+    if (target.version === "1.0") {
+      discard(request);
+      throw new TurnaboutError(
+        "length_required",
+        `a body of more than ${MAX_MEASURED_BODY_BYTES} bytes without Content-Length, for an HTTP/1.0 target`,
+      );
+    }
+    return new RequestBody(request, held.chunks);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#callerGone) controller.abort(callerGone());
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    reason?: string,
+  ): void {
+    const response = this.#response;
+    if (status < 200) {
+      if (status === 103 && headers["link"] !== undefined) response.writeEarlyHints({ link: headers["link"] });
+      return;
+    }
+    const fields = responseFields(headers);
+    const length = headers["content-length"];
+    this.#remaining = length === undefined ? -1 : Number(length);
+    if (!(response instanceof ServerResponse)) delete fields["transfer-encoding"];
+    writeHead(response, status, fields, reason);
+    response.on("drain", () => controller.resume());
+    // Header and a small body leave together; a header without a body yet must not wait for it.
+    if (response instanceof ServerResponse) {
+      setImmediate(() => {
+        if (!this.#settled) response.flushHeaders();
+      });
+    }
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#remaining >= 0) {
+      this.#remaining -= chunk.length;
+      if (this.#remaining === 0) {
+        this.#last = chunk;
+        return;
+      }
+    }
+    if (!this.#write(chunk)) controller.pause();
+  }
+
+  #write(chunk: Buffer): boolean {
+    const response = this.#response;
+    return response instanceof ServerResponse ? response.write(chunk) : response.write(chunk);
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    this.#settled = true;
+    const response = this.#response;
+    if (Object.keys(trailers).length > 0) response.addTrailers(responseFields(trailers));
+    if (this.#last === undefined) response.end();
+    else response.end(this.#last);
+    this.#context.metrics.requests.inc({ outcome: "ok" });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    if (this.#settled) return;
+    if (this.#callerGone) {
+      this.#settled = true;
+      this.#context.metrics.requests.inc({ outcome: "aborted" });
+      return;
+    }
+    if (this.#mayRetry(error)) {
+      this.#dispatch().catch((cause: unknown) => this.#fail(toError(cause)));
+      return;
+    }
+    this.#settled = true;
+    const known = classify(error);
+    const { runner, target } = this.#job.destination;
+    this.#context.metrics.requests.inc({ outcome: known.code });
+    if (this.#response.headersSent) breakResponse(this.#request, this.#response);
+    const requestId = this.#response.headersSent ? undefined : sendError(this.#request, this.#response, known);
+    this.#context.log.info({ runner, target, code: known.code, reason: error.message, requestId }, "request failed");
+  }
+
+  /**
+   * Only where no byte of the request can have had an effect: the agent has not looked at it, or an idle stream that a
+   * safe request took over turned out to be closed (RFC 9110 §9.2.2).
+   */
+  #mayRetry(error: Error): boolean {
+    if (this.#hasBody || this.#response.headersSent || this.#attempt >= DIAL_ATTEMPTS) return false;
+    const loss = lossOf(error);
+    if (loss?.unprocessed === true) return true;
+    const socket = (error as { socket?: { bytesRead?: number } }).socket;
+    const reused = loss?.reused === true || (errorCodeOf(error) === "UND_ERR_SOCKET" && (socket?.bytesRead ?? 0) > 0);
+    return reused && SAFE_METHODS.has(this.#request.method ?? "");
+  }
+
+  #onCallerClose(): void {
+    if (this.#settled || this.#response.writableFinished) return;
+    this.#callerGone = true;
+    this.#waiting.abort();
+    this.#controller?.abort(callerGone());
+  }
+}
+
+function callerGone(): TurnaboutError {
+  return new TurnaboutError("aborted", "the caller has gone");
+}
+
+/** undici's errors → ours. */
+function classify(error: Error): TurnaboutError {
+  if (error instanceof TurnaboutError) return error;
+  const code = errorCodeOf(error) ?? "";
+  if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
+    return new TurnaboutError("response_timeout", "no answer from the target in time", { cause: error });
+  }
+  if (code === "UND_ERR_SOCKET" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED") {
+    return new TurnaboutError("target_closed", "the target closed without a complete response", { cause: error });
+  }
+  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || code.startsWith("UND_ERR_RES")) {
+    return new TurnaboutError("target_protocol", "the target's answer is not valid HTTP", { cause: error });
+  }
+  if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH") {
+    return new TurnaboutError("bad_request", "the request cannot be passed on", { cause: error });
+  }
+  return new TurnaboutError("internal", error.message, { cause: error });
+}

@@ -1,0 +1,69 @@
+/** Bounds of the control plane's side, with their reasons. */
+
+/** Time after a lost connection in which dials wait for the reconnect. */
+export const GRACE_MS = 30_000;
+
+/** Dials that wait for one runner, in grace or for a first connect; the next is refused at once. */
+export const WAITING_DIALS_PER_RUNNER = 100;
+
+/** Longest wait for a first connect that a caller may ask for. */
+export const MAX_WAIT_MS = 120_000;
+
+/** Runner ids, never connected, that dials may wait for at once: ids are the caller's to invent. */
+export const MAX_AWAITED_UNKNOWN_RUNNERS = 1_000;
+
+/** Runners that are gone and still known (503 instead of 404); the oldest is forgotten first. */
+export const MAX_GONE_RUNNERS = 10_000;
+
+/** Connections of one agent process. */
+export const MAX_CONNECTIONS_PER_GENERATION = 16;
+
+/** From the stream's opening to the agent's answer: above the agent's own connect timeout. */
+export const DIAL_TIMEOUT_MS = 10_000;
+
+/** A dial that the agent has provably not processed is tried again this often, on another connection if there is one. */
+export const DIAL_ATTEMPTS = 3;
+
+/** A target's response header. Wolf's lobbies/create takes 10 s; ordinary gateways use 60 s. */
+export const RESPONSE_TIMEOUT_MS = 60_000;
+
+/** Idle keep-alive streams to a target: below node's and nginx's own keep-alive timeouts, so that we close first. */
+export const TARGET_KEEPALIVE_MS = 4_000;
+
+/** Response header of a target. */
+export const MAX_RESPONSE_HEADER_BYTES: number = 64 * 1024;
+
+/** Request header of a caller. */
+export const MAX_REQUEST_HEADER_BYTES: number = 32 * 1024;
+
+/** A body without Content-Length for a target that needs one is held back up to here, to be measured. */
+export const MAX_MEASURED_BODY_BYTES: number = 8 * 1024 * 1024;
+
+/** For a target whose HTTP version is not known yet: held back up to here or this long, then sent chunked. */
+export const UNKNOWN_TARGET_HOLD_BYTES: number = 64 * 1024;
+export const UNKNOWN_TARGET_HOLD_MS = 1_000;
+
+/** Bytes of a request that is no longer wanted are read and dropped up to here, so that the caller sees our answer. */
+export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
+
+/** First byte of a connection, TLS handshake included. */
+export const SNIFF_TIMEOUT_MS = 10_000;
+
+/** Answers to `GET /hello` and `GET /credential`. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** Streams of one caller's HTTP/2 connection. */
+export const CALLER_MAX_STREAMS = 256;
+
+/** A refused caller's socket may take this long to read the answer. */
+export const REFUSAL_LINGER_MS = 2_000;
+
+/** Idle keep-alive connections of callers: above the 60 s of the usual load balancers, so that they close first. */
+export const CALLER_KEEPALIVE_MS = 75_000;
+
+/** A caller's request header must be complete by then. */
+export const CALLER_HEADERS_TIMEOUT_MS = 30_000;
+
+/** Token file: size, and how often it is looked at. */
+export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
+export const TOKEN_FILE_POLL_MS = 500;

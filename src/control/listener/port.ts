@@ -1,0 +1,223 @@
+/**
+ * One port for everything. The first bytes decide: a TLS record, the HTTP/2 preface (prior knowledge), or HTTP/1.1.
+ * Inside TLS the ALPN decides: h2, http/1.1, or a reversed session (rh2, h2-reverse).
+ */
+import http from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import http2 from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from "node:http2";
+import net from "node:net";
+import tls from "node:tls";
+import type { TLSSocket } from "node:tls";
+import type { Duplex } from "node:stream";
+import type { Logger } from "../../wire/log.ts";
+import { REVERSED_ALPN } from "../../wire/protocol.ts";
+import {
+  CALLER_HEADERS_TIMEOUT_MS,
+  CALLER_KEEPALIVE_MS,
+  CALLER_MAX_STREAMS,
+  MAX_REQUEST_HEADER_BYTES,
+  SNIFF_TIMEOUT_MS,
+} from "../limits.ts";
+
+export type AnyRequest = IncomingMessage | Http2ServerRequest;
+export type AnyResponse = ServerResponse | Http2ServerResponse;
+
+export interface PortHandlers {
+  request(request: AnyRequest, response: AnyResponse): void;
+  /** HTTP/1.1 `Upgrade`; the handler owns the socket. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** HTTP/1.1 `CONNECT`; the handler owns the socket. */
+  connect(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** HTTP/2 `CONNECT`, extended or not. */
+  connectStream(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  /** A TLS connection that is a reversed session from its first byte. */
+  reversed(socket: TLSSocket): void;
+}
+
+export interface PortTls {
+  cert: string;
+  key: string;
+  /** PEM of the CAs that sign client certificates; asked for only if given. */
+  clientCa?: string | undefined;
+}
+
+export interface Port {
+  listen(options: { port: number; host?: string | undefined }): Promise<net.AddressInfo>;
+  /** New certificates for new connections; old connections keep theirs. */
+  setTls(options: PortTls): void;
+  /** Stops accepting; idle keep-alive connections close. */
+  stop(): void;
+  /** Ends whatever is still open. */
+  destroy(): void;
+}
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const TLS_HANDSHAKE_RECORD = 0x16;
+
+export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: PortTls | undefined): Port {
+  const sockets = new Set<net.Socket>();
+  const sessions = new Set<Http2Session>();
+  const h1 = createHttp1(handlers);
+  const h2 = createHttp2(handlers, sessions, log);
+  const secure = tlsOptions === undefined ? undefined : createTls(tlsOptions, handlers, h1, h2, log);
+
+  const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => {}); // for ever
+    sniff(socket, { h1, h2, secure });
+  });
+  server.on("error", (error) => log.error({ err: error }, "listener failed"));
+
+  return {
+    listen: async ({ port, host }) => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      server.once("error", reject);
+      server.listen({ port, ...(host !== undefined && { host }) }, resolve);
+      await promise;
+      server.off("error", reject);
+      return server.address() as net.AddressInfo;
+    },
+    setTls: (options) => secure?.setSecureContext(contextOptions(options)),
+    stop: () => {
+      server.close();
+      h1.closeIdleConnections();
+      h1.close();
+      for (const session of sessions) session.close();
+    },
+    destroy: () => {
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function createHttp1(handlers: PortHandlers): http.Server {
+  const server = http.createServer({
+    maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
+    headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
+    requestTimeout: 0, // an upload may last; a request that does not move is its target's business
+    keepAliveTimeout: CALLER_KEEPALIVE_MS,
+    // curl --http2 sends `Upgrade: h2c`: answered as the ordinary request that it also is (RFC 9110 §7.8).
+    shouldUpgradeCallback: (request) => {
+      const token = request.headers.upgrade?.trim().toLowerCase();
+      return token === "websocket" || token === "ptth";
+    },
+  });
+  server.on("request", handlers.request);
+  server.on("upgrade", handlers.upgrade);
+  server.on("connect", handlers.connect);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+  // It never listens itself, but its header and keep-alive time limits are armed by this event.
+  server.emit("listening");
+  return server;
+}
+
+function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: Logger): http2.Http2Server {
+  const server = http2.createServer({
+    settings: {
+      enableConnectProtocol: true,
+      maxConcurrentStreams: CALLER_MAX_STREAMS,
+      maxHeaderListSize: MAX_REQUEST_HEADER_BYTES,
+      initialWindowSize: 1024 * 1024,
+    },
+    maxSessionMemory: 64,
+  });
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 session failed"));
+    session.once("close", () => sessions.delete(session));
+    session.setLocalWindowSize(8 * 1024 * 1024);
+  });
+  server.on("request", handlers.request);
+  // Without this listener node's compatibility layer answers every CONNECT with 405.
+  server.on("connect", handlers.connectStream);
+  server.on("sessionError", () => {});
+  return server;
+}
+
+function contextOptions(options: PortTls): tls.SecureContextOptions {
+  return {
+    cert: options.cert,
+    key: options.key,
+    ...(options.clientCa !== undefined && { ca: options.clientCa }),
+  };
+}
+
+function createTls(
+  options: PortTls,
+  handlers: PortHandlers,
+  h1: http.Server,
+  h2: http2.Http2Server,
+  log: Logger,
+): tls.Server {
+  const server = tls.createServer({
+    ...contextOptions(options),
+    ALPNProtocols: ["h2", "http/1.1", ...REVERSED_ALPN],
+    requestCert: options.clientCa !== undefined,
+    rejectUnauthorized: false, // callers have tokens; a reversed session without a good certificate is asked for one
+    handshakeTimeout: SNIFF_TIMEOUT_MS,
+    allowHalfOpen: true,
+  });
+  server.on("secureConnection", (socket) => {
+    socket.on("error", () => {}); // for ever
+    const alpn = socket.alpnProtocol;
+    if (alpn === "h2") {
+      socket.allowHalfOpen = false;
+      h2.emit("connection", socket);
+    } else if (typeof alpn === "string" && (REVERSED_ALPN as readonly string[]).includes(alpn)) {
+      handlers.reversed(socket);
+    } else h1.emit("connection", socket);
+  });
+  server.on("tlsClientError", (error, socket) => {
+    log.debug({ reason: error.message, peer: socket.remoteAddress }, "TLS handshake failed");
+    socket.destroy();
+  });
+  return server;
+}
+
+interface Servers {
+  h1: http.Server;
+  h2: http2.Http2Server;
+  secure: tls.Server | undefined;
+}
+
+function sniff(socket: net.Socket, servers: Servers): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const giveUp = () => socket.destroy();
+  const timer = setTimeout(giveUp, SNIFF_TIMEOUT_MS);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off("readable", onReadable);
+    socket.off("end", giveUp);
+    socket.off("close", stop);
+  };
+  const give = (server: net.Server) => {
+    stop();
+    socket.unshift(seen);
+    server.emit("connection", socket);
+    if (server === servers.h1) socket.resume();
+  };
+  function onReadable(): void {
+    for (;;) {
+      const chunk = socket.read() as Buffer | null;
+      if (chunk === null) break;
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    }
+    if (seen.length === 0) return;
+    if (seen[0] === TLS_HANDSHAKE_RECORD && servers.secure !== undefined) return give(servers.secure);
+    const length = Math.min(seen.length, PREFACE.length);
+    if (!seen.subarray(0, length).equals(PREFACE.subarray(0, length))) return give(servers.h1);
+    if (length < PREFACE.length) return; // the rest of the preface has to come
+    socket.allowHalfOpen = false;
+    give(servers.h2);
+  }
+  socket.on("readable", onReadable);
+  socket.on("end", giveUp); // gone before it said what it wants
+  socket.on("close", stop);
+}

@@ -1,0 +1,82 @@
+/** The control plane's figures, served as `GET /metrics` in Prometheus' text format. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export interface ControlMetrics {
+  readonly registry: Registry;
+  readonly dials: Counter<"outcome">;
+  readonly dialSeconds: Histogram;
+  readonly requests: Counter<"outcome">;
+  readonly agentEvents: Counter<"event">;
+}
+
+export interface Gauges {
+  connections(): number;
+  runners(): Readonly<Record<string, number>>;
+  waitingDials(): number;
+  streams(): number;
+}
+
+export function createControlMetrics(gauges: Gauges): ControlMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  new Gauge({
+    name: "turnabout_connections",
+    help: "Reversed sessions that are established.",
+    registers,
+    collect() {
+      this.set(gauges.connections());
+    },
+  });
+  new Gauge({
+    name: "turnabout_runners",
+    help: "Known runners, by state.",
+    labelNames: ["state"],
+    registers,
+    collect() {
+      for (const [state, count] of Object.entries(gauges.runners())) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: "turnabout_waiting_dials",
+    help: "Dials that wait for a runner to connect.",
+    registers,
+    collect() {
+      this.set(gauges.waitingDials());
+    },
+  });
+  new Gauge({
+    name: "turnabout_streams_open",
+    help: "Streams open on reversed sessions.",
+    registers,
+    collect() {
+      this.set(gauges.streams());
+    },
+  });
+  return {
+    registry,
+    dials: new Counter({
+      name: "turnabout_dials_total",
+      help: "Streams dialled, by outcome (ok or an error code).",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    dialSeconds: new Histogram({
+      name: "turnabout_dial_seconds",
+      help: "From the dial to the agent's 200.",
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    requests: new Counter({
+      name: "turnabout_http_requests_total",
+      help: "HTTP requests to targets, by outcome (ok or an error code).",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    agentEvents: new Counter({
+      name: "turnabout_agent_events_total",
+      help: "Registry events: connected, replaced, lost, grace-expired.",
+      labelNames: ["event"],
+      registers,
+    }),
+  };
+}

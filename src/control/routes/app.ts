@@ -1,0 +1,71 @@
+/** The control plane's own HTTP API: Hono, one resource a file. */
+import { getRequestListener } from "@hono/node-server";
+import type { HttpBindings, Http2Bindings } from "@hono/node-server";
+import { Hono } from "hono";
+import { createMiddleware } from "hono/factory";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import { DOOR_PATH } from "../../wire/protocol.ts";
+import { authenticate } from "../auth/authenticate.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { TokenStore } from "../auth/tokens.ts";
+import { errorAnswer } from "../http-errors.ts";
+import type { AnyRequest, AnyResponse } from "../listener/port.ts";
+import type { ControlMetrics } from "../metrics.ts";
+import type { Registry } from "../registry.ts";
+import { healthRoutes } from "./health.ts";
+import { runnerRoutes } from "./runners.ts";
+
+export interface AppContext {
+  registry: Registry;
+  tokens: TokenStore;
+  metrics: ControlMetrics;
+  log: Logger;
+  ready(): { ready: boolean; missing: string[] };
+  basePath: string;
+}
+
+export interface AppEnv {
+  Bindings: HttpBindings | Http2Bindings;
+  Variables: { identity: Identity };
+}
+
+export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
+  const app = new Hono<AppEnv>().basePath(context.basePath === "" ? "/" : context.basePath);
+  app.use(forHttp2);
+  app.route("/", healthRoutes(context));
+  app.use("/api/*", async (c, next) => {
+    c.set("identity", authenticate(c.env.incoming.headers, "authorization", context.tokens));
+    await next();
+  });
+  app.all(DOOR_PATH, () => {
+    throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
+  });
+  app.route("/api/v1/runners", runnerRoutes(context));
+  app.notFound(() => {
+    throw new TurnaboutError("not_found", "no such route");
+  });
+  app.onError((cause) => {
+    const error = toError(cause);
+    const answer = errorAnswer(error);
+    if (!(error instanceof TurnaboutError)) {
+      context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
+    }
+    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+  });
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  return (request, response) => {
+    listener(request, response).catch((error: unknown) => {
+      context.log.error({ err: error }, "response could not be sent");
+      response.destroy();
+    });
+  };
+}
+
+/** Hono's streaming helpers set fields that HTTP/2 forbids; the response would be lost (RFC 9113 §8.2.2). */
+const forHttp2 = createMiddleware<AppEnv>(async (c, next) => {
+  await next();
+  if (c.env.incoming.httpVersionMajor < 2) return;
+  c.res.headers.delete("transfer-encoding");
+  c.res.headers.delete("connection");
+});

@@ -1,0 +1,82 @@
+/**
+ * HTTP/1.1 over CONNECT streams: an undici pool for each target of a connection. Every request in flight has a stream
+ * of its own; one that a keep-alive target leaves open may be taken over by a later request.
+ */
+import type { Socket } from "node:net";
+import { Pool } from "undici";
+import type { TargetHttp } from "../wire/hello.ts";
+import type { Destination } from "../wire/names.ts";
+import { formatAuthority } from "../wire/names.ts";
+import type { TunnelSocket } from "../wire/tunnel-socket.ts";
+import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "./limits.ts";
+
+interface Opener {
+  openTunnel(destination: Destination): TunnelSocket;
+}
+
+export interface TargetPool {
+  readonly pool: Pool;
+  /** HTTP version that the target has answered with, as RFC 9112 §6.1 asks us to remember. */
+  version: "unknown" | "1.0" | "1.1";
+}
+
+export class TargetPools {
+  readonly #opener: Opener;
+  readonly #pools = new Map<string, TargetPool>();
+
+  constructor(opener: Opener) {
+    this.#opener = opener;
+  }
+
+  /** @param http what the agent says of the target; `auto` starts as unknown */
+  get(destination: Destination, http: TargetHttp): TargetPool {
+    const authority = formatAuthority(destination);
+    const known = this.#pools.get(authority);
+    if (known !== undefined) return known;
+    const created: TargetPool = {
+      version: http === "auto" ? "unknown" : http,
+      pool: new Pool(`http://${authority}`, {
+        connect: (_options, callback) => {
+          // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
+          queueMicrotask(() => {
+            try {
+              const socket = this.#opener.openTunnel(destination);
+              socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
+              // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+              callback(null, socket as unknown as Socket);
+            } catch (error) {
+              callback(error as Error, null);
+            }
+          });
+        },
+        connections: null, // bounded by the streams of the connection
+        pipelining: 1,
+        keepAliveTimeout: TARGET_KEEPALIVE_MS,
+        keepAliveMaxTimeout: TARGET_KEEPALIVE_MS,
+        headersTimeout: RESPONSE_TIMEOUT_MS,
+        bodyTimeout: 0, // SSE and downloads may pause for as long as they like; a lost tunnel ends them
+        maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
+      }),
+    };
+    this.#pools.set(authority, created);
+    return created;
+  }
+
+  /** Idle streams close, busy ones finish their request. */
+  drain(): void {
+    for (const { pool } of this.#pools.values()) void pool.close().catch(() => {});
+    this.#pools.clear();
+  }
+
+  destroy(reason: Error): void {
+    for (const { pool } of this.#pools.values()) void pool.destroy(reason).catch(() => {});
+    this.#pools.clear();
+  }
+}
+
+function noteVersion(target: TargetPool, bytes: Buffer): void {
+  if (target.version !== "unknown") return;
+  const start = bytes.toString("latin1", 0, 8);
+  if (start === "HTTP/1.1") target.version = "1.1";
+  else if (start === "HTTP/1.0") target.version = "1.0";
+}

@@ -1,0 +1,151 @@
+/** Moonlight Web's HTTP routes over a real socket. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { firstPixel } from "../png-pixel.ts";
+import { DEMO_COLOUR } from "../png.ts";
+import { openSocket, rawExchange, readUntil } from "../raw-exchange.ts";
+import { createMoonlightDouble } from "./double.ts";
+import type { MoonlightDouble } from "./double.ts";
+
+/** Longer than any test: a pairing that ends was ended by the test. */
+const NEVER_MS = 3_600_000;
+
+let moonlight: MoonlightDouble;
+
+beforeEach(async () => {
+  moonlight = await createMoonlightDouble({ credentials: "helix", pairDelayMs: NEVER_MS });
+});
+
+afterEach(async () => {
+  await moonlight.close();
+  assert.equal(moonlight.openConnections, 0);
+});
+
+function call(method: string, path: string, body?: object): Promise<Response> {
+  return fetch(moonlight.url + path, {
+    method,
+    headers: { authorization: "Bearer helix", connection: "close" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+async function json(method: string, path: string, body?: object): Promise<unknown> {
+  const response = await call(method, path, body);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "application/json");
+  return response.json();
+}
+
+async function statusWith(authorization: string): Promise<string> {
+  const request = `GET /api/authenticate HTTP/1.1\r\nHost: m\r\nConnection: close\r\n${authorization}\r\n`;
+  const { statusLine } = await rawExchange({ port: moonlight.port, host: moonlight.host }, request);
+  return statusLine.split(" ")[1] ?? "";
+}
+
+test("wants the bearer secret, and panics at a header without a space", async () => {
+  assert.equal(await statusWith("Authorization: Bearer helix\r\n"), "200");
+  assert.equal(await statusWith("Authorization: Bearer other\r\n"), "401");
+  assert.equal(await statusWith("Authorization: Basic helix\r\n"), "401");
+  assert.equal(await statusWith(""), "401");
+  assert.equal(await statusWith("Authorization: helix\r\n"), "500");
+});
+
+test("gives the page without the secret", async () => {
+  const page = await fetch(`${moonlight.url}/config.js`, { headers: { connection: "close" } });
+  assert.equal(page.status, 200);
+  assert.match(await page.text(), /path_prefix/);
+});
+
+test("lists, shows, adds and deletes hosts", async () => {
+  const { hosts } = (await json("GET", "/api/hosts")) as { hosts: object[] };
+  assert.deepEqual(hosts[0], { host_id: 0, name: "wolf", paired: "Paired", server_state: "Free" });
+  const added = (await json("PUT", "/api/host", { address: "10.0.0.7", http_port: 1234 })) as {
+    host: { host_id: number; http_port: number; paired: string };
+  };
+  assert.equal(added.host.http_port, 1234);
+  assert.equal(added.host.paired, "NotPaired");
+  const path = `/api/host?host_id=${added.host.host_id}`;
+  assert.deepEqual(await json("GET", path), added);
+  assert.equal((await call("DELETE", path)).status, 200);
+  assert.equal((await call("GET", path)).status, 404);
+  assert.equal((await call("GET", "/api/host")).status, 400);
+});
+
+test("sends the PIN at once, and the pairing only when it is done", async () => {
+  const socket = await openSocket({ port: moonlight.port, host: moonlight.host });
+  const pin = readUntil(socket, '{"Pin":"1234"}\n');
+  const body = '{"host_id":1}';
+  socket.write(
+    `POST /api/pair HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer helix\r\nContent-Length: 13\r\n\r\n${body}`,
+  );
+  const first = await pin;
+  assert.match(first, /content-type: application\/x-ndjson\r\n/i);
+  assert.match(first, /transfer-encoding: chunked\r\n/i);
+  assert.doesNotMatch(first, /Paired/);
+  const paired = readUntil(socket, "\r\n0\r\n\r\n");
+  assert.equal(moonlight.finishPairings("paired"), 1);
+  assert.match(await paired, /\{"Paired":\{"host_id":1,.*\}\}\n/);
+  socket.destroy();
+  assert.equal((await call("POST", "/api/pair", { host_id: 1 })).status, 304);
+  assert.equal((await call("POST", "/api/pair", { host_id: 99 })).status, 404);
+});
+
+test("says so when a pairing fails, and stays unpaired", async () => {
+  const response = await call("POST", "/api/pair", { host_id: 1 });
+  moonlight.finishPairings("failed");
+  assert.equal(await response.text(), '{"Pin":"1234"}\n"PairError"\n');
+  assert.equal(moonlight.state.hosts[1]?.paired, "NotPaired");
+});
+
+test("forgets a pairing whose caller left", async () => {
+  const socket = await openSocket({ port: moonlight.port, host: moonlight.host });
+  const pin = readUntil(socket, '{"Pin":"1234"}\n');
+  const head =
+    "POST /api/pair HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer helix\r\nContent-Length: 13\r\n\r\n";
+  socket.write(`${head}{"host_id":1}`);
+  await pin;
+  socket.destroy();
+  await moonlight.whenIdle();
+  assert.equal(moonlight.finishPairings("paired"), 0);
+});
+
+test("pairs by itself after the delay", async () => {
+  await using quick = await createMoonlightDouble({ credentials: "helix", pairDelayMs: 5 });
+  const response = await fetch(`${quick.url}/api/pair`, {
+    method: "POST",
+    headers: { authorization: "Bearer helix", connection: "close" },
+    body: '{"host_id":1}',
+  });
+  assert.match(await response.text(), /\n\{"Paired":/);
+});
+
+test("lists apps and sends their picture", async () => {
+  const { apps } = (await json("GET", "/api/apps?host_id=0&force_refresh=true")) as {
+    apps: { app_id: number }[];
+  };
+  const image = await call("GET", `/api/app/image?host_id=0&app_id=${apps[0]?.app_id}`);
+  assert.equal(image.headers.get("content-type"), "image/png");
+  assert.deepEqual(firstPixel(Buffer.from(await image.arrayBuffer())), DEMO_COLOUR);
+  assert.equal((await call("GET", "/api/app/image?host_id=0&app_id=1")).status, 404);
+});
+
+test("knows its sessions, and answers wake and cancel", async () => {
+  assert.deepEqual(await json("GET", "/api/sessions"), { sessions: [] });
+  assert.deepEqual(await json("GET", "/api/admin/status"), { total_sessions: 0, sessions: [] });
+  assert.equal((await call("POST", "/api/host/wake", { host_id: 0 })).status, 200);
+  assert.deepEqual(await json("POST", "/api/host/cancel", { host_id: 0 }), { success: true });
+});
+
+test("refuses what is no JSON and what is no route", async () => {
+  const bad = await fetch(`${moonlight.url}/api/pair`, {
+    method: "POST",
+    headers: { authorization: "Bearer helix", connection: "close" },
+    body: "{",
+  });
+  assert.equal(bad.status, 400);
+  assert.equal((await call("GET", "/api/unknown")).status, 404);
+  assert.deepEqual(
+    moonlight.requests.map(({ method, url }) => `${method} ${url}`),
+    ["POST /api/pair", "GET /api/unknown"],
+  );
+});

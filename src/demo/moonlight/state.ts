@@ -1,0 +1,107 @@
+/** What the Moonlight Web double knows: hosts, their apps, and the streams that run. */
+import { MAX_ENTRIES } from "./limits.ts";
+
+export interface MoonlightApp {
+  app_id: number;
+  title: string;
+  is_hdr_supported: boolean;
+}
+
+export interface MoonlightHost {
+  host_id: number;
+  name: string;
+  paired: "Paired" | "NotPaired";
+  address: string;
+  http_port: number;
+}
+
+/** Three ways to open a stream: only a new one, one without a viewer, or somebody else's. */
+export type StreamMode = "create" | "keepalive" | "join";
+
+export interface MoonlightStream {
+  readonly sessionId: string;
+  readonly clientUniqueId: string | null;
+  readonly mode: StreamMode;
+  readonly hostId: number;
+  /** Tells whoever watches why, and closes its socket. Undefined while nobody watches. */
+  detach: ((word: object | string) => void) | undefined;
+}
+
+export interface MoonlightState {
+  readonly hosts: MoonlightHost[];
+  readonly apps: readonly MoonlightApp[];
+  readonly streams: Map<string, MoonlightStream>;
+}
+
+export function seedState(): MoonlightState {
+  return {
+    hosts: [
+      { host_id: 0, name: "wolf", paired: "Paired", address: "127.0.0.1", http_port: 47_989 },
+      { host_id: 1, name: "new-host", paired: "NotPaired", address: "172.19.0.30", http_port: 47_989 },
+    ],
+    apps: [
+      { app_id: 134_906_179, title: "Wolf UI", is_hdr_supported: false },
+      { app_id: 897_611_421, title: "Sway Desktop", is_hdr_supported: false },
+    ],
+    streams: new Map(),
+  };
+}
+
+export function findHost(state: MoonlightState, hostId: unknown): MoonlightHost | undefined {
+  return state.hosts.find(({ host_id }) => host_id === Number(hostId));
+}
+
+/** Undefined when there are too many. */
+export function addHost(
+  state: MoonlightState,
+  address: string,
+  http_port: number,
+): MoonlightHost | undefined {
+  if (state.hosts.length >= MAX_ENTRIES) return undefined;
+  const host_id = 1 + Math.max(-1, ...state.hosts.map((host) => host.host_id));
+  const host: MoonlightHost = { host_id, name: address, paired: "NotPaired", address, http_port };
+  state.hosts.push(host);
+  return host;
+}
+
+/** The short form, of `/api/hosts`. */
+export function undetailed(state: MoonlightState, host: MoonlightHost): object {
+  const { host_id, name, paired } = host;
+  return { host_id, name, paired, server_state: serverState(state, host) };
+}
+
+/** The long form, of `/api/host` and of a pairing that succeeded. */
+export function detailed(state: MoonlightState, host: MoonlightHost): object {
+  const { host_id, name, paired, address, http_port } = host;
+  return {
+    host_id,
+    name,
+    paired,
+    server_state: serverState(state, host),
+    address,
+    http_port,
+    https_port: 47_984,
+    external_port: http_port,
+    version: "7.1.431.-1",
+    gfe_version: "3.23.0.74",
+    unique_id: "0123456789ABCDEF",
+    mac: null,
+    local_ip: address,
+    current_game: 0,
+    max_luma_pixels_hevc: 1_869_449_984,
+    server_codec_mode_support: 259,
+  };
+}
+
+/** Ends every stream of a host, as `/api/host/cancel` does. */
+export function cancelStreams(state: MoonlightState, host: MoonlightHost): void {
+  for (const stream of state.streams.values()) {
+    if (stream.hostId !== host.host_id) continue;
+    state.streams.delete(stream.sessionId);
+    stream.detach?.({ ConnectionTerminated: { error_code: 0 } });
+  }
+}
+
+function serverState(state: MoonlightState, host: MoonlightHost): "Busy" | "Free" {
+  return [...state.streams.values()].some(({ hostId }) => hostId === host.host_id) ? "Busy" : "Free";
+}

@@ -1,0 +1,16 @@
+/** What the screenshot server shows: a real desktop or a picture. */
+export interface Display {
+  readonly kind: "sway" | "picture";
+  /** A PNG file. @throws DisplayError with the text for the caller */
+  capture(): Promise<Buffer>;
+  /** Ends every process and removes every file. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** There is no screenshot now; the message is one of Helix's, for the body of the 500. */
+export class DisplayError extends Error {
+  override readonly name = "DisplayError";
+}
+
+/** What Helix's server says while the desktop starts. */
+export const NO_DISPLAY = "No Wayland sockets available";

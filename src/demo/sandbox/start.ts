@@ -1,0 +1,88 @@
+/** The sandbox of `turnabout demo`: a desktop, or a picture of one, behind Helix's screenshot server. */
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { DisplayError, NO_DISPLAY } from "./display.ts";
+import type { Display } from "./display.ts";
+import { SCREENSHOT_PORT } from "./limits.ts";
+import { pictureDisplay } from "./picture.ts";
+import { missingPrograms } from "./programs.ts";
+import { createScreenshotServer } from "./screenshot-server.ts";
+import { startSway } from "./sway.ts";
+
+export interface SandboxDisplayOptions {
+  /** Default 9876; 0 is any free port. */
+  port?: number;
+  /** Address to listen on. Default 127.0.0.1, because the server asks nobody who they are. */
+  host?: string;
+  /** Default: `sway` if it is installed and starts, otherwise `picture`. `sway` fails where it cannot. */
+  kind?: "sway" | "picture";
+  log?: (line: string) => void;
+}
+
+export interface SandboxDisplay extends AsyncDisposable {
+  readonly port: number;
+  readonly kind: "sway" | "picture";
+  close(): Promise<void>;
+}
+
+/** Listens at once, answers 500 while the display comes up, and resolves when it is there. */
+export async function startSandboxDisplay(options: SandboxDisplayOptions = {}): Promise<SandboxDisplay> {
+  const { port = SCREENSHOT_PORT, host = "127.0.0.1", kind, log = () => {} } = options;
+  let display: Pick<Display, "kind" | "capture"> = {
+    kind: kind ?? "sway",
+    capture: () => Promise.reject(new DisplayError(NO_DISPLAY)),
+  };
+  const server = createScreenshotServer(() => display);
+  await listen(server, port, host);
+  let opened: Display;
+  try {
+    opened = await openDisplay(kind, log);
+  } catch (error) {
+    await closeServer(server);
+    throw error;
+  }
+  display = opened;
+  const close = async (): Promise<void> => {
+    await closeServer(server);
+    await opened.close();
+  };
+  const address = server.address() as AddressInfo;
+  log(`${opened.kind} display on http://${host}:${address.port}/screenshot`);
+  return { port: address.port, kind: opened.kind, close, [Symbol.asyncDispose]: close };
+}
+
+async function openDisplay(
+  kind: SandboxDisplayOptions["kind"],
+  log: (line: string) => void,
+): Promise<Display> {
+  if (kind === "picture") return pictureDisplay();
+  try {
+    const missing = await missingPrograms();
+    if (missing.length > 0) throw new Error(`not installed: ${missing.join(", ")}`);
+    return await startSway(log);
+  } catch (error) {
+    if (kind === "sway") throw error;
+    log(`no real desktop, showing a picture (${error instanceof Error ? error.message : String(error)})`);
+    return pictureDisplay();
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      // After listening only accept() can fail (EMFILE); the server goes on.
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+}
+
+/** Idempotent: a server that is closed already only reports so. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

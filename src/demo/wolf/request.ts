@@ -1,0 +1,88 @@
+/** Reads a request the way Wolf does: a head up to the empty line, then `Content-Length` bytes, nothing else. */
+import type { ByteReader } from "./byte-reader.ts";
+import { MAX_BODY_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
+
+export type WolfMethod = "GET" | "POST" | "PUT" | "DELETE";
+
+export interface RequestHead {
+  method: WolfMethod;
+  /** As sent; Wolf takes every method that it does not know for GET. */
+  rawMethod: string;
+  path: string;
+  /** Without the `?`, undecoded: Wolf does not decode it either. */
+  query: string;
+  version: string;
+  /** Names in lower case; of a repeated field the first stays, as in Wolf. */
+  headers: ReadonlyMap<string, string>;
+}
+
+export interface WolfRequest extends RequestHead {
+  body: string;
+}
+
+/** Undefined when the peer left, sent nonsense or too much: Wolf then closes without a word. */
+export async function readHead(reader: ByteReader): Promise<RequestHead | undefined> {
+  let bytes: Buffer = Buffer.alloc(0);
+  for (;;) {
+    const end = bytes.indexOf("\r\n\r\n");
+    if (end !== -1) {
+      reader.pushBack(bytes.subarray(end + 4));
+      return parseHead(bytes.toString("latin1", 0, end));
+    }
+    if (bytes.length > MAX_HEAD_BYTES) return undefined;
+    const chunk = await reader.next();
+    if (chunk === undefined) return undefined;
+    bytes = Buffer.concat([bytes, chunk]);
+  }
+}
+
+/** Undefined when the peer left before the last byte, or announced more than the double takes. */
+export async function readWholeBody(reader: ByteReader, length: number): Promise<string | undefined> {
+  if (length > MAX_BODY_BYTES) return undefined;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of reader.take(length)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+  }
+  return bytes === length ? Buffer.concat(chunks).toString("utf8") : undefined;
+}
+
+/** Undefined for nonsense, which throws in Wolf. Without the field there is no body. */
+export function contentLengthOf(head: RequestHead): number | undefined {
+  const field = head.headers.get("content-length") ?? "0";
+  return /^\d{1,15}$/.test(field) ? Number(field) : undefined;
+}
+
+function parseHead(text: string): RequestHead | undefined {
+  const [requestLine = "", ...fields] = text.split("\r\n");
+  const [rawMethod = "", target = "", version = ""] = requestLine.split(" ");
+  if (!target.startsWith("/") || !version.startsWith("HTTP/")) return undefined;
+  const headers = new Map<string, string>();
+  for (const field of fields) {
+    const colon = field.indexOf(":");
+    if (colon < 1) return undefined;
+    const name = field.slice(0, colon).toLowerCase();
+    if (!headers.has(name)) headers.set(name, field.slice(colon + 1).trim());
+  }
+  const question = target.indexOf("?");
+  return {
+    method: methodOf(rawMethod),
+    rawMethod,
+    path: question === -1 ? target : target.slice(0, question),
+    query: question === -1 ? "" : target.slice(question + 1),
+    version: version.slice("HTTP/".length),
+    headers,
+  };
+}
+
+function methodOf(rawMethod: string): WolfMethod {
+  switch (rawMethod) {
+    case "POST":
+    case "PUT":
+    case "DELETE":
+      return rawMethod;
+    default:
+      return "GET";
+  }
+}

@@ -1,0 +1,28 @@
+/** `GET /events`: one JSON object a line, for as long as the session lives. Unknown types are ignored. */
+import type { RunnerInfo } from "./hello.ts";
+import { parseRunner } from "./hello.ts";
+
+export type AgentEvent =
+  | { type: "runner-added"; runner: RunnerInfo }
+  | { type: "runner-removed"; id: string }
+  | { type: "target-health"; runner: string; target: string; healthy: boolean };
+
+/** Undefined for a type that this version does not know. @throws TurnaboutError or SyntaxError on a malformed line */
+export function parseAgentEvent(line: string): AgentEvent | undefined {
+  const value = JSON.parse(line) as Record<string, unknown>;
+  switch (value["type"]) {
+    case "runner-added":
+      return { type: "runner-added", runner: parseRunner(value["runner"]) };
+    case "runner-removed":
+      return { type: "runner-removed", id: String(value["id"]) };
+    case "target-health":
+      return {
+        type: "target-health",
+        runner: String(value["runner"]),
+        target: String(value["target"]),
+        healthy: value["healthy"] === true,
+      };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * `GET /hello`: what an agent says of itself, as JSON. Unknown fields are ignored on both sides, so that old and new
+ * versions meet; everything that is used is checked here, once.
+ */
+import { TurnaboutError } from "./errors.ts";
+import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "./limits.ts";
+import { isRunnerId, isTargetName } from "./names.ts";
+
+/** How a target speaks HTTP. `auto`: remembered from its answers (RFC 9112 §6.1). */
+export type TargetHttp = "auto" | "1.0" | "1.1";
+
+export interface TargetInfo {
+  name: string;
+  http: TargetHttp;
+}
+
+export interface RunnerInfo {
+  id: string;
+  targets: TargetInfo[];
+}
+
+export interface Hello {
+  protocol: number;
+  /** Software version of the agent, for people. */
+  version: string;
+  /** Random id of the agent process; connections with the same one belong together. */
+  instance: string;
+  /** When the agent process started, in Unix milliseconds: a reconnect keeps it, a restart does not. */
+  bootEpochMs: number;
+  capabilities: string[];
+  runners: RunnerInfo[];
+}
+
+/** @throws TurnaboutError `tunnel_protocol` saying which field is wrong */
+export function parseHello(value: unknown): Hello {
+  const hello = record(value, "hello");
+  const protocol = hello["protocol"];
+  if (typeof protocol !== "number" || !Number.isInteger(protocol) || protocol < 1) {
+    throw wrong("hello.protocol");
+  }
+  return {
+    protocol,
+    version: shortText(hello["version"], "hello.version"),
+    instance: shortText(hello["instance"], "hello.instance"),
+    bootEpochMs: typeof hello["bootEpochMs"] === "number" ? hello["bootEpochMs"] : 0,
+    capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", 64).filter(
+      (item) => typeof item === "string",
+    ),
+    runners: list(hello["runners"], "hello.runners", MAX_RUNNERS_PER_CONNECTION).map(parseRunner),
+  };
+}
+
+/** @throws TurnaboutError `tunnel_protocol` saying which field is wrong */
+export function parseRunner(value: unknown): RunnerInfo {
+  const runner = record(value, "runner");
+  const id = runner["id"];
+  if (typeof id !== "string" || !isRunnerId(id)) throw wrong("runner.id");
+  return { id, targets: list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget) };
+}
+
+function parseTarget(value: unknown): TargetInfo {
+  const target = record(value, "target");
+  const name = target["name"];
+  if (typeof name !== "string" || !isTargetName(name)) throw wrong("target.name");
+  const http = target["http"];
+  return { name, http: http === "1.0" || http === "1.1" ? http : "auto" };
+}
+
+function record(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(what);
+  return value as Record<string, unknown>;
+}
+
+function list(value: unknown, what: string, most: number): unknown[] {
+  if (!Array.isArray(value)) throw wrong(what);
+  if (value.length > most) throw wrong(`${what} (more than ${most})`);
+  return value;
+}
+
+function shortText(value: unknown, what: string): string {
+  if (typeof value !== "string" || value.length === 0 || value.length > 128) throw wrong(what);
+  return value;
+}
+
+function wrong(what: string): TurnaboutError {
+  return new TurnaboutError("tunnel_protocol", `hello: ${what} is missing or not valid`);
+}

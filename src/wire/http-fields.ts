@@ -1,0 +1,49 @@
+/** Header fields that belong to one hop and must not cross to the next (RFC 9110 §7.6.1, RFC 9113 §8.2.2). */
+import type { IncomingHttpHeaders } from "node:http";
+
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+]);
+
+export function isHopByHop(name: string): boolean {
+  return HOP_BY_HOP.has(name);
+}
+
+/** Names that a `Connection` field nominates, in lower case. */
+export function connectionNominates(value: string | undefined): ReadonlySet<string> {
+  if (value === undefined) return NONE;
+  return new Set(value.split(",").map((name) => name.trim().toLowerCase()));
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** End-to-end fields of a message, without pseudo-header fields. */
+export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const nominated = connectionNominates(headers.connection);
+  const result: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || name.startsWith(":") || HOP_BY_HOP.has(name) || nominated.has(name)) continue;
+    result[name] = value;
+  }
+  return result;
+}
+
+/** Bytes that the fields take in an HTTP/2 header list (RFC 9113 §6.5.2 counts 32 more for each). */
+export function headerListBytes(headers: Record<string, string | string[] | number | undefined>): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    for (const item of Array.isArray(value) ? value : [String(value ?? "")]) {
+      bytes += name.length + item.length + 32;
+    }
+  }
+  return bytes;
+}

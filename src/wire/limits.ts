@@ -1,0 +1,72 @@
+/**
+ * Every bound of the wire, with its reason. Nothing waits, queues or grows without one of these.
+ * Units are in the names. Bounds of one side only live in that side's `limits.ts`.
+ */
+
+/** Flow-control window of each stream. 64 KiB (the default) would cap a stream at 64 KiB per round trip; 2 MiB
+ * is 335 Mbit/s at 50 ms. It is also the most that a stalled stream can hold. */
+export const STREAM_WINDOW_BYTES: number = 2 * 1024 * 1024;
+
+/** Window of the whole connection, so that several streams add up (RFC 9113 §6.9.2 starts it at 65,535). */
+export const CONNECTION_WINDOW_BYTES: number = 32 * 1024 * 1024;
+
+/** Largest frame that we accept: fewer, larger frames are cheaper for bulk than the default 16 KiB. */
+export const MAX_FRAME_BYTES: number = 64 * 1024;
+
+/** `maxSessionMemory` in MB (node:http2's unit). Below it a burst makes the session refuse streams for good. */
+export const SESSION_MEMORY_MB = 256;
+
+/** Largest single write into an HTTP/2 stream: a larger one counts against the session memory at once. */
+export const MAX_STREAM_WRITE_BYTES: number = 64 * 1024;
+
+/** Streams that the agent accepts at once on one connection (SETTINGS_MAX_CONCURRENT_STREAMS): the safety net. */
+export const AGENT_MAX_STREAMS = 1_000;
+
+/** Streams that the control plane opens at once on one connection. Below the agent's limit, because a request
+ * queued inside nghttp2 fails with ENHANCE_YOUR_CALM when a local abort frees its slot. */
+export const OPEN_STREAMS_PER_CONNECTION = 900;
+
+/** Aborts arrive as RST_STREAM; node's default budget (1,000, then 33/s) would end a busy tunnel with GOAWAY. */
+export const STREAM_RESET_BURST = 100_000;
+/** Refill of the reset budget, per second. */
+export const STREAM_RESET_RATE = 10_000;
+
+/** Header fields in one block on the reversed session (node's default of 128 is too few behind chatty proxies). */
+export const MAX_HEADER_PAIRS = 256;
+
+/** Size of one header block on the reversed session. A block above nghttp2's 64 KiB closes the whole session,
+ * so this is checked before a stream is opened. */
+export const MAX_HEADER_BLOCK_BYTES: number = 48 * 1024;
+
+/** From the carrier's 101 (or TLS handshake) to the peer's SETTINGS. */
+export const SESSION_HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** PING cadence of each end: below every proxy's idle timeout known to us (shortest default: 60 s). */
+export const PING_INTERVAL_MS = 15_000;
+
+/** A PING without ACK for this long: the peer is considered dead. Interval + deadline stay below 30 s. */
+export const PING_DEADLINE_MS = 10_000;
+
+/** From GOAWAY to the end of the last stream; then the session is destroyed. */
+export const DRAIN_DEADLINE_MS = 30_000;
+
+/** After `session.destroy(error)` the carrier is destroyed too: a WebSocket carrier reports nothing otherwise,
+ * and the pause lets GOAWAY leave first. */
+export const CARRIER_DESTROY_DELAY_MS = 250;
+
+/** Body of the agent's own routes (`/hello`, `/credential`), read into memory by the control plane. */
+export const MAX_CONTROL_BODY_BYTES: number = 256 * 1024;
+
+/** One line of `/events`. */
+export const MAX_EVENT_LINE_BYTES: number = 64 * 1024;
+
+/** Length of a runner id and of a target name (a DNS label has 63; session ids are longer). */
+export const MAX_RUNNER_ID_LENGTH = 128;
+export const MAX_TARGET_NAME_LENGTH = 63;
+
+/** Runners on one connection, targets of one runner: a whole Wolf host with all its sandboxes fits. */
+export const MAX_RUNNERS_PER_CONNECTION = 256;
+export const MAX_TARGETS_PER_RUNNER = 64;
+
+/** A WebSocket carrier message: HTTP/2 frames are written in pieces far below it. */
+export const MAX_WEBSOCKET_MESSAGE_BYTES: number = 4 * 1024 * 1024;

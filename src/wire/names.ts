@@ -1,0 +1,54 @@
+/** Runner ids, target names, and the `<target>.<runner>` authority that carries both. */
+import { TurnaboutError } from "./errors.ts";
+import { MAX_RUNNER_ID_LENGTH, MAX_TARGET_NAME_LENGTH } from "./limits.ts";
+
+const NAME = /^[a-z0-9_-]+$/;
+
+export function isRunnerId(value: string): boolean {
+  return value.length <= MAX_RUNNER_ID_LENGTH && NAME.test(value);
+}
+
+export function isTargetName(value: string): boolean {
+  return value.length <= MAX_TARGET_NAME_LENGTH && NAME.test(value);
+}
+
+/** @throws TurnaboutError `config_invalid` naming the offending value */
+export function parseRunnerId(value: string): string {
+  if (!isRunnerId(value)) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `runner id ${JSON.stringify(value)}: use 1 to ${MAX_RUNNER_ID_LENGTH} characters of a-z, 0-9, "_" and "-"`,
+    );
+  }
+  return value;
+}
+
+/** @throws TurnaboutError `config_invalid` naming the offending value */
+export function parseTargetName(value: string): string {
+  if (!isTargetName(value)) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `target name ${JSON.stringify(value)}: use 1 to ${MAX_TARGET_NAME_LENGTH} characters of a-z, 0-9, "_" and "-"`,
+    );
+  }
+  return value;
+}
+
+export interface Destination {
+  runner: string;
+  target: string;
+}
+
+export function formatAuthority(destination: Destination): string {
+  return `${destination.target}.${destination.runner}`;
+}
+
+/**
+ * `<target>.<runner>`, with an optional port that forward-proxy callers add and nobody needs. Case-insensitive, as
+ * host names are. Undefined if it is anything else.
+ */
+export function parseAuthority(authority: string): Destination | undefined {
+  const match = /^([^.:]+)\.([^.:]+)(?::\d{1,5})?$/.exec(authority.toLowerCase());
+  const [, target = "", runner = ""] = match ?? [];
+  return isTargetName(target) && isRunnerId(runner) ? { runner, target } : undefined;
+}

@@ -1,0 +1,59 @@
+/**
+ * Every name and number of the wire. docs/protocol.md is the specification; this file is its index.
+ */
+
+/** Version of the exchange in `GET /hello`. Raised only when an old peer could misunderstand a new one. */
+export const PROTOCOL_VERSION = 1;
+
+/** ALPN identifiers under which a TLS connection is a reversed session from its first byte, in order of preference. */
+export const REVERSED_ALPN = ["rh2", "h2-reverse"] as const;
+
+/** HTTP/1.1 upgrade token of draft-kazuho-ptth-ptth. */
+export const PTTH_UPGRADE_TOKEN = "ptth";
+
+/** Value of the `ALPN` header (RFC 7639) in a `ptth` upgrade: HTTP/2 is the only protocol that we reverse. */
+export const PTTH_ALPN = "h2";
+
+/** `Sec-WebSocket-Protocol` of the websocket carrier: binary messages are HTTP/2 bytes. */
+export const WEBSOCKET_SUBPROTOCOL = "turnabout.h2.v1";
+
+/** The agent door (the path is Helix's). */
+export const DOOR_PATH = "/api/v1/revdial";
+
+/** Query parameter of the door that names a runner; may be repeated. */
+export const DOOR_RUNNER_PARAMETER = "runnerid";
+
+/** `:authority` of the agent's own routes on the reversed session. */
+export const AGENT_AUTHORITY = "agent";
+
+/** The agent's own routes. */
+export const AGENT_PATHS = {
+  hello: "/hello",
+  events: "/events",
+  ping: "/ping",
+  metrics: "/metrics",
+  credential: "/credential",
+} as const;
+
+/** Header names of ours. All optional for the receiver: unknown or absent fields never break an exchange. */
+export const HEADER = {
+  /** Software version of the sender; its presence says that Turnabout itself answered, not something in front of it. */
+  version: "turnabout-version",
+  /** Random id of the agent process: connections that carry the same one belong to one generation. */
+  instance: "turnabout-instance",
+  /** `1`: register only if no other instance holds the runner (sent by an agent that has been replaced). */
+  standby: "turnabout-standby",
+} as const;
+
+/** Capabilities that an agent may list in `/hello`. An unknown capability is not used. */
+export const CAPABILITY = {
+  /** Extended CONNECT with `:protocol: websocket` (RFC 8441). */
+  websocket: "websocket",
+  /** `GET /events`: runners come and go while the session lives. */
+  events: "events",
+} as const;
+
+/** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */
+export const PROXY_NAME = "turnabout";
+
+export type CarrierKind = "rh2" | "ptth" | "websocket";

@@ -1,0 +1,61 @@
+/**
+ * Blind relay (RFC 9110 §3.7) between two byte streams, each an Http2Stream or a socket. FIN stays FIN, so half-close
+ * works both ways; a reset or a loss on one side is a reset on the other, never a clean end.
+ */
+import net from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Http2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+
+/** Starts copying both ways. `onClose` is called once, when both ends are closed. */
+export function relay(a: Duplex, b: Duplex, onClose?: () => void): void {
+  let open = 2;
+  const closed = () => {
+    open -= 1;
+    if (open === 0) onClose?.();
+  };
+  forward(a, b, closed);
+  forward(b, a, closed);
+}
+
+function forward(from: Duplex, to: Duplex, closed: () => void): void {
+  let ended = false;
+  from.on("end", () => {
+    // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.
+    setImmediate(() => {
+      if (wasReset(from)) return abort(to);
+      ended = true;
+      if (!to.writableEnded && !to.destroyed) to.end();
+    });
+  });
+  // For ever: 'error' can come after 'end'. What it means is handled on 'close', which always follows.
+  from.on("error", ignore);
+  from.once("close", () => {
+    setImmediate(() => {
+      if (!ended || wasReset(from)) abort(to);
+      closed();
+    });
+  });
+  from.pipe(to, { end: false });
+}
+
+function ignore(): void {}
+
+function wasReset(stream: Duplex): boolean {
+  if (stream.errored !== null) return true;
+  const { rstCode, aborted } = stream as Partial<Http2Stream>;
+  return (rstCode ?? 0) !== 0 || aborted === true;
+}
+
+/** Ends a stream so that its peer sees an error: RST_STREAM, TCP RST, or the nearest thing that there is. */
+export function abort(
+  stream: Duplex,
+  reason: Error = new Error("the other end of the relay was reset"),
+): void {
+  if (stream.destroyed) return;
+  // Unix sockets and TLS have no reset of their own: resetAndDestroy() throws there.
+  const isTcp =
+    stream instanceof net.Socket && !(stream instanceof TLSSocket) && stream.remoteAddress !== undefined;
+  if (isTcp) stream.resetAndDestroy();
+  else stream.destroy(reason);
+}

@@ -1,0 +1,159 @@
+/**
+ * A CONNECT stream dressed as a socket, safe to hand to undici, http.Agent, dockerode, tls.connect({ socket }) and ws.
+ * The bare Http2Stream is not:
+ * - a corked string write followed by an empty write sends freed memory: strings become Buffers here, empty writes vanish;
+ * - a single large write can exhaust the session's memory for good: it is cut, each piece waiting for the one before;
+ * - a reset or a lost tunnel can look like a clean end: here it is always an error;
+ * - an unfinished `destroy()` sends NO_ERROR: here it always resets with an error.
+ */
+import { constants } from "node:http2";
+import { Duplex } from "node:stream";
+import type { ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
+import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
+import { TurnaboutError } from "./errors.ts";
+import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
+import { parseProxyStatus } from "./proxy-status.ts";
+
+/** What a retry has to know of a lost stream. */
+export interface Loss {
+  /** The target had sent bytes on it before: an older exchange's, if the present one has had no answer. */
+  reused: boolean;
+  /** The agent says that it has not looked at the request (RFC 9113 §8.7), or refused it because it drains. */
+  unprocessed: boolean;
+}
+
+const LOSSES = new WeakMap<Error, Loss>();
+
+export function lossOf(error: Error): Loss | undefined {
+  return LOSSES.get(error);
+}
+
+export class TunnelSocket extends Duplex {
+  readonly #stream: ClientHttp2Stream;
+  readonly #label: string;
+  #ended = false;
+  #timeoutWired = false;
+  bytesRead = 0;
+  bytesWritten = 0;
+  /** Called with the first bytes that the target sends. */
+  onFirstBytes: ((bytes: Buffer) => void) | undefined;
+
+  // Read by code that expects a net.Socket.
+  readonly connecting = false;
+  readonly remoteAddress = undefined;
+
+  /** @param label `<runner> <target>`, for error messages */
+  constructor(stream: ClientHttp2Stream, label: string) {
+    super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
+    this.#stream = stream;
+    this.#label = label;
+    stream.on("response", (headers) => {
+      if (headers[":status"] === 200) return;
+      const error = refusal(headers, label);
+      LOSSES.set(error, { reused: false, unprocessed: error.code === "agent_draining" });
+      this.destroy(error);
+    });
+    stream.on("data", (chunk: Buffer) => {
+      if (this.bytesRead === 0) this.onFirstBytes?.(chunk);
+      this.bytesRead += chunk.length;
+      if (!this.push(chunk)) stream.pause();
+    });
+    stream.pause();
+    // Not push(null) at once: a reset may follow the 'end' in the same turn of the loop.
+    stream.on("end", () => setImmediate(() => this.#finish()));
+    stream.on("error", (error) => this.destroy(this.#lost(error)));
+    stream.on("aborted", () => this.destroy(this.#lost()));
+    stream.on("close", () => this.#finish());
+  }
+
+  #finish(): void {
+    if (this.destroyed || this.#ended) return;
+    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return void this.destroy(this.#lost());
+    this.#ended = true;
+    this.push(null);
+  }
+
+  #lost(cause?: Error): Error {
+    const error = streamLost(this.#stream, this.#label, cause);
+    const unprocessed = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+    if (!LOSSES.has(error)) LOSSES.set(error, { reused: this.bytesRead > 0, unprocessed });
+    return error;
+  }
+
+  override _read(): void {
+    this.#stream.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    if (chunk.length === 0) return callback();
+    this.bytesWritten += chunk.length;
+    this.#writePieces(chunk, callback);
+  }
+
+  #writePieces(chunk: Buffer, callback: (error?: Error | null) => void): void {
+    if (chunk.length <= MAX_STREAM_WRITE_BYTES) return void this.#stream.write(chunk, callback);
+    this.#stream.write(chunk.subarray(0, MAX_STREAM_WRITE_BYTES), (error) => {
+      if (error) callback(error);
+      else this.#writePieces(chunk.subarray(MAX_STREAM_WRITE_BYTES), callback);
+    });
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#stream.end(() => callback());
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const stream = this.#stream;
+    if (!stream.destroyed) {
+      // Anything but a finished conversation must reach the peer as a reset.
+      if (error === null && this.writableFinished && this.#ended) stream.destroy();
+      else stream.destroy(error ?? new Error("socket destroyed"));
+    }
+    callback(error);
+  }
+
+  // What http.Agent, undici and dockerode call on a socket. There is no socket of its own to tune below a stream.
+  setTimeout(timeoutMs: number, callback?: () => void): this {
+    if (callback !== undefined) this.once("timeout", callback);
+    this.#stream.setTimeout(timeoutMs);
+    if (!this.#timeoutWired) {
+      this.#timeoutWired = true;
+      this.#stream.on("timeout", () => this.emit("timeout"));
+    }
+    return this;
+  }
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+}
+
+/** The reason of a refused CONNECT: the agent's own, or what its status means. */
+export function refusal(
+  headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
+  label: string,
+): TurnaboutError {
+  const status = headers[":status"] ?? 0;
+  const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
+  return new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+}
+
+/** Why a stream ended before its time. */
+export function streamLost(stream: ClientHttp2Stream, label: string, cause?: Error): TurnaboutError {
+  if (cause instanceof TurnaboutError) return cause;
+  const session = stream.session;
+  const gone = session === undefined || session.destroyed;
+  const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
+  const what = gone
+    ? "the connection to the agent was lost"
+    : `the stream was reset (code ${stream.rstCode})`;
+  return new TurnaboutError(code, `dial ${label}: ${what}`, { cause });
+}

@@ -1,0 +1,12 @@
+/** The websocket carrier's byte stream, the same on both ends: HTTP/2 bytes in binary messages. */
+import type { Duplex } from "node:stream";
+import { createWebSocketStream } from "ws";
+import type { WebSocket } from "ws";
+
+export function webSocketStream(socket: WebSocket): Duplex {
+  socket.on("error", () => {}); // the stream reports it; this listener keeps a late one from ending the process
+  const stream = createWebSocketStream(socket);
+  // An abandoned handshake must not wait for ws's 30 s close timer.
+  stream.once("close", () => socket.terminate());
+  return stream;
+}
