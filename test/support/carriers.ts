@@ -1,0 +1,109 @@
+/** Both ends of a carrier, over real sockets. */
+import { once } from "node:events";
+import http from "node:http";
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import tls from "node:tls";
+import { WebSocket, WebSocketServer } from "ws";
+import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../src/wire/limits.ts";
+import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
+import { webSocketStream } from "../../src/wire/websocket-stream.ts";
+import { within } from "./events.ts";
+import { openFaultyPath } from "./faulty-path.ts";
+import type { FaultyPath } from "./faulty-path.ts";
+import { createPki, issueServer } from "./pki.ts";
+import { tempPath } from "./temp.ts";
+
+/** `unix` is the cheapest; `stream.duplexPair()` cannot carry HTTP/2. */
+export type TestCarrier = "unix" | "tcp" | "tls" | "websocket";
+
+export const TEST_CARRIERS: readonly TestCarrier[] = ["unix", "tcp", "tls", "websocket"];
+
+export interface CarrierPair {
+  /** The end that dialled. */
+  agent: Duplex;
+  /** The end that accepted. */
+  control: Duplex;
+  /** Between the two, if asked for. */
+  path: FaultyPath | undefined;
+  close(): Promise<void>;
+}
+
+export interface CarrierOptions {
+  /** Puts a {@link FaultyPath} between the ends; not with `unix`. */
+  faulty?: boolean;
+}
+
+export async function openCarrier(
+  kind: TestCarrier,
+  { faulty = false }: CarrierOptions = {},
+): Promise<CarrierPair> {
+  const accepted = Promise.withResolvers<Duplex>();
+  const server = listener(kind, accepted.resolve);
+  const unixPath = tempPath();
+  if (kind === "unix") server.listen(unixPath);
+  else server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const path =
+    faulty && kind !== "unix" ? await openFaultyPath((server.address() as AddressInfo).port) : undefined;
+  const port = kind === "unix" ? 0 : (path?.port ?? (server.address() as AddressInfo).port);
+  const [agent, control] = await within(
+    Promise.all([dial(kind, port, unixPath), accepted.promise]),
+    `a ${kind} carrier`,
+  );
+  for (const end of [agent, control]) end.on("error", () => {}); // for ever
+  return {
+    agent,
+    control,
+    path,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      await path?.close();
+      agent.destroy();
+      control.destroy();
+      await closed;
+    },
+  };
+}
+
+const pki = createPki();
+const certificate = issueServer(pki);
+
+function listener(kind: TestCarrier, accept: (stream: Duplex) => void): net.Server {
+  if (kind === "tls") {
+    return tls.createServer({ ...certificate, ALPNProtocols: [...REVERSED_ALPN] }, accept);
+  }
+  if (kind === "websocket") {
+    const server = http.createServer();
+    const sockets = new WebSocketServer({
+      server,
+      perMessageDeflate: false,
+      maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
+      handleProtocols: () => WEBSOCKET_SUBPROTOCOL,
+    });
+    sockets.on("connection", (socket) => accept(webSocketStream(socket)));
+    return server;
+  }
+  return net.createServer({ noDelay: true, allowHalfOpen: true }, accept);
+}
+
+async function dial(kind: TestCarrier, port: number, unixPath: string): Promise<Duplex> {
+  if (kind === "websocket") {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, [WEBSOCKET_SUBPROTOCOL], {
+      perMessageDeflate: false,
+    });
+    const stream = webSocketStream(socket);
+    await once(socket, "open");
+    return stream;
+  }
+  if (kind === "tls") {
+    const socket = tls.connect({ port, host: "127.0.0.1", ca: pki.ca, ALPNProtocols: [...REVERSED_ALPN] });
+    await once(socket, "secureConnect");
+    return socket;
+  }
+  const socket =
+    kind === "unix" ? net.connect(unixPath) : net.connect({ port, host: "127.0.0.1", noDelay: true });
+  await once(socket, "connect");
+  return socket;
+}

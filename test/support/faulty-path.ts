@@ -1,0 +1,114 @@
+/** A TCP path that can go wrong: it relays to one port, until a test makes it stall, cut, reset or half-close. */
+import net from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+
+export interface FaultyPath extends AsyncDisposable {
+  /** Where to connect in place of the real port. */
+  readonly port: number;
+  /** Relayed connections that are open. */
+  readonly connections: number;
+  /** A black hole, both ways: nothing is read or passed on any more, neither bytes nor FIN nor RST. */
+  stall(): void;
+  /** Ends a stall: what has piled up flows. */
+  resume(): void;
+  /** Closes both sides by FIN, whatever is in flight. */
+  cut(): void;
+  /** Closes both sides by RST. */
+  reset(): void;
+  /** FIN to one side only; the other stays connected and unread. */
+  halfClose(towards: "dialler" | "listener"): void;
+  close(): Promise<void>;
+}
+
+interface Link {
+  dialler: Socket;
+  listener: Socket;
+}
+
+export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
+  const links = new Set<Link>();
+  let stalled = false;
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (dialler) => {
+    const listener = net.connect({ port: toPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    const link = { dialler, listener };
+    links.add(link);
+    join(dialler, listener);
+    join(listener, dialler);
+  });
+
+  function join(from: Socket, to: Socket): void {
+    from.on("error", () => {}); // for ever; 'close' follows
+    from.on("data", (chunk) => {
+      if (!to.write(chunk)) from.pause();
+    });
+    to.on("drain", () => {
+      if (!stalled) from.resume();
+    });
+    from.on("end", () => to.end());
+    from.once("close", (hadError) => {
+      if (from.destroyed && to.destroyed) forget(from);
+      if (stalled) return;
+      if (hadError) to.resetAndDestroy();
+      else if (!from.readableEnded) to.destroy();
+    });
+    if (stalled) from.pause();
+  }
+
+  function forget(socket: Socket): void {
+    for (const link of links) if (link.dialler === socket || link.listener === socket) links.delete(link);
+  }
+
+  function each(act: (link: Link) => void): void {
+    for (const link of links) act(link);
+  }
+
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(0, "127.0.0.1", resolve);
+  await promise;
+
+  const close = async (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.close(() => resolve());
+    each(({ dialler, listener }) => {
+      dialler.destroy();
+      listener.destroy();
+    });
+    await promise;
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    get connections() {
+      return links.size;
+    },
+    stall: () => {
+      stalled = true;
+      each(({ dialler, listener }) => {
+        dialler.pause();
+        listener.pause();
+      });
+    },
+    resume: () => {
+      stalled = false;
+      each(({ dialler, listener }) => {
+        dialler.resume();
+        listener.resume();
+      });
+    },
+    cut: () => {
+      each(({ dialler, listener }) => {
+        dialler.destroy();
+        listener.destroy();
+      });
+    },
+    reset: () => {
+      each(({ dialler, listener }) => {
+        dialler.resetAndDestroy();
+        listener.resetAndDestroy();
+      });
+    },
+    halfClose: (towards) => each((link) => link[towards].end()),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * Programs that tests run for real. A test that needs one says `{ skip: missing("sway") }`: absent from a developer's
+ * machine it is skipped by name; in CI (`CI=true`) the runner fails before any test if one is missing.
+ */
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+export interface Part {
+  /** What a test asks for; also the program that must be in PATH. */
+  name: string;
+  /** Debian packages that bring it. */
+  packages: readonly string[];
+  why: string;
+}
+
+export const PARTS: readonly Part[] = [
+  { name: "curl", packages: ["curl", "ca-certificates"], why: "the README's own commands" },
+  { name: "openssl", packages: ["openssl"], why: "a certificate authority for TLS tests" },
+  { name: "tinyproxy", packages: ["tinyproxy-bin"], why: "an authenticating CONNECT proxy" },
+  { name: "sway", packages: ["sway"], why: "a real Wayland display for screenshots" },
+  { name: "grim", packages: ["grim"], why: "screenshots of that display" },
+  { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
+];
+
+export function isInstalled(program: string): boolean {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/bin"];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** `false` if all of them are there, else the reason to skip. */
+export function missing(...names: string[]): string | false {
+  const absent = names.filter((name) => !isInstalled(name));
+  return absent.length === 0 ? false : `not installed: ${absent.join(", ")}`;
+}
