@@ -121,7 +121,10 @@ export function createAgent(options: AgentOptions): Agent {
   const slots = Array.from({ length: config.connections }, (_, index) => new Slot(index, context));
   // The first connection leads; with a wrong token or a dead server the others would only repeat its complaints.
   const [first, ...others] = slots;
-  const running = [first?.run(), firstHello.promise.then(() => Promise.all(others.map((slot) => slot.run())))];
+  const running = Promise.all([
+    first?.run() ?? Promise.resolve(),
+    firstHello.promise.then(() => Promise.all(others.map((slot) => slot.run()))),
+  ]);
 
   async function close(): Promise<void> {
     closing.abort();
@@ -133,7 +136,7 @@ export function createAgent(options: AgentOptions): Agent {
     }, config.drainMs);
     await whenIdle.promise;
     clearTimeout(timer);
-    await Promise.all(running);
+    await running;
   }
 
   return {

@@ -70,7 +70,10 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
     throw new TurnaboutError("config_invalid", `connections: use 1 to ${MAX_CONNECTIONS}`);
   }
   if ((options.certFile === undefined) !== (options.keyFile === undefined)) {
-    throw new TurnaboutError("config_invalid", "a client certificate needs both its certificate and its key file");
+    throw new TurnaboutError(
+      "config_invalid",
+      "a client certificate needs both its certificate and its key file",
+    );
   }
   if (options.token === undefined && options.certFile === undefined) {
     throw new TurnaboutError("config_invalid", "no token and no client certificate given");

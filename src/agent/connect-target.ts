@@ -18,7 +18,13 @@ export function connectTarget(
   const socket = net.connect(
     address.kind === "unix"
       ? { path: address.path, allowHalfOpen: true }
-      : { host: address.host, port: address.port, allowHalfOpen: true, noDelay: true, autoSelectFamily: true },
+      : {
+          host: address.host,
+          port: address.port,
+          allowHalfOpen: true,
+          noDelay: true,
+          autoSelectFamily: true,
+        },
   );
   const settle = (error: TurnaboutError | undefined) => {
     clearTimeout(timer);

@@ -17,7 +17,9 @@ export async function readSecret(secret: Secret, what: string): Promise<string> 
     if (text === "") throw new Error("empty");
     return text;
   } catch (cause) {
-    throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, { cause });
+    throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

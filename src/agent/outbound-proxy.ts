@@ -4,7 +4,6 @@
  */
 import { Agent, auto } from "http2-wrapper";
 import http from "node:http";
-import type { ClientHttp2Stream } from "node:http2";
 import https from "node:https";
 import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../wire/errors.ts";
@@ -26,7 +25,10 @@ export async function connectThroughProxy(
   signal: AbortSignal,
 ): Promise<Duplex> {
   if (proxy.protocol !== "http:" && proxy.protocol !== "https:") {
-    throw new TurnaboutError("config_invalid", `outbound proxy ${proxy.protocol}//…: use http:// or https://`);
+    throw new TurnaboutError(
+      "config_invalid",
+      `outbound proxy ${proxy.protocol}//…: use http:// or https://`,
+    );
   }
   try {
     return (await speaksHttp2(proxy, tlsFiles))
@@ -74,7 +76,9 @@ async function connectByHttp1(
     socket.on("error", () => {}); // for ever
     if (response.statusCode !== 200) {
       socket.destroy();
-      return reject(new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`));
+      return reject(
+        new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`),
+      );
     }
     if (head.length > 0) socket.unshift(head);
     resolve(socket);
@@ -96,11 +100,11 @@ async function connectByHttp2(
   const authority = formatAuthority(to);
   const agent = new Agent({ maxSessions: 1 });
   const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
-  const stream = (await agent.request(new URL(proxy.origin), material, {
+  const stream = await agent.request(new URL(proxy.origin), material, {
     ":method": "CONNECT",
     ":authority": authority,
     ...authorization(proxy),
-  })) as ClientHttp2Stream;
+  });
   const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
   socket.once("close", () => agent.destroy());
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();

@@ -45,7 +45,12 @@ interface Serving {
   carrier: Carrier;
 }
 
-const REFUSED: ReadonlySet<string> = new Set(["unauthenticated", "not_allowed", "runner_taken", "bad_request"]);
+const REFUSED: ReadonlySet<string> = new Set([
+  "unauthenticated",
+  "not_allowed",
+  "runner_taken",
+  "bad_request",
+]);
 
 export class Slot {
   readonly #index: number;
@@ -85,7 +90,11 @@ export class Slot {
 
   destroy(): void {
     for (const { session, carrier } of this.#serving) {
-      destroySession(session, carrier.stream, new TurnaboutError("agent_draining", "the drain deadline has passed"));
+      destroySession(
+        session,
+        carrier.stream,
+        new TurnaboutError("agent_draining", "the drain deadline has passed"),
+      );
     }
   }
 
@@ -125,9 +134,7 @@ export class Slot {
     return this.#ended(goaway, aliveMs);
   }
 
-  async #establish(
-    accept: (session: ServerHttp2Session, carrier: Carrier) => void,
-  ): Promise<Established> {
+  async #establish(accept: (session: ServerHttp2Session, carrier: Carrier) => void): Promise<Established> {
     const { config } = this.#context;
     const token = config.token === undefined ? undefined : await readSecret(config.token, "token");
     const established = await this.#chooser.establish(
@@ -206,7 +213,10 @@ export class Slot {
       case "draining":
       case undefined: {
         const delayMs = this.#backoff.next();
-        config.log.warn({ slot: this.#index, reason, aliveMs, delayMs }, "connection ended; connecting again");
+        config.log.warn(
+          { slot: this.#index, reason, aliveMs, delayMs },
+          "connection ended; connecting again",
+        );
         return delayMs;
       }
     }
@@ -221,7 +231,8 @@ export class Slot {
     const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
     // Once at full voice: an agent may try for weeks.
     if (error.message === this.#lastComplaint) config.log.debug(fields, "connect failed; trying again");
-    else config.log.warn(fields, refused ? "refused; trying again more slowly" : "connect failed; trying again");
+    else
+      config.log.warn(fields, refused ? "refused; trying again more slowly" : "connect failed; trying again");
     this.#lastComplaint = error.message;
     config.onEvent({ type: "attempt-failed", slot: this.#index, error, retryInMs: delayMs });
     return delayMs;

@@ -79,7 +79,10 @@ export function checkRunners(runners: readonly Runner[]): void {
     if (ids.has(runner.id)) throw new TurnaboutError("config_invalid", `runner ${runner.id} is listed twice`);
     ids.add(runner.id);
     if (runner.targets.length > MAX_TARGETS_PER_RUNNER) {
-      throw new TurnaboutError("config_invalid", `runner ${runner.id}: more than ${MAX_TARGETS_PER_RUNNER} targets`);
+      throw new TurnaboutError(
+        "config_invalid",
+        `runner ${runner.id}: more than ${MAX_TARGETS_PER_RUNNER} targets`,
+      );
     }
     const names = new Set(runner.targets.map((target) => parseTargetName(target.name)));
     if (names.size < runner.targets.length) {

@@ -31,7 +31,10 @@ export function authorizeProxy(request: AnyRequest, authority: string, tokens: T
     throw new TurnaboutError("bad_request", "forward proxy: the authority is not <target>.<runner>");
   }
   if (!identity.mayDial(destination.runner, destination.target)) {
-    throw new TurnaboutError("not_allowed", `${identity.id} may not dial ${destination.runner} ${destination.target}`);
+    throw new TurnaboutError(
+      "not_allowed",
+      `${identity.id} may not dial ${destination.runner} ${destination.target}`,
+    );
   }
   return destination;
 }
@@ -61,7 +64,10 @@ export async function connectFromSocket(
   }
 }
 
-export async function connectFromStream(request: Http2ServerRequest, context: ConnectProxyContext): Promise<void> {
+export async function connectFromStream(
+  request: Http2ServerRequest,
+  context: ConnectProxyContext,
+): Promise<void> {
   const caller = request.stream;
   const gone = new AbortController();
   caller.on("error", () => gone.abort()); // for ever

@@ -100,7 +100,7 @@ export class AgentConnection {
     if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
     if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
     // Checked here, because a larger block would make nghttp2 close the whole session.
-    if (headerListBytes(headers as Record<string, string | string[]>) > MAX_HEADER_BLOCK_BYTES) {
+    if (headerListBytes(headers) > MAX_HEADER_BLOCK_BYTES) {
       throw new TurnaboutError("headers_too_large", `more than ${MAX_HEADER_BLOCK_BYTES} bytes of header`);
     }
     const stream = this.session.request(headers);

@@ -129,10 +129,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     log,
     options.tls,
   );
-  const address = await port.listen({ port: options.port ?? 8080, host: options.host }).catch((error: unknown) => {
-    stopFollowing();
-    throw error;
-  });
+  const address = await port
+    .listen({ port: options.port ?? 8080, host: options.host })
+    .catch((error: unknown) => {
+      stopFollowing();
+      throw error;
+    });
 
   function ready(): { ready: boolean; missing: string[] } {
     const wanted = options.readyWhenConnected ?? [];
@@ -141,7 +143,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   }
 
   async function dial(...[runner, target, dialOptions]: Parameters<Dial>): Promise<Duplex> {
-    if (draining()) throw new TurnaboutError("control_plane_draining", `dial ${runner} ${target}: shutting down`);
+    if (draining())
+      throw new TurnaboutError("control_plane_draining", `dial ${runner} ${target}: shutting down`);
     const stream = await dialer.openStream({ runner, target }, dialOptions);
     return new TunnelSocket(stream, `${runner} ${target}`);
   }
@@ -153,7 +156,11 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     const ended = connections.map((connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       connection.session.once("close", resolve);
-      connection.drain("draining", "the control plane is shutting down", options.drainMs ?? DRAIN_DEADLINE_MS);
+      connection.drain(
+        "draining",
+        "the control plane is shutting down",
+        options.drainMs ?? DRAIN_DEADLINE_MS,
+      );
       return promise;
     });
     registry.close();
@@ -187,7 +194,10 @@ function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void
     const stillAllowed =
       current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));
     if (stillAllowed) continue;
-    log.warn({ connection: connection.id, credential: identity.id }, "credential revoked; closing the connection");
+    log.warn(
+      { connection: connection.id, credential: identity.id },
+      "credential revoked; closing the connection",
+    );
     connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
   }
 }
@@ -201,7 +211,10 @@ function countStates(registry: Registry): Record<string, number> {
 function checkBasePath(basePath: string): string {
   const trimmed = basePath.replace(/\/+$/, "");
   if (trimmed !== "" && !/^(\/[\w.~-]+)+$/.test(trimmed)) {
-    throw new TurnaboutError("config_invalid", `base path ${JSON.stringify(basePath)}: use /name or /name/name`);
+    throw new TurnaboutError(
+      "config_invalid",
+      `base path ${JSON.stringify(basePath)}: use /name or /name/name`,
+    );
   }
   return trimmed;
 }

@@ -30,8 +30,7 @@ export class Dialer {
     if (!isRunnerId(runner) || !isTargetName(target)) {
       throw new TurnaboutError("bad_request", "dial: not a runner id and a target name");
     }
-    const connection =
-      this.#registry.pick(runner) ?? (await this.#registry.acquire(runner, options));
+    const connection = this.#registry.pick(runner) ?? (await this.#registry.acquire(runner, options));
     if (connection.runners.get(runner)?.targets.some(({ name }) => name === target) !== true) {
       throw new TurnaboutError("target_unknown", `dial ${runner} ${target}: the runner has no such target`);
     }
@@ -45,7 +44,10 @@ export class Dialer {
     try {
       for (let attempt = 1; ; attempt += 1) {
         const connection = await this.acquire(destination, options);
-        const stream = connection.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
+        const stream = connection.openStream({
+          ":method": "CONNECT",
+          ":authority": formatAuthority(destination),
+        });
         try {
           await answered(stream, label, options.signal);
           this.#metrics.dials.inc({ outcome: "ok" });

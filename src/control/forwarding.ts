@@ -6,7 +6,16 @@ import type { AnyRequest } from "./listener/port.ts";
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
 export type Route = "api" | "proxy";
 
-const CONSUMED = new Set(["expect", "host", "prefer", "turnabout-timeout", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"]);
+const CONSUMED = new Set([
+  "expect",
+  "host",
+  "prefer",
+  "turnabout-timeout",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "forwarded",
+]);
 
 /**
  * The fields that go to the target, as a flat list of names and values. The credential that we consumed is not among
@@ -33,7 +42,9 @@ export function requestFields(request: AnyRequest, route: Route, host: string): 
   return fields;
 }
 
-function callerAuthority(headers: IncomingHttpHeaders & { ":authority"?: string | undefined }): string | undefined {
+function callerAuthority(
+  headers: IncomingHttpHeaders & { ":authority"?: string | undefined },
+): string | undefined {
   return headers[":authority"] ?? headers.host;
 }
 
@@ -52,7 +63,9 @@ export function responseFields(headers: IncomingHttpHeaders): Record<string, str
 /** RFC 7240 `Prefer: wait=N`: seconds that the caller is willing to wait for the runner. */
 export function preferredWaitMs(headers: IncomingHttpHeaders): number {
   const value = headers["prefer"];
-  const seconds = /(?:^|[,;\s])wait=(\d{1,5})/.exec(Array.isArray(value) ? value.join(",") : (value ?? ""))?.[1];
+  const seconds = /(?:^|[,;\s])wait=(\d{1,5})/.exec(
+    Array.isArray(value) ? value.join(",") : (value ?? ""),
+  )?.[1];
   return seconds === undefined ? 0 : Number(seconds) * 1_000;
 }
 

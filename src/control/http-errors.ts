@@ -87,6 +87,8 @@ export function rawErrorAnswer(error: unknown, authenticateHeader: "www" | "prox
     delete headers["www-authenticate"];
     headers["proxy-authenticate"] = 'Basic realm="turnabout"';
   }
-  const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries({ ...headers, connection: "close" }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${answer.body}`;
 }

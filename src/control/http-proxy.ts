@@ -92,7 +92,9 @@ class Exchange implements Dispatcher.DispatchHandler {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#waiting.signal,
     });
-    const info = connection.runners.get(destination.runner)?.targets.find(({ name }) => name === destination.target);
+    const info = connection.runners
+      .get(destination.runner)
+      ?.targets.find(({ name }) => name === destination.target);
     const target = connection.pools.get(destination, info?.http ?? "auto");
     const body = this.#hasBody ? await this.#body(target) : null;
     if (this.#callerGone) return;
@@ -112,7 +114,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** RFC 9112 §6.1: chunked only to a target that is known to speak HTTP/1.1. */
   async #body(target: TargetPool): Promise<Buffer | Readable> {
     const request = this.#request;
-    if (request.headers["content-length"] !== undefined || target.version === "1.1") return new RequestBody(request);
+    if (request.headers["content-length"] !== undefined || target.version === "1.1")
+      return new RequestBody(request);
     const held =
       target.version === "1.0"
         ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
@@ -141,7 +144,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   ): void {
     const response = this.#response;
     if (status < 200) {
-      if (status === 103 && headers["link"] !== undefined) response.writeEarlyHints({ link: headers["link"] });
+      if (status === 103 && headers["link"] !== undefined)
+        response.writeEarlyHints({ link: headers["link"] });
       return;
     }
     const fields = responseFields(headers);
@@ -203,8 +207,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     const { runner, target } = this.#job.destination;
     this.#context.metrics.requests.inc({ outcome: known.code });
     if (this.#response.headersSent) breakResponse(this.#request, this.#response);
-    const requestId = this.#response.headersSent ? undefined : sendError(this.#request, this.#response, known);
-    this.#context.log.info({ runner, target, code: known.code, reason: error.message, requestId }, "request failed");
+    const requestId = this.#response.headersSent
+      ? undefined
+      : sendError(this.#request, this.#response, known);
+    this.#context.log.info(
+      { runner, target, code: known.code, reason: error.message, requestId },
+      "request failed",
+    );
   }
 
   /**
@@ -216,7 +225,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     const loss = lossOf(error);
     if (loss?.unprocessed === true) return true;
     const socket = (error as { socket?: { bytesRead?: number } }).socket;
-    const reused = loss?.reused === true || (errorCodeOf(error) === "UND_ERR_SOCKET" && (socket?.bytesRead ?? 0) > 0);
+    const reused =
+      loss?.reused === true || (errorCodeOf(error) === "UND_ERR_SOCKET" && (socket?.bytesRead ?? 0) > 0);
     return reused && SAFE_METHODS.has(this.#request.method ?? "");
   }
 
@@ -240,7 +250,9 @@ function classify(error: Error): TurnaboutError {
     return new TurnaboutError("response_timeout", "no answer from the target in time", { cause: error });
   }
   if (code === "UND_ERR_SOCKET" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED") {
-    return new TurnaboutError("target_closed", "the target closed without a complete response", { cause: error });
+    return new TurnaboutError("target_closed", "the target closed without a complete response", {
+      cause: error,
+    });
   }
   if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || code.startsWith("UND_ERR_RES")) {
     return new TurnaboutError("target_protocol", "the target's answer is not valid HTTP", { cause: error });

@@ -95,10 +95,18 @@ export class Registry {
    * @throws TurnaboutError `not_allowed`, or `runner_taken` if another credential holds one of them, or another
    * instance does and this one only stands by
    */
-  check(runnerIds: readonly string[], identity: Identity, instance: string | undefined, standby: boolean): void {
+  check(
+    runnerIds: readonly string[],
+    identity: Identity,
+    instance: string | undefined,
+    standby: boolean,
+  ): void {
     for (const id of runnerIds) {
       if (!identity.mayRegister(id)) {
-        throw new TurnaboutError("not_allowed", `register ${id}: ${identity.id} may not register this runner`);
+        throw new TurnaboutError(
+          "not_allowed",
+          `register ${id}: ${identity.id} may not register this runner`,
+        );
       }
       const entry = this.#entries.get(id);
       const generation = entry?.generation;
@@ -121,7 +129,10 @@ export class Registry {
       const generation = this.#entries.get(id)?.generation;
       const same = generation?.instance === hello.instance;
       if (same && generation.connections.size >= MAX_CONNECTIONS_PER_GENERATION) {
-        throw new TurnaboutError("overloaded", `register ${id}: more than ${MAX_CONNECTIONS_PER_GENERATION} connections`);
+        throw new TurnaboutError(
+          "overloaded",
+          `register ${id}: more than ${MAX_CONNECTIONS_PER_GENERATION} connections`,
+        );
       }
     }
     for (const info of connection.runners.values()) this.#enter(info, connection);
@@ -204,7 +215,9 @@ export class Registry {
   }
 
   connections(): Set<AgentConnection> {
-    return new Set([...this.#entries.values()].flatMap((entry) => [...(entry.generation?.connections ?? [])]));
+    return new Set(
+      [...this.#entries.values()].flatMap((entry) => [...(entry.generation?.connections ?? [])]),
+    );
   }
 
   waitingDials(): number {
@@ -217,7 +230,9 @@ export class Registry {
     for (const entry of this.#entries.values()) {
       clearTimeout(entry.graceTimer);
       for (const waiter of entry.waiters) {
-        waiter.fail(new TurnaboutError("control_plane_draining", `dial ${entry.id}: the control plane shuts down`));
+        waiter.fail(
+          new TurnaboutError("control_plane_draining", `dial ${entry.id}: the control plane shuts down`),
+        );
       }
     }
   }
@@ -324,7 +339,10 @@ export class Registry {
     const entry = this.#entry(runnerId);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (entry.waiters.size >= WAITING_DIALS_PER_RUNNER) {
-      throw new TurnaboutError("overloaded", `dial ${runnerId}: ${WAITING_DIALS_PER_RUNNER} dials wait already`);
+      throw new TurnaboutError(
+        "overloaded",
+        `dial ${runnerId}: ${WAITING_DIALS_PER_RUNNER} dials wait already`,
+      );
     }
     const waiter: Waiter = { wake: resolve, fail: reject };
     entry.waiters.add(waiter);

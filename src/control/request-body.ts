@@ -40,7 +40,8 @@ export class RequestBody extends Readable {
     this.push(null);
   };
   readonly #onError = (cause: Error): void => {
-    if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller broke off the request", { cause }));
+    if (!this.#done)
+      this.destroy(new TurnaboutError("aborted", "the caller broke off the request", { cause }));
   };
   readonly #onClose = (): void => {
     if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller broke off the request"));

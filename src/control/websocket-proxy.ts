@@ -5,7 +5,12 @@
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage } from "node:http";
-import type { ClientHttp2Stream, Http2ServerRequest, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type {
+  ClientHttp2Stream,
+  Http2ServerRequest,
+  IncomingHttpHeaders,
+  ServerHttp2Stream,
+} from "node:http2";
 import type { Duplex } from "node:stream";
 import { codeFromRst } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
@@ -94,7 +99,10 @@ async function open(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { destination, path, route, host } = job;
-  const connection = await context.dialer.acquire(destination, { waitMs: preferredWaitMs(request.headers), signal });
+  const connection = await context.dialer.acquire(destination, {
+    waitMs: preferredWaitMs(request.headers),
+    signal,
+  });
   if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
     throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
   }
@@ -146,7 +154,11 @@ function passRefusal(
   status: number,
   fields: Record<string, string | string[]>,
 ): void {
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`, "Connection: close", ...fieldLines(fields)];
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
+    "Connection: close",
+    ...fieldLines(fields),
+  ];
   socket.write(`${lines.join("\r\n")}\r\n\r\n`);
   socket.resume();
   relay(socket, stream);

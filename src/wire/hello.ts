@@ -55,7 +55,10 @@ export function parseRunner(value: unknown): RunnerInfo {
   const runner = record(value, "runner");
   const id = runner["id"];
   if (typeof id !== "string" || !isRunnerId(id)) throw wrong("runner.id");
-  return { id, targets: list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget) };
+  return {
+    id,
+    targets: list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget),
+  };
 }
 
 function parseTarget(value: unknown): TargetInfo {

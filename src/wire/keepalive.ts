@@ -16,7 +16,7 @@ export interface KeepaliveOptions {
 export interface Liveness {
   /** Round trip of the last answered PING; undefined until the first. */
   readonly rttMs: number | undefined;
-  stop(): void;
+  stop: () => void;
 }
 
 const TICK_MS = 1_000;

@@ -25,7 +25,10 @@ const REASONS: readonly string[] = ["draining", "replaced", "kicked", "refused"]
 /** Announces the end; streams that are open may finish. The caller then closes the session. */
 export function sendGoaway(session: Http2Session, goaway: Goaway): void {
   if (session.destroyed) return;
-  const text = JSON.stringify({ reason: goaway.reason, message: goaway.message.slice(0, MAX_MESSAGE_LENGTH) });
+  const text = JSON.stringify({
+    reason: goaway.reason,
+    message: goaway.message.slice(0, MAX_MESSAGE_LENGTH),
+  });
   session.goaway(0, 0, Buffer.from(text)); // NO_ERROR: any other code would destroy the peer's session at once
 }
 
@@ -36,7 +39,10 @@ export function parseGoaway(data: Uint8Array | undefined): Goaway | undefined {
     const value = JSON.parse(Buffer.from(data).toString("utf8")) as Partial<Record<string, unknown>>;
     const { reason, message } = value;
     if (typeof reason !== "string" || !REASONS.includes(reason)) return undefined;
-    return { reason: reason as GoawayReason, message: String(message ?? "").slice(0, MAX_MESSAGE_LENGTH) };
+    return {
+      reason: reason as GoawayReason,
+      message: (typeof message === "string" ? message : "").slice(0, MAX_MESSAGE_LENGTH),
+    };
   } catch {
     return undefined;
   }

@@ -55,7 +55,8 @@ export class CarrierChooser {
       } catch (cause) {
         const error = toError(cause);
         // Refused credentials or a bad file are no better on another carrier.
-        if (!(error instanceof TurnaboutError) || error.code !== "carrier_failed" || signal.aborted) throw error;
+        if (!(error instanceof TurnaboutError) || error.code !== "carrier_failed" || signal.aborted)
+          throw error;
         reasons.push(error.message);
       }
     }
@@ -74,7 +75,9 @@ export class CarrierChooser {
   #explain(kind: CarrierKind, reasons: readonly string[]): string {
     if (this.#choice !== "auto") return "configured";
     if (this.#worked === kind) return "it worked before";
-    return reasons.length === 0 ? "first choice for this URL" : `the better ones failed: ${reasons.join("; ")}`;
+    return reasons.length === 0
+      ? "first choice for this URL"
+      : `the better ones failed: ${reasons.join("; ")}`;
   }
 }
 

@@ -13,7 +13,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
   const transport = await openTransport({ ...options, alpn: [] });
   const { promise, resolve, reject } = Promise.withResolvers<Carrier>();
   const request = http.request({
-    createConnection: () => transport as Socket,
+    createConnection: () => transport,
     method: "GET",
     path: url.pathname + url.search,
     headers: {
@@ -32,7 +32,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
       return reject(new TurnaboutError("carrier_failed", `ptth: upgraded to ${response.headers.upgrade}`));
     }
     if (head.length > 0) socket.unshift(head); // the preface often shares a packet with the 101
-    resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Socket).remoteAddress });
+    resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Partial<Socket>).remoteAddress });
   });
   request.on("response", (response) => {
     void upgradeRefused(response, "ptth").then(reject);

@@ -69,7 +69,9 @@ export class TokenStore {
         targets: record.targets,
       }),
     );
-    this.#byHash = new Map([...identities, ...this.#fixed].map((identity) => [identity.fingerprint, identity]));
+    this.#byHash = new Map(
+      [...identities, ...this.#fixed].map((identity) => [identity.fingerprint, identity]),
+    );
     for (const listener of this.#listeners) listener();
   }
 }
@@ -97,7 +99,8 @@ function parseRecord(value: unknown, index: number): TokenRecord {
   const at = `entry ${index}`;
   if (typeof value !== "object" || value === null) throw invalid(`${at}: not an object`);
   const { id, kind, token, sha256, runners = [], targets } = value as Record<string, unknown>;
-  if (typeof id !== "string" || id === "" || id === "admin") throw invalid(`${at}: needs an id other than "admin"`);
+  if (typeof id !== "string" || id === "" || id === "admin")
+    throw invalid(`${at}: needs an id other than "admin"`);
   if (kind !== "admin" && kind !== "user" && kind !== "runner") {
     throw invalid(`${at} (${id}): kind must be admin, user or runner`);
   }
@@ -106,7 +109,8 @@ function parseRecord(value: unknown, index: number): TokenRecord {
     throw invalid(`${at} (${id}): needs "sha256" (64 hex digits) or "token"`);
   }
   if (!isTextList(runners)) throw invalid(`${at} (${id}): "runners" must be a list of patterns`);
-  if (targets !== undefined && !isTextList(targets)) throw invalid(`${at} (${id}): "targets" must be a list of patterns`);
+  if (targets !== undefined && !isTextList(targets))
+    throw invalid(`${at} (${id}): "targets" must be a list of patterns`);
   return { id, kind, sha256: hash.toLowerCase(), runners, ...(targets !== undefined && { targets }) };
 }
 
@@ -153,7 +157,8 @@ export async function followTokenFile(path: string, store: TokenStore, log: Logg
       .then(() => (complaint = ""))
       .catch((error: unknown) => {
         const message = (error as Error).message;
-        if (message !== complaint) log.error({ path, reason: message }, "token file not usable; keeping the last state");
+        if (message !== complaint)
+          log.error({ path, reason: message }, "token file not usable; keeping the last state");
         complaint = message;
       })
       .finally(() => (busy = false));

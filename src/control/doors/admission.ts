@@ -38,7 +38,11 @@ export interface Admission {
 }
 
 /** Never throws: a carrier that is not admitted is closed, with the reason in GOAWAY and in the log. */
-export async function admit(carrier: Carrier, admission: Admission, context: AdmissionContext): Promise<void> {
+export async function admit(
+  carrier: Carrier,
+  admission: Admission,
+  context: AdmissionContext,
+): Promise<void> {
   let session: ClientHttp2Session | undefined;
   const { log } = context;
   try {
@@ -54,13 +58,22 @@ export async function admit(carrier: Carrier, admission: Admission, context: Adm
     });
     const runners = [...connection.runners.keys()];
     log.info(
-      { connection: connection.id, carrier: carrier.kind, runners, credential: identity.id, peer: carrier.remoteAddress },
+      {
+        connection: connection.id,
+        carrier: carrier.kind,
+        runners,
+        credential: identity.id,
+        peer: carrier.remoteAddress,
+      },
       "agent connected",
     );
     session.once("close", () => log.info({ connection: connection.id, runners }, "agent connection closed"));
   } catch (cause) {
     const error = toError(cause);
-    log.warn({ carrier: carrier.kind, peer: carrier.remoteAddress, reason: error.message }, "agent not admitted");
+    log.warn(
+      { carrier: carrier.kind, peer: carrier.remoteAddress, reason: error.message },
+      "agent not admitted",
+    );
     if (session === undefined) return void carrier.stream.destroy();
     refuse(session, carrier, error);
   }
@@ -91,7 +104,11 @@ function createConnection(
     session,
     (silentMs) => {
       context.log.warn({ connection: id, silentMs }, "agent does not answer PING; dropping the connection");
-      destroySession(session, carrier.stream, new TurnaboutError("tunnel_lost", "the agent stopped answering"));
+      destroySession(
+        session,
+        carrier.stream,
+        new TurnaboutError("tunnel_lost", "the agent stopped answering"),
+      );
     },
     context.keepalive,
   );
@@ -109,7 +126,8 @@ async function identify(
   const answer = (await getJson(session, AGENT_PATHS.credential)) as { token?: unknown } | null;
   const token = answer?.token;
   const identity = typeof token === "string" ? context.tokens.find(token) : undefined;
-  if (identity === undefined) throw new TurnaboutError("unauthenticated", "rh2: neither certificate nor token is valid");
+  if (identity === undefined)
+    throw new TurnaboutError("unauthenticated", "rh2: neither certificate nor token is valid");
   return identity;
 }
 
@@ -124,12 +142,16 @@ async function getJson(session: ClientHttp2Session, path: string): Promise<unkno
   });
   stream.on("error", () => {}); // for ever
   const timer = setTimeout(() => {
-    stream.destroy(new TurnaboutError("tunnel_timeout", `agent GET ${path}: no answer within ${HELLO_TIMEOUT_MS} ms`));
+    stream.destroy(
+      new TurnaboutError("tunnel_timeout", `agent GET ${path}: no answer within ${HELLO_TIMEOUT_MS} ms`),
+    );
   }, HELLO_TIMEOUT_MS);
   try {
     const status = Promise.withResolvers<number>();
     stream.once("response", (headers) => status.resolve(headers[":status"] ?? 0));
-    stream.once("close", () => status.reject(new TurnaboutError("tunnel_protocol", `agent GET ${path}: closed`)));
+    stream.once("close", () =>
+      status.reject(new TurnaboutError("tunnel_protocol", `agent GET ${path}: closed`)),
+    );
     const [code, body] = await Promise.all([
       status.promise,
       readBody(stream, MAX_CONTROL_BODY_BYTES, `agent GET ${path}`),

@@ -23,7 +23,7 @@ import { admit } from "./admission.ts";
 import type { AdmissionContext } from "./admission.ts";
 
 export interface UpgradeDoorContext extends AdmissionContext {
-  draining(): boolean;
+  draining: () => boolean;
 }
 
 export class UpgradeDoor {
@@ -70,7 +70,10 @@ export class UpgradeDoor {
     const upgrade = request.headers.upgrade?.trim().toLowerCase();
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
     if (upgrade === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {
-      throw new TurnaboutError("upgrade_required", `agent door: no sub-protocol ${WEBSOCKET_SUBPROTOCOL} offered`);
+      throw new TurnaboutError(
+        "upgrade_required",
+        `agent door: no sub-protocol ${WEBSOCKET_SUBPROTOCOL} offered`,
+      );
     }
     if (upgrade === PTTH_UPGRADE_TOKEN && !(request.headers["alpn"] ?? PTTH_ALPN).includes(PTTH_ALPN)) {
       throw new TurnaboutError("upgrade_required", "agent door: ptth without h2 in its ALPN header");

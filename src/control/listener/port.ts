@@ -24,15 +24,15 @@ export type AnyRequest = IncomingMessage | Http2ServerRequest;
 export type AnyResponse = ServerResponse | Http2ServerResponse;
 
 export interface PortHandlers {
-  request(request: AnyRequest, response: AnyResponse): void;
+  request: (request: AnyRequest, response: AnyResponse) => void;
   /** HTTP/1.1 `Upgrade`; the handler owns the socket. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** HTTP/1.1 `CONNECT`; the handler owns the socket. */
-  connect(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** HTTP/2 `CONNECT`, extended or not. */
-  connectStream(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  connectStream: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   /** A TLS connection that is a reversed session from its first byte. */
-  reversed(socket: TLSSocket): void;
+  reversed: (socket: TLSSocket) => void;
 }
 
 export interface PortTls {
@@ -110,7 +110,8 @@ function createHttp1(handlers: PortHandlers): http.Server {
   server.on("connect", handlers.connect);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
-    const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+    const status =
+      error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   });
   // It never listens itself, but its header and keep-alive time limits are armed by this event.

@@ -14,7 +14,12 @@ export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
 
   routes.get("/", (c) => {
     const identity = c.get("identity");
-    return c.json({ runners: registry.list().filter((view) => maySee(identity, view)).map(describe) });
+    return c.json({
+      runners: registry
+        .list()
+        .filter((view) => maySee(identity, view))
+        .map(describe),
+    });
   });
 
   function find(identity: Identity, id: string): RunnerView {
@@ -31,15 +36,19 @@ export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
   routes.get("/:id/ping", async (c) => {
     const view = find(c.get("identity"), c.req.param("id"));
     const connection = registry.pick(view.id);
-    if (connection === undefined) throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
+    if (connection === undefined)
+      throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
     return c.json({ id: view.id, connection: connection.id, rttMs: round(await ping(connection)) });
   });
 
   routes.delete("/:id", (c) => {
-    if (!c.get("identity").mayAdminister) throw new TurnaboutError("not_allowed", "a kick needs an admin token");
+    if (!c.get("identity").mayAdminister)
+      throw new TurnaboutError("not_allowed", "a kick needs an admin token");
     const view = find(c.get("identity"), c.req.param("id"));
-    if (view.connections.length === 0) throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
-    for (const connection of view.connections) connection.drain("kicked", "an operator closed the connection");
+    if (view.connections.length === 0)
+      throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
+    for (const connection of view.connections)
+      connection.drain("kicked", "an operator closed the connection");
     log.info({ runner: view.id, connections: view.connections.length }, "kicked");
     return c.body(null, 204);
   });

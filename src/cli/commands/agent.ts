@@ -1,0 +1,131 @@
+/** `turnabout agent`: dial out, serve named targets. */
+import { parseArgs } from "node:util";
+import { createAgent } from "../../agent/agent.ts";
+import type { CarrierChoice } from "../../agent/carriers/auto.ts";
+import type { Secret } from "../../agent/credentials.ts";
+import { parseTarget } from "../../agent/targets.ts";
+import type { Runner } from "../../agent/targets.ts";
+import { UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { runUntilSignal } from "../lifecycle.ts";
+import { createLogger, LOG_HELP } from "../logger.ts";
+import { parseCount, parseSeconds } from "../options.ts";
+
+const HELP = `
+usage: turnabout agent --server URL --runner ID --target NAME=ADDRESS [OPTIONS]
+
+Dials the control plane and serves the named targets. Nothing else can be reached through it.
+
+  --server URL            control plane: http(s)://HOST[:PORT][/BASE]
+  --runner ID             runner to register; may be repeated, each followed by its own targets
+  --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
+                          that refuses chunked bodies (assumed for a target named wolf)
+  --token-file FILE       bearer token; read again at every attempt
+  --carrier KIND          auto (default), rh2, ptth or websocket
+  --connections N         connections to the control plane; default 2
+  --ca FILE               CA of the control plane's certificate, besides the system's
+  --cert FILE --key FILE  client certificate for rh2
+  --server-name NAME      name in the server's certificate, where it is not the URL's host
+  --insecure              accept any certificate (never in production)
+  --drain SECONDS         how long open streams may finish after SIGTERM; default 30
+  --backoff-cap SECONDS   longest pause between attempts; default 8
+${LOG_HELP}
+
+environment:
+  TURNABOUT_TOKEN             bearer token, in place of --token-file
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY   outbound proxy, user:password@ in its URL where it asks for it
+`;
+
+const CARRIERS: readonly string[] = ["auto", "rh2", "ptth", "websocket"];
+
+export const agent: Command = {
+  name: "turnabout agent",
+  summary: "dial out and serve named targets",
+  help: HELP,
+  async run(args) {
+    const { values, tokens } = parseArgs({
+      args,
+      tokens: true,
+      options: {
+        server: { type: "string" },
+        runner: { type: "string", multiple: true },
+        target: { type: "string", multiple: true },
+        "token-file": { type: "string" },
+        carrier: { type: "string", default: "auto" },
+        connections: { type: "string" },
+        ca: { type: "string" },
+        cert: { type: "string" },
+        key: { type: "string" },
+        "server-name": { type: "string" },
+        insecure: { type: "boolean" },
+        drain: { type: "string" },
+        "backoff-cap": { type: "string" },
+        "log-level": { type: "string" },
+        "log-format": { type: "string" },
+      },
+    });
+    if (values.server === undefined) throw new UsageError("no control plane", "give --server URL");
+    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const running = createAgent({
+      server: values.server,
+      runners: groupRunners(tokens),
+      token: findToken(values["token-file"], values.cert !== undefined),
+      carrier: parseCarrier(values.carrier),
+      connections: parseCount(values.connections, "--connections"),
+      caFile: values.ca,
+      certFile: values.cert,
+      keyFile: values.key,
+      serverName: values["server-name"],
+      insecure: values.insecure,
+      drainMs: parseSeconds(values.drain, "--drain"),
+      backoffCapMs: parseSeconds(values["backoff-cap"], "--backoff-cap"),
+      log,
+    });
+    if (values.insecure === true) {
+      log.warn(
+        {},
+        "--insecure: the control plane's certificate is NOT checked; anybody in between can take over",
+      );
+    }
+    await runUntilSignal(log, () => running.close());
+  },
+};
+
+type Token = { kind: string; name?: string; value?: string | undefined };
+
+/** Targets belong to the runner before them. */
+function groupRunners(tokens: readonly Token[]): Runner[] {
+  const runners: Runner[] = [];
+  for (const { kind, name, value = "" } of tokens) {
+    if (kind !== "option") continue;
+    if (name === "runner") runners.push({ id: value, targets: [] });
+    if (name !== "target") continue;
+    const runner = runners.at(-1);
+    if (runner === undefined)
+      throw new UsageError(`--target ${value}: no runner before it`, "give --runner ID first");
+    runner.targets.push(parseTarget(value));
+  }
+  if (runners.length === 0) throw new UsageError("no runner", "give --runner ID and --target NAME=ADDRESS");
+  const bare = runners.find(({ targets }) => targets.length === 0);
+  if (bare !== undefined) {
+    throw new UsageError(`runner ${bare.id} has no target`, "give --target NAME=ADDRESS behind it");
+  }
+  return runners;
+}
+
+function findToken(file: string | undefined, hasCertificate: boolean): Secret | undefined {
+  const fromEnvironment = process.env["TURNABOUT_TOKEN"];
+  delete process.env["TURNABOUT_TOKEN"];
+  if (file !== undefined) return { file };
+  if (fromEnvironment !== undefined && fromEnvironment !== "") return { value: fromEnvironment };
+  if (hasCertificate) return undefined;
+  throw new UsageError(
+    "no token",
+    "give --token-file FILE, set TURNABOUT_TOKEN, or use --cert and --key with rh2",
+  );
+}
+
+export function parseCarrier(value: string): CarrierChoice {
+  if (CARRIERS.includes(value)) return value as CarrierChoice;
+  throw new UsageError(`--carrier ${value}`, `use one of ${CARRIERS.join(", ")}`);
+}

@@ -1,0 +1,85 @@
+/** `turnabout demo`: the two-level system on this machine, with lines to paste. */
+import { randomBytes } from "node:crypto";
+import { parseArgs } from "node:util";
+import { startDemo } from "../../demo/system.ts";
+import type { DemoSystem } from "../../demo/system.ts";
+import type { Command } from "../command.ts";
+import { runUntilSignal } from "../lifecycle.ts";
+import { createLogger, LOG_HELP } from "../logger.ts";
+import { parsePort } from "../options.ts";
+
+const HELP = `
+usage: turnabout demo [OPTIONS]
+
+Runs a control plane, agents, and doubles of Wolf and Moonlight Web on this machine, and prints lines to paste.
+
+  --port N                port of the control plane; default 8080, 0 takes a free one
+  --host ADDRESS          address to listen on; default 127.0.0.1
+${LOG_HELP}
+
+environment:
+  TURNABOUT_ADMIN_TOKEN   the admin token; default: a new one, printed
+`;
+
+export const demo: Command = {
+  name: "turnabout demo",
+  summary: "run a two-level system on this machine",
+  help: HELP,
+  async run(args) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        port: { type: "string", default: "8080" },
+        host: { type: "string", default: "127.0.0.1" },
+        "log-level": { type: "string", default: "warn" },
+        "log-format": { type: "string" },
+      },
+    });
+    const given = process.env["TURNABOUT_ADMIN_TOKEN"] ?? "";
+    const adminToken = given === "" ? randomBytes(18).toString("base64url") : given;
+    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const system = await startDemo({
+      port: parsePort(values.port, "--port"),
+      host: values.host,
+      adminToken,
+      log,
+    });
+    process.stdout.write(lines(system, adminToken));
+    await runUntilSignal(log, () => system.close());
+  },
+};
+
+function lines({ controlPlane, display }: DemoSystem, token: string): string {
+  const url = `http://localhost:${controlPlane.port}`;
+  const auth = `-H 'Authorization: Bearer ${token}'`;
+  const targets = `${url}/api/v1/runners`;
+  const shows =
+    display.kind === "sway" ? "a real Sway" : "a small picture, because sway and grim are not installed";
+  return `Turnabout demo
+
+  URL          ${url}
+  admin token  ${token}
+  runners      wolf-local (a double of Wolf), moonlight-local (a double of Moonlight Web),
+               sandbox-ses_demo (${shows})
+
+Paste into another terminal:
+
+  # who is connected
+  curl -s ${auth} ${targets}
+
+  # Wolf's API through the tunnel, and its events as they come
+  curl -s ${auth} ${targets}/wolf-local/targets/wolf/api/v1/apps
+  curl -sN ${auth} ${targets}/wolf-local/targets/wolf/api/v1/events
+
+  # HTTP/2 without TLS
+  curl -s --http2-prior-knowledge ${auth} ${targets}/wolf-local/targets/wolf/api/v1/lobbies
+
+  # the same target through the control plane as a forward proxy: the dial API of every language
+  curl -s -p -x ${url} --proxy-header 'Proxy-Authorization: Bearer ${token}' http://wolf.wolf-local/api/v1/apps
+
+  # the sandbox's screen
+  curl -s -o screenshot.png ${auth} ${targets}/sandbox-ses_demo/targets/screenshot/screenshot
+
+Ctrl-C ends it.
+`;
+}

@@ -1,0 +1,113 @@
+/** `turnabout serve`: the control plane. */
+import { readFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { createControlPlane } from "../../control/control-plane.ts";
+import type { PortTls } from "../../control/listener/port.ts";
+import { UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { runUntilSignal } from "../lifecycle.ts";
+import { createLogger, LOG_HELP } from "../logger.ts";
+import { parsePort, parseSeconds } from "../options.ts";
+
+const HELP = `
+usage: turnabout serve [OPTIONS]
+
+Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNECT.
+
+  --port N                port to listen on; default 8080, 0 takes a free one
+  --host ADDRESS          address to listen on; default all
+  --token-file FILE       JSON file with tokens (see docs/operations.md); followed for changes
+  --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
+  --tls-key FILE          its key, PEM
+  --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
+  --base-path PATH        path in front of all routes, where a proxy does not strip it
+  --grace SECONDS         how long dials wait for a lost agent; default 30
+  --response-timeout SECONDS  a target's response header; default 60
+  --drain SECONDS         how long open streams may finish after SIGTERM; default 30
+  --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
+${LOG_HELP}
+
+environment:
+  TURNABOUT_ADMIN_TOKEN   a token that may do everything
+`;
+
+export const serve: Command = {
+  name: "turnabout serve",
+  summary: "run the control plane",
+  help: HELP,
+  async run(args) {
+    const { values } = parseArgs({
+      args,
+      options: {
+        port: { type: "string", default: "8080" },
+        host: { type: "string" },
+        "token-file": { type: "string" },
+        "tls-cert": { type: "string" },
+        "tls-key": { type: "string" },
+        "client-ca": { type: "string" },
+        "base-path": { type: "string" },
+        grace: { type: "string" },
+        "response-timeout": { type: "string" },
+        drain: { type: "string" },
+        "ready-when": { type: "string", multiple: true },
+        "log-level": { type: "string" },
+        "log-format": { type: "string" },
+      },
+    });
+    const adminToken = process.env["TURNABOUT_ADMIN_TOKEN"];
+    delete process.env["TURNABOUT_ADMIN_TOKEN"]; // no child process of ours needs it
+    if ((adminToken ?? "") === "" && values["token-file"] === undefined) {
+      throw new UsageError(
+        "no tokens: nobody could connect",
+        "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` makes its entries)",
+      );
+    }
+    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const controlPlane = await createControlPlane({
+      port: parsePort(values.port, "--port"),
+      host: values.host,
+      tls: await readTls(values["tls-cert"], values["tls-key"], values["client-ca"]),
+      adminToken,
+      tokenFile: values["token-file"],
+      basePath: values["base-path"],
+      graceMs: parseSeconds(values.grace, "--grace"),
+      responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),
+      drainMs: parseSeconds(values.drain, "--drain"),
+      readyWhenConnected: values["ready-when"],
+      log,
+    });
+    const { address, port } = controlPlane.address;
+    log.info({ address, port, tls: values["tls-cert"] !== undefined }, "control plane listens");
+    await runUntilSignal(log, () => controlPlane.close());
+  },
+};
+
+async function readTls(
+  cert: string | undefined,
+  key: string | undefined,
+  clientCa: string | undefined,
+): Promise<PortTls | undefined> {
+  if (cert === undefined && key === undefined && clientCa === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    throw new UsageError(
+      "TLS needs a certificate and its key",
+      "give both --tls-cert FILE and --tls-key FILE",
+    );
+  }
+  return {
+    cert: await readPem(cert, "--tls-cert"),
+    key: await readPem(key, "--tls-key"),
+    ...(clientCa !== undefined && { clientCa: await readPem(clientCa, "--client-ca") }),
+  };
+}
+
+async function readPem(path: string, option: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new UsageError(
+      `${option} ${path}: ${(error as Error).message}`,
+      "check the path and its permissions",
+    );
+  }
+}

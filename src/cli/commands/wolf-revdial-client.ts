@@ -1,0 +1,76 @@
+/** `wolf-revdial-client`: Helix's Wolf sidecar with its flags and its three environment variables. */
+import { parseArgs } from "node:util";
+import { UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
+import { runHelixAgent } from "../helix-agent.ts";
+import { LOG_HELP } from "../logger.ts";
+import { acceptSingleDash, parseSeconds } from "../options.ts";
+
+const HELP = `
+usage: wolf-revdial-client [-api-url URL] [-wolf-id ID] [-token TOKEN] [-local ADDRESS] [-reconnect SECONDS]
+
+Dials the control plane and serves the local Wolf as runner wolf-ID, target wolf. One dash or two.
+
+  -api-url URL        control plane (HELIX_API_URL)
+  -wolf-id ID         instance id (WOLF_ID); us-1 is runner wolf-us-1, wolf-us-1 stays as it is
+  -token TOKEN        bearer token (RUNNER_TOKEN)
+  -token-file FILE    the same from a file, which is read again at every attempt
+  -local ADDRESS      host:port or unix:///path; default localhost:8080
+  -reconnect SECONDS  longest pause between attempts; default 5
+  -carrier KIND       auto (default), rh2, ptth or websocket
+  -ca FILE            CA of the control plane's certificate, besides the system's
+  -insecure           accept any certificate (never in production)
+${LOG_HELP}
+`;
+
+export const wolfRevdialClient: Command = {
+  name: "wolf-revdial-client",
+  summary: "Helix's agent command for Wolf",
+  help: HELP,
+  async run(args) {
+    const { values } = parseArgs({
+      args: acceptSingleDash(args),
+      options: {
+        "api-url": { type: "string" },
+        "wolf-id": { type: "string" },
+        token: { type: "string" },
+        "token-file": { type: "string" },
+        local: { type: "string", default: "localhost:8080" },
+        reconnect: { type: "string", default: "5" },
+        carrier: { type: "string" },
+        ca: { type: "string" },
+        insecure: { type: "boolean", default: false },
+        "log-level": { type: "string" },
+        "log-format": { type: "string" },
+      },
+    });
+    const server = values["api-url"] ?? environment("HELIX_API_URL");
+    const wolfId = values["wolf-id"] ?? environment("WOLF_ID");
+    const token = values.token ?? environment("RUNNER_TOKEN");
+    const file = values["token-file"];
+    if (server === undefined)
+      throw new UsageError("no control plane", "give -api-url URL or set HELIX_API_URL");
+    if (wolfId === undefined) throw new UsageError("no Wolf id", "give -wolf-id ID or set WOLF_ID");
+    if (token === undefined && file === undefined) {
+      throw new UsageError("no token", "give -token TOKEN, -token-file FILE, or set RUNNER_TOKEN");
+    }
+    await runHelixAgent({
+      title: "wolf-revdial-client",
+      server,
+      runnerId: wolfId.startsWith("wolf-") ? wolfId : `wolf-${wolfId}`,
+      token: file === undefined ? { value: token ?? "" } : { file },
+      local: values.local,
+      carrier: values.carrier,
+      caFile: values.ca,
+      insecure: values.insecure,
+      backoffCapMs: parseSeconds(values.reconnect, "-reconnect"),
+      logLevel: values["log-level"],
+      logFormat: values["log-format"],
+    });
+  },
+};
+
+function environment(name: string): string | undefined {
+  const value = process.env[name];
+  return value === undefined || value === "" ? undefined : value;
+}

@@ -1,0 +1,48 @@
+/** What the two Helix commands share: one runner with one target, named by the runner's prefix. */
+import { createAgent } from "../agent/agent.ts";
+import type { Secret } from "../agent/credentials.ts";
+import { defaultHttp, parseTargetAddress } from "../agent/targets.ts";
+import { hideArguments, runUntilSignal } from "./lifecycle.ts";
+import { createLogger } from "./logger.ts";
+import { parseCarrier } from "./commands/agent.ts";
+
+export interface HelixAgentOptions {
+  title: string;
+  server: string;
+  runnerId: string;
+  token: Secret;
+  local: string;
+  carrier: string | undefined;
+  caFile: string | undefined;
+  insecure: boolean;
+  backoffCapMs?: number | undefined;
+  logLevel: string | undefined;
+  logFormat: string | undefined;
+}
+
+/** `wolf-*` → `wolf`, `moonlight-*` → `moonlight`, `sandbox-*` → `screenshot`, else `default`. */
+export function helixTargetName(runnerId: string): string {
+  if (runnerId.startsWith("wolf-")) return "wolf";
+  if (runnerId.startsWith("moonlight-")) return "moonlight";
+  if (runnerId.startsWith("sandbox-")) return "screenshot";
+  return "default";
+}
+
+export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
+  hideArguments(options.title); // the token is among them
+  const log = createLogger({ level: options.logLevel, format: options.logFormat });
+  const name = helixTargetName(options.runnerId);
+  const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
+  const agent = createAgent({
+    server: options.server,
+    runners: [{ id: options.runnerId, targets: [target] }],
+    token: options.token,
+    carrier: parseCarrier(options.carrier ?? "auto"),
+    caFile: options.caFile,
+    insecure: options.insecure,
+    backoffCapMs: options.backoffCapMs,
+    log,
+  });
+  if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");
+  await runUntilSignal(log, () => agent.close());
+}

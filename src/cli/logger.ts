@@ -1,0 +1,45 @@
+/** pino, with secrets redacted, on standard error: standard output belongs to what a command answers. */
+import type { EventEmitter } from "node:events";
+import pino from "pino";
+import type { DestinationStream } from "pino";
+import pretty from "pino-pretty";
+import type { Logger } from "../wire/log.ts";
+import { UsageError } from "./command.ts";
+
+export interface LogOptions {
+  level?: string | undefined;
+  format?: string | undefined;
+}
+
+const LEVELS: readonly string[] = ["debug", "info", "warn", "error", "silent"];
+
+/** Wherever such a field turns up, its value does not. Messages never contain them in the first place. */
+const SECRET_FIELDS = [
+  "token",
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "password",
+  "secret",
+  "key",
+];
+
+export const LOG_HELP = `  --log-level LEVEL       debug, info (default), warn, error or silent
+  --log-format FORMAT     pretty or json; default: pretty on a terminal, json elsewhere`;
+
+/** @throws UsageError for an unknown level or format */
+export function createLogger(options: LogOptions = {}): Logger {
+  const level = options.level ?? "info";
+  if (!LEVELS.includes(level))
+    throw new UsageError(`--log-level ${level}`, `use one of ${LEVELS.join(", ")}`);
+  const format = options.format ?? (process.stderr.isTTY ? "pretty" : "json");
+  if (format !== "pretty" && format !== "json")
+    throw new UsageError(`--log-format ${format}`, "use pretty or json");
+  const destination: DestinationStream & EventEmitter =
+    format === "pretty"
+      ? pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
+      : pino.destination({ fd: 2, sync: true });
+  destination.on("error", () => {}); // a closed log pipe must not end the process
+  const paths = SECRET_FIELDS.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `headers["${name}"]`]);
+  return pino({ level, redact: { paths, censor: "[redacted]" }, base: { pid: process.pid } }, destination);
+}

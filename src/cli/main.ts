@@ -1,0 +1,59 @@
+/** `turnabout COMMAND`. */
+import { VERSION } from "../wire/version.ts";
+import type { Command } from "./command.ts";
+import { runCommand, surviveClosedOutput } from "./run-command.ts";
+
+/** Loaded when asked for: an agent need not load the control plane. */
+const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  serve: {
+    summary: "run the control plane",
+    load: async () => (await import("./commands/serve.ts")).serve,
+  },
+  agent: {
+    summary: "dial out and serve named targets",
+    load: async () => (await import("./commands/agent.ts")).agent,
+  },
+  token: {
+    summary: "make a token and its entry for the token file",
+    load: async () => (await import("./commands/token.ts")).token,
+  },
+  demo: {
+    summary: "run a two-level system with doubles of Wolf and Moonlight Web on this machine",
+    load: async () => (await import("./commands/demo.ts")).demo,
+  },
+};
+
+export async function main(args: string[]): Promise<void> {
+  surviveClosedOutput();
+  const [name = "--help", ...rest] = args;
+  if (name === "--version" || name === "-v" || name === "version") {
+    process.stdout.write(`turnabout ${VERSION}\n`);
+    return;
+  }
+  if (name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(overview());
+    return;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    process.stderr.write(
+      `error: no command ${JSON.stringify(name)}\nhint: one of ${Object.keys(COMMANDS).join(", ")}\n`,
+    );
+    process.exitCode = 2;
+    return;
+  }
+  await runCommand(await entry.load(), rest);
+}
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(7)} ${summary}`);
+  return `turnabout ${VERSION}: HTTP/2 reverse tunnel
+
+usage: turnabout COMMAND [OPTIONS]
+
+commands:
+${lines.join("\n")}
+
+\`turnabout COMMAND --help\` lists a command's options.
+`;
+}
