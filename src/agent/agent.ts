@@ -75,6 +75,7 @@ export function createAgent(options: AgentOptions): Agent {
       version: VERSION,
       instance: config.instance,
       bootEpochMs: BOOT_EPOCH_MS,
+      standby: context.standby,
       capabilities: [CAPABILITY.websocket, ...(config.events ? [CAPABILITY.events] : [])],
       runners: targets.runners().map(describeRunner),
     }),
@@ -102,7 +103,6 @@ export function createAgent(options: AgentOptions): Agent {
             : undefined,
         onHello: () => {
           onHello();
-          context.standby = false;
           firstHello.resolve();
         },
       });

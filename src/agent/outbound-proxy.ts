@@ -17,7 +17,7 @@ interface Endpoint {
   port: number;
 }
 
-/** @throws TurnaboutError `carrier_failed` with the proxy's status, or `config_invalid` for a scheme that is not http(s) */
+/** @throws TurnaboutError `server_unreachable` with the proxy's status, or `config_invalid` for a scheme that is not http(s) */
 export async function connectThroughProxy(
   proxy: URL,
   to: Endpoint,
@@ -37,7 +37,7 @@ export async function connectThroughProxy(
   } catch (cause) {
     if (cause instanceof TurnaboutError && cause.code === "config_invalid") throw cause;
     const what = toError(cause).name === "AbortError" ? "timed out" : toError(cause).message;
-    throw new TurnaboutError("carrier_failed", `outbound proxy ${proxy.host}: ${what}`, { cause });
+    throw new TurnaboutError("server_unreachable", `outbound proxy ${proxy.host}: ${what}`, { cause });
   }
 }
 

@@ -33,7 +33,10 @@ export interface SlotContext {
   doorRunnerIds: readonly string[];
   /** Serves the streams of a session; `onHello` is called when the control plane has asked for `/hello`. */
   serve(session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
-  /** Shared by the slots of an agent: it has been replaced and only stands by. */
+  /**
+   * Shared by the slots of an agent: it has been replaced, and from then on registers only what nobody else serves.
+   * Never taken back: a process that was superseded once has no claim to be the newest.
+   */
   standby: boolean;
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;

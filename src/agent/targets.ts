@@ -95,7 +95,3 @@ export function checkRunners(runners: readonly Runner[]): void {
 export function describeRunner(runner: Runner): RunnerInfo {
   return { id: runner.id, targets: runner.targets.map(({ name, http }) => ({ name, http })) };
 }
-
-export function formatAddress(address: TargetAddress): string {
-  return address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`;
-}

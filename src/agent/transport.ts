@@ -4,6 +4,7 @@ import tls from "node:tls";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { getProxyForUrl } from "proxy-from-env";
+import type { ErrorCode } from "../wire/error-table.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
@@ -21,7 +22,8 @@ export interface TransportOptions {
 /**
  * Opens it; names are resolved anew each time.
  *
- * @throws TurnaboutError `carrier_failed` saying which step failed: proxy, connect or TLS
+ * @throws TurnaboutError saying which step failed: `server_unreachable` if no carrier could do better (DNS, TCP, proxy,
+ * certificate), else `carrier_failed`
  */
 export async function openTransport(options: TransportOptions): Promise<Duplex> {
   const { url, signal } = options;
@@ -42,7 +44,7 @@ async function connectTcp(host: string, port: number, signal: AbortSignal): Prom
     return socket;
   } catch (cause) {
     socket.destroy();
-    throw stepFailed(`connect to ${host}:${port}`, cause);
+    throw stepFailed("server_unreachable", `connect to ${host}:${port}`, cause);
   }
 }
 
@@ -65,14 +67,17 @@ async function secure(raw: Duplex, host: string, options: TransportOptions): Pro
   } catch (cause) {
     socket.destroy();
     raw.destroy();
-    throw stepFailed(`TLS with ${redactUrl(options.url.href)}`, cause);
+    // An untrusted certificate is no better on another carrier; an ALPN that nobody selects may well be.
+    const untrusted = socket.authorizationError !== null && socket.authorizationError !== undefined;
+    const code = untrusted ? "server_unreachable" : "carrier_failed";
+    throw stepFailed(code, `TLS with ${redactUrl(options.url.href)}`, cause);
   }
 }
 
-function stepFailed(step: string, cause: unknown): TurnaboutError {
+function stepFailed(code: ErrorCode, step: string, cause: unknown): TurnaboutError {
   const error = toError(cause);
-  const code = errorCodeOf(cause);
-  const what =
-    error.name === "AbortError" ? "timed out" : `${error.message}${code === undefined ? "" : ` (${code})`}`;
-  return new TurnaboutError("carrier_failed", `${step}: ${what}`, { cause });
+  const errno = errorCodeOf(cause);
+  const known = errno === undefined || error.message.includes(errno);
+  const what = error.name === "AbortError" ? "timed out" : `${error.message}${known ? "" : ` (${errno})`}`;
+  return new TurnaboutError(code, `${step}: ${what}`, { cause });
 }

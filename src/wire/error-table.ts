@@ -41,6 +41,7 @@ export type ErrorCode =
   | "response_timeout"
   | "tunnel_timeout"
   | "aborted"
+  | "server_unreachable"
   | "carrier_failed"
   | "config_invalid";
 
@@ -211,6 +212,12 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     proxyError: "http_request_error",
     initiator: "user",
     text: "The caller gave up.",
+  },
+  server_unreachable: {
+    status: 502,
+    proxyError: "destination_unavailable",
+    initiator: "remote",
+    text: "The control plane cannot be reached, or its certificate is not trusted.",
   },
   carrier_failed: {
     status: 502,

@@ -27,6 +27,8 @@ export interface Hello {
   instance: string;
   /** When the agent process started, in Unix milliseconds: a reconnect keeps it, a restart does not. */
   bootEpochMs: number;
+  /** It has been replaced before: register it only where no other instance serves its runners. */
+  standby: boolean;
   capabilities: string[];
   runners: RunnerInfo[];
 }
@@ -43,6 +45,7 @@ export function parseHello(value: unknown): Hello {
     version: shortText(hello["version"], "hello.version"),
     instance: shortText(hello["instance"], "hello.instance"),
     bootEpochMs: typeof hello["bootEpochMs"] === "number" ? hello["bootEpochMs"] : 0,
+    standby: hello["standby"] === true,
     capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", 64).filter(
       (item) => typeof item === "string",
     ),

@@ -54,7 +54,7 @@ export class CarrierChooser {
         return { carrier, session, why };
       } catch (cause) {
         const error = toError(cause);
-        // Refused credentials or a bad file are no better on another carrier.
+        // A dead server, refused credentials or a bad file are no better on another carrier.
         if (!(error instanceof TurnaboutError) || error.code !== "carrier_failed" || signal.aborted)
           throw error;
         reasons.push(error.message);
@@ -92,7 +92,7 @@ async function attempt(
     AbortSignal.timeout(CARRIER_CONNECT_TIMEOUT_MS + UPGRADE_TIMEOUT_MS),
   ]);
   const carrier = await DIALLERS[kind]({ ...options, signal });
-  await writesDone(carrier);
+  await writesDone(carrier, signal);
   const session = await serveReversed(carrier.stream, (session) => accept(session, carrier), { signal });
   return { carrier, session };
 }
@@ -101,10 +101,10 @@ async function attempt(
  * Starting a session on a TLS socket with an unfinished write aborts the process. Our request has been written long
  * before an honest peer answers it, but a peer must not be able to end us by answering early.
  */
-async function writesDone({ stream, kind }: Carrier): Promise<void> {
+async function writesDone({ stream, kind }: Carrier, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + UPGRADE_TIMEOUT_MS;
   while (stream.writableLength > 0) {
-    if (stream.destroyed || Date.now() > deadline) {
+    if (stream.destroyed || signal.aborted || Date.now() > deadline) {
       stream.destroy();
       throw new TurnaboutError("carrier_failed", `${kind}: the peer answered before it read the request`);
     }

@@ -12,5 +12,5 @@ export interface CarrierOptions {
   signal: AbortSignal;
 }
 
-/** @throws TurnaboutError: `carrier_failed` means that another carrier may get through */
+/** @throws TurnaboutError: only `carrier_failed` means that another carrier may get through */
 export type DialCarrier = (options: CarrierOptions) => Promise<Carrier>;

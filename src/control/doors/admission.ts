@@ -50,7 +50,7 @@ export async function admit(
     const identity = admission.identity ?? (await identify(carrier, session, context));
     const hello = parseHello(await getJson(session, AGENT_PATHS.hello));
     const connection = createConnection(carrier, session, identity, hello, context);
-    context.registry.register(connection, admission.standby);
+    context.registry.register(connection, admission.standby || hello.standby);
     if (hello.capabilities.includes(CAPABILITY.events)) followEvents(connection, context);
     session.on("goaway", (_code, _last, data) => {
       const goaway = parseGoaway(data);

@@ -112,6 +112,6 @@ export function refuseRaw(socket: Duplex, error: unknown, authenticateHeader: "w
   socket.on("error", () => {}); // for ever
   const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
-  socket.resume();
-  socket.end(rawErrorAnswer(error, authenticateHeader), () => socket.destroy());
+  socket.resume(); // unread bytes would turn our close into a reset, and the answer would be lost
+  socket.end(rawErrorAnswer(error, authenticateHeader));
 }
