@@ -32,6 +32,7 @@ export class TunnelSocket extends Duplex {
   readonly #stream: ClientHttp2Stream;
   readonly #label: string;
   #ended = false;
+  #failure: Error | undefined;
   #timeoutWired = false;
   bytesRead = 0;
   bytesWritten = 0;
@@ -61,16 +62,29 @@ export class TunnelSocket extends Duplex {
     stream.pause();
     // Not push(null) at once: a reset may follow the 'end' in the same turn of the loop.
     stream.on("end", () => setImmediate(() => this.#finish()));
-    stream.on("error", (error) => this.destroy(this.#lost(error)));
-    stream.on("aborted", () => this.destroy(this.#lost()));
+    stream.on("error", (error) => this.#fail(this.#lost(error)));
+    stream.on("aborted", () => this.#fail(this.#lost()));
     stream.on("close", () => this.#finish());
   }
 
   #finish(): void {
-    if (this.destroyed || this.#ended) return;
-    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return void this.destroy(this.#lost());
+    if (this.destroyed || this.#ended || this.#failure !== undefined) return;
+    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return this.#fail(this.#lost());
     this.#ended = true;
     this.push(null);
+  }
+
+  /** Bytes that came before a reset are read before it is seen, as on a TCP socket: they may be a whole early answer. */
+  #fail(error: Error): void {
+    if (this.readableLength === 0) this.destroy(error);
+    else this.#failure ??= error;
+  }
+
+  override read(size?: number): Buffer | null {
+    const chunk = super.read(size) as Buffer | null;
+    const failure = this.#failure;
+    if (failure !== undefined && this.readableLength === 0) setImmediate(() => this.destroy(failure));
+    return chunk;
   }
 
   #lost(cause?: Error): Error {
@@ -86,6 +100,7 @@ export class TunnelSocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     if (chunk.length === 0) return callback();
+    if (this.#failure !== undefined) return callback(this.#failure);
     this.bytesWritten += chunk.length;
     this.#writePieces(chunk, callback);
   }
