@@ -21,7 +21,14 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   const known = error instanceof TurnaboutError ? error : new TurnaboutError("internal", "unexpected error");
   const row = ERROR_TABLE[known.code];
   const requestId = randomUUID();
-  const body = JSON.stringify({ error: { code: known.code, message: row.text, requestId } });
+  const body = JSON.stringify({
+    error: {
+      code: known.code,
+      message: row.text,
+      requestId,
+      ...(known.details !== undefined && { details: known.details }),
+    },
+  });
   return {
     status: row.status,
     requestId,

@@ -21,7 +21,17 @@ export type ErrorCode =
   | "method_not_allowed"
   | "runner_unknown"
   | "target_unknown"
+  | "session_unknown"
+  | "instance_unknown"
+  | "origin_not_allowed"
   | "runner_taken"
+  | "already_exists"
+  | "payload_too_large"
+  | "rate_limited"
+  | "no_instance_online"
+  | "no_instance_matches"
+  | "instances_full"
+  | "wolf_failed"
   | "length_required"
   | "upgrade_required"
   | "headers_too_large"
@@ -87,6 +97,70 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     proxyError: "destination_not_found",
     initiator: "user",
     text: "The runner has no target of this name.",
+  },
+  session_unknown: {
+    status: 404,
+    proxyError: "destination_not_found",
+    initiator: "user",
+    text: "There is no such session.",
+  },
+  instance_unknown: {
+    status: 404,
+    proxyError: "destination_not_found",
+    initiator: "user",
+    text: "unknown instance",
+  },
+  origin_not_allowed: {
+    status: 403,
+    proxyError: "http_request_denied",
+    initiator: "user",
+    text: "A cookie is accepted only from the allowed origins.",
+  },
+  already_exists: {
+    status: 409,
+    proxyError: "http_request_denied",
+    initiator: "user",
+    text: "This name is taken.",
+  },
+  payload_too_large: {
+    status: 413,
+    proxyError: "http_request_error",
+    initiator: "user",
+    text: "The body is too large.",
+  },
+  rate_limited: {
+    status: 429,
+    proxyError: "http_request_denied",
+    initiator: "user",
+    text: "Too soon after the last attempt.",
+    retryAfterS: 3,
+  },
+  no_instance_online: {
+    status: 503,
+    proxyError: "destination_unavailable",
+    initiator: "remote",
+    text: "No Wolf instance is online.",
+    retryAfterS: 5,
+  },
+  no_instance_matches: {
+    status: 503,
+    proxyError: "destination_unavailable",
+    initiator: "remote",
+    text: "No online Wolf instance has the GPU vendor or the privileged mode that was asked for.",
+    retryAfterS: 30,
+  },
+  instances_full: {
+    status: 503,
+    proxyError: "connection_limit_reached",
+    initiator: "remote",
+    text: "All online Wolf instances are at capacity.",
+    retryAfterS: 10,
+  },
+  wolf_failed: {
+    status: 502,
+    proxyError: "http_protocol_error",
+    initiator: "remote",
+    text: "Wolf refused the request.",
   },
   runner_taken: {
     status: 409,

@@ -12,6 +12,8 @@ export interface TurnaboutErrorOptions {
   cause?: unknown;
   /** Seconds after which a retry makes sense (`Retry-After`). Default: the table's. */
   retryAfterS?: number;
+  /** What exactly is wrong with the caller's own input: safe to show to the caller. */
+  details?: readonly string[];
 }
 
 /**
@@ -28,11 +30,13 @@ export class TurnaboutError extends Error {
   override readonly name = "TurnaboutError";
   readonly code: ErrorCode;
   readonly retryAfterS: number | undefined;
+  readonly details: readonly string[] | undefined;
 
   /** @param message phase, subject and what happened: `dial wolf-1 wolf: connection refused by the target` */
   constructor(code: ErrorCode, message: string, options: TurnaboutErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
+    this.details = options.details;
     this.retryAfterS = options.retryAfterS ?? ERROR_TABLE[code].retryAfterS;
   }
 

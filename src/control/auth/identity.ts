@@ -14,6 +14,8 @@ export interface Identity {
   mayDial(runnerId: string, target: string): boolean;
   /** List all runners, kick, read metrics. */
   readonly mayAdminister: boolean;
+  /** The user whose sessions it owns; only of kind `user`. */
+  readonly owner: string | undefined;
 }
 
 /** `*` stands for any run of characters; everything else is literal. */
@@ -29,6 +31,7 @@ export interface Grant {
   runners: readonly string[];
   /** Target names that a `user` may dial, as patterns. Default: all of the runner's. */
   targets?: readonly string[] | undefined;
+  owner?: string | undefined;
 }
 
 export function createIdentity(id: string, fingerprint: string, grant: Grant): Identity {
@@ -39,6 +42,7 @@ export function createIdentity(id: string, fingerprint: string, grant: Grant): I
     kind: grant.kind,
     fingerprint,
     mayAdminister: isAdmin,
+    owner: grant.kind === "user" ? (grant.owner ?? id) : undefined,
     mayRegister: (runnerId) => isAdmin || (grant.kind === "runner" && has(runnerId)),
     mayDial: (runnerId, target) =>
       isAdmin ||

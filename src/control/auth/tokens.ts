@@ -19,60 +19,97 @@ export interface TokenRecord {
   sha256: string;
   runners: string[];
   targets?: string[];
+  /** User whose sessions a `user` token owns. Default: its id. */
+  owner?: string;
+  /** Session for whose sandbox it was minted: it ends with it. */
+  session?: string;
+  /** Unix milliseconds after which it is as if revoked. Default: never. */
+  expiresAtMs?: number;
 }
 
 export function hashToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
+/** Where tokens come from: each source replaces its own only. */
+export type TokenSource = "options" | "file" | "issued";
+
+interface Known {
+  identity: Identity;
+  expiresAtMs: number;
+}
+
 export class TokenStore {
   readonly #fixed: readonly Identity[];
-  #byHash: Map<string, Identity>;
+  readonly #sources = new Map<TokenSource, readonly TokenRecord[]>();
+  #byHash = new Map<string, Known>();
   readonly #listeners = new Set<() => void>();
+  #expiryTimer: NodeJS.Timeout | undefined;
 
   constructor(adminToken: string | undefined, records: readonly TokenRecord[] = []) {
     this.#fixed =
       adminToken === undefined || adminToken === ""
         ? []
         : [createIdentity("admin", hashToken(adminToken), { kind: "admin", runners: ["*"] })];
-    this.#byHash = new Map();
-    this.replace(records);
+    this.replace(records, "options");
   }
 
   /** Undefined for an unknown token. Only hashes are compared, so timing tells nothing of a token. */
   find(token: string): Identity | undefined {
     const hash = hashToken(token);
-    const identity = this.#byHash.get(hash);
-    if (identity === undefined) return undefined;
-    return timingSafeEqual(Buffer.from(identity.fingerprint), Buffer.from(hash)) ? identity : undefined;
+    const known = this.#byHash.get(hash);
+    if (known === undefined || known.expiresAtMs <= Date.now()) return undefined;
+    return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(hash)) ? known.identity : undefined;
   }
 
-  /** The identity as it stands now: undefined if its token has been revoked. */
+  /** The identity as it stands now: undefined if its token has been revoked or has expired. */
   current(identity: Identity): Identity | undefined {
-    return this.#byHash.get(identity.fingerprint);
+    const known = this.#byHash.get(identity.fingerprint);
+    return known === undefined || known.expiresAtMs <= Date.now() ? undefined : known.identity;
   }
 
   get size(): number {
     return this.#byHash.size;
   }
 
-  /** Called after each change, to close what a revoked token had opened. */
+  has(id: string): boolean {
+    return [...this.#byHash.values()].some(({ identity }) => identity.id === id);
+  }
+
+  /** Called after each change and each expiry, to close what a token had opened. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
 
-  replace(records: readonly TokenRecord[]): void {
-    const identities = records.map((record) =>
-      createIdentity(record.id, record.sha256, {
+  replace(records: readonly TokenRecord[], source: TokenSource): void {
+    this.#sources.set(source, records);
+    const known = [...this.#sources.values()].flat().map((record): Known => ({
+      expiresAtMs: record.expiresAtMs ?? Infinity,
+      identity: createIdentity(record.id, record.sha256, {
         kind: record.kind,
         runners: record.runners,
         targets: record.targets,
+        owner: record.owner,
       }),
-    );
-    this.#byHash = new Map(
-      [...identities, ...this.#fixed].map((identity) => [identity.fingerprint, identity]),
-    );
+    }));
+    const fixed = this.#fixed.map((identity): Known => ({ identity, expiresAtMs: Infinity }));
+    this.#byHash = new Map([...known, ...fixed].map((entry) => [entry.identity.fingerprint, entry]));
+    this.#changed();
+  }
+
+  close(): void {
+    clearTimeout(this.#expiryTimer);
+  }
+
+  #changed(): void {
     for (const listener of this.#listeners) listener();
+    clearTimeout(this.#expiryTimer);
+    const now = Date.now();
+    const next = Math.min(...[...this.#byHash.values()].map(({ expiresAtMs }) => expiresAtMs).filter((at) => at > now));
+    if (next === Infinity) return;
+    // A timer holds 24 days at the most; a later expiry is looked at again then.
+    this.#expiryTimer = setTimeout(() => this.#changed(), Math.min(next - now + 1, 2 ** 31 - 1));
+    this.#expiryTimer.unref();
   }
 }
 
@@ -98,7 +135,7 @@ export function parseTokenFile(text: string): TokenRecord[] {
 function parseRecord(value: unknown, index: number): TokenRecord {
   const at = `entry ${index}`;
   if (typeof value !== "object" || value === null) throw invalid(`${at}: not an object`);
-  const { id, kind, token, sha256, runners = [], targets } = value as Record<string, unknown>;
+  const { id, kind, token, sha256, runners = [], targets, owner } = value as Record<string, unknown>;
   if (typeof id !== "string" || id === "" || id === "admin")
     throw invalid(`${at}: needs an id other than "admin"`);
   if (kind !== "admin" && kind !== "user" && kind !== "runner") {
@@ -111,7 +148,17 @@ function parseRecord(value: unknown, index: number): TokenRecord {
   if (!isTextList(runners)) throw invalid(`${at} (${id}): "runners" must be a list of patterns`);
   if (targets !== undefined && !isTextList(targets))
     throw invalid(`${at} (${id}): "targets" must be a list of patterns`);
-  return { id, kind, sha256: hash.toLowerCase(), runners, ...(targets !== undefined && { targets }) };
+  if (owner !== undefined && (typeof owner !== "string" || owner === "")) {
+    throw invalid(`${at} (${id}): "owner" must be a name`);
+  }
+  return {
+    id,
+    kind,
+    sha256: hash.toLowerCase(),
+    runners,
+    ...(targets !== undefined && { targets }),
+    ...(owner !== undefined && { owner }),
+  };
 }
 
 function isTextList(value: unknown): value is string[] {
@@ -138,7 +185,7 @@ export async function followTokenFile(path: string, store: TokenStore, log: Logg
     if (text === seen) return;
     const first = seen === "";
     seen = text; // also if it is wrong: complain once
-    store.replace(parseTokenFile(text));
+    store.replace(parseTokenFile(text), "file");
     log.info({ path, tokens: store.size }, first ? "tokens loaded" : "tokens loaded again");
   }
   try {

@@ -1,0 +1,86 @@
+/** Issues and revokes tokens. The secret leaves once, in the answer to whoever asked for it; only its hash stays. */
+import { randomBytes } from "node:crypto";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { sandboxRunner } from "../sessions/ids.ts";
+import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
+import type { IdentityKind } from "./identity.ts";
+import { hashToken } from "./tokens.ts";
+import type { TokenStore } from "./tokens.ts";
+
+/** Issued tokens: each is looked through when one changes. */
+const MAX_ISSUED_TOKENS = 100_000;
+
+export interface TokenWish {
+  id: string;
+  kind: IdentityKind;
+  owner?: string | undefined;
+  runners: string[];
+  targets?: string[] | undefined;
+  expiresAtMs?: number | undefined;
+  session?: string | undefined;
+}
+
+export class TokenIssuer {
+  readonly #store: IssuedTokenStore;
+  readonly #tokens: TokenStore;
+  readonly #issued: Map<string, StoredToken>;
+
+  constructor(store: IssuedTokenStore, tokens: TokenStore) {
+    this.#store = store;
+    this.#tokens = tokens;
+    this.#issued = new Map(store.list().map((token) => [token.id, token]));
+    this.#publish();
+  }
+
+  /** @throws TurnaboutError `already_exists`, `overloaded` */
+  issue(wish: TokenWish): { secret: string; record: StoredToken } {
+    if (wish.id === "admin" || this.#tokens.has(wish.id)) {
+      throw new TurnaboutError("already_exists", `token ${wish.id} exists`);
+    }
+    if (this.#issued.size >= MAX_ISSUED_TOKENS) throw new TurnaboutError("overloaded", "too many tokens");
+    const secret = `ta_${randomBytes(24).toString("base64url")}`;
+    const { id, kind, owner, runners, targets, expiresAtMs, session } = wish;
+    const record: StoredToken = {
+      id,
+      kind,
+      sha256: hashToken(secret),
+      runners,
+      createdAtMs: Date.now(),
+      ...(owner !== undefined && { owner }),
+      ...(targets !== undefined && { targets }),
+      ...(expiresAtMs !== undefined && { expiresAtMs }),
+      ...(session !== undefined && { session }),
+    };
+    this.#store.insert(record);
+    this.#issued.set(id, record);
+    this.#publish();
+    return { secret, record };
+  }
+
+  /** For a session's sandbox: registers that runner and nothing else, and ends with the session. */
+  issueForSession(session: string): string {
+    const id = `session-${session}`;
+    this.revoke(id); // a creation that was tried before
+    return this.issue({ id, kind: "runner", runners: [sandboxRunner(session)], session }).secret;
+  }
+
+  /** False if there is no such token. What it has opened is closed at once. */
+  revoke(id: string): boolean {
+    if (!this.#issued.delete(id)) return false;
+    this.#store.remove(id);
+    this.#publish();
+    return true;
+  }
+
+  revokeSession(session: string): void {
+    this.revoke(`session-${session}`);
+  }
+
+  list(): StoredToken[] {
+    return [...this.#issued.values()];
+  }
+
+  #publish(): void {
+    this.#tokens.replace(this.list(), "issued");
+  }
+}

@@ -1,0 +1,39 @@
+/** Who may reach what, where that depends on more than the credential itself: sessions have owners. */
+import { TurnaboutError } from "../../wire/errors.ts";
+import { isSessionId, sessionOfRunner } from "../sessions/ids.ts";
+import type { Session, SessionStore } from "../store/sessions.ts";
+import type { Identity } from "./identity.ts";
+
+export class Policy {
+  readonly #sessions: SessionStore;
+
+  constructor(sessions: SessionStore) {
+    this.#sessions = sessions;
+  }
+
+  owns(identity: Identity, session: Session): boolean {
+    return identity.mayAdminister || (identity.owner !== undefined && identity.owner === session.owner);
+  }
+
+  /** To whoever may not see it, a session that exists looks like one that does not. @throws TurnaboutError `session_unknown` */
+  session(identity: Identity, id: string): Session {
+    const session = isSessionId(id) ? this.#sessions.get(id) : undefined;
+    if (session === undefined || !this.owns(identity, session)) {
+      throw new TurnaboutError("session_unknown", `session ${JSON.stringify(id.slice(0, 100))} is not known`);
+    }
+    return session;
+  }
+
+  /** By the credential's own grant, or because the runner is the sandbox of a session that the user owns. */
+  mayDial(identity: Identity, runner: string, target: string): boolean {
+    if (identity.mayDial(runner, target)) return true;
+    const id = sessionOfRunner(runner);
+    const session = id === undefined ? undefined : this.#sessions.get(id);
+    return session !== undefined && this.owns(identity, session);
+  }
+
+  /** @throws TurnaboutError `not_allowed` */
+  requireAdmin(identity: Identity, what: string): void {
+    if (!identity.mayAdminister) throw new TurnaboutError("not_allowed", `${what} needs an admin token`);
+  }
+}

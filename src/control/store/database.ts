@@ -1,0 +1,99 @@
+/**
+ * SQLite in the data directory (`node:sqlite`), or in memory where none is given. Nothing on the data path touches it.
+ * Migrations run forwards only, in one transaction each; a database of a newer version is refused.
+ */
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { TurnaboutError } from "../../wire/errors.ts";
+
+const FILE_NAME = "turnabout.db";
+
+/** Waiting for another process's lock (a backup, say) before giving up. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** Each entry takes the schema one version on; none is ever changed once released. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE tokens (
+     id TEXT PRIMARY KEY,
+     kind TEXT NOT NULL,
+     sha256 TEXT NOT NULL UNIQUE,
+     owner TEXT,
+     session_id TEXT,
+     runners TEXT NOT NULL,
+     targets TEXT,
+     created_at INTEGER NOT NULL,
+     expires_at INTEGER
+   ) STRICT;
+   CREATE INDEX tokens_owner ON tokens(owner);
+   CREATE TABLE instances (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL,
+     max_sandboxes INTEGER NOT NULL,
+     gpu_vendor TEXT,
+     render_node TEXT,
+     privileged INTEGER NOT NULL DEFAULT 0,
+     desktop_versions TEXT NOT NULL DEFAULT '{}',
+     disk_usage TEXT NOT NULL DEFAULT '[]',
+     container_usage TEXT NOT NULL DEFAULT '[]',
+     disk_alert TEXT NOT NULL DEFAULT 'ok',
+     boot_epoch_ms INTEGER NOT NULL DEFAULT 0,
+     last_heartbeat INTEGER,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE sessions (
+     id TEXT PRIMARY KEY,
+     owner TEXT NOT NULL,
+     name TEXT NOT NULL,
+     instance_id TEXT NOT NULL,
+     lobby_id TEXT,
+     lobby_pin TEXT,
+     state TEXT NOT NULL,
+     reason TEXT,
+     spec TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX sessions_owner ON sessions(owner);
+   CREATE INDEX sessions_instance ON sessions(instance_id);
+   CREATE TABLE runners (
+     id TEXT PRIMARY KEY,
+     credential TEXT NOT NULL,
+     last_seen INTEGER NOT NULL
+   ) STRICT;`,
+];
+
+/** @throws TurnaboutError `config_invalid` if the directory or the database cannot be used */
+export function openDatabase(dataDirectory: string | undefined): DatabaseSync {
+  try {
+    if (dataDirectory !== undefined) mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+    const path = dataDirectory === undefined ? ":memory:" : join(dataDirectory, FILE_NAME);
+    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+    if (dataDirectory !== undefined) chmodSync(path, 0o600);
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
+    migrate(database);
+    return database;
+  } catch (cause) {
+    if (cause instanceof TurnaboutError) throw cause;
+    throw new TurnaboutError("config_invalid", `data directory ${dataDirectory}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+function migrate(database: DatabaseSync): void {
+  const row = database.prepare("PRAGMA user_version").get();
+  const version = Number(row?.["user_version"] ?? 0);
+  if (version > MIGRATIONS.length) {
+    database.close();
+    throw new TurnaboutError(
+      "config_invalid",
+      `the database has schema version ${version}, this program knows ${MIGRATIONS.length}: run the newer version`,
+    );
+  }
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    database.exec(`BEGIN IMMEDIATE; ${sql} PRAGMA user_version = ${index + 1}; COMMIT;`);
+  }
+}

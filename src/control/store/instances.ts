@@ -1,0 +1,109 @@
+/** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel says so. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
+import type { Row } from "./rows.ts";
+
+export type DiskAlert = "ok" | "warning" | "critical";
+
+export interface DiskUsage {
+  mount_point: string;
+  total_bytes: number;
+  used_bytes: number;
+  avail_bytes: number;
+  used_percent: number;
+}
+
+export interface ContainerUsage {
+  container_id: string;
+  container_name: string;
+  size_bytes: number;
+  rw_size_bytes: number;
+}
+
+export interface Instance {
+  id: string;
+  name: string;
+  maxSandboxes: number;
+  gpuVendor: string | undefined;
+  renderNode: string | undefined;
+  privileged: boolean;
+  desktopVersions: Record<string, string>;
+  diskUsage: DiskUsage[];
+  containerUsage: ContainerUsage[];
+  diskAlert: DiskAlert;
+  /** Start of the agent process that was last seen: a reconnect keeps it, a restart does not. */
+  bootEpochMs: number;
+  lastHeartbeatMs: number | undefined;
+  createdAtMs: number;
+  updatedAtMs: number;
+}
+
+export class InstanceStore {
+  readonly #put: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #byId: StatementSync;
+  readonly #all: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#put = database.prepare(
+      `INSERT OR REPLACE INTO instances (id, name, max_sandboxes, gpu_vendor, render_node, privileged, desktop_versions,
+         disk_usage, container_usage, disk_alert, boot_epoch_ms, last_heartbeat, created_at, updated_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#remove = database.prepare("DELETE FROM instances WHERE id = ?");
+    this.#byId = database.prepare("SELECT * FROM instances WHERE id = ?");
+    this.#all = database.prepare("SELECT * FROM instances ORDER BY created_at, id");
+  }
+
+  put(instance: Instance): void {
+    instance.updatedAtMs = Date.now();
+    this.#put.run(
+      instance.id,
+      instance.name,
+      instance.maxSandboxes,
+      instance.gpuVendor ?? null,
+      instance.renderNode ?? null,
+      instance.privileged ? 1 : 0,
+      JSON.stringify(instance.desktopVersions),
+      JSON.stringify(instance.diskUsage),
+      JSON.stringify(instance.containerUsage),
+      instance.diskAlert,
+      instance.bootEpochMs,
+      instance.lastHeartbeatMs ?? null,
+      instance.createdAtMs,
+      instance.updatedAtMs,
+    );
+  }
+
+  remove(id: string): void {
+    this.#remove.run(id);
+  }
+
+  get(id: string): Instance | undefined {
+    const row = this.#byId.get(id);
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  list(): Instance[] {
+    return this.#all.all().map(fromRow);
+  }
+}
+
+function fromRow(row: Row): Instance {
+  return {
+    id: text(row, "id"),
+    name: text(row, "name"),
+    maxSandboxes: integer(row, "max_sandboxes"),
+    gpuVendor: optionalText(row, "gpu_vendor"),
+    renderNode: optionalText(row, "render_node"),
+    privileged: integer(row, "privileged") === 1,
+    desktopVersions: json<Record<string, string>>(row, "desktop_versions"),
+    diskUsage: json<DiskUsage[]>(row, "disk_usage"),
+    containerUsage: json<ContainerUsage[]>(row, "container_usage"),
+    diskAlert: text(row, "disk_alert") as DiskAlert,
+    bootEpochMs: integer(row, "boot_epoch_ms"),
+    lastHeartbeatMs: optionalInteger(row, "last_heartbeat"),
+    createdAtMs: integer(row, "created_at"),
+    updatedAtMs: integer(row, "updated_at"),
+  };
+}

@@ -1,0 +1,30 @@
+/** Runners that have been connected: after a restart they are awaited for a while instead of being unknown. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { text } from "./rows.ts";
+
+/** A runner that has not been seen for this long is no longer expected back. */
+const REMEMBERED_MS: number = 24 * 60 * 60 * 1_000;
+/** Most that are awaited: as many as may be connected. */
+const MOST = 10_000;
+
+export class KnownRunnerStore {
+  readonly #put: StatementSync;
+  readonly #recent: StatementSync;
+  readonly #prune: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#put = database.prepare("INSERT OR REPLACE INTO runners (id, credential, last_seen) VALUES (?, ?, ?)");
+    this.#recent = database.prepare("SELECT id, credential FROM runners WHERE last_seen > ? ORDER BY last_seen DESC LIMIT ?");
+    this.#prune = database.prepare("DELETE FROM runners WHERE last_seen <= ?");
+  }
+
+  seen(id: string, credential: string): void {
+    this.#put.run(id, credential, Date.now());
+  }
+
+  recent(): { id: string; credential: string }[] {
+    const since = Date.now() - REMEMBERED_MS;
+    this.#prune.run(since);
+    return this.#recent.all(since, MOST).map((row) => ({ id: text(row, "id"), credential: text(row, "credential") }));
+  }
+}

@@ -1,0 +1,64 @@
+/** Tokens that were issued by the API, as hashes. (Those of the token file stay in the file.) */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { TokenRecord } from "../auth/tokens.ts";
+import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
+import type { Row } from "./rows.ts";
+
+export interface StoredToken extends TokenRecord {
+  createdAtMs: number;
+}
+
+export class IssuedTokenStore {
+  readonly #insert: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #all: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#insert = database.prepare(
+      `INSERT INTO tokens (id, kind, sha256, owner, session_id, runners, targets, created_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#remove = database.prepare("DELETE FROM tokens WHERE id = ?");
+    this.#all = database.prepare("SELECT * FROM tokens ORDER BY created_at, id");
+  }
+
+  insert(token: StoredToken): void {
+    this.#insert.run(
+      token.id,
+      token.kind,
+      token.sha256,
+      token.owner ?? null,
+      token.session ?? null,
+      JSON.stringify(token.runners),
+      token.targets === undefined ? null : JSON.stringify(token.targets),
+      token.createdAtMs,
+      token.expiresAtMs ?? null,
+    );
+  }
+
+  /** False if there was none. */
+  remove(id: string): boolean {
+    return this.#remove.run(id).changes > 0;
+  }
+
+  list(): StoredToken[] {
+    return this.#all.all().map(fromRow);
+  }
+}
+
+function fromRow(row: Row): StoredToken {
+  const owner = optionalText(row, "owner");
+  const session = optionalText(row, "session_id");
+  const expiresAtMs = optionalInteger(row, "expires_at");
+  return {
+    id: text(row, "id"),
+    kind: text(row, "kind") as TokenRecord["kind"],
+    sha256: text(row, "sha256"),
+    runners: json<string[]>(row, "runners"),
+    ...(row["targets"] !== null && { targets: json<string[]>(row, "targets") }),
+    ...(owner !== undefined && { owner }),
+    ...(session !== undefined && { session }),
+    ...(expiresAtMs !== undefined && { expiresAtMs }),
+    createdAtMs: integer(row, "created_at"),
+  };
+}
