@@ -2,8 +2,10 @@
 import { setMaxListeners } from "node:events";
 import type { AgentEvent } from "../wire/agent-events.ts";
 import { TurnaboutError } from "../wire/errors.ts";
+import type { RunnerInfo } from "../wire/hello.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
 import { VERSION } from "../wire/version.ts";
+import { changesSince } from "./changes.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
 import { readSecret } from "./credentials.ts";
@@ -67,7 +69,7 @@ export function createAgent(options: AgentOptions): Agent {
   const firstHello = Promise.withResolvers<void>();
   const whenIdle = Promise.withResolvers<void>();
 
-  const routes: Omit<OwnRoutesContext, "credential" | "onHello"> = {
+  const routes: Omit<OwnRoutesContext, "credential" | "onHello" | "changes"> = {
     metrics,
     log: config.log,
     hello: () => ({
@@ -92,8 +94,18 @@ export function createAgent(options: AgentOptions): Agent {
     // The configured ones only: discovered runners follow in /hello, and a URL has to stay short.
     doorRunnerIds: config.runners.slice(0, MAX_DOOR_RUNNERS).map((runner) => runner.id),
     serve: (session, carrier, onHello) => {
+      let told: RunnerInfo[] = [];
       serveStreams(session, {
         ...routes,
+        hello: () => {
+          const hello = routes.hello();
+          told = hello.runners;
+          return hello;
+        },
+        changes: () => [
+          ...changesSince(told, targets.runners().map(describeRunner)),
+          ...targets.unhealthy().map((at): AgentEvent => ({ type: "target-health", ...at, healthy: false })),
+        ],
         targets,
         draining: () => closed !== undefined,
         // Only a control plane whose certificate was checked may ask, and only where no header could carry the token.

@@ -41,6 +41,8 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   /** First delay and longest delay between attempts, in milliseconds. Defaults 500 and 8,000. */
   backoffBaseMs?: number | undefined;
   backoffCapMs?: number | undefined;
+  /** Limit for one carrier, in milliseconds: name, proxy, TLS, upgrade and HTTP/2 handshake together. Default 20,000. */
+  attemptTimeoutMs?: number | undefined;
   /** Pause before a replaced agent offers itself as a stand-by. Default 30,000. */
   standbyDelayMs?: number | undefined;
   log?: Logger | undefined;

@@ -9,11 +9,8 @@ export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Streams to one target at once: single-threaded targets such as Wolf must not be buried. */
 export const STREAMS_PER_TARGET = 512;
 
-/** DNS, TCP, proxy and TLS together, for one dial of the control plane. */
-export const CARRIER_CONNECT_TIMEOUT_MS = 10_000;
-
-/** From the upgrade request to its 101: a proxy that swallows upgrades must not hold us. */
-export const UPGRADE_TIMEOUT_MS = 10_000;
+/** One carrier's attempt, from name resolution to HTTP/2 settings: a proxy that swallows upgrades must not hold us. */
+export const ATTEMPT_TIMEOUT_MS = 20_000;
 
 /** How much of an unexpected answer's body goes into the error message. */
 export const REFUSAL_EXCERPT_BYTES = 200;

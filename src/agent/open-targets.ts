@@ -50,6 +50,15 @@ export class OpenTargets {
     }));
   }
 
+  /** Targets whose last connect failed. */
+  unhealthy(): Destination[] {
+    return [...this.#runners].flatMap(([runner, entries]) =>
+      [...entries.values()]
+        .filter(({ healthy }) => !healthy)
+        .map(({ target }) => ({ runner, target: target.name })),
+    );
+  }
+
   /** The check that every stream goes through. */
   open(destination: Destination): OpenTarget | ErrorCode {
     const runner = this.#runners.get(destination.runner);

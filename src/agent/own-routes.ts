@@ -13,6 +13,8 @@ export interface OwnRoutesContext {
   hello(): Hello;
   metrics: AgentMetrics;
   log: Logger;
+  /** What has changed since `/hello` was answered on this session. */
+  changes(): AgentEvent[];
   /** Registers a listener; the returned function removes it. */
   subscribe(listener: (event: AgentEvent) => void): () => void;
   /** The bearer token, on a carrier that may ask for it; undefined elsewhere. */
@@ -62,13 +64,15 @@ function sendJson(stream: ServerHttp2Stream, value: unknown): void {
 function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void {
   stream.respond({ ":status": 200, "content-type": "application/x-ndjson", "cache-control": "no-store" });
   let pending = 0;
-  const unsubscribe = context.subscribe((event) => {
+  const send = (event: AgentEvent): void => {
     if (pending >= MAX_PENDING_EVENTS) {
       return void stream.destroy(new Error("the reader of /events does not keep up"));
     }
     pending += 1;
     stream.write(Buffer.from(`${JSON.stringify(event)}\n`), () => (pending -= 1));
-  });
+  };
+  for (const event of context.changes()) send(event);
+  const unsubscribe = context.subscribe(send);
   // Endless otherwise: a session that drains waits for its last stream.
   const end = () => stream.end();
   const { session } = stream;

@@ -4,6 +4,8 @@
  */
 import type { ServerHttp2Session } from "node:http2";
 import type { Carrier } from "../wire/carrier.ts";
+import { isErrorCode } from "../wire/error-table.ts";
+import type { ErrorCode } from "../wire/error-table.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { keepAlive } from "../wire/keepalive.ts";
 import { HEADER } from "../wire/protocol.ts";
@@ -68,7 +70,7 @@ export class Slot {
   constructor(index: number, context: SlotContext) {
     this.#index = index;
     this.#context = context;
-    this.#chooser = new CarrierChooser(context.config.carrier);
+    this.#chooser = new CarrierChooser(context.config.carrier, context.config.attemptTimeoutMs);
     this.#backoff = new Backoff({
       baseMs: context.config.backoffBaseMs ?? BACKOFF_BASE_MS,
       capMs: context.config.backoffCapMs ?? BACKOFF_CAP_MS,
@@ -201,13 +203,12 @@ export class Slot {
       case "replaced": {
         this.#context.standby = true;
         config.onEvent({ type: "replaced", slot: this.#index });
-        const span = config.standbyDelayMs ?? STANDBY_DELAY_MS;
-        const delayMs = Math.round(span / 2 + (Math.random() * span) / 2);
+        const delayMs = this.#standbyDelayMs();
         config.log.warn({ slot: this.#index, reason, delayMs }, "replaced by a newer agent; standing by");
         return delayMs;
       }
       case "refused":
-        return this.#failed(new TurnaboutError("not_allowed", reason));
+        return this.#failed(new TurnaboutError(refusalCode(goaway.message), reason));
       case "kicked": {
         const delayMs = this.#refusedBackoff.next();
         config.log.warn({ slot: this.#index, reason, delayMs }, "kicked; connecting again");
@@ -225,11 +226,18 @@ export class Slot {
     }
   }
 
+  #standbyDelayMs(): number {
+    const span = this.#context.config.standbyDelayMs ?? STANDBY_DELAY_MS;
+    return Math.round(span / 2 + (Math.random() * span) / 2);
+  }
+
   #failed(error: Error): number {
     if (this.#closing.signal.aborted) return 0;
     const { config } = this.#context;
     const refused = error instanceof TurnaboutError && REFUSED.has(error.code);
-    const delayMs = (refused ? this.#refusedBackoff : this.#backoff).next();
+    // A stand-by that finds its runner served is no failure: it asks again within every grace, however long it waits.
+    const waits = this.#context.standby && error instanceof TurnaboutError && error.code === "runner_taken";
+    const delayMs = waits ? this.#standbyDelayMs() : (refused ? this.#refusedBackoff : this.#backoff).next();
     this.#context.connectFailed(error);
     const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
     // Once at full voice: an agent may try for weeks.
@@ -240,6 +248,12 @@ export class Slot {
     config.onEvent({ type: "attempt-failed", slot: this.#index, error, retryInMs: delayMs });
     return delayMs;
   }
+}
+
+/** The control plane's word begins with its code: `runner_taken: The runner is held by another agent.` */
+function refusalCode(message: string): ErrorCode {
+  const [code = ""] = message.split(":", 1);
+  return isErrorCode(code) ? code : "not_allowed";
 }
 
 function pause(delayMs: number, signal: AbortSignal): Promise<void> {

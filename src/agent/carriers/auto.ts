@@ -7,7 +7,7 @@ import type { Carrier } from "../../wire/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { CarrierKind } from "../../wire/protocol.ts";
 import { serveReversed } from "../../wire/session.ts";
-import { CARRIER_CONNECT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES, UPGRADE_TIMEOUT_MS } from "../limits.ts";
+import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
 import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
 import { dialPtth } from "./ptth.ts";
 import { dialRh2 } from "./rh2.ts";
@@ -31,11 +31,14 @@ const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket"];
 
 export class CarrierChooser {
   readonly #choice: CarrierChoice;
+  readonly #timeoutMs: number;
   #worked: CarrierKind | undefined;
   #failures = 0;
 
-  constructor(choice: CarrierChoice) {
+  /** @param timeoutMs limit for each carrier. Default {@link ATTEMPT_TIMEOUT_MS} */
+  constructor(choice: CarrierChoice, timeoutMs: number = ATTEMPT_TIMEOUT_MS) {
     this.#choice = choice;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** @throws TurnaboutError the last carrier's, with every reason in its message */
@@ -47,7 +50,8 @@ export class CarrierChooser {
     const reasons: string[] = [];
     for (const kind of this.#candidates(options.url)) {
       try {
-        const { carrier, session } = await attempt(kind, options, accept, signal);
+        const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
+        const { carrier, session } = await attempt(kind, options, accept, limited);
         const why = this.#explain(kind, reasons);
         this.#worked = kind;
         this.#failures = 0;
@@ -85,12 +89,8 @@ async function attempt(
   kind: CarrierKind,
   options: Omit<CarrierOptions, "signal">,
   accept: (session: ServerHttp2Session, carrier: Carrier) => void,
-  closing: AbortSignal,
+  signal: AbortSignal,
 ): Promise<{ carrier: Carrier; session: ServerHttp2Session }> {
-  const signal = AbortSignal.any([
-    closing,
-    AbortSignal.timeout(CARRIER_CONNECT_TIMEOUT_MS + UPGRADE_TIMEOUT_MS),
-  ]);
   const carrier = await DIALLERS[kind]({ ...options, signal });
   await writesDone(carrier, signal);
   const session = await serveReversed(carrier.stream, (session) => accept(session, carrier), { signal });
@@ -102,9 +102,8 @@ async function attempt(
  * before an honest peer answers it, but a peer must not be able to end us by answering early.
  */
 async function writesDone({ stream, kind }: Carrier, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + UPGRADE_TIMEOUT_MS;
   while (stream.writableLength > 0) {
-    if (stream.destroyed || signal.aborted || Date.now() > deadline) {
+    if (stream.destroyed || signal.aborted) {
       stream.destroy();
       throw new TurnaboutError("carrier_failed", `${kind}: the peer answered before it read the request`);
     }

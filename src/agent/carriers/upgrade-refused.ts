@@ -4,6 +4,7 @@ import { isErrorCode } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { HEADER } from "../../wire/protocol.ts";
+import { redactUrl } from "../door-url.ts";
 import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
 
 /**
@@ -23,10 +24,14 @@ export async function upgradeRefused(response: IncomingMessage, carrier: string)
       Number.isFinite(retryAfterS) ? { retryAfterS } : {},
     );
   }
+  // Not followed: the token would go wherever somebody in between says.
+  const to = response.headers.location;
+  const redirect =
+    to === undefined ? "" : ` (it redirects to ${redactUrl(to).slice(0, REFUSAL_EXCERPT_BYTES)})`;
   const seen = body.replaceAll(/\s+/g, " ").slice(0, REFUSAL_EXCERPT_BYTES);
   return new TurnaboutError(
     "carrier_failed",
-    `${carrier}: answered ${status} instead of 101${seen === "" ? "" : `: ${seen}`}`,
+    `${carrier}: answered ${status} instead of 101${redirect}${seen === "" ? "" : `: ${seen}`}`,
   );
 }
 

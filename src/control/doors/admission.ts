@@ -121,14 +121,27 @@ async function identify(
   session: ClientHttp2Session,
   context: AdmissionContext,
 ): Promise<Identity> {
-  const byCertificate = certificateIdentity(carrier.stream as TLSSocket);
+  const socket = carrier.stream as TLSSocket;
+  const byCertificate = certificateIdentity(socket);
   if (byCertificate !== undefined) return byCertificate;
-  const answer = (await getJson(session, AGENT_PATHS.credential)) as { token?: unknown } | null;
-  const token = answer?.token;
-  const identity = typeof token === "string" ? context.tokens.find(token) : undefined;
-  if (identity === undefined)
-    throw new TurnaboutError("unauthenticated", "rh2: neither certificate nor token is valid");
-  return identity;
+  const token = await askToken(session);
+  const identity = token === undefined ? undefined : context.tokens.find(token);
+  if (identity !== undefined) return identity;
+  const certificate =
+    socket.getPeerX509Certificate() === undefined ? "none" : String(socket.authorizationError);
+  const reason = `rh2: neither certificate (${certificate}) nor token (${token === undefined ? "none" : "unknown"}) is valid`;
+  throw new TurnaboutError("unauthenticated", reason);
+}
+
+/** Undefined where the agent has none: it is then its certificate that was not good enough. */
+async function askToken(session: ClientHttp2Session): Promise<string | undefined> {
+  try {
+    const answer = (await getJson(session, AGENT_PATHS.credential)) as { token?: unknown } | null;
+    return typeof answer?.token === "string" ? answer.token : undefined;
+  } catch (error) {
+    if (error instanceof TurnaboutError && error.code === "tunnel_protocol") return undefined;
+    throw error;
+  }
 }
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { assertEchoes, followAgent } from "../support/agents.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { startConnectProxy } from "../support/outbound-proxies.ts";
+import { startSystem } from "../support/system.ts";
+
+afterEach(() => assertNothingOpen());
+
+describe("an agent's server URL", () => {
+  for (const tls of [false, true]) {
+    const [http, ws] = tls ? ["https", "wss"] : ["http", "ws"];
+    const forms = [
+      `${http}://HOST`,
+      `${http}://HOST/`,
+      `${http}://HOST/revdial`,
+      `${http}://HOST/api/v1/revdial`,
+      `${http}://HOST/api/v1/revdial/`,
+      `${ws}://HOST`,
+      `${ws}://HOST/api/v1/revdial`,
+      `${http}://HOST/?runnerid=someone-else#part`,
+      ...(tls ? [] : ["HOST"]),
+    ];
+    it(`reaches the door from ${forms.join(", ")}`, async () => {
+      await using system = await startSystem({ tls, agents: 0 });
+      for (const [i, form] of forms.entries()) {
+        const server = form.replace("HOST", `localhost:${system.controlPlane.port}`);
+        await system.addAgent({ [`runner-${i}`]: { echo: system.target.address } }, { server });
+        await assertEchoes(system.controlPlane.dial, `runner-${i}`);
+      }
+    });
+  }
+
+  it("may name an IPv6 address, on plaintext and on TLS", async () => {
+    for (const tls of [false, true]) {
+      await using system = await startSystem({ tls, agents: 0, controlPlane: { host: "::1" } });
+      const server = `${tls ? "https" : "http"}://[::1]:${system.controlPlane.port}`;
+      await system.addAgent({ six: { echo: system.target.address } }, { server });
+      await assertEchoes(system.controlPlane.dial, "six");
+    }
+  });
+
+  it("may name an IPv4 address on TLS, which SNI cannot carry", async () => {
+    await using system = await startSystem({ tls: true, agents: 0 });
+    const server = `https://127.0.0.1:${system.controlPlane.port}`;
+    await system.addAgent({ four: { echo: system.target.address } }, { server });
+    await assertEchoes(system.controlPlane.dial, "four");
+  });
+});
+
+describe("an agent's server URL without a port", () => {
+  afterEach(() => {
+    delete process.env["HTTP_PROXY"];
+    delete process.env["HTTPS_PROXY"];
+  });
+
+  for (const [scheme, port] of [
+    ["http", 80],
+    ["ws", 80],
+    ["https", 443],
+    ["wss", 443],
+  ] as const) {
+    it(`means port ${port} with ${scheme}://, and an outbound proxy gets the name unresolved`, async () => {
+      await using system = await startSystem({ tls: true, agents: 0 });
+      await using proxy = await startConnectProxy({ toPort: system.controlPlane.port });
+      process.env["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      process.env["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      await using agent = followAgent({
+        server: `${scheme}://localhost`,
+        caFile: system.caFile,
+        runners: { r: { echo: system.target.address } },
+      });
+      await agent.connected();
+      assert.equal(proxy.connects.all[0]?.authority, `localhost:${port}`);
+      await assertEchoes(system.controlPlane.dial, "r");
+    });
+  }
+});
