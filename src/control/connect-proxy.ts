@@ -9,34 +9,62 @@ import type { Destination } from "../wire/names.ts";
 import { HEADER } from "../wire/protocol.ts";
 import { abort, relay } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
-import { authenticate } from "./auth/authenticate.ts";
+import { authenticateProxy } from "./auth/authenticate.ts";
+import type { Identity } from "./auth/identity.ts";
+import type { Policy } from "./auth/policy.ts";
 import type { TokenStore } from "./auth/tokens.ts";
 import type { Dialer } from "./dialer.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
 import type { AnyRequest } from "./listener/port.ts";
+import type { OpenWork } from "./open-work.ts";
+import { sessionOfRunner } from "./sessions/ids.ts";
 
 export interface ConnectProxyContext {
   dialer: Dialer;
   tokens: TokenStore;
+  policy: Policy;
+  work: OpenWork;
   log: Logger;
 }
 
+export interface AuthorizedDestination extends Destination {
+  identity: Identity;
+}
+
 /** @throws TurnaboutError `unauthenticated`, `bad_request`, `not_allowed` */
-export function authorizeProxy(request: AnyRequest, authority: string, tokens: TokenStore): Destination {
-  const identity = authenticate(request.headers, "proxy-authorization", tokens);
+export function authorizeProxy(
+  request: AnyRequest,
+  authority: string,
+  { tokens, policy }: Pick<ConnectProxyContext, "tokens" | "policy">,
+): AuthorizedDestination {
+  const identity = authenticateProxy(request.headers, tokens);
   const destination = parseAuthority(authority);
   if (destination === undefined) {
     throw new TurnaboutError("bad_request", "forward proxy: the authority is not <target>.<runner>");
   }
-  if (!identity.mayDial(destination.runner, destination.target)) {
+  if (!policy.mayDial(identity, destination.runner, destination.target)) {
     throw new TurnaboutError(
       "not_allowed",
       `${identity.id} may not dial ${destination.runner} ${destination.target}`,
     );
   }
-  return destination;
+  return { ...destination, identity };
+}
+
+/** Open until the relay closes; ended when its credential is revoked or its session ends. */
+function track(
+  { runner, identity }: AuthorizedDestination,
+  work: OpenWork,
+  caller: Duplex,
+  stream: Duplex,
+): () => void {
+  const close = () => {
+    abort(caller);
+    abort(stream);
+  };
+  return work.add({ identity, session: sessionOfRunner(runner), close });
 }
 
 export async function connectFromSocket(
@@ -49,7 +77,7 @@ export async function connectFromSocket(
   socket.on("error", () => gone.abort()); // for ever
   socket.once("close", () => gone.abort());
   try {
-    const destination = authorizeProxy(request, request.url ?? "", context.tokens);
+    const destination = authorizeProxy(request, request.url ?? "", context);
     const stream = await context.dialer.openStream(destination, {
       signal: gone.signal,
       waitMs: preferredWaitMs(request.headers),
@@ -57,7 +85,7 @@ export async function connectFromSocket(
     if (socket.destroyed) return abort(stream);
     if (head.length > 0) socket.unshift(head);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
-    relay(socket, stream);
+    relay(socket, stream, track(destination, context.work, socket, stream));
   } catch (error) {
     logRefusal(error, context.log);
     refuseRaw(socket, error, "proxy");
@@ -73,14 +101,14 @@ export async function connectFromStream(
   caller.on("error", () => gone.abort()); // for ever
   caller.once("close", () => gone.abort());
   try {
-    const destination = authorizeProxy(request, request.authority, context.tokens);
+    const destination = authorizeProxy(request, request.authority, context);
     const stream = await context.dialer.openStream(destination, {
       signal: gone.signal,
       waitMs: preferredWaitMs(request.headers),
     });
     if (caller.destroyed) return abort(stream);
     caller.respond({ ":status": 200, [HEADER.version]: VERSION });
-    relay(caller, stream);
+    relay(caller, stream, track(destination, context.work, caller, stream));
   } catch (error) {
     logRefusal(error, context.log);
     if (caller.destroyed || caller.headersSent) return;

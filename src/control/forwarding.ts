@@ -1,6 +1,7 @@
 /** Header fields between caller and target: what crosses, what is ours to add, what must never reach the target. */
 import type { IncomingHttpHeaders } from "node:http";
 import { connectionNominates, isHopByHop } from "../wire/http-fields.ts";
+import { withoutTokenCookie } from "./auth/authenticate.ts";
 import type { AnyRequest } from "./listener/port.ts";
 
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
@@ -17,21 +18,36 @@ const CONSUMED = new Set([
   "forwarded",
 ]);
 
+export interface Forwarded {
+  route: Route;
+  host: string;
+  credentials?: string | undefined;
+}
+
 /**
  * The fields that go to the target, as a flat list of names and values. The credential that we consumed is not among
- * them: `Authorization` on the API, `Proxy-Authorization` on the forward proxy.
+ * them: `Authorization`, `X-Api-Key` and the token cookie on the API, `Proxy-Authorization` on the forward proxy.
  */
-export function requestFields(request: AnyRequest, route: Route, host: string): string[] {
+export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   const { headers } = request;
+  const { route, credentials } = job;
   const nominated = connectionNominates(headers.connection);
-  const fields: string[] = ["host", host];
+  const fields: string[] = ["host", job.host];
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || CONSUMED.has(name)) continue;
     if (nominated.has(name)) continue;
-    if (route === "api" && name === "authorization") continue;
+    if (route === "api" && (name === "authorization" || name === "x-api-key")) continue;
+    if (name === "cookie" && route === "api") {
+      const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;
+      if (kept !== undefined) fields.push(name, kept);
+      continue;
+    }
+    // The target has to see every byte of the first message: its credentials are ours to write.
+    if (name === "sec-websocket-extensions" && credentials !== undefined) continue;
     if (Array.isArray(value)) for (const item of value) fields.push(name, item);
     else fields.push(name, value);
   }
+  if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
   if (route === "proxy") fields.push("via", `${request.httpVersion} turnabout`);
   else {
     fields.push("x-forwarded-for", request.socket.remoteAddress ?? "unknown");

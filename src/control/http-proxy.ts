@@ -10,6 +10,7 @@ import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
 import type { Destination } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { Dialer } from "./dialer.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } from "./forwarding.ts";
 import type { Route } from "./forwarding.ts";
@@ -23,6 +24,7 @@ import {
   UNKNOWN_TARGET_HOLD_MS,
 } from "./limits.ts";
 import type { ControlMetrics } from "./metrics.ts";
+import type { OpenWork } from "./open-work.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
 import type { TargetPool } from "./target-pools.ts";
 
@@ -33,11 +35,18 @@ export interface ProxyJob {
   route: Route;
   /** `Host` for the target. */
   host: string;
+  /** On whose behalf: what it has opened is closed when its credential is revoked. */
+  identity: Identity;
+  /** The session that it belongs to; ended with it. */
+  session?: string | undefined;
+  /** The target's own shared secret, injected here and unknown to the caller. */
+  credentials?: string | undefined;
 }
 
 export interface HttpProxyContext {
   dialer: Dialer;
   metrics: ControlMetrics;
+  work: OpenWork;
   log: Logger;
   /** Default {@link RESPONSE_TIMEOUT_MS}. */
   responseTimeoutMs?: number | undefined;
@@ -78,6 +87,9 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   start(): void {
     this.#hasBody = hasBody(this.#request);
+    const { identity, session } = this.#job;
+    const done = this.#context.work.add({ identity, session, close: () => this.#cut() });
+    this.#response.once("close", done);
     this.#request.on("error", () => {}); // for ever
     this.#response.on("error", () => {}); // for ever
     this.#response.once("close", () => this.#onCallerClose());
@@ -86,7 +98,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   async #dispatch(): Promise<void> {
     this.#attempt += 1;
-    const { destination, path, route, host } = this.#job;
+    const { destination, path } = this.#job;
     const request = this.#request;
     const connection = await this.#context.dialer.acquire(destination, {
       waitMs: preferredWaitMs(request.headers),
@@ -98,7 +110,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const target = connection.pools.get(destination, info?.http ?? "auto");
     const body = this.#hasBody ? await this.#body(target) : null;
     if (this.#callerGone) return;
-    const fields = requestFields(request, route, host);
+    const fields = requestFields(request, this.#job);
     if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
     const most = this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS;
     const options: Dispatcher.DispatchOptions = {
@@ -203,7 +215,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#settled = true;
-    const known = classify(error);
+    const known = classify(error, this.#job);
     const { runner, target } = this.#job.destination;
     this.#context.metrics.requests.inc({ outcome: known.code });
     if (this.#response.headersSent) breakResponse(this.#request, this.#response);
@@ -230,6 +242,14 @@ class Exchange implements Dispatcher.DispatchHandler {
     return reused && SAFE_METHODS.has(this.#request.method ?? "");
   }
 
+  /** The credential or the session is gone: whatever is under way ends as broken. */
+  #cut(): void {
+    if (this.#settled) return;
+    this.#fail(new TurnaboutError("not_allowed", "revoked, or its session has ended"));
+    this.#waiting.abort();
+    this.#controller?.abort(callerGone());
+  }
+
   #onCallerClose(): void {
     if (this.#settled || this.#response.writableFinished) return;
     this.#callerGone = true;
@@ -242,9 +262,15 @@ function callerGone(): TurnaboutError {
   return new TurnaboutError("aborted", "the caller has gone");
 }
 
+/** The sandbox of a session is expected, also if its agent has not dialled yet: it is offline, not unknown. */
+export function expected(error: TurnaboutError, job: ProxyJob): TurnaboutError {
+  if (job.session === undefined || error.code !== "runner_unknown") return error;
+  return new TurnaboutError("runner_offline", error.message, { cause: error });
+}
+
 /** undici's errors → ours. */
-function classify(error: Error): TurnaboutError {
-  if (error instanceof TurnaboutError) return error;
+function classify(error: Error, job: ProxyJob): TurnaboutError {
+  if (error instanceof TurnaboutError) return expected(error, job);
   const code = errorCodeOf(error) ?? "";
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
     return new TurnaboutError("response_timeout", "no answer from the target in time", { cause: error });

@@ -4,22 +4,24 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../wire/errors.ts";
 import { parseAuthority } from "../wire/names.ts";
-import type { Destination } from "../wire/names.ts";
 import { DOOR_PATH } from "../wire/protocol.ts";
 import { authenticate } from "./auth/authenticate.ts";
-import type { Identity } from "./auth/identity.ts";
+import type { CookiePolicy } from "./auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
 import type { ConnectProxyContext } from "./connect-proxy.ts";
+import type { DataRoutes } from "./data-routes.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
 import { errorAnswer, sendError, writeHead } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./listener/port.ts";
+import { sessionOfRunner } from "./sessions/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "./websocket-proxy.ts";
 
-export interface RouterContext extends ConnectProxyContext, HttpProxyContext {
+export interface RouterContext extends ConnectProxyContext, HttpProxyContext, CookiePolicy {
   door: UpgradeDoor;
+  routes: DataRoutes;
   /** Everything else. */
   app: (request: AnyRequest, response: AnyResponse) => void;
   draining(): boolean;
@@ -27,30 +29,16 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext {
   basePath: string;
 }
 
-/** Host that targets of the API route see: what Helix sends, and what a server that checks it expects of a local caller. */
-const TARGET_HOST = "localhost";
-
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const targetRoute = new RegExp(
-    `^${RegExp.escape(context.basePath)}/api/v1/runners/([^/?]+)/targets/([^/?]+)(/[^]*|\\?[^]*)?$`,
-  );
   const doors = new Set([`${context.basePath}${DOOR_PATH}`, `${context.basePath}/revdial`]);
 
-  /** Undefined if the URL is not below a target. */
-  function apiJob(url: string): ProxyJob | undefined {
-    const match = targetRoute.exec(url);
-    if (match === null) return undefined;
-    const [, runner = "", target = "", rest = "/"] = match;
-    const destination = { runner, target };
-    return { destination, path: rest.startsWith("?") ? `/${rest}` : rest, route: "api", host: TARGET_HOST };
-  }
-
-  function authorizeApi(request: AnyRequest, { runner, target }: Destination): Identity {
-    const identity = authenticate(request.headers, "authorization", context.tokens);
-    if (!identity.mayDial(runner, target)) {
-      throw new TurnaboutError("not_allowed", `${identity.id} may not dial ${runner} ${target}`);
-    }
-    return identity;
+  /** Undefined if the URL leads to no target. */
+  function apiJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
+    const { headers } = request;
+    const method = request.method ?? "GET";
+    return context.routes.resolve(url, { method, isWebSocket }, () =>
+      authenticate({ method, headers, url, isWebSocket }, context.tokens, context),
+    );
   }
 
   /** Absolute form: a forward-proxy request. The URI decides, whatever Host says (RFC 9112 §3.2.2). */
@@ -60,18 +48,22 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       throw new TurnaboutError("bad_request", "forward proxy: only http:// URIs without user information");
     }
     const rest = match[2] ?? "/";
-    const destination = authorizeProxy(request, match[1], context.tokens);
-    return { destination, path: rest.startsWith("?") ? `/${rest}` : rest, route: "proxy", host: match[1] };
+    return authorityJob(request, match[1], rest.startsWith("?") ? `/${rest}` : rest);
+  }
+
+  function authorityJob(request: AnyRequest, authority: string, path: string): ProxyJob {
+    const { identity, ...destination } = authorizeProxy(request, authority, context);
+    const session = sessionOfRunner(destination.runner);
+    return { destination, path, route: "proxy", host: authority, identity, session };
   }
 
   function request(request: AnyRequest, response: AnyResponse): void {
     const url = request.url ?? "/";
     try {
       const isAbsolute = !url.startsWith("/") && url !== "*";
-      const job = isAbsolute ? proxyJob(request, url) : apiJob(url);
+      const job = isAbsolute ? proxyJob(request, url) : apiJob(request, url, false);
       if (job === undefined) return context.app(request, response);
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      if (!isAbsolute) authorizeApi(request, job.destination);
       proxyHttp(request, response, job, context);
     } catch (error) {
       request.resume();
@@ -105,11 +97,9 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (request.headers.upgrade?.trim().toLowerCase() !== "websocket") {
         throw new TurnaboutError("not_found", "no such upgrade at this path");
       }
-      const isAbsolute = !url.startsWith("/");
-      const job = isAbsolute ? proxyJob(request, url) : apiJob(url);
+      const job = url.startsWith("/") ? apiJob(request, url, true) : proxyJob(request, url);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      if (!isAbsolute) authorizeApi(request, job.destination);
       void proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
       refuseRaw(socket, error);
@@ -123,20 +113,16 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     try {
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      const job = apiJob(request.url) ?? authorityJob(request);
+      // `<target>.<runner>` as the authority is the forward proxy's WebSocket.
+      const isProxy = parseAuthority(request.authority) !== undefined;
+      const job = isProxy
+        ? authorityJob(request, request.authority, request.url)
+        : apiJob(request, request.url, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
-      if (job.route === "api") authorizeApi(request, job.destination);
       void proxyWebSocketStream(request, job, context);
     } catch (error) {
       sendError(request, response, error);
     }
-  }
-
-  /** Extended CONNECT to `<target>.<runner>` itself: the forward proxy's WebSocket. */
-  function authorityJob(request: Http2ServerRequest): ProxyJob | undefined {
-    if (parseAuthority(request.authority) === undefined) return undefined;
-    const destination = authorizeProxy(request, request.authority, context.tokens);
-    return { destination, path: request.url, route: "proxy", host: request.authority };
   }
 
   return {

@@ -5,34 +5,20 @@
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage } from "node:http";
-import type {
-  ClientHttp2Stream,
-  Http2ServerRequest,
-  IncomingHttpHeaders,
-  ServerHttp2Stream,
-} from "node:http2";
+import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import { codeFromRst } from "../wire/error-table.ts";
-import { TurnaboutError } from "../wire/errors.ts";
-import { CAPABILITY } from "../wire/protocol.ts";
+import { toError, TurnaboutError } from "../wire/errors.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
-import { formatAuthority } from "../wire/names.ts";
-import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { relay } from "../wire/relay.ts";
-import { streamLost } from "../wire/tunnel-socket.ts";
+import { FirstMessageReader } from "../wire/websocket-frames.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
-import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
+import { expected } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
-import type { AnyRequest } from "./listener/port.ts";
-import { RESPONSE_TIMEOUT_MS } from "./limits.ts";
-
-/** What became of the handshake with the target. */
-interface Answer {
-  stream: ClientHttp2Stream;
-  status: number;
-  headers: IncomingHttpHeaders;
-}
+import { MAX_FIRST_MESSAGE_BYTES, withCredentials } from "./moonlight.ts";
+import type { CloseReason } from "./open-work.ts";
+import { openWebSocket } from "./websocket-open.ts";
+import { relayWebSocket } from "./websocket-relay.ts";
 
 export async function proxyWebSocketUpgrade(
   request: IncomingMessage,
@@ -50,7 +36,7 @@ export async function proxyWebSocketUpgrade(
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, status, headers } = await open(request, job, context, gone.signal);
+    const { stream, status, headers } = await openWebSocket(request, job, context, gone.signal);
     const fields = endToEndHeaders(headers);
     if (status !== 200) return passRefusal(socket, stream, status, fields);
     const lines = [
@@ -62,10 +48,10 @@ export async function proxyWebSocketUpgrade(
     ];
     socket.write(`${lines.join("\r\n")}\r\n\r\n`);
     if (head.length > 0) socket.unshift(head);
-    relay(socket, stream);
+    carry(socket, stream, job, context);
   } catch (error) {
     logFailure(error, job, context);
-    refuseRaw(socket, error);
+    refuseRaw(socket, error instanceof TurnaboutError ? expected(error, job) : error);
   }
 }
 
@@ -79,72 +65,68 @@ export async function proxyWebSocketStream(
   caller.on("error", () => gone.abort()); // for ever
   caller.once("close", () => gone.abort());
   try {
-    const { stream, status, headers } = await open(request, job, context, gone.signal);
+    const { stream, status, headers } = await openWebSocket(request, job, context, gone.signal);
     caller.respond({ ...endToEndHeaders(headers), ":status": status });
-    relay(caller, stream);
+    if (status === 200) carry(caller, stream, job, context);
+    else relay(caller, stream);
   } catch (error) {
     logFailure(error, job, context);
     if (caller.destroyed || caller.headersSent) return;
-    const answer = errorAnswer(error);
+    const answer = errorAnswer(error instanceof TurnaboutError ? expected(error, job) : error);
     caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
   }
 }
 
-/** @throws TurnaboutError if the handshake did not get as far as an answer of the target's own */
-async function open(
-  request: AnyRequest,
-  job: ProxyJob,
-  context: HttpProxyContext,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const { destination, path, route, host } = job;
-  const connection = await context.dialer.acquire(destination, {
-    waitMs: preferredWaitMs(request.headers),
-    signal,
-  });
-  if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
-    throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
-  }
-  const stream = connection.openStream({
-    ...toRecord(requestFields(request, route, host)),
-    ":method": "CONNECT",
-    ":protocol": "websocket",
-    ":scheme": "http",
-    ":authority": formatAuthority(destination),
-    ":path": path,
-  });
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const give = (error: TurnaboutError) => {
-    reject(error);
-    stream.destroy(error);
+/** From here on it is an open WebSocket: it counts, and it ends with its credential and with its session. */
+function carry(caller: Duplex, stream: ClientHttp2Stream, job: ProxyJob, context: HttpProxyContext): void {
+  const { identity, session, credentials } = job;
+  let close = (_reason: CloseReason): void => void caller.destroy();
+  const done = context.work.add({ identity, session, close: (reason) => close(reason) });
+  caller.once("close", done);
+  const go = () => {
+    close = relayWebSocket(caller, stream, done);
   };
-  const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
-  const timer = setTimeout(() => {
-    give(new TurnaboutError("response_timeout", `WebSocket handshake: no answer within ${timeoutMs} ms`));
-  }, timeoutMs);
-  const onAbort = () => give(new TurnaboutError("aborted", "the caller has gone"));
-  signal.addEventListener("abort", onAbort, { once: true });
-  const label = `${destination.runner} ${destination.target}`;
-  stream.once("close", () => {
-    reject(stream.rstCode === 0 ? streamLost(stream, label) : resetError(stream, label));
-  });
-  stream.once("response", (headers) => {
-    const status = headers[":status"] ?? 502;
-    const refused = parseProxyStatus(headers["proxy-status"]);
-    if (refused === undefined) resolve({ stream, status, headers });
-    else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
-  });
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
+  if (credentials === undefined) go();
+  else injectCredentials(caller, stream, credentials, go);
 }
 
-function resetError(stream: ClientHttp2Stream, label: string): TurnaboutError {
-  return new TurnaboutError(codeFromRst(stream.rstCode), `WebSocket ${label}: reset before an answer`);
+/** Holds the caller's first message back, writes our credentials into it, and lets everything else pass. */
+function injectCredentials(
+  caller: Duplex,
+  stream: ClientHttp2Stream,
+  credentials: string,
+  go: () => void,
+): void {
+  const reader = new FirstMessageReader(MAX_FIRST_MESSAGE_BYTES);
+  const stop = () => {
+    caller.off("data", onData);
+    caller.off("end", onEnd);
+    caller.off("close", onEnd);
+    stream.off("close", onEnd);
+  };
+  const onEnd = () => {
+    stop();
+    stream.destroy(new Error("the caller left before its first message"));
+    caller.destroy();
+  };
+  function onData(chunk: Buffer): void {
+    const message = reader.feed(chunk);
+    if (message === undefined) return;
+    caller.pause();
+    stop();
+    if (message.kind === "too-large") return onEnd();
+    if (message.kind === "other") caller.unshift(message.bytes);
+    else {
+      if (message.rest.length > 0) caller.unshift(message.rest);
+      stream.write(Buffer.concat([message.before, withCredentials(message.text, credentials)]));
+    }
+    go();
+  }
+  caller.on("data", onData);
+  caller.once("end", onEnd);
+  caller.once("close", onEnd);
+  stream.once("close", onEnd);
 }
 
 /** The target's own refusal: status, fields and body. */
@@ -171,25 +153,11 @@ function fieldLines(fields: Record<string, string | string[]>): string[] {
   );
 }
 
-function toRecord(fields: readonly string[]): Record<string, string | string[]> {
-  const record: Record<string, string | string[]> = {};
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const name = fields[i] ?? "";
-    const value = fields[i + 1] ?? "";
-    const known = record[name];
-    if (known === undefined) record[name] = value;
-    else record[name] = [...(Array.isArray(known) ? known : [known]), value];
-  }
-  delete record["sec-websocket-key"]; // each hop has its own (RFC 8441 §5)
-  return record;
-}
-
 function logFailure(error: unknown, job: ProxyJob, context: HttpProxyContext): void {
   const { runner, target } = job.destination;
-  const known = error instanceof TurnaboutError ? error : undefined;
-  context.metrics.requests.inc({ outcome: known?.code ?? "internal" });
-  const reason = error instanceof Error ? error.message : String(error);
-  context.log.info({ runner, target, code: known?.code, reason }, "WebSocket failed");
+  const code = error instanceof TurnaboutError ? error.code : "internal";
+  context.metrics.requests.inc({ outcome: code });
+  context.log.info({ runner, target, code, reason: toError(error).message }, "WebSocket failed");
 }
 
 /** RFC 6455 §4.2.2. */

@@ -7,23 +7,32 @@ import { TLSSocket } from "node:tls";
 import type { Http2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 
-/** Starts copying both ways. `onClose` is called once, when both ends are closed. */
-export function relay(a: Duplex, b: Duplex, onClose?: () => void): void {
+/**
+ * Starts copying both ways. `onClose` is called once, when both ends are closed.
+ *
+ * @param tell what the other end is told when one is reset or lost. Default {@link abort}
+ */
+export function relay(
+  a: Duplex,
+  b: Duplex,
+  onClose?: () => void,
+  tell: (end: Duplex) => void = abort,
+): void {
   let open = 2;
   const closed = () => {
     open -= 1;
     if (open === 0) onClose?.();
   };
-  forward(a, b, closed);
-  forward(b, a, closed);
+  forward(a, b, closed, tell);
+  forward(b, a, closed, tell);
 }
 
-function forward(from: Duplex, to: Duplex, closed: () => void): void {
+function forward(from: Duplex, to: Duplex, closed: () => void, tell: (end: Duplex) => void): void {
   let ended = false;
   from.on("end", () => {
     // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.
     setImmediate(() => {
-      if (wasReset(from)) return abort(to);
+      if (wasReset(from)) return tell(to);
       ended = true;
       if (!to.writableEnded && !to.destroyed) to.end();
     });
@@ -32,7 +41,7 @@ function forward(from: Duplex, to: Duplex, closed: () => void): void {
   from.on("error", ignore);
   from.once("close", () => {
     setImmediate(() => {
-      if (!ended || wasReset(from)) abort(to);
+      if (!ended || wasReset(from)) tell(to);
       closed();
     });
   });

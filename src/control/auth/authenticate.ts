@@ -1,34 +1,133 @@
-/** From a request to an identity. One parser for each place in which a credential may stand. */
+/** From a request to an identity. One parser for each place in which a credential may stand, and one identity from it. */
 import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Identity } from "./identity.ts";
 import type { TokenStore } from "./tokens.ts";
 
+/** Cookie and query parameter that may carry a token, named as Helix names them. */
+export const TOKEN_COOKIE = "access_token";
+export const TOKEN_PARAMETER = "access_token";
+
+/** What of a request is looked at: the same for HTTP/1.1, HTTP/2 and upgrades. */
+export interface Presented {
+  method: string;
+  headers: IncomingHttpHeaders;
+  /** Path and query. */
+  url: string;
+  /** Browsers cannot set headers on a WebSocket: only there a query parameter is accepted. */
+  isWebSocket: boolean;
+}
+
+export interface CookiePolicy {
+  /** Origins from which a cookie is accepted where it could be abused, besides the control plane's own. */
+  allowedOrigins: readonly string[];
+}
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** Agent door: `Authorization: Bearer …` only. @throws TurnaboutError `unauthenticated` */
+export function authenticateBearer(headers: IncomingHttpHeaders, tokens: TokenStore): Identity {
+  return identify(bearer(headers.authorization), "Authorization", tokens);
+}
+
 /**
- * API and agent door: `Authorization: Bearer …` only. Forward proxy: `Proxy-Authorization` only, as Bearer or as the
- * password of Basic (what `curl -U` and library proxies send).
+ * Forward proxy: `Proxy-Authorization` only, as Bearer or as the password of Basic (what `curl -U` and library proxies
+ * send).
  *
  * @throws TurnaboutError `unauthenticated`
  */
-export function authenticate(
-  headers: IncomingHttpHeaders,
-  where: "authorization" | "proxy-authorization",
-  tokens: TokenStore,
-): Identity {
-  const value = headers[where];
-  const token = value === undefined ? undefined : presentedToken(value, where);
-  if (token === undefined) throw new TurnaboutError("unauthenticated", `${where}: no bearer token`);
+export function authenticateProxy(headers: IncomingHttpHeaders, tokens: TokenStore): Identity {
+  const value = headers["proxy-authorization"];
+  return identify(bearer(value) ?? basicPassword(value), "Proxy-Authorization", tokens);
+}
+
+/**
+ * API: `Authorization: Bearer`, else `X-Api-Key`, else the cookie, else (WebSockets) the query parameter. The first one
+ * that is there decides; a wrong one is not passed over for a later one.
+ *
+ * @throws TurnaboutError `unauthenticated`, `origin_not_allowed`
+ */
+export function authenticate(request: Presented, tokens: TokenStore, policy: CookiePolicy): Identity {
+  const { headers } = request;
+  if (headers.authorization !== undefined) return authenticateBearer(headers, tokens);
+  const key = headers["x-api-key"];
+  if (typeof key === "string") return identify(key, "X-Api-Key", tokens);
+  const fromCookie = cookie(headers.cookie, TOKEN_COOKIE);
+  if (fromCookie !== undefined) {
+    requireOrigin(request, policy);
+    return identify(fromCookie, "cookie", tokens);
+  }
+  const fromQuery = request.isWebSocket ? queryOf(request.url).get(TOKEN_PARAMETER) : null;
+  return identify(fromQuery ?? undefined, fromQuery === null ? "request" : "query", tokens);
+}
+
+/**
+ * A browser sends a cookie along wherever a page of anybody's makes it; the Origin says whose page it was. Needed for
+ * whatever changes something, and for WebSockets, which no other origin policy protects.
+ */
+function requireOrigin({ method, headers, isWebSocket }: Presented, policy: CookiePolicy): void {
+  if (SAFE_METHODS.has(method) && !isWebSocket) return;
+  const { origin } = headers;
+  const own = (headers[":authority"] as string | undefined) ?? headers.host;
+  const host = origin === undefined ? undefined : URL.parse(origin)?.host;
+  if (origin !== undefined && (policy.allowedOrigins.includes(origin) || (host !== undefined && host === own))) return;
+  throw new TurnaboutError("origin_not_allowed", `cookie from origin ${origin ?? "(none)"} refused`);
+}
+
+function identify(token: string | undefined, where: string, tokens: TokenStore): Identity {
+  if (token === undefined || token === "") throw new TurnaboutError("unauthenticated", `${where}: no token`);
   const identity = tokens.find(token);
   if (identity === undefined) throw new TurnaboutError("unauthenticated", `${where}: unknown token`);
   return identity;
 }
 
-function presentedToken(value: string, where: string): string | undefined {
-  const bearer = /^Bearer +(\S+) *$/i.exec(value)?.[1];
-  if (bearer !== undefined) return bearer;
-  const basic = /^Basic +([A-Za-z0-9+/=]+) *$/i.exec(value)?.[1];
-  if (basic === undefined || where !== "proxy-authorization") return undefined;
-  const pair = Buffer.from(basic, "base64").toString("utf8");
+function bearer(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(value)?.[1];
+}
+
+function basicPassword(value: string | undefined): string | undefined {
+  const encoded = value === undefined ? undefined : /^Basic +([A-Za-z0-9+/=]+) *$/i.exec(value)?.[1];
+  if (encoded === undefined) return undefined;
+  const pair = Buffer.from(encoded, "base64").toString("utf8");
   const colon = pair.indexOf(":");
-  return colon < 0 ? undefined : pair.slice(colon + 1) || undefined;
+  return colon < 0 ? undefined : pair.slice(colon + 1);
+}
+
+function cookie(header: string | undefined, name: string): string | undefined {
+  for (const pair of (header ?? "").split(";")) {
+    const equals = pair.indexOf("=");
+    if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+  }
+  return undefined;
+}
+
+export function queryOf(url: string): URLSearchParams {
+  const mark = url.indexOf("?");
+  return new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1));
+}
+
+/** The `Cookie` field without our token; undefined if nothing else is in it. */
+export function withoutTokenCookie(header: string): string | undefined {
+  const kept = header.split(";").filter((pair) => pair.slice(0, pair.indexOf("=")).trim() !== TOKEN_COOKIE);
+  const text = kept.join(";").trim();
+  return text === "" ? undefined : text;
+}
+
+/** Path and query without the named parameters; everything else stays as the caller wrote it. */
+export function withoutParameters(path: string, names: readonly string[]): string {
+  const mark = path.indexOf("?");
+  if (mark < 0) return path;
+  const kept = path
+    .slice(mark + 1)
+    .split("&")
+    .filter((pair) => !names.includes(decodeName(pair.split("=", 1)[0] ?? "")));
+  return kept.length === 0 ? path.slice(0, mark) : `${path.slice(0, mark)}?${kept.join("&")}`;
+}
+
+function decodeName(name: string): string {
+  try {
+    return decodeURIComponent(name.replaceAll("+", " "));
+  } catch {
+    return name;
+  }
 }

@@ -16,7 +16,8 @@ import {
 } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/websocket-stream.ts";
-import { authenticate } from "../auth/authenticate.ts";
+import { authenticateBearer } from "../auth/authenticate.ts";
+import type { Identity } from "../auth/identity.ts";
 import { rawErrorAnswer } from "../http-errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import { admit } from "./admission.ts";
@@ -63,10 +64,10 @@ export class UpgradeDoor {
     }
   }
 
-  #check(request: IncomingMessage): { identity: ReturnType<typeof authenticate>; standby: boolean } {
+  #check(request: IncomingMessage): { identity: Identity; standby: boolean } {
     const { registry, tokens, draining } = this.#context;
     if (draining()) throw new TurnaboutError("control_plane_draining", "agent door: shutting down");
-    const identity = authenticate(request.headers, "authorization", tokens);
+    const identity = authenticateBearer(request.headers, tokens);
     const upgrade = request.headers.upgrade?.trim().toLowerCase();
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
     if (upgrade === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {

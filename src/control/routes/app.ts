@@ -1,27 +1,51 @@
-/** The control plane's own HTTP API: Hono, one resource a file. */
+/** The control plane's own HTTP API: Hono, one resource a file; its OpenAPI document comes from the same schemas. */
 import { getRequestListener } from "@hono/node-server";
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
-import { Hono } from "hono";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
+import { HTTPException } from "hono/http-exception";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { DOOR_PATH } from "../../wire/protocol.ts";
+import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
+import type { CookiePolicy } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { TokenIssuer } from "../auth/issuer.ts";
+import type { Policy } from "../auth/policy.ts";
 import type { TokenStore } from "../auth/tokens.ts";
+import type { EventBus } from "../event-bus.ts";
 import { errorAnswer } from "../http-errors.ts";
 import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
+import type { OpenWork } from "../open-work.ts";
 import type { Registry } from "../registry.ts";
+import type { Instances } from "../sessions/instances.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { SessionStore } from "../store/sessions.ts";
+import { describeDataRoutes } from "./data-paths.ts";
+import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { runnerRoutes } from "./runners.ts";
+import { sessionRoutes } from "./sessions.ts";
+import { tokenRoutes } from "./tokens.ts";
+import { wolfInstanceRoutes } from "./wolf-instances.ts";
 
-export interface AppContext {
+export interface AppContext extends CookiePolicy {
   registry: Registry;
   tokens: TokenStore;
+  issuer: TokenIssuer;
+  policy: Policy;
+  sessions: Sessions;
+  sessionStore: SessionStore;
+  instances: Instances;
+  bus: EventBus;
+  work: OpenWork;
   metrics: ControlMetrics;
   log: Logger;
-  ready(): { ready: boolean; missing: string[] };
+  kick: (runnerId: string) => boolean;
+  ready: () => { ready: boolean; missing: string[] };
   basePath: string;
 }
 
@@ -30,36 +54,79 @@ export interface AppEnv {
   Variables: { identity: Identity };
 }
 
+/** JSON bodies of the API; uploads do not come here. */
+const MAX_BODY_BYTES: number = 1024 * 1024;
+
 export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
-  const app = new Hono<AppEnv>().basePath(context.basePath === "" ? "/" : context.basePath);
+  const app = new OpenAPIHono<AppEnv>();
   app.use(forHttp2);
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => {
+        throw new TurnaboutError("payload_too_large", `a body of more than ${MAX_BODY_BYTES} bytes`);
+      },
+    }),
+  );
   app.route("/", healthRoutes(context));
+  app.get("/openapi.json", (c) =>
+    c.json(
+      app.getOpenAPI31Document({
+        openapi: "3.1.0",
+        info: { title: "Turnabout control plane", version: VERSION },
+        servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
+        security: [{ bearer: [] }],
+      }),
+    ),
+  );
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  describeDataRoutes(app.openAPIRegistry);
+
   app.use("/api/*", async (c, next) => {
-    c.set("identity", authenticate(c.env.incoming.headers, "authorization", context.tokens));
+    const { incoming } = c.env;
+    const { headers, url = "/" } = incoming;
+    c.set("identity", authenticate({ method: c.req.method, headers, url, isWebSocket: false }, context.tokens, context));
     await next();
   });
   app.all(DOOR_PATH, () => {
     throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
   });
   app.route("/api/v1/runners", runnerRoutes(context));
+  app.route("/api/v1/sessions", sessionRoutes(context));
+  app.route("/api/v1/wolf-instances", wolfInstanceRoutes(context));
+  app.route("/api/v1/tokens", tokenRoutes(context));
+  app.route("/api/v1/events", eventRoutes(context));
   app.notFound(() => {
     throw new TurnaboutError("not_found", "no such route");
   });
   app.onError((cause) => {
-    const error = toError(cause);
+    const error = ours(cause);
     const answer = errorAnswer(error);
     if (!(error instanceof TurnaboutError)) {
       context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
     }
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const root =
+    context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app).onError((cause) => {
+          const answer = errorAnswer(ours(cause));
+          return new Response(answer.body, { status: answer.status, headers: answer.headers });
+        });
+  const listener = getRequestListener(root.fetch, { overrideGlobalObjects: false });
   return (request, response) => {
     listener(request, response).catch((error: unknown) => {
       context.log.error({ err: error }, "response could not be sent");
       response.destroy();
     });
   };
+}
+
+/** Hono's own exceptions (a body that is not JSON) are the caller's fault. */
+function ours(cause: unknown): Error {
+  if (cause instanceof HTTPException && cause.status < 500) {
+    return new TurnaboutError("bad_request", cause.message, { details: [cause.message], cause });
+  }
+  return toError(cause);
 }
 
 /** Hono's streaming helpers set fields that HTTP/2 forbids; the response would be lost (RFC 9113 §8.2.2). */

@@ -1,0 +1,126 @@
+/** `/api/v1/tokens` (admin): issue, list, revoke. A secret is shown once, in the answer that made it. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { StoredToken } from "../store/tokens.ts";
+import type { AppContext, AppEnv } from "./app.ts";
+import { badInput } from "./bad-input.ts";
+import { answers, MAX_NAME_LENGTH } from "./schemas.ts";
+
+const pattern = z
+  .string()
+  .regex(/^[a-z0-9_*-]{1,128}$/)
+  .openapi({ example: "wolf-*" });
+
+const newTokenSchema = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9._@-]{1,128}$/)
+      .openapi({ description: "Name of the credential" }),
+    kind: z.enum(["admin", "user", "runner"]),
+    owner: z.string().min(1).max(MAX_NAME_LENGTH).optional().openapi({ description: "User; default: the id" }),
+    runners: z.array(pattern).max(100).default([]),
+    targets: z.array(pattern).max(100).optional(),
+    expires_in_s: z.number().int().min(1).max(3_153_600_000).optional(),
+  })
+  .openapi("NewToken");
+
+const tokenSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(["admin", "user", "runner"]),
+    owner: z.string().nullable(),
+    session: z.string().nullable(),
+    runners: z.array(z.string()),
+    targets: z.array(z.string()).nullable(),
+    created_at: z.string(),
+    expires_at: z.string().nullable(),
+  })
+  .openapi("Token");
+
+const issue = createRoute({
+  method: "post",
+  path: "/",
+  tags: ["tokens"],
+  summary: "Issue a token; its secret is in this answer and nowhere else",
+  request: { body: { required: true, content: { "application/json": { schema: newTokenSchema } } } },
+  responses: answers(201, "Issued", tokenSchema.extend({ token: z.string() })),
+});
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["tokens"],
+  summary: "Issued tokens, without their secrets",
+  responses: answers(200, "Tokens", z.object({ tokens: z.array(tokenSchema) })),
+});
+const revoke = createRoute({
+  method: "delete",
+  path: "/{id}",
+  tags: ["tokens"],
+  summary: "Revoke a token and close what it has opened",
+  request: { params: z.object({ id: z.string().max(128) }) },
+  responses: answers(204, "Revoked"),
+});
+const revokeOwner = createRoute({
+  method: "delete",
+  path: "/",
+  tags: ["tokens"],
+  summary: "Revoke all tokens of a user and delete the user's sessions",
+  request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
+  responses: answers(
+    200,
+    "Revoked",
+    z.object({ tokens: z.number().int(), sessions: z.number().int() }),
+  ),
+});
+
+export function tokenRoutes({ issuer, policy, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  routes.use(async (c, next) => {
+    policy.requireAdmin(c.get("identity"), "tokens");
+    await next();
+  });
+
+  routes.openapi(issue, (c) => {
+    const { expires_in_s: expiresInS, ...wish } = c.req.valid("json");
+    if (wish.kind === "runner" && wish.runners.length === 0) {
+      throw new TurnaboutError("bad_request", "a runner token without runners", {
+        details: ["runners: a runner token needs at least one pattern"],
+      });
+    }
+    const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
+    const { secret, record } = issuer.issue({ ...wish, expiresAtMs });
+    return c.json({ ...describe(record), token: secret }, 201);
+  });
+
+  routes.openapi(list, (c) => c.json({ tokens: issuer.list().map(describe) }, 200));
+
+  routes.openapi(revoke, (c) => {
+    if (!issuer.revoke(c.req.valid("param").id)) throw new TurnaboutError("not_found", "no such token");
+    return c.body(null, 204);
+  });
+
+  routes.openapi(revokeOwner, async (c) => {
+    const { owner } = c.req.valid("query");
+    const tokens = issuer.list().filter((token) => token.kind === "user" && (token.owner ?? token.id) === owner);
+    for (const { id } of tokens) issuer.revoke(id);
+    const owned = sessionStore.list().filter((session) => session.owner === owner);
+    await Promise.all(owned.map((session) => sessions.remove(session)));
+    return c.json({ tokens: tokens.length, sessions: owned.length }, 200);
+  });
+
+  return routes;
+}
+
+function describe(token: StoredToken): z.output<typeof tokenSchema> {
+  return {
+    id: token.id,
+    kind: token.kind,
+    owner: token.kind === "user" ? (token.owner ?? token.id) : null,
+    session: token.session ?? null,
+    runners: token.runners,
+    targets: token.targets ?? null,
+    created_at: new Date(token.createdAtMs).toISOString(),
+    expires_at: token.expiresAtMs === undefined ? null : new Date(token.expiresAtMs).toISOString(),
+  };
+}

@@ -1,0 +1,88 @@
+/** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { codeFromRst } from "../wire/error-table.ts";
+import { TurnaboutError } from "../wire/errors.ts";
+import { formatAuthority } from "../wire/names.ts";
+import { CAPABILITY } from "../wire/protocol.ts";
+import { parseProxyStatus } from "../wire/proxy-status.ts";
+import { streamLost } from "../wire/tunnel-socket.ts";
+import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
+import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
+import { RESPONSE_TIMEOUT_MS } from "./limits.ts";
+import type { AnyRequest } from "./listener/port.ts";
+
+/** What became of the handshake with the target. */
+export interface WebSocketAnswer {
+  stream: ClientHttp2Stream;
+  status: number;
+  headers: IncomingHttpHeaders;
+}
+
+/** @throws TurnaboutError if the handshake did not get as far as an answer of the target's own */
+export async function openWebSocket(
+  request: AnyRequest,
+  job: ProxyJob,
+  context: HttpProxyContext,
+  signal: AbortSignal,
+): Promise<WebSocketAnswer> {
+  const { destination, path } = job;
+  const connection = await context.dialer.acquire(destination, {
+    waitMs: preferredWaitMs(request.headers),
+    signal,
+  });
+  if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
+    throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
+  }
+  const stream = connection.openStream({
+    ...toRecord(requestFields(request, job)),
+    ":method": "CONNECT",
+    ":protocol": "websocket",
+    ":scheme": "http",
+    ":authority": formatAuthority(destination),
+    ":path": path,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<WebSocketAnswer>();
+  const give = (error: TurnaboutError) => {
+    reject(error);
+    stream.destroy(error);
+  };
+  const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
+  const timer = setTimeout(() => {
+    give(new TurnaboutError("response_timeout", `WebSocket handshake: no answer within ${timeoutMs} ms`));
+  }, timeoutMs);
+  const onAbort = () => give(new TurnaboutError("aborted", "the caller has gone"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  const label = `${destination.runner} ${destination.target}`;
+  stream.once("close", () => {
+    reject(stream.rstCode === 0 ? streamLost(stream, label) : resetError(stream, label));
+  });
+  stream.once("response", (headers) => {
+    const status = headers[":status"] ?? 502;
+    const refused = parseProxyStatus(headers["proxy-status"]);
+    if (refused === undefined) resolve({ stream, status, headers });
+    else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
+  });
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function resetError(stream: ClientHttp2Stream, label: string): TurnaboutError {
+  return new TurnaboutError(codeFromRst(stream.rstCode), `WebSocket ${label}: reset before an answer`);
+}
+
+function toRecord(fields: readonly string[]): Record<string, string | string[]> {
+  const record: Record<string, string | string[]> = {};
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? "";
+    const value = fields[i + 1] ?? "";
+    const known = record[name];
+    if (known === undefined) record[name] = value;
+    else record[name] = [...(Array.isArray(known) ? known : [known]), value];
+  }
+  delete record["sec-websocket-key"]; // each hop has its own (RFC 8441 §5)
+  return record;
+}
