@@ -66,8 +66,13 @@ export function writeHead(
   reason?: string,
 ): void {
   if (!(response instanceof ServerResponse)) response.writeHead(status, headers);
-  else if (reason === undefined) response.writeHead(status, headers);
-  else response.writeHead(status, reason, headers);
+  // Always with a reason: node remembers one that it has refused, and would refuse the next answer because of it.
+  else response.writeHead(status, reasonPhrase(status, reason), headers);
+}
+
+function reasonPhrase(status: number, reason: string | undefined): string {
+  const isSendable = reason !== undefined && !/[^\t\x20-\x7e\x80-\xff]/.test(reason);
+  return isSendable ? reason : (STATUS_CODES[status] ?? "");
 }
 
 /** RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken. */

@@ -52,6 +52,8 @@ export interface HttpProxyContext {
   responseTimeoutMs?: number | undefined;
 }
 
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 
 export function proxyHttp(
@@ -166,10 +168,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (!(response instanceof ServerResponse)) delete fields["transfer-encoding"];
     writeHead(response, status, fields, reason);
     response.on("drain", () => controller.resume());
-    // Header and a small body leave together; a header without a body yet must not wait for it.
+    // Header and a small body leave together; a header without a body yet must not wait for it. Not flushHeaders(),
+    // which writes the header as UTF-8 and so doubles every byte beyond ASCII.
     if (response instanceof ServerResponse) {
       setImmediate(() => {
-        if (!this.#settled) response.flushHeaders();
+        if (!this.#settled) response.write(NO_BYTES);
       });
     }
   }
@@ -251,7 +254,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #onCallerClose(): void {
-    if (this.#settled || this.#response.writableFinished) return;
+    if (this.#settled) return; // not `writableFinished`: a reset HTTP/2 stream claims that too
     this.#callerGone = true;
     this.#waiting.abort();
     this.#controller?.abort(callerGone());

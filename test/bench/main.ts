@@ -1,0 +1,48 @@
+/**
+ * `npm run bench`: Turnabout beside a plain TCP relay of as many hops, in one run, against the budgets of the design.
+ * A missed budget is a finding, not a failure: the exit code is non-zero only where something could not be measured.
+ */
+import { parseOptions } from "./options.ts";
+import { printTable, writeJson } from "./report.ts";
+import type { Report } from "./report.ts";
+import type { Section } from "./sections/section.ts";
+
+/** One section; the slowest takes a quarter of it. */
+const SECTION_DEADLINE_MS = 240_000;
+
+const options = parseOptions(process.argv.slice(2));
+const report: Report = { rows: [], notes: [], failures: [] };
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+
+for (const [name, section] of options.sections) {
+  const startedAt = performance.now();
+  try {
+    await withDeadline(name, section);
+  } catch (error) {
+    report.failures.push({ section: name, error: error instanceof Error ? error.message : String(error) });
+  }
+  console.error(`${name}: ${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
+}
+printTable(report);
+await writeJson(report, options.json);
+// Not by itself: a section that was given up may still have timers. Workers are killed on the way out.
+process.exit(report.failures.length === 0 ? 0 : 1);
+
+async function withDeadline(name: string, section: Section): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`not done within ${SECTION_DEADLINE_MS / 1_000} s`));
+  }, SECTION_DEADLINE_MS);
+  try {
+    await Promise.race([
+      promise,
+      section({
+        ...options.durations,
+        add: (row) => report.rows.push({ section: name, ...row }),
+        note: (text) => report.notes.push(text),
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,53 @@
+/** Command line of the benchmark. */
+import { parseArgs } from "node:util";
+import { measureBulk, measureDelayedBulk } from "./sections/bulk.ts";
+import { measureMemory, measureStorm } from "./sections/crowd.ts";
+import { measureDial } from "./sections/dial.ts";
+import { measureFairness } from "./sections/fairness.ts";
+import { measureL4 } from "./sections/l4.ts";
+import { measureL7 } from "./sections/l7.ts";
+import type { Section } from "./sections/section.ts";
+
+const SECTIONS: Readonly<Record<string, Section>> = {
+  l4: measureL4,
+  l7: measureL7,
+  bulk: measureBulk,
+  delay: measureDelayedBulk,
+  dial: measureDial,
+  fairness: measureFairness,
+  memory: measureMemory,
+  storm: measureStorm,
+};
+
+export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]
+sections: ${Object.keys(SECTIONS).join(", ")}`;
+
+export interface BenchOptions {
+  sections: [string, Section][];
+  json: string;
+  durations: { pairs: number; runMs: number; warmUpMs: number; scale: number };
+}
+
+/** @throws Error with what is wrong */
+export function parseOptions(args: string[]): BenchOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: "string" },
+      quick: { type: "boolean", default: false },
+      json: { type: "string", default: "bench-results/latest.json" },
+    },
+  });
+  const names = values.only?.split(",").map((name) => name.trim()) ?? Object.keys(SECTIONS);
+  return {
+    json: values.json,
+    sections: names.map((name) => {
+      const section = SECTIONS[name];
+      if (section === undefined) throw new Error(`no section ${JSON.stringify(name)}\n${USAGE}`);
+      return [name, section];
+    }),
+    durations: values.quick
+      ? { pairs: 2, runMs: 500, warmUpMs: 300, scale: 0.1 }
+      : { pairs: 5, runMs: 2_000, warmUpMs: 1_000, scale: 1 },
+  };
+}

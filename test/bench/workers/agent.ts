@@ -1,0 +1,32 @@
+/** The agent under test, by its public API. */
+import { createAgent } from "../../../src/index.ts";
+import type { Agent } from "../../../src/index.ts";
+import { ADMIN_TOKEN, RUNNER } from "../names.ts";
+import { serve } from "./serve.ts";
+import type { TargetPorts } from "./target.ts";
+
+export interface AgentCalls {
+  /** Resolves when all its connections are established. */
+  connect(controlPlanePort: number, targets: TargetPorts): Promise<void>;
+}
+
+let agent: Agent;
+
+serve({
+  connect: async (port, targets) => {
+    const runner = Object.fromEntries(
+      Object.entries(targets as unknown as Record<string, number>).map(([name, target]) => [
+        name,
+        `127.0.0.1:${target}`,
+      ]),
+    );
+    agent = createAgent({
+      server: `http://127.0.0.1:${port}`,
+      token: { value: ADMIN_TOKEN },
+      carrier: "ptth",
+      runners: { [RUNNER]: runner },
+    });
+    await agent.connected();
+    while (agent.connections < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  },
+} satisfies AgentCalls);

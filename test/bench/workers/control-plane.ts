@@ -1,0 +1,70 @@
+/** The control plane under test, by its public API. */
+import { once } from "node:events";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { createControlPlane } from "../../../src/index.ts";
+import type { ControlPlane } from "../../../src/index.ts";
+import { ADMIN_TOKEN, RUNNER } from "../names.ts";
+import { serve } from "./serve.ts";
+
+export interface ControlPlaneCalls {
+  /** @param port 0 takes a free one */
+  listen(port: number): Promise<number>;
+  /** Resolves when as many runners are connected, to the milliseconds that it took since `listen()`. */
+  untilConnected(count: number): Promise<number>;
+  /** Milliseconds from `dial()` to the first byte that comes back, for each of `count` fresh streams to the echo. */
+  dialAndEcho(count: number): Promise<number[]>;
+  /** The same by TCP to a port that relays to the echo. */
+  connectAndEcho(count: number, port: number): Promise<number[]>;
+}
+
+let controlPlane: ControlPlane;
+let listeningAtMs = 0;
+
+function connected(): number {
+  return controlPlane.runners().filter(({ state }) => state === "connected").length;
+}
+
+serve({
+  listen: async (port) => {
+    controlPlane = await createControlPlane({
+      port,
+      host: "127.0.0.1",
+      adminToken: ADMIN_TOKEN,
+    });
+    listeningAtMs = performance.now();
+    return controlPlane.port;
+  },
+  untilConnected: async (count) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // Looked at every few milliseconds, not at every event: the list of all runners is long.
+    const timer = setInterval(() => connected() >= count && resolve(), 20);
+    await promise;
+    clearInterval(timer);
+    return performance.now() - listeningAtMs;
+  },
+  dialAndEcho: (count) => echoes(count, () => controlPlane.dial(RUNNER, "echo")),
+  connectAndEcho: (count, port) =>
+    echoes(count, async () => {
+      const socket = net.connect({ host: "127.0.0.1", port, noDelay: true });
+      await once(socket, "connect");
+      return socket;
+    }),
+} satisfies ControlPlaneCalls);
+
+async function echoes(count: number, open: () => Promise<Duplex>): Promise<number[]> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const startedAt = performance.now();
+    const stream = await open();
+    stream.write(Buffer.from("?"));
+    await once(stream, "data");
+    times.push(performance.now() - startedAt);
+    stream.on("error", () => {});
+    stream.end();
+    await once(stream, "close");
+    // An idle session each time: what the last stream left behind is not this one's.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return times;
+}

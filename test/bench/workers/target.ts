@@ -1,0 +1,71 @@
+/** The private service: a keep-alive HTTP responder, an echo, a source and a sink of bytes, each on a port of its own. */
+import net from "node:net";
+import { serve } from "./serve.ts";
+import { listen } from "./listen.ts";
+
+export interface TargetPorts {
+  http: number;
+  echo: number;
+  source: number;
+  sink: number;
+}
+
+/** A byte counter and when it was read, by the clock of the process that counts. */
+export interface ByteCount {
+  bytes: number;
+  atMs: number;
+}
+
+export interface TargetCalls {
+  ports(): TargetPorts;
+  sunk(): ByteCount;
+}
+
+const BODY = "hello, bench\n";
+const RESPONSE = Buffer.from(
+  `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`,
+);
+const REQUEST_END = Buffer.from("\r\n\r\n");
+const CHUNK = Buffer.alloc(64 * 1024, "x");
+
+let sunk = 0;
+
+const ports: TargetPorts = {
+  http: await listen(answerRequests),
+  echo: await listen((socket) => socket.pipe(socket)),
+  source: await listen(sendForEver),
+  sink: await listen((socket) => {
+    socket.on("data", (chunk: Buffer) => {
+      sunk += chunk.length;
+    });
+  }),
+};
+
+serve({
+  ports: () => ports,
+  sunk: () => ({ bytes: sunk, atMs: performance.now() }),
+} satisfies TargetCalls);
+
+/** Requests without a body, that is: one answer for each blank line. Real parsing would only hide what is measured. */
+function answerRequests(socket: net.Socket): void {
+  let rest = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    let text = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    for (let end = text.indexOf(REQUEST_END); end >= 0; end = text.indexOf(REQUEST_END)) {
+      socket.write(RESPONSE);
+      text = text.subarray(end + REQUEST_END.length);
+    }
+    rest = Buffer.from(text);
+  });
+}
+
+function sendForEver(socket: net.Socket): void {
+  const send = () => {
+    while (!socket.destroyed && socket.write(CHUNK)) {
+      // until the socket says that it has enough
+    }
+  };
+  socket.on("drain", send);
+  socket.resume();
+  send();
+}

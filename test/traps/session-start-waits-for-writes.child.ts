@@ -1,0 +1,50 @@
+/** Child of session-start-waits-for-writes.test.ts: the case is in argv. A wrong order ends this process by SIGABRT. */
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import tls from "node:tls";
+import { createAgent } from "../../src/agent/agent.ts";
+import { createPki, issueServer } from "../support/pki.ts";
+import { startSystem } from "../support/system.ts";
+import { tempPath } from "../support/temp.ts";
+
+/** The control plane writes its 101 and starts a session on the same TLS socket. */
+async function controlPlane(): Promise<void> {
+  await using system = await startSystem({ tls: true, agent: { carrier: "ptth", connections: 4 } });
+  process.stdout.write(`connections ${system.agent.connections > 0 ? "up" : "none"}\n`);
+}
+
+/** The agent writes its request, and the peer's 101 is there before the write has finished. */
+async function agent(): Promise<void> {
+  const pki = createPki();
+  const caFile = tempPath(".pem");
+  writeFileSync(caFile, pki.ca);
+  const server = tls.createServer(issueServer(pki), (socket) => {
+    socket.on("error", () => {});
+    socket.pause(); // nobody reads the request, which is larger than all buffers between
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n\r\n");
+    setTimeout(() => socket.destroy(), 500);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const seen = Promise.withResolvers<string>();
+  const agent = createAgent({
+    server: `https://localhost:${port}`,
+    runners: { "runner-1": { echo: "127.0.0.1:1" } },
+    token: { value: "t".repeat(16 * 1024 * 1024) },
+    carrier: "ptth",
+    connections: 1,
+    backoffBaseMs: 1,
+    caFile,
+    onEvent: (event) => {
+      if (event.type === "attempt-failed" && event.error.message.includes("carrier has closed")) seen.resolve("waited");
+    },
+  });
+  process.stdout.write(`agent ${await seen.promise}\n`);
+  await agent.close();
+  server.close();
+}
+
+if (process.argv[2] === "agent") await agent();
+else await controlPlane();

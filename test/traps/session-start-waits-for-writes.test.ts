@@ -1,0 +1,63 @@
+/**
+ * Trap: an Http2Session that starts on a TLSSocket with an unfinished write aborts the process; on TCP a 101 that is
+ * still corked is overtaken by the HTTP/2 preface, which goes past the JS buffer.
+ * Guards: `acceptPtth()` in src/control/doors/upgrade.ts attaches in the write callback; `writesDone()` in
+ * src/agent/carriers/auto.ts waits for the request to have left.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+import { after, describe, it } from "node:test";
+import { TokenStore } from "../../src/control/auth/tokens.ts";
+import { UpgradeDoor } from "../../src/control/doors/upgrade.ts";
+import { Registry } from "../../src/control/registry.ts";
+import { silentLogger } from "../../src/wire/log.ts";
+import { runChild } from "../support/child.ts";
+import { next, turn } from "../support/events.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { ADMIN_TOKEN } from "../support/system.ts";
+
+after(() => assertNothingOpen());
+
+const CHILD = new URL("./session-start-waits-for-writes.child.ts", import.meta.url);
+
+describe("a session on a carrier that has just been written to", () => {
+  it("does not abort the control plane, whose 101 precedes it on TLS", async () => {
+    const { code, signal, stdout } = await runChild(CHILD, ["control"]);
+    assert.deepEqual([code, signal, stdout], [0, null, "connections up\n"]);
+  });
+
+  it("does not abort the agent, whose peer answers before it has read the request on TLS", async () => {
+    const { code, signal, stdout } = await runChild(CHILD, ["agent"]);
+    assert.deepEqual([code, signal, stdout], [0, null, "agent waited\n"]);
+  });
+
+  it("does not let the preface overtake a 101 that is still corked on TCP", async () => {
+    const door = new UpgradeDoor({
+      registry: new Registry(),
+      tokens: new TokenStore(ADMIN_TOKEN),
+      log: silentLogger,
+      keepalive: {},
+      draining: () => false,
+    });
+    const server = http.createServer();
+    server.on("upgrade", (request, socket, head) => {
+      socket.cork();
+      door.handle(request, socket, head);
+      void turn(3).then(() => socket.uncork());
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+    client.write(
+      `GET /api/v1/revdial?runnerid=r HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n` +
+        `ALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`,
+    );
+    const [first] = await next<[Buffer]>(client, "data");
+    assert.match(first.toString("latin1"), /^HTTP\/1\.1 101 /);
+    client.destroy();
+    server.close();
+  });
+});
