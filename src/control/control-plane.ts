@@ -1,6 +1,7 @@
 /** The control plane: composition root, and the only file that knows all of control/. */
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { createWolfClient, wolfOverTunnel } from "../clients/wolf/client.ts";
 import type { Dial } from "../wire/dial.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/keepalive.ts";
@@ -8,19 +9,37 @@ import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
+import { TokenIssuer } from "./auth/issuer.ts";
+import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import { DataRoutes } from "./data-routes.ts";
 import { Dialer } from "./dialer.ts";
 import { admit } from "./doors/admission.ts";
 import type { AdmissionContext } from "./doors/admission.ts";
 import { UpgradeDoor } from "./doors/upgrade.ts";
+import { EventBus } from "./event-bus.ts";
+import type { ControlEvent } from "./event-bus.ts";
+import { WARM_UP_MS } from "./limits.ts";
 import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
 import { createControlMetrics } from "./metrics.ts";
+import { StreamRate } from "./moonlight.ts";
+import { OpenWork } from "./open-work.ts";
 import { Registry } from "./registry.ts";
-import type { RegistryEvent, RunnerView } from "./registry.ts";
+import type { RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
 import { createApp } from "./routes/app.ts";
+import { instanceOfRunner, sandboxRunner, wolfRunner } from "./sessions/ids.ts";
+import { Instances } from "./sessions/instances.ts";
+import type { Lobbies } from "./sessions/lobbies.ts";
+import { Sessions } from "./sessions/sessions.ts";
+import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
+import { openDatabase } from "./store/database.ts";
+import { InstanceStore } from "./store/instances.ts";
+import { KnownRunnerStore } from "./store/known-runners.ts";
+import { SessionStore } from "./store/sessions.ts";
+import { IssuedTokenStore } from "./store/tokens.ts";
 
 export interface ControlPlaneOptions extends KeepaliveOptions {
   /** Port to listen on. 0 takes a free one. Default 8080. */
@@ -29,16 +48,28 @@ export interface ControlPlaneOptions extends KeepaliveOptions {
   host?: string | undefined;
   /** PEM texts; with them the same port speaks TLS besides plaintext. */
   tls?: PortTls | undefined;
+  /** Where state survives a restart (SQLite). Default: in memory only. */
+  dataDirectory?: string | undefined;
   /** A token that may do everything. */
   adminToken?: string | undefined;
   /** Further tokens, as hashes. */
   tokens?: readonly TokenRecord[] | undefined;
   /** JSON file with further tokens; followed for changes. */
   tokenFile?: string | undefined;
+  /** Origins from which a cookie is accepted for WebSockets and changes, besides the control plane's own. */
+  allowedOrigins?: readonly string[] | undefined;
+  /** Moonlight Web's shared secret; without it its routes are refused. */
+  moonlightCredentials?: string | undefined;
+  /** What the agents of sandboxes dial, as seen from inside them; goes into their environment. */
+  agentUrl?: string | undefined;
+  /** Container image of a sandbox where the request names none. */
+  sandboxImage?: string | undefined;
   /** Path in front of all routes, where a proxy does not strip it. Default none. */
   basePath?: string | undefined;
   /** Time after a lost connection in which dials wait. Default 30,000. */
   graceMs?: number | undefined;
+  /** Time after a start in which runners known before are awaited. Default 30,000. */
+  warmUpMs?: number | undefined;
   /** A target's response header. Default 60,000. */
   responseTimeoutMs?: number | undefined;
   /** How long `close()` waits for open streams. Default 30,000. */
@@ -46,8 +77,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions {
   /** `/readyz` is 200 only while these runners are connected. Default none. */
   readyWhenConnected?: readonly string[] | undefined;
   log?: Logger | undefined;
-  /** Connects, losses, replacements. */
-  onEvent?: ((event: RegistryEvent) => void) | undefined;
+  /** Connects, losses, replacements, sessions. */
+  onEvent?: ((event: ControlEvent) => void) | undefined;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -68,6 +99,8 @@ export interface ControlPlane extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+const DEFAULT_SANDBOX_IMAGE = "turnabout-sandbox:latest";
+
 /**
  * Starts a control plane and resolves when it listens.
  *
@@ -81,15 +114,18 @@ export interface ControlPlane extends AsyncDisposable {
 export async function createControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const log = options.log ?? silentLogger;
   const basePath = checkBasePath(options.basePath ?? "");
+  const allowedOrigins = options.allowedOrigins ?? [];
+  const database = openDatabase(options.dataDirectory);
+  const knownRunners = new KnownRunnerStore(database);
+  const sessionStore = new SessionStore(database);
   const tokens = new TokenStore(options.adminToken, options.tokens);
-  const registry = new Registry({
-    graceMs: options.graceMs,
-    onEvent: (event) => {
-      metrics.agentEvents.inc({ event: event.type });
-      log.info({ ...event }, "registry");
-      options.onEvent?.(event);
-    },
-  });
+  const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
+  const policy = new Policy(sessionStore);
+  const work = new OpenWork();
+  const bus = new EventBus();
+
+  const registry = new Registry({ graceMs: options.graceMs, onEvent: (event) => bus.publish(event) });
+  const instances = new Instances(new InstanceStore(database), registry);
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
@@ -100,13 +136,71 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   let closed: Promise<void> | undefined;
   const draining = () => closed !== undefined;
 
-  tokens.onChange(() => closeRevoked(registry, tokens, log));
+  const lobbies = new Map<string, Lobbies>();
+  const sessions = new Sessions({
+    store: sessionStore,
+    instances,
+    issuer,
+    work,
+    lobbies: (instanceId) => {
+      const known = lobbies.get(instanceId) ?? lobbiesOf(createWolfClient(wolfOverTunnel(dial, wolfRunner(instanceId))));
+      lobbies.set(instanceId, known);
+      return known;
+    },
+    kickSandbox: (sessionId) => void kick(sandboxRunner(sessionId)),
+    agentUrl: options.agentUrl,
+    defaultImage: options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE,
+    log,
+    onEvent: (event) => bus.publish(event),
+  });
+
+  bus.subscribe((event) => {
+    log.info({ ...event }, "event");
+    metrics.agentEvents.inc({ event: event.type });
+    options.onEvent?.(event);
+  });
+  bus.subscribe((event) => {
+    if (!("runner" in event)) return;
+    const view = registry.view(event.runner);
+    if (event.type === "connected" && view?.credential !== undefined) knownRunners.seen(event.runner, view.credential);
+    const instance = instanceOfRunner(event.runner);
+    if (instance === undefined) return;
+    if (event.type === "connected") {
+      instances.connected(instance, view?.bootEpochMs ?? 0);
+      sessions.settle(instance);
+    } else if (event.type === "grace-expired") sessions.instanceGone(instance);
+  });
+  for (const { id, credential } of knownRunners.recent()) {
+    registry.expect(id, credential, options.warmUpMs ?? WARM_UP_MS);
+  }
+
+  tokens.onChange(() => {
+    closeRevoked(registry, tokens, log);
+    work.closeRevoked((identity) => tokens.current(identity) !== undefined);
+  });
   const stopFollowing =
     options.tokenFile === undefined ? () => {} : await followTokenFile(options.tokenFile, tokens, log);
 
   const admission: AdmissionContext = { registry, tokens, log, keepalive: options };
-  const app = createApp({ registry, tokens, metrics, log, basePath, ready });
+  const app = createApp({
+    allowedOrigins,
+    basePath,
+    bus,
+    instances,
+    issuer,
+    kick,
+    log,
+    metrics,
+    policy,
+    ready,
+    registry,
+    sessions,
+    sessionStore,
+    tokens,
+    work,
+  });
   const router = createRouter({
+    allowedOrigins,
     app,
     basePath,
     dialer,
@@ -114,8 +208,17 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     draining,
     log,
     metrics,
+    policy,
     responseTimeoutMs: options.responseTimeoutMs,
+    routes: new DataRoutes({
+      basePath,
+      instances,
+      moonlightCredentials: options.moonlightCredentials,
+      policy,
+      rate: new StreamRate(),
+    }),
     tokens,
+    work,
   });
   const port = createPort(
     {
@@ -133,6 +236,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     .listen({ port: options.port ?? 8080, host: options.host })
     .catch((error: unknown) => {
       stopFollowing();
+      registry.close();
+      tokens.close();
+      database.close();
       throw error;
     });
 
@@ -143,10 +249,17 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   }
 
   async function dial(...[runner, target, dialOptions]: Parameters<Dial>): Promise<Duplex> {
-    if (draining())
+    if (draining()) {
       throw new TurnaboutError("control_plane_draining", `dial ${runner} ${target}: shutting down`);
+    }
     const stream = await dialer.openStream({ runner, target }, dialOptions);
     return new TunnelSocket(stream, `${runner} ${target}`);
+  }
+
+  function kick(runnerId: string): boolean {
+    const connections = registry.view(runnerId)?.connections ?? [];
+    for (const connection of connections) connection.drain("kicked", "closed by the control plane");
+    return connections.length > 0;
   }
 
   async function close(): Promise<void> {
@@ -166,6 +279,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     registry.close();
     await Promise.all(ended);
     port.destroy();
+    tokens.close();
+    database.close();
   }
 
   return {
@@ -173,13 +288,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     port: address.port,
     dial,
     runners: () => registry.list(),
-    kick: (runnerId) => {
-      const connections = registry.view(runnerId)?.connections ?? [];
-      for (const connection of connections) connection.drain("kicked", "closed by the control plane");
-      return connections.length > 0;
-    },
+    kick,
     setTls: (tls) => port.setTls(tls),
-    setTokens: (records) => tokens.replace(records),
+    setTokens: (records) => tokens.replace(records, "options"),
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   };
@@ -194,10 +305,7 @@ function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void
     const stillAllowed =
       current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));
     if (stillAllowed) continue;
-    log.warn(
-      { connection: connection.id, credential: identity.id },
-      "credential revoked; closing the connection",
-    );
+    log.warn({ connection: connection.id, credential: identity.id }, "credential revoked; closing the connection");
     connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
   }
 }

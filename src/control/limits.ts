@@ -3,6 +3,9 @@
 /** Time after a lost connection in which dials wait for the reconnect. */
 export const GRACE_MS = 30_000;
 
+/** After a start, runners that were known before are awaited this long: agents come back with jitter. */
+export const WARM_UP_MS = 30_000;
+
 /** Dials that wait for one runner, in grace or for a first connect; the next is refused at once. */
 export const WAITING_DIALS_PER_RUNNER = 100;
 

@@ -224,6 +224,19 @@ export class Registry {
     return [...this.#entries.values()].reduce((sum, { waiters }) => sum + waiters.size, 0);
   }
 
+  /**
+   * A runner that was connected before this process started: awaited as in a grace, and held for its credential,
+   * because after a restart unknown is not absent.
+   */
+  expect(runnerId: string, credential: string, warmUpMs: number): void {
+    if (this.#entries.has(runnerId)) return;
+    const entry = this.#entry(runnerId);
+    entry.generation = { instance: "", bootEpochMs: 0, credential, connections: new Set() };
+    this.#setState(entry, "reconnecting");
+    entry.graceTimer = setTimeout(() => this.#toGone(entry), warmUpMs);
+    entry.graceTimer.unref();
+  }
+
   /** Wakes and refuses all who wait; no timer stays behind. */
   close(): void {
     this.#closed = true;
@@ -257,7 +270,8 @@ export class Registry {
     entry.graceTimer = undefined;
     if (entry.state !== "connected") this.#setState(entry, "connected");
     if (isNew && old !== undefined && old.connections.size > 0) this.#release(info.id, old);
-    const restarted = old !== undefined && isNew;
+    const before = old?.bootEpochMs ?? 0;
+    const restarted = before !== 0 && before !== hello.bootEpochMs;
     this.#onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted });
     for (const waiter of entry.waiters) waiter.wake();
   }

@@ -41,7 +41,11 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   "target_unknown",
   "target_refused",
   "target_unreachable",
+  "target_unresolved",
+  "target_timeout",
+  "tunnel_timeout",
   "agent_draining",
+  "control_plane_draining",
   "overloaded",
   "wolf_failed", // seen, and refused by Wolf itself
 ]);

@@ -1,0 +1,228 @@
+/** Moonlight Web: hosts, pairing, and the signalling of streams. */
+import { z } from "zod";
+import type { Dial } from "../../wire/dial.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { Call } from "../call.ts";
+import type { CallOptions } from "../call.ts";
+import type { HttpRequest } from "../exchange.ts";
+import { HttpService } from "../http-service.ts";
+import type { WholeAnswer } from "../http-service.ts";
+import { parseJson } from "../json-text.ts";
+import { openMessageSocket } from "../message-socket.ts";
+import { overTunnel } from "../open-stream.ts";
+import type { OpenStream } from "../open-stream.ts";
+import { beginning, reasonFrom } from "../service-error.ts";
+import { MoonlightError } from "./errors.ts";
+import { HostStream } from "./host-stream.ts";
+import type { HostStreamInit } from "./host-stream.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  MAX_ANSWER_BYTES,
+  MAX_CALLS,
+  MAX_MESSAGE_BYTES,
+  MAX_PAIRINGS,
+  MAX_WAITING_CALLS,
+  PAIR_SILENCE_TIMEOUT_MS,
+} from "./limits.ts";
+import { pairSteps } from "./pairing.ts";
+import type { PairStep } from "./pairing.ts";
+
+export interface MoonlightClientOptions {
+  /** The one secret of this Moonlight Web (`MOONLIGHT_CREDENTIALS`). Never the credentials of a user. */
+  credentials: string;
+}
+
+export interface MoonlightHost {
+  host_id: number;
+  name: string;
+  /** `Paired` or `NotPaired`. */
+  paired: string;
+  /** `Free` or `Busy`; null while the host is not reached. */
+  server_state?: string | null | undefined;
+  [field: string]: unknown;
+}
+
+export interface MoonlightApp {
+  app_id: number;
+  title: string;
+  [field: string]: unknown;
+}
+
+export interface MoonlightSession {
+  session_id: string;
+  client_unique_id?: string | null | undefined;
+  mode?: string | undefined;
+  [field: string]: unknown;
+}
+
+export interface MoonlightStatus {
+  total_sessions?: number | undefined;
+  [field: string]: unknown;
+}
+
+/** What fails says how: {@link MoonlightError} is the server's own answer, TurnaboutError everything on the way. */
+export interface MoonlightClient {
+  /** Whether the server takes the credentials. */
+  authenticate(options?: CallOptions): Promise<boolean>;
+  hosts(options?: CallOptions): Promise<MoonlightHost[]>;
+  /** @param forceRefresh ask the host again. Default false. */
+  apps(hostId: number, options?: CallOptions & { forceRefresh?: boolean }): Promise<MoonlightApp[]>;
+  /** Starts with the first `next()`. Breaking off gives the pairing up. */
+  pair(hostId: number, options?: CallOptions): AsyncGenerator<PairStep, void, undefined>;
+  /** Ends every stream of a host. */
+  cancel(hostId: number, options?: CallOptions): Promise<void>;
+  /** The fork's. */
+  sessions(options?: CallOptions): Promise<MoonlightSession[]>;
+  /** The fork's. */
+  status(options?: CallOptions): Promise<MoonlightStatus>;
+  /**
+   * Opens the signalling of a stream; resolves when the credentials have been sent. No ping, pong, binary or
+   * fragmented message ever goes out, because the server would end the stream.
+   */
+  openStream(init: HostStreamInit, options?: CallOptions): Promise<HostStream>;
+}
+
+/** @param open gives a connection to the server, a new one for each call: {@link moonlightOverTunnel} */
+export function createMoonlightClient(open: OpenStream, options: MoonlightClientOptions): MoonlightClient {
+  return new Moonlight(open, options.credentials);
+}
+
+/** Moonlight Web as the runner's target `moonlight`. */
+export function moonlightOverTunnel(dial: Dial, runner: string): OpenStream {
+  return overTunnel(dial, runner, "moonlight");
+}
+
+const hostSchema: z.ZodType<MoonlightHost> = z.looseObject({
+  host_id: z.number(),
+  name: z.string(),
+  paired: z.string(),
+  server_state: z.string().nullish(),
+});
+
+const appSchema: z.ZodType<MoonlightApp> = z.looseObject({ app_id: z.number(), title: z.string() });
+
+const sessionSchema: z.ZodType<MoonlightSession> = z.looseObject({
+  session_id: z.string(),
+  client_unique_id: z.string().nullish(),
+  mode: z.string().optional(),
+});
+
+const statusSchema: z.ZodType<MoonlightStatus> = z.looseObject({ total_sessions: z.number().optional() });
+
+class Moonlight implements MoonlightClient {
+  readonly #http: HttpService;
+  readonly #credentials: string;
+
+  constructor(open: OpenStream, credentials: string) {
+    this.#credentials = credentials;
+    this.#http = new HttpService(open, {
+      name: "moonlight",
+      calls: { open: MAX_CALLS, waiting: MAX_WAITING_CALLS },
+      streams: { open: MAX_PAIRINGS, waiting: 0 },
+      maxAnswerBytes: MAX_ANSWER_BYTES,
+    });
+  }
+
+  async authenticate(options: CallOptions = {}): Promise<boolean> {
+    const { status, body } = await this.#ask(this.#request("GET", "/api/authenticate"), options);
+    if (status === 401) return false;
+    check("GET /api/authenticate", status, body);
+    return true;
+  }
+
+  async hosts(options?: CallOptions): Promise<MoonlightHost[]> {
+    return (await this.#get("/api/hosts", z.looseObject({ hosts: z.array(hostSchema) }), options)).hosts;
+  }
+
+  async apps(
+    hostId: number,
+    { forceRefresh = false, ...options }: CallOptions & { forceRefresh?: boolean } = {},
+  ): Promise<MoonlightApp[]> {
+    const path = `/api/apps?host_id=${hostId}&force_refresh=${forceRefresh}`;
+    return (await this.#get(path, z.looseObject({ apps: z.array(appSchema) }), options)).apps;
+  }
+
+  async *pair(hostId: number, options: CallOptions = {}): AsyncGenerator<PairStep, void, undefined> {
+    const request = {
+      ...this.#request("POST", "/api/pair", { host_id: hostId }),
+      silenceTimeoutMs: PAIR_SILENCE_TIMEOUT_MS,
+    };
+    const answer = await this.#http.stream(request, ANSWER_TIMEOUT_MS, options);
+    try {
+      if (answer.status !== 304) check("POST /api/pair", answer.status, await refusalBody(answer));
+      yield* pairSteps(answer);
+    } finally {
+      await answer.close();
+    }
+  }
+
+  async cancel(hostId: number, options: CallOptions = {}): Promise<void> {
+    const { status, body } = await this.#ask(
+      this.#request("POST", "/api/host/cancel", { host_id: hostId }),
+      options,
+    );
+    check("POST /api/host/cancel", status, body);
+  }
+
+  async sessions(options?: CallOptions): Promise<MoonlightSession[]> {
+    const schema = z.looseObject({ sessions: z.array(sessionSchema) });
+    return (await this.#get("/api/sessions", schema, options)).sessions;
+  }
+
+  status(options?: CallOptions): Promise<MoonlightStatus> {
+    return this.#get("/api/admin/status", statusSchema, options);
+  }
+
+  async openStream(init: HostStreamInit, options: CallOptions = {}): Promise<HostStream> {
+    const path = "/api/host/stream";
+    const label = `moonlight WS ${path}`;
+    using call = new Call(label, options.timeoutMs ?? ANSWER_TIMEOUT_MS, options.signal);
+    const socket = await openMessageSocket(
+      await this.#http.connect(call),
+      {
+        path,
+        autoPong: false,
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        refused: (status, body) => new MoonlightError(label, status, reasonFrom(body)),
+      },
+      call,
+    );
+    try {
+      await socket.send(JSON.stringify({ AuthenticateAndInit: { ...init, credentials: this.#credentials } }));
+    } catch (error) {
+      socket.terminate();
+      throw error;
+    }
+    return new HostStream(socket);
+  }
+
+  async #get<T>(path: string, schema: z.ZodType<T>, options: CallOptions = {}): Promise<T> {
+    const { status, body } = await this.#ask(this.#request("GET", path), options);
+    check(`GET ${path}`, status, body);
+    try {
+      return schema.parse(parseJson(body.toString("utf8")));
+    } catch (cause) {
+      throw new TurnaboutError("target_protocol", `moonlight GET ${path}: unexpected answer`, { cause });
+    }
+  }
+
+  #ask(request: HttpRequest, options: CallOptions): Promise<WholeAnswer> {
+    return this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+  }
+
+  #request(method: "GET" | "POST", path: string, body?: object): HttpRequest {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#credentials}` };
+    if (body === undefined) return { method, path, headers };
+    headers["content-type"] = "application/json";
+    return { method, path, headers, body: Buffer.from(JSON.stringify(body)) };
+  }
+}
+
+function check(what: string, status: number, body: Buffer): void {
+  if (status !== 200) throw new MoonlightError(`moonlight ${what}`, status, reasonFrom(body));
+}
+
+/** Nothing of a 200: its body is still to be read. */
+async function refusalBody(answer: { status: number; body: AsyncIterable<Buffer> }): Promise<Buffer> {
+  return answer.status === 200 ? Buffer.alloc(0) : beginning(answer.body);
+}

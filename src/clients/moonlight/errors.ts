@@ -1,0 +1,7 @@
+/** Moonlight Web's own "no". */
+import { ServiceError } from "../service-error.ts";
+
+/** 401 for wrong credentials, 404 for an unknown host; there is hardly ever a `reason`. */
+export class MoonlightError extends ServiceError {
+  override readonly name = "MoonlightError";
+}

@@ -1,0 +1,261 @@
+/** The HTTP server inside a sandbox (port 9876): what its desktop shows, holds and runs. */
+import { z } from "zod";
+import type { Dial } from "../../wire/dial.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { Call } from "../call.ts";
+import type { CallOptions } from "../call.ts";
+import type { HttpRequest } from "../exchange.ts";
+import { HttpService } from "../http-service.ts";
+import type { WholeAnswer } from "../http-service.ts";
+import { parseJson } from "../json-text.ts";
+import { openMessageSocket } from "../message-socket.ts";
+import type { MessageSocket } from "../message-socket.ts";
+import { overTunnel } from "../open-stream.ts";
+import type { OpenStream } from "../open-stream.ts";
+import { reasonFrom } from "../service-error.ts";
+import { SandboxError } from "./errors.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  EXEC_MARGIN_MS,
+  EXEC_TIMEOUT_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_ANSWER_BYTES,
+  MAX_CALLS,
+  MAX_MESSAGE_BYTES,
+  MAX_WAITING_CALLS,
+  SHORT_TIMEOUT_MS,
+  UPLOAD_TIMEOUT_MS,
+} from "./limits.ts";
+import { multipartFile } from "./multipart.ts";
+
+export interface ScreenshotOptions extends CallOptions {
+  /** Default: the server's, JPEG. The oldest servers only make PNG; look at the answer's `contentType`. */
+  format?: "jpeg" | "png" | undefined;
+  /** 1 to 100, of a JPEG. Default: the server's, 70. */
+  quality?: number | undefined;
+  includeCursor?: boolean | undefined;
+  /** Of the screenshot that is there already. */
+  etag?: string | undefined;
+}
+
+export type Screenshot =
+  | { kind: "image"; bytes: Buffer; contentType: string; etag: string | undefined }
+  | { kind: "not-modified" };
+
+export type Clipboard = { kind: "text"; text: string } | { kind: "image"; png: Buffer } | { kind: "empty" };
+
+export interface ExecOptions extends CallOptions {
+  /** Do not wait for its end. */
+  background?: boolean | undefined;
+  /** Seconds that the command may run. */
+  timeoutS?: number | undefined;
+  env?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface ExecResult {
+  success: boolean;
+  output: string;
+  error: string;
+  exitCode: number;
+  /** Of a command in the background. */
+  pid: number | undefined;
+}
+
+export interface UploadOptions extends CallOptions {
+  /** Bytes, if known: the server can then refuse a large file before it has come. */
+  size?: number | undefined;
+  /** Default false. */
+  openFileManager?: boolean | undefined;
+}
+
+export interface UploadedFile {
+  path: string;
+  size: number;
+  filename: string;
+}
+
+export interface WebSocketOptions extends CallOptions {
+  protocols?: readonly string[] | undefined;
+}
+
+/**
+ * What fails says how: {@link SandboxError} is the server's own answer (before the desktop is up a 500, see
+ * `isDisplayMissing`), TurnaboutError everything on the way.
+ */
+export interface SandboxClient {
+  screenshot(options?: ScreenshotOptions): Promise<Screenshot>;
+  clipboard(options?: CallOptions): Promise<Clipboard>;
+  /** Sets both selections. */
+  setClipboard(content: Exclude<Clipboard, { kind: "empty" }>, options?: CallOptions): Promise<void>;
+  /** Puts a file (at most 500 MB) into the desktop's folder `incoming`, under a name that is free. */
+  upload(
+    filename: string,
+    file: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options?: UploadOptions,
+  ): Promise<UploadedFile>;
+  /** @throws SandboxError 403 for a command that is not on the server's list */
+  exec(command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** Resolves if the server is there, with or without a desktop. */
+  health(options?: CallOptions): Promise<void>;
+  /**
+   * `/ws/input`, `/ws/stream`. Pings are answered as long as somebody reads: of a reader that stops for 30 s the
+   * server lets go.
+   *
+   * @param path with its query
+   */
+  openWebSocket(path: string, options?: WebSocketOptions): Promise<MessageSocket>;
+}
+
+/** @param open gives a connection to the server, a new one for each call: {@link sandboxOverTunnel} */
+export function createSandboxClient(open: OpenStream): SandboxClient {
+  return new Sandbox(open);
+}
+
+/** The server as the runner's target `screenshot`. */
+export function sandboxOverTunnel(dial: Dial, runner: string): OpenStream {
+  return overTunnel(dial, runner, "screenshot");
+}
+
+class Sandbox implements SandboxClient {
+  readonly #http: HttpService;
+
+  constructor(open: OpenStream) {
+    this.#http = new HttpService(open, {
+      name: "sandbox",
+      calls: { open: MAX_CALLS, waiting: MAX_WAITING_CALLS },
+      streams: { open: 0, waiting: 0 },
+      maxAnswerBytes: MAX_ANSWER_BYTES,
+    });
+  }
+
+  async screenshot(options: ScreenshotOptions = {}): Promise<Screenshot> {
+    const { format, quality, includeCursor, etag } = options;
+    const query = new URLSearchParams();
+    if (format !== undefined) query.set("format", format);
+    if (quality !== undefined) query.set("quality", String(quality));
+    if (includeCursor !== undefined) query.set("include_cursor", String(includeCursor));
+    const request: HttpRequest = {
+      method: "GET",
+      path: query.size === 0 ? "/screenshot" : `/screenshot?${query}`,
+      ...(etag !== undefined && { headers: { "if-none-match": etag } }),
+    };
+    const { status, headers, body } = await this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+    if (status === 304) return { kind: "not-modified" };
+    check("GET /screenshot", status, body);
+    const contentType = headers["content-type"] ?? "";
+    if (!contentType.startsWith("image/")) {
+      throw new TurnaboutError("target_protocol", "sandbox GET /screenshot: the answer is not a picture");
+    }
+    return { kind: "image", bytes: body, contentType, etag: headers.etag };
+  }
+
+  async clipboard(options: CallOptions = {}): Promise<Clipboard> {
+    const request: HttpRequest = { method: "GET", path: "/clipboard" };
+    const { status, body } = await this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+    check("GET /clipboard", status, body);
+    // Not JSON: an empty clipboard is an empty text/plain.
+    if (body.length === 0) return { kind: "empty" };
+    const { type, data } = parse("GET /clipboard", body, clipboardSchema);
+    return type === "text"
+      ? { kind: "text", text: data }
+      : { kind: "image", png: Buffer.from(data, "base64") };
+  }
+
+  async setClipboard(
+    content: Exclude<Clipboard, { kind: "empty" }>,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const body =
+      content.kind === "text"
+        ? { type: "text", data: content.text }
+        : { type: "image", data: content.png.toString("base64") };
+    await this.#post("/clipboard", body, ANSWER_TIMEOUT_MS, options);
+  }
+
+  async upload(
+    filename: string,
+    file: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: UploadOptions = {},
+  ): Promise<UploadedFile> {
+    const { contentType, length, body } = multipartFile("file", filename, file, options.size);
+    const request: HttpRequest = {
+      method: "POST",
+      path: `/upload?open_file_manager=${options.openFileManager ?? false}`,
+      headers: {
+        "content-type": contentType,
+        ...(length !== undefined && { "content-length": String(length) }),
+      },
+      body,
+    };
+    const answer = await this.#http.whole(request, UPLOAD_TIMEOUT_MS, options);
+    check("POST /upload", answer.status, answer.body);
+    return parse("POST /upload", answer.body, uploadedSchema);
+  }
+
+  async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const { background, timeoutS, env } = options;
+    const mostMs = timeoutS === undefined ? EXEC_TIMEOUT_MS : timeoutS * 1_000 + EXEC_MARGIN_MS;
+    const body = { command, background, timeout: timeoutS, env };
+    const answer = await this.#post("/exec", body, mostMs, options);
+    const { success, output, error, exit_code, pid } = parse("POST /exec", answer.body, execSchema);
+    return { success, output, error, exitCode: exit_code, pid };
+  }
+
+  async health(options: CallOptions = {}): Promise<void> {
+    const { status, body } = await this.#http.whole(
+      { method: "GET", path: "/health" },
+      SHORT_TIMEOUT_MS,
+      options,
+    );
+    check("GET /health", status, body);
+  }
+
+  async openWebSocket(path: string, options: WebSocketOptions = {}): Promise<MessageSocket> {
+    const { protocols, signal, timeoutMs = HANDSHAKE_TIMEOUT_MS } = options;
+    const label = `sandbox WS ${path}`;
+    using call = new Call(label, timeoutMs, signal);
+    const socket = {
+      path,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      refused: (status: number, body: Buffer) => new SandboxError(label, status, reasonFrom(body)),
+      ...(protocols !== undefined && { protocols }),
+    };
+    return await openMessageSocket(await this.#http.connect(call), socket, call);
+  }
+
+  async #post(path: string, body: object, timeoutMs: number, options: CallOptions): Promise<WholeAnswer> {
+    const request: HttpRequest = {
+      method: "POST",
+      path,
+      headers: { "content-type": "application/json" },
+      body: Buffer.from(JSON.stringify(body)),
+    };
+    const answer = await this.#http.whole(request, timeoutMs, options);
+    check(`POST ${path}`, answer.status, answer.body);
+    return answer;
+  }
+}
+
+const clipboardSchema = z.looseObject({ type: z.enum(["text", "image"]), data: z.string() });
+
+const uploadedSchema = z.looseObject({ path: z.string(), size: z.number(), filename: z.string() });
+
+const execSchema = z.looseObject({
+  success: z.boolean(),
+  output: z.string().default(""),
+  error: z.string().default(""),
+  exit_code: z.number().default(0),
+  pid: z.number().optional(),
+});
+
+function check(what: string, status: number, body: Buffer): void {
+  if (status !== 200) throw new SandboxError(`sandbox ${what}`, status, reasonFrom(body));
+}
+
+function parse<T>(what: string, body: Buffer, schema: z.ZodType<T>): T {
+  try {
+    return schema.parse(parseJson(body.toString("utf8")));
+  } catch (cause) {
+    throw new TurnaboutError("target_protocol", `sandbox ${what}: unexpected answer`, { cause });
+  }
+}

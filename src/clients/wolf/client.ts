@@ -1,0 +1,77 @@
+/** Wolf's whole API, typed. Field names are Wolf's own; fields that are not named here pass. */
+import type { Dial } from "../../wire/dial.ts";
+import type { CallOptions } from "../call.ts";
+import { overTunnel, overUnixSocket } from "../open-stream.ts";
+import type { OpenStream } from "../open-stream.ts";
+import { WolfApi } from "./api.ts";
+import { WolfApps, WolfProfiles } from "./apps.ts";
+import { WolfClients, WolfPairing } from "./clients.ts";
+import { WolfEventStream } from "./events.ts";
+import { WolfImages } from "./images.ts";
+import { ANSWER_TIMEOUT_MS, EVENT_SILENCE_TIMEOUT_MS } from "./limits.ts";
+import { WolfLobbies } from "./lobbies.ts";
+import { WolfSessions } from "./sessions.ts";
+import { WolfSystem } from "./system.ts";
+
+/**
+ * Every call can be aborted and has a deadline. What fails says how:
+ * - {@link WolfError}: Wolf said no, in its own words;
+ * - TurnaboutError `overloaded`, `tunnel_timeout`, `runner_offline`, `target_refused`, …: Wolf has seen nothing;
+ * - TurnaboutError `response_timeout`, `target_closed`, `tunnel_lost`, `aborted`, …: Wolf may have done it.
+ */
+export interface WolfClient {
+  readonly apps: WolfApps;
+  readonly profiles: WolfProfiles;
+  readonly clients: WolfClients;
+  readonly pairing: WolfPairing;
+  readonly sessions: WolfSessions;
+  readonly lobbies: WolfLobbies;
+  readonly images: WolfImages;
+  readonly system: WolfSystem;
+  /** Resolves when Wolf has taken the subscription: what happens from then on is in the stream. */
+  events(options?: CallOptions): Promise<WolfEventStream>;
+}
+
+/**
+ * @param open gives a connection to Wolf's socket, a new one for each call: {@link wolfOverTunnel}, {@link wolfOverUnixSocket}
+ * @example
+ * ```ts
+ * const wolf = createWolfClient(wolfOverTunnel(controlPlane.dial, "wolf-local"));
+ * for (const lobby of await wolf.lobbies.list()) console.log(lobby.name);
+ * ```
+ */
+export function createWolfClient(open: OpenStream): WolfClient {
+  const api = new WolfApi(open);
+  return {
+    apps: new WolfApps(api),
+    profiles: new WolfProfiles(api),
+    clients: new WolfClients(api),
+    pairing: new WolfPairing(api),
+    sessions: new WolfSessions(api),
+    lobbies: new WolfLobbies(api),
+    images: new WolfImages(api),
+    system: new WolfSystem(api),
+    events: async (options) => {
+      const answer = await api.stream(
+        {
+          method: "GET",
+          path: "/events",
+          timeoutMs: ANSWER_TIMEOUT_MS,
+          silenceTimeoutMs: EVENT_SILENCE_TIMEOUT_MS,
+        },
+        options,
+      );
+      return new WolfEventStream(answer, "wolf GET /events");
+    },
+  };
+}
+
+/** Wolf as the runner's target `wolf`. */
+export function wolfOverTunnel(dial: Dial, runner: string): OpenStream {
+  return overTunnel(dial, runner, "wolf");
+}
+
+/** Wolf on this machine. */
+export function wolfOverUnixSocket(path: string): OpenStream {
+  return overUnixSocket(path);
+}

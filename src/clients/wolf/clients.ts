@@ -1,0 +1,93 @@
+/** Paired Moonlight clients, and pairing. */
+import { z } from "zod";
+import type { CallOptions } from "../call.ts";
+import { idSchema } from "./api.ts";
+import type { WolfApi } from "./api.ts";
+
+export interface ClientSettings {
+  run_uid: number;
+  run_gid: number;
+  controllers_override: string[];
+  mouse_acceleration: number;
+  v_scroll_acceleration: number;
+  h_scroll_acceleration: number;
+}
+
+export interface PairedClient {
+  /** 64 bits, in decimal. */
+  client_id: string;
+  app_state_folder: string;
+  settings: Partial<ClientSettings>;
+  [field: string]: unknown;
+}
+
+export interface PendingPair {
+  pair_secret: string;
+  client_ip: string;
+}
+
+const settingsSchema: z.ZodType<Partial<ClientSettings>> = z.looseObject({
+  run_uid: z.number().exactOptional(),
+  run_gid: z.number().exactOptional(),
+  controllers_override: z.array(z.string()).exactOptional(),
+  mouse_acceleration: z.number().exactOptional(),
+  v_scroll_acceleration: z.number().exactOptional(),
+  h_scroll_acceleration: z.number().exactOptional(),
+});
+
+const clientSchema: z.ZodType<PairedClient> = z.looseObject({
+  client_id: idSchema,
+  app_state_folder: z.string(),
+  settings: settingsSchema,
+});
+
+const pendingSchema: z.ZodType<PendingPair> = z.looseObject({
+  pair_secret: z.string(),
+  client_ip: z.string(),
+});
+
+export class WolfClients {
+  readonly #api: WolfApi;
+
+  constructor(api: WolfApi) {
+    this.#api = api;
+  }
+
+  async list(options?: CallOptions): Promise<PairedClient[]> {
+    const schema = z.looseObject({ clients: z.array(clientSchema) });
+    return (await this.#api.get("/clients", schema, options)).clients;
+  }
+
+  /** Changes what is given and leaves the rest. @throws WolfError 404 for an unknown client */
+  update(
+    clientId: string,
+    changes: { app_state_folder?: string; settings?: Partial<ClientSettings> },
+    options?: CallOptions,
+  ): Promise<void> {
+    return this.#api.order("/clients/settings", { ...changes, client_id: clientId }, options);
+  }
+}
+
+export class WolfPairing {
+  readonly #api: WolfApi;
+
+  constructor(api: WolfApi) {
+    this.#api = api;
+  }
+
+  /** Who waits for a PIN. */
+  async pending(options?: CallOptions): Promise<PendingPair[]> {
+    const schema = z.looseObject({ requests: z.array(pendingSchema) });
+    return (await this.#api.get("/pair/pending", schema, options)).requests;
+  }
+
+  /** @param pin what the device shows */
+  pair(pairSecret: string, pin: string, options?: CallOptions): Promise<void> {
+    return this.#api.order("/pair/client", { pair_secret: pairSecret, pin }, options);
+  }
+
+  /** @throws WolfError 404 for an unknown client */
+  unpair(clientId: string, options?: CallOptions): Promise<void> {
+    return this.#api.order("/unpair/client", { client_id: clientId }, options);
+  }
+}

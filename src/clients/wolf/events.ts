@@ -1,0 +1,115 @@
+/** `GET /api/v1/events`: server-sent events, for as long as somebody listens. */
+import type { HttpAnswer } from "../exchange.ts";
+import { Drained } from "../drained.ts";
+import { parseJson } from "../json-text.ts";
+import { lines } from "../lines.ts";
+import { MAX_LINE_BYTES, MAX_UNREAD_BYTES, MAX_UNREAD_ITEMS } from "./limits.ts";
+
+/** Names that Wolf and its fork are known to send. */
+export type WolfEventName =
+  | "PlugDeviceEvent"
+  | "UnplugDeviceEvent"
+  | "PairSignal"
+  | "StreamSession"
+  | "VideoSession"
+  | "AudioSession"
+  | "IDRRequestEvent"
+  | "PauseStreamEvent"
+  | "ResumeStreamEvent"
+  | "StopStreamEvent"
+  | "RTPVideoPingEvent"
+  | "RTPAudioPingEvent"
+  | "StartRunner"
+  | "CreateLobbyEvent"
+  | "JoinLobbyEvent"
+  | "LeaveLobbyEvent"
+  | "StopLobbyEvent"
+  | "SwitchStreamProducerEvents"
+  | "SetPipeWireNodeId"
+  | "SetInputSocket"
+  | "DockerPullImageStartEvent"
+  | "DockerPullImageEndEvent";
+
+export interface WolfEvent {
+  /** Without its C++ namespace. Others than the known ones may come. */
+  name: WolfEventName | (string & Record<never, never>);
+  /** As sent: `wolf::core::events::CreateLobbyEvent`. */
+  type: string;
+  /** The JSON of the event (64-bit ids as strings); text where it is none. Some hold keys: not for logs. */
+  data: unknown;
+  /** Events thrown away just before this one, because their reader was too slow. Ask for the state again. */
+  missed: number;
+}
+
+interface RawEvent {
+  type: string;
+  data: string;
+}
+
+/** Reads from the start on and all the time, so that Wolf never waits. One reader; `close` it or end its loop. */
+export class WolfEventStream implements AsyncIterable<WolfEvent>, AsyncDisposable {
+  readonly #answer: HttpAnswer;
+  readonly #drained: Drained<RawEvent>;
+
+  /** Use {@link WolfClient.events}. */
+  constructor(answer: HttpAnswer, label: string) {
+    this.#answer = answer;
+    this.#drained = new Drained(parseEvents(lines(answer.body, MAX_LINE_BYTES, label)), {
+      maxItems: MAX_UNREAD_ITEMS,
+      maxBytes: MAX_UNREAD_BYTES,
+      bytesOf: ({ type, data }) => type.length + data.length,
+    });
+  }
+
+  /** Undefined when Wolf has ended the stream, or after `close`. @throws TurnaboutError where it was lost */
+  async next(): Promise<WolfEvent | undefined> {
+    const kept = await this.#drained.next();
+    if (kept === undefined) return undefined;
+    const { type, data } = kept.item;
+    const name = type.slice(type.lastIndexOf(":") + 1);
+    return { name, type, data: jsonOrText(data), missed: kept.missed };
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<WolfEvent, void, undefined> {
+    try {
+      for (let event = await this.next(); event !== undefined; event = await this.next()) yield event;
+    } finally {
+      await this.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#answer.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The part of the event stream format (HTML §9.2.6) that Wolf uses. Comments are its keep-alive. */
+async function* parseEvents(from: AsyncIterable<string>): AsyncGenerator<RawEvent, void, undefined> {
+  let type = "message";
+  let data: string[] = [];
+  for await (const line of from) {
+    if (line === "") {
+      if (data.length > 0) yield { type, data: data.join("\n") };
+      type = "message";
+      data = [];
+      continue;
+    }
+    const colon = line.indexOf(":");
+    const field = colon === -1 ? line : line.slice(0, colon);
+    const value = colon === -1 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (field === "event") type = value;
+    if (field === "data") data.push(value);
+  }
+}
+
+function jsonOrText(data: string): unknown {
+  try {
+    return parseJson(data);
+  } catch {
+    return data;
+  }
+}

@@ -1,0 +1,107 @@
+/** Icons, and the images of Wolf's own Docker engine. */
+import { z } from "zod";
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { CallOptions } from "../call.ts";
+import { Drained } from "../drained.ts";
+import { parseJson } from "../json-text.ts";
+import { lines } from "../lines.ts";
+import { checkSuccess, rawQuery } from "./api.ts";
+import type { WolfApi } from "./api.ts";
+import {
+  IMAGE_PULL_SILENCE_TIMEOUT_MS,
+  IMAGE_PULL_START_TIMEOUT_MS,
+  MAX_LINE_BYTES,
+  MAX_UNREAD_BYTES,
+  MAX_UNREAD_ITEMS,
+} from "./limits.ts";
+
+/** Docker's own description; only what Wolf's users need is checked. */
+export interface DockerImage {
+  Id: string;
+  RepoTags?: string[] | null | undefined;
+  [field: string]: unknown;
+}
+
+/** One line of a pull: progress of a layer, or the outcome. */
+export interface PullProgress {
+  layer_id?: string | undefined;
+  current_progress?: number | undefined;
+  total?: number | undefined;
+  success?: boolean | undefined;
+  [field: string]: unknown;
+}
+
+const imageSchema: z.ZodType<DockerImage> = z.looseObject({
+  Id: z.string(),
+  RepoTags: z.array(z.string()).nullish(),
+});
+
+const progressSchema: z.ZodType<PullProgress> = z.looseObject({
+  layer_id: z.string().optional(),
+  current_progress: z.number().optional(),
+  total: z.number().optional(),
+  success: z.boolean().optional(),
+});
+
+export class WolfImages {
+  readonly #api: WolfApi;
+
+  constructor(api: WolfApi) {
+    this.#api = api;
+  }
+
+  /** A PNG. @param path as in an app's `icon_png_path` @throws WolfError 404 */
+  async icon(path: string, options?: CallOptions): Promise<Buffer> {
+    return (await this.#api.bytes(`/utils/get-icon${rawQuery("icon_path", path)}`, options)).body;
+  }
+
+  /** @throws WolfError 404 for an image that is not there */
+  inspect(name: string, options?: CallOptions): Promise<DockerImage> {
+    return this.#api.get(`/docker/images/inspect${rawQuery("image_name", name)}`, imageSchema, options);
+  }
+
+  /**
+   * Starts with the first `next()`, and ends with the pull. Wolf's lines are read as they come; of a reader that is far
+   * too slow the oldest are dropped. Breaking off closes the connection, which need not stop Docker.
+   *
+   * @throws WolfError if the pull fails
+   */
+  async *pull(name: string, options?: CallOptions): AsyncGenerator<PullProgress, void, undefined> {
+    const label = "wolf POST /docker/images/pull";
+    const answer = await this.#api.stream(
+      {
+        method: "POST",
+        path: "/docker/images/pull",
+        body: { image_name: name },
+        timeoutMs: IMAGE_PULL_START_TIMEOUT_MS,
+        silenceTimeoutMs: IMAGE_PULL_SILENCE_TIMEOUT_MS,
+      },
+      options,
+    );
+    try {
+      const drained = new Drained(lines(answer.body, MAX_LINE_BYTES, label), {
+        maxItems: MAX_UNREAD_ITEMS,
+        maxBytes: MAX_UNREAD_BYTES,
+        bytesOf: (line) => line.length,
+      });
+      for (let kept = await drained.next(); kept !== undefined; kept = await drained.next()) {
+        if (kept.item.trim() !== "") yield parseProgress(kept.item, label);
+      }
+    } finally {
+      await answer.close();
+    }
+  }
+}
+
+function parseProgress(line: string, label: string): PullProgress {
+  let value: unknown;
+  try {
+    value = parseJson(line);
+  } catch (cause) {
+    throw new TurnaboutError("target_protocol", `${label}: a line is not JSON`, { cause });
+  }
+  checkSuccess(label, 200, value);
+  const result = progressSchema.safeParse(value);
+  if (result.success) return result.data;
+  throw new TurnaboutError("target_protocol", `${label}: unexpected line`, { cause: result.error });
+}
