@@ -143,7 +143,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     issuer,
     work,
     lobbies: (instanceId) => {
-      const known = lobbies.get(instanceId) ?? lobbiesOf(createWolfClient(wolfOverTunnel(dial, wolfRunner(instanceId))));
+      const known =
+        lobbies.get(instanceId) ?? lobbiesOf(createWolfClient(wolfOverTunnel(dial, wolfRunner(instanceId))));
       lobbies.set(instanceId, known);
       return known;
     },
@@ -162,7 +163,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   bus.subscribe((event) => {
     if (!("runner" in event)) return;
     const view = registry.view(event.runner);
-    if (event.type === "connected" && view?.credential !== undefined) knownRunners.seen(event.runner, view.credential);
+    if (event.type === "connected" && view?.credential !== undefined)
+      knownRunners.seen(event.runner, view.credential);
     const instance = instanceOfRunner(event.runner);
     if (instance === undefined) return;
     if (event.type === "connected") {
@@ -305,7 +307,10 @@ function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void
     const stillAllowed =
       current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));
     if (stillAllowed) continue;
-    log.warn({ connection: connection.id, credential: identity.id }, "credential revoked; closing the connection");
+    log.warn(
+      { connection: connection.id, credential: identity.id },
+      "credential revoked; closing the connection",
+    );
     connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
   }
 }

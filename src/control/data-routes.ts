@@ -10,7 +10,13 @@ import type { Policy } from "./auth/policy.ts";
 import type { ProxyJob } from "./http-proxy.ts";
 import { moonlightPath } from "./moonlight.ts";
 import type { StreamRate } from "./moonlight.ts";
-import { moonlightRunner, sandboxRunner, sessionOfQuery, sessionOfRunner, wolfRunner } from "./sessions/ids.ts";
+import {
+  moonlightRunner,
+  sandboxRunner,
+  sessionOfQuery,
+  sessionOfRunner,
+  wolfRunner,
+} from "./sessions/ids.ts";
 import type { Instances } from "./sessions/instances.ts";
 
 /** `Host` that targets of the API see: what Helix sends, and what a server that checks it expects of a local caller. */
@@ -52,9 +58,12 @@ export class DataRoutes {
 
   constructor(context: DataRoutesContext) {
     this.#basePath = context.basePath;
-    this.#routes = [targetRoute(context), wolfRoute(context), sandboxHttpRoute(context), sandboxSocketRoute(context)].concat(
-      moonlightRoutes(context),
-    );
+    this.#routes = [
+      targetRoute(context),
+      wolfRoute(context),
+      sandboxHttpRoute(context),
+      sandboxSocketRoute(context),
+    ].concat(moonlightRoutes(context));
   }
 
   /** Undefined if the URL is none of these; the identity is asked for only if it is. @throws TurnaboutError */
@@ -89,13 +98,19 @@ function wolfRoute({ policy, instances }: DataRoutesContext): Route {
     pattern: /^\/api\/v1\/wolf(\/[^?]*)(\?[^]*)?$/,
     resolve: ([, path = "/", query = ""], asked, identity, url) => {
       const id = queryOf(url).get("wolf_instance_id");
-      if (id === null || id === "") throw new TurnaboutError("bad_request", "wolf: wolf_instance_id is missing");
+      if (id === null || id === "")
+        throw new TurnaboutError("bad_request", "wolf: wolf_instance_id is missing");
       const destination = { runner: wolfRunner(id), target: "wolf" };
       if (!policy.mayDial(identity, destination.runner, "wolf")) {
         throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
       }
       instances.get(id);
-      return job(destination, withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]), asked, identity);
+      return job(
+        destination,
+        withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]),
+        asked,
+        identity,
+      );
     },
   };
 }
@@ -122,8 +137,10 @@ function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/ws\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
       const session = policy.session(identity, id);
-      if (!SANDBOX_WEBSOCKETS.has(name)) throw new TurnaboutError("not_found", `sandbox: no WebSocket ${name}`);
-      if (!asked.isWebSocket) throw new TurnaboutError("method_not_allowed", "sandbox: a WebSocket is needed");
+      if (!SANDBOX_WEBSOCKETS.has(name))
+        throw new TurnaboutError("not_found", `sandbox: no WebSocket ${name}`);
+      if (!asked.isWebSocket)
+        throw new TurnaboutError("method_not_allowed", "sandbox: a WebSocket is needed");
       return job(sandbox(session.id), `/ws/${name}${query}`, asked, identity, session.id);
     },
   };
@@ -147,7 +164,8 @@ function moonlightRoutes(context: DataRoutesContext): Route[] {
     {
       pattern: /^\/api\/v1\/stream\/([^/?]+)(\?[^]*)?$/,
       resolve: ([, id = "", query = ""], asked, identity) => {
-        if (!asked.isWebSocket) throw new TurnaboutError("method_not_allowed", "stream: a WebSocket is needed");
+        if (!asked.isWebSocket)
+          throw new TurnaboutError("method_not_allowed", "stream: a WebSocket is needed");
         return resolve(id, `/api/host/stream${query}`, asked, identity);
       },
     },

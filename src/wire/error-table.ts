@@ -173,7 +173,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     status: 411,
     proxyError: "http_request_error",
     initiator: "user",
-    text: "This target needs a Content-Length, and the body is too large to be measured first.",
+    text: "A Content-Length is needed: the body cannot be measured first.",
   },
   upgrade_required: {
     status: 426,

@@ -12,12 +12,7 @@ import type { Duplex } from "node:stream";
  *
  * @param tell what the other end is told when one is reset or lost. Default {@link abort}
  */
-export function relay(
-  a: Duplex,
-  b: Duplex,
-  onClose?: () => void,
-  tell: (end: Duplex) => void = abort,
-): void {
+export function relay(a: Duplex, b: Duplex, onClose?: () => void, tell: (end: Duplex) => void = abort): void {
   let open = 2;
   const closed = () => {
     open -= 1;

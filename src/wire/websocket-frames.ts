@@ -142,7 +142,8 @@ export class FirstMessageReader {
         continue;
       }
       const expected = parts.length === 0 ? OPCODE_TEXT : OPCODE_CONTINUATION;
-      if (header.opcode !== expected || header.mask === undefined) return { kind: "other", bytes: this.#bytes };
+      if (header.opcode !== expected || header.mask === undefined)
+        return { kind: "other", bytes: this.#bytes };
       const payload = Buffer.from(rest.subarray(header.headerBytes, end));
       unmask(payload, header.mask);
       parts.push(payload);

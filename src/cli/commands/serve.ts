@@ -17,6 +17,11 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --port N                port to listen on; default 8080, 0 takes a free one
   --host ADDRESS          address to listen on; default all
   --token-file FILE       JSON file with tokens (see docs/operations.md); followed for changes
+  --data-dir DIR          where sessions, instances and issued tokens survive a restart; default: in memory only
+  --moonlight-credentials-file FILE  Moonlight Web's shared secret; without it its routes are refused
+  --agent-url URL         what the agents inside sandboxes dial; goes into their environment
+  --sandbox-image IMAGE   container image of a sandbox where the request names none
+  --allowed-origin ORIGIN origin from which a token cookie is accepted, besides our own; may be repeated
   --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
   --tls-key FILE          its key, PEM
   --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
@@ -29,6 +34,7 @@ ${LOG_HELP}
 
 environment:
   TURNABOUT_ADMIN_TOKEN   a token that may do everything
+  MOONLIGHT_CREDENTIALS   Moonlight Web's shared secret, in place of the file
 `;
 
 export const serve: Command = {
@@ -42,6 +48,11 @@ export const serve: Command = {
         port: { type: "string", default: "8080" },
         host: { type: "string" },
         "token-file": { type: "string" },
+        "data-dir": { type: "string" },
+        "moonlight-credentials-file": { type: "string" },
+        "agent-url": { type: "string" },
+        "sandbox-image": { type: "string" },
+        "allowed-origin": { type: "string", multiple: true },
         "tls-cert": { type: "string" },
         "tls-key": { type: "string" },
         "client-ca": { type: "string" },
@@ -69,6 +80,11 @@ export const serve: Command = {
       tls: await readTls(values["tls-cert"], values["tls-key"], values["client-ca"]),
       adminToken,
       tokenFile: values["token-file"],
+      dataDirectory: values["data-dir"],
+      moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
+      agentUrl: values["agent-url"],
+      sandboxImage: values["sandbox-image"],
+      allowedOrigins: values["allowed-origin"],
       basePath: values["base-path"],
       graceMs: parseSeconds(values.grace, "--grace"),
       responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),
@@ -95,13 +111,20 @@ async function readTls(
     );
   }
   return {
-    cert: await readPem(cert, "--tls-cert"),
-    key: await readPem(key, "--tls-key"),
-    ...(clientCa !== undefined && { clientCa: await readPem(clientCa, "--client-ca") }),
+    cert: await readText(cert, "--tls-cert"),
+    key: await readText(key, "--tls-key"),
+    ...(clientCa !== undefined && { clientCa: await readText(clientCa, "--client-ca") }),
   };
 }
 
-async function readPem(path: string, option: string): Promise<string> {
+async function findMoonlightCredentials(file: string | undefined): Promise<string | undefined> {
+  const fromEnvironment = process.env["MOONLIGHT_CREDENTIALS"];
+  delete process.env["MOONLIGHT_CREDENTIALS"];
+  const text = file === undefined ? fromEnvironment : await readText(file, "--moonlight-credentials-file");
+  return text === undefined || text.trim() === "" ? undefined : text.trim();
+}
+
+async function readText(path: string, option: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {

@@ -70,7 +70,11 @@ function requireOrigin({ method, headers, isWebSocket }: Presented, policy: Cook
   const { origin } = headers;
   const own = (headers[":authority"] as string | undefined) ?? headers.host;
   const host = origin === undefined ? undefined : URL.parse(origin)?.host;
-  if (origin !== undefined && (policy.allowedOrigins.includes(origin) || (host !== undefined && host === own))) return;
+  if (
+    origin !== undefined &&
+    (policy.allowedOrigins.includes(origin) || (host !== undefined && host === own))
+  )
+    return;
   throw new TurnaboutError("origin_not_allowed", `cookie from origin ${origin ?? "(none)"} refused`);
 }
 

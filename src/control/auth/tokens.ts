@@ -59,7 +59,9 @@ export class TokenStore {
     const hash = hashToken(token);
     const known = this.#byHash.get(hash);
     if (known === undefined || known.expiresAtMs <= Date.now()) return undefined;
-    return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(hash)) ? known.identity : undefined;
+    return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(hash))
+      ? known.identity
+      : undefined;
   }
 
   /** The identity as it stands now: undefined if its token has been revoked or has expired. */
@@ -105,7 +107,9 @@ export class TokenStore {
     for (const listener of this.#listeners) listener();
     clearTimeout(this.#expiryTimer);
     const now = Date.now();
-    const next = Math.min(...[...this.#byHash.values()].map(({ expiresAtMs }) => expiresAtMs).filter((at) => at > now));
+    const next = Math.min(
+      ...[...this.#byHash.values()].map(({ expiresAtMs }) => expiresAtMs).filter((at) => at > now),
+    );
     if (next === Infinity) return;
     // A timer holds 24 days at the most; a later expiry is looked at again then.
     this.#expiryTimer = setTimeout(() => this.#changed(), Math.min(next - now + 1, 2 ** 31 - 1));

@@ -2,7 +2,6 @@
 import { getRequestListener } from "@hono/node-server";
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
@@ -21,6 +20,7 @@ import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { OpenWork } from "../open-work.ts";
 import type { Registry } from "../registry.ts";
+import { hasBody } from "../request-body.ts";
 import type { Instances } from "../sessions/instances.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { SessionStore } from "../store/sessions.ts";
@@ -60,14 +60,7 @@ const MAX_BODY_BYTES: number = 1024 * 1024;
 export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
   const app = new OpenAPIHono<AppEnv>();
   app.use(forHttp2);
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new TurnaboutError("payload_too_large", `a body of more than ${MAX_BODY_BYTES} bytes`);
-      },
-    }),
-  );
+  app.use(limitBody);
   app.route("/", healthRoutes(context));
   app.get("/openapi.json", (c) =>
     c.json(
@@ -85,7 +78,10 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
   app.use("/api/*", async (c, next) => {
     const { incoming } = c.env;
     const { headers, url = "/" } = incoming;
-    c.set("identity", authenticate({ method: c.req.method, headers, url, isWebSocket: false }, context.tokens, context));
+    c.set(
+      "identity",
+      authenticate({ method: c.req.method, headers, url, isWebSocket: false }, context.tokens, context),
+    );
     await next();
   });
   app.all(DOOR_PATH, () => {
@@ -108,7 +104,9 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
   const root =
-    context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app).onError((cause) => {
+    context.basePath === ""
+      ? app
+      : new OpenAPIHono<AppEnv>().route(context.basePath, app).onError((cause) => {
           const answer = errorAnswer(ours(cause));
           return new Response(answer.body, { status: answer.status, headers: answer.headers });
         });
@@ -120,6 +118,19 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     });
   };
 }
+
+/** Measured by its length field: Hono reads a body whole, and its own limiter needs its own Request class globally. */
+const limitBody = createMiddleware<AppEnv>(async (c, next) => {
+  const { incoming } = c.env;
+  const length = incoming.headers["content-length"];
+  if (hasBody(incoming) && length === undefined) {
+    throw new TurnaboutError("length_required", "API bodies need a Content-Length");
+  }
+  if (Number(length ?? 0) > MAX_BODY_BYTES) {
+    throw new TurnaboutError("payload_too_large", `a body of more than ${MAX_BODY_BYTES} bytes`);
+  }
+  await next();
+});
 
 /** Hono's own exceptions (a body that is not JSON) are the caller's fault. */
 function ours(cause: unknown): Error {

@@ -9,7 +9,13 @@ type Method = "get" | "post" | "put" | "patch" | "delete" | "head" | "options";
 const ANY: readonly Method[] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
 export function describeDataRoutes(registry: OpenApiRegistry): void {
-  const add = (methods: readonly Method[], path: string, summary: string, tag: string, query?: z.ZodObject) => {
+  const add = (
+    methods: readonly Method[],
+    path: string,
+    summary: string,
+    tag: string,
+    query?: z.ZodObject,
+  ) => {
     const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
     const params = z.object(Object.fromEntries(names.map((name) => [name, z.string()])));
     for (const method of methods) {
@@ -19,12 +25,21 @@ export function describeDataRoutes(registry: OpenApiRegistry): void {
         summary,
         tags: [tag],
         request: { params, ...(query !== undefined && { query }) },
-        responses: { ...answers(200, "The target's own answer"), 101: { description: "A WebSocket, where asked for" } },
+        responses: {
+          ...answers(200, "The target's own answer"),
+          101: { description: "A WebSocket, where asked for" },
+        },
       });
     }
   };
   add(ANY, "/api/v1/runners/{id}/targets/{target}/{path}", "HTTP and WebSocket to any target", "targets");
-  add(ANY, "/api/v1/wolf/{path}", "Wolf's API of one instance", "targets", z.object({ wolf_instance_id: z.string() }));
+  add(
+    ANY,
+    "/api/v1/wolf/{path}",
+    "Wolf's API of one instance",
+    "targets",
+    z.object({ wolf_instance_id: z.string() }),
+  );
   const agent = "/api/v1/external-agents/{session}";
   add(["get"], `${agent}/screenshot`, "The sandbox's screen (format, quality; ETag)", "sandbox");
   add(["get", "post"], `${agent}/clipboard`, "The sandbox's clipboard, text or image", "sandbox");
@@ -35,5 +50,11 @@ export function describeDataRoutes(registry: OpenApiRegistry): void {
   add(["get"], `${agent}/ws/stream`, "WebSocket: video", "sandbox");
   add(["get"], `${agent}/ws/clipboard`, "WebSocket: clipboard changes", "sandbox");
   add(["get"], "/api/v1/stream/{session}", "WebSocket: Moonlight signalling", "moonlight");
-  add(ANY, "/moonlight/{path}", "Moonlight Web of the session's instance", "moonlight", z.object({ session_id: z.string() }));
+  add(
+    ANY,
+    "/moonlight/{path}",
+    "Moonlight Web of the session's instance",
+    "moonlight",
+    z.object({ session_id: z.string() }),
+  );
 }

@@ -69,10 +69,19 @@ const remove = createRoute({
   tags: ["sessions"],
   summary: "Stop the session's lobby and free its place",
   request: { params: idParameter },
-  responses: { ...answers(204, "Stopped"), 202: { description: "Its lobby is stopped when its instance is back" } },
+  responses: {
+    ...answers(204, "Stopped"),
+    202: { description: "Its lobby is stopped when its instance is back" },
+  },
 });
 
-export function sessionRoutes({ sessions, sessionStore, policy, registry, basePath }: AppContext): OpenAPIHono<AppEnv> {
+export function sessionRoutes({
+  sessions,
+  sessionStore,
+  policy,
+  registry,
+  basePath,
+}: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
   const show = (session: Session) => describe(session, registry, basePath);
 
@@ -95,7 +104,15 @@ export function sessionRoutes({ sessions, sessionStore, policy, registry, basePa
 
   routes.openapi(list, (c) => {
     const identity = c.get("identity");
-    return c.json({ sessions: sessionStore.list().filter((session) => policy.owns(identity, session)).map(show) }, 200);
+    return c.json(
+      {
+        sessions: sessionStore
+          .list()
+          .filter((session) => policy.owns(identity, session))
+          .map(show),
+      },
+      200,
+    );
   });
 
   routes.openapi(get, (c) => c.json(show(policy.session(c.get("identity"), c.req.valid("param").id)), 200));

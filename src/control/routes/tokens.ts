@@ -18,7 +18,12 @@ const newTokenSchema = z
       .regex(/^[A-Za-z0-9._@-]{1,128}$/)
       .openapi({ description: "Name of the credential" }),
     kind: z.enum(["admin", "user", "runner"]),
-    owner: z.string().min(1).max(MAX_NAME_LENGTH).optional().openapi({ description: "User; default: the id" }),
+    owner: z
+      .string()
+      .min(1)
+      .max(MAX_NAME_LENGTH)
+      .optional()
+      .openapi({ description: "User; default: the id" }),
     runners: z.array(pattern).max(100).default([]),
     targets: z.array(pattern).max(100).optional(),
     expires_in_s: z.number().int().min(1).max(3_153_600_000).optional(),
@@ -67,11 +72,7 @@ const revokeOwner = createRoute({
   tags: ["tokens"],
   summary: "Revoke all tokens of a user and delete the user's sessions",
   request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
-  responses: answers(
-    200,
-    "Revoked",
-    z.object({ tokens: z.number().int(), sessions: z.number().int() }),
-  ),
+  responses: answers(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
 });
 
 export function tokenRoutes({ issuer, policy, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
@@ -102,7 +103,9 @@ export function tokenRoutes({ issuer, policy, sessions, sessionStore }: AppConte
 
   routes.openapi(revokeOwner, async (c) => {
     const { owner } = c.req.valid("query");
-    const tokens = issuer.list().filter((token) => token.kind === "user" && (token.owner ?? token.id) === owner);
+    const tokens = issuer
+      .list()
+      .filter((token) => token.kind === "user" && (token.owner ?? token.id) === owner);
     for (const { id } of tokens) issuer.revoke(id);
     const owned = sessionStore.list().filter((session) => session.owner === owner);
     await Promise.all(owned.map((session) => sessions.remove(session)));

@@ -145,7 +145,8 @@ function describe(instance: Instance, online: boolean, sessions: number): z.outp
     disk_usage: instance.diskUsage,
     disk_alert_level: instance.diskAlert,
     container_usage: instance.containerUsage,
-    last_heartbeat: instance.lastHeartbeatMs === undefined ? null : new Date(instance.lastHeartbeatMs).toISOString(),
+    last_heartbeat:
+      instance.lastHeartbeatMs === undefined ? null : new Date(instance.lastHeartbeatMs).toISOString(),
     created_at: new Date(instance.createdAtMs).toISOString(),
   };
 }

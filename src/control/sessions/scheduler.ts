@@ -16,7 +16,10 @@ export interface Wish {
 }
 
 /** An instance's id, or the reason why there is none. Ties go to the older instance, so that the answer is stable. */
-export function chooseInstance(candidates: readonly Candidate[], wish: Wish): { id: string } | { reason: ErrorCode } {
+export function chooseInstance(
+  candidates: readonly Candidate[],
+  wish: Wish,
+): { id: string } | { reason: ErrorCode } {
   const online = candidates.filter((candidate) => candidate.online);
   if (online.length === 0) return { reason: "no_instance_online" };
   const fitting = online.filter(

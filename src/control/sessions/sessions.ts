@@ -93,7 +93,10 @@ export class Sessions {
       if (error instanceof TurnaboutError && NOT_SENT.has(error.code)) this.#end(session, error.message);
       else if (store.get(session.id) !== undefined) {
         store.update(session, { state: "stopping", reason: `creation not answered: ${error.message}` });
-        log.warn({ session: session.id, reason: error.message }, "lobby creation not answered; settling it later");
+        log.warn(
+          { session: session.id, reason: error.message },
+          "lobby creation not answered; settling it later",
+        );
         this.settle(session.instanceId);
       }
       throw error;
@@ -116,7 +119,10 @@ export class Sessions {
     try {
       await this.#context.lobbies(session.instanceId).stop(session.lobbyId);
     } catch (error) {
-      log.warn({ session: session.id, reason: toError(error).message }, "lobby not stopped yet; trying when Wolf is back");
+      log.warn(
+        { session: session.id, reason: toError(error).message },
+        "lobby not stopped yet; trying when Wolf is back",
+      );
       return false;
     }
     this.#end(session, "deleted");
@@ -127,7 +133,10 @@ export class Sessions {
   settle(instanceId: string): void {
     this.#reconcile(instanceId).catch((error: unknown) => {
       const reason = toError(error).message;
-      this.#context.log.warn({ instance: instanceId, reason }, "lobbies could not be listed; trying at the next connect");
+      this.#context.log.warn(
+        { instance: instanceId, reason },
+        "lobbies could not be listed; trying at the next connect",
+      );
     });
   }
 
@@ -207,7 +216,10 @@ export class Sessions {
         const wasLost = session.state === "lost";
         store.update(session, { lobbyId: lobby.id, state: "running", reason: undefined });
         this.#emit(wasLost ? "session-back" : "session-created", session);
-        log.info({ session: session.id, instance: instanceId }, wasLost ? "session is back" : "session adopted");
+        log.info(
+          { session: session.id, instance: instanceId },
+          wasLost ? "session is back" : "session adopted",
+        );
       }
     }
   }

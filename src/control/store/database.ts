@@ -76,9 +76,13 @@ export function openDatabase(dataDirectory: string | undefined): DatabaseSync {
     return database;
   } catch (cause) {
     if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError("config_invalid", `data directory ${dataDirectory}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new TurnaboutError(
+      "config_invalid",
+      `data directory ${dataDirectory}: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -13,8 +13,12 @@ export class KnownRunnerStore {
   readonly #prune: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#put = database.prepare("INSERT OR REPLACE INTO runners (id, credential, last_seen) VALUES (?, ?, ?)");
-    this.#recent = database.prepare("SELECT id, credential FROM runners WHERE last_seen > ? ORDER BY last_seen DESC LIMIT ?");
+    this.#put = database.prepare(
+      "INSERT OR REPLACE INTO runners (id, credential, last_seen) VALUES (?, ?, ?)",
+    );
+    this.#recent = database.prepare(
+      "SELECT id, credential FROM runners WHERE last_seen > ? ORDER BY last_seen DESC LIMIT ?",
+    );
     this.#prune = database.prepare("DELETE FROM runners WHERE last_seen <= ?");
   }
 
@@ -25,6 +29,8 @@ export class KnownRunnerStore {
   recent(): { id: string; credential: string }[] {
     const since = Date.now() - REMEMBERED_MS;
     this.#prune.run(since);
-    return this.#recent.all(since, MOST).map((row) => ({ id: text(row, "id"), credential: text(row, "credential") }));
+    return this.#recent
+      .all(since, MOST)
+      .map((row) => ({ id: text(row, "id"), credential: text(row, "credential") }));
   }
 }
