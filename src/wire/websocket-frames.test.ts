@@ -25,9 +25,12 @@ function frames(messages: readonly Buffer[], mask: boolean): Buffer {
   );
 }
 
-const messages = fc.array(fc.uint8Array({ maxLength: 70_000, size: "max" }).map(Buffer.from), {
-  maxLength: 5,
-});
+const messages = fc.array(
+  fc.uint8Array({ maxLength: 70_000, size: "max" }).map((bytes) => Buffer.from(bytes)),
+  {
+    maxLength: 5,
+  },
+);
 
 describe("FrameTracker", () => {
   it("is at a boundary exactly where a frame has ended, however the bytes are cut", () => {

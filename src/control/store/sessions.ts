@@ -109,7 +109,7 @@ function fromRow(row: Row): Session {
     lobbyPin: optionalText(row, "lobby_pin"),
     state: text(row, "state") as SessionState,
     reason: optionalText(row, "reason"),
-    spec: json<SessionSpec>(row, "spec"),
+    spec: json(row, "spec") as SessionSpec,
     createdAtMs: integer(row, "created_at"),
     updatedAtMs: integer(row, "updated_at"),
   };
