@@ -1,0 +1,56 @@
+/** Request bodies: as a whole up to a limit, or chunk by chunk. A body that stalls is given up. */
+import type { IncomingMessage } from "node:http";
+import { Failure } from "./errors.ts";
+import { BODY_IDLE_MS } from "./limits.ts";
+
+/** @throws Failure 413 as soon as it is known to be too large; otherwise as {@link chunksOf} */
+export async function readBody(
+  incoming: IncomingMessage,
+  maxBytes: number,
+  tooLarge: string,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of chunksOf(incoming, maxBytes, tooLarge)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/**
+ * The body as it comes. The connection survives whatever happens here: the answer still has to go out on it.
+ *
+ * @throws Failure 413 above `maxBytes`, 408 if nothing comes for {@link BODY_IDLE_MS}, 400 if it does not come to its end
+ */
+export async function* chunksOf(
+  incoming: IncomingMessage,
+  maxBytes: number,
+  tooLarge: string,
+): AsyncGenerator<Buffer, void, undefined> {
+  if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw new Failure(413, tooLarge);
+  const chunks = incoming.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
+  let size = 0;
+  for (;;) {
+    const { done, value } = await nextOf(chunks);
+    if (done === true) return;
+    size += value.length;
+    if (size > maxBytes) throw new Failure(413, tooLarge);
+    yield value;
+  }
+}
+
+async function nextOf(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+  const { promise: stalled, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Failure(408, "Request body stalled")), BODY_IDLE_MS);
+  const next = chunks.next().catch((error: unknown) => {
+    throw new Failure(400, "Failed to read request body", { cause: error });
+  });
+  next.catch(() => {}); // after a stall nobody waits for it
+  try {
+    return await Promise.race([next, stalled]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @throws SyntaxError */
+export function parseJson(body: Buffer): unknown {
+  return JSON.parse(body.toString("utf8")) as unknown;
+}

@@ -1,0 +1,119 @@
+/** Runs the desktop's tools: bounded in time and output, and none outlives the server. */
+import { spawn } from "node:child_process";
+import type { ChildProcess, SpawnOptions } from "node:child_process";
+import { once } from "node:events";
+import type { Readable } from "node:stream";
+import { MAX_COMPLAINT_BYTES, PROGRAM_STOP_TIMEOUT_MS } from "./limits.ts";
+
+export type Environment = Record<string, string | undefined>;
+
+export interface RunOptions {
+  env: Environment;
+  timeoutMs: number;
+  maxOutputBytes: number;
+  stdin?: Uint8Array;
+  /**
+   * `exit`: done when the program itself has ended, although a child of its own lives on and holds its output, as
+   * wl-copy's does. Default: when the output has ended.
+   */
+  until?: "exit" | "close";
+}
+
+/** The message is what the program said, or how it ended. */
+export class ProgramError extends Error {
+  override readonly name = "ProgramError";
+}
+
+export class Programs {
+  readonly #live = new Set<ChildProcess>();
+
+  /** Processes that we started and that have not ended. */
+  get running(): number {
+    return this.#live.size;
+  }
+
+  /** A long-lived program. Its 'error' event is handled. */
+  start(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+    const child = spawn(program, args, options);
+    // With an error there is no pid, and 'exit' never comes.
+    child.on("error", () => this.#live.delete(child));
+    if (child.pid !== undefined) this.#live.add(child);
+    child.once("exit", () => this.#live.delete(child));
+    return child;
+  }
+
+  /** Its standard output. @throws ProgramError if it cannot start, fails, takes too long or says too much */
+  async run(program: string, args: readonly string[], options: RunOptions): Promise<Buffer> {
+    const { env, timeoutMs, maxOutputBytes, stdin, until = "close" } = options;
+    const child = this.start(program, args, {
+      env,
+      stdio: [stdin === undefined ? "ignore" : "pipe", until === "exit" ? "ignore" : "pipe", "pipe"],
+    });
+    let reason: string | undefined;
+    const kill = (why: string): void => {
+      reason ??= why;
+      child.kill("SIGKILL");
+      // Grandchildren may hold the pipes open; we do not read on.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    };
+    const output = collect(child.stdout, maxOutputBytes, () => kill(`more than ${maxOutputBytes} bytes`));
+    const complaint = collect(child.stderr, MAX_COMPLAINT_BYTES);
+    child.stdin?.on("error", () => {}); // it ended without reading everything
+    if (stdin !== undefined) child.stdin?.end(stdin);
+    const timer = setTimeout(() => kill(`timed out after ${timeoutMs} ms`), timeoutMs);
+    try {
+      const { code, signal } = await ended(child, until);
+      if (reason !== undefined) throw new ProgramError(`${program}: ${reason}`);
+      if (code === 0) return Buffer.concat(output);
+      const said = Buffer.concat(complaint).toString("utf8").trim();
+      throw new ProgramError(said === "" ? `${program} ended by ${signal ?? code}` : said);
+    } finally {
+      clearTimeout(timer);
+      child.stderr?.destroy();
+    }
+  }
+
+  /** Ends a program and waits for it. Harmless when it has ended. */
+  async stop(child: ChildProcess): Promise<void> {
+    if (!this.#live.has(child)) return;
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), PROGRAM_STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#live].map((child) => this.stop(child)));
+  }
+}
+
+interface Ending {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+function ended(child: ChildProcess, until: "exit" | "close"): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    child.once("error", (error) => reject(new ProgramError(error.message, { cause: error })));
+    child.once("close", (code, signal) => resolve({ code, signal }));
+    // After a failure nobody holds the output, and what it said is worth the wait for 'close'.
+    child.once("exit", (code, signal) => {
+      if (until === "exit" && code === 0) resolve({ code, signal });
+    });
+  });
+}
+
+/** The first `maxBytes`. Without `onTooMuch` the rest is read and dropped. */
+function collect(stream: Readable | null, maxBytes: number, onTooMuch?: () => void): Buffer[] {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream?.on("data", (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= maxBytes) chunks.push(chunk);
+    else onTooMuch?.();
+  });
+  stream?.on("error", () => {});
+  return chunks;
+}
