@@ -1,0 +1,96 @@
+/**
+ * `WS /ws/clipboard`: the current content as the first message, then each change of CLIPBOARD.
+ *
+ * The messages are those of `GET /clipboard`, an empty clipboard being `{"type":"text","data":""}`. A listener that
+ * already has a content does not get it again. Whoever does not take what is sent is closed with 1013.
+ */
+import { createHash } from "node:crypto";
+import type { WebSocket } from "ws";
+import type { Display } from "../display.ts";
+import { MAX_UNTAKEN_BYTES } from "../limits.ts";
+import type { Logger } from "../log.ts";
+import type { Programs } from "../programs.ts";
+import { closeSocket } from "../websocket.ts";
+import { formatClipboard } from "./message.ts";
+import type { Clipboard } from "./selection.ts";
+import { ClipboardWatch } from "./watch.ts";
+
+export interface ClipboardPushOptions {
+  clipboard: Clipboard;
+  programs: Programs;
+  display: Display;
+  log: Logger;
+}
+
+export class ClipboardPush {
+  readonly #options: ClipboardPushOptions;
+  /** Each with the digest of what it got last. */
+  readonly #listeners = new Map<WebSocket, string>();
+  #watch: ClipboardWatch | undefined;
+  #dirty = false;
+  #sending: Promise<void> | undefined;
+
+  constructor(options: ClipboardPushOptions) {
+    this.#options = options;
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  get watching(): boolean {
+    return this.#watch?.running ?? false;
+  }
+
+  add(socket: WebSocket): void {
+    this.#listeners.set(socket, "");
+    socket.once("close", () => {
+      this.#listeners.delete(socket);
+      if (this.#listeners.size === 0) this.#stop();
+    });
+    const { programs, display, log } = this.#options;
+    this.#watch ??= new ClipboardWatch(programs, display, log, () => this.changed());
+    this.changed();
+  }
+
+  /** The clipboard may have changed: read it and tell whoever does not know. */
+  changed(): void {
+    if (this.#listeners.size === 0) return;
+    this.#dirty = true;
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = undefined;
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#listeners.keys()) closeSocket(socket, 1001, "server is ending");
+    await this.#watch?.stop();
+    await this.#sending;
+  }
+
+  #stop(): void {
+    const watch = this.#watch;
+    this.#watch = undefined;
+    watch?.stop().catch((error: unknown) => this.#options.log.warn({ err: error }, "clipboard watch"));
+  }
+
+  async #send(): Promise<void> {
+    while (this.#dirty && this.#listeners.size > 0) {
+      this.#dirty = false;
+      const content = await this.#options.clipboard.read();
+      // One buffer for all listeners.
+      const message = Buffer.from(formatClipboard(content ?? { type: "text", bytes: Buffer.alloc(0) }));
+      const digest = createHash("sha256").update(message).digest("base64");
+      for (const [socket, last] of this.#listeners) {
+        if (last === digest || socket.readyState !== socket.OPEN) continue;
+        if (socket.bufferedAmount > MAX_UNTAKEN_BYTES) {
+          closeSocket(socket, 1013, "too slow");
+          continue;
+        }
+        this.#listeners.set(socket, digest);
+        socket.send(message, { binary: false }, () => {});
+      }
+    }
+    this.#dirty = false;
+  }
+}

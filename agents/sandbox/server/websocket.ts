@@ -1,0 +1,37 @@
+/** What both WebSockets have in common: liveness that works through a tunnel, and a close that comes to its end. */
+import type { WebSocket } from "ws";
+import { PING_INTERVAL_MS, PONG_DEADLINE_MS, WEBSOCKET_CLOSE_TIMEOUT_MS } from "./limits.ts";
+
+export interface LivenessOptions {
+  pingIntervalMs?: number;
+  /** A peer that is silent for so long has gone. */
+  deadlineMs?: number;
+}
+
+/** Pings, and ends the connection of a peer that neither answers nor says anything. Also takes its errors. */
+export function keepAlive(socket: WebSocket, options: LivenessOptions = {}): void {
+  const { pingIntervalMs = PING_INTERVAL_MS, deadlineMs = PONG_DEADLINE_MS } = options;
+  let heardAt = performance.now();
+  const heard = (): void => {
+    heardAt = performance.now();
+  };
+  socket.on("pong", heard);
+  socket.on("ping", heard);
+  socket.on("message", heard);
+  const timer = setInterval(() => {
+    // While we do not read, for back-pressure, its pongs lie in the socket.
+    if (socket.isPaused) heard();
+    if (performance.now() - heardAt > deadlineMs) socket.terminate();
+    else if (socket.readyState === socket.OPEN) socket.ping();
+  }, pingIntervalMs);
+  socket.once("close", () => clearInterval(timer));
+  socket.on("error", () => {}); // a protocol error or a reset; 'close' follows
+}
+
+/** ws waits 30 s for the peer's close frame; nobody needs a slow reader for so long. */
+export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+  socket.close(code, reason);
+  const timer = setTimeout(() => socket.terminate(), WEBSOCKET_CLOSE_TIMEOUT_MS);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
+}
