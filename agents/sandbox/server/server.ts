@@ -1,0 +1,237 @@
+/** The sandbox's server: screenshots, clipboard, input, programs and uploads of one desktop. */
+import { createServer } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { createHash } from "node:crypto";
+import { getRequestListener } from "@hono/node-server";
+import type { HttpBindings } from "@hono/node-server";
+import { Hono } from "hono";
+import { WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
+import { ClipboardPush } from "./clipboard/push.ts";
+import { clipboardRoutes } from "./clipboard/routes.ts";
+import { Clipboard } from "./clipboard/selection.ts";
+import { Display } from "./display.ts";
+import { Failure, failureResponse } from "./errors.ts";
+import { EXEC_ALLOWED, execRoutes } from "./exec.ts";
+import { healthRoutes } from "./health.ts";
+import { Injector } from "./input/injector.ts";
+import { inputRoutes } from "./input/routes.ts";
+import { acceptInput } from "./input/socket.ts";
+import {
+  CLOSE_TIMEOUT_MS,
+  KEEP_ALIVE_MS,
+  MAX_CONNECTIONS,
+  MAX_WEBSOCKET_MESSAGE_BYTES,
+  MAX_WEBSOCKETS,
+  REQUEST_TIMEOUT_MS,
+  SCREENSHOT_PORT,
+} from "./limits.ts";
+import { silent } from "./log.ts";
+import type { Logger } from "./log.ts";
+import { Programs } from "./programs.ts";
+import type { Environment } from "./programs.ts";
+import { isFromLocalPage } from "./same-origin.ts";
+import { captureWithGrim } from "./screenshot/grim.ts";
+import { screenshotRoutes } from "./screenshot/routes.ts";
+import { SharedFrames } from "./screenshot/shared-frames.ts";
+import { uploadRoutes } from "./upload.ts";
+import { closeSocket, keepAlive } from "./websocket.ts";
+import type { LivenessOptions } from "./websocket.ts";
+
+export interface SandboxServerOptions {
+  /** Default 9876; 0 is any free port. */
+  port?: number;
+  /** Default: all interfaces, IPv6 and IPv4. */
+  host?: string;
+  /** `XDG_RUNTIME_DIR`: where the displays' sockets are. */
+  runtimeFolder: string;
+  /** Where uploads go. */
+  incomingFolder: string;
+  /** Default 500 MB. */
+  maxUploadBytes?: number;
+  /** Programs that `POST /exec` may start. Default {@link EXEC_ALLOWED}. */
+  execAllowed?: readonly string[];
+  /** Default: a ping every 5 s, and 30 s for an answer. */
+  liveness?: LivenessOptions;
+  log?: Logger;
+}
+
+export interface SandboxServer extends AsyncDisposable {
+  readonly port: number;
+  /** Ends every connection and every program that was started, except what holds the clipboard. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** @throws Error if it cannot listen */
+export async function startSandboxServer(options: SandboxServerOptions): Promise<SandboxServer> {
+  const { port = SCREENSHOT_PORT, host, log = silent } = options;
+  const programs = new Programs();
+  const display = new Display(options.runtimeFolder);
+  const frames = new SharedFrames({
+    capture: async (kind) => {
+      const bytes = await captureWithGrim(programs, display, kind);
+      return { kind, bytes, digest: await digestOf(bytes), encoded: new Map() };
+    },
+  });
+  const onChange = (): void => frames.changed();
+  const clipboard = new Clipboard(programs, display, log);
+  const push = new ClipboardPush({ clipboard, programs, display, log });
+  const injector = new Injector({ programs, display, log, onChange });
+  const environment = async (): Promise<Environment> => {
+    const [socket = "wayland-0"] = await display.sockets().catch(() => []);
+    return display.environment(socket);
+  };
+
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.use(async (c, next) => {
+    if (isFromLocalPage(c.env.incoming.headers)) throw new Failure(403, "Forbidden");
+    await next();
+  });
+  app.route("/", healthRoutes({ display, frames, push, injector }));
+  app.route("/", screenshotRoutes(frames, log));
+  app.route(
+    "/",
+    clipboardRoutes(clipboard, () => push.changed()),
+  );
+  app.route("/", inputRoutes(injector));
+  app.route(
+    "/",
+    execRoutes({ programs, allowed: options.execAllowed ?? EXEC_ALLOWED, environment, log, onChange }),
+  );
+  app.route(
+    "/",
+    uploadRoutes({
+      folder: options.incomingFolder,
+      ...(options.maxUploadBytes === undefined ? {} : { maxBytes: options.maxUploadBytes }),
+      showFile: (path) => void showFile(programs, environment, path),
+      log,
+    }),
+  );
+  app.notFound(() => failureResponse(new Failure(404, "404 page not found")));
+  app.onError((error) => {
+    if (error instanceof Failure) return failureResponse(error);
+    log.error({ err: error }, "request failed");
+    return failureResponse(new Failure(500, "Internal server error"));
+  });
+
+  const server = listener(app, log);
+  const sockets = acceptSockets(server, (path, socket) => {
+    keepAlive(socket, options.liveness);
+    if (path === "/ws/clipboard") push.add(socket);
+    else acceptInput(socket, injector);
+  });
+  await listen(server, port, host);
+
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      const closed = closeServer(server, () => {
+        for (const socket of sockets.clients) socket.terminate();
+      });
+      for (const socket of sockets.clients) closeSocket(socket, 1001, "server is ending");
+      frames.close();
+      await Promise.all([push.close(), injector.close()]);
+      await closed;
+      await programs.close();
+    })();
+    return closing;
+  };
+  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
+}
+
+/** In a thread of its own: a 4K frame has 25 MB. */
+async function digestOf(bytes: Buffer): Promise<string> {
+  if (bytes.length < 1024 * 1024) return createHash("sha256").update(bytes).digest("base64url");
+  const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+  return Buffer.from(await crypto.subtle.digest("SHA-256", view)).toString("base64url");
+}
+
+function listener(app: Hono<{ Bindings: HttpBindings }>, log: Logger): Server {
+  const handle = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        log.warn({ err: error }, "response could not be sent");
+        response.destroy();
+      });
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  // A caller that resets its connection: there is nobody left to answer.
+  server.on("connection", (socket) => socket.on("error", () => {}));
+  return server;
+}
+
+/** Upgrades of the two WebSocket paths; everything else gets a status. */
+function acceptSockets(server: Server, onSocket: (path: string, socket: WebSocket) => void): WebSocketServer {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => {});
+    const [path = ""] = (request.url ?? "").split("?");
+    if (isFromLocalPage(request.headers)) return refuse(socket, "403 Forbidden");
+    if (path !== "/ws/clipboard" && path !== "/ws/input") return refuse(socket, "404 Not Found");
+    if (sockets.clients.size >= MAX_WEBSOCKETS) return refuse(socket, "503 Service Unavailable");
+    sockets.handleUpgrade(request, socket, head, (webSocket) => onSocket(path, webSocket));
+  });
+  return sockets;
+}
+
+function refuse(socket: Duplex, status: string): void {
+  const text = `${status.slice(4)}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n` +
+      `Connection: close\r\n\r\n${text}`,
+  );
+}
+
+function listen(server: Server, port: number, host: string | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(host === undefined ? { port } : { port, host }, () => {
+      server.off("error", reject);
+      // After listening only accept() can fail (EMFILE); the server goes on.
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+}
+
+/** What is under way gets a little time. */
+function closeServer(server: Server, endSockets: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.closeAllConnections();
+      endSockets();
+    }, CLOSE_TIMEOUT_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** With the first file manager there is; it is no more than a convenience. */
+async function showFile(
+  programs: Programs,
+  environment: () => Promise<Environment>,
+  path: string,
+): Promise<void> {
+  const env = await environment();
+  for (const program of ["thunar", "pcmanfm", "xdg-open"]) {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    const child = programs.start(program, [program === "thunar" ? path : folder], { env, stdio: "ignore" });
+    const isStarted = await new Promise<boolean>((resolve) => {
+      child.once("spawn", () => resolve(true));
+      child.once("error", () => resolve(false));
+    });
+    if (isStarted) return;
+  }
+}
