@@ -120,8 +120,13 @@ export class Registry {
     }
   }
 
-  /** Enters a connection for all its runners. @throws TurnaboutError as {@link check}, or `overloaded` */
+  /**
+   * Enters a connection for all its runners.
+   *
+   * @throws TurnaboutError as {@link check}, or `overloaded`, `control_plane_draining`
+   */
   register(connection: AgentConnection, standby = false): void {
+    if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     const { hello, identity } = connection;
     const ids = [...connection.runners.keys()];
     this.check(ids, identity, hello.instance, standby);
