@@ -165,7 +165,8 @@ export function refusal(
 export function streamLost(stream: ClientHttp2Stream, label: string, cause?: Error): TurnaboutError {
   if (cause instanceof TurnaboutError) return cause;
   const session = stream.session;
-  const gone = session === undefined || session.destroyed;
+  // A lost carrier closes the streams with CANCEL before it destroys their session: not the target's doing.
+  const gone = session === undefined || session.destroyed || session.socket.destroyed;
   const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = gone
     ? "the connection to the agent was lost"
