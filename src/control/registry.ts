@@ -149,6 +149,7 @@ export class Registry {
     this.check([info.id], connection.identity, connection.hello.instance, false);
     connection.runners.set(info.id, info);
     this.#enter(info, connection);
+    this.#entries.get(info.id)?.unhealthy.clear(); // its targets may be others now; what is down is told again
   }
 
   /** A living connection withdraws a runner: no grace, it will not come back by itself. */
