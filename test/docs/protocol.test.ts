@@ -90,15 +90,15 @@ describe("docs/protocol.md", () => {
 
   it("shows an agent that a control plane takes, byte for byte", async () => {
     await using agent = await connectRawAgent();
-    const { socket, frames, dial, close } = agent;
+    const { socket, frames } = agent;
     const dials: Promise<string>[] = [];
     for (const { from, bytes, line } of steps) {
       if (from === "agent") {
         socket.write(bytes);
         continue;
       }
-      if (bytes[3] === 1 && bytes.readUInt32BE(5) > 1) dials.push(dial());
-      if (bytes[3] === 7) void close();
+      if (bytes[3] === 1 && bytes.readUInt32BE(5) > 1) dials.push(agent.dial());
+      if (bytes[3] === 7) void agent.close();
       const seen = await within(frames.next(), line);
       if (VERSION !== "0.1.0" && carriesVersion(bytes)) continue;
       assert.equal(seen.toString("hex"), bytes.toString("hex"), line);
