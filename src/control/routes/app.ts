@@ -2,7 +2,6 @@
 import { getRequestListener } from "@hono/node-server";
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { createMiddleware } from "hono/factory";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { DOOR_PATH } from "../../wire/protocol.ts";
@@ -13,6 +12,7 @@ import { errorAnswer } from "../http-errors.ts";
 import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Registry } from "../registry.ts";
+import { forHttp2 } from "./for-http2.ts";
 import { healthRoutes } from "./health.ts";
 import { runnerRoutes } from "./runners.ts";
 
@@ -53,7 +53,10 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     }
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
+  });
   return (request, response) => {
     listener(request, response).catch((error: unknown) => {
       context.log.error({ err: error }, "response could not be sent");
@@ -61,11 +64,3 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     });
   };
 }
-
-/** Hono's streaming helpers set fields that HTTP/2 forbids; the response would be lost (RFC 9113 §8.2.2). */
-const forHttp2 = createMiddleware<AppEnv>(async (c, next) => {
-  await next();
-  if (c.env.incoming.httpVersionMajor < 2) return;
-  c.res.headers.delete("transfer-encoding");
-  c.res.headers.delete("connection");
-});
