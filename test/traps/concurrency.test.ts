@@ -28,7 +28,15 @@ function connectionOn({ carrier, control }: SessionPair): AgentConnection {
     carrier: { kind: "ptth", stream: carrier.control, remoteAddress: undefined },
     session: control,
     identity: createIdentity("admin", "", { kind: "admin", runners: ["*"] }),
-    hello: { protocol: 1, version: "0", instance: "i", bootEpochMs: 0, standby: false, capabilities: [], runners: [] },
+    hello: {
+      protocol: 1,
+      version: "0",
+      instance: "i",
+      bootEpochMs: 0,
+      standby: false,
+      capabilities: [],
+      runners: [],
+    },
     liveness: { rttMs: undefined, stop: () => {} },
   });
 }
