@@ -4,9 +4,14 @@ import { carrierBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { Hello, RunnerInfo } from "../wire/hello.ts";
-import { headerListBytes } from "../wire/http-fields.ts";
+import { headerListBytes, headerListPairs } from "../wire/http-fields.ts";
 import type { Liveness } from "../wire/keepalive.ts";
-import { DRAIN_DEADLINE_MS, MAX_HEADER_BLOCK_BYTES, OPEN_STREAMS_PER_CONNECTION } from "../wire/limits.ts";
+import {
+  DRAIN_DEADLINE_MS,
+  MAX_HEADER_BLOCK_BYTES,
+  MAX_HEADER_PAIRS,
+  OPEN_STREAMS_PER_CONNECTION,
+} from "../wire/limits.ts";
 import { formatAuthority } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
 import { sendGoaway } from "../wire/refusal.ts";
@@ -99,9 +104,11 @@ export class AgentConnection {
   openStream(headers: OutgoingHttpHeaders): ClientHttp2Stream {
     if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
     if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
-    // Checked here, because a larger block would make nghttp2 close the whole session.
-    if (headerListBytes(headers) > MAX_HEADER_BLOCK_BYTES) {
-      throw new TurnaboutError("headers_too_large", `more than ${MAX_HEADER_BLOCK_BYTES} bytes of header`);
+    // Checked here: a larger block makes nghttp2 close the whole session, more fields are refused without a reason.
+    const fields = headers as Record<string, string | string[]>;
+    if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {
+      const most = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
+      throw new TurnaboutError("headers_too_large", `more than ${most} of header`);
     }
     const stream = this.session.request(headers);
     this.#openStreams += 1;

@@ -267,19 +267,19 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   async function close(): Promise<void> {
     stopFollowing();
     port.stop();
+    const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
+    const startedAt = performance.now();
     const connections = [...registry.connections()];
     const ended = connections.map((connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       connection.session.once("close", resolve);
-      connection.drain(
-        "draining",
-        "the control plane is shutting down",
-        options.drainMs ?? DRAIN_DEADLINE_MS,
-      );
+      connection.drain("draining", "the control plane is shutting down", drainMs);
       return promise;
     });
     registry.close();
     await Promise.all(ended);
+    // The tunnels have delivered everything; callers may still be reading it.
+    await port.idle(drainMs - (performance.now() - startedAt));
     port.destroy();
     tokens.close();
     database.close();

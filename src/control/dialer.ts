@@ -83,7 +83,8 @@ async function answered(
     stream.destroy(error);
   }
   const onAbort = () => give(new TurnaboutError("aborted", `dial ${label}: given up`));
-  const onClose = () => reject(streamLost(stream, label));
+  const { session } = stream;
+  const onClose = () => reject(streamLost(stream, label, { session }));
   stream.once("response", (headers) => {
     if (headers[":status"] === 200) resolve();
     else give(refusal(headers, label));

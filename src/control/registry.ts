@@ -120,8 +120,13 @@ export class Registry {
     }
   }
 
-  /** Enters a connection for all its runners. @throws TurnaboutError as {@link check}, or `overloaded` */
+  /**
+   * Enters a connection for all its runners.
+   *
+   * @throws TurnaboutError as {@link check}, or `overloaded`, `control_plane_draining`
+   */
   register(connection: AgentConnection, standby = false): void {
+    if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     const { hello, identity } = connection;
     const ids = [...connection.runners.keys()];
     this.check(ids, identity, hello.instance, standby);
@@ -144,6 +149,7 @@ export class Registry {
     this.check([info.id], connection.identity, connection.hello.instance, false);
     connection.runners.set(info.id, info);
     this.#enter(info, connection);
+    this.#entries.get(info.id)?.unhealthy.clear(); // its targets may be others now; what is down is told again
   }
 
   /** A living connection withdraws a runner: no grace, it will not come back by itself. */

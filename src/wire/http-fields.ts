@@ -37,6 +37,14 @@ export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, st
   return result;
 }
 
+/** Fields of an HTTP/2 header list: each value of a name is one. */
+export function headerListPairs(headers: Record<string, string | string[] | number | undefined>): number {
+  return Object.values(headers).reduce<number>(
+    (sum, value) => sum + (Array.isArray(value) ? value.length : 1),
+    0,
+  );
+}
+
 /** Bytes that the fields take in an HTTP/2 header list (RFC 9113 §6.5.2 counts 32 more for each). */
 export function headerListBytes(headers: Record<string, string | string[] | number | undefined>): number {
   let bytes = 0;

@@ -8,7 +8,12 @@
  */
 import { constants } from "node:http2";
 import { Duplex } from "node:stream";
-import type { ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
+import type {
+  ClientHttp2Stream,
+  Http2Session,
+  IncomingHttpHeaders,
+  IncomingHttpStatusHeader,
+} from "node:http2";
 import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
 import { TurnaboutError } from "./errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
@@ -30,6 +35,7 @@ export function lossOf(error: Error): Loss | undefined {
 
 export class TunnelSocket extends Duplex {
   readonly #stream: ClientHttp2Stream;
+  readonly #session: Http2Session | undefined;
   readonly #label: string;
   #ended = false;
   #failure: Error | undefined;
@@ -47,6 +53,7 @@ export class TunnelSocket extends Duplex {
   constructor(stream: ClientHttp2Stream, label: string) {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
     this.#stream = stream;
+    this.#session = stream.session;
     this.#label = label;
     stream.on("response", (headers) => {
       if (headers[":status"] === 200) return;
@@ -88,7 +95,7 @@ export class TunnelSocket extends Duplex {
   }
 
   #lost(cause?: Error): Error {
-    const error = streamLost(this.#stream, this.#label, cause);
+    const error = streamLost(this.#stream, this.#label, { cause, session: this.#session });
     const unprocessed = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
     if (!LOSSES.has(error)) LOSSES.set(error, { reused: this.bytesRead > 0, unprocessed });
     return error;
@@ -161,11 +168,22 @@ export function refusal(
   return new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
 }
 
+export interface StreamLostOptions {
+  cause?: Error | undefined;
+  /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
+  session?: Http2Session | undefined;
+}
+
 /** Why a stream ended before its time. */
-export function streamLost(stream: ClientHttp2Stream, label: string, cause?: Error): TurnaboutError {
+export function streamLost(
+  stream: ClientHttp2Stream,
+  label: string,
+  options: StreamLostOptions = {},
+): TurnaboutError {
+  const { cause, session = stream.session } = options;
   if (cause instanceof TurnaboutError) return cause;
-  const session = stream.session;
-  const gone = session === undefined || session.destroyed;
+  // A lost carrier closes the streams with CANCEL before it destroys their session: not the target's doing.
+  const gone = session === undefined || session.destroyed || session.socket.destroyed;
   const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = gone
     ? "the connection to the agent was lost"

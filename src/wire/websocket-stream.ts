@@ -5,6 +5,9 @@ import type { WebSocket } from "ws";
 
 export function webSocketStream(socket: WebSocket): Duplex {
   socket.on("error", () => {}); // the stream reports it; this listener keeps a late one from ending the process
+  // Before ws turns it into an 'end': node would shut its side down in answer, wait for ever for a socket that is gone,
+  // and throw an internal assertion, which ends the process, at the session's next write. HTTP/2 needs no such 'end'.
+  socket.once("close", () => stream.destroy());
   const stream = createWebSocketStream(socket);
   // An abandoned handshake must not wait for ws's 30 s close timer.
   stream.once("close", () => socket.terminate());

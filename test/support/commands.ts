@@ -34,8 +34,10 @@ export class Command implements AsyncDisposable {
   readonly output: EventLog<string> = new EventLog();
   readonly exited: Promise<Exit>;
 
-  constructor(name: CommandName, args: readonly string[], options: CommandOptions = {}) {
-    const script = fileURLToPath(new URL(`../../src/cli/${name}.ts`, import.meta.url));
+  /** @param name one of our commands, or the URL of a script */
+  constructor(name: CommandName | URL, args: readonly string[], options: CommandOptions = {}) {
+    const url = name instanceof URL ? name : new URL(`../../src/cli/${name}.ts`, import.meta.url);
+    const script = fileURLToPath(url);
     this.child = spawn(process.execPath, [script, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...cleanEnvironment(), ...options.env },

@@ -80,5 +80,6 @@ export async function ending(stream: Readable | Duplex, timeoutMs: number = PATI
   stream.on("close", () => {
     if (!ended && failed === undefined) settle("closed");
   });
+  stream.resume(); // also if the test had paused it
   return within(promise, "the end of a stream", timeoutMs);
 }

@@ -38,7 +38,8 @@ async function agent(): Promise<void> {
     backoffBaseMs: 1,
     caFile,
     onEvent: (event) => {
-      if (event.type === "attempt-failed" && event.error.message.includes("carrier has closed")) seen.resolve("waited");
+      if (event.type === "attempt-failed" && event.error.message.includes("carrier has closed"))
+        seen.resolve("waited");
     },
   });
   process.stdout.write(`agent ${await seen.promise}\n`);

@@ -2,6 +2,7 @@
  * One port for everything. The first bytes decide: a TLS record, the HTTP/2 preface (prior knowledge), or HTTP/1.1.
  * Inside TLS the ALPN decides: h2, http/1.1, or a reversed session (rh2, h2-reverse).
  */
+import type { EventEmitter } from "node:events";
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import http2 from "node:http2";
@@ -48,6 +49,8 @@ export interface Port {
   setTls(options: PortTls): void;
   /** Stops accepting; idle keep-alive connections close. */
   stop(): void;
+  /** After `stop()`: resolves when no caller has anything in flight any more, or when the deadline has passed. */
+  idle(deadlineMs: number): Promise<void>;
   /** Ends whatever is still open. */
   destroy(): void;
 }
@@ -58,8 +61,10 @@ const TLS_HANDSHAKE_RECORD = 0x16;
 export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: PortTls | undefined): Port {
   const sockets = new Set<net.Socket>();
   const sessions = new Set<Http2Session>();
-  const h1 = createHttp1(handlers);
+  const busy = new Busy();
+  const h1 = createHttp1(handlers, busy);
   const h2 = createHttp2(handlers, sessions, log);
+  h2.on("session", (session) => busy.hold(session));
   const secure = tlsOptions === undefined ? undefined : createTls(tlsOptions, handlers, h1, h2, log);
 
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
@@ -86,6 +91,7 @@ export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: Port
       h1.close();
       for (const session of sessions) session.close();
     },
+    idle: (deadlineMs) => busy.idle(deadlineMs),
     destroy: () => {
       for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
@@ -93,7 +99,32 @@ export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: Port
   };
 }
 
-function createHttp1(handlers: PortHandlers): http.Server {
+/** What callers have in flight: exchanges, upgraded sockets, HTTP/2 sessions. Each counts until its 'close'. */
+class Busy {
+  readonly #held = new Set<EventEmitter>();
+  readonly #idle = Promise.withResolvers<void>();
+  #ending = false;
+
+  hold(what: EventEmitter, onRelease?: () => void): void {
+    this.#held.add(what);
+    what.once("close", () => {
+      this.#held.delete(what);
+      if (!this.#ending) return;
+      onRelease?.();
+      if (this.#held.size === 0) this.#idle.resolve();
+    });
+  }
+
+  async idle(deadlineMs: number): Promise<void> {
+    this.#ending = true;
+    if (this.#held.size === 0) return;
+    const timer = setTimeout(this.#idle.resolve, deadlineMs);
+    await this.#idle.promise;
+    clearTimeout(timer);
+  }
+}
+
+function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
@@ -105,9 +136,20 @@ function createHttp1(handlers: PortHandlers): http.Server {
       return token === "websocket" || token === "ptth";
     },
   });
-  server.on("request", handlers.request);
-  server.on("upgrade", handlers.upgrade);
-  server.on("connect", handlers.connect);
+  // A kept-alive connection of a port that has stopped is of no use to its caller: it closes behind its exchange.
+  const release = () => setImmediate(() => server.closeIdleConnections());
+  server.on("request", (request, response) => {
+    busy.hold(response, release);
+    handlers.request(request, response);
+  });
+  server.on("upgrade", (request, socket, head) => {
+    busy.hold(socket);
+    handlers.upgrade(request, socket, head);
+  });
+  server.on("connect", (request, socket, head) => {
+    busy.hold(socket);
+    handlers.connect(request, socket, head);
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
     const status =

@@ -26,6 +26,7 @@ import type { Sessions } from "../sessions/sessions.ts";
 import type { SessionStore } from "../store/sessions.ts";
 import { describeDataRoutes } from "./data-paths.ts";
 import { eventRoutes } from "./events.ts";
+import { forHttp2 } from "./for-http2.ts";
 import { healthRoutes } from "./health.ts";
 import { runnerRoutes } from "./runners.ts";
 import { sessionRoutes } from "./sessions.ts";
@@ -110,7 +111,10 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
           const answer = errorAnswer(ours(cause));
           return new Response(answer.body, { status: answer.status, headers: answer.headers });
         });
-  const listener = getRequestListener(root.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(root.fetch, {
+    overrideGlobalObjects: false,
+    hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
+  });
   return (request, response) => {
     listener(request, response).catch((error: unknown) => {
       context.log.error({ err: error }, "response could not be sent");
@@ -139,11 +143,3 @@ function ours(cause: unknown): Error {
   }
   return toError(cause);
 }
-
-/** Hono's streaming helpers set fields that HTTP/2 forbids; the response would be lost (RFC 9113 §8.2.2). */
-const forHttp2 = createMiddleware<AppEnv>(async (c, next) => {
-  await next();
-  if (c.env.incoming.httpVersionMajor < 2) return;
-  c.res.headers.delete("transfer-encoding");
-  c.res.headers.delete("connection");
-});

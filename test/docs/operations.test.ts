@@ -1,0 +1,109 @@
+/** docs/operations.md has every limit, option, variable and metric of the code, and no other. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as agentLimits from "../../src/agent/limits.ts";
+import { createAgentMetrics } from "../../src/agent/metrics.ts";
+import type { Command } from "../../src/cli/command.ts";
+import { agent } from "../../src/cli/commands/agent.ts";
+import { demo } from "../../src/cli/commands/demo.ts";
+import { revdialClient } from "../../src/cli/commands/revdial-client.ts";
+import { serve } from "../../src/cli/commands/serve.ts";
+import { token } from "../../src/cli/commands/token.ts";
+import { wolfRevdialClient } from "../../src/cli/commands/wolf-revdial-client.ts";
+import * as controlLimits from "../../src/control/limits.ts";
+import { createControlMetrics } from "../../src/control/metrics.ts";
+import * as wireLimits from "../../src/wire/limits.ts";
+import { readDocument, sections, tableRows } from "./markdown.ts";
+
+const text = readDocument("docs/operations.md");
+const parts = new Map([...sections(text, 2), ...sections(text, 3)]);
+
+function part(heading: string): string {
+  return parts.get(heading) ?? assert.fail(`no heading ${heading}`);
+}
+
+/** Names in backquotes in the first column. */
+function namesIn(markdown: string): string[] {
+  return tableRows(markdown).flatMap(([first = ""]) =>
+    [...first.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ""),
+  );
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  KiB: 1024,
+  MiB: 1024 * 1024,
+  s: 1_000,
+  ms: 1,
+};
+
+/** `2 MiB`, `10 s`, `1,000` → the number that the constant is. */
+function parseValue(value: string): number {
+  const [, digits = "", unit] = /^([\d,]+)(?: (KiB|MiB|s|ms))?$/.exec(value) ?? [];
+  assert.notEqual(digits, "", `not a value: ${value}`);
+  return Number(digits.replaceAll(",", "")) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
+}
+
+function checkLimits(heading: string, constants: Readonly<Record<string, unknown>>): void {
+  const rows = tableRows(part(heading)).filter(([name]) => name !== "constant");
+  const said = rows.map(([name = "", value = ""]): [string, number] => [
+    name.replaceAll("`", ""),
+    parseValue(value),
+  ]);
+  assert.deepEqual(Object.fromEntries(said), { ...constants });
+}
+
+/** Option names of a command's help, without their dashes. */
+function optionsOf(help: string): Set<string> {
+  const lines = help.split("\n").filter((line) => /^ {2}-/.test(line));
+  const named = lines.flatMap((line) => [...line.matchAll(/(?:^ {2}|[ [])--?([a-z][a-z-]+)/g)]);
+  return new Set(named.map((match) => match[1] ?? ""));
+}
+
+function checkOptions(command: Command): void {
+  const documented = [
+    ...namesIn(part(`\`${command.name}\``)),
+    ...namesIn(part("Options of every long-running command")),
+  ].flatMap((cell) => [...cell.matchAll(/^--?([a-z][a-z-]+)/g)].map((match) => match[1] ?? ""));
+  const expected = optionsOf(command.help);
+  if (command === token) for (const shared of ["log-level", "log-format"]) expected.add(shared);
+  assert.deepEqual(new Set(documented), expected, command.name);
+}
+
+async function namesOf(registry: { getMetricsAsJSON(): Promise<{ name: string }[]> }): Promise<string[]> {
+  return (await registry.getMetricsAsJSON()).map(({ name }) => name);
+}
+
+describe("docs/operations.md", () => {
+  it("has the limits of both ends", () => checkLimits("Both ends (`src/wire/limits.ts`)", wireLimits));
+  it("has the agent's limits", () => checkLimits("Agent (`src/agent/limits.ts`)", agentLimits));
+  it("has the control plane's limits", () =>
+    checkLimits("Control plane (`src/control/limits.ts`)", controlLimits));
+
+  it("has every option of every command, and no other", () => {
+    for (const command of [serve, agent, token, demo, revdialClient, wolfRevdialClient])
+      checkOptions(command);
+  });
+
+  it("has every environment variable that a command's help names", () => {
+    for (const { name, help } of [serve, agent, demo, wolfRevdialClient]) {
+      for (const [variable] of help.matchAll(/\b[A-Z]+_[A-Z_]+\b/g))
+        assert.ok(text.includes(`\`${variable}\``), `${name}: ${variable}`);
+    }
+  });
+
+  it("has every metric, and no other", async () => {
+    const nothing = (): number => 0;
+    const control = createControlMetrics({
+      connections: nothing,
+      waitingDials: nothing,
+      streams: nothing,
+      runners: () => ({}),
+    });
+    const expected = [
+      ...(await namesOf(control.registry)),
+      ...(await namesOf(createAgentMetrics().registry)),
+    ];
+    const documented = namesIn(part("Metrics")).filter((name) => name.startsWith("turnabout_"));
+    assert.deepEqual(documented.toSorted(), expected.toSorted());
+  });
+});

@@ -1,0 +1,102 @@
+/**
+ * Trap: bytes that share a packet with the upgrade come as `head`, not on the socket: without unshift() both sessions die
+ * of a protocol error, or one waits for ever.
+ * Guards: `socket.unshift(head)` in src/agent/carriers/ptth.ts and src/control/doors/upgrade.ts; the early stream in
+ * src/agent/carriers/websocket.ts.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+import { createHash } from "node:crypto";
+import { after, describe, it } from "node:test";
+import { createAgent } from "../../src/agent/agent.ts";
+import { DOOR_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
+import { within } from "../support/events.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
+
+after(() => assertNothingOpen());
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ";
+
+/** A control plane that says 101, preface and SETTINGS in one packet. */
+async function connectsTo(carrier: "ptth" | "websocket", answer: (request: string) => Buffer): Promise<void> {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (request: Buffer) => socket.write(answer(request.toString("latin1"))));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const connected = Promise.withResolvers<string>();
+  const agent = createAgent({
+    server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    runners: { "runner-1": { echo: "127.0.0.1:1" } },
+    token: { value: ADMIN_TOKEN },
+    carrier,
+    connections: 1,
+    drainMs: 0,
+    onEvent: (event) => connected.resolve(event.type === "attempt-failed" ? event.error.message : event.type),
+  });
+  try {
+    assert.equal(await within(connected.promise, "the agent's connection"), "connected");
+  } finally {
+    server.close();
+    await agent.close();
+  }
+}
+
+describe("bytes in the same packet as the upgrade", () => {
+  it("reach the agent's session on ptth", async () => {
+    await connectsTo("ptth", () =>
+      Buffer.concat([Buffer.from(`${SWITCH}ptth\r\n\r\n`), PREFACE, EMPTY_SETTINGS]),
+    );
+  });
+
+  it("reach the agent's session on websocket", async () => {
+    await connectsTo("websocket", (request) => {
+      const key = /sec-websocket-key: (\S+)/i.exec(request)?.[1] ?? "";
+      const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+      const fields = `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${WEBSOCKET_SUBPROTOCOL}`;
+      const message = Buffer.concat([PREFACE, EMPTY_SETTINGS]);
+      return Buffer.concat([
+        Buffer.from(`${SWITCH}websocket\r\n${fields}\r\n\r\n`),
+        Buffer.from([0x82, message.length]),
+        message,
+      ]);
+    });
+  });
+
+  it("reach the control plane's session when the agent's SETTINGS follow its request", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const socket = net.connect(system.controlPlane.port, "127.0.0.1");
+    const fields = `Host: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}`;
+    socket.write(
+      Buffer.concat([
+        Buffer.from(`GET ${DOOR_PATH}?runnerid=runner-1 HTTP/1.1\r\n${fields}\r\n\r\n`),
+        EMPTY_SETTINGS,
+      ]),
+    );
+    // A control plane that has our SETTINGS asks for /hello: a HEADERS frame (type 1).
+    const asked = Promise.withResolvers<void>();
+    let seen = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      seen = Buffer.concat([seen, chunk]);
+      if (frameTypes(seen).includes(1)) asked.resolve();
+    });
+    await within(asked.promise, "a request of the control plane");
+    socket.destroy();
+  });
+});
+
+function frameTypes(bytes: Buffer): number[] {
+  const start = bytes.indexOf(PREFACE);
+  const types: number[] = [];
+  if (start < 0) return types;
+  for (let at = start + PREFACE.length; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+    types.push(bytes.readUInt8(at + 3));
+  }
+  return types;
+}

@@ -1,0 +1,55 @@
+/**
+ * Trap: Hono's streaming helpers set `transfer-encoding`; HTTP/2 forbids it, the response is lost, and an unhandled
+ * rejection ends a process that has no handler.
+ * Guard: src/control/routes/for-http2.ts, the first middleware of src/control/routes/app.ts.
+ */
+import { getRequestListener } from "@hono/node-server";
+import assert from "node:assert/strict";
+import http2 from "node:http2";
+import { after, describe, it } from "node:test";
+import { Hono } from "hono";
+import { streamSSE } from "hono/streaming";
+import { createPort } from "../../src/control/listener/port.ts";
+import { forHttp2 } from "../../src/control/routes/for-http2.ts";
+import { silentLogger } from "../../src/wire/log.ts";
+import { ending, next } from "../support/events.ts";
+import { open, bodyOf } from "../support/http.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+
+after(() => assertNothingOpen());
+
+const app = new Hono();
+app.use(forHttp2);
+app.get("/events", (c) => streamSSE(c, (stream) => stream.writeSSE({ data: "hello" })));
+
+describe("server-sent events on one port", () => {
+  it("reach a caller on HTTP/1.1 and one on HTTP/2", async () => {
+    const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+    const unused = () => assert.fail("not asked for");
+    const port = createPort(
+      {
+        request: (request, response) => void listener(request, response),
+        upgrade: unused,
+        connect: unused,
+        connectStream: unused,
+        reversed: unused,
+      },
+      silentLogger,
+      undefined,
+    );
+    const address = await port.listen({ port: 0, host: "127.0.0.1" });
+    const url = `http://127.0.0.1:${address.port}`;
+    assert.equal(await bodyOf(await open(`${url}/events`)), "data: hello\n\n");
+
+    const session = http2.connect(url);
+    const stream = session.request({ ":path": "/events" });
+    const end = ending(stream);
+    const [headers] = await next<[http2.IncomingHttpHeaders]>(stream, "response");
+    assert.equal(headers["content-type"], "text/event-stream");
+    assert.deepEqual([(await end).kind, (await end).data.toString()], ["end", "data: hello\n\n"]);
+    session.close();
+    await next(session, "close");
+    port.stop();
+    port.destroy();
+  });
+});
