@@ -92,8 +92,11 @@ export const MAX_HELD_PER_SENDER = 64;
 export const MAX_KEYS_PER_RUN = 64;
 export const KEYS_TIMEOUT_MS = 5_000;
 
-/** A seat without a keyboard drops the first key: applications must see the new keyboard first. */
-export const FIRST_KEY_DELAY_MS = 50;
+/**
+ * Where the seat had no keyboard or no pointer, applications must take up the new one before they get its events, and
+ * nothing tells when they have.
+ */
+export const FIRST_INPUT_DELAY_MS = 50;
 
 /** Connect and handshake of the Wayland connection for the pointer. */
 export const WAYLAND_TIMEOUT_MS = 3_000;

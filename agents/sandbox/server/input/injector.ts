@@ -56,6 +56,11 @@ export class Injector {
     return this.#enqueue(events);
   }
 
+  /** Somebody is about to send input. */
+  prepare(): void {
+    this.pointer.prepare().catch((error: unknown) => this.#log.debug({ err: error }, "no pointer yet"));
+  }
+
   /** Ends what a sender held down. Never refused, since nobody else would. */
   release(events: readonly InputEvent[]): void {
     void this.#enqueue(events);

@@ -11,7 +11,7 @@
  */
 import type { ChildProcess } from "node:child_process";
 import type { Display } from "../display.ts";
-import { FIRST_KEY_DELAY_MS, KEYS_TIMEOUT_MS, MAX_COMPLAINT_BYTES } from "../limits.ts";
+import { FIRST_INPUT_DELAY_MS, KEYS_TIMEOUT_MS, MAX_COMPLAINT_BYTES } from "../limits.ts";
 import type { Programs } from "../programs.ts";
 import type { KeyEvent } from "./events.ts";
 import {
@@ -77,7 +77,7 @@ export class Keyboard {
   }
 
   async #run(socket: string, args: readonly string[]): Promise<void> {
-    const pauseMs = this.#bePresent(socket) ? 0 : FIRST_KEY_DELAY_MS;
+    const pauseMs = this.#bePresent(socket) ? 0 : FIRST_INPUT_DELAY_MS;
     await this.#programs.run("wtype", pauseMs > 0 ? ["-s", String(pauseMs), ...args] : args, {
       env: this.#display.environment(socket),
       timeoutMs: KEYS_TIMEOUT_MS,

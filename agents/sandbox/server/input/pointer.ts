@@ -4,7 +4,9 @@
  * wlroots has no virtual touch screen. The first finger is the left button; other fingers are not supported.
  */
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Display } from "../display.ts";
+import { FIRST_INPUT_DELAY_MS } from "../limits.ts";
 import { LEFT_BUTTON } from "./events.ts";
 import type { Area, PointerEvent } from "./events.ts";
 import { padded, readInt, readWord, WaylandConnection } from "./wayland.ts";
@@ -40,6 +42,8 @@ interface Device {
 export class Pointer {
   readonly #display: Display;
   #device: Device | undefined;
+  #connecting: Promise<Device> | undefined;
+  #isClosed = false;
   #notches = { [VERTICAL]: 0, [HORIZONTAL]: 0 };
 
   constructor(display: Display) {
@@ -87,13 +91,29 @@ export class Pointer {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#device?.connection.close();
   }
 
+  /** Makes the device, so that applications know it when its first event comes. @throws as {@link apply} */
+  async prepare(): Promise<void> {
+    await this.#connected();
+  }
+
   async #connected(): Promise<Device> {
-    if (this.#device?.connection.isOpen === true) return this.#device;
-    this.#device = await this.#display.tryEach((socket) => open(join(this.#display.folder, socket)));
-    return this.#device;
+    if (this.#connecting === undefined && this.#device?.connection.isOpen === true) return this.#device;
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<Device> {
+    const device = await this.#display.tryEach((socket) => open(join(this.#display.folder, socket)));
+    if (this.#isClosed) device.connection.close();
+    this.#device = device;
+    await delay(FIRST_INPUT_DELAY_MS);
+    return device;
   }
 
   #moveTo(

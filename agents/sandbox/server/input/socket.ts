@@ -7,6 +7,7 @@ import type { Injector } from "./injector.ts";
 
 export function acceptInput(socket: WebSocket, injector: Injector): void {
   const held = new Map<string, InputEvent>();
+  injector.prepare();
 
   const submit = (event: InputEvent): void => {
     const release = releaseOf(event);

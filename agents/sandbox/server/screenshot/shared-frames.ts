@@ -8,7 +8,6 @@
  * - Nobody gets a frame from before a change that this server made (input, exec, clipboard): who clicks and then
  *   looks sees the click. In a crowd that request waits for the next capture, so that input costs no captures.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { FRAME_INTERVAL_MS, LONE_REQUESTS_PER_SECOND } from "../limits.ts";
 import type { FrameKind } from "./grim.ts";
 
@@ -89,13 +88,20 @@ export class SharedFrames {
   }
 
   async #beginLater(kind: FrameKind, waitMs: number): Promise<Frame> {
+    const pause = Promise.withResolvers<void>();
+    const timer = setTimeout(pause.resolve, waitMs);
+    const { signal } = this.#closed;
+    const onAbort = (): void => pause.resolve();
+    signal.addEventListener("abort", onAbort);
     try {
-      const pause = waitMs > 0 ? delay(waitMs, undefined, { signal: this.#closed.signal }) : undefined;
-      // Its failure is its callers' matter.
-      await Promise.all([pause, this.#running?.frame.catch(() => {})]);
+      // A failure of the running one is its callers' matter.
+      await Promise.all([pause.promise, this.#running?.frame.catch(() => {})]);
     } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
       this.#next = undefined;
     }
+    if (signal.aborted) throw new Error("server is ending");
     return this.#begin(kind);
   }
 
