@@ -1,0 +1,145 @@
+/** Files that callers put on the desktop. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { request } from "node:http";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parts } from "../../agents/sandbox/server/multipart.ts";
+import { until } from "./desktop.ts";
+import { startServer } from "./server.ts";
+import type { TestServer } from "./server.ts";
+
+interface Fixture extends AsyncDisposable {
+  server: TestServer;
+  folder: string;
+}
+
+async function start(maxUploadBytes?: number): Promise<Fixture> {
+  const folder = await mkdtemp(join(tmpdir(), "turnabout-incoming-"));
+  const server = await startServer({
+    runtimeFolder: "/nonexistent",
+    incomingFolder: join(folder, "incoming"),
+    ...(maxUploadBytes === undefined ? {} : { maxUploadBytes }),
+  });
+  const close = async (): Promise<void> => {
+    await server[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  };
+  return { server, folder: join(folder, "incoming"), [Symbol.asyncDispose]: close };
+}
+
+function upload(server: TestServer, name: string, content: Buffer, field = "file"): Promise<Response> {
+  const form = new FormData();
+  form.set("other", "a field before it");
+  form.set(field, new Blob([new Uint8Array(content)]), name);
+  form.set("after", "a field behind it");
+  return server.request("/upload?open_file_manager=false", { method: "POST", body: form });
+}
+
+/** A form made by hand, for names that FormData would clean. */
+function form(filename: string): { body: string; headers: Record<string, string> } {
+  const head = `Content-Disposition: form-data; name="file"; filename="${filename}"`;
+  const body = `--b\r\n${head}\r\n\r\ncontent\r\n--b--\r\n`;
+  return { body, headers: { "content-type": "multipart/form-data; boundary=b" } };
+}
+
+test("stores the file and says where, each under a name of its own", async () => {
+  await using fixture = await start();
+  const { server, folder } = fixture;
+  const content = randomBytes(3_000_000);
+  for (const filename of ["a b.tar.gz", "a b.tar (1).gz", "a b.tar (2).gz"]) {
+    const response = await upload(server, "a b.tar.gz", content);
+    assert.equal(response.status, 200);
+    const path = join(folder, filename);
+    assert.deepEqual(await response.json(), { path, size: content.length, filename });
+    assert.ok((await readFile(path)).equals(content));
+  }
+  const both = await Promise.all([
+    upload(server, "ä", Buffer.from("1")),
+    upload(server, "ä", Buffer.from("2")),
+  ]);
+  const names = await Promise.all(
+    both.map(async (one) => ((await one.json()) as { filename: string }).filename),
+  );
+  assert.deepEqual(names.toSorted(), ["ä", "ä (1)"]);
+  assert.equal((await readdir(folder)).length, 5);
+});
+
+test("refuses a name that leads elsewhere", async () => {
+  await using fixture = await start();
+  const { server, folder } = fixture;
+  const names = ["../evil", "/etc/evil", "a/b", "..\\\\evil", "..", ".", "", "a\0b", "a\u0007"];
+  for (const name of names) {
+    const response = await server.request("/upload", { method: "POST", ...form(name) });
+    assert.deepEqual(
+      [response.status, await response.text()],
+      [400, "Invalid filename\n"],
+      JSON.stringify(name),
+    );
+  }
+  const long = await server.request("/upload", { method: "POST", ...form("x".repeat(241)) });
+  assert.equal(long.status, 400);
+  await assert.rejects(readdir(folder), { code: "ENOENT" });
+});
+
+test("refuses what is too large, early where it is said, and keeps nothing of it", async () => {
+  await using fixture = await start(1_000_000);
+  const { server, folder } = fixture;
+  const fits = await upload(server, "fits", Buffer.alloc(1_000_000));
+  assert.equal(fits.status, 200);
+  const over = await upload(server, "over", Buffer.alloc(1_000_001));
+  assert.deepEqual([over.status, await over.text()], [413, "File too large\n"]);
+  const far = await upload(server, "far", Buffer.alloc(20_000_000));
+  assert.equal(far.status, 413);
+  assert.deepEqual(await readdir(folder), ["fits"]);
+});
+
+test("refuses what is no form, or has no file", async () => {
+  await using fixture = await start();
+  const { server } = fixture;
+  const post = (body: string, type: string): Promise<Response> =>
+    server.request("/upload", { method: "POST", body, headers: { "content-type": type } });
+  assert.equal((await post("x", "text/plain")).status, 400);
+  assert.equal((await post("x", "multipart/form-data")).status, 400);
+  assert.equal((await post("no boundary here", "multipart/form-data; boundary=b")).status, 400);
+  assert.equal((await post("--b--\r\n", "multipart/form-data; boundary=b")).status, 400);
+  assert.equal((await upload(server, "x", Buffer.from("x"), "picture")).status, 400);
+  assert.equal((await server.request("/upload")).status, 405);
+});
+
+test("an upload that breaks off leaves nothing", async () => {
+  await using fixture = await start();
+  const { server, folder } = fixture;
+  const sender = request({
+    port: server.server.port,
+    path: "/upload",
+    method: "POST",
+    headers: { "content-type": "multipart/form-data; boundary=b" },
+  });
+  sender.on("error", () => {});
+  sender.write('--b\r\nContent-Disposition: form-data; name="file"; filename="half"\r\n\r\n');
+  sender.write(Buffer.alloc(1_000_000));
+  await until("it has begun", async () => (await readdir(folder).catch(() => [])).length === 1);
+  sender.destroy();
+  await until("it is gone", async () => (await readdir(folder)).length === 0);
+});
+
+test("finds the boundary wherever the chunks are cut", async () => {
+  const content = "\r\n--bound\r\n-\r\n--boun\r--boundary";
+  const head = 'Content-Disposition: form-data; name="file"; filename="a\\"b.txt"\r\nContent-Type: x/y';
+  const body = Buffer.from(`preamble\r\n--boundary\r\n${head}\r\n\r\n${content}\r\n--boundary--\r\nepilogue`);
+  for (let size = 1; size < body.length; size += 1) {
+    const chunks = async function* (): AsyncGenerator<Buffer, void, undefined> {
+      for (let at = 0; at < body.length; at += size) yield body.subarray(at, at + size);
+    };
+    const found: { filename: string | undefined; text: string }[] = [];
+    for await (const part of parts(chunks(), "boundary")) {
+      const pieces: Buffer[] = [];
+      for await (const piece of part.body) pieces.push(piece);
+      found.push({ filename: part.filename, text: Buffer.concat(pieces).toString("utf8") });
+    }
+    assert.deepEqual(found, [{ filename: 'a"b.txt', text: content }], `chunks of ${size}`);
+  }
+});
