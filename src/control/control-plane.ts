@@ -13,6 +13,7 @@ import { TokenIssuer } from "./auth/issuer.ts";
 import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import { isNarrowed } from "./auth/identity.ts";
 import { DataRoutes } from "./data-routes.ts";
 import { Dialer } from "./dialer.ts";
 import { admit } from "./doors/admission.ts";
@@ -35,9 +36,9 @@ import { Instances } from "./sessions/instances.ts";
 import type { Lobbies } from "./sessions/lobbies.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
-import { openDatabase } from "./store/database.ts";
+import { openDatabase, storeId } from "./store/database.ts";
 import { InstanceStore } from "./store/instances.ts";
-import { KnownRunnerStore } from "./store/known-runners.ts";
+import { KnownRunnerStore, REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
 import { SessionStore } from "./store/sessions.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
 
@@ -139,6 +140,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const lobbies = new Map<string, Lobbies>();
   const sessions = new Sessions({
     store: sessionStore,
+    storeId: storeId(database),
     instances,
     issuer,
     work,
@@ -148,7 +150,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       lobbies.set(instanceId, known);
       return known;
     },
-    kickSandbox: (sessionId) => void kick(sandboxRunner(sessionId)),
+    kickSandbox: (sessionId) => {
+      // Not where others share the connection: the agent beside Wolf announces sandboxes on its own.
+      for (const connection of registry.view(sandboxRunner(sessionId))?.connections ?? []) {
+        if (connection.runners.size === 1) connection.drain("kicked", "the session has ended", 0);
+      }
+    },
     agentUrl: options.agentUrl,
     defaultImage: options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE,
     log,
@@ -165,6 +172,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     const view = registry.view(event.runner);
     if (event.type === "connected" && view?.credential !== undefined)
       knownRunners.seen(event.runner, view.credential);
+    else if (event.type === "lost") knownRunners.stillThere([event.runner]);
     const instance = instanceOfRunner(event.runner);
     if (instance === undefined) return;
     if (event.type === "connected") {
@@ -176,12 +184,36 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     registry.expect(id, credential, options.warmUpMs ?? WARM_UP_MS);
   }
 
+  const remember = setInterval(() => {
+    const connected = registry.list().filter(({ state }) => state === "connected");
+    knownRunners.stillThere(connected.map(({ id }) => id));
+  }, REMEMBER_AGAIN_MS);
+  remember.unref();
+  let stopFollowing = (): void => {};
+  /** Nothing of it runs on, and the database is closed. */
+  function release(): void {
+    stopFollowing();
+    clearInterval(remember);
+    registry.close();
+    sessions.close();
+    bus.close();
+    tokens.close();
+    database.close();
+  }
+
   tokens.onChange(() => {
     closeRevoked(registry, tokens, log);
-    work.closeRevoked((identity) => tokens.current(identity) !== undefined);
+    work.closeRevoked((identity) => {
+      const current = tokens.current(identity);
+      return current !== undefined && !isNarrowed(current, identity);
+    });
   });
-  const stopFollowing =
-    options.tokenFile === undefined ? () => {} : await followTokenFile(options.tokenFile, tokens, log);
+  if (options.tokenFile !== undefined) {
+    stopFollowing = await followTokenFile(options.tokenFile, tokens, log).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+  }
 
   const admission: AdmissionContext = { registry, tokens, log, keepalive: options };
   const app = createApp({
@@ -237,10 +269,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const address = await port
     .listen({ port: options.port ?? 8080, host: options.host })
     .catch((error: unknown) => {
-      stopFollowing();
-      registry.close();
-      tokens.close();
-      database.close();
+      release();
       throw error;
     });
 
@@ -266,6 +295,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
 
   async function close(): Promise<void> {
     stopFollowing();
+    bus.endReaders();
     port.stop();
     const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
     const startedAt = performance.now();
@@ -281,8 +311,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     // The tunnels have delivered everything; callers may still be reading it.
     await port.idle(drainMs - (performance.now() - startedAt));
     port.destroy();
-    tokens.close();
-    database.close();
+    release();
   }
 
   return {

@@ -82,12 +82,12 @@ export class DataRoutes {
 function targetRoute({ policy }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/runners\/([^/?]+)\/targets\/([^/?]+)(\/[^]*|\?[^]*)?$/,
-    resolve: ([, runner = "", target = "", rest = "/"], asked, identity) => {
+    resolve: ([, runner = "", target = "", rest = "/"], _asked, identity) => {
       if (!policy.mayDial(identity, runner, target)) {
         throw new TurnaboutError("not_allowed", `${identity.id} may not dial ${runner} ${target}`);
       }
       const path = rest.startsWith("?") ? `/${rest}` : rest;
-      return job({ runner, target }, path, asked, identity, sessionOfRunner(runner));
+      return job({ runner, target }, path, identity, sessionOfRunner(runner));
     },
   };
 }
@@ -96,7 +96,7 @@ function targetRoute({ policy }: DataRoutesContext): Route {
 function wolfRoute({ policy, instances }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/wolf(\/[^?]*)(\?[^]*)?$/,
-    resolve: ([, path = "/", query = ""], asked, identity, url) => {
+    resolve: ([, path = "/", query = ""], _asked, identity, url) => {
       const id = queryOf(url).get("wolf_instance_id");
       if (id === null || id === "")
         throw new TurnaboutError("bad_request", "wolf: wolf_instance_id is missing");
@@ -105,12 +105,7 @@ function wolfRoute({ policy, instances }: DataRoutesContext): Route {
         throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
       }
       instances.get(id);
-      return job(
-        destination,
-        withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]),
-        asked,
-        identity,
-      );
+      return job(destination, withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]), identity);
     },
   };
 }
@@ -120,13 +115,13 @@ function sandboxHttpRoute({ policy }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
-      const session = policy.session(identity, id);
+      const session = policy.openSession(identity, id);
       const methods = Object.hasOwn(SANDBOX_HTTP, name) ? SANDBOX_HTTP[name] : undefined;
       if (methods === undefined) throw new TurnaboutError("not_found", `sandbox: no route ${name}`);
       if (asked.isWebSocket || !methods.includes(asked.method)) {
         throw new TurnaboutError("method_not_allowed", `sandbox ${name}: ${asked.method}`);
       }
-      return job(sandbox(session.id), `/${name}${query}`, asked, identity, session.id);
+      return job(sandbox(session.id), `/${name}${query}`, identity, session.id);
     },
   };
 }
@@ -136,12 +131,12 @@ function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/ws\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
-      const session = policy.session(identity, id);
+      const session = policy.openSession(identity, id);
       if (!SANDBOX_WEBSOCKETS.has(name))
         throw new TurnaboutError("not_found", `sandbox: no WebSocket ${name}`);
       if (!asked.isWebSocket)
         throw new TurnaboutError("method_not_allowed", "sandbox: a WebSocket is needed");
-      return job(sandbox(session.id), `/ws/${name}${query}`, asked, identity, session.id);
+      return job(sandbox(session.id), `/ws/${name}${query}`, identity, session.id);
     },
   };
 }
@@ -151,14 +146,14 @@ function moonlightRoutes(context: DataRoutesContext): Route[] {
   const { policy, rate, moonlightCredentials } = context;
   function resolve(id: string | null, path: string, asked: Asked, identity: Identity): ProxyJob {
     if (id === null || id === "") throw new TurnaboutError("bad_request", "moonlight: session_id is missing");
-    const session = policy.session(identity, sessionOfQuery(id));
+    const session = policy.openSession(identity, sessionOfQuery(id));
     if (moonlightCredentials === undefined) {
       throw new TurnaboutError("not_found", "moonlight: no credentials are configured");
     }
     if (asked.isWebSocket) rate.take(session.id);
     const destination = { runner: moonlightRunner(session.instanceId), target: "moonlight" };
     const ours = withoutParameters(path, ["session_id"]);
-    return { ...job(destination, ours, asked, identity, session.id), credentials: moonlightCredentials };
+    return { ...job(destination, ours, identity, session.id), credentials: moonlightCredentials };
   }
   return [
     {
@@ -181,16 +176,10 @@ function sandbox(session: string): Destination {
   return { runner: sandboxRunner(session), target: "screenshot" };
 }
 
-function job(
-  destination: Destination,
-  path: string,
-  asked: Asked,
-  identity: Identity,
-  session?: string,
-): ProxyJob {
+function job(destination: Destination, path: string, identity: Identity, session?: string): ProxyJob {
   return {
     destination,
-    path: asked.isWebSocket ? withoutParameters(path, [TOKEN_PARAMETER]) : path,
+    path: withoutParameters(path, [TOKEN_PARAMETER]),
     route: "api",
     host: TARGET_HOST,
     identity,

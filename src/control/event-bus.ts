@@ -4,16 +4,35 @@ import type { SessionEvent } from "./sessions/sessions.ts";
 
 export type ControlEvent = RegistryEvent | SessionEvent;
 
-export class EventBus {
-  readonly #listeners = new Set<(event: ControlEvent) => void>();
+interface Subscriber {
+  listener: (event: ControlEvent) => void;
+  onEnd: (() => void) | undefined;
+}
 
-  /** @returns removes the listener again */
-  subscribe(listener: (event: ControlEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+export class EventBus {
+  readonly #subscribers = new Set<Subscriber>();
+
+  /**
+   * @param onEnd called when it is time to go
+   * @returns removes the listener again
+   */
+  subscribe(listener: (event: ControlEvent) => void, onEnd?: () => void): () => void {
+    const subscriber: Subscriber = { listener, onEnd };
+    this.#subscribers.add(subscriber);
+    return () => this.#subscribers.delete(subscriber);
   }
 
   publish(event: ControlEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const { listener } of this.#subscribers) listener(event);
+  }
+
+  /** The control plane drains: those who would read for ever are let go. */
+  endReaders(): void {
+    for (const { onEnd } of this.#subscribers) onEnd?.();
+  }
+
+  /** What still happens is nobody's business. */
+  close(): void {
+    this.#subscribers.clear();
   }
 }

@@ -300,6 +300,7 @@ export class Registry {
       if (entry.generation.connections.size > 0) continue;
       this.#setState(entry, "reconnecting");
       this.#onEvent({ type: "lost", runner: id });
+      if (this.#closed) continue; // nobody waits any more
       entry.graceTimer = setTimeout(() => this.#toGone(entry), this.#graceMs);
       entry.graceTimer.unref();
     }

@@ -16,13 +16,26 @@ export interface Identity {
   readonly mayAdminister: boolean;
   /** The user whose sessions it owns; only of kind `user`. */
   readonly owner: string | undefined;
+  /** What all of this follows from. */
+  readonly grant: Grant;
 }
 
-/** `*` stands for any run of characters; everything else is literal. */
+/** `*` stands for any run of characters; everything else is literal. No RegExp: its time grows with the stars' power. */
 export function matchesPattern(pattern: string, value: string): boolean {
-  if (!pattern.includes("*")) return pattern === value;
-  const parts = pattern.split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
-  return new RegExp(`^${parts.join(".*")}$`, "s").test(value);
+  const [first = "", ...rest] = pattern.split("*");
+  const last = rest.pop();
+  if (last === undefined) return pattern === value;
+  if (value.length < first.length + last.length || !value.startsWith(first) || !value.endsWith(last))
+    return false;
+  const end = value.length - last.length;
+  let at = first.length;
+  // The earliest place for each part leaves the most room for the next.
+  for (const part of rest) {
+    const found = value.indexOf(part, at);
+    if (found < 0 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
 }
 
 export interface Grant {
@@ -41,6 +54,7 @@ export function createIdentity(id: string, fingerprint: string, grant: Grant): I
     id,
     kind: grant.kind,
     fingerprint,
+    grant,
     mayAdminister: isAdmin,
     owner: grant.kind === "user" ? (grant.owner ?? id) : undefined,
     mayRegister: (runnerId) => isAdmin || (grant.kind === "runner" && has(runnerId)),
@@ -50,4 +64,16 @@ export function createIdentity(id: string, fingerprint: string, grant: Grant): I
         has(runnerId) &&
         (grant.targets ?? ["*"]).some((pattern) => matchesPattern(pattern, target))),
   };
+}
+
+/** Whether a credential no longer allows all that it did: what it has opened is then closed, as if it were revoked. */
+export function isNarrowed({ grant: now }: Identity, { grant: before }: Identity): boolean {
+  if (now.kind === "admin") return false;
+  const hasAll = (patterns: readonly string[]): boolean =>
+    patterns.every((pattern) => now.runners.includes(pattern));
+  const targets = now.targets;
+  const keepsTargets =
+    targets === undefined ||
+    (before.targets !== undefined && before.targets.every((pattern) => targets.includes(pattern)));
+  return now.kind !== before.kind || now.owner !== before.owner || !hasAll(before.runners) || !keepsTargets;
 }

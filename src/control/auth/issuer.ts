@@ -29,6 +29,7 @@ export class TokenIssuer {
     this.#store = store;
     this.#tokens = tokens;
     this.#issued = new Map(store.list().map((token) => [token.id, token]));
+    this.#forgetExpired();
     this.#publish();
   }
 
@@ -37,6 +38,7 @@ export class TokenIssuer {
     if (wish.id === "admin" || this.#tokens.has(wish.id)) {
       throw new TurnaboutError("already_exists", `token ${wish.id} exists`);
     }
+    if (this.#issued.has(wish.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
     if (this.#issued.size >= MAX_ISSUED_TOKENS) throw new TurnaboutError("overloaded", "too many tokens");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const { id, kind, owner, runners, targets, expiresAtMs, session } = wish;
@@ -78,6 +80,15 @@ export class TokenIssuer {
 
   list(): StoredToken[] {
     return [...this.#issued.values()];
+  }
+
+  #forgetExpired(): void {
+    const now = Date.now();
+    for (const { id, expiresAtMs = Infinity } of this.#issued.values()) {
+      if (expiresAtMs > now) continue;
+      this.#issued.delete(id);
+      this.#store.remove(id);
+    }
   }
 
   #publish(): void {

@@ -24,12 +24,19 @@ export class Policy {
     return session;
   }
 
+  /** As {@link session}, for reaching it: one that is being stopped is gone already. @throws TurnaboutError `session_unknown` */
+  openSession(identity: Identity, id: string): Session {
+    const session = this.session(identity, id);
+    if (session.state !== "stopping") return session;
+    throw new TurnaboutError("session_unknown", `session ${session.id} is being stopped`);
+  }
+
   /** By the credential's own grant, or because the runner is the sandbox of a session that the user owns. */
   mayDial(identity: Identity, runner: string, target: string): boolean {
     if (identity.mayDial(runner, target)) return true;
     const id = sessionOfRunner(runner);
     const session = id === undefined ? undefined : this.#sessions.get(id);
-    return session !== undefined && this.owns(identity, session);
+    return session !== undefined && session.state !== "stopping" && this.owns(identity, session);
   }
 
   /** @throws TurnaboutError `not_allowed` */

@@ -74,8 +74,13 @@ export class TokenStore {
     return this.#byHash.size;
   }
 
+  /** A token that has expired leaves its name free. */
   has(id: string): boolean {
-    return [...this.#byHash.values()].some(({ identity }) => identity.id === id);
+    const now = Date.now();
+    for (const { identity, expiresAtMs } of this.#byHash.values()) {
+      if (identity.id === id && expiresAtMs > now) return true;
+    }
+    return false;
   }
 
   /** Called after each change and each expiry, to close what a token had opened. */
@@ -107,9 +112,9 @@ export class TokenStore {
     for (const listener of this.#listeners) listener();
     clearTimeout(this.#expiryTimer);
     const now = Date.now();
-    const next = Math.min(
-      ...[...this.#byHash.values()].map(({ expiresAtMs }) => expiresAtMs).filter((at) => at > now),
-    );
+    let next = Infinity;
+    for (const { expiresAtMs } of this.#byHash.values())
+      if (expiresAtMs > now && expiresAtMs < next) next = expiresAtMs;
     if (next === Infinity) return;
     // A timer holds 24 days at the most; a later expiry is looked at again then.
     this.#expiryTimer = setTimeout(() => this.#changed(), Math.min(next - now + 1, 2 ** 31 - 1));

@@ -1,70 +1,98 @@
 /** `GET /api/v1/events`: connects, losses and sessions as server-sent events. Users hear of their own sessions only. */
-import { Hono } from "hono";
-import { streamSSE } from "hono/streaming";
+import { ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { TurnaboutError } from "../../wire/errors.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Policy } from "../auth/policy.ts";
 import type { ControlEvent } from "../event-bus.ts";
+import { writeHead } from "../http-errors.ts";
+import type { AnyResponse } from "../listener/port.ts";
 import { sessionOfRunner } from "../sessions/ids.ts";
 import type { SessionStore } from "../store/sessions.ts";
 import type { AppContext, AppEnv } from "./app.ts";
+import { REFUSED } from "./schemas.ts";
 
 /** A comment now and then keeps proxies from closing a quiet stream. */
 const KEEPALIVE_MS = 15_000;
-/** Events that wait for a slow reader; then its stream is ended, and it asks for the state anew. */
-const MAX_WAITING_EVENTS = 1_000;
+/** What may wait for a slow reader; then its stream is cut, and it asks for the state anew. */
+const MAX_UNSENT_BYTES: number = 256 * 1024;
 /** Readers at once. */
 const MAX_READERS = 1_000;
+/** A reader that does not read has this long to see that its stream has ended. */
+const END_TIMEOUT_MS = 500;
 
-export function eventRoutes({ bus, policy, sessionStore, work }: AppContext): Hono<AppEnv> {
-  const routes = new Hono<AppEnv>();
+const listen = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["events"],
+  summary: "Connects, losses and sessions, as server-sent events; users hear of their own only",
+  responses: {
+    200: { description: "Events", content: { "text/event-stream": { schema: { type: "string" } } } },
+    ...REFUSED,
+  },
+});
+
+export function eventRoutes({ bus, policy, sessionStore, work }: AppContext): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>();
   let readers = 0;
-  routes.get("/", (c) => {
+  // Written past Hono: its stream helper waits for a reader without bound, and with it whoever wants to end it.
+  routes.openapi(listen, (c) => {
     const identity = c.get("identity");
-    if (readers >= MAX_READERS) return c.text("too many readers", 503);
-    readers += 1;
-    return streamSSE(c, async (stream) => {
-      const waiting: ControlEvent[] = [];
-      let wake = (): void => {};
-      let over = false;
-      const end = (): void => {
-        over = true;
-        wake();
-      };
-      const unsubscribe = bus.subscribe((event) => {
-        if (!mayHear(identity, event, policy, sessionStore)) return;
-        waiting.push(event);
-        if (waiting.length > MAX_WAITING_EVENTS) end();
-        wake();
-      });
-      const done = work.add({ identity, close: end });
-      stream.onAbort(end);
-      try {
-        await stream.write(": connected\n\n");
-        while (!over) {
-          const event = waiting.shift();
-          if (event !== undefined) await stream.writeSSE({ event: event.type, data: JSON.stringify(event) });
-          else if (await quiet((resolve) => (wake = resolve))) await stream.write(": keepalive\n\n");
-        }
-      } finally {
-        readers -= 1;
-        unsubscribe();
-        done();
-      }
+    const { incoming, outgoing } = c.env;
+    if (readers >= MAX_READERS) throw new TurnaboutError("overloaded", `events: ${readers} readers`);
+    writeHead(outgoing, 200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
     });
+    if (incoming.method === "HEAD") {
+      outgoing.end();
+      return RESPONSE_ALREADY_SENT;
+    }
+    readers += 1;
+    outgoing.on("error", () => {}); // for ever
+    const say = (text: string): void => {
+      write(outgoing, text);
+      if (unsentBytes(outgoing) > MAX_UNSENT_BYTES) cut(outgoing);
+    };
+    const end = (): void => {
+      outgoing.end();
+      const timer = setTimeout(() => cut(outgoing), END_TIMEOUT_MS);
+      outgoing.once("close", () => clearTimeout(timer));
+    };
+    const unsubscribe = bus.subscribe((event) => {
+      if (!mayHear(identity, event, policy, sessionStore)) return;
+      say(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    }, end);
+    const done = work.add({ identity, close: end });
+    const keepalive = setInterval(() => say(": keepalive\n\n"), KEEPALIVE_MS);
+    keepalive.unref();
+    outgoing.once("close", () => {
+      readers -= 1;
+      clearInterval(keepalive);
+      unsubscribe();
+      done();
+    });
+    say(": connected\n\n");
+    return RESPONSE_ALREADY_SENT;
   });
   return routes;
 }
 
-/** True if nothing happened for the keepalive's time. */
-function quiet(onWake: (resolve: () => void) => void): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(true), KEEPALIVE_MS);
-  timer.unref();
-  onWake(() => {
-    clearTimeout(timer);
-    resolve(false);
-  });
-  return promise;
+function write(outgoing: AnyResponse, text: string): void {
+  if (outgoing.writableEnded) return;
+  if (outgoing instanceof ServerResponse) outgoing.write(text);
+  else if (!outgoing.stream.destroyed) outgoing.write(text);
+}
+
+function unsentBytes(outgoing: AnyResponse): number {
+  return outgoing instanceof ServerResponse ? outgoing.writableLength : outgoing.stream.writableLength;
+}
+
+function cut(outgoing: AnyResponse): void {
+  if (outgoing instanceof ServerResponse) outgoing.destroy();
+  else outgoing.stream.destroy(new Error("the reader is too slow"));
 }
 
 function mayHear(identity: Identity, event: ControlEvent, policy: Policy, sessions: SessionStore): boolean {

@@ -15,14 +15,21 @@ export const errorSchema: z.ZodType = z
   })
   .openapi("Error");
 
+type Answer = { description: string; content?: Record<string, { schema: z.ZodType }> };
+
+/** What every route can answer. */
+export const REFUSED: { default: Answer } = {
+  default: { description: "Refused", content: { "application/json": { schema: errorSchema } } },
+};
+
 /** `200: {…}` of a route, with the error answer that every route can give. */
 export function answers(
   status: number,
   description: string,
   schema?: z.ZodType,
-): Record<number | string, { description: string; content?: Record<string, { schema: z.ZodType }> }> {
+): Record<number | string, Answer> {
   return {
     [status]: { description, ...(schema !== undefined && { content: { "application/json": { schema } } }) },
-    default: { description: "Refused", content: { "application/json": { schema: errorSchema } } },
+    ...REFUSED,
   };
 }

@@ -22,16 +22,16 @@ const containerUsage = z.object({
   rw_size_bytes: z.number().nonnegative(),
 });
 
-/** Unknown fields are ignored: agents of other versions send more. */
+/** Unknown fields are ignored: agents of other versions send more. A null is Go's way of saying nothing. */
 const heartbeatSchema = z
   .object({
-    max_sandboxes: z.number().int().min(0).max(10_000).optional(),
-    desktop_versions: z.record(z.string().max(100), z.string().max(200)).optional(),
-    disk_usage: z.array(diskUsage).max(100).optional(),
-    container_usage: z.array(containerUsage).max(1_000).optional(),
-    privileged_mode_enabled: z.boolean().optional(),
-    gpu_vendor: z.string().max(50).optional(),
-    render_node: z.string().max(200).optional(),
+    max_sandboxes: z.number().int().min(0).max(10_000).nullish(),
+    desktop_versions: z.record(z.string().max(100), z.string().max(200)).nullish(),
+    disk_usage: z.array(diskUsage).max(100).nullish(),
+    container_usage: z.array(containerUsage).max(1_000).nullish(),
+    privileged_mode_enabled: z.boolean().nullish(),
+    gpu_vendor: z.string().max(50).nullish(),
+    render_node: z.string().max(200).nullish(),
   })
   .openapi("Heartbeat");
 
@@ -76,7 +76,7 @@ const remove = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["wolf instances"],
-  summary: "Forget an instance and close its tunnel (admin)",
+  summary: "Forget an instance and close its tunnel; one that is offline takes its sessions with it (admin)",
   request: { params: idParameter },
   responses: answers(204, "Forgotten"),
 });
@@ -90,7 +90,7 @@ const heartbeat = createRoute({
 });
 
 export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
-  const { instances, sessionStore, policy, kick } = context;
+  const { instances, sessions, sessionStore, policy, kick } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.isOnline(instance.id), sessionStore.onInstance(instance.id).length);
@@ -108,12 +108,13 @@ export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   routes.openapi(remove, (c) => {
     policy.requireAdmin(c.get("identity"), "forgetting an instance");
     const { id } = c.req.valid("param");
-    if (sessionStore.onInstance(id).length > 0) {
+    if (instances.isOnline(id) && sessionStore.onInstance(id).length > 0) {
       throw new TurnaboutError("already_exists", `instance ${id} has sessions`, {
-        details: ["the instance has sessions: delete them first"],
+        details: ["the instance is online and has sessions: delete them first"],
       });
     }
     instances.remove(id);
+    sessions.instanceForgotten(id);
     kick(wolfRunner(id));
     return c.body(null, 204);
   });

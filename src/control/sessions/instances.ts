@@ -15,13 +15,13 @@ const CRITICAL_PERCENT = 95;
 const MAX_INSTANCES = 10_000;
 
 export interface Heartbeat {
-  max_sandboxes?: number | undefined;
-  desktop_versions?: Record<string, string> | undefined;
-  disk_usage?: DiskUsage[] | undefined;
-  container_usage?: ContainerUsage[] | undefined;
-  privileged_mode_enabled?: boolean | undefined;
-  gpu_vendor?: string | undefined;
-  render_node?: string | undefined;
+  max_sandboxes?: number | null | undefined;
+  desktop_versions?: Record<string, string> | null | undefined;
+  disk_usage?: DiskUsage[] | null | undefined;
+  container_usage?: ContainerUsage[] | null | undefined;
+  privileged_mode_enabled?: boolean | null | undefined;
+  gpu_vendor?: string | null | undefined;
+  render_node?: string | null | undefined;
 }
 
 export class Instances {

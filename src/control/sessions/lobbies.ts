@@ -3,6 +3,8 @@ export interface Lobby {
   id: string;
   /** The session's id, for lobbies that we have made. */
   name: string;
+  /** Store of the control plane that has made it; undefined for anybody else's. */
+  madeBy: string | undefined;
 }
 
 export interface LobbyRequest {
@@ -24,3 +26,6 @@ export interface Lobbies {
   stop(lobbyId: string): Promise<void>;
   list(): Promise<Lobby[]>;
 }
+
+/** Environment variable of a sandbox that names the store: so that a lobby of somebody else is never taken for ours. */
+export const MADE_BY_VARIABLE = "TURNABOUT_STORE";

@@ -33,7 +33,7 @@ export function chooseInstance(
     (a, b) =>
       a.taken / a.instance.maxSandboxes - b.taken / b.instance.maxSandboxes ||
       a.instance.createdAtMs - b.instance.createdAtMs ||
-      a.instance.id.localeCompare(b.instance.id),
+      (a.instance.id < b.instance.id ? -1 : 1),
   );
   return best === undefined ? { reason: "instances_full" } : { id: best.instance.id };
 }

@@ -10,8 +10,10 @@ import type { OpenWork } from "../open-work.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "./ids.ts";
 import type { Instances } from "./instances.ts";
-import type { Lobbies } from "./lobbies.ts";
+import { MADE_BY_VARIABLE } from "./lobbies.ts";
+import type { Lobbies, Lobby } from "./lobbies.ts";
 import { chooseInstance } from "./scheduler.ts";
+import { Settling } from "./settling.ts";
 
 export type SessionEvent =
   | { type: "session-created"; session: string; owner: string; instance: string }
@@ -21,20 +23,22 @@ export type SessionEvent =
 
 export interface SessionsContext {
   store: SessionStore;
+  /** Id of the store: marks our lobbies. */
+  storeId: string;
   instances: Instances;
   issuer: TokenIssuer;
   work: OpenWork;
-  lobbies(instanceId: string): Lobbies;
+  lobbies: (instanceId: string) => Lobbies;
   /** Ends the tunnel of a session's sandbox. */
-  kickSandbox(sessionId: string): void;
+  kickSandbox: (sessionId: string) => void;
   /** What a sandbox's agent dials, as seen from inside; undefined leaves it out of the container's environment. */
   agentUrl: string | undefined;
   defaultImage: string;
   log: Logger;
-  onEvent(event: SessionEvent): void;
+  onEvent: (event: SessionEvent) => void;
 }
 
-/** Errors after which Wolf has certainly not seen the request. */
+/** Errors after which Wolf has certainly not seen the request. Its own "no" is not one: it may have given up waiting. */
 const NOT_SENT: ReadonlySet<string> = new Set([
   "runner_unknown",
   "runner_offline",
@@ -47,97 +51,94 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   "agent_draining",
   "control_plane_draining",
   "overloaded",
-  "wolf_failed", // seen, and refused by Wolf itself
 ]);
+
+/** How often the lobbies of an instance are compared without a reason: Wolf may start anew behind an agent that stays. */
+const CHECK_MS = 60_000;
 
 export class Sessions {
   readonly #context: SessionsContext;
-  /** Creations of this process that wait for Wolf: a reconciliation leaves them alone. */
+  /** Creations of this process that wait for Wolf: a comparison leaves them alone. */
   readonly #creating = new Set<string>();
-  readonly #reconciling = new Map<string, Promise<void>>();
+  readonly #settling: Settling;
+  readonly #checkTimer: NodeJS.Timeout;
 
   constructor(context: SessionsContext) {
     this.#context = context;
+    this.#settling = new Settling({
+      task: (instanceId) => this.#compare(instanceId),
+      worthRetrying: (instanceId) =>
+        context.instances.isOnline(instanceId) && context.store.onInstance(instanceId).length > 0,
+      onFailure: (instance, error) => {
+        const reason = toError(error).message;
+        context.log.warn(
+          { instance, reason },
+          "sessions could not be compared with the instance's lobbies yet",
+        );
+      },
+    });
+    this.#checkTimer = setInterval(() => this.#checkAll(), CHECK_MS);
+    this.#checkTimer.unref();
+    this.#recover();
+  }
+
+  /** No timer stays behind. */
+  close(): void {
+    clearInterval(this.#checkTimer);
+    this.#settling.close();
   }
 
   /** @throws TurnaboutError `no_instance_online`, `no_instance_matches`, `instances_full`, or why Wolf could not be reached */
   async create(owner: string, name: string, spec: SessionSpec): Promise<Session> {
-    const { store, issuer, instances, log } = this.#context;
     const session = this.#reserve(owner, name, spec);
     this.#creating.add(session.id);
+    let lobbyId: string;
     try {
-      const secret = issuer.issueForSession(session.id);
-      const instance = instances.get(session.instanceId);
-      const lobbyId = await this.#context.lobbies(session.instanceId).create({
-        sessionId: session.id,
-        image: spec.image ?? this.#context.defaultImage,
-        width: spec.width,
-        height: spec.height,
-        refreshRate: spec.refreshRate,
-        renderNode: instance.renderNode ?? "SOFTWARE",
-        environment: this.#environment(session.id, secret),
-      });
-      // Deleted while Wolf was at it: the deletion finds the lobby now.
-      const wasDeleted = session.state === "stopping";
-      store.update(session, { lobbyId, ...(!wasDeleted && { state: "running" }) });
-      this.#creating.delete(session.id);
-      if (wasDeleted) {
-        await this.remove(session);
-        throw new TurnaboutError("session_unknown", `session ${session.id} was deleted while it was created`);
-      }
-      this.#emit("session-created", session);
-      return session;
+      lobbyId = await this.#createLobby(session);
     } catch (cause) {
       this.#creating.delete(session.id);
-      const error = toError(cause);
-      if (error instanceof TurnaboutError && NOT_SENT.has(error.code)) this.#end(session, error.message);
-      else if (store.get(session.id) !== undefined) {
-        store.update(session, { state: "stopping", reason: `creation not answered: ${error.message}` });
-        log.warn(
-          { session: session.id, reason: error.message },
-          "lobby creation not answered; settling it later",
-        );
-        this.settle(session.instanceId);
-      }
-      throw error;
+      this.#failed(session, toError(cause));
+      throw cause;
     }
+    this.#creating.delete(session.id);
+    if (session.state === "stopping") {
+      // Deleted while Wolf was at it: the deletion finds the lobby now.
+      this.#context.store.update(session, { lobbyId });
+      await this.remove(session);
+      throw new TurnaboutError("session_unknown", `session ${session.id} was deleted while it was created`);
+    }
+    this.#context.store.update(session, { lobbyId, state: "running" });
+    this.#emit("session-created", session);
+    return session;
   }
 
   /** @returns false if the instance cannot be reached now: the lobby is stopped when it is back */
   async remove(session: Session): Promise<boolean> {
-    const { store, issuer, work, log } = this.#context;
+    const { store, issuer, work, instances, lobbies, log } = this.#context;
+    const { id, instanceId } = session;
     if (session.state !== "stopping") store.update(session, { state: "stopping", reason: "deleted" });
     // Whatever happens to Wolf: nobody reaches the session any more, and its sandbox cannot come back.
-    work.closeSession(session.id);
-    issuer.revokeSession(session.id);
-    this.#context.kickSandbox(session.id);
-    if (this.#creating.has(session.id)) return false;
-    if (session.lobbyId === undefined) {
-      await this.#reconcile(session.instanceId).catch(() => {});
-      return store.get(session.id) === undefined;
-    }
+    work.closeSession(id);
+    issuer.revokeSession(id);
+    this.#context.kickSandbox(id);
+    if (this.#creating.has(id) || !instances.isOnline(instanceId)) return false;
     try {
-      await this.#context.lobbies(session.instanceId).stop(session.lobbyId);
+      if (session.lobbyId === undefined) await this.#settling.run(instanceId);
+      else {
+        await lobbies(instanceId).stop(session.lobbyId);
+        this.#end(session, "deleted");
+      }
     } catch (error) {
-      log.warn(
-        { session: session.id, reason: toError(error).message },
-        "lobby not stopped yet; trying when Wolf is back",
-      );
-      return false;
+      const reason = toError(error).message;
+      log.warn({ session: id, reason }, "lobby not stopped yet; trying again");
+      this.settle(instanceId);
     }
-    this.#end(session, "deleted");
-    return true;
+    return store.get(id) === undefined;
   }
 
   /** The instance has connected, or something about it is unsettled: its lobbies say what is true. */
   settle(instanceId: string): void {
-    this.#reconcile(instanceId).catch((error: unknown) => {
-      const reason = toError(error).message;
-      this.#context.log.warn(
-        { instance: instanceId, reason },
-        "lobbies could not be listed; trying at the next connect",
-      );
-    });
+    if (this.#context.store.onInstance(instanceId).length > 0) this.#settling.wish(instanceId);
   }
 
   /** The instance has vanished past its grace. */
@@ -147,6 +148,27 @@ export class Sessions {
       this.#context.store.update(session, { state: "lost", reason: "its instance is not connected" });
       this.#emit("session-lost", session);
     }
+  }
+
+  /** The instance is not expected back: nor are its sessions. */
+  instanceForgotten(instanceId: string): void {
+    for (const session of this.#context.store.onInstance(instanceId)) {
+      this.#end(session, "its instance was removed");
+    }
+  }
+
+  /** What a process that was killed has left half done. */
+  #recover(): void {
+    const { store, issuer } = this.#context;
+    for (const { id, session } of issuer.list()) {
+      if (session !== undefined && store.get(session) === undefined) issuer.revoke(id);
+    }
+  }
+
+  #checkAll(): void {
+    const { store, instances } = this.#context;
+    const ids = new Set(store.list().map(({ instanceId }) => instanceId));
+    for (const id of ids) if (instances.isOnline(id)) this.#settling.wish(id);
   }
 
   #reserve(owner: string, name: string, spec: SessionSpec): Session {
@@ -180,52 +202,91 @@ export class Sessions {
     return session;
   }
 
-  #environment(sessionId: string, secret: string): Record<string, string> {
-    const { agentUrl } = this.#context;
-    return {
-      HELIX_SESSION_ID: sessionId,
-      USER_API_TOKEN: secret,
-      ...(agentUrl !== undefined && { HELIX_API_URL: agentUrl }),
-    };
+  async #createLobby({ id, instanceId, spec }: Session): Promise<string> {
+    const { issuer, instances, lobbies, agentUrl, defaultImage, storeId } = this.#context;
+    const secret = issuer.issueForSession(id);
+    return lobbies(instanceId).create({
+      sessionId: id,
+      image: spec.image ?? defaultImage,
+      width: spec.width,
+      height: spec.height,
+      refreshRate: spec.refreshRate,
+      renderNode: instances.get(instanceId).renderNode ?? "SOFTWARE",
+      environment: {
+        HELIX_SESSION_ID: id,
+        USER_API_TOKEN: secret,
+        [MADE_BY_VARIABLE]: storeId,
+        ...(agentUrl !== undefined && { HELIX_API_URL: agentUrl }),
+      },
+    });
   }
 
-  /** One at a time for each instance; a second wish joins the first. */
-  #reconcile(instanceId: string): Promise<void> {
-    const running = this.#reconciling.get(instanceId);
-    if (running !== undefined) return running;
-    const started = this.#compare(instanceId).finally(() => this.#reconciling.delete(instanceId));
-    this.#reconciling.set(instanceId, started);
-    return started;
-  }
-
-  async #compare(instanceId: string): Promise<void> {
+  #failed(session: Session, error: Error): void {
     const { store, log } = this.#context;
+    if (store.get(session.id) === undefined) return;
+    if (error instanceof TurnaboutError && NOT_SENT.has(error.code)) return this.#end(session, error.message);
+    store.update(session, { state: "stopping", reason: "its creation was not answered" });
+    log.warn(
+      { session: session.id, reason: error.message },
+      "lobby creation not answered; settling it later",
+    );
+    this.settle(session.instanceId);
+  }
+
+  /** Sessions against lobbies, both ways. @throws Error if Wolf could not be asked, or did not do as it was told */
+  async #compare(instanceId: string): Promise<void> {
+    const { store } = this.#context;
     // Only sessions that were there before the list was asked for can be judged by it.
     const before = store.onInstance(instanceId).filter(({ id }) => !this.#creating.has(id));
-    if (before.length === 0) return;
     const lobbies = this.#context.lobbies(instanceId);
     const found = await lobbies.list();
+    const failures: Error[] = [];
+    const attempt = async (work: Promise<void>): Promise<void> => {
+      await work.catch((error: unknown) => void failures.push(toError(error)));
+    };
     for (const session of before) {
-      if (store.get(session.id) === undefined || this.#creating.has(session.id)) continue;
       const lobby = found.find(({ id, name }) => id === session.lobbyId || name === session.id);
-      if (lobby === undefined) this.#end(session, "its lobby is gone");
-      else if (session.state === "stopping") {
-        await lobbies.stop(lobby.id);
-        this.#end(session, session.reason ?? "deleted");
-      } else if (session.state !== "running") {
-        const wasLost = session.state === "lost";
-        store.update(session, { lobbyId: lobby.id, state: "running", reason: undefined });
-        this.#emit(wasLost ? "session-back" : "session-created", session);
-        log.info(
-          { session: session.id, instance: instanceId },
-          wasLost ? "session is back" : "session adopted",
-        );
-      }
+      await attempt(this.#judge(session, lobby, lobbies));
     }
+    for (const lobby of found) if (this.#isOrphan(lobby)) await attempt(this.#stopOrphan(lobby, lobbies));
+    const [first] = failures;
+    if (first !== undefined) throw first;
+  }
+
+  async #judge(session: Session, lobby: Lobby | undefined, lobbies: Lobbies): Promise<void> {
+    const { store, log } = this.#context;
+    if (store.get(session.id) === undefined) return;
+    const isStopping = session.state === "stopping";
+    if (lobby === undefined) {
+      return this.#end(session, (isStopping ? session.reason : undefined) ?? "its lobby is gone");
+    }
+    if (isStopping) {
+      await lobbies.stop(lobby.id);
+      return this.#end(session, session.reason ?? "deleted");
+    }
+    if (session.state === "running") return;
+    const wasLost = session.state === "lost";
+    store.update(session, { lobbyId: lobby.id, state: "running", reason: undefined });
+    this.#emit(wasLost ? "session-back" : "session-created", session);
+    log.info(
+      { session: session.id, instance: session.instanceId },
+      wasLost ? "session is back" : "session adopted",
+    );
+  }
+
+  /** Made by us for a session that has ended: Wolf was still at it when its list was looked at. */
+  #isOrphan({ name, madeBy }: Lobby): boolean {
+    return madeBy === this.#context.storeId && this.#context.store.get(name) === undefined;
+  }
+
+  async #stopOrphan({ id, name }: Lobby, lobbies: Lobbies): Promise<void> {
+    this.#context.log.warn({ session: name, lobby: id }, "stopping a lobby whose session has ended");
+    await lobbies.stop(id);
   }
 
   #end(session: Session, reason: string): void {
     const { store, issuer, work } = this.#context;
+    if (store.get(session.id) === undefined) return; // two deletions at once
     store.remove(session.id);
     work.closeSession(session.id);
     issuer.revokeSession(session.id);

@@ -2,20 +2,38 @@
 import type { WolfClient } from "../../clients/wolf/client.ts";
 import { WolfError } from "../../clients/wolf/errors.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { Lobbies, LobbyRequest } from "./lobbies.ts";
+import { MADE_BY_VARIABLE } from "./lobbies.ts";
+import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
 
 /** Owner of our lobbies in Wolf's own listing. */
 const PROFILE_ID = "helix-sessions";
 
 export function lobbiesOf(wolf: WolfClient): Lobbies {
+  const list = () => ours(async () => (await wolf.lobbies.list()).map(described));
   return {
     create: (request) => ours(() => wolf.lobbies.create(newLobby(request))),
-    stop: (lobbyId) => ours(() => wolf.lobbies.stop(lobbyId)),
-    list: () => ours(async () => (await wolf.lobbies.list()).map(({ id, name }) => ({ id, name }))),
+    stop: async (lobbyId) => {
+      try {
+        await ours(() => wolf.lobbies.stop(lobbyId));
+      } catch (error) {
+        // Wolf has one answer for "unknown" and for "cannot": its list tells them apart.
+        if (!(error instanceof TurnaboutError) || error.code !== "wolf_failed") throw error;
+        if ((await list()).some(({ id }) => id === lobbyId)) throw error;
+      }
+    },
+    list,
   };
 }
 
-/** Wolf's own "no" is an answer: nothing was made. */
+function described({ id, name, runner }: Awaited<ReturnType<WolfClient["lobbies"]["list"]>>[number]): Lobby {
+  const prefix = `${MADE_BY_VARIABLE}=`;
+  const env = runner["env"];
+  const entries: unknown[] = Array.isArray(env) ? env : [];
+  const entry = entries.find((item) => typeof item === "string" && item.startsWith(prefix));
+  return { id, name, madeBy: typeof entry === "string" ? entry.slice(prefix.length) : undefined };
+}
+
+/** Wolf's own words, in our code. */
 async function ours<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();

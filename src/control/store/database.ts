@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { text } from "./rows.ts";
 
 const FILE_NAME = "turnabout.db";
 
@@ -62,35 +63,44 @@ const MIGRATIONS: readonly string[] = [
      credential TEXT NOT NULL,
      last_seen INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE meta (
+     name TEXT PRIMARY KEY,
+     value TEXT NOT NULL
+   ) STRICT;
+   INSERT INTO meta (name, value) VALUES ('store_id', lower(hex(randomblob(8))));`,
 ];
 
 /** @throws TurnaboutError `config_invalid` if the directory or the database cannot be used */
 export function openDatabase(dataDirectory: string | undefined): DatabaseSync {
+  let database: DatabaseSync | undefined;
   try {
     if (dataDirectory !== undefined) mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
     const path = dataDirectory === undefined ? ":memory:" : join(dataDirectory, FILE_NAME);
-    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+    database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+    // Before there is anything in it; the files beside it take over its mode.
     if (dataDirectory !== undefined) chmodSync(path, 0o600);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
     migrate(database);
     return database;
   } catch (cause) {
+    database?.close();
     if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError(
-      "config_invalid",
-      `data directory ${dataDirectory}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
+    const reason = (cause as Error).message;
+    throw new TurnaboutError("config_invalid", `data directory ${dataDirectory}: ${reason}`, { cause });
   }
+}
+
+/** Random, made with the store: what it has caused elsewhere can be told from what another one has. */
+export function storeId(database: DatabaseSync): string {
+  const row = database.prepare("SELECT value FROM meta WHERE name = 'store_id'").get();
+  if (row === undefined) throw new TurnaboutError("config_invalid", "the database has no store id");
+  return text(row, "value");
 }
 
 function migrate(database: DatabaseSync): void {
   const row = database.prepare("PRAGMA user_version").get();
   const version = Number(row?.["user_version"] ?? 0);
   if (version > MIGRATIONS.length) {
-    database.close();
     throw new TurnaboutError(
       "config_invalid",
       `the database has schema version ${version}, this program knows ${MIGRATIONS.length}: run the newer version`,

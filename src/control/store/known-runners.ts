@@ -4,11 +4,14 @@ import { text } from "./rows.ts";
 
 /** A runner that has not been seen for this long is no longer expected back. */
 const REMEMBERED_MS: number = 24 * 60 * 60 * 1_000;
+/** How often {@link KnownRunnerStore.stillThere} is due. */
+export const REMEMBER_AGAIN_MS: number = 10 * 60 * 1_000;
 /** Most that are awaited: as many as may be connected. */
 const MOST = 10_000;
 
 export class KnownRunnerStore {
   readonly #put: StatementSync;
+  readonly #touch: StatementSync;
   readonly #recent: StatementSync;
   readonly #prune: StatementSync;
 
@@ -16,6 +19,7 @@ export class KnownRunnerStore {
     this.#put = database.prepare(
       "INSERT OR REPLACE INTO runners (id, credential, last_seen) VALUES (?, ?, ?)",
     );
+    this.#touch = database.prepare("UPDATE runners SET last_seen = ? WHERE id = ?");
     this.#recent = database.prepare(
       "SELECT id, credential FROM runners WHERE last_seen > ? ORDER BY last_seen DESC LIMIT ?",
     );
@@ -24,6 +28,12 @@ export class KnownRunnerStore {
 
   seen(id: string, credential: string): void {
     this.#put.run(id, credential, Date.now());
+  }
+
+  /** To be called now and then for those that stay connected: a process that is killed says no goodbye. */
+  stillThere(ids: Iterable<string>): void {
+    const now = Date.now();
+    for (const id of ids) this.#touch.run(now, id);
   }
 
   recent(): { id: string; credential: string }[] {
