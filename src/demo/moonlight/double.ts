@@ -23,6 +23,8 @@ import {
 import { ECHO_PATH, REFUSE_PATH, echo, refusalStatus, refuseHandshake } from "./own-sockets.ts";
 import { Pairings } from "./pairing.ts";
 import type { PairOutcome } from "./pairing.ts";
+import { openEchoPeer } from "./peer.ts";
+import type { OpenPeer } from "./peer.ts";
 import { serveRequest, urlOf } from "./routes.ts";
 import { converse } from "./signalling.ts";
 import { seedState } from "./state.ts";
@@ -39,6 +41,8 @@ export interface MoonlightDoubleOptions {
   credentials: string;
   /** From the PIN to the pairing. Default 3,000; `finishPairings` does not wait for it. */
   pairDelayMs?: number;
+  /** What answers offers. Default: an echo without media. */
+  openPeer?: OpenPeer;
 }
 
 export interface SeenRequest {
@@ -75,7 +79,13 @@ export interface MoonlightDouble extends AsyncDisposable {
 }
 
 export async function createMoonlightDouble(options: MoonlightDoubleOptions): Promise<MoonlightDouble> {
-  const { host = "127.0.0.1", port = 0, credentials, pairDelayMs = PAIR_DELAY_MS } = options;
+  const {
+    host = "127.0.0.1",
+    port = 0,
+    credentials,
+    pairDelayMs = PAIR_DELAY_MS,
+    openPeer = openEchoPeer,
+  } = options;
   const state = seedState();
   const pairings = new Pairings(state, pairDelayMs);
   const requests = new Recent<SeenRequest>(MAX_REMEMBERED);
@@ -120,7 +130,7 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
       return refuseHandshake(socket, pathname === REFUSE_PATH ? refusalStatus(searchParams) : 404);
     accept(streams, request, socket, head, (webSocket) => {
       watchFrames(request.socket, () => webSocket.terminate());
-      converse(webSocket, state, credentials);
+      converse(webSocket, state, credentials, openPeer);
     });
   });
 

@@ -10,6 +10,7 @@
 import type { RawData, WebSocket } from "ws";
 import { sameSecret } from "./auth.ts";
 import { MAX_ENTRIES } from "./limits.ts";
+import type { OpenPeer, Peer } from "./peer.ts";
 import { findHost } from "./state.ts";
 import type { MoonlightState, MoonlightStream, StreamMode } from "./state.ts";
 
@@ -22,17 +23,31 @@ const STAGES: readonly string[] = [
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export function converse(socket: WebSocket, state: MoonlightState, credentials: string): void {
+export function converse(
+  socket: WebSocket,
+  state: MoonlightState,
+  credentials: string,
+  openPeer: OpenPeer,
+): void {
   let stream: MoonlightStream | undefined;
+  let peer: Peer | undefined;
+  socket.once("close", () => peer?.close());
   socket.on("message", (data) => {
     const message = parse(textOf(data));
-    if (stream !== undefined) return answerSignal(socket, message);
+    if (stream !== undefined) {
+      // Unknown messages are ignored, as the streamer ignores them.
+      const signal = message === undefined ? undefined : fieldsOf(message, "Signaling");
+      if (signal !== undefined) peer?.receive(signal);
+      return;
+    }
     // What is not JSON, or has the wrong credentials, ends the real handler: no close frame, just the end.
     if (message === undefined) return socket.terminate();
     const init = fieldsOf(message, "AuthenticateAndInit");
     if (init === undefined) return socket.close();
     if (!sameSecret(String(init["credentials"]), credentials)) return socket.terminate();
     stream = open(socket, state, init);
+    if (stream === undefined) return;
+    peer = openPeer(stream.sessionId, (signal) => say(socket, { Signaling: signal }));
   });
 }
 
@@ -103,31 +118,6 @@ function attach(socket: WebSocket, stream: MoonlightStream, state: MoonlightStat
       state.streams.delete(stream.sessionId);
     }
   });
-}
-
-/** Unknown messages are ignored, as the streamer ignores them. */
-function answerSignal(socket: WebSocket, message: Fields | undefined): void {
-  const signal = message === undefined ? undefined : fieldsOf(message, "Signaling");
-  if (signal === undefined) return;
-  const description = fieldsOf(signal, "Description");
-  if (description?.["ty"] === "offer") {
-    say(socket, { Signaling: { Description: { ty: "answer", sdp: answerTo(String(description["sdp"])) } } });
-    say(socket, { Signaling: { AddIceCandidate: HOST_CANDIDATE } });
-  }
-  const candidate = fieldsOf(signal, "AddIceCandidate");
-  if (candidate !== undefined) say(socket, { Signaling: { AddIceCandidate: candidate } });
-}
-
-const HOST_CANDIDATE: object = {
-  candidate: "candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host",
-  sdp_mid: "0",
-  sdp_mline_index: 0,
-  username_fragment: null,
-};
-
-/** The offer with the roles turned: enough for a test to see that its own offer was answered. */
-function answerTo(offer: string): string {
-  return offer.replaceAll("a=setup:actpass", "a=setup:active").replaceAll("a=sendrecv", "a=sendonly");
 }
 
 /** In place of a stream, with a word of why or without one. */
