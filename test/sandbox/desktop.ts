@@ -80,7 +80,13 @@ export async function startDesktop(): Promise<Desktop> {
     const { stdout } = await promisify(execFile)("swaymsg", [command], { env });
     return stdout;
   };
-  await swaymsg("[app_id=foot] kill");
+  // Its window may not be there yet.
+  await until("the demo's terminal is gone", () =>
+    swaymsg("[app_id=foot] kill").then(
+      () => true,
+      () => false,
+    ),
+  );
   return {
     runtimeFolder,
     folder: home,

@@ -64,6 +64,10 @@ export const MAX_WEBSOCKETS = 256;
 /** A listener that has more than this untaken when the next content comes is too slow. */
 export const MAX_UNTAKEN_BYTES: number = 8 * 1024 * 1024;
 
+/** A changed clipboard that cannot be read, for instance because it changes again, is tried so often. */
+export const PUSH_READ_ATTEMPTS = 5;
+export const PUSH_READ_PAUSE_MS = 100;
+
 /** What a client may send us on a WebSocket in one message; input messages have 11 bytes. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES: number = 64 * 1024;
 

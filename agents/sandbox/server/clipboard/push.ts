@@ -5,14 +5,15 @@
  * already has a content does not get it again. Whoever does not take what is sent is closed with 1013.
  */
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import type { Display } from "../display.ts";
-import { MAX_UNTAKEN_BYTES } from "../limits.ts";
+import { MAX_UNTAKEN_BYTES, PUSH_READ_ATTEMPTS, PUSH_READ_PAUSE_MS } from "../limits.ts";
 import type { Logger } from "../log.ts";
 import type { Programs } from "../programs.ts";
 import { closeSocket } from "../websocket.ts";
 import { formatClipboard } from "./message.ts";
-import type { Clipboard } from "./selection.ts";
+import type { Clipboard, ClipboardContent } from "./selection.ts";
 import { ClipboardWatch } from "./watch.ts";
 
 export interface ClipboardPushOptions {
@@ -74,10 +75,24 @@ export class ClipboardPush {
     watch?.stop().catch((error: unknown) => this.#options.log.warn({ err: error }, "clipboard watch"));
   }
 
+  /** A change that cannot be read would not be pushed later either, so it is worth some patience. */
+  async #read(): Promise<ClipboardContent | undefined> {
+    const { clipboard, log } = this.#options;
+    for (let attempt = 1; attempt <= PUSH_READ_ATTEMPTS; attempt += 1) {
+      try {
+        return await clipboard.readOrFail();
+      } catch (error) {
+        log.debug({ err: error, attempt }, "clipboard not read");
+        await delay(PUSH_READ_PAUSE_MS);
+      }
+    }
+    return clipboard.read();
+  }
+
   async #send(): Promise<void> {
     while (this.#dirty && this.#listeners.size > 0) {
       this.#dirty = false;
-      const content = await this.#options.clipboard.read();
+      const content = await this.#read();
       // One buffer for all listeners.
       const message = Buffer.from(formatClipboard(content ?? { type: "text", bytes: Buffer.alloc(0) }));
       const digest = createHash("sha256").update(message).digest("base64");

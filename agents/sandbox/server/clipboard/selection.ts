@@ -33,9 +33,19 @@ export class Clipboard {
     this.#log = log;
   }
 
-  /** CLIPBOARD, or else PRIMARY; undefined when both are empty, or while there is no display. */
+  /** CLIPBOARD, or else PRIMARY; undefined when both are empty, cannot be read, or while there is no display. */
   async read(): Promise<ClipboardContent | undefined> {
-    return (await this.#readSelection("clipboard")) ?? (await this.#readSelection("primary"));
+    return (await this.#tryTwice("clipboard")) ?? (await this.#tryTwice("primary"));
+  }
+
+  /** As {@link read}, but a CLIPBOARD that cannot be read is no empty one. @throws Error */
+  async readOrFail(): Promise<ClipboardContent | undefined> {
+    const hasDisplay = await this.#display.sockets().then(
+      () => true,
+      () => false,
+    );
+    if (!hasDisplay) return undefined;
+    return (await this.#readSelection("clipboard")) ?? (await this.#tryTwice("primary"));
   }
 
   /** Sets both selections; empty content clears them. @throws Failure 500 with Helix's texts */
@@ -62,16 +72,22 @@ export class Clipboard {
     }
   }
 
-  async #readSelection(selection: Selection): Promise<ClipboardContent | undefined> {
-    try {
-      const types = await this.#types(selection);
-      const content = await this.#paste(selection, types);
-      return content === undefined || content.bytes.length === 0 ? undefined : content;
-    } catch (error) {
-      // An owner that does not answer, a display that is not up: for the caller there is nothing to paste.
-      this.#log.debug({ err: error, selection }, "selection not read");
-      return undefined;
+  /** Twice, because a selection that is replaced while it is read fails, and the other one may be far older. */
+  async #tryTwice(selection: Selection): Promise<ClipboardContent | undefined> {
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      try {
+        return await this.#readSelection(selection);
+      } catch (error) {
+        this.#log.debug({ err: error, selection, attempt }, "selection not read");
+      }
     }
+    // An owner that does not answer: for the caller there is nothing to paste.
+    return undefined;
+  }
+
+  async #readSelection(selection: Selection): Promise<ClipboardContent | undefined> {
+    const content = await this.#paste(selection, await this.#types(selection));
+    return content === undefined || content.bytes.length === 0 ? undefined : content;
   }
 
   /** MIME types on offer; none when the selection is empty. */
