@@ -53,7 +53,8 @@ export interface InstanceView {
   last_heartbeat: string | null;
 }
 
-export interface ApiOptions extends Omit<CallOptions, "body"> {
+export interface ApiOptions extends CallOptions {
+  /** Body, with its content type. */
   json?: unknown;
 }
 
