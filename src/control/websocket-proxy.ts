@@ -10,14 +10,15 @@ import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
 import { relay } from "../wire/relay.ts";
-import { FirstMessageReader } from "../wire/websocket-frames.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { errorAnswer } from "./http-errors.ts";
 import { expected } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
-import { MAX_FIRST_MESSAGE_BYTES, withCredentials } from "./moonlight.ts";
+import { credentialPump } from "./moonlight.ts";
 import type { CloseReason } from "./open-work.ts";
+import type { AnyRequest } from "./listener/port.ts";
 import { openWebSocket } from "./websocket-open.ts";
+import type { WebSocketAnswer } from "./websocket-open.ts";
 import { relayWebSocket } from "./websocket-relay.ts";
 
 export async function proxyWebSocketUpgrade(
@@ -27,16 +28,13 @@ export async function proxyWebSocketUpgrade(
   job: ProxyJob,
   context: HttpProxyContext,
 ): Promise<void> {
-  const gone = new AbortController();
-  const onGone = () => gone.abort();
-  socket.on("error", onGone); // for ever
-  socket.once("close", onGone);
+  const opening = new Opening(socket, job, context);
   try {
     const key = request.headers["sec-websocket-key"];
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, status, headers } = await openWebSocket(request, job, context, gone.signal);
+    const { stream, status, headers } = await opening.open(request);
     const fields = endToEndHeaders(headers);
     if (status !== 200) return passRefusal(socket, stream, status, fields);
     const lines = [
@@ -48,10 +46,9 @@ export async function proxyWebSocketUpgrade(
     ];
     socket.write(`${lines.join("\r\n")}\r\n\r\n`);
     if (head.length > 0) socket.unshift(head);
-    carry(socket, stream, job, context);
+    opening.carry(stream);
   } catch (error) {
-    logFailure(error, job, context);
-    refuseRaw(socket, error instanceof TurnaboutError ? expected(error, job) : error);
+    refuseRaw(socket, opening.failed(error));
   }
 }
 
@@ -61,72 +58,79 @@ export async function proxyWebSocketStream(
   context: HttpProxyContext,
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
-  const gone = new AbortController();
-  caller.on("error", () => gone.abort()); // for ever
-  caller.once("close", () => gone.abort());
+  const opening = new Opening(caller, job, context);
   try {
-    const { stream, status, headers } = await openWebSocket(request, job, context, gone.signal);
+    const { stream, status, headers } = await opening.open(request);
     caller.respond({ ...endToEndHeaders(headers), ":status": status });
-    if (status === 200) carry(caller, stream, job, context);
+    if (status === 200) opening.carry(stream);
     else relay(caller, stream);
   } catch (error) {
-    logFailure(error, job, context);
+    const answer = errorAnswer(opening.failed(error));
     if (caller.destroyed || caller.headersSent) return;
-    const answer = errorAnswer(error instanceof TurnaboutError ? expected(error, job) : error);
     caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
   }
 }
 
-/** From here on it is an open WebSocket: it counts, and it ends with its credential and with its session. */
-function carry(caller: Duplex, stream: ClientHttp2Stream, job: ProxyJob, context: HttpProxyContext): void {
-  const { identity, session, credentials } = job;
-  let close = (_reason: CloseReason): void => void caller.destroy();
-  const done = context.work.add({ identity, session, close: (reason) => close(reason) });
-  caller.once("close", done);
-  const go = () => {
-    close = relayWebSocket(caller, stream, done);
+/** A WebSocket from the caller's wish on: it counts at once, and ends with its credential and with its session. */
+class Opening {
+  readonly #caller: Duplex;
+  readonly #job: ProxyJob;
+  readonly #context: HttpProxyContext;
+  readonly #gone = new AbortController();
+  readonly #done: () => void;
+  #isRevoked = false;
+  #close = (_reason: CloseReason): void => {
+    this.#isRevoked = true;
+    this.#gone.abort();
   };
-  if (credentials === undefined) go();
-  else injectCredentials(caller, stream, credentials, go);
+
+  constructor(caller: Duplex, job: ProxyJob, context: HttpProxyContext) {
+    this.#caller = caller;
+    this.#job = job;
+    this.#context = context;
+    const { identity, session } = job;
+    this.#done = context.work.add({ identity, session, close: (reason) => this.#close(reason) });
+    const onGone = (): void => {
+      this.#gone.abort();
+      this.#done();
+    };
+    caller.on("error", onGone); // for ever
+    caller.once("close", onGone);
+  }
+
+  /** @throws TurnaboutError if there is no answer of the target's own, or if the caller may no longer have it */
+  async open(request: AnyRequest): Promise<WebSocketAnswer> {
+    const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
+    if (!this.#isRevoked) return answer;
+    answer.stream.destroy(new Error("revoked while it was opened"));
+    throw revoked();
+  }
+
+  carry(stream: ClientHttp2Stream): void {
+    const { credentials, session = "" } = this.#job;
+    this.#close = relayWebSocket(this.#caller, stream, {
+      onClose: this.#done,
+      fromCaller:
+        credentials === undefined ? undefined : (refuse) => credentialPump(credentials, session, refuse),
+    });
+  }
+
+  /** What to tell the caller. */
+  failed(cause: unknown): unknown {
+    this.#done();
+    const error = this.#isRevoked ? revoked() : cause;
+    const { metrics, log } = this.#context;
+    const { runner, target } = this.#job.destination;
+    const code = error instanceof TurnaboutError ? error.code : "internal";
+    metrics.requests.inc({ outcome: code });
+    log.info({ runner, target, code, reason: toError(error).message }, "WebSocket failed");
+    return error instanceof TurnaboutError ? expected(error, this.#job) : error;
+  }
 }
 
-/** Holds the caller's first message back, writes our credentials into it, and lets everything else pass. */
-function injectCredentials(
-  caller: Duplex,
-  stream: ClientHttp2Stream,
-  credentials: string,
-  go: () => void,
-): void {
-  const reader = new FirstMessageReader(MAX_FIRST_MESSAGE_BYTES);
-  const stop = () => {
-    caller.off("data", onData);
-    caller.off("end", onEnd);
-    caller.off("close", onEnd);
-    stream.off("close", onEnd);
-  };
-  const onEnd = () => {
-    stop();
-    stream.destroy(new Error("the caller left before its first message"));
-    caller.destroy();
-  };
-  function onData(chunk: Buffer): void {
-    const message = reader.feed(chunk);
-    if (message === undefined) return;
-    caller.pause();
-    stop();
-    if (message.kind === "too-large") return onEnd();
-    if (message.kind === "other") caller.unshift(message.bytes);
-    else {
-      if (message.rest.length > 0) caller.unshift(message.rest);
-      stream.write(Buffer.concat([message.before, withCredentials(message.text, credentials)]));
-    }
-    go();
-  }
-  caller.on("data", onData);
-  caller.once("end", onEnd);
-  caller.once("close", onEnd);
-  stream.once("close", onEnd);
+function revoked(): TurnaboutError {
+  return new TurnaboutError("not_allowed", "revoked, or its session has ended");
 }
 
 /** The target's own refusal: status, fields and body. */
@@ -151,13 +155,6 @@ function fieldLines(fields: Record<string, string | string[]>): string[] {
   return Object.entries(fields).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((item) => `${name}: ${item}`),
   );
-}
-
-function logFailure(error: unknown, job: ProxyJob, context: HttpProxyContext): void {
-  const { runner, target } = job.destination;
-  const code = error instanceof TurnaboutError ? error.code : "internal";
-  context.metrics.requests.inc({ outcome: code });
-  context.log.info({ runner, target, code, reason: toError(error).message }, "WebSocket failed");
 }
 
 /** RFC 6455 §4.2.2. */

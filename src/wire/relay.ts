@@ -7,22 +7,43 @@ import { TLSSocket } from "node:tls";
 import type { Http2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 
+/** How bytes get from one end to the other. Their order is kept, and `to` is not ended. */
+export type Pump = (from: Duplex, to: Duplex) => void;
+
 /**
  * Starts copying both ways. `onClose` is called once, when both ends are closed.
  *
  * @param tell what the other end is told when one is reset or lost. Default {@link abort}
+ * @param pump how bytes get from `a` to `b`. Default {@link copy}
  */
-export function relay(a: Duplex, b: Duplex, onClose?: () => void, tell: (end: Duplex) => void = abort): void {
+export function relay(
+  a: Duplex,
+  b: Duplex,
+  onClose?: () => void,
+  tell: (end: Duplex) => void = abort,
+  pump: Pump = copy,
+): void {
   let open = 2;
   const closed = () => {
     open -= 1;
     if (open === 0) onClose?.();
   };
-  forward(a, b, closed, tell);
-  forward(b, a, closed, tell);
+  forward(a, b, closed, tell, pump);
+  forward(b, a, closed, tell, copy);
 }
 
-function forward(from: Duplex, to: Duplex, closed: () => void, tell: (end: Duplex) => void): void {
+/** All bytes, as they are. */
+export function copy(from: Duplex, to: Duplex): void {
+  from.pipe(to, { end: false });
+}
+
+function forward(
+  from: Duplex,
+  to: Duplex,
+  closed: () => void,
+  tell: (end: Duplex) => void,
+  pump: Pump,
+): void {
   let ended = false;
   from.on("end", () => {
     // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.
@@ -40,7 +61,7 @@ function forward(from: Duplex, to: Duplex, closed: () => void, tell: (end: Duple
       closed();
     });
   });
-  from.pipe(to, { end: false });
+  pump(from, to);
 }
 
 function ignore(): void {}

@@ -99,6 +99,20 @@ describe("FirstMessageReader", () => {
     assert.deepEqual(message?.kind === "text" && message.before, ping);
   });
 
+  it("looks into nothing but text, and does not wait behind a close frame", () => {
+    const frame = (opcode: number, mask: boolean) =>
+      Buffer.concat(
+        Sender.frame(Buffer.from([3, 232]), { fin: true, opcode, mask, readOnly: false, rsv1: false }),
+      );
+    for (const opcode of [2, 8, 0]) {
+      const bytes = frame(opcode, true);
+      assert.deepEqual(new FirstMessageReader(100).feed(bytes), { kind: "other", bytes });
+    }
+    for (const opcode of [1, 2, 8, 9]) {
+      assert.deepEqual(new FirstMessageReader(100).feed(frame(opcode, false)), { kind: "unmasked" });
+    }
+  });
+
   it("does not collect more than its bound", () => {
     const reader = new FirstMessageReader(100);
     assert.deepEqual(reader.feed(encodeMaskedText("x".repeat(200))), { kind: "too-large" });

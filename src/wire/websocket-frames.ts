@@ -109,8 +109,10 @@ function unmask(payload: Buffer, mask: Buffer): void {
 export type FirstMessage =
   /** Bytes that came before the message (control frames) and behind it pass as they are. */
   | { kind: "text"; before: Buffer; text: string; rest: Buffer }
-  /** Not a text message, or not a client's framing: nothing to look into. */
+  /** Not a text message, or the end before any: nothing to look into. */
   | { kind: "other"; bytes: Buffer }
+  /** A frame without a mask: no client sends that (RFC 6455 §5.1). */
+  | { kind: "unmasked" }
   | { kind: "too-large" };
 
 /** Collects a client's bytes until its first message is complete. */
@@ -137,13 +139,14 @@ export class FirstMessageReader {
       const end = header.headerBytes + header.payloadBytes;
       if (rest.length < end) return undefined;
       offset += end;
-      if (header.opcode >= OPCODE_CLOSE) {
+      if (header.mask === undefined) return { kind: "unmasked" };
+      if (header.opcode === OPCODE_CLOSE) return { kind: "other", bytes: this.#bytes };
+      if (header.opcode > OPCODE_CLOSE) {
         before = Buffer.concat([before, rest.subarray(0, end)]);
         continue;
       }
       const expected = parts.length === 0 ? OPCODE_TEXT : OPCODE_CONTINUATION;
-      if (header.opcode !== expected || header.mask === undefined)
-        return { kind: "other", bytes: this.#bytes };
+      if (header.opcode !== expected) return { kind: "other", bytes: this.#bytes };
       const payload = Buffer.from(rest.subarray(header.headerBytes, end));
       unmask(payload, header.mask);
       parts.push(payload);
