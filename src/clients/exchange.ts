@@ -52,6 +52,8 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
   const { signal, label } = call;
   let streamError: Error | undefined;
   stream.on("error", (error) => (streamError ??= error)); // for ever
+  let ended = false;
+  stream.once("end", () => (ended = true));
   const bytesBefore = bytesReadOf(stream);
   const client = new Client("http://localhost", {
     // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
@@ -91,9 +93,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
     };
   } catch (error) {
     const failure = failed(error);
-    const code = errorCodeOf(error);
-    const nothing = bytesReadOf(stream) === bytesBefore && streamError === undefined;
-    if (code === "UND_ERR_SOCKET" && nothing) EMPTY_REPLIES.add(failure);
+    if (ended && bytesReadOf(stream) === bytesBefore) EMPTY_REPLIES.add(failure);
     await close();
     throw failure;
   }

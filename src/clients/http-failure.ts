@@ -10,7 +10,6 @@ const FROM_UNDICI: Readonly<Record<string, ErrorCode>> = {
   UND_ERR_CLOSED: "target_closed",
   UND_ERR_DESTROYED: "target_closed",
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "target_closed", // cut short
-  HPE_INVALID_EOF_STATE: "target_closed", // cut short, chunked
   UND_ERR_RES_EXCEEDED_MAX_SIZE: "target_protocol",
   UND_ERR_HEADERS_OVERFLOW: "target_protocol",
   UND_ERR_INVALID_ARG: "bad_request",
@@ -19,7 +18,10 @@ const FROM_UNDICI: Readonly<Record<string, ErrorCode>> = {
 
 export function httpFailure(error: unknown, label: string): TurnaboutError {
   if (error instanceof TurnaboutError) return error;
-  const code = errorCodeOf(error) ?? "";
-  const known = FROM_UNDICI[code] ?? (code.startsWith("HPE_") ? "target_protocol" : codeFromErrno(code));
-  return new TurnaboutError(known, `${label}: ${toError(error).message}`, { cause: error });
+  const { name, message } = toError(error);
+  const code = errorCodeOf(error);
+  // undici's parser gives its errors no code.
+  const parser = name === "HTTPParserError" ? "target_protocol" : undefined;
+  const known = parser ?? (code === undefined ? undefined : FROM_UNDICI[code]) ?? codeFromErrno(code);
+  return new TurnaboutError(known, `${label}: ${message}`, { cause: error });
 }

@@ -136,7 +136,7 @@ class Sandbox implements SandboxClient {
     if (includeCursor !== undefined) query.set("include_cursor", String(includeCursor));
     const request: HttpRequest = {
       method: "GET",
-      path: query.size === 0 ? "/screenshot" : `/screenshot?${query}`,
+      path: query.size === 0 ? "/screenshot" : `/screenshot?${query.toString()}`,
       ...(etag !== undefined && { headers: { "if-none-match": etag } }),
     };
     const { status, headers, body } = await this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
@@ -249,7 +249,7 @@ const execSchema = z.looseObject({
 });
 
 function check(what: string, status: number, body: Buffer): void {
-  if (status !== 200) throw new SandboxError(`sandbox ${what}`, status, reasonFrom(body));
+  if (status < 200 || status > 299) throw new SandboxError(`sandbox ${what}`, status, reasonFrom(body));
 }
 
 function parse<T>(what: string, body: Buffer, schema: z.ZodType<T>): T {

@@ -1,0 +1,79 @@
+/** Dialling by CONNECT from another process, as it were: ends, resets and refusals are what they are in the tunnel. */
+import assert from "node:assert/strict";
+import { afterEach, describe, test } from "node:test";
+import { readFile } from "node:fs/promises";
+import { createRemoteDial } from "../../src/clients/remote-dial.ts";
+import type { Dial } from "../../src/wire/dial.ts";
+import { ending, next } from "../support/events.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
+import type { System, SystemOptions } from "../support/system.ts";
+import { startTarget } from "../support/target.ts";
+import { code } from "./ways.ts";
+
+afterEach(() => assertNothingOpen());
+
+async function start(tls: boolean, options: SystemOptions = {}): Promise<{ system: System; dial: Dial }> {
+  const system = await startSystem({ ...options, tls });
+  const ca = system.caFile === undefined ? undefined : await readFile(system.caFile, "utf8");
+  return { system, dial: createRemoteDial({ server: system.url, token: ADMIN_TOKEN, ca }) };
+}
+
+for (const tls of [false, true]) {
+  describe(`a remote dial ${tls ? "over TLS" : "in plaintext"}`, () => {
+    test("keeps our half open after the target has finished its own", async () => {
+      const target = await startTarget();
+      const { system, dial } = await start(tls, { target });
+      await using _ = system;
+      const socket = await dial(RUNNER, TARGET);
+      const atTarget = await target.accepted();
+      const ours = ending(socket);
+      const theirs = ending(atTarget);
+      atTarget.end("first");
+      assert.equal((await ours).kind, "end");
+      socket.end("last");
+      assert.deepEqual((await theirs).data, Buffer.from("last"));
+      assert.equal((await theirs).kind, "end");
+    });
+
+    test("tells the target at once that a stream was given up", async () => {
+      // It takes a clean end for what it is, and would go on for ever.
+      const target = await startTarget();
+      const { system, dial } = await start(tls, { target });
+      await using _ = system;
+      const socket = await dial(RUNNER, TARGET);
+      const atTarget = await target.accepted();
+      const theirs = ending(atTarget, 1_000);
+      const ours = ending(socket);
+      socket.destroy(new Error("given up"));
+      assert.equal((await theirs).code, "ECONNRESET");
+      assert.equal((await ours).code, "given up");
+    });
+
+    test("ends without a reset when both have finished", async () => {
+      const { system, dial } = await start(tls);
+      await using _ = system;
+      const socket = await dial(RUNNER, TARGET);
+      const ours = ending(socket);
+      const closed = next(socket, "close");
+      socket.end("echo");
+      assert.deepEqual((await ours).data, Buffer.from("echo"));
+      assert.equal((await ours).kind, "end");
+      assert.deepEqual(await closed, [false]);
+    });
+
+    test("says why a dial was refused", async () => {
+      const { system, dial } = await start(tls);
+      await using _ = system;
+      await assert.rejects(dial("nobody", TARGET), code("runner_unknown"));
+      await assert.rejects(dial(RUNNER, "none"), code("target_unknown"));
+      await assert.rejects(dial(RUNNER, TARGET, { signal: AbortSignal.abort() }), code("aborted"));
+    });
+
+    test("says that there is no control plane", async () => {
+      const { system, dial } = await start(tls);
+      await system.close();
+      await assert.rejects(dial(RUNNER, TARGET), code("carrier_failed"));
+    });
+  });
+}

@@ -1,0 +1,39 @@
+/** The ways in which a typed client can reach its service. */
+import { createRemoteDial } from "../../src/clients/remote-dial.ts";
+import { overTunnel, overUnixSocket } from "../../src/clients/open-stream.ts";
+import type { OpenStream } from "../../src/clients/open-stream.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem } from "../support/system.ts";
+import type { System } from "../support/system.ts";
+
+/** Its own socket; a control plane in this process with an agent; and CONNECT at that control plane's port. */
+export type Way = "unix" | "tunnel" | "remote";
+
+export interface Reached extends AsyncDisposable {
+  readonly open: OpenStream;
+  /** Undefined where there is no tunnel. */
+  readonly system: System | undefined;
+}
+
+/** @param address as in the agent's options: `unix:/path`, or `host:port` for all but `unix` */
+export async function reach(way: Way, target: string, address: string): Promise<Reached> {
+  if (way === "unix") {
+    const open = overUnixSocket(address.replace(/^unix:/, ""));
+    return { open, system: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const system = await startSystem({ agents: 0 });
+  await system.addAgent({ [RUNNER]: { [target]: address } });
+  const dial =
+    way === "tunnel"
+      ? system.controlPlane.dial
+      : createRemoteDial({ server: system.url, token: ADMIN_TOKEN });
+  return {
+    open: overTunnel(dial, RUNNER, target),
+    system,
+    [Symbol.asyncDispose]: () => system.close(),
+  };
+}
+
+/** Matches a TurnaboutError by its code, for `assert.rejects`. */
+export function code(expected: string): { name: string; code: string } {
+  return { name: "TurnaboutError", code: expected };
+}
