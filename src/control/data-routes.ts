@@ -66,6 +66,11 @@ export class DataRoutes {
     ].concat(moonlightRoutes(context));
   }
 
+  /** What is looked for in a path, base path removed. */
+  get patterns(): readonly RegExp[] {
+    return this.#routes.map(({ pattern }) => pattern);
+  }
+
   /** Undefined if the URL is none of these; the identity is asked for only if it is. @throws TurnaboutError */
   resolve(url: string, asked: Asked, identify: () => Identity): ProxyJob | undefined {
     if (!url.startsWith(this.#basePath)) return undefined;

@@ -59,22 +59,21 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
 
   function request(request: AnyRequest, response: AnyResponse): void {
     const url = request.url ?? "/";
+    const isAbsolute = !url.startsWith("/") && url !== "*";
     try {
-      const isAbsolute = !url.startsWith("/") && url !== "*";
       const job = isAbsolute ? proxyJob(request, url) : apiJob(request, url, false);
       if (job === undefined) return context.app(request, response);
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       proxyHttp(request, response, job, context);
     } catch (error) {
       request.resume();
-      refuse(request, response, error);
+      refuse(request, response, error, isAbsolute);
     }
   }
 
-  function refuse(request: AnyRequest, response: AnyResponse, error: unknown): void {
+  function refuse(request: AnyRequest, response: AnyResponse, error: unknown, isProxy: boolean): void {
     response.on("error", () => {}); // for ever
     request.on("error", () => {}); // for ever
-    const isProxy = !(request.url ?? "/").startsWith("/");
     if (isProxy && error instanceof TurnaboutError && error.code === "unauthenticated") {
       // A proxy says 407 (RFC 9110 §11.7.1), or clients never send the credential.
       const answer = errorAnswer(error);
@@ -102,7 +101,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       void proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, error);
+      refuseRaw(socket, error, url.startsWith("/") ? "www" : "proxy");
     }
   }
 
@@ -110,18 +109,18 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const protocol = request.headers[":protocol"];
     if (protocol === undefined) return void connectFromStream(request, context);
     request.stream.on("error", () => {}); // for ever
+    // `<target>.<runner>` as the authority is the forward proxy's WebSocket.
+    const isProxy = parseAuthority(request.authority) !== undefined;
     try {
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      // `<target>.<runner>` as the authority is the forward proxy's WebSocket.
-      const isProxy = parseAuthority(request.authority) !== undefined;
       const job = isProxy
         ? authorityJob(request, request.authority, request.url)
         : apiJob(request, request.url, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       void proxyWebSocketStream(request, job, context);
     } catch (error) {
-      sendError(request, response, error);
+      refuse(request, response, error, isProxy);
     }
   }
 

@@ -54,6 +54,8 @@ export function relayWebSocket(
     // In the middle of a frame nothing can be said that would be understood.
     if (!tracker.atBoundary || tracker.closed) return abort(caller);
     caller.end(encodeClose(code, reason));
+    // Nobody takes its bytes any more: a pipe that is cut later would pause it, and its end would not be seen.
+    caller.unpipe();
     caller.resume();
     const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
     caller.once("end", () => caller.destroy());

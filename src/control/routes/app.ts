@@ -58,21 +58,19 @@ export interface AppEnv {
 /** JSON bodies of the API; uploads do not come here. */
 const MAX_BODY_BYTES: number = 1024 * 1024;
 
-export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
+/** All routes, below no base path. */
+export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
+  const document = (): { openapi: string } =>
+    app.getOpenAPI31Document({
+      openapi: "3.1.0",
+      info: { title: "Turnabout control plane", version: VERSION },
+      servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
+      security: [{ bearer: [] }],
+    });
   app.use(forHttp2);
   app.use(limitBody);
-  app.route("/", healthRoutes(context));
-  app.get("/openapi.json", (c) =>
-    c.json(
-      app.getOpenAPI31Document({
-        openapi: "3.1.0",
-        info: { title: "Turnabout control plane", version: VERSION },
-        servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
-        security: [{ bearer: [] }],
-      }),
-    ),
-  );
+  app.route("/", healthRoutes(context, document));
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   describeDataRoutes(app.openAPIRegistry);
 
@@ -104,13 +102,17 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     }
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
-  const root =
-    context.basePath === ""
-      ? app
-      : new OpenAPIHono<AppEnv>().route(context.basePath, app).onError((cause) => {
-          const answer = errorAnswer(ours(cause));
-          return new Response(answer.body, { status: answer.status, headers: answer.headers });
-        });
+  return app;
+}
+
+export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
+  const app = createRoutes(context);
+  // Only below the base path: whatever else comes here has taken a wrong turn, and is told so in the same way.
+  const root = context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app);
+  if (root !== app) {
+    root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
+    root.onError((cause) => errorResponse(ours(cause)));
+  }
   const listener = getRequestListener(root.fetch, {
     overrideGlobalObjects: false,
     hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
@@ -121,6 +123,11 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
       response.destroy();
     });
   };
+}
+
+function errorResponse(error: Error): Response {
+  const { status, headers, body } = errorAnswer(error);
+  return new Response(body, { status, headers });
 }
 
 /** Measured by its length field: Hono reads a body whole, and its own limiter needs its own Request class globally. */

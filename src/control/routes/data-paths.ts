@@ -1,7 +1,8 @@
 /** The routes that lead to targets, for /openapi.json: they are not Hono's, but callers want to find them there. */
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { answers } from "./schemas.ts";
+import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import { REFUSED } from "./schemas.ts";
 
 type OpenApiRegistry = OpenAPIHono["openAPIRegistry"];
 type Method = "get" | "post" | "put" | "patch" | "delete" | "head" | "options";
@@ -26,12 +27,20 @@ export function describeDataRoutes(registry: OpenApiRegistry): void {
         tags: [tag],
         request: { params, ...(query !== undefined && { query }) },
         responses: {
-          ...answers(200, "The target's own answer"),
           101: { description: "A WebSocket, where asked for" },
+          default: { description: "The target's own answer, or a refusal of ours" },
         },
       });
     }
   };
+  registry.registerPath({
+    method: "get",
+    path: DOOR_PATH,
+    summary: "The agent door: a dial that becomes a reversed session",
+    tags: ["agents"],
+    request: { query: z.object({ [DOOR_RUNNER_PARAMETER]: z.string() }) },
+    responses: { 101: { description: "Switched to ptth or websocket" }, ...REFUSED },
+  });
   add(ANY, "/api/v1/runners/{id}/targets/{target}/{path}", "HTTP and WebSocket to any target", "targets");
   add(
     ANY,

@@ -1,21 +1,60 @@
 /** `/healthz`: the process answers. `/readyz`: it should get traffic. `/metrics`: Prometheus. */
-import { Hono } from "hono";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { AppContext, AppEnv } from "./app.ts";
+import { answers, REFUSED } from "./schemas.ts";
 
-export function healthRoutes(context: AppContext): Hono<AppEnv> {
-  const routes = new Hono<AppEnv>();
-  routes.get("/healthz", (c) => c.text("ok\n"));
-  routes.get("/readyz", (c) => {
+const PUBLIC = { security: [], tags: ["operations"] };
+const readySchema = z.object({ ready: z.boolean() });
+const text = { content: { "text/plain": { schema: z.string() } } };
+
+const health = createRoute({
+  ...PUBLIC,
+  method: "get",
+  path: "/healthz",
+  summary: "The process answers",
+  responses: { 200: { description: "It does", ...text } },
+});
+const readiness = createRoute({
+  ...PUBLIC,
+  method: "get",
+  path: "/readyz",
+  summary: "It should get traffic",
+  responses: {
+    200: { description: "It should", content: { "application/json": { schema: readySchema } } },
+    503: { description: "It should not", content: { "application/json": { schema: readySchema } } },
+  },
+});
+const metrics = createRoute({
+  method: "get",
+  path: "/metrics",
+  tags: ["operations"],
+  summary: "Figures, in the text format of Prometheus (admin)",
+  responses: { 200: { description: "Figures", ...text }, ...REFUSED },
+});
+const openApi = createRoute({
+  ...PUBLIC,
+  method: "get",
+  path: "/openapi.json",
+  summary: "This document",
+  responses: answers(200, "It", z.looseObject({ openapi: z.string() })),
+});
+
+/** @param document the OpenAPI document of all routes */
+export function healthRoutes(context: AppContext, document: () => { openapi: string }): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>();
+  routes.openapi(health, (c) => c.text("ok\n", 200));
+  routes.openapi(readiness, (c) => {
     const { ready } = context.ready();
     return c.json({ ready }, ready ? 200 : 503);
   });
-  routes.get("/metrics", async (c) => {
+  routes.openapi(metrics, async (c) => {
     const identity = authenticateBearer(c.env.incoming.headers, context.tokens);
     if (!identity.mayAdminister) throw new TurnaboutError("not_allowed", "metrics need an admin token");
     const { registry } = context.metrics;
-    return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
+    return c.text(await registry.metrics(), 200, { "content-type": registry.contentType });
   });
+  routes.openapi(openApi, (c) => c.json(document(), 200));
   return routes;
 }

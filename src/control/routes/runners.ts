@@ -1,25 +1,100 @@
 /** `/api/v1/runners`: who is connected; a round trip; a kick. */
-import { Hono } from "hono";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry.ts";
 import type { AppContext, AppEnv } from "./app.ts";
+import { badInput } from "./bad-input.ts";
+import { answers } from "./schemas.ts";
 
 /** A PING is answered within a round trip, or the agent is in trouble. */
 const PING_TIMEOUT_MS = 5_000;
 
-export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
-  const routes = new Hono<AppEnv>();
+const connectionSchema = z.object({
+  id: z.string(),
+  carrier: z.enum(["rh2", "ptth", "websocket"]),
+  since: z.string(),
+  rttMs: z.number().nullable(),
+  peer: z.string().nullable(),
+  streams: z.number().int(),
+  draining: z.boolean(),
+});
 
-  routes.get("/", (c) => {
+const runnerSchema = z
+  .object({
+    id: z.string().openapi({ example: "wolf-local" }),
+    state: z.enum(["connected", "reconnecting", "gone"]),
+    since: z.string(),
+    carrier: z.enum(["rh2", "ptth", "websocket"]).nullable(),
+    version: z.string().nullable(),
+    rttMs: z.number().nullable(),
+    bootEpoch: z.string().nullable(),
+    waitingDials: z.number().int(),
+    targets: z.array(
+      z.object({ name: z.string(), http: z.enum(["auto", "1.0", "1.1"]), healthy: z.boolean() }),
+    ),
+    connections: z.array(connectionSchema),
+  })
+  .openapi("Runner");
+
+const idParameter = z.object({ id: z.string() });
+
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["runners"],
+  summary: "The runners that the caller may dial; an admin's: all",
+  responses: answers(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
+});
+const get = createRoute({
+  method: "get",
+  path: "/{id}",
+  tags: ["runners"],
+  summary: "One runner",
+  request: { params: idParameter },
+  responses: answers(200, "The runner", runnerSchema),
+});
+const pingRoute = createRoute({
+  method: "get",
+  path: "/{id}/ping",
+  tags: ["runners"],
+  summary: "A round trip to the runner's agent",
+  request: { params: idParameter },
+  responses: answers(
+    200,
+    "The round trip",
+    z.object({ id: z.string(), connection: z.string(), rttMs: z.number() }),
+  ),
+});
+const kick = createRoute({
+  method: "delete",
+  path: "/{id}",
+  tags: ["runners"],
+  summary: "Close all connections of a runner (admin)",
+  request: { params: idParameter },
+  responses: answers(204, "They drain; its agent comes back by itself"),
+});
+
+export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+
+  function maySee(identity: Identity, { id, info }: RunnerView): boolean {
+    if (identity.mayAdminister) return true;
+    return info?.targets.some(({ name }) => policy.mayDial(identity, id, name)) === true;
+  }
+
+  routes.openapi(list, (c) => {
     const identity = c.get("identity");
-    return c.json({
-      runners: registry
-        .list()
-        .filter((view) => maySee(identity, view))
-        .map(describe),
-    });
+    return c.json(
+      {
+        runners: registry
+          .list()
+          .filter((view) => maySee(identity, view))
+          .map(describe),
+      },
+      200,
+    );
   });
 
   function find(identity: Identity, id: string): RunnerView {
@@ -31,20 +106,20 @@ export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
     return view;
   }
 
-  routes.get("/:id", (c) => c.json(describe(find(c.get("identity"), c.req.param("id")))));
+  routes.openapi(get, (c) => c.json(describe(find(c.get("identity"), c.req.valid("param").id)), 200));
 
-  routes.get("/:id/ping", async (c) => {
-    const view = find(c.get("identity"), c.req.param("id"));
+  routes.openapi(pingRoute, async (c) => {
+    const view = find(c.get("identity"), c.req.valid("param").id);
     const connection = registry.pick(view.id);
     if (connection === undefined)
       throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
-    return c.json({ id: view.id, connection: connection.id, rttMs: round(await ping(connection)) });
+    const rttMs = round(await ping(connection)) ?? 0;
+    return c.json({ id: view.id, connection: connection.id, rttMs }, 200);
   });
 
-  routes.delete("/:id", (c) => {
-    if (!c.get("identity").mayAdminister)
-      throw new TurnaboutError("not_allowed", "a kick needs an admin token");
-    const view = find(c.get("identity"), c.req.param("id"));
+  routes.openapi(kick, (c) => {
+    policy.requireAdmin(c.get("identity"), "a kick");
+    const view = find(c.get("identity"), c.req.valid("param").id);
     if (view.connections.length === 0)
       throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
     for (const connection of view.connections)
@@ -56,16 +131,11 @@ export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
   return routes;
 }
 
-function maySee(identity: Identity, view: RunnerView): boolean {
-  if (identity.mayAdminister) return true;
-  return view.info?.targets.some(({ name }) => identity.mayDial(view.id, name)) === true;
-}
-
-function describe(view: RunnerView): object {
+function describe(view: RunnerView): z.output<typeof runnerSchema> {
   const [first] = view.connections;
   return {
     id: view.id,
-    state: view.state,
+    state: view.state === "never-seen" ? "gone" : view.state, // those are not listed
     since: view.since.toISOString(),
     carrier: first?.carrier.kind ?? null,
     version: first?.hello.version ?? null,
