@@ -21,6 +21,8 @@ export interface CommandOptions {
   env?: Record<string, string | undefined>;
   /** Of the process. Default: nothing to read, pipes that are followed. */
   cwd?: string;
+  /** Put in front of the command line: `nsenter` for another network. */
+  through?: readonly string[];
 }
 
 export interface Exit {
@@ -38,7 +40,8 @@ export class Command implements AsyncDisposable {
   constructor(name: CommandName | URL, args: readonly string[], options: CommandOptions = {}) {
     const url = name instanceof URL ? name : new URL(`../../src/cli/${name}.ts`, import.meta.url);
     const script = fileURLToPath(url);
-    this.child = spawn(process.execPath, [script, ...args], {
+    const line = [...(options.through ?? []), process.execPath, script, ...args];
+    this.child = spawn(line[0] ?? "", line.slice(1), {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...cleanEnvironment(), ...options.env },
       ...(options.cwd !== undefined && { cwd: options.cwd }),

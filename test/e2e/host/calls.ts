@@ -1,0 +1,58 @@
+/** What the test may ask of Wolf's side, which is another process: over IPC, never over the network. */
+import type { Ran, RunOptions } from "./programs.ts";
+import type { SandboxView, Stage } from "./sandbox.ts";
+
+export interface HostOptions {
+  wolfSocket: string;
+  /** Of the Moonlight double; 0 takes a free one. */
+  moonlightPort: number;
+  credentials: string;
+  /** Network namespace file for sandboxes; undefined: the host's own. */
+  sandboxNetwork?: string | undefined;
+}
+
+export interface HostView {
+  wolf: {
+    lobbies: { id: string; name: string; runner: Record<string, unknown> }[];
+    apps: string[];
+    /** `POST /api/v1/lobbies/create`, oldest first. */
+    requests: string[];
+    openConnections: number;
+  };
+  moonlight: {
+    port: number;
+    streams: string[];
+    openWebSockets: number;
+    openConnections: number;
+    /** Path of the request, and its field `Authorization`. */
+    requests: { url: string; authorization: string | undefined; cookie: string | undefined }[];
+    controlFrames: number;
+  };
+  video: { openPeers: number; sentBytes: number };
+  sandboxes: SandboxView[];
+  /** Command lines of what sandboxes left behind when they were stopped. */
+  stragglers: string[];
+}
+
+export interface HostCalls {
+  view(): Promise<HostView>;
+  /** Lets the next part of a sandbox's start script run. */
+  proceed(session: string, stage: Stage): Promise<void>;
+  /** A program on a sandbox's desktop. */
+  run(session: string, command: readonly string[], options?: RunOptions): Promise<Ran>;
+  /** Resolves when no sandbox is stopping. */
+  settled(): Promise<void>;
+}
+
+export interface HostCall {
+  id: number;
+  method: keyof HostCalls;
+  args: unknown[];
+}
+
+/** `id` 0 is the child's first word: it is up. */
+export interface HostAnswer {
+  id: number;
+  value?: unknown;
+  error?: string;
+}

@@ -1,0 +1,40 @@
+/**
+ * Brings the real parts that tests need, where that is possible (Debian, root), and says by name what will be skipped
+ * where it is not.
+ */
+import { spawnSync } from "node:child_process";
+import { isInstalled } from "./parts.ts";
+import type { Part } from "./parts.ts";
+
+/** @returns the exit status */
+export function run(command: string, args: readonly string[]): number {
+  const { status, error } = spawnSync(command, args, { stdio: "inherit" });
+  if (error !== undefined) console.error(`${command}: ${error.message}`);
+  return status ?? 1;
+}
+
+/** Ends the process where a part is missing that must be there (`CI=true`). */
+export function provideParts(parts: readonly Part[]): void {
+  const absent = (): readonly Part[] => parts.filter(({ name }) => !isInstalled(name));
+  install(absent());
+  for (const { name, packages, why } of absent()) {
+    console.log(
+      `missing: ${name} (${why}); Debian: apt-get install ${packages.join(" ")}; its tests are skipped`,
+    );
+  }
+  if (process.env["CI"] !== "true" || absent().length === 0) return;
+  console.error("error: in CI every part must be there");
+  process.exit(1);
+}
+
+/** Retried once: a mirror may hiccup; an assertion never is. */
+function install(absent: readonly Part[]): void {
+  const packages = [...new Set(absent.flatMap((part) => part.packages))];
+  if (packages.length === 0 || process.getuid?.() !== 0 || !isInstalled("apt-get")) return;
+  console.log(`installing what the tests run for real: ${packages.join(" ")}`);
+  process.env["DEBIAN_FRONTEND"] = "noninteractive";
+  for (let attempt = 1; attempt <= 2; attempt += 1) {
+    run("apt-get", ["update", "-qq"]);
+    if (run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]) === 0) return;
+  }
+}
