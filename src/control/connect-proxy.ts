@@ -53,18 +53,56 @@ export function authorizeProxy(
   return { ...destination, identity };
 }
 
-/** Open until the relay closes; ended when its credential is revoked or its session ends. */
-function track(
-  { runner, identity }: AuthorizedDestination,
-  work: OpenWork,
-  caller: Duplex,
-  stream: Duplex,
-): () => void {
-  const close = () => {
-    abort(caller);
-    abort(stream);
-  };
-  return work.add({ identity, session: sessionOfRunner(runner), close });
+/** From the caller's wish until the relay closes; ended when its credential is revoked or its session ends. */
+class Tunnel {
+  readonly #caller: Duplex;
+  readonly #gone = new AbortController();
+  #done = (): void => {};
+  #stream: Duplex | undefined;
+  #isRevoked = false;
+
+  constructor(caller: Duplex) {
+    this.#caller = caller;
+    caller.on("error", () => this.#gone.abort()); // for ever
+    caller.once("close", () => {
+      this.#gone.abort();
+      this.#done();
+    });
+  }
+
+  /** @throws TurnaboutError the reason of the refusal */
+  async open(
+    destination: AuthorizedDestination,
+    waitMs: number,
+    context: ConnectProxyContext,
+  ): Promise<Duplex> {
+    const { identity, runner } = destination;
+    const close = (): void => this.#revoke();
+    this.#done = context.work.add({ identity, session: sessionOfRunner(runner), close });
+    try {
+      const stream = await context.dialer.openStream(destination, { signal: this.#gone.signal, waitMs });
+      if (this.#isRevoked) {
+        abort(stream);
+        throw new TurnaboutError("aborted", "revoked while it was opened");
+      }
+      this.#stream = stream;
+      return stream;
+    } catch (error) {
+      this.#done();
+      if (!this.#isRevoked) throw error;
+      throw new TurnaboutError("not_allowed", "revoked, or its session has ended", { cause: error });
+    }
+  }
+
+  readonly closed = (): void => this.#done();
+
+  #revoke(): void {
+    this.#isRevoked = true;
+    this.#gone.abort();
+    if (this.#stream === undefined) return;
+    abort(this.#caller);
+    abort(this.#stream);
+  }
 }
 
 export async function connectFromSocket(
@@ -73,19 +111,14 @@ export async function connectFromSocket(
   head: Buffer,
   context: ConnectProxyContext,
 ): Promise<void> {
-  const gone = new AbortController();
-  socket.on("error", () => gone.abort()); // for ever
-  socket.once("close", () => gone.abort());
+  const tunnel = new Tunnel(socket);
   try {
     const destination = authorizeProxy(request, request.url ?? "", context);
-    const stream = await context.dialer.openStream(destination, {
-      signal: gone.signal,
-      waitMs: preferredWaitMs(request.headers),
-    });
+    const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
     if (socket.destroyed) return abort(stream);
     if (head.length > 0) socket.unshift(head);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
-    relay(socket, stream, track(destination, context.work, socket, stream));
+    relay(socket, stream, tunnel.closed);
   } catch (error) {
     logRefusal(error, context.log);
     refuseRaw(socket, error, "proxy");
@@ -97,18 +130,13 @@ export async function connectFromStream(
   context: ConnectProxyContext,
 ): Promise<void> {
   const caller = request.stream;
-  const gone = new AbortController();
-  caller.on("error", () => gone.abort()); // for ever
-  caller.once("close", () => gone.abort());
+  const tunnel = new Tunnel(caller);
   try {
     const destination = authorizeProxy(request, request.authority, context);
-    const stream = await context.dialer.openStream(destination, {
-      signal: gone.signal,
-      waitMs: preferredWaitMs(request.headers),
-    });
+    const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
     if (caller.destroyed) return abort(stream);
     caller.respond({ ":status": 200, [HEADER.version]: VERSION });
-    relay(caller, stream, track(destination, context.work, caller, stream));
+    relay(caller, stream, tunnel.closed);
   } catch (error) {
     logRefusal(error, context.log);
     if (caller.destroyed || caller.headersSent) return;

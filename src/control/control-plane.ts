@@ -13,6 +13,7 @@ import { TokenIssuer } from "./auth/issuer.ts";
 import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import { isCertificate } from "./auth/certificates.ts";
 import { isNarrowed } from "./auth/identity.ts";
 import { DataRoutes } from "./data-routes.ts";
 import { Dialer } from "./dialer.ts";
@@ -331,7 +332,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
 function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void {
   for (const connection of registry.connections()) {
     const { identity } = connection;
-    if (identity.id.startsWith("certificate:")) continue;
+    if (isCertificate(identity)) continue;
     const current = tokens.current(identity);
     const stillAllowed =
       current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));

@@ -8,6 +8,11 @@ import type { Identity } from "./identity.ts";
 
 const RUNNER_URN = "urn:turnabout:runner:";
 
+/** Not a token: it cannot be revoked here. */
+export function isCertificate({ fingerprint }: Identity): boolean {
+  return fingerprint.includes(":"); // a token's hash has none
+}
+
 /** Undefined if there is no certificate that the configured client CA has signed. */
 export function certificateIdentity(socket: TLSSocket): Identity | undefined {
   if (!socket.authorized) return undefined;

@@ -17,7 +17,7 @@ import { parseGoaway, sendGoaway } from "../../wire/refusal.ts";
 import { readBody } from "../../wire/read-body.ts";
 import { destroySession, openReversed } from "../../wire/session.ts";
 import { VERSION } from "../../wire/version.ts";
-import { certificateIdentity } from "../auth/certificates.ts";
+import { certificateIdentity, isCertificate } from "../auth/certificates.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { AgentConnection } from "../connection.ts";
@@ -49,6 +49,9 @@ export async function admit(
     session = await openReversed(carrier.stream);
     const identity = admission.identity ?? (await identify(carrier, session, context));
     const hello = parseHello(await getJson(session, AGENT_PATHS.hello));
+    if (!isCertificate(identity) && context.tokens.current(identity) === undefined) {
+      throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
+    }
     const connection = createConnection(carrier, session, identity, hello, context);
     context.registry.register(connection, admission.standby || hello.standby);
     if (hello.capabilities.includes(CAPABILITY.events)) followEvents(connection, context);
