@@ -1,6 +1,7 @@
 /** A `Dial` from anywhere: CONNECT at the control plane's forward proxy. */
 import http from "node:http";
 import https from "node:https";
+import net from "node:net";
 import type { Duplex } from "node:stream";
 import type { Dial } from "../wire/dial.ts";
 import { codeFromStatus } from "../wire/error-table.ts";
@@ -18,16 +19,19 @@ export interface RemoteDialOptions {
 
 export function createRemoteDial(remote: RemoteDialOptions): Dial {
   const url = new URL(remote.server);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
   return (runner, target, options = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
     const label = `dial ${runner} ${target}`;
     const authority = formatAuthority({ runner, target });
     const request = (url.protocol === "https:" ? https : http).request({
-      host: url.hostname.replace(/^\[|\]$/g, ""),
+      host,
       port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port,
       method: "CONNECT",
       path: authority,
       agent: false,
+      // Else node takes it from the Host field below, which names the target.
+      servername: net.isIP(host) === 0 ? host : "",
       ...(remote.ca !== undefined && { ca: remote.ca }),
       headers: {
         host: authority,
