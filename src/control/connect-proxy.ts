@@ -84,8 +84,8 @@ export async function connectFromStream(
   } catch (error) {
     logRefusal(error, context.log);
     if (caller.destroyed || caller.headersSent) return;
-    const answer = errorAnswer(error);
-    caller.respond({ ...answer.headers, ":status": answer.status === 401 ? 407 : answer.status });
+    const answer = errorAnswer(error, "proxy");
+    caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
   }
 }

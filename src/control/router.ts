@@ -12,7 +12,7 @@ import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-
 import type { ConnectProxyContext } from "./connect-proxy.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
-import { errorAnswer, sendError, writeHead } from "./http-errors.ts";
+import { sendError } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./listener/port.ts";
@@ -83,15 +83,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     response.on("error", () => {}); // for ever
     request.on("error", () => {}); // for ever
     const isProxy = !(request.url ?? "/").startsWith("/");
-    if (isProxy && error instanceof TurnaboutError && error.code === "unauthenticated") {
-      // A proxy says 407 (RFC 9110 §11.7.1), or clients never send the credential.
-      const answer = errorAnswer(error);
-      const { "www-authenticate": _challenge, ...headers } = answer.headers;
-      writeHead(response, 407, { ...headers, "proxy-authenticate": 'Basic realm="turnabout"' });
-      response.end(answer.body);
-      return;
-    }
-    const requestId = sendError(request, response, error);
+    const requestId = sendError(request, response, error, isProxy ? "proxy" : "server");
     const reason = error instanceof Error ? error.message : String(error);
     context.log.info({ requestId, reason }, "request refused");
   }
@@ -112,7 +104,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (!isAbsolute) authorizeApi(request, job.destination);
       void proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, error);
+      refuseRaw(socket, error, url.startsWith("/") ? "server" : "proxy");
     }
   }
 
@@ -120,15 +112,21 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const protocol = request.headers[":protocol"];
     if (protocol === undefined) return void connectFromStream(request, context);
     request.stream.on("error", () => {}); // for ever
+    const api = apiJob(request.url);
     try {
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      const job = apiJob(request.url) ?? authorityJob(request);
+      const job = api ?? authorityJob(request);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       if (job.route === "api") authorizeApi(request, job.destination);
       void proxyWebSocketStream(request, job, context);
     } catch (error) {
-      sendError(request, response, error);
+      sendError(
+        request,
+        response,
+        error,
+        parseAuthority(request.authority) === undefined ? "server" : "proxy",
+      );
     }
   }
 
