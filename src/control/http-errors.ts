@@ -6,6 +6,7 @@ import { ERROR_TABLE } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { HEADER } from "../wire/protocol.ts";
 import { formatProxyStatus } from "../wire/proxy-status.ts";
+import { abort } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 
@@ -95,9 +96,7 @@ export function breakResponse(request: AnyRequest, response: AnyResponse): void 
   }
   const { socket } = request;
   if (socket.destroyed) return;
-  // A close-delimited body would look complete after a FIN; a reset is seen. TLS has its own: no close_notify.
-  if ("encrypted" in socket) socket.destroy();
-  else socket.resetAndDestroy();
+  abort(socket); // a reset, because a close-delimited body would look complete after a FIN
   response.destroy();
 }
 
