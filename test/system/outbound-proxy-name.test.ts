@@ -11,7 +11,7 @@ import { tempPath } from "../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 
-it("checks an https proxy's certificate by the proxy's own name, not by the control plane's", async () => {
+it("checks an https proxy's certificate by the proxy's own name, not by the control plane's", async (t) => {
   const pki = createPki("proxies");
   const caFile = tempPath(".pem");
   writeFileSync(caFile, pki.ca);
@@ -24,10 +24,10 @@ it("checks an https proxy's certificate by the proxy's own name, not by the cont
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
+  t.after(() => proxy.close());
   const url = new URL(`https://localhost:${(proxy.address() as AddressInfo).port}`);
   const to = { host: "cp.example", port: 443 };
   const stream = await connectThroughProxy(url, to, { caFile }, AbortSignal.timeout(10_000));
   stream.destroy();
   assert.deepEqual(asked, ["cp.example:443"]);
-  await new Promise((resolve) => proxy.close(resolve));
 });
