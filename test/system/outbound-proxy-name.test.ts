@@ -11,12 +11,12 @@ import { tempPath } from "../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 
-it("checks an https proxy's certificate by the proxy's own name, not by the control plane's", async (t) => {
+it("checks an https proxy's certificate by the proxy's own name, not by the control plane's", async () => {
   const pki = createPki("proxies");
   const caFile = tempPath(".pem");
   writeFileSync(caFile, pki.ca);
   const asked: (string | undefined)[] = [];
-  const proxy = https.createServer(issueServer(pki));
+  await using proxy = https.createServer(issueServer(pki));
   proxy.on("connect", (request, socket: Socket) => {
     socket.on("error", () => {});
     asked.push(request.url);
@@ -24,7 +24,6 @@ it("checks an https proxy's certificate by the proxy's own name, not by the cont
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
-  t.after(() => proxy.close());
   const url = new URL(`https://localhost:${(proxy.address() as AddressInfo).port}`);
   const to = { host: "cp.example", port: 443 };
   const stream = await connectThroughProxy(url, to, { caFile }, AbortSignal.timeout(10_000));

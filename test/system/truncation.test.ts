@@ -65,7 +65,7 @@ async function askWithHttp10(system: System, isTls: boolean): Promise<Readable> 
 }
 
 const ASKERS: Readonly<
-  Record<string, (system: System) => Promise<{ body: Readable; close(): Promise<void> }>>
+  Record<string, (system: System) => Promise<{ body: Readable; close: () => Promise<void> }>>
 > = {
   ...Object.fromEntries(
     CALLERS.map((kind) => [
