@@ -1,4 +1,5 @@
 /** `GET /events`: one JSON object a line, for as long as the session lives. Unknown types are ignored. */
+import { TurnaboutError } from "./errors.ts";
 import type { RunnerInfo } from "./hello.ts";
 import { parseRunner } from "./hello.ts";
 
@@ -9,7 +10,11 @@ export type AgentEvent =
 
 /** Undefined for a type that this version does not know. @throws TurnaboutError or SyntaxError on a malformed line */
 export function parseAgentEvent(line: string): AgentEvent | undefined {
-  const value = JSON.parse(line) as Record<string, unknown>;
+  const parsed: unknown = JSON.parse(line);
+  if (typeof parsed !== "object" || parsed === null) {
+    throw new TurnaboutError("tunnel_protocol", "events: a line is not an object");
+  }
+  const value = parsed as Record<string, unknown>;
   switch (value["type"]) {
     case "runner-added":
       return { type: "runner-added", runner: parseRunner(value["runner"]) };
