@@ -100,7 +100,8 @@ function prepare(carrier: Duplex): void {
   // For ever: without a listener a reset by the peer would end the process.
   carrier.on("error", ignore);
   // A session on a dead socket would say nothing until the deadline.
-  if (carrier.destroyed) throw new TurnaboutError("carrier_failed", "session handshake: the carrier has closed");
+  if (carrier.destroyed)
+    throw new TurnaboutError("carrier_failed", "session handshake: the carrier has closed");
   // An upgraded socket is half-open by default: a dead agent's FIN would leave the session open without any event.
   carrier.allowHalfOpen = false;
 }
