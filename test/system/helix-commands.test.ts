@@ -126,6 +126,7 @@ describe("Helix's commands", () => {
 
   it("say what is missing, with a hint, and exit with 2", async () => {
     const cases: [CommandName, string[], RegExp][] = [
+      ["revdial-client", ["-insecure=maybe"], /^error: -insecure=maybe\nhint: use -insecure, /],
       ["revdial-client", [], /^error: no control plane\nhint: give -server URL/],
       ["revdial-client", ["-server", "http://x"], /^error: no runner id\nhint: /],
       ["revdial-client", ["-server", "http://x", "-runner-id", "r"], /^error: no token\nhint: /],
