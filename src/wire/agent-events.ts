@@ -19,15 +19,20 @@ export function parseAgentEvent(line: string): AgentEvent | undefined {
     case "runner-added":
       return { type: "runner-added", runner: parseRunner(value["runner"]) };
     case "runner-removed":
-      return { type: "runner-removed", id: String(value["id"]) };
+      return { type: "runner-removed", id: name(value["id"]) };
     case "target-health":
       return {
         type: "target-health",
-        runner: String(value["runner"]),
-        target: String(value["target"]),
+        runner: name(value["runner"]),
+        target: name(value["target"]),
         healthy: value["healthy"] === true,
       };
     default:
       return undefined;
   }
+}
+
+function name(value: unknown): string {
+  if (typeof value !== "string") throw new TurnaboutError("tunnel_protocol", "events: a name is not a string");
+  return value;
 }
