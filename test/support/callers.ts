@@ -59,18 +59,24 @@ export interface Caller extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Where to call: a {@link System}, or a control plane in another process. */
+export interface CallerTo {
+  readonly controlPlane: { readonly port: number };
+  readonly pki: System["pki"];
+}
+
 /** Path of the API route to a target. */
 export function via(path: string, target: string = TARGET, runner: string = RUNNER): string {
   return `/api/v1/runners/${runner}/targets/${target}${path}`;
 }
 
-export async function openCaller(kind: CallerKind, system: System): Promise<Caller> {
+export async function openCaller(kind: CallerKind, system: CallerTo): Promise<Caller> {
   const isTls = kind.endsWith("TLS");
   if (isTls && system.pki === undefined) throw new Error("this system has no TLS");
   return kind.startsWith("HTTP/2") ? openHttp2(system, isTls) : openHttp1(system, isTls);
 }
 
-function openHttp1(system: System, isTls: boolean): Caller {
+function openHttp1(system: CallerTo, isTls: boolean): Caller {
   const open = ({ method = "GET", path, headers = {} }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     promise.catch(() => {}); // a test that aborts does not wait for the answer
@@ -107,7 +113,7 @@ function openHttp1(system: System, isTls: boolean): Caller {
   return { isHttp2: false, open, call: wholeCall(open), close, [Symbol.asyncDispose]: close };
 }
 
-async function openHttp2(system: System, isTls: boolean): Promise<Caller> {
+async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
   const session = http2.connect(
     `${isTls ? "https://localhost" : "http://127.0.0.1"}:${system.controlPlane.port}`,
     system.pki === undefined ? {} : { ca: system.pki.ca },
