@@ -4,6 +4,7 @@ import { afterEach, describe, it } from "node:test";
 import { hashToken } from "../../src/control/auth/tokens.ts";
 import { file } from "../support/agents.ts";
 import { Command, startAgent, startServe } from "../support/commands.ts";
+import { within } from "../support/events.ts";
 import { call, runnersUntil, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
@@ -86,6 +87,18 @@ describe("secrets", () => {
       assert.ok(!commandLine.includes(SECRET), commandLine);
       assert.ok(commandLine.startsWith(name));
       assert.ok(!command.stderr.includes(SECRET));
+    });
+  }
+
+  for (const format of ["json", "pretty"]) {
+    it(`are redacted in ${format} where a line carries them as fields`, async () => {
+      const script = new URL("../support/logger.child.ts", import.meta.url);
+      await using command = new Command(script, [format, SECRET]);
+      await within(command.exited, "its end");
+      assert.match(command.stderr, /a careless line/);
+      assert.match(command.stderr, /\[redacted\]/);
+      assert.match(command.stderr, /visible/);
+      assert.ok(!command.stderr.includes(SECRET), command.stderr);
     });
   }
 });
