@@ -33,6 +33,7 @@ export function parseAgentEvent(line: string): AgentEvent | undefined {
 }
 
 function name(value: unknown): string {
-  if (typeof value !== "string") throw new TurnaboutError("tunnel_protocol", "events: a name is not a string");
+  if (typeof value !== "string")
+    throw new TurnaboutError("tunnel_protocol", "events: a name is not a string");
   return value;
 }
