@@ -104,7 +104,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const stopFollowing =
     options.tokenFile === undefined ? () => {} : await followTokenFile(options.tokenFile, tokens, log);
 
-  const admission: AdmissionContext = { registry, tokens, log, keepalive: options };
+  const admission: AdmissionContext = { registry, tokens, log, keepalive: options, opened: new Set() };
   const app = createApp({ registry, tokens, metrics, log, basePath, ready });
   const router = createRouter({
     app,
@@ -154,7 +154,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     port.stop();
     const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
     const startedAt = performance.now();
-    const connections = [...registry.connections()];
+    const connections = [...admission.opened];
     const ended = connections.map((connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       connection.session.once("close", resolve);

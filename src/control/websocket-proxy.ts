@@ -18,7 +18,7 @@ import { CAPABILITY } from "../wire/protocol.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
-import { relay } from "../wire/relay.ts";
+import { abort, forward, relay } from "../wire/relay.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
@@ -52,7 +52,10 @@ export async function proxyWebSocketUpgrade(
     }
     const { stream, status, headers } = await open(request, job, context, gone.signal);
     const fields = endToEndHeaders(headers);
-    if (status !== 200) return passRefusal(socket, stream, status, fields);
+    if (status !== 200) {
+      socket.write(refusalHead(status, fields));
+      return passRefusal(socket, stream);
+    }
     const lines = [
       "HTTP/1.1 101 Switching Protocols",
       "Upgrade: websocket",
@@ -81,7 +84,8 @@ export async function proxyWebSocketStream(
   try {
     const { stream, status, headers } = await open(request, job, context, gone.signal);
     caller.respond({ ...endToEndHeaders(headers), ":status": status });
-    relay(caller, stream);
+    if (status === 200) relay(caller, stream);
+    else passRefusal(caller, stream);
   } catch (error) {
     logFailure(error, job, context);
     if (caller.destroyed || caller.headersSent) return;
@@ -147,22 +151,24 @@ function resetError(stream: ClientHttp2Stream, label: string): TurnaboutError {
   return new TurnaboutError(codeFromRst(stream.rstCode), `WebSocket ${label}: reset before an answer`);
 }
 
-/** The target's own refusal: status, fields and body. */
-function passRefusal(
-  socket: Duplex,
-  stream: ClientHttp2Stream,
-  status: number,
-  fields: Record<string, string | string[]>,
-): void {
+/**
+ * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
+ * never ends its half keeps nothing open at the agent.
+ */
+function passRefusal(caller: Duplex, stream: ClientHttp2Stream): void {
+  caller.resume();
+  caller.once("close", () => abort(stream));
+  forward(stream, caller, () => {});
+  stream.end();
+}
+
+function refusalHead(status: number, fields: Record<string, string | string[]>): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
     "Connection: close",
     ...fieldLines(fields),
   ];
-  socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-  socket.resume();
-  relay(socket, stream);
-  stream.end();
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 function fieldLines(fields: Record<string, string | string[]>): string[] {

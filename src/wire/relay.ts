@@ -18,7 +18,8 @@ export function relay(a: Duplex, b: Duplex, onClose?: () => void): void {
   forward(b, a, closed);
 }
 
-function forward(from: Duplex, to: Duplex, closed: () => void): void {
+/** One direction of it. */
+export function forward(from: Duplex, to: Duplex, closed: () => void): void {
   let ended = false;
   from.on("end", () => {
     // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.

@@ -38,9 +38,11 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     c.set("identity", authenticate(c.env.incoming.headers, "authorization", context.tokens));
     await next();
   });
-  app.all(DOOR_PATH, () => {
-    throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
-  });
+  for (const path of [DOOR_PATH, "/revdial"]) {
+    app.all(path, () => {
+      throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
+    });
+  }
   app.route("/api/v1/runners", runnerRoutes(context));
   app.notFound(() => {
     throw new TurnaboutError("not_found", "no such route");

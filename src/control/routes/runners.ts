@@ -1,6 +1,8 @@
-/** `/api/v1/runners`: who is connected; a round trip; a kick. */
+/** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
 import { Hono } from "hono";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { AGENT_PATHS } from "../../wire/protocol.ts";
+import { getAgent } from "../agent-request.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry.ts";
@@ -39,6 +41,15 @@ export function runnerRoutes({ registry, log }: AppContext): Hono<AppEnv> {
     if (connection === undefined)
       throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
     return c.json({ id: view.id, connection: connection.id, rttMs: round(await ping(connection)) });
+  });
+
+  routes.get("/:id/metrics", async (c) => {
+    const view = find(c.get("identity"), c.req.param("id"));
+    const connection = registry.pick(view.id);
+    if (connection === undefined)
+      throw new TurnaboutError("runner_offline", `metrics ${view.id}: not connected`);
+    const text = await getAgent(connection.session, AGENT_PATHS.metrics);
+    return c.body(new Uint8Array(text), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   });
 
   routes.delete("/:id", (c) => {
