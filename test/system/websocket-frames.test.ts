@@ -6,7 +6,7 @@ import net from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, via } from "../support/callers.ts";
 import { startDoubles, viaMoonlight } from "../support/doubles.ts";
-import { readUntil } from "../../src/demo/raw-exchange.ts";
+import { rawExchange, readUntil } from "../../src/demo/raw-exchange.ts";
 import { next, within } from "../support/events.ts";
 import { acceptKey } from "../support/extended-connect.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -72,12 +72,9 @@ function maskedFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 }
 
-it("a frame that shares a packet with an HTTP/1.1 caller's handshake is kept", async () => {
-  await using doubles = await startDoubles();
-  const socket = net.connect(doubles.system.controlPlane.port, "127.0.0.1");
-  socket.on("error", () => {});
-  const head = [
-    `GET ${viaMoonlight("/api/ws/echo")} HTTP/1.1`,
+function handshake(path: string): string {
+  return [
+    `GET ${viaMoonlight(path)} HTTP/1.1`,
     "Host: x",
     "Connection: keep-alive, Upgrade",
     "Upgrade: WebSocket", // the token is case-insensitive (RFC 9110 §7.8)
@@ -87,10 +84,26 @@ it("a frame that shares a packet with an HTTP/1.1 caller's handshake is kept", a
     "",
     "",
   ].join("\r\n");
-  socket.write(Buffer.concat([Buffer.from(head), maskedFrame("early")]));
+}
+
+it("a frame that shares a packet with an HTTP/1.1 caller's handshake is kept", async () => {
+  await using doubles = await startDoubles();
+  const socket = net.connect(doubles.system.controlPlane.port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(Buffer.concat([Buffer.from(handshake("/api/ws/echo")), maskedFrame("early")]));
   const answer = await within(readUntil(socket, "\u0081\u0005early"), "the echo");
   assert.match(answer, /^HTTP\/1\.1 101 /);
   socket.destroy();
+});
+
+it("a frame that shares a packet with a handshake that is refused does not cost the refusal", async () => {
+  await using doubles = await startDoubles();
+  const answer = await rawExchange(
+    { port: doubles.system.controlPlane.port, host: "127.0.0.1" },
+    Buffer.concat([Buffer.from(handshake("/api/ws/refuse?status=404")), maskedFrame("early")]),
+  );
+  assert.match(answer.statusLine, /^HTTP\/1\.1 404 /);
+  assert.deepEqual(JSON.parse(answer.body.toString()), { error: "refused by the double", status: 404 });
 });
 
 it("a frame that an HTTP/2 caller sends right behind its Extended CONNECT is kept", async () => {
