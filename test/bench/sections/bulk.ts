@@ -35,7 +35,7 @@ export async function measureDelayedBulk(context: SectionContext): Promise<void>
   await using rig = await startRig((upstream) =>
     link.call("open", { upstream, delayMs: LINK_DELAY_MS, bytesPerS }),
   );
-  const slow = { ...context, pairs: Math.min(3, context.pairs), warmUpMs: 1_000, settleMs: 800 };
+  const slow = { ...context, pairs: Math.min(2, context.pairs), warmUpMs: 1_000, settleMs: 800 };
   for (const kind of ["download", "upload"] as const) {
     for (const streams of [1, 4]) {
       await addPairs(rig, slow, kind, streams, { name: `${2 * LINK_DELAY_MS} ms`, least: 0.9 });
