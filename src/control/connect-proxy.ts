@@ -11,6 +11,7 @@ import { abort, relay } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
 import { authenticate } from "./auth/authenticate.ts";
 import type { TokenStore } from "./auth/tokens.ts";
+import { watchCaller } from "./caller-watch.ts";
 import type { Dialer } from "./dialer.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs } from "./forwarding.ts";
@@ -45,20 +46,19 @@ export async function connectFromSocket(
   head: Buffer,
   context: ConnectProxyContext,
 ): Promise<void> {
-  const gone = new AbortController();
-  socket.on("error", () => gone.abort()); // for ever
-  socket.once("close", () => gone.abort());
+  const caller = watchCaller(socket, head);
   try {
     const destination = authorizeProxy(request, request.url ?? "", context.tokens);
     const stream = await context.dialer.openStream(destination, {
-      signal: gone.signal,
+      signal: caller.signal,
       waitMs: preferredWaitMs(request.headers),
     });
+    caller.stop();
     if (socket.destroyed) return abort(stream);
-    if (head.length > 0) socket.unshift(head);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
     relay(socket, stream);
   } catch (error) {
+    caller.stop();
     logRefusal(error, context.log);
     refuseRaw(socket, error, "proxy");
   }

@@ -20,6 +20,7 @@ import { formatAuthority } from "../wire/names.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { abort, forward, relay } from "../wire/relay.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
+import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
@@ -41,16 +42,14 @@ export async function proxyWebSocketUpgrade(
   job: ProxyJob,
   context: HttpProxyContext,
 ): Promise<void> {
-  const gone = new AbortController();
-  const onGone = () => gone.abort();
-  socket.on("error", onGone); // for ever
-  socket.once("close", onGone);
+  const caller = watchCaller(socket, head);
   try {
     const key = request.headers["sec-websocket-key"];
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, status, headers } = await open(request, job, context, gone.signal);
+    const { stream, status, headers } = await open(request, job, context, caller.signal);
+    caller.stop();
     const fields = endToEndHeaders(headers);
     if (status !== 200) {
       socket.write(refusalHead(status, fields));
@@ -64,9 +63,9 @@ export async function proxyWebSocketUpgrade(
       ...fieldLines(fields),
     ];
     socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-    if (head.length > 0) socket.unshift(head);
     relay(socket, stream);
   } catch (error) {
+    caller.stop();
     logFailure(error, job, context);
     refuseRaw(socket, error);
   }
