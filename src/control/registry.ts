@@ -128,6 +128,8 @@ export class Registry {
    */
   register(connection: AgentConnection, standby = false): void {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
+    // Its 'close' has been emitted already: nothing would ever take it out again.
+    if (connection.session.destroyed) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
     const { hello, identity } = connection;
     const ids = [...connection.runners.keys()];
     this.check(ids, identity, hello.instance, standby);
