@@ -1,21 +1,23 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import dns from "node:dns";
 import { afterEach, describe, it, mock } from "node:test";
+import type { RegistryEvent } from "../../src/control/registry.ts";
 import { followAgent } from "../support/agents.ts";
 import { startAgent } from "../support/commands.ts";
-import { within } from "../support/events.ts";
+import { EventLog } from "../support/event-log.ts";
+import { eventually } from "../support/events.ts";
 import { startStranger } from "../support/fronts.ts";
 import { runnersUntil } from "../support/http.ts";
 import type { RunnerListing } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
-import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
+import { RUNNER, startSystem, TARGET } from "../support/system.ts";
 
 afterEach(async () => {
   mock.restoreAll();
   await assertNothingOpen();
 });
+
+type LookupAnswer = (error: null, addresses: { address: string; family: number }[]) => void;
 
 const connected = (runners: RunnerListing[]): boolean =>
   runners[0]?.state === "connected" && runners[0].connections.length === 2;
@@ -23,26 +25,30 @@ const connected = (runners: RunnerListing[]): boolean =>
 describe("an agent process", () => {
   for (const format of ["json", "pretty"]) {
     it(`goes on when nobody reads its output any more (EPIPE), logging ${format}`, async () => {
-      await using system = await startSystem({ agents: 0, faulty: true });
-      const script = fileURLToPath(new URL("../../src/cli/turnabout.ts", import.meta.url));
-      const args = ["agent", "--server", system.door, "--runner", RUNNER, "--backoff-cap", "0.1"];
-      args.push("--target", `${TARGET}=${system.target.address}`, "--log-level", "debug");
-      const agent = spawn(process.execPath, [script, ...args, "--log-format", format], {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, NODE_TEST_CONTEXT: undefined, TURNABOUT_TOKEN: ADMIN_TOKEN },
-      });
-      const exited = once(agent, "exit");
-      agent.stdout.destroy();
-      agent.stderr.destroy();
-      for (let losses = 0; losses < 3; losses += 1) {
-        await runnersUntil(system.url, connected, "the agent");
+      const registry = new EventLog<RegistryEvent>();
+      const controlPlane = { onEvent: registry.push };
+      await using system = await startSystem({ agents: 0, faulty: true, controlPlane });
+      const args = [
+        "--backoff-cap",
+        "0.1",
+        "--connections",
+        "1",
+        "--log-level",
+        "debug",
+        "--log-format",
+        format,
+      ];
+      await using agent = startAgent(system.door, RUNNER, `${TARGET}=${system.target.address}`, args);
+      agent.child.stdout?.destroy();
+      agent.child.stderr?.destroy();
+      for (let losses = 1; losses <= 3; losses += 1) {
+        await registry.findNth(losses, ({ type }) => type === "connected", "the agent");
         system.path?.reset(); // it has something to log
-        await runnersUntil(system.url, (runners) => !connected(runners), "the loss");
+        await registry.findNth(losses, ({ type }) => type === "lost", "the loss");
       }
-      await runnersUntil(system.url, connected, "the agent still comes back");
-      assert.equal(agent.exitCode, null);
-      agent.kill("SIGTERM");
-      assert.deepEqual(await within(exited, "its end"), [0, null], "and it still drains in good order");
+      await registry.findNth(4, ({ type }) => type === "connected", "the agent's return");
+      assert.ok(agent.running);
+      assert.deepEqual(await agent.end("SIGTERM"), { code: 0, signal: null }, "and it drains in good order");
     });
   }
 
@@ -63,6 +69,23 @@ describe("an agent process", () => {
     const { error } = await agent.failed();
     assert.match(error.message, /^connect to no-such-host\.invalid:8080: getaddrinfo (ENOTFOUND|EAI_AGAIN)/);
     await agent.events.findNth(3, ({ type }) => type === "attempt-failed", "further attempts");
+  });
+
+  it("asks for the control plane's address anew at every attempt: a new address needs no restart", async () => {
+    let address = "127.0.0.1";
+    const lookup = (_name: string, _options: object, answer: LookupAnswer): void => {
+      answer(null, [{ address, family: 4 }]);
+    };
+    mock.method(dns, "lookup", lookup);
+    await using before = await startSystem({ agents: 0, controlPlane: { host: address } });
+    const { port } = before.controlPlane;
+    await using agent = followAgent({ server: `http://cp.example:${port}` });
+    await agent.connected();
+    address = "127.0.0.2";
+    await using after = await startSystem({ agents: 0, controlPlane: { host: address, port } });
+    await before.controlPlane.close();
+    await agent.events.findNth(2, ({ type }) => type === "connected", "the connect to the new address");
+    await eventually(() => after.controlPlane.runners()[0]?.state === "connected", "its registration");
   });
 
   it("goes on after 401 and 403, with longer pauses than after a network failure", async () => {
