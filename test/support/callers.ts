@@ -28,6 +28,8 @@ export interface CallOptions {
   path: string;
   /** Over and above `Authorization`; `authorization: undefined` leaves that out. */
   headers?: OutgoingHttpHeaders;
+  /** No body will follow; on HTTP/2 the header says so at once. Default false. */
+  bodyless?: boolean;
 }
 
 /** What the control plane answered, as far as the header goes. */
@@ -120,13 +122,13 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
   );
   session.on("error", () => {}); // for ever
   await next(session, "remoteSettings");
-  const open = ({ method = "GET", path, headers = {} }: CallOptions): Call => {
+  const open = ({ method = "GET", path, headers = {}, bodyless = false }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     promise.catch(() => {});
     const informational: Call["informational"] = [];
     const stream = session.request(
       { ":method": method, ":path": path, ...withToken(headers) },
-      { endStream: false },
+      { endStream: bodyless },
     );
     let trailers: IncomingHttpHeaders = {};
     stream.on("error", reject); // for ever
@@ -164,9 +166,10 @@ async function closeSession(session: ClientHttp2Session): Promise<void> {
 function wholeCall(open: Caller["open"]): Caller["call"] {
   return async ({ body, headers = {}, ...options }) => {
     const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
-    const call = open({ ...options, headers: { ...headers, ...length } });
+    const bodyless = body === undefined;
+    const call = open({ ...options, bodyless, headers: { ...headers, ...length } });
     const writable: Writable = call.request;
-    writable.end(body);
+    if (!writable.writableEnded) writable.end(body);
     const answer = await within(call.answer, `an answer to ${options.method ?? "GET"} ${options.path}`);
     const end = await ending(answer.body);
     // Not a spread: the trailers are there only now.
