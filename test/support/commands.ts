@@ -71,7 +71,7 @@ export class Command implements AsyncDisposable {
   }
 
   /** The first log line with this message, from the `from`th line on. */
-  async logged(message: string | RegExp, from = 0, timeoutMs = PATIENCE_MS): Promise<LogLine> {
+  async logged(message: string | RegExp, from = 0, timeoutMs: number = PATIENCE_MS): Promise<LogLine> {
     const matches = ({ msg }: LogLine) =>
       typeof message === "string" ? msg.includes(message) : message.test(msg);
     const options = { from, timeoutMs };
