@@ -14,6 +14,7 @@ const PROBE = { connections: 4, pauseMs: 4 } as const;
 type Beside = "idle" | Exclude<BulkKind, "upload">;
 
 export async function measureFairness(context: SectionContext): Promise<void> {
+  const runMs = context.runMs * 0.75;
   await using rig = await startRig();
   // A process of its own, or the generator would wait for itself.
   await using neighbour = await Worker.start<LoadCalls>("load");
@@ -34,7 +35,7 @@ export async function measureFairness(context: SectionContext): Promise<void> {
       for (const beside of ["idle", "stall", "paced", "download"] as const) {
         const bulk = beside === "idle" ? undefined : await neighbour.call("openBulk", source, beside, 1);
         await new Promise((resolve) => setTimeout(resolve, 300)); // windows fill
-        p99[beside].push((await rig.load.call("run", handle, context.runMs)).p99Ms);
+        p99[beside].push((await rig.load.call("run", handle, runMs)).p99Ms);
         if (bulk !== undefined) await neighbour.call("close", bulk);
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
