@@ -5,6 +5,7 @@
 import { Agent, auto } from "http2-wrapper";
 import http from "node:http";
 import https from "node:https";
+import net from "node:net";
 import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
@@ -46,7 +47,7 @@ async function speaksHttp2(proxy: URL, tlsFiles: TlsFiles): Promise<boolean> {
   const resolve = auto.createResolveProtocol(new Map(), new Map()); // no memory: the proxy may change
   const { alpnProtocol } = await resolve({
     ...hostAndPort(proxy),
-    servername: proxy.hostname,
+    servername: serverName(proxy),
     ALPNProtocols: ["h2", "http/1.1"],
     timeout: 5_000,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
@@ -67,6 +68,7 @@ async function connectByHttp1(
     method: "CONNECT",
     path: authority,
     headers: { host: authority, ...authorization(proxy) },
+    servername: serverName(proxy), // else node takes it from Host, which names the control plane
     agent: false,
     signal,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
@@ -127,6 +129,12 @@ async function connectByHttp2(
 /** The client certificate is for the control plane, not for whatever proxy is in the way. */
 function withoutClientCertificate(files: TlsFiles): TlsFiles {
   return { caFile: files.caFile, insecure: files.insecure };
+}
+
+/** For SNI and for the certificate; an address has none. */
+function serverName(proxy: URL): string {
+  const { host } = hostAndPort(proxy);
+  return net.isIP(host) === 0 ? host : "";
 }
 
 function authorization(proxy: URL): Record<string, string> {

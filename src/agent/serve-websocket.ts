@@ -63,6 +63,7 @@ function handshake(
     },
   });
   const onClose = () => {
+    clearTimeout(timer);
     request.destroy();
     socket.destroy();
     open.close("aborted");

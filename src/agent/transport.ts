@@ -3,13 +3,13 @@ import net from "node:net";
 import tls from "node:tls";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import { getProxyForUrl } from "proxy-from-env";
 import type { ErrorCode } from "../wire/error-table.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./door-url.ts";
 import { connectThroughProxy } from "./outbound-proxy.ts";
+import { proxyFor } from "./proxy-for.ts";
 
 export interface TransportOptions {
   url: URL;
@@ -28,11 +28,11 @@ export interface TransportOptions {
 export async function openTransport(options: TransportOptions): Promise<Duplex> {
   const { url, signal } = options;
   const { host, port } = hostAndPort(url);
-  const proxy = getProxyForUrl(url.href);
+  const proxy = proxyFor(url);
   const raw =
-    proxy === ""
+    proxy === undefined
       ? await connectTcp(host, port, signal)
-      : await connectThroughProxy(new URL(proxy), { host, port }, options.tls, signal);
+      : await connectThroughProxy(proxy, { host, port }, options.tls, signal);
   return url.protocol === "https:" ? secure(raw, host, options) : raw;
 }
 

@@ -23,7 +23,17 @@ export function parseCount(value: string | undefined, option: string): number | 
   return Number(value);
 }
 
-/** Go's flag package takes `-flag value`, `-flag=value` and the same with two dashes. */
-export function acceptSingleDash(args: readonly string[]): string[] {
-  return args.map((arg) => (/^-[a-z][a-z-]+(=|$)/i.test(arg) ? `-${arg}` : arg));
+/**
+ * Go's flag package takes `-flag value`, `-flag=value` and the same with two dashes; a boolean as `-flag`, `-flag=true`
+ * or `-flag=false`.
+ */
+export function acceptGoFlags(args: readonly string[], booleans: readonly string[]): string[] {
+  return args.flatMap((arg) => {
+    const [, name = "", value] = /^--?([a-z][a-z-]+)(?:=(.*))?$/is.exec(arg) ?? [];
+    if (name === "") return [arg];
+    if (value === undefined || !booleans.includes(name)) return [arg.replace(/^--?/, "--")];
+    if (/^(1|t|true)$/i.test(value)) return [`--${name}`];
+    if (/^(0|f|false)$/i.test(value)) return [];
+    throw new UsageError(`-${name}=${value}`, `use -${name}, -${name}=true or -${name}=false`);
+  });
 }

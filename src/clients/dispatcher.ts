@@ -22,8 +22,12 @@ export function createDispatcher(dial: Dial, options: Omit<Agent.Options, "conne
         return callback(new TurnaboutError("bad_request", reason), null);
       }
       dial(destination.runner, destination.target).then(
-        // undici takes anything that behaves like a socket; its types ask for a net.Socket.
-        (socket) => callback(null, socket as Socket),
+        (socket) => {
+          // As undici's own sockets: its WebSocket waits for a close that a half-open one never comes to.
+          socket.allowHalfOpen = false;
+          // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+          callback(null, socket as Socket);
+        },
         (error: unknown) => callback(toError(error), null),
       );
     },

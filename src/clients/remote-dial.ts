@@ -44,6 +44,7 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
       settled();
       const status = response.statusCode ?? 0;
       if (status === 200) {
+        socket.allowHalfOpen = true; // the target's end is not ours
         if (head.length > 0) socket.unshift(head);
         return resolve(socket);
       }

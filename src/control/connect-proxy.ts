@@ -13,6 +13,7 @@ import { authenticateProxy } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Policy } from "./auth/policy.ts";
 import type { TokenStore } from "./auth/tokens.ts";
+import { watchCaller } from "./caller-watch.ts";
 import type { Dialer } from "./dialer.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs } from "./forwarding.ts";
@@ -61,8 +62,10 @@ class Tunnel {
   #stream: Duplex | undefined;
   #isRevoked = false;
 
-  constructor(caller: Duplex) {
+  /** @param left given when the caller has left, where 'close' would not tell */
+  constructor(caller: Duplex, left?: AbortSignal) {
     this.#caller = caller;
+    left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
     caller.on("error", () => this.#gone.abort()); // for ever
     caller.once("close", () => {
       this.#gone.abort();
@@ -111,15 +114,17 @@ export async function connectFromSocket(
   head: Buffer,
   context: ConnectProxyContext,
 ): Promise<void> {
-  const tunnel = new Tunnel(socket);
+  const watch = watchCaller(socket, head);
+  const tunnel = new Tunnel(socket, watch.signal);
   try {
     const destination = authorizeProxy(request, request.url ?? "", context);
     const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
+    watch.stop();
     if (socket.destroyed) return abort(stream);
-    if (head.length > 0) socket.unshift(head);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
     relay(socket, stream, tunnel.closed);
   } catch (error) {
+    watch.stop();
     logRefusal(error, context.log);
     refuseRaw(socket, error, "proxy");
   }
@@ -140,8 +145,8 @@ export async function connectFromStream(
   } catch (error) {
     logRefusal(error, context.log);
     if (caller.destroyed || caller.headersSent) return;
-    const answer = errorAnswer(error);
-    caller.respond({ ...answer.headers, ":status": answer.status === 401 ? 407 : answer.status });
+    const answer = errorAnswer(error, "proxy");
+    caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
   }
 }

@@ -21,7 +21,6 @@ import { admit } from "./doors/admission.ts";
 import type { AdmissionContext } from "./doors/admission.ts";
 import { UpgradeDoor } from "./doors/upgrade.ts";
 import { EventBus } from "./event-bus.ts";
-import type { ControlEvent } from "./event-bus.ts";
 import { WARM_UP_MS } from "./limits.ts";
 import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
@@ -29,13 +28,14 @@ import { createControlMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight.ts";
 import { OpenWork } from "./open-work.ts";
 import { Registry } from "./registry.ts";
-import type { RunnerView } from "./registry.ts";
+import type { RegistryEvent, RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
 import { createApp } from "./routes/app.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "./sessions/ids.ts";
 import { Instances } from "./sessions/instances.ts";
 import type { Lobbies } from "./sessions/lobbies.ts";
 import { Sessions } from "./sessions/sessions.ts";
+import type { SessionEvent } from "./sessions/sessions.ts";
 import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
 import { openDatabase, storeId } from "./store/database.ts";
 import { InstanceStore } from "./store/instances.ts";
@@ -79,8 +79,10 @@ export interface ControlPlaneOptions extends KeepaliveOptions {
   /** `/readyz` is 200 only while these runners are connected. Default none. */
   readyWhenConnected?: readonly string[] | undefined;
   log?: Logger | undefined;
-  /** Connects, losses, replacements, sessions. */
-  onEvent?: ((event: ControlEvent) => void) | undefined;
+  /** Runners: connects, losses, replacements. */
+  onEvent?: ((event: RegistryEvent) => void) | undefined;
+  /** Sessions: created, lost, back, ended. */
+  onSessionEvent?: ((event: SessionEvent) => void) | undefined;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -166,7 +168,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   bus.subscribe((event) => {
     log.info({ ...event }, "event");
     metrics.agentEvents.inc({ event: event.type });
-    options.onEvent?.(event);
+    if ("runner" in event) options.onEvent?.(event);
+    else options.onSessionEvent?.(event);
   });
   bus.subscribe((event) => {
     if (!("runner" in event)) return;
@@ -216,7 +219,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     });
   }
 
-  const admission: AdmissionContext = { registry, tokens, log, keepalive: options };
+  const admission: AdmissionContext = { registry, tokens, log, keepalive: options, opened: new Set() };
   const app = createApp({
     allowedOrigins,
     basePath,
@@ -300,7 +303,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     port.stop();
     const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
     const startedAt = performance.now();
-    const connections = [...registry.connections()];
+    const connections = [...admission.opened];
     const ended = connections.map((connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       connection.session.once("close", resolve);

@@ -6,6 +6,7 @@ import { ERROR_TABLE } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { HEADER } from "../wire/protocol.ts";
 import { formatProxyStatus } from "../wire/proxy-status.ts";
+import { abort } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 
@@ -16,11 +17,18 @@ export interface ErrorAnswer {
   requestId: string;
 }
 
+/**
+ * Who refuses: a `server` says 401, a `proxy` 407, because clients send the credential of a proxy only after that
+ * (RFC 9110 §11.7.1).
+ */
+export type Refuser = "server" | "proxy";
+
 /** Anything that is not ours is `internal`: its message stays in the log. */
-export function errorAnswer(error: unknown): ErrorAnswer {
+export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorAnswer {
   const known = error instanceof TurnaboutError ? error : new TurnaboutError("internal", "unexpected error");
   const row = ERROR_TABLE[known.code];
   const requestId = randomUUID();
+  const asProxy = refuser === "proxy" && known.code === "unauthenticated";
   const body = JSON.stringify({
     error: {
       code: known.code,
@@ -30,7 +38,7 @@ export function errorAnswer(error: unknown): ErrorAnswer {
     },
   });
   return {
-    status: row.status,
+    status: asProxy ? 407 : row.status,
     requestId,
     body,
     headers: {
@@ -41,14 +49,26 @@ export function errorAnswer(error: unknown): ErrorAnswer {
       "x-request-id": requestId,
       [HEADER.version]: VERSION,
       ...(known.retryAfterS !== undefined && { "retry-after": String(known.retryAfterS) }),
-      ...(known.code === "unauthenticated" && { "www-authenticate": 'Bearer realm="turnabout"' }),
+      ...(known.code === "unauthenticated" && challenge(refuser)),
     },
   };
 }
 
+/** Basic, because that is what `curl -U` and library proxies can answer with. */
+function challenge(refuser: Refuser): Record<string, string> {
+  return refuser === "proxy"
+    ? { "proxy-authenticate": 'Basic realm="turnabout"' }
+    : { "www-authenticate": 'Bearer realm="turnabout"' };
+}
+
 /** Answers if nothing has been sent yet; otherwise breaks the response so that it cannot be taken for complete. */
-export function sendError(request: AnyRequest, response: AnyResponse, error: unknown): string {
-  const answer = errorAnswer(error);
+export function sendError(
+  request: AnyRequest,
+  response: AnyResponse,
+  error: unknown,
+  refuser: Refuser = "server",
+): string {
+  const answer = errorAnswer(error, refuser);
   if (response.headersSent) {
     breakResponse(request, response);
     return answer.requestId;
@@ -83,24 +103,15 @@ export function breakResponse(request: AnyRequest, response: AnyResponse): void 
   }
   const { socket } = request;
   if (socket.destroyed) return;
-  // A close-delimited body would look complete after a FIN; a reset is seen. TLS has its own: no close_notify.
-  if ("encrypted" in socket) socket.destroy();
-  else socket.resetAndDestroy();
+  abort(socket); // a reset, because a close-delimited body would look complete after a FIN
   response.destroy();
 }
 
 /** The same for a raw socket of an HTTP/1.1 upgrade or CONNECT that never became one. */
-export function rawErrorAnswer(error: unknown, authenticateHeader: "www" | "proxy" = "www"): string {
-  const answer = errorAnswer(error);
-  let { status } = answer;
-  const headers = { ...answer.headers };
-  if (status === 401 && authenticateHeader === "proxy") {
-    status = 407;
-    delete headers["www-authenticate"];
-    headers["proxy-authenticate"] = 'Basic realm="turnabout"';
-  }
+export function rawErrorAnswer(error: unknown, refuser: Refuser = "server"): string {
+  const { status, headers, body } = errorAnswer(error, refuser);
   const lines = Object.entries({ ...headers, connection: "close" }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${answer.body}`;
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${body}`;
 }

@@ -278,16 +278,24 @@ function classify(error: Error, job: ProxyJob): TurnaboutError {
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
     return new TurnaboutError("response_timeout", "no answer from the target in time", { cause: error });
   }
+  if (isProtocolError(error, code)) {
+    return new TurnaboutError("target_protocol", "the target's answer is not valid HTTP", { cause: error });
+  }
   if (code === "UND_ERR_SOCKET" || code === "UND_ERR_CLOSED" || code === "UND_ERR_DESTROYED") {
     return new TurnaboutError("target_closed", "the target closed without a complete response", {
       cause: error,
     });
   }
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || code.startsWith("UND_ERR_RES")) {
-    return new TurnaboutError("target_protocol", "the target's answer is not valid HTTP", { cause: error });
-  }
   if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH") {
     return new TurnaboutError("bad_request", "the request cannot be passed on", { cause: error });
   }
   return new TurnaboutError("internal", error.message, { cause: error });
+}
+
+/** A parser error has no code where the answer does not even begin as HTTP, and a socket error tells only by its text. */
+function isProtocolError(error: Error, code: string): boolean {
+  if (error.name === "HTTPParserError" || code.startsWith("HPE_")) return true;
+  if (code === "UND_ERR_SOCKET") return error.message === "bad upgrade" || error.message === "bad response";
+  // ERR_ASSERTION: undici's own check of the status code, below 100.
+  return code === "UND_ERR_HEADERS_OVERFLOW" || code.startsWith("UND_ERR_RES") || code === "ERR_ASSERTION";
 }

@@ -52,8 +52,11 @@ export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
 /** First byte of a connection, TLS handshake included. */
 export const SNIFF_TIMEOUT_MS = 10_000;
 
-/** Answers to `GET /hello` and `GET /credential`. */
-export const HELLO_TIMEOUT_MS = 10_000;
+/** Answers of an agent's own routes: `/hello`, `/credential`, `/metrics`. */
+export const AGENT_REQUEST_TIMEOUT_MS = 10_000;
+
+/** Before `/events` is asked for again where it ended with its session alive. */
+export const EVENTS_RETRY_MS = 1_000;
 
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;

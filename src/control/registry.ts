@@ -8,6 +8,7 @@
 import { setMaxListeners } from "node:events";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
+import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { AgentConnection } from "./connection.ts";
 import type { Identity } from "./auth/identity.ts";
 import {
@@ -127,6 +128,8 @@ export class Registry {
    */
   register(connection: AgentConnection, standby = false): void {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
+    // Its 'close' has been emitted already: nothing would ever take it out again.
+    if (connection.session.destroyed) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
     const { hello, identity } = connection;
     const ids = [...connection.runners.keys()];
     this.check(ids, identity, hello.instance, standby);
@@ -146,7 +149,15 @@ export class Registry {
 
   /** A living connection announces a further runner. @throws TurnaboutError as {@link check} */
   addRunner(connection: AgentConnection, info: RunnerInfo): void {
-    this.check([info.id], connection.identity, connection.hello.instance, false);
+    const { hello, identity, runners } = connection;
+    if (!runners.has(info.id) && runners.size >= MAX_RUNNERS_PER_CONNECTION) {
+      throw new TurnaboutError(
+        "overloaded",
+        `register ${info.id}: more than ${MAX_RUNNERS_PER_CONNECTION} runners`,
+      );
+    }
+    this.check([info.id], identity, hello.instance, hello.standby);
+    connection.pools.forget(info.id); // its targets may be others now
     connection.runners.set(info.id, info);
     this.#enter(info, connection);
     this.#entries.get(info.id)?.unhealthy.clear(); // its targets may be others now; what is down is told again
@@ -155,9 +166,12 @@ export class Registry {
   /** A living connection withdraws a runner: no grace, it will not come back by itself. */
   removeRunner(connection: AgentConnection, runnerId: string): void {
     if (!connection.runners.delete(runnerId)) return;
+    connection.pools.forget(runnerId);
     const entry = this.#entries.get(runnerId);
     if (entry?.generation?.connections.delete(connection) !== true) return;
-    if (entry.generation.connections.size === 0) this.#toGone(entry);
+    if (entry.generation.connections.size > 0) return;
+    this.#onEvent({ type: "lost", runner: runnerId });
+    this.#toGone(entry);
   }
 
   setTargetHealth(connection: AgentConnection, runnerId: string, target: string, healthy: boolean): void {

@@ -12,7 +12,7 @@ import type { ConnectProxyContext } from "./connect-proxy.ts";
 import type { DataRoutes } from "./data-routes.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
-import { errorAnswer, sendError, writeHead } from "./http-errors.ts";
+import { sendError } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./listener/port.ts";
@@ -74,15 +74,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   function refuse(request: AnyRequest, response: AnyResponse, error: unknown, isProxy: boolean): void {
     response.on("error", () => {}); // for ever
     request.on("error", () => {}); // for ever
-    if (isProxy && error instanceof TurnaboutError && error.code === "unauthenticated") {
-      // A proxy says 407 (RFC 9110 §11.7.1), or clients never send the credential.
-      const answer = errorAnswer(error);
-      const { "www-authenticate": _challenge, ...headers } = answer.headers;
-      writeHead(response, 407, { ...headers, "proxy-authenticate": 'Basic realm="turnabout"' });
-      response.end(answer.body);
-      return;
-    }
-    const requestId = sendError(request, response, error);
+    const requestId = sendError(request, response, error, isProxy ? "proxy" : "server");
     const reason = error instanceof Error ? error.message : String(error);
     context.log.info({ requestId, reason }, "request refused");
   }
@@ -101,7 +93,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       void proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, error, url.startsWith("/") ? "www" : "proxy");
+      refuseRaw(socket, error, url.startsWith("/") ? "server" : "proxy");
     }
   }
 

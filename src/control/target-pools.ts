@@ -62,6 +62,15 @@ export class TargetPools {
     return created;
   }
 
+  /** A runner that is withdrawn, or whose targets have changed: its requests in flight finish. */
+  forget(runner: string): void {
+    for (const [authority, { pool }] of this.#pools) {
+      if (!authority.endsWith(`.${runner}`)) continue;
+      this.#pools.delete(authority);
+      void pool.close().catch(() => {});
+    }
+  }
+
   /** Idle streams close, busy ones finish their request. */
   drain(): void {
     for (const { pool } of this.#pools.values()) void pool.close().catch(() => {});

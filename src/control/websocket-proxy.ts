@@ -9,7 +9,8 @@ import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "n
 import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
-import { relay } from "../wire/relay.ts";
+import { abort, forward } from "../wire/relay.ts";
+import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { errorAnswer } from "./http-errors.ts";
 import { expected } from "./http-proxy.ts";
@@ -28,15 +29,20 @@ export async function proxyWebSocketUpgrade(
   job: ProxyJob,
   context: HttpProxyContext,
 ): Promise<void> {
-  const opening = new Opening(socket, job, context);
+  const watch = watchCaller(socket, head);
+  const opening = new Opening(socket, job, context, watch.signal);
   try {
     const key = request.headers["sec-websocket-key"];
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
     const { stream, status, headers } = await opening.open(request);
+    watch.stop();
     const fields = endToEndHeaders(headers);
-    if (status !== 200) return passRefusal(socket, stream, status, fields);
+    if (status !== 200) {
+      socket.write(refusalHead(status, fields));
+      return passRefusal(socket, stream);
+    }
     const lines = [
       "HTTP/1.1 101 Switching Protocols",
       "Upgrade: websocket",
@@ -45,10 +51,10 @@ export async function proxyWebSocketUpgrade(
       ...fieldLines(fields),
     ];
     socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-    if (head.length > 0) socket.unshift(head);
     opening.carry(stream);
   } catch (error) {
-    refuseRaw(socket, opening.failed(error));
+    watch.stop();
+    refuseRaw(socket, opening.failed(error), job.route === "proxy" ? "proxy" : "server");
   }
 }
 
@@ -63,7 +69,7 @@ export async function proxyWebSocketStream(
     const { stream, status, headers } = await opening.open(request);
     caller.respond({ ...endToEndHeaders(headers), ":status": status });
     if (status === 200) opening.carry(stream);
-    else relay(caller, stream);
+    else passRefusal(caller, stream);
   } catch (error) {
     const answer = errorAnswer(opening.failed(error));
     if (caller.destroyed || caller.headersSent) return;
@@ -85,8 +91,10 @@ class Opening {
     this.#gone.abort();
   };
 
-  constructor(caller: Duplex, job: ProxyJob, context: HttpProxyContext) {
+  /** @param left given when the caller has left, where 'close' would not tell */
+  constructor(caller: Duplex, job: ProxyJob, context: HttpProxyContext, left?: AbortSignal) {
     this.#caller = caller;
+    left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
     this.#job = job;
     this.#context = context;
     const { identity, session } = job;
@@ -133,22 +141,24 @@ function revoked(): TurnaboutError {
   return new TurnaboutError("not_allowed", "revoked, or its session has ended");
 }
 
-/** The target's own refusal: status, fields and body. */
-function passRefusal(
-  socket: Duplex,
-  stream: ClientHttp2Stream,
-  status: number,
-  fields: Record<string, string | string[]>,
-): void {
+/**
+ * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
+ * never ends its half keeps nothing open at the agent.
+ */
+function passRefusal(caller: Duplex, stream: ClientHttp2Stream): void {
+  caller.resume();
+  caller.once("close", () => abort(stream));
+  forward(stream, caller, () => {});
+  stream.end();
+}
+
+function refusalHead(status: number, fields: Record<string, string | string[]>): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
     "Connection: close",
     ...fieldLines(fields),
   ];
-  socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-  socket.resume();
-  relay(socket, stream);
-  stream.end();
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 function fieldLines(fields: Record<string, string | string[]>): string[] {

@@ -1,4 +1,5 @@
 /** `GET /events`: one JSON object a line, for as long as the session lives. Unknown types are ignored. */
+import { TurnaboutError } from "./errors.ts";
 import type { RunnerInfo } from "./hello.ts";
 import { parseRunner } from "./hello.ts";
 
@@ -9,20 +10,30 @@ export type AgentEvent =
 
 /** Undefined for a type that this version does not know. @throws TurnaboutError or SyntaxError on a malformed line */
 export function parseAgentEvent(line: string): AgentEvent | undefined {
-  const value = JSON.parse(line) as Record<string, unknown>;
+  const parsed: unknown = JSON.parse(line);
+  if (typeof parsed !== "object" || parsed === null) {
+    throw new TurnaboutError("tunnel_protocol", "events: a line is not an object");
+  }
+  const value = parsed as Record<string, unknown>;
   switch (value["type"]) {
     case "runner-added":
       return { type: "runner-added", runner: parseRunner(value["runner"]) };
     case "runner-removed":
-      return { type: "runner-removed", id: String(value["id"]) };
+      return { type: "runner-removed", id: name(value["id"]) };
     case "target-health":
       return {
         type: "target-health",
-        runner: String(value["runner"]),
-        target: String(value["target"]),
+        runner: name(value["runner"]),
+        target: name(value["target"]),
         healthy: value["healthy"] === true,
       };
     default:
       return undefined;
   }
+}
+
+function name(value: unknown): string {
+  if (typeof value !== "string")
+    throw new TurnaboutError("tunnel_protocol", "events: a name is not a string");
+  return value;
 }

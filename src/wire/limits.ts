@@ -54,8 +54,9 @@ export const DRAIN_DEADLINE_MS = 30_000;
  * and the pause lets GOAWAY leave first. */
 export const CARRIER_DESTROY_DELAY_MS = 250;
 
-/** Body of the agent's own routes (`/hello`, `/credential`), read into memory by the control plane. */
-export const MAX_CONTROL_BODY_BYTES: number = 256 * 1024;
+/** Body of the agent's own routes, read into memory by the control plane: a `/hello` with the most runners and targets
+ * that there may be is 1.5 MiB. */
+export const MAX_CONTROL_BODY_BYTES: number = 2 * 1024 * 1024;
 
 /** One line of `/events`. */
 export const MAX_EVENT_LINE_BYTES: number = 64 * 1024;

@@ -37,12 +37,13 @@ export function copy(from: Duplex, to: Duplex): void {
   from.pipe(to, { end: false });
 }
 
-function forward(
+/** One direction of it. */
+export function forward(
   from: Duplex,
   to: Duplex,
   closed: () => void,
-  tell: (end: Duplex) => void,
-  pump: Pump,
+  tell: (end: Duplex) => void = abort,
+  pump: Pump = copy,
 ): void {
   let ended = false;
   from.on("end", () => {
@@ -78,9 +79,16 @@ export function abort(
   reason: Error = new Error("the other end of the relay was reset"),
 ): void {
   if (stream.destroyed) return;
-  // Unix sockets and TLS have no reset of their own: resetAndDestroy() throws there.
-  const isTcp =
-    stream instanceof net.Socket && !(stream instanceof TLSSocket) && stream.remoteAddress !== undefined;
-  if (isTcp) stream.resetAndDestroy();
-  else stream.destroy(reason);
+  const below = stream instanceof TLSSocket ? socketBelow(stream) : stream;
+  // A Unix socket has no reset of its own: resetAndDestroy() throws there.
+  if (below instanceof net.Socket && below.remoteAddress !== undefined) below.resetAndDestroy();
+  if (!stream.destroyed) stream.destroy(reason);
+}
+
+/**
+ * TLS has no reset either, and a connection that ends without close_notify is a clean end to node's own TLS sockets:
+ * the TCP socket below, which node keeps under this name, has to tell.
+ */
+function socketBelow(socket: TLSSocket): unknown {
+  return Reflect.get(socket, "_parent");
 }

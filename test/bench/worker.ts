@@ -10,9 +10,12 @@ const CALL_DEADLINE_MS = 60_000;
 const WORKER_FLAGS: readonly string[] = (process.env["BENCH_WORKER_FLAGS"] ?? "").split(" ").filter(Boolean);
 
 const children = new Set<ChildProcess>();
-process.on("exit", () => {
+process.on("exit", killWorkers);
+
+/** Whatever a section that was given up has left running. */
+export function killWorkers(): void {
   for (const child of children) child.kill("SIGKILL");
-});
+}
 
 type AnyFunction = (...args: never[]) => unknown;
 

@@ -28,6 +28,8 @@ export interface CallOptions {
   path: string;
   /** Over and above `Authorization`; `authorization: undefined` leaves that out. */
   headers?: OutgoingHttpHeaders;
+  /** No body will follow; on HTTP/2 the header says so at once. Default false. */
+  bodyless?: boolean;
 }
 
 /** What the control plane answered, as far as the header goes. */
@@ -59,18 +61,24 @@ export interface Caller extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Where to call: a {@link System}, or a control plane in another process. */
+export interface CallerTo {
+  readonly controlPlane: { readonly port: number };
+  readonly pki: System["pki"];
+}
+
 /** Path of the API route to a target. */
 export function via(path: string, target: string = TARGET, runner: string = RUNNER): string {
   return `/api/v1/runners/${runner}/targets/${target}${path}`;
 }
 
-export async function openCaller(kind: CallerKind, system: System): Promise<Caller> {
+export async function openCaller(kind: CallerKind, system: CallerTo): Promise<Caller> {
   const isTls = kind.endsWith("TLS");
   if (isTls && system.pki === undefined) throw new Error("this system has no TLS");
   return kind.startsWith("HTTP/2") ? openHttp2(system, isTls) : openHttp1(system, isTls);
 }
 
-function openHttp1(system: System, isTls: boolean): Caller {
+function openHttp1(system: CallerTo, isTls: boolean): Caller {
   const open = ({ method = "GET", path, headers = {} }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     promise.catch(() => {}); // a test that aborts does not wait for the answer
@@ -107,20 +115,20 @@ function openHttp1(system: System, isTls: boolean): Caller {
   return { isHttp2: false, open, call: wholeCall(open), close, [Symbol.asyncDispose]: close };
 }
 
-async function openHttp2(system: System, isTls: boolean): Promise<Caller> {
+async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
   const session = http2.connect(
     `${isTls ? "https://localhost" : "http://127.0.0.1"}:${system.controlPlane.port}`,
     system.pki === undefined ? {} : { ca: system.pki.ca },
   );
   session.on("error", () => {}); // for ever
   await next(session, "remoteSettings");
-  const open = ({ method = "GET", path, headers = {} }: CallOptions): Call => {
+  const open = ({ method = "GET", path, headers = {}, bodyless = false }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     promise.catch(() => {});
     const informational: Call["informational"] = [];
     const stream = session.request(
       { ":method": method, ":path": path, ...withToken(headers) },
-      { endStream: false },
+      { endStream: bodyless },
     );
     let trailers: IncomingHttpHeaders = {};
     stream.on("error", reject); // for ever
@@ -158,9 +166,10 @@ async function closeSession(session: ClientHttp2Session): Promise<void> {
 function wholeCall(open: Caller["open"]): Caller["call"] {
   return async ({ body, headers = {}, ...options }) => {
     const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
-    const call = open({ ...options, headers: { ...headers, ...length } });
+    const bodyless = body === undefined;
+    const call = open({ ...options, bodyless, headers: { ...headers, ...length } });
     const writable: Writable = call.request;
-    writable.end(body);
+    if (!writable.writableEnded) writable.end(body);
     const answer = await within(call.answer, `an answer to ${options.method ?? "GET"} ${options.path}`);
     const end = await ending(answer.body);
     // Not a spread: the trailers are there only now.

@@ -10,7 +10,7 @@ export interface ChildResult {
   stderr: string;
 }
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 
 /**
  * Runs a TypeScript file with this node and waits for its end. No handler for uncaught errors is installed: an

@@ -8,6 +8,9 @@ import { EventLog } from "./event-log.ts";
 import { within } from "./events.ts";
 import { ADMIN_TOKEN } from "./system.ts";
 
+/** A process takes its time to start, on a busy machine all the more. */
+const PATIENCE_MS = 30_000;
+
 export type CommandName = "turnabout" | "revdial-client" | "wolf-revdial-client";
 
 /** One line of standard error: what pino writes, or a bare text as `msg`. */
@@ -71,10 +74,10 @@ export class Command implements AsyncDisposable {
   }
 
   /** The first log line with this message, from the `from`th line on. */
-  async logged(message: string | RegExp, from = 0, timeoutMs?: number): Promise<LogLine> {
+  async logged(message: string | RegExp, from = 0, timeoutMs: number = PATIENCE_MS): Promise<LogLine> {
     const matches = ({ msg }: LogLine) =>
       typeof message === "string" ? msg.includes(message) : message.test(msg);
-    const options = { from, ...(timeoutMs !== undefined && { timeoutMs }) };
+    const options = { from, timeoutMs };
     return this.lines.find(matches, `log line ${String(message)}`, options);
   }
 
@@ -85,7 +88,7 @@ export class Command implements AsyncDisposable {
   /** Sends the signal and waits for the end. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> {
     this.child.kill(signal);
-    return within(this.exited, `the end of ${this.pid}`);
+    return within(this.exited, `the end of ${this.pid}`, PATIENCE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,7 +103,7 @@ export async function run(
   options?: CommandOptions,
 ): Promise<Exit & { stdout: string; stderr: string }> {
   await using command = new Command(name, args, options);
-  const exit = await within(command.exited, `the end of ${name} ${args.join(" ")}`);
+  const exit = await within(command.exited, `the end of ${name} ${args.join(" ")}`, PATIENCE_MS);
   const stderr = command.lines.all.map(({ msg }) => msg).join("\n");
   return { ...exit, stdout: command.stdout, stderr };
 }

@@ -14,8 +14,8 @@ export interface Front extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** `refuse`: 400 at once. `swallow`: never answers, as some frontends do. */
-export type UnknownUpgrade = "refuse" | "swallow";
+/** `refuse`: 400 at once. `swallow`: never answers, as some frontends do. `drop`: passes the request without it. */
+export type UnknownUpgrade = "refuse" | "swallow" | "drop";
 
 /** An HTTP/1.1 proxy that passes WebSockets and nothing else that upgrades. */
 export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUpgrade): Promise<Front> {
@@ -25,7 +25,7 @@ export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUp
     const token = request.headers.upgrade ?? "-";
     upgrades.push(token);
     socket.on("error", () => {}); // for ever
-    if (token.toLowerCase() !== "websocket") {
+    if (token.toLowerCase() !== "websocket" && unknown !== "drop") {
       if (unknown === "swallow") return;
       const body = "this proxy knows no such upgrade";
       return void socket.end(
@@ -33,8 +33,9 @@ export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUp
       );
     }
     const upstream = net.connect(toPort, "127.0.0.1");
+    const dropped = token.toLowerCase() === "websocket" ? [] : ["upgrade", "connection"];
     const fields = request.rawHeaders.flatMap((name, i, raw) =>
-      i % 2 === 0 ? [`${name}: ${raw[i + 1]}`] : [],
+      i % 2 === 0 && !dropped.includes(name.toLowerCase()) ? [`${name}: ${raw[i + 1]}`] : [],
     );
     upstream.write(`GET ${request.url} HTTP/1.1\r\n${fields.join("\r\n")}\r\n\r\n`);
     if (head.length > 0) upstream.write(head);

@@ -54,6 +54,16 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
+  it("falls to websocket behind a proxy that drops the unknown upgrade and passes the rest", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "drop");
+    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    const { carrier, why } = await agent.connected();
+    assert.equal(carrier, "websocket");
+    assert.match(why, /ptth: the control plane refused \(426\)/);
+    await assertEchoes(system.controlPlane.dial);
+  });
+
   it("does not try the worse way again while the one that worked still does", async () => {
     await using system = await startSystem({ agents: 0 });
     await using front = await startWebSocketOnlyFront(system.controlPlane.port, "refuse");

@@ -32,7 +32,7 @@ describe("an agent that comes and goes without end", () => {
     drain();
     const startedAt = performance.now();
     await assert.rejects(
-      system.controlPlane.dial(RUNNER, TARGET),
+      system.controlPlane.dial(RUNNER, TARGET, { signal: AbortSignal.timeout(10 * graceMs) }),
       (error) => error instanceof TurnaboutError && error.code === "runner_offline",
     );
     const lastedMs = performance.now() - startedAt;

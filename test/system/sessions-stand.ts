@@ -197,7 +197,7 @@ export async function startSessions(options: SessionStandOptions = {}): Promise<
   const system = stack.use(
     await startSystem({
       agents: 0,
-      controlPlane: { onEvent: events.push, ...options.controlPlane },
+      controlPlane: { onEvent: events.push, onSessionEvent: events.push, ...options.controlPlane },
     }),
   );
   const wolf = (id: string): WolfDouble => wolves.get(id) ?? assert.fail(`no Wolf ${id}`);

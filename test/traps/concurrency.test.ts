@@ -7,39 +7,19 @@
 import assert from "node:assert/strict";
 import type { ClientHttp2Stream } from "node:http2";
 import { after, describe, it } from "node:test";
-import { createIdentity } from "../../src/control/auth/identity.ts";
-import { AgentConnection } from "../../src/control/connection.ts";
+import type { AgentConnection } from "../../src/control/connection.ts";
 import { TurnaboutError } from "../../src/wire/errors.ts";
 import { AGENT_MAX_STREAMS, OPEN_STREAMS_PER_CONNECTION } from "../../src/wire/limits.ts";
 import { openReversed } from "../../src/wire/session.ts";
+import { connectionOn } from "../support/agent-connection.ts";
 import { openCarrier } from "../support/carriers.ts";
 import { eventually, next, turn } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { openSessionPair } from "../support/session-pair.ts";
-import type { SessionPair } from "../support/session-pair.ts";
 
 after(() => assertNothingOpen());
 
 const CONNECT = { ":method": "CONNECT", ":authority": "echo.runner" };
-
-function connectionOn({ carrier, control }: SessionPair): AgentConnection {
-  return new AgentConnection({
-    id: "test",
-    carrier: { kind: "ptth", stream: carrier.control, remoteAddress: undefined },
-    session: control,
-    identity: createIdentity("admin", "", { kind: "admin", runners: ["*"] }),
-    hello: {
-      protocol: 1,
-      version: "0",
-      instance: "i",
-      bootEpochMs: 0,
-      standby: false,
-      capabilities: [],
-      runners: [],
-    },
-    liveness: { rttMs: undefined, stop: () => {} },
-  });
-}
 
 async function open(connection: AgentConnection, count: number): Promise<ClientHttp2Stream[]> {
   const streams = Array.from({ length: count }, () => connection.openStream(CONNECT));

@@ -14,7 +14,7 @@ import { startSystem } from "../support/system.ts";
 after(() => assertNothingOpen());
 
 /** Well below the interval and the deadline of PING: what is seen is the carrier's own end. */
-const WITH_A_FIN_MS = 1_000;
+const WITH_A_FIN_MS = 5_000;
 
 async function loss(fault: (path: FaultyPath) => void, carrier: "ptth" | "websocket"): Promise<void> {
   const lost = Promise.withResolvers<void>();

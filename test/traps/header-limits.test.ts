@@ -9,8 +9,10 @@ import http from "node:http";
 import http2 from "node:http2";
 import { after, describe, it } from "node:test";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../src/wire/limits.ts";
+import { connectionOn } from "../support/agent-connection.ts";
 import { ending, next } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { openSessionPair } from "../support/session-pair.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 
@@ -47,6 +49,16 @@ async function assertSameSession(system: System): Promise<void> {
 }
 
 describe("a header that is too large for the tunnel", () => {
+  it("is refused with 431 before it is sent, when a single field is", async () => {
+    await using pair = await openSessionPair();
+    const connection = connectionOn(pair);
+    const headers = { ":method": "CONNECT", ":authority": "echo.runner", big: "x".repeat(70_000) };
+    assert.throws(() => connection.openStream(headers), { code: "headers_too_large", status: 431 });
+    const stream = connection.openStream({ ":method": "CONNECT", ":authority": "echo.runner" });
+    assert.equal((await next<[{ ":status": number }]>(stream, "response"))[0][":status"], 200);
+    stream.destroy();
+  });
+
   it("is refused with 431 by its size, and the session lives", async () => {
     await using system = await startSystem();
     const { connections } = system.controlPlane.runners()[0] ?? {};

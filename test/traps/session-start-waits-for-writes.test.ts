@@ -40,6 +40,7 @@ describe("a session on a carrier that has just been written to", () => {
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,
       keepalive: {},
+      opened: new Set(),
       draining: () => false,
     });
     const server = http.createServer();

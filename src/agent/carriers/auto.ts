@@ -29,6 +29,9 @@ const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
 };
 const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket"];
 
+/** What another carrier may get through: a proxy that drops an unknown upgrade makes the door answer 426. */
+const ELSEWHERE: ReadonlySet<string> = new Set(["carrier_failed", "upgrade_required"]);
+
 export class CarrierChooser {
   readonly #choice: CarrierChoice;
   readonly #timeoutMs: number;
@@ -59,8 +62,7 @@ export class CarrierChooser {
       } catch (cause) {
         const error = toError(cause);
         // A dead server, refused credentials or a bad file are no better on another carrier.
-        if (!(error instanceof TurnaboutError) || error.code !== "carrier_failed" || signal.aborted)
-          throw error;
+        if (!(error instanceof TurnaboutError) || !ELSEWHERE.has(error.code) || signal.aborted) throw error;
         reasons.push(error.message);
       }
     }

@@ -38,14 +38,16 @@ export const demo: Command = {
     const given = process.env["TURNABOUT_ADMIN_TOKEN"] ?? "";
     const adminToken = given === "" ? randomBytes(18).toString("base64url") : given;
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
-    const system = await startDemo({
+    const starting = startDemo({
       port: parsePort(values.port, "--port"),
       host: values.host,
       adminToken,
       log,
     });
-    process.stdout.write(lines(system, adminToken));
-    await runUntilSignal(log, () => system.close());
+    // Before it has started: Ctrl-C must leave neither a folder nor a process behind at any moment.
+    const ended = runUntilSignal(log, async () => (await starting).close());
+    process.stdout.write(lines(await starting, adminToken));
+    await ended;
   },
 };
 

@@ -4,7 +4,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runHelixAgent } from "../helix-agent.ts";
 import { LOG_HELP } from "../logger.ts";
-import { acceptSingleDash } from "../options.ts";
+import { acceptGoFlags } from "../options.ts";
 
 const HELP = `
 usage: revdial-client -server URL -runner-id ID -token TOKEN [-local ADDRESS]
@@ -28,7 +28,7 @@ export const revdialClient: Command = {
   help: HELP,
   async run(args) {
     const { values } = parseArgs({
-      args: acceptSingleDash(args),
+      args: acceptGoFlags(args, ["insecure"]),
       options: {
         server: { type: "string" },
         "server-url": { type: "string" },

@@ -4,7 +4,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runHelixAgent } from "../helix-agent.ts";
 import { LOG_HELP } from "../logger.ts";
-import { acceptSingleDash, parseSeconds } from "../options.ts";
+import { acceptGoFlags, parseSeconds } from "../options.ts";
 
 const HELP = `
 usage: wolf-revdial-client [-api-url URL] [-wolf-id ID] [-token TOKEN] [-local ADDRESS] [-reconnect SECONDS]
@@ -29,7 +29,7 @@ export const wolfRevdialClient: Command = {
   help: HELP,
   async run(args) {
     const { values } = parseArgs({
-      args: acceptSingleDash(args),
+      args: acceptGoFlags(args, ["insecure"]),
       options: {
         "api-url": { type: "string" },
         "wolf-id": { type: "string" },

@@ -19,6 +19,7 @@ import { webSocketStream } from "../../wire/websocket-stream.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
 import { rawErrorAnswer } from "../http-errors.ts";
+import type { Refuser } from "../http-errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import { admit } from "./admission.ts";
 import type { AdmissionContext } from "./admission.ts";
@@ -108,11 +109,11 @@ function acceptPtth(socket: Duplex, head: Buffer, attach: () => void): void {
 }
 
 /** Answers on the raw socket and closes it, also if the peer never reads. */
-export function refuseRaw(socket: Duplex, error: unknown, authenticateHeader: "www" | "proxy" = "www"): void {
+export function refuseRaw(socket: Duplex, error: unknown, refuser: Refuser = "server"): void {
   if (socket.destroyed) return;
   socket.on("error", () => {}); // for ever
   const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
   socket.resume(); // unread bytes would turn our close into a reset, and the answer would be lost
-  socket.end(rawErrorAnswer(error, authenticateHeader));
+  socket.end(rawErrorAnswer(error, refuser));
 }

@@ -73,7 +73,6 @@ export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: Port
     socket.on("error", () => {}); // for ever
     sniff(socket, { h1, h2, secure });
   });
-  server.on("error", (error) => log.error({ err: error }, "listener failed"));
 
   return {
     listen: async ({ port, host }) => {
@@ -82,6 +81,7 @@ export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: Port
       server.listen({ port, ...(host !== undefined && { host }) }, resolve);
       await promise;
       server.off("error", reject);
+      server.on("error", (error) => log.error({ err: error }, "listener failed"));
       return server.address() as net.AddressInfo;
     },
     setTls: (options) => secure?.setSecureContext(contextOptions(options)),

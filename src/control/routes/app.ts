@@ -83,9 +83,11 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     );
     await next();
   });
-  app.all(DOOR_PATH, () => {
-    throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
-  });
+  for (const path of [DOOR_PATH, "/revdial"]) {
+    app.all(path, () => {
+      throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
+    });
+  }
   app.route("/api/v1/runners", runnerRoutes(context));
   app.route("/api/v1/sessions", sessionRoutes(context));
   app.route("/api/v1/wolf-instances", wolfInstanceRoutes(context));

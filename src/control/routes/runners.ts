@@ -1,6 +1,8 @@
-/** `/api/v1/runners`: who is connected; a round trip; a kick. */
+/** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { AGENT_PATHS } from "../../wire/protocol.ts";
+import { getAgent } from "../agent-request.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry.ts";
@@ -67,6 +69,17 @@ const pingRoute = createRoute({
     z.object({ id: z.string(), connection: z.string(), rttMs: z.number() }),
   ),
 });
+const metrics = createRoute({
+  method: "get",
+  path: "/{id}/metrics",
+  tags: ["runners"],
+  summary: "The agent's own figures, for Prometheus",
+  request: { params: idParameter },
+  responses: {
+    ...answers(200, "The figures"),
+    200: { description: "The figures", content: { "text/plain": { schema: z.string() } } },
+  },
+});
 const kick = createRoute({
   method: "delete",
   path: "/{id}",
@@ -115,6 +128,17 @@ export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono
       throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
     const rttMs = round(await ping(connection)) ?? 0;
     return c.json({ id: view.id, connection: connection.id, rttMs }, 200);
+  });
+
+  routes.openapi(metrics, async (c) => {
+    const view = find(c.get("identity"), c.req.valid("param").id);
+    const connection = registry.pick(view.id);
+    if (connection === undefined)
+      throw new TurnaboutError("runner_offline", `metrics ${view.id}: not connected`);
+    const text = await getAgent(connection.session, AGENT_PATHS.metrics);
+    return c.text(text.toString("utf8"), 200, {
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
+    });
   });
 
   routes.openapi(kick, (c) => {

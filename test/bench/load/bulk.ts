@@ -4,8 +4,11 @@ import type { ByteCount } from "../workers/target.ts";
 import type { Route } from "./route.ts";
 import { openRoute } from "./route.ts";
 
-/** `download` reads from a source, `upload` writes to a sink, `stall` stops reading a source. */
-export type BulkKind = "download" | "upload" | "stall";
+/** `download` reads from a source, `paced` at a bounded rate, `upload` writes to a sink, `stall` reads nothing. */
+export type BulkKind = "download" | "paced" | "upload" | "stall";
+
+/** 100 Mbit/s: far more than a window a second, and far less than what keeps a core busy. */
+const PACED_BYTES_PER_MS = 12_500;
 
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 
@@ -23,6 +26,7 @@ export class BulkLoad {
     for (const socket of sockets) {
       socket.on("error", () => {});
       if (kind === "download") load.#read(socket);
+      else if (kind === "paced") readPaced(socket);
       else if (kind === "upload") write(socket);
       else socket.pause();
     }
@@ -43,6 +47,18 @@ export class BulkLoad {
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
+}
+
+function readPaced(socket: net.Socket): void {
+  const startedAt = performance.now();
+  let bytes = 0;
+  socket.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    const aheadMs = bytes / PACED_BYTES_PER_MS - (performance.now() - startedAt);
+    if (aheadMs < 1) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), aheadMs);
+  });
 }
 
 function write(socket: net.Socket): void {

@@ -32,8 +32,10 @@ export async function runWrk(
   const { stdout } = await run("wrk", args, { timeout: durationMs + 15_000 });
   const bad = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout)?.[0];
   if (bad !== undefined) throw new Error(`wrk ${url}: ${bad}`);
+  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1]);
+  if (!(requests > 0)) throw new Error(`wrk ${url}: no answer at all`);
   return {
-    requests: Number(/(\d+) requests in/.exec(stdout)?.[1]),
+    requests,
     perS: Number(/Requests\/sec: +([\d.]+)/.exec(stdout)?.[1]),
     p50Ms: milliseconds(/50% +([\d.]+)(us|ms|s)/.exec(stdout)),
     p99Ms: milliseconds(/99% +([\d.]+)(us|ms|s)/.exec(stdout)),

@@ -11,9 +11,10 @@ import type { SectionContext } from "./section.ts";
 /** Few and unhurried: what is measured is their waiting, not the machine's capacity. */
 const PROBE = { connections: 4, pauseMs: 4 } as const;
 
-type Beside = "idle" | Extract<BulkKind, "stall" | "download">;
+type Beside = "idle" | Exclude<BulkKind, "upload">;
 
 export async function measureFairness(context: SectionContext): Promise<void> {
+  const runMs = context.runMs * 0.75;
   await using rig = await startRig();
   // A process of its own, or the generator would wait for itself.
   await using neighbour = await Worker.start<LoadCalls>("load");
@@ -29,12 +30,12 @@ export async function measureFairness(context: SectionContext): Promise<void> {
   for (const { name, options, source } of probes) {
     const handle = await rig.load.call("openRequests", options);
     await rig.load.call("run", handle, context.warmUpMs);
-    const p99: Record<Beside, number[]> = { idle: [], stall: [], download: [] };
-    for (let round = 0; round < Math.min(4, context.pairs); round += 1) {
-      for (const beside of ["idle", "stall", "download"] as const) {
+    const p99: Record<Beside, number[]> = { idle: [], stall: [], paced: [], download: [] };
+    for (let round = 0; round < Math.min(3, context.pairs); round += 1) {
+      for (const beside of ["idle", "stall", "paced", "download"] as const) {
         const bulk = beside === "idle" ? undefined : await neighbour.call("openBulk", source, beside, 1);
         await new Promise((resolve) => setTimeout(resolve, 300)); // windows fill
-        p99[beside].push((await rig.load.call("run", handle, context.runMs)).p99Ms);
+        p99[beside].push((await rig.load.call("run", handle, runMs)).p99Ms);
         if (bulk !== undefined) await neighbour.call("close", bulk);
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
@@ -42,6 +43,7 @@ export async function measureFairness(context: SectionContext): Promise<void> {
     await rig.load.call("close", handle);
     for (const [beside, text] of [
       ["stall", "a stalled stream"],
+      ["paced", "a stream of 100 Mbit/s"],
       ["download", "a saturating stream"],
     ] as const) {
       const value = median(p99[beside]);

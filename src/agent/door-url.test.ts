@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import * as fc from "fast-check";
+import { TurnaboutError } from "../wire/errors.ts";
+import { doorUrl, hostAndPort, redactUrl } from "./door-url.ts";
+
+describe("the door of a server URL", () => {
+  const doors: Record<string, string> = {
+    "https://cp.example": "https://cp.example/api/v1/revdial",
+    "https://cp.example/": "https://cp.example/api/v1/revdial",
+    "http://cp.example:8080": "http://cp.example:8080/api/v1/revdial",
+    "cp.example:8080": "http://cp.example:8080/api/v1/revdial",
+    localhost: "http://localhost/api/v1/revdial",
+    "ws://cp.example": "http://cp.example/api/v1/revdial",
+    "wss://cp.example/base": "https://cp.example/base/api/v1/revdial",
+    "https://cp.example/base/": "https://cp.example/base/api/v1/revdial",
+    "https://cp.example/a/b//": "https://cp.example/a/b/api/v1/revdial",
+    "https://cp.example/api/v1/revdial": "https://cp.example/api/v1/revdial",
+    "https://cp.example/base/api/v1/revdial/": "https://cp.example/base/api/v1/revdial",
+    "https://cp.example/revdial": "https://cp.example/api/v1/revdial",
+    "https://cp.example/base/revdial?runnerid=old": "https://cp.example/base/api/v1/revdial",
+    "http://[::1]:8080": "http://[::1]:8080/api/v1/revdial",
+    "https://[2001:db8::1]/x": "https://[2001:db8::1]/x/api/v1/revdial",
+    "https://user:secret@cp.example/?token=secret#f": "https://cp.example/api/v1/revdial",
+    "https://cp.example:443": "https://cp.example/api/v1/revdial",
+  };
+  for (const [server, door] of Object.entries(doors)) {
+    it(`of ${server} is ${door}`, () => assert.equal(doorUrl(server).href, door));
+  }
+
+  it("is found again from itself", () => {
+    for (const server of Object.keys(doors)) {
+      const door = doorUrl(server).href;
+      assert.equal(doorUrl(door).href, door);
+    }
+  });
+
+  it("names its runners", () => {
+    assert.equal(doorUrl("http://h", ["a", "b"]).search, "?runnerid=a&runnerid=b");
+  });
+
+  it("is refused with a message that holds no secret", () => {
+    for (const bad of ["", "ftp://h", "https://", "http://", "://x", "unix:///x", "http://user:secret@"]) {
+      assert.throws(
+        () => doorUrl(bad),
+        (error) =>
+          error instanceof TurnaboutError &&
+          error.code === "config_invalid" &&
+          !error.message.includes("secret"),
+        bad,
+      );
+    }
+  });
+
+  it("is a URL or our error for any text", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((rest) => `https://${rest}`),
+        ),
+        (text) => {
+          try {
+            assert.match(doorUrl(text).pathname, /\/api\/v1\/revdial$/);
+          } catch (error) {
+            assert.ok(error instanceof TurnaboutError, String(error));
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("host and port", () => {
+  it("come without brackets and with the scheme's default", () => {
+    assert.deepEqual(hostAndPort(new URL("http://[::1]/")), { host: "::1", port: 80 });
+    assert.deepEqual(hostAndPort(new URL("https://h")), { host: "h", port: 443 });
+    assert.deepEqual(hostAndPort(new URL("https://h:8443")), { host: "h", port: 8443 });
+  });
+});
+
+describe("a URL in a log", () => {
+  it("has no user, password, query or fragment", () => {
+    assert.equal(redactUrl("https://u:p@h/path?token=t#x"), "https://h/path");
+    assert.equal(redactUrl("https://h/p@th"), "https://h/p@th");
+  });
+});

@@ -1,0 +1,89 @@
+/**
+ * `GET /events` of an agent: runners come and go while the session lives. When the stream ends before the session (the
+ * agent ends it where we did not keep up), `/hello` is asked again, and what has changed is made up for.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { parseAgentEvent } from "../wire/agent-events.ts";
+import { toError } from "../wire/errors.ts";
+import { parseHello } from "../wire/hello.ts";
+import type { Hello } from "../wire/hello.ts";
+import { MAX_EVENT_LINE_BYTES } from "../wire/limits.ts";
+import type { Logger } from "../wire/log.ts";
+import { AGENT_AUTHORITY, AGENT_PATHS } from "../wire/protocol.ts";
+import { getAgentJson } from "./agent-request.ts";
+import type { AgentConnection } from "./connection.ts";
+import { EVENTS_RETRY_MS } from "./limits.ts";
+import type { Registry } from "./registry.ts";
+
+export interface FollowContext {
+  registry: Registry;
+  log: Logger;
+}
+
+/** Resolves when the connection takes no new streams any more; never rejects. */
+export async function followEvents(connection: AgentConnection, context: FollowContext): Promise<void> {
+  while (connection.usable) {
+    try {
+      await readEvents(connection, context);
+      await pause(EVENTS_RETRY_MS, undefined, { ref: false });
+      if (!connection.usable) return;
+      catchUp(connection, parseHello(await getAgentJson(connection.session, AGENT_PATHS.hello)), context);
+    } catch (error) {
+      if (!connection.usable) return;
+      context.log.warn(
+        { connection: connection.id, reason: toError(error).message },
+        "agent events interrupted",
+      );
+      await pause(EVENTS_RETRY_MS, undefined, { ref: false });
+    }
+  }
+}
+
+/** Until the stream ends. A line that cannot be used is reported and passed over. */
+async function readEvents(connection: AgentConnection, { registry, log }: FollowContext): Promise<void> {
+  const stream = connection.session.request({
+    ":method": "GET",
+    ":path": AGENT_PATHS.events,
+    ":scheme": "http",
+    ":authority": AGENT_AUTHORITY,
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.on("error", () => {}); // for ever
+  stream.once("close", () => resolve());
+  stream.setEncoding("utf8");
+  let rest = "";
+  stream.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > MAX_EVENT_LINE_BYTES) stream.destroy(new Error("an event line is too long"));
+    for (const line of lines) {
+      try {
+        apply(line);
+      } catch (error) {
+        log.warn({ connection: connection.id, reason: toError(error).message }, "agent event refused");
+      }
+    }
+  });
+  function apply(line: string): void {
+    const event = line === "" ? undefined : parseAgentEvent(line);
+    if (event === undefined || !connection.usable) return;
+    if (event.type === "runner-added") registry.addRunner(connection, event.runner);
+    else if (event.type === "runner-removed") registry.removeRunner(connection, event.id);
+    else registry.setTargetHealth(connection, event.runner, event.target, event.healthy);
+  }
+  await promise;
+}
+
+function catchUp(connection: AgentConnection, hello: Hello, { registry, log }: FollowContext): void {
+  const present = new Set(hello.runners.map(({ id }) => id));
+  for (const id of connection.runners.keys()) if (!present.has(id)) registry.removeRunner(connection, id);
+  for (const runner of hello.runners) {
+    try {
+      if (JSON.stringify(connection.runners.get(runner.id)) !== JSON.stringify(runner)) {
+        registry.addRunner(connection, runner);
+      }
+    } catch (error) {
+      log.warn({ connection: connection.id, reason: toError(error).message }, "runner refused");
+    }
+  }
+}

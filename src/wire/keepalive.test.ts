@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import type { Http2Session } from "node:http2";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { keepAlive } from "./keepalive.ts";
+
+type PingCallback = (error: Error | null, durationMs: number) => void;
+
+/** A session whose PINGs the test answers. */
+class FakeSession extends EventEmitter {
+  destroyed = false;
+  closed = false;
+  readonly pings: PingCallback[] = [];
+  ping(callback: PingCallback): boolean {
+    this.pings.push(callback);
+    return true;
+  }
+}
+
+function watch(session: FakeSession, onDead: (silentMs: number) => void) {
+  return keepAlive(session as unknown as Http2Session, onDead, { pingIntervalMs: 100, pingDeadlineMs: 50 });
+}
+
+function unexpected(): void {
+  assert.fail("declared dead");
+}
+
+describe("keepalive", () => {
+  let now = 0;
+  beforeEach(() => {
+    now = 0;
+    mock.timers.enable({ apis: ["setInterval"] });
+    mock.method(performance, "now", () => now);
+  });
+  afterEach(() => {
+    mock.timers.reset();
+    mock.restoreAll();
+  });
+  const pass = (ms: number) => {
+    for (let step = 0; step < ms; step += 1) {
+      now += 1;
+      mock.timers.tick(1);
+    }
+  };
+
+  it("knows the round trip after the first answer, and pings again an interval later", () => {
+    const session = new FakeSession();
+    const liveness = watch(session, unexpected);
+    assert.equal(liveness.rttMs, undefined);
+    pass(20);
+    session.pings[0]?.(null, 7);
+    assert.equal(liveness.rttMs, 7);
+    pass(90);
+    assert.equal(session.pings.length, 1);
+    pass(30);
+    assert.equal(session.pings.length, 2);
+    liveness.stop();
+  });
+
+  it("says once that the peer is dead when a PING has had no answer for the deadline", () => {
+    const dead = mock.fn();
+    watch(new FakeSession(), dead);
+    pass(45);
+    assert.equal(dead.mock.callCount(), 0);
+    pass(500);
+    assert.deepEqual(
+      dead.mock.calls.map((call) => call.arguments),
+      [[50]],
+    );
+  });
+
+  it("does not blame the peer for the time in which this process stood still", () => {
+    const session = new FakeSession();
+    const dead = mock.fn();
+    const liveness = watch(session, dead);
+    pass(20);
+    now += 60_000; // suspended; the answer waits in the socket
+    pass(15);
+    assert.equal(dead.mock.callCount(), 0);
+    session.pings[0]?.(null, 1);
+    pass(60);
+    assert.equal(dead.mock.callCount(), 0);
+    liveness.stop();
+  });
+
+  it("ends with the session, and with a PING that GOAWAY cancels", () => {
+    const closed = new FakeSession();
+    const draining = new FakeSession();
+    watch(closed, unexpected);
+    watch(draining, unexpected);
+    pass(20);
+    closed.emit("close");
+    draining.closed = true;
+    draining.pings[0]?.(new Error("ERR_HTTP2_PING_CANCEL"), 0);
+    pass(1_000);
+    assert.deepEqual([closed.pings.length, draining.pings.length], [1, 1]);
+  });
+});

@@ -1,0 +1,23 @@
+/** The control plane's view of a bare session pair: its own limits on streams and headers, without a registry. */
+import { createIdentity } from "../../src/control/auth/identity.ts";
+import { AgentConnection } from "../../src/control/connection.ts";
+import type { SessionPair } from "./session-pair.ts";
+
+export function connectionOn({ carrier, control }: SessionPair): AgentConnection {
+  return new AgentConnection({
+    id: "test",
+    carrier: { kind: "ptth", stream: carrier.control, remoteAddress: undefined },
+    session: control,
+    identity: createIdentity("admin", "", { kind: "admin", runners: ["*"] }),
+    hello: {
+      protocol: 1,
+      version: "0",
+      instance: "i",
+      bootEpochMs: 0,
+      standby: false,
+      capabilities: [],
+      runners: [],
+    },
+    liveness: { rttMs: undefined, stop: () => {} },
+  });
+}
