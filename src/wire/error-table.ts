@@ -108,7 +108,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     status: 404,
     proxyError: "destination_not_found",
     initiator: "user",
-    text: "unknown instance",
+    text: "This is an unknown instance: no Wolf of this id has connected.",
   },
   origin_not_allowed: {
     status: 403,
