@@ -155,6 +155,15 @@ test("what a sender held down is released when it goes", { skip }, async () => {
   assert.deepEqual(modifier_state, { shift: false, ctrl: false, alt: false, meta: false });
 });
 
+test("the keyboard ends with the display", { skip }, async () => {
+  const desktop = await startDesktop();
+  await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
+  await server.post("/input", { type: "key", keycode: KEY_A, state: true });
+  assert.equal((await desktop.processes("wtype")).length, 1);
+  await desktop[Symbol.asyncDispose]();
+  await until("it has ended", async () => (await desktop.processes("wtype")).length === 0);
+});
+
 test("the keyboard's state can be seen and reset", { skip }, async () => {
   await using desktop = await startDesktop();
   await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
