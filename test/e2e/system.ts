@@ -24,6 +24,9 @@ export const MOONLIGHT: string = `moonlight-${INSTANCE}`;
 /** Between the control plane and Moonlight Web; nobody else may ever see it. */
 export const CREDENTIALS = "moonlight-secret-8d1f0c";
 
+/** However the test ends, by SIGKILL for example: its processes end with it. */
+const GUARD: readonly string[] = ["setpriv", "--pdeathsig", "KILL"];
+
 export interface E2eOptions {
   /** Where the control plane listens, as its agents and callers see it. Default 127.0.0.1. */
   host?: string;
@@ -73,7 +76,7 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
         ["--moonlight-credentials-file", credentialsFile],
         ...(options.allowedOrigins ?? []).map((origin) => ["--allowed-origin", origin]),
       ].flat(),
-      { env: { ...env, TURNABOUT_ADMIN_TOKEN: ADMIN_TOKEN } },
+      { env: { ...env, TURNABOUT_ADMIN_TOKEN: ADMIN_TOKEN }, through: GUARD },
     ),
   );
   await serve.logged("control plane listens");
@@ -102,7 +105,7 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
         ["--runner", WOLF, "--target", `wolf=unix:${wolfSocket}`],
         ["--runner", MOONLIGHT, "--target", `moonlight=127.0.0.1:${moonlight.port}`],
       ].flat(),
-      { env, through },
+      { env, through: [...through, ...GUARD] },
     ),
   );
   await runnersUntil(

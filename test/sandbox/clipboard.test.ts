@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import sharp from "sharp";
+import type { LivenessOptions } from "../../agents/sandbox/server/websocket.ts";
 import { within } from "../support/events.ts";
 import { skipWithoutDesktop, startDesktop, until } from "./desktop.ts";
 import type { Desktop } from "./desktop.ts";
@@ -15,9 +16,11 @@ import type { TestServer } from "./server.ts";
 
 const skip = skipWithoutDesktop;
 
-async function start(): Promise<AsyncDisposable & { desktop: Desktop; server: TestServer }> {
+async function start(
+  liveness: LivenessOptions = {},
+): Promise<AsyncDisposable & { desktop: Desktop; server: TestServer }> {
   const desktop = await startDesktop();
-  const server = await startServer({ runtimeFolder: desktop.runtimeFolder });
+  const server = await startServer({ runtimeFolder: desktop.runtimeFolder, liveness });
   const close = async (): Promise<void> => {
     await server[Symbol.asyncDispose]();
     await desktop[Symbol.asyncDispose]();
@@ -94,20 +97,15 @@ test("a PNG picture and 5 MB come back byte for byte", { skip }, async () => {
   assert.deepEqual(await get(server), { type: "text", data: text });
 });
 
-test("wl-copy's processes end when they are replaced, and with the display", { skip }, async () => {
-  const all = await start();
+test("wl-copy's processes end when they are replaced, and outlive the server", { skip }, async () => {
+  await using all = await start();
   const { server, desktop } = all;
-  try {
-    for (let i = 0; i < 10; i += 1) await set(server, "text", `content ${i}`);
-    // One for each selection.
-    await until("the replaced have gone", async () => (await desktop.processes("wl-copy")).length === 2);
-    await server.server.close();
-    assert.equal((await desktop.processes("wl-copy")).length, 2);
-    assert.equal((await desktop.run("wl-paste", ["-n"])).toString("utf8"), "content 9");
-  } finally {
-    await all[Symbol.asyncDispose]();
-  }
-  await until("all have gone", async () => (await desktop.processes("wl-copy")).length === 0);
+  for (let i = 0; i < 10; i += 1) await set(server, "text", `content ${i}`);
+  // One for each selection.
+  await until("the replaced have gone", async () => (await desktop.processes("wl-copy")).length === 2);
+  await server.server.close();
+  assert.equal((await desktop.processes("wl-copy")).length, 2);
+  assert.equal((await desktop.run("wl-paste", ["-n"])).toString("utf8"), "content 9");
 });
 
 test("refuses what is no clipboard, in Helix's words", { skip }, async () => {
@@ -197,7 +195,8 @@ test("a watch that dies is started again", { skip }, async () => {
 });
 
 test("a listener that does not read is closed with 1013, and the others go on", { skip }, async () => {
-  await using all = await start();
+  // It has all the time it needs to read what was sent before the end.
+  await using all = await start({ closeTimeoutMs: 60_000 });
   const { server } = all;
   const slow = await server.connect("/ws/clipboard");
   await slow.message();

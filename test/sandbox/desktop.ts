@@ -95,7 +95,18 @@ export async function startDesktop(): Promise<Desktop> {
     swaymsg,
     run,
     processes: (name) => processes(runtimeFolder, name),
-    [Symbol.asyncDispose]: () => sway.close(),
+    [Symbol.asyncDispose]: async () => {
+      // wl-copy keeps what was copied in a file, which it removes when it is replaced and not when the display ends.
+      if ((await processes(runtimeFolder, "wl-copy")).length > 0) {
+        await run("wl-copy", ["--clear"]);
+        await run("wl-copy", ["--clear", "--primary"]);
+        await until(
+          "nothing is copied",
+          async () => (await processes(runtimeFolder, "wl-copy")).length === 0,
+        );
+      }
+      await sway.close();
+    },
   };
 }
 

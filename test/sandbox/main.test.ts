@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { WebSocket } from "ws";
 import { next, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { fileWith, skipWithoutDesktop, startDesktop, until } from "./desktop.ts";
@@ -99,6 +100,26 @@ test(
     }
   },
 );
+
+test("what it started ends with it even if it is killed", { skip }, async () => {
+  await using desktop = await startDesktop();
+  const { child, port } = await startMain(desktop);
+  const listener = new WebSocket(`ws://127.0.0.1:${port}/ws/clipboard`);
+  listener.on("error", () => {});
+  await next(listener, "message");
+  await fetch(`http://127.0.0.1:${port}/input`, {
+    method: "POST",
+    body: JSON.stringify({ type: "key", keycode: 30, state: true }),
+    headers: { connection: "close" },
+  });
+  const count = async (): Promise<number> =>
+    (await desktop.processes("wtype")).length + (await desktop.processes("wl-paste")).length;
+  await until("both run", async () => (await count()) === 2);
+  const exited = next(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+  await until("both have ended", async () => (await count()) === 0);
+});
 
 test("says why it does not start", { skip }, async () => {
   await using desktop = await startDesktop();

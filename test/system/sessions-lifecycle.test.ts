@@ -59,11 +59,12 @@ describe("a session whose instance reconnects", () => {
 
     await first.end("SIGKILL");
     from = stand.events.length;
-    await using _second = startWolfAgent(stand.url, "a", stand.wolf("a"));
+    await using second = startWolfAgent(stand.url, "a", stand.wolf("a"));
     assert.equal((await stand.event("connected", "wolf-a", from)).restarted, true);
     assert.deepEqual(await show(stand, session), session);
     const kinds = stand.events.all.map(({ type }) => type).filter((type) => type.startsWith("session-"));
     assert.deepEqual(kinds, ["session-created"]);
+    assert.ok(second.running);
     assert.equal((await assertNoOrphans(stand.url, stand.wolves)).length, 1);
   });
 });

@@ -63,8 +63,9 @@ describe("a creation whose answer is lost", () => {
     await stand.wolf("a").close();
     assert.match(String((await stand.creation).code), /^target_(closed|refused)$/);
     await lines.find(({ message }) => message.includes("could not be compared"), "a try that fails");
-    await using _wolf = await createWolfDouble({ socketPath });
+    await using fresh = await createWolfDouble({ socketPath });
     await sessionsUntil(url, (sessions) => sessions.length === 0, "the place is free again");
+    assert.equal(fresh.requests.at(-1)?.path, "/api/v1/lobbies");
   });
 
   it("is undone also where Wolf goes on with it after the session has been deleted", async () => {

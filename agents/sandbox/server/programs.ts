@@ -42,6 +42,11 @@ export class Programs {
     return child;
   }
 
+  /** As {@link start}; the kernel ends it if we are killed (util-linux's setpriv, part of every Debian). */
+  startBound(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+    return this.start("setpriv", ["--pdeathsig", "TERM", program, ...args], options);
+  }
+
   /** Its standard output. @throws ProgramError if it cannot start, fails, takes too long or says too much */
   async run(program: string, args: readonly string[], options: RunOptions): Promise<Buffer> {
     const { env, timeoutMs, maxOutputBytes, stdin, until = "close" } = options;

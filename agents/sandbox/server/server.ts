@@ -77,7 +77,13 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
   });
   const onChange = (): void => frames.changed();
   const clipboard = new Clipboard(programs, display, log);
-  const push = new ClipboardPush({ clipboard, programs, display, log });
+  const push = new ClipboardPush({
+    clipboard,
+    programs,
+    display,
+    log,
+    closeTimeoutMs: options.liveness?.closeTimeoutMs,
+  });
   const injector = new Injector({ programs, display, log, onChange });
   const environment = async (): Promise<Environment> => {
     const [socket = "wayland-0"] = await display.sockets().catch(() => []);

@@ -6,6 +6,8 @@ export interface LivenessOptions {
   pingIntervalMs?: number;
   /** A peer that is silent for so long has gone. */
   deadlineMs?: number;
+  /** From our close frame to the end of the connection. */
+  closeTimeoutMs?: number;
 }
 
 /** Pings, and ends the connection of a peer that neither answers nor says anything. Also takes its errors. */
@@ -29,9 +31,14 @@ export function keepAlive(socket: WebSocket, options: LivenessOptions = {}): voi
 }
 
 /** ws waits 30 s for the peer's close frame; nobody needs a slow reader for so long. */
-export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+export function closeSocket(
+  socket: WebSocket,
+  code: number,
+  reason: string,
+  timeoutMs: number = WEBSOCKET_CLOSE_TIMEOUT_MS,
+): void {
   socket.close(code, reason);
-  const timer = setTimeout(() => socket.terminate(), WEBSOCKET_CLOSE_TIMEOUT_MS);
+  const timer = setTimeout(() => socket.terminate(), timeoutMs);
   timer.unref();
   socket.once("close", () => clearTimeout(timer));
 }

@@ -21,6 +21,8 @@ export interface ClipboardPushOptions {
   programs: Programs;
   display: Display;
   log: Logger;
+  /** For listeners that are too slow. */
+  closeTimeoutMs?: number | undefined;
 }
 
 export class ClipboardPush {
@@ -99,7 +101,7 @@ export class ClipboardPush {
       for (const [socket, last] of this.#listeners) {
         if (last === digest || socket.readyState !== socket.OPEN) continue;
         if (socket.bufferedAmount > MAX_UNTAKEN_BYTES) {
-          closeSocket(socket, 1013, "too slow");
+          closeSocket(socket, 1013, "too slow", this.#options.closeTimeoutMs);
           continue;
         }
         this.#listeners.set(socket, digest);

@@ -54,7 +54,7 @@ export class ClipboardWatch {
   #watch(socket: string, onChange: () => void): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (this.#stopped.signal.aborted) return Promise.resolve();
-    const child = this.#programs.start("wl-paste", ["--watch", ...ON_CHANGE], {
+    const child = this.#programs.startBound("wl-paste", ["--watch", ...ON_CHANGE], {
       env: this.#display.environment(socket),
       stdio: ["ignore", "pipe", "ignore"],
     });

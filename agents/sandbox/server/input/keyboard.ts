@@ -6,10 +6,12 @@
  * A browser repeats a held key by itself, and so it works; what needs to know for how long a key is held (a game)
  * does not. Modifiers are remembered here and applied to the keys typed meanwhile, but not to the pointer.
  *
- * One wtype stays for as long as the display does. Without it the seat loses its keyboard between two runs, and
+ * One wtype stays for as long as the display does, asleep; it would not notice the display's end, so a connection of
+ * ours does. Without it the seat loses its keyboard between two runs, and
  * applications that are not yet aware of the new one miss the first key.
  */
 import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
 import type { Display } from "../display.ts";
 import { FIRST_INPUT_DELAY_MS, KEYS_TIMEOUT_MS, MAX_COMPLAINT_BYTES } from "../limits.ts";
 import type { Programs } from "../programs.ts";
@@ -25,9 +27,16 @@ import {
   TAP_MODIFIERS,
 } from "./keys.ts";
 import type { Modifier } from "./keys.ts";
+import { WaylandConnection } from "./wayland.ts";
 
 /** 24 days, the most that wtype can wait. */
 const FOR_EVER_MS = 2_147_483_647;
+
+interface Presence {
+  child: ChildProcess;
+  connection: WaylandConnection;
+  socket: string;
+}
 
 export interface KeyboardState {
   /** evdev codes. */
@@ -44,7 +53,7 @@ export class Keyboard {
   /** A modifier that went down and has not been used yet. */
   #alone: Modifier | undefined;
   #capsLock = false;
-  #presence: { child: ChildProcess; socket: string } | undefined;
+  #presence: Presence | undefined;
 
   constructor(programs: Programs, display: Display) {
     this.#programs = programs;
@@ -73,11 +82,11 @@ export class Keyboard {
   }
 
   async close(): Promise<void> {
-    if (this.#presence !== undefined) await this.#programs.stop(this.#presence.child);
+    if (this.#presence !== undefined) await this.#end(this.#presence);
   }
 
   async #run(socket: string, args: readonly string[]): Promise<void> {
-    const pauseMs = this.#bePresent(socket) ? 0 : FIRST_INPUT_DELAY_MS;
+    const pauseMs = (await this.#bePresent(socket)) ? 0 : FIRST_INPUT_DELAY_MS;
     await this.#programs.run("wtype", pauseMs > 0 ? ["-s", String(pauseMs), ...args] : args, {
       env: this.#display.environment(socket),
       timeoutMs: KEYS_TIMEOUT_MS,
@@ -85,20 +94,28 @@ export class Keyboard {
     });
   }
 
-  /** Whether the seat had its keyboard already. */
-  #bePresent(socket: string): boolean {
+  /** Whether the seat had its keyboard already. @throws when there is no such display */
+  async #bePresent(socket: string): Promise<boolean> {
     if (this.#presence?.socket === socket) return true;
-    const child = this.#programs.start("wtype", ["-s", String(FOR_EVER_MS)], {
+    if (this.#presence !== undefined) await this.#end(this.#presence);
+    const connection = await WaylandConnection.open(join(this.#display.folder, socket));
+    const child = this.#programs.startBound("wtype", ["-s", String(FOR_EVER_MS)], {
       env: this.#display.environment(socket),
       stdio: "ignore",
     });
-    this.#presence = { child, socket };
-    const gone = (): void => {
-      if (this.#presence?.child === child) this.#presence = undefined;
-    };
+    const presence = { child, connection, socket };
+    this.#presence = presence;
+    void connection.ended.then(() => this.#end(presence));
+    const gone = (): void => void this.#end(presence);
     child.once("error", gone);
     child.once("exit", gone);
     return false;
+  }
+
+  async #end(presence: Presence): Promise<void> {
+    if (this.#presence === presence) this.#presence = undefined;
+    presence.connection.close();
+    await this.#programs.stop(presence.child);
   }
 
   #toArgs(event: KeyEvent): string[] {

@@ -63,9 +63,11 @@ export class SharedFrames {
       if (latest.startedAt >= this.#changedAt) return latest.frame;
     }
     if (this.#running !== undefined && this.#running.startedAt >= this.#changedAt) return this.#running.frame;
+    // In a crowd always the same kind, so that the same picture has the same tag whoever asked first.
+    const captured = crowded ? "ppm" : kind;
     const waitMs = crowded ? this.#lastStart + FRAME_INTERVAL_MS - now : 0;
-    if (this.#next === undefined && this.#running === undefined && waitMs <= 0) return this.#begin(kind);
-    return (this.#next ??= this.#beginLater(kind, waitMs));
+    if (this.#next === undefined && this.#running === undefined && waitMs <= 0) return this.#begin(captured);
+    return (this.#next ??= this.#beginLater(captured, waitMs));
   }
 
   /** The desktop may look different now, because of something that this server did. */
