@@ -6,6 +6,7 @@ import { measureDial } from "./sections/dial.ts";
 import { measureFairness } from "./sections/fairness.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { measureL7 } from "./sections/l7.ts";
+import { measureScreenshots } from "./sections/screenshot.ts";
 import type { Section } from "./sections/section.ts";
 
 const SECTIONS: Readonly<Record<string, Section>> = {
@@ -17,6 +18,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   fairness: measureFairness,
   memory: measureMemory,
   storm: measureStorm,
+  screenshot: measureScreenshots,
 };
 
 export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]

@@ -45,7 +45,7 @@ export async function startRig(between: Between = async (port) => port): Promise
   const relayedOnce = await mapPorts(targets, (port) => relayB.call("forward", port));
   const relayed = await mapPorts(relayedOnce, async (port) => relayA.call("forward", await between(port)));
   const port = await controlPlane.call("listen", 0);
-  await agent.call("connect", await between(port), targets);
+  await agent.call("connect", await between(port), { ...targets });
 
   const started = stack.move();
   return {

@@ -34,6 +34,12 @@ test("gives up a connection that never comes, and closes one that comes too late
   await closed;
 });
 
+test("opens no Unix socket for a call that has been given up", async () => {
+  await using target = await startTarget(() => {}, { on: "unix" });
+  const open = overUnixSocket(target.address.slice("unix:".length));
+  await assert.rejects(open(AbortSignal.abort()), code("aborted"));
+});
+
 test("refuses at once what would wait for too long a queue", async () => {
   const service = serve(() => new Promise(() => {}));
   const first = assert.rejects(service.whole(get, 1_000, {}), code("tunnel_timeout"));

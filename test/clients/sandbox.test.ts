@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import type { WebSocket } from "ws";
 import type { Message, MessageSocket } from "../../src/clients/message-socket.ts";
-import { createSandboxClient } from "../../src/clients/sandbox/client.ts";
+import { createSandboxClient, sandboxOverTunnel } from "../../src/clients/sandbox/client.ts";
 import type { SandboxClient } from "../../src/clients/sandbox/client.ts";
 import { SandboxError } from "../../src/clients/sandbox/errors.ts";
 import { ending, eventually, next, within } from "../support/events.ts";
@@ -24,7 +25,7 @@ for (const way of WAYS) {
 
     beforeEach(async () => {
       server = await startSandboxServer();
-      reached = await reach(way, "screenshot", server.target.address);
+      reached = await reach(way, "screenshot", server.target.address, sandboxOverTunnel);
       sandbox = createSandboxClient(reached.open);
     });
 
@@ -187,14 +188,8 @@ for (const way of WAYS) {
       const frame = Buffer.alloc(256 * 1024, 7);
       const count = 128; // 32 MiB: more than all buffers between the two
       for (let n = 0; n < count; n += 1) theirs.send(frame);
-      let before = -1;
-      let unchanged = 0;
-      await eventually(() => {
-        unchanged = theirs.bufferedAmount === before ? unchanged + 1 : 0;
-        before = theirs.bufferedAmount;
-        return unchanged > 2_000;
-      }, "the end of all movement");
-      assert.ok(before > 0, "the server has to wait");
+      await standstill(theirs);
+      assert.ok(theirs.bufferedAmount > 0, "the server has to wait");
       let seen = 0;
       for await (const message of socket) {
         if (message.kind === "binary" && message.bytes.equals(frame)) seen += 1;
@@ -208,10 +203,12 @@ for (const way of WAYS) {
       const accepted = server.nextWebSocket();
       const socket = await sandbox.openWebSocket("/ws/stream");
       const theirs = await accepted;
-      for (let n = 0; n < 40; n += 1) theirs.send(Buffer.alloc(256 * 1024));
+      for (let n = 0; n < 128; n += 1) theirs.send(Buffer.alloc(256 * 1024));
+      await standstill(theirs);
       const closed = next(theirs, "close");
       await within(socket.close(), "the end of the WebSocket");
       await closed;
+      assert.deepEqual(await socket.closed, { code: 1005, reason: "" }, "in good order");
     });
 
     test("says that a WebSocket was lost", async () => {
@@ -220,7 +217,7 @@ for (const way of WAYS) {
       await accepted;
       await readOne(socket);
       const reading = readOne(socket);
-      const lost = assert.rejects(reading, { name: "TurnaboutError" });
+      const lost = assert.rejects(reading, { name: "TurnaboutError", message: /lost|reset/i });
       reached.system?.controlPlane.kick(RUNNER);
       await lost;
       assert.equal((await socket.closed).code, 1006);
@@ -236,6 +233,17 @@ for (const way of WAYS) {
       await assert.rejects(opening, code("response_timeout"));
     });
   });
+}
+
+/** Nothing has left the server for a while. */
+async function standstill(socket: WebSocket): Promise<void> {
+  let before = -1;
+  let unchanged = 0;
+  await eventually(() => {
+    unchanged = socket.bufferedAmount === before ? unchanged + 1 : 0;
+    before = socket.bufferedAmount;
+    return unchanged > 2_000;
+  }, "the end of all movement");
 }
 
 async function readOne(socket: MessageSocket): Promise<Message | undefined> {

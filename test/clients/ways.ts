@@ -1,6 +1,7 @@
 /** The ways in which a typed client can reach its service. */
 import { createRemoteDial } from "../../src/clients/remote-dial.ts";
 import { overTunnel, overUnixSocket } from "../../src/clients/open-stream.ts";
+import type { Dial } from "../../src/wire/dial.ts";
 import type { OpenStream } from "../../src/clients/open-stream.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../support/system.ts";
 import type { System } from "../support/system.ts";
@@ -14,8 +15,16 @@ export interface Reached extends AsyncDisposable {
   readonly system: System | undefined;
 }
 
-/** @param address as in the agent's options: `unix:/path`, or `host:port` for all but `unix` */
-export async function reach(way: Way, target: string, address: string): Promise<Reached> {
+/**
+ * @param address as in the agent's options: `unix:/path`, or `host:port` for all but `unix`
+ * @param over what a client offers for its own target
+ */
+export async function reach(
+  way: Way,
+  target: string,
+  address: string,
+  over: (dial: Dial, runner: string) => OpenStream = (dial, runner) => overTunnel(dial, runner, target),
+): Promise<Reached> {
   if (way === "unix") {
     const open = overUnixSocket(address.replace(/^unix:/, ""));
     return { open, system: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
@@ -27,7 +36,7 @@ export async function reach(way: Way, target: string, address: string): Promise<
       ? system.controlPlane.dial
       : createRemoteDial({ server: system.url, token: ADMIN_TOKEN });
   return {
-    open: overTunnel(dial, RUNNER, target),
+    open: over(dial, RUNNER),
     system,
     [Symbol.asyncDispose]: () => system.close(),
   };

@@ -80,13 +80,13 @@ export async function startDesktop(): Promise<Desktop> {
     const { stdout } = await promisify(execFile)("swaymsg", [command], { env });
     return stdout;
   };
-  // Its window may not be there yet.
-  await until("the demo's terminal is gone", () =>
+  const hasTerminal = (): Promise<boolean> =>
     swaymsg("[app_id=foot] kill").then(
       () => true,
-      () => false,
-    ),
-  );
+      () => false, // no such window
+    );
+  await until("the demo's terminal is there", hasTerminal);
+  await until("the demo's terminal is gone", async () => !(await hasTerminal()));
   return {
     runtimeFolder,
     folder: home,

@@ -3,11 +3,10 @@ import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
-import type { TargetPorts } from "./target.ts";
 
 export interface AgentCalls {
   /** Resolves when all its connections are established. */
-  connect(controlPlanePort: number, targets: TargetPorts): Promise<void>;
+  connect(controlPlanePort: number, targets: Readonly<Record<string, number>>): Promise<void>;
 }
 
 let agent: Agent;
@@ -15,10 +14,7 @@ let agent: Agent;
 serve({
   connect: async (port, targets) => {
     const runner = Object.fromEntries(
-      Object.entries(targets as unknown as Record<string, number>).map(([name, target]) => [
-        name,
-        `127.0.0.1:${target}`,
-      ]),
+      Object.entries(targets).map(([name, target]) => [name, `127.0.0.1:${target}`]),
     );
     agent = createAgent({
       server: `http://127.0.0.1:${port}`,
