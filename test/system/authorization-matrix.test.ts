@@ -127,6 +127,7 @@ function rows(): Map<string, Row> {
     ["GET /api/v1/runners", get("/api/v1/runners"), ANYBODY_WITH_A_TOKEN],
     ["GET /api/v1/runners/{id}", get(`/api/v1/runners/${session.runner}`), OWNER],
     ["GET /api/v1/runners/{id}/ping", get(`/api/v1/runners/${session.runner}/ping`), OWNER],
+    ["GET /api/v1/runners/{id}/metrics", get(`/api/v1/runners/${session.runner}/metrics`), OWNER],
     ["DELETE /api/v1/runners/{id}", send("DELETE", () => spareRunner()), ADMIN_ONLY],
     ["POST /api/v1/sessions", send("POST", "/api/v1/sessions", { name: "x" }), "401 ok ok 403 403 ok 401"],
     ["GET /api/v1/sessions", get("/api/v1/sessions"), ANYBODY_WITH_A_TOKEN],
