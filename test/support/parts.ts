@@ -19,6 +19,11 @@ export const PARTS: readonly Part[] = [
   { name: "tinyproxy", packages: ["tinyproxy-bin"], why: "an authenticating CONNECT proxy" },
   { name: "sway", packages: ["sway"], why: "a real Wayland display for screenshots" },
   { name: "grim", packages: ["grim"], why: "screenshots of that display" },
+  { name: "swaybg", packages: ["swaybg"], why: "a background of a known colour" },
+  { name: "foot", packages: ["foot"], why: "an application on that display" },
+  { name: "wl-copy", packages: ["wl-clipboard"], why: "the display's clipboard" },
+  { name: "wtype", packages: ["wtype"], why: "keys for that display" },
+  { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
 ];
 
