@@ -20,7 +20,7 @@ export const PARTS: readonly Part[] = [
   { name: "sway", packages: ["sway"], why: "a real Wayland display for screenshots" },
   { name: "grim", packages: ["grim"], why: "screenshots of that display" },
   { name: "swaybg", packages: ["swaybg"], why: "a background of a known colour" },
-  { name: "foot", packages: ["foot"], why: "an application on that display" },
+  { name: "foot", packages: ["foot", "fonts-dejavu-core"], why: "an application on that display" },
   { name: "wl-copy", packages: ["wl-clipboard"], why: "the display's clipboard" },
   { name: "wtype", packages: ["wtype"], why: "keys for that display" },
   { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },

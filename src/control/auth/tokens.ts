@@ -2,7 +2,7 @@
  * Bearer tokens, held as SHA-256 hashes only. From `TURNABOUT_ADMIN_TOKEN` and from a JSON file that is read again
  * whenever it changes; what has left the file is revoked.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
@@ -28,7 +28,7 @@ export interface TokenRecord {
 }
 
 export function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
+  return hash("sha256", token, "hex");
 }
 
 /** Where tokens come from: each source replaces its own only. */
@@ -56,10 +56,10 @@ export class TokenStore {
 
   /** Undefined for an unknown token. Only hashes are compared, so timing tells nothing of a token. */
   find(token: string): Identity | undefined {
-    const hash = hashToken(token);
-    const known = this.#byHash.get(hash);
+    const sha256 = hashToken(token);
+    const known = this.#byHash.get(sha256);
     if (known === undefined || known.expiresAtMs <= Date.now()) return undefined;
-    return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(hash))
+    return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(sha256))
       ? known.identity
       : undefined;
   }
