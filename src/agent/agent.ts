@@ -51,6 +51,9 @@ const BOOT_EPOCH_MS = Math.round(Date.now() - process.uptime() * 1_000);
  */
 export function createAgent(options: AgentOptions): Agent {
   const config = resolveAgentConfig(options);
+  if (!config.server.includes("://")) {
+    config.log.warn({}, "the server URL has no scheme: taken as http, and the token goes in clear text");
+  }
   const metrics = createAgentMetrics();
   const listeners = new Set<(event: AgentEvent) => void>();
   const publish = (event: AgentEvent) => {

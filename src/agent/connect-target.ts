@@ -2,6 +2,7 @@
 import net from "node:net";
 import { codeFromErrno } from "../wire/error-table.ts";
 import { errorCodeOf, TurnaboutError } from "../wire/errors.ts";
+import { hearLastWords } from "./last-words.ts";
 import { TARGET_CONNECT_TIMEOUT_MS } from "./limits.ts";
 import type { TargetAddress } from "./targets.ts";
 
@@ -26,6 +27,7 @@ export function connectTarget(
           autoSelectFamily: true,
         },
   );
+  hearLastWords(socket);
   const settle = (error: TurnaboutError | undefined) => {
     clearTimeout(timer);
     socket.off("connect", onConnect);

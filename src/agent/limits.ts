@@ -3,6 +3,9 @@
 /** TCP connect or Unix connect to a target. Below the control plane's patience for a dial. */
 export const TARGET_CONNECT_TIMEOUT_MS = 5_000;
 
+/** After a target has stopped reading, what it still says is read for so long. */
+export const LAST_WORDS_MS = 2_000;
+
 /** A target's answer to a WebSocket handshake. */
 export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 
@@ -26,6 +29,8 @@ export const MAX_CONNECTIONS = 16;
 export const BACKOFF_BASE_MS = 500;
 /** Longest retry after network failures: thousands of agents are back within 10 s of a restart. */
 export const BACKOFF_CAP_MS = 8_000;
+/** No option makes it shorter: a dead server must not be dialled without a pause. */
+export const BACKOFF_CAP_FLOOR_MS = 20;
 /** The same for refused credentials, which only an operator's action can mend. */
 export const REFUSED_BACKOFF_BASE_MS = 5_000;
 export const REFUSED_BACKOFF_CAP_MS = 60_000;

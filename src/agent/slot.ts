@@ -21,6 +21,7 @@ import { readSecret } from "./credentials.ts";
 import { doorUrl, redactUrl } from "./door-url.ts";
 import {
   BACKOFF_BASE_MS,
+  BACKOFF_CAP_FLOOR_MS,
   BACKOFF_CAP_MS,
   MAX_DRAINING_SESSIONS,
   REFUSED_BACKOFF_BASE_MS,
@@ -73,7 +74,7 @@ export class Slot {
     this.#chooser = new CarrierChooser(context.config.carrier, context.config.attemptTimeoutMs);
     this.#backoff = new Backoff({
       baseMs: context.config.backoffBaseMs ?? BACKOFF_BASE_MS,
-      capMs: context.config.backoffCapMs ?? BACKOFF_CAP_MS,
+      capMs: Math.max(context.config.backoffCapMs ?? BACKOFF_CAP_MS, BACKOFF_CAP_FLOOR_MS),
     });
   }
 

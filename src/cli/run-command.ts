@@ -26,9 +26,7 @@ function fail(error: unknown, commandName: string): void {
   const code = errorCodeOf(error);
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${message}\nhint: ${hintFor(error, code, commandName)}\n`);
-  const isMisuse =
-    error instanceof UsageError || code === "config_invalid" || code?.startsWith("ERR_PARSE_ARGS") === true;
-  process.exitCode = isMisuse ? 2 : 1;
+  process.exitCode = error instanceof UsageError || code?.startsWith("ERR_PARSE_ARGS") === true ? 2 : 1;
 }
 
 function hintFor(error: unknown, code: string | undefined, commandName: string): string {

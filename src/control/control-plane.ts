@@ -7,6 +7,7 @@ import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
+import { parseRunnerId } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
 import { TokenIssuer } from "./auth/issuer.ts";
@@ -119,6 +120,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const log = options.log ?? silentLogger;
   const basePath = checkBasePath(options.basePath ?? "");
   const allowedOrigins = options.allowedOrigins ?? [];
+  for (const id of options.readyWhenConnected ?? []) parseRunnerId(id);
   const database = openDatabase(options.dataDirectory);
   const knownRunners = new KnownRunnerStore(database);
   const sessionStore = new SessionStore(database);

@@ -50,7 +50,7 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
   if (route === "proxy") fields.push("via", `${request.httpVersion} turnabout`);
   else {
-    fields.push("x-forwarded-for", request.socket.remoteAddress ?? "unknown");
+    fields.push("x-forwarded-for", plainAddress(request.socket.remoteAddress));
     fields.push("x-forwarded-proto", "encrypted" in request.socket ? "https" : "http");
     const authority = callerAuthority(headers);
     if (authority !== undefined) fields.push("x-forwarded-host", authority);
@@ -62,6 +62,11 @@ function callerAuthority(
   headers: IncomingHttpHeaders & { ":authority"?: string | undefined },
 ): string | undefined {
   return headers[":authority"] ?? headers.host;
+}
+
+/** A listener on all addresses sees IPv4 callers as `::ffff:192.0.2.1`; nobody else writes them so. */
+function plainAddress(address: string | undefined): string {
+  return (address ?? "unknown").replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
 /** End-to-end fields of a target's response. */

@@ -91,6 +91,11 @@ function tick(): void {
   for (const watch of watches) {
     watch.remainingMs -= elapsedMs;
     if (watch.remainingMs > 0) continue;
+    // After a GOAWAY a PING that was under way gets no answer any more: from then on the drain deadline is the limit.
+    if (watch.session.closed) {
+      remove(watch);
+      continue;
+    }
     if (watch.pingSent) {
       remove(watch);
       watch.onDead(watch.deadlineMs);

@@ -93,13 +93,19 @@ test("the pointer arrives: absolute and relative, buttons, wheel, first finger",
   await pointerArrives(server, typed);
   // The middle of a picture of 1000 x 500, whatever the screen has.
   socket.send(message(0x03, 1, 0x01, 0xf4, 0x00, 0xfa, 0x03, 0xe8, 0x01, 0xf4));
+  // Each is waited for: a busy terminal may merge what comes at once.
+  const seen = (report: string) => fileWith(typed, (so) => mouse(so).includes(report));
   socket.send(message(0x02, 2, 1, 1));
   socket.send(message(0x02, 2, 0, 1));
+  await seen("release 0");
   socket.send(message(0x04, 0, 0, 100, 0, 0));
   socket.send(message(0x02, 2, 1, 3));
   socket.send(message(0x02, 2, 0, 3));
+  await seen("release 2");
   socket.send(withFloats([0x05, 0, 0], 0, -100)); // a notch up
+  await seen("press 64");
   socket.send(withFloats([0x05, 0, 1], 0, 300)); // fingers on a trackpad, down
+  await seen("press 65");
   socket.send(withFloats([0x06, 0, 0], 0.25, 0.5));
   socket.send(withFloats([0x06, 2, 0], 0.25, 0.5));
   const text = await fileWith(

@@ -11,7 +11,7 @@ export interface CurlResult {
 const TIMEOUT_S = "20";
 
 /** Without any configuration file or proxy of the machine's own. `input` goes to its standard input, then its end. */
-export async function curl(args: readonly string[], input?: string): Promise<CurlResult> {
+export async function curl(args: readonly string[], input?: string | Buffer): Promise<CurlResult> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/_proxy$/i.test(name)));
   const child = spawn("curl", ["-q", "-sS", "--max-time", TIMEOUT_S, ...args], {
     stdio: ["pipe", "pipe", "pipe"],

@@ -49,7 +49,7 @@ describe("/openapi.json", () => {
     // Routes are made from their context's names only; nothing of it is used before a request comes.
     const { routes } = createRoutes({ basePath: "" } as AppContext);
     const middleware = routes.filter(({ method }) => method === "ALL").map(({ path }) => path);
-    const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/api/v1/tokens/*"];
+    const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/revdial", "/api/v1/tokens/*"];
     assert.deepEqual([...new Set(middleware)], forEveryMethod, "none of them answers but the door");
     const registered = routes
       .filter(({ method }) => method !== "ALL") // middleware, and the agent door's answer to everything but a dial

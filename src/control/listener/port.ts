@@ -12,6 +12,7 @@ import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../wire/log.ts";
+import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
@@ -170,6 +171,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
       initialWindowSize: 1024 * 1024,
     },
     maxSessionMemory: 64,
+    maxHeaderListPairs: MAX_HEADER_PAIRS, // node's own 128 is less than HTTP/1.1 callers may send
   });
   server.on("session", (session) => {
     sessions.add(session);
