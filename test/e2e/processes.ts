@@ -19,29 +19,6 @@ export async function processesWith(text: string): Promise<ProcessView[]> {
   return found.filter((view) => view !== undefined && view.pid !== process.pid) as ProcessView[];
 }
 
-/** A process's children and theirs, itself not included. */
-export async function descendantsOf(ancestor: number): Promise<ProcessView[]> {
-  const all = await Promise.all(
-    (await pids()).map(async (pid) => {
-      const [, state = "", parent = ""] = /\) (\S) (\d+)/.exec(await readProc(pid, "stat")) ?? [];
-      return { pid, state, parent: Number(parent) };
-    }),
-  );
-  const found = new Set([ancestor]);
-  for (let size = 0; size !== found.size;) {
-    size = found.size;
-    for (const { pid, parent } of all) if (found.has(parent)) found.add(pid);
-  }
-  found.delete(ancestor);
-  const alive = all.filter(({ pid, state }) => found.has(pid) && state !== "Z");
-  return Promise.all(
-    alive.map(async ({ pid }) => ({
-      pid,
-      command: (await readProc(pid, "cmdline")).replaceAll("\0", " ").trim(),
-    })),
-  );
-}
-
 export interface SocketView {
   kind: "tcp" | "udp" | "unix";
   local: string;
