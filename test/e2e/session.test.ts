@@ -2,11 +2,13 @@
  * The design's Test Phases 1 to 4 as one: a session from its creation to its end, with real processes, a real
  * desktop and a real browser. Only Wolf and Moonlight Web are doubles.
  */
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { missing } from "../support/parts.ts";
 import { startChromium } from "./browser/chromium.ts";
 import { servePages } from "./browser/pages.ts";
+import { processesWith } from "./processes.ts";
 import {
   assertIdle,
   bringUp,
@@ -56,7 +58,10 @@ test("a session, from its creation to its end", { skip, timeout: 120_000 }, asyn
     await phase(t, "the session ends", () => endSession(system, session));
     await phase(t, "the page is told why", () => assertClosedProperly(viewer));
     await chromium[Symbol.asyncDispose]();
-    await phase(t, "nothing is left open", () => assertIdle(system));
+    await phase(t, "nothing is left open", async () => {
+      await assertIdle(system);
+      assert.deepEqual(await processesWith(chromium.home), []);
+    });
     await phase(t, "agent and control plane end", () => shutDown(system));
   }
   await assertNothingOpen();

@@ -155,6 +155,7 @@ describe("a control plane that is killed and started again on its directory", ()
   it("ends in an embedding process without a trace: no timer of it runs on", async () => {
     const stand = await startSessions({ controlPlane: { graceMs: 20, warmUpMs: 20 } });
     await newSession(stand.url);
+    await stand.system.controlPlane.close(); // its agent loses it, and not the other way round
     await stand[Symbol.asyncDispose]();
     // Another's grace, as long and begun later: a timer that ran on would have found its database closed by then.
     await using later = await startSessions({ controlPlane: { graceMs: 20 } });

@@ -8,13 +8,13 @@ import { DatabaseSync } from "node:sqlite";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { text } from "./rows.ts";
 
-const FILE_NAME = "turnabout.db";
+export const FILE_NAME = "turnabout.db";
 
 /** Waiting for another process's lock (a backup, say) before giving up. */
 const BUSY_TIMEOUT_MS = 5_000;
 
 /** Each entry takes the schema one version on; none is ever changed once released. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE tokens (
      id TEXT PRIMARY KEY,
      kind TEXT NOT NULL,

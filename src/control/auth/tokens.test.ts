@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { openDatabase } from "../store/database.ts";
+import { IssuedTokenStore } from "../store/tokens.ts";
+import { TokenIssuer } from "./issuer.ts";
+import { hashToken, parseTokenFile, TokenStore } from "./tokens.ts";
+import type { TokenRecord } from "./tokens.ts";
+
+beforeEach(() => mock.timers.enable({ apis: ["Date", "setTimeout"], now: 1_000_000 }));
+afterEach(() => mock.timers.reset());
+
+function user(id: string, more: Partial<TokenRecord> = {}): TokenRecord {
+  return { id, kind: "user", sha256: hashToken(`secret-${id}`), runners: [], ...more };
+}
+
+describe("TokenStore", () => {
+  it("finds a token by its secret only, until it expires, and tells of that", () => {
+    const tokens = new TokenStore("admin-secret", [user("a", { expiresAtMs: 1_005_000 }), user("b")]);
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    const identity = tokens.find("secret-a");
+    assert.equal(identity?.id, "a");
+    assert.equal(tokens.find("admin-secret")?.kind, "admin");
+    for (const wrong of ["", "secret-", "secret-aa", hashToken("secret-a")]) {
+      assert.equal(tokens.find(wrong), undefined);
+    }
+    mock.timers.tick(4_999);
+    assert.equal(tokens.find("secret-a")?.id, "a");
+    mock.timers.tick(1);
+    assert.equal(tokens.find("secret-a"), undefined);
+    assert.equal(identity && tokens.current(identity), undefined);
+    assert.equal(tokens.has("a"), false);
+    mock.timers.tick(1);
+    assert.equal(changes, 1);
+    assert.equal(tokens.find("secret-b")?.id, "b");
+    tokens.close();
+  });
+
+  it("waits for an expiry that is years away, and for the next one after the first", () => {
+    const far = 1_000_000 + 3_000_000_000;
+    const tokens = new TokenStore(undefined, [
+      user("a", { expiresAtMs: 1_001_000 }),
+      user("b", { expiresAtMs: far }),
+    ]);
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    mock.timers.tick(1_001);
+    assert.equal(changes, 1);
+    mock.timers.tick(2 ** 31 - 1); // the most that a timer holds
+    assert.equal(changes, 2, "looked at again");
+    assert.equal(tokens.find("secret-b")?.id, "b");
+    mock.timers.tick(3_000_000_000 - 2 ** 31);
+    assert.equal(changes, 3);
+    assert.equal(tokens.find("secret-b"), undefined);
+    tokens.close();
+  });
+
+  it("lets each source replace its own tokens only, and takes more than arguments fit a call", () => {
+    const tokens = new TokenStore(undefined, [user("option")]);
+    tokens.replace(
+      Array.from({ length: 200_000 }, (_, i) => user(`f${i}`, { sha256: i.toString(16).padStart(64, "0") })),
+      "file",
+    );
+    tokens.replace([user("issued")], "issued");
+    assert.equal(tokens.size, 200_002);
+    tokens.replace([], "file");
+    assert.deepEqual(
+      ["option", "issued", "f1"].map((id) => tokens.has(id)),
+      [true, true, false],
+    );
+    tokens.close();
+  });
+});
+
+describe("parseTokenFile", () => {
+  it("takes owners, and refuses what is none", () => {
+    const entry = { id: "laptop", kind: "user", token: "x" };
+    const [record] = parseTokenFile(JSON.stringify({ tokens: [{ ...entry, owner: "alice" }] }));
+    assert.deepEqual(record, {
+      id: "laptop",
+      kind: "user",
+      sha256: hashToken("x"),
+      runners: [],
+      owner: "alice",
+    });
+    for (const owner of ["", 1, null, ["alice"]]) {
+      assert.throws(
+        () => parseTokenFile(JSON.stringify({ tokens: [{ ...entry, owner }] })),
+        /entry 0 \(laptop\): "owner" must be a name/,
+      );
+    }
+  });
+});
+
+describe("TokenIssuer", () => {
+  function start() {
+    const database = openDatabase(undefined);
+    const tokens = new TokenStore("admin-secret", [user("in-file")]);
+    return { store: new IssuedTokenStore(database), tokens };
+  }
+  const wish = (id: string, more: object = {}) => ({ id, kind: "user" as const, runners: [], ...more });
+
+  it("keeps hashes only, over a restart too", () => {
+    const { store, tokens } = start();
+    const { secret } = new TokenIssuer(store, tokens).issue(wish("alice", { owner: "al", targets: ["x"] }));
+    assert.ok(!JSON.stringify(store.list()).includes(secret));
+    const again = new TokenStore(undefined);
+    const issuer = new TokenIssuer(store, again);
+    assert.equal(again.find(secret)?.owner, "al");
+    assert.deepEqual(issuer.list(), store.list());
+    assert.equal(issuer.revoke("alice"), true);
+    assert.equal(issuer.revoke("alice"), false);
+    assert.equal(again.find(secret), undefined);
+    assert.deepEqual(store.list(), []);
+  });
+
+  it("gives a name once, whoever has it, until its token expires", () => {
+    const { store, tokens } = start();
+    const issuer = new TokenIssuer(store, tokens);
+    issuer.issue(wish("alice", { expiresAtMs: 1_002_000 }));
+    for (const id of ["alice", "admin", "in-file"]) {
+      assert.throws(
+        () => issuer.issue(wish(id)),
+        (error) => error instanceof TurnaboutError && error.code === "already_exists",
+        id,
+      );
+    }
+    mock.timers.tick(2_000);
+    const { secret } = issuer.issue(wish("alice"));
+    assert.equal(tokens.find(secret)?.id, "alice");
+    assert.equal(store.list().length, 1);
+    tokens.close();
+  });
+
+  it("forgets at its start what has expired meanwhile", () => {
+    const { store, tokens } = start();
+    const issuer = new TokenIssuer(store, tokens);
+    issuer.issue(wish("short", { expiresAtMs: 1_001_000 }));
+    issuer.issue(wish("long", { expiresAtMs: 9_001_000 }));
+    mock.timers.tick(5_000);
+    assert.deepEqual(
+      new TokenIssuer(store, new TokenStore(undefined)).list().map(({ id }) => id),
+      ["long"],
+    );
+    tokens.close();
+  });
+
+  it("makes a session's token for its sandbox and nothing else", () => {
+    const { store, tokens } = start();
+    const issuer = new TokenIssuer(store, tokens);
+    const first = issuer.issueForSession("ses_1");
+    const second = issuer.issueForSession("ses_1");
+    assert.equal(tokens.find(first), undefined, "the second replaces the first");
+    const identity = tokens.find(second);
+    assert.deepEqual(
+      ["sandbox-ses_1", "sandbox-ses_2", "sandbox-ses_11", "wolf-a", "sandbox-*"].map((id) =>
+        identity?.mayRegister(id),
+      ),
+      [true, false, false, false, false],
+    );
+    assert.equal(identity?.mayDial("sandbox-ses_1", "screenshot"), false);
+    assert.deepEqual([identity?.owner, identity?.mayAdminister], [undefined, false]);
+    issuer.revokeSession("ses_1");
+    assert.equal(tokens.find(second), undefined);
+  });
+});

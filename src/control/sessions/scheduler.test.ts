@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { chooseInstance } from "./scheduler.ts";
+import type { Candidate } from "./scheduler.ts";
+
+function candidate(id: string, more: Partial<Candidate & Candidate["instance"]> = {}): Candidate {
+  const { online = true, taken = 0, ...instance } = more;
+  return {
+    online,
+    taken,
+    instance: { id, maxSandboxes: 20, gpuVendor: undefined, privileged: false, createdAtMs: 1, ...instance },
+  };
+}
+
+describe("chooseInstance", () => {
+  it("takes the one with the smallest share of its places taken", () => {
+    const small = candidate("small", { maxSandboxes: 2, taken: 1 });
+    const large = candidate("large", { maxSandboxes: 20, taken: 9 });
+    assert.deepEqual(chooseInstance([small, large], {}), { id: "large" });
+    assert.deepEqual(chooseInstance([small, { ...large, taken: 11 }], {}), { id: "small" });
+  });
+
+  it("gives ties to the older one, and among the equally old to the first name, in any order", () => {
+    const all = [
+      candidate("b"),
+      candidate("a", { createdAtMs: 2 }),
+      candidate("c"),
+      candidate("ä"),
+      candidate("B", { createdAtMs: 3 }),
+    ];
+    fc.assert(
+      fc.property(fc.shuffledSubarray(all, { minLength: all.length }), (shuffled) => {
+        assert.deepEqual(chooseInstance(shuffled, {}), { id: "b" });
+      }),
+    );
+  });
+
+  it("says which of its conditions nobody meets", () => {
+    const offline = candidate("off", { online: false, gpuVendor: "nvidia", privileged: true });
+    const plain = candidate("plain");
+    const full = candidate("full", { gpuVendor: "amd", privileged: true, maxSandboxes: 1, taken: 1 });
+    const none = candidate("none", { gpuVendor: "intel", maxSandboxes: 0 });
+    assert.deepEqual(chooseInstance([], {}), { reason: "no_instance_online" });
+    assert.deepEqual(chooseInstance([offline], {}), { reason: "no_instance_online" });
+    assert.deepEqual(chooseInstance([offline, plain], { gpuVendor: "nvidia" }), {
+      reason: "no_instance_matches",
+    });
+    assert.deepEqual(chooseInstance([offline, plain], { privileged: true }), {
+      reason: "no_instance_matches",
+    });
+    assert.deepEqual(chooseInstance([plain, full], { privileged: true }), { reason: "instances_full" });
+    assert.deepEqual(chooseInstance([none], { gpuVendor: "intel" }), { reason: "instances_full" });
+    assert.deepEqual(chooseInstance([plain, full], { privileged: false }), { id: "plain" });
+  });
+
+  it("never gives out a place that is taken", () => {
+    const any = fc.record({
+      maxSandboxes: fc.nat(5),
+      taken: fc.nat(8),
+      online: fc.boolean(),
+      createdAtMs: fc.nat(2),
+    });
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 6 }), (all) => {
+        const candidates = all.map((one, i) => candidate(`i${i}`, one));
+        const choice = chooseInstance(candidates, {});
+        const free = candidates.filter((one) => one.online && one.taken < one.instance.maxSandboxes);
+        if ("reason" in choice) return assert.deepEqual(free, []);
+        assert.ok(free.some(({ instance }) => instance.id === choice.id));
+      }),
+    );
+  });
+});

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { turn } from "../../../test/support/events.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { silentLogger } from "../../wire/log.ts";
+import { TokenIssuer } from "../auth/issuer.ts";
+import { TokenStore } from "../auth/tokens.ts";
+import { OpenWork } from "../open-work.ts";
+import type { Registry } from "../registry.ts";
+import { openDatabase, storeId } from "../store/database.ts";
+import { InstanceStore } from "../store/instances.ts";
+import { SessionStore } from "../store/sessions.ts";
+import { IssuedTokenStore } from "../store/tokens.ts";
+import { Instances } from "./instances.ts";
+import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
+import { Sessions } from "./sessions.ts";
+import type { SessionEvent } from "./sessions.ts";
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "setInterval"] }));
+afterEach(() => mock.timers.reset());
+
+const SPEC = { width: 640, height: 480, refreshRate: 60 };
+
+/** A Wolf in memory that does what a test says. */
+class FakeWolf implements Lobbies {
+  readonly lobbies: Lobby[] = [];
+  readonly calls: string[] = [];
+  create = async (request: LobbyRequest): Promise<string> => this.make(request);
+  failure: TurnaboutError | undefined;
+
+  make({ sessionId, environment }: LobbyRequest): string {
+    const id = `lobby-${this.lobbies.length}`;
+    this.lobbies.push({ id, name: sessionId, madeBy: environment["TURNABOUT_STORE"] });
+    return id;
+  }
+  async stop(id: string): Promise<void> {
+    this.calls.push(`stop ${id}`);
+    if (this.failure !== undefined) throw this.failure;
+    const index = this.lobbies.findIndex((lobby) => lobby.id === id);
+    if (index >= 0) this.lobbies.splice(index, 1);
+  }
+  async list(): Promise<Lobby[]> {
+    this.calls.push("list");
+    if (this.failure !== undefined) throw this.failure;
+    return [...this.lobbies];
+  }
+}
+
+function start() {
+  const database = openDatabase(undefined);
+  const wolf = new FakeWolf();
+  const store = new SessionStore(database);
+  const tokens = new TokenStore(undefined);
+  const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
+  const online = new Set(["a"]);
+  const registry = {
+    pick: (id: string) => (online.has(id.slice(5)) ? {} : undefined),
+  } as unknown as Registry;
+  const instances = new Instances(new InstanceStore(database), registry);
+  instances.connected("a", 1);
+  const events: SessionEvent[] = [];
+  const kicked: string[] = [];
+  const work = new OpenWork();
+  const sessions = new Sessions({
+    store,
+    storeId: storeId(database),
+    instances,
+    issuer,
+    work,
+    lobbies: () => wolf,
+    kickSandbox: (id) => void kicked.push(id),
+    agentUrl: undefined,
+    defaultImage: "image",
+    log: silentLogger,
+    onEvent: (event) => void events.push(event),
+  });
+  return { wolf, store, tokens, issuer, online, events, kicked, work, sessions, storeId: storeId(database) };
+}
+
+const create = ({ sessions }: { sessions: Sessions }) => sessions.create("alice", "name", SPEC);
+
+describe("Sessions", () => {
+  it("settles a creation that was not answered while another's comparison is under way", async () => {
+    const stand = start();
+    const { wolf, store, sessions } = stand;
+    const lists: PromiseWithResolvers<Lobby[]>[] = [];
+    wolf.list = () => {
+      const list = Promise.withResolvers<Lobby[]>();
+      lists.push(list);
+      return list.promise;
+    };
+    const answers: PromiseWithResolvers<string>[] = [];
+    wolf.create = (request) => {
+      wolf.make(request);
+      const answer = Promise.withResolvers<string>();
+      answers.push(answer);
+      return answer.promise;
+    };
+    const both = [create(stand), create(stand)];
+    for (const one of both) one.catch(() => {});
+    await turn();
+    answers[0]?.reject(new TurnaboutError("tunnel_lost", "first"));
+    await turn();
+    assert.equal(lists.length, 1, "compared for the first");
+    answers[1]?.reject(new TurnaboutError("target_closed", "second"));
+    await turn();
+    lists[0]?.resolve([...wolf.lobbies]);
+    await turn();
+    lists[1]?.resolve([...wolf.lobbies]);
+    await turn();
+    assert.deepEqual([store.list(), wolf.lobbies], [[], []]);
+    sessions.close();
+  });
+
+  it("keeps the place of what Wolf may have done, and gives back at once what it has not seen", async () => {
+    for (const [code, left] of [
+      ["target_refused", 0],
+      ["overloaded", 0],
+      ["tunnel_timeout", 0],
+      ["control_plane_draining", 0],
+      ["response_timeout", 1],
+      ["tunnel_lost", 1],
+      ["target_closed", 1],
+      ["wolf_failed", 1],
+    ] as const) {
+      const stand = start();
+      stand.wolf.failure = new TurnaboutError("response_timeout", "Wolf is busy");
+      stand.wolf.create = () => Promise.reject(new TurnaboutError(code, "x"));
+      await assert.rejects(create(stand), (error) => (error as TurnaboutError).code === code);
+      assert.equal(stand.store.list().length, left, code);
+      assert.equal(stand.issuer.list().length, left, code);
+      stand.wolf.failure = undefined;
+      await turn();
+      mock.timers.tick(1_000);
+      await turn();
+      assert.equal(stand.store.list().length, 0, `${code}: settled by itself`);
+      assert.equal(stand.issuer.list().length, 0);
+      stand.sessions.close();
+    }
+  });
+
+  it("finds out by itself that Wolf has started anew", async () => {
+    const stand = start();
+    const session = await create(stand);
+    stand.wolf.lobbies.length = 0;
+    mock.timers.tick(60_000);
+    await turn();
+    assert.deepEqual(stand.events.at(-1), {
+      type: "session-ended",
+      session: session.id,
+      owner: "alice",
+      reason: "its lobby is gone",
+    });
+    const calls = stand.wolf.calls.length;
+    mock.timers.tick(60_000);
+    await turn();
+    assert.equal(stand.wolf.calls.length, calls, "nothing to compare any more");
+    stand.sessions.close();
+  });
+
+  it("sweeps lobbies of its own whose session has ended, and nobody else's", async () => {
+    const stand = start();
+    await create(stand);
+    const { wolf } = stand;
+    wolf.lobbies.push(
+      { id: "late", name: "ses_ended", madeBy: stand.storeId },
+      { id: "other", name: "ses_other", madeBy: "another store" },
+      { id: "manual", name: "ses_manual", madeBy: undefined },
+    );
+    stand.sessions.settle("a");
+    await turn();
+    assert.deepEqual(
+      wolf.lobbies.map(({ id }) => id),
+      ["lobby-0", "other", "manual"],
+    );
+    stand.sessions.close();
+  });
+
+  it("goes on with the others where one lobby cannot be stopped, and comes back to it", async () => {
+    const stand = start();
+    const { wolf, sessions, store, online } = stand;
+    const [first, second] = [await create(stand), await create(stand)];
+    online.clear();
+    assert.deepEqual([await sessions.remove(first), await sessions.remove(second)], [false, false]);
+    online.add("a");
+    const stop = wolf.stop.bind(wolf);
+    wolf.stop = (id) => (id === "lobby-0" ? Promise.reject(new Error("busy")) : stop(id));
+    sessions.settle("a");
+    await turn();
+    assert.deepEqual(
+      store.list().map(({ id }) => id),
+      [first.id],
+    );
+    wolf.stop = stop;
+    mock.timers.tick(1_000);
+    await turn();
+    assert.deepEqual([store.list(), wolf.lobbies], [[], []]);
+    sessions.close();
+  });
+
+  it("takes over nothing of a session that is being created", async () => {
+    const stand = start();
+    const answer = Promise.withResolvers<string>();
+    stand.wolf.create = () => answer.promise;
+    const creation = create(stand);
+    await turn();
+    stand.sessions.settle("a");
+    await turn();
+    assert.equal(stand.store.list()[0]?.state, "creating", "no lobby yet is no reason to end it");
+    answer.resolve("lobby-x");
+    assert.equal((await creation).state, "running");
+    stand.sessions.close();
+  });
+});

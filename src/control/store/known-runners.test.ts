@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { openDatabase } from "./database.ts";
+import { KnownRunnerStore } from "./known-runners.ts";
+
+const HOUR_MS = 3_600_000;
+
+beforeEach(() => mock.timers.enable({ apis: ["Date"], now: 1_000_000_000 }));
+afterEach(() => mock.timers.reset());
+
+describe("KnownRunnerStore", () => {
+  it("forgets a runner a day after it was last there, not a day after it came", () => {
+    const database = openDatabase(undefined);
+    const runners = new KnownRunnerStore(database);
+    runners.seen("stays", "c1");
+    runners.seen("left", "c2");
+    mock.timers.tick(23 * HOUR_MS);
+    runners.stillThere(["stays", "never-heard-of"]);
+    assert.deepEqual(
+      runners
+        .recent()
+        .map(({ id }) => id)
+        .toSorted(),
+      ["left", "stays"],
+    );
+    mock.timers.tick(2 * HOUR_MS);
+    assert.deepEqual(runners.recent(), [{ id: "stays", credential: "c1" }]);
+    mock.timers.tick(24 * HOUR_MS);
+    assert.deepEqual(runners.recent(), []);
+    database.close();
+  });
+
+  it("keeps the latest credential", () => {
+    const database = openDatabase(undefined);
+    const runners = new KnownRunnerStore(database);
+    runners.seen("a", "old");
+    runners.seen("a", "new");
+    assert.deepEqual(runners.recent(), [{ id: "a", credential: "new" }]);
+    database.close();
+  });
+});
