@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { processesWith } from "../processes.ts";
+import type { ProcessView } from "../processes.ts";
 import { runIn, start, stop } from "./programs.ts";
 import type { Container, Ran, RunOptions } from "./programs.ts";
 import type { Picture } from "./vp8.ts";
@@ -20,6 +21,8 @@ import type { Picture } from "./vp8.ts";
 const USER_ID = 12_346;
 const SERVER = fileURLToPath(new URL("../../../agents/sandbox/server/main.ts", import.meta.url));
 const AGENT = fileURLToPath(new URL("../../../src/cli/revdial-client.ts", import.meta.url));
+
+const LEAVE_TIMEOUT_MS = 5_000;
 
 /** Drawn by a client of the desktop, in its left half. */
 export const COLOUR = { red: 0x1e, green: 0x8e, blue: 0x3e };
@@ -141,12 +144,21 @@ export class Sandbox {
   stop(): Promise<string[]> {
     this.#closed ??= (async () => {
       await Promise.all([...this.#children.values()].map(stop));
-      const left = await processesWith(this.#folder);
+      const left = await this.#leftBehind();
       for (const { pid } of left) process.kill(pid, "SIGKILL");
       await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
       return left.map(({ command }) => command);
     })();
     return this.#closed;
+  }
+
+  /** Windows and clipboard owners end when their compositor does, a moment later: each look waits for the kernel. */
+  async #leftBehind(): Promise<ProcessView[]> {
+    const deadline = performance.now() + LEAVE_TIMEOUT_MS;
+    for (;;) {
+      const left = await processesWith(this.#folder);
+      if (left.length === 0 || performance.now() > deadline) return left;
+    }
   }
 
   /** Helix's start script: its command, its flags, its variables. */
