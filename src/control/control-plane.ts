@@ -174,6 +174,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     else options.onSessionEvent?.(event);
   });
   bus.subscribe((event) => {
+    if (event.type === "session-ended") knownRunners.forget(sandboxRunner(event.session));
     if (!("runner" in event)) return;
     const view = registry.view(event.runner);
     if (event.type === "connected" && view?.credential !== undefined)

@@ -322,6 +322,28 @@ describe("a wish that waits for a sandbox", () => {
     });
   }
 
+  it("for a session is refused where the credential went while its body came", async () => {
+    await using stand = await startSessions();
+    const { url } = stand;
+    const token = await issueToken(url, { id: "alice", kind: "user" });
+    const request = http.request(`${url}/api/v1/sessions`, {
+      agent: false,
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "content-length": 2 },
+    });
+    const answer = next<[http.IncomingMessage]>(request, "response");
+    request.write("{");
+    await eventually(() => (request.socket?.bytesWritten ?? 0) > 100, "the header");
+    await api(url, "GET", "/readyz"); // has come behind it
+    await api(url, "DELETE", "/api/v1/tokens/alice");
+    request.end("}");
+    const [response] = await answer;
+    response.resume();
+    assert.equal(response.statusCode, 401);
+    await next(response, "close");
+    assert.deepEqual(await listSessions(url), []);
+  });
+
   it("for an answer, or by CONNECT, ends with its credential", async () => {
     await using stand = await startSessions();
     const { url } = stand;

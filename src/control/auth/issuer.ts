@@ -30,7 +30,7 @@ export class TokenIssuer {
     this.#tokens = tokens;
     this.#issued = new Map(store.list().map((token) => [token.id, token]));
     this.#forgetExpired();
-    this.#publish();
+    tokens.replace(this.list(), "issued");
   }
 
   /** @throws TurnaboutError `already_exists`, `overloaded` */
@@ -55,7 +55,7 @@ export class TokenIssuer {
     };
     this.#store.insert(record);
     this.#issued.set(id, record);
-    this.#publish();
+    this.#tokens.add(record, "issued");
     return { secret, record };
   }
 
@@ -68,9 +68,11 @@ export class TokenIssuer {
 
   /** False if there is no such token. What it has opened is closed at once. */
   revoke(id: string): boolean {
-    if (!this.#issued.delete(id)) return false;
+    const record = this.#issued.get(id);
+    if (record === undefined) return false;
+    this.#issued.delete(id);
     this.#store.remove(id);
-    this.#publish();
+    this.#tokens.remove(record, "issued");
     return true;
   }
 
@@ -84,14 +86,7 @@ export class TokenIssuer {
 
   #forgetExpired(): void {
     const now = Date.now();
-    for (const { id, expiresAtMs = Infinity } of this.#issued.values()) {
-      if (expiresAtMs > now) continue;
-      this.#issued.delete(id);
-      this.#store.remove(id);
-    }
-  }
-
-  #publish(): void {
-    this.#tokens.replace(this.list(), "issued");
+    for (const { id, expiresAtMs = Infinity } of this.#issued.values())
+      if (expiresAtMs <= now) this.revoke(id);
   }
 }

@@ -56,6 +56,22 @@ describe("TokenStore", () => {
     tokens.close();
   });
 
+  it("takes and gives back one without the others, also where two sources have the same", () => {
+    const tokens = new TokenStore(undefined, [user("a")]);
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    tokens.add(user("b", { expiresAtMs: 1_001_000 }), "issued");
+    tokens.add(user("a"), "issued");
+    assert.deepEqual([changes, tokens.size, tokens.find("secret-b")?.id], [0, 2, "b"]);
+    tokens.remove(user("a"), "issued");
+    assert.equal(tokens.find("secret-a")?.id, "a", "it is still in the other");
+    mock.timers.tick(1_001);
+    assert.deepEqual([changes, tokens.find("secret-b")], [2, undefined]);
+    tokens.remove(user("b"), "issued");
+    assert.deepEqual([changes, tokens.size], [3, 1]);
+    tokens.close();
+  });
+
   it("lets each source replace its own tokens only, and takes more than arguments fit a call", () => {
     const tokens = new TokenStore(undefined, [user("option")]);
     tokens.replace(

@@ -41,7 +41,8 @@ interface Known {
 
 export class TokenStore {
   readonly #fixed: readonly Identity[];
-  readonly #sources = new Map<TokenSource, readonly TokenRecord[]>();
+  /** By hash. */
+  readonly #sources = new Map<TokenSource, Map<string, TokenRecord>>();
   #byHash = new Map<string, Known>();
   readonly #listeners = new Set<() => void>();
   #expiryTimer: NodeJS.Timeout | undefined;
@@ -89,27 +90,48 @@ export class TokenStore {
   }
 
   replace(records: readonly TokenRecord[], source: TokenSource): void {
-    this.#sources.set(source, records);
-    const known = [...this.#sources.values()].flat().map((record): Known => ({
-      expiresAtMs: record.expiresAtMs ?? Infinity,
-      identity: createIdentity(record.id, record.sha256, {
-        kind: record.kind,
-        runners: record.runners,
-        targets: record.targets,
-        owner: record.owner,
-      }),
-    }));
-    const fixed = this.#fixed.map((identity): Known => ({ identity, expiresAtMs: Infinity }));
-    this.#byHash = new Map([...known, ...fixed].map((entry) => [entry.identity.fingerprint, entry]));
+    this.#sources.set(source, new Map(records.map((record) => [record.sha256, record])));
+    this.#index();
     this.#changed();
+  }
+
+  /** As {@link replace} with one more, without a look at all the others: each session brings one. */
+  add(record: TokenRecord, source: TokenSource): void {
+    const records = this.#sources.get(source) ?? new Map<string, TokenRecord>();
+    this.#sources.set(source, records.set(record.sha256, record));
+    this.#byHash.set(record.sha256, known(record));
+    if (record.expiresAtMs !== undefined) this.#schedule();
+  }
+
+  /** As {@link replace} without this one. */
+  remove({ sha256 }: TokenRecord, source: TokenSource): void {
+    this.#sources.get(source)?.delete(sha256);
+    const isElsewhere = [...this.#sources.values()].some((records) => records.has(sha256));
+    if (isElsewhere) this.#index();
+    else this.#byHash.delete(sha256);
+    this.#tell();
   }
 
   close(): void {
     clearTimeout(this.#expiryTimer);
   }
 
+  #index(): void {
+    const all = [...this.#sources.values()].flatMap((records) => [...records.values()].map(known));
+    const fixed = this.#fixed.map((identity): Known => ({ identity, expiresAtMs: Infinity }));
+    this.#byHash = new Map([...all, ...fixed].map((entry) => [entry.identity.fingerprint, entry]));
+  }
+
   #changed(): void {
+    this.#tell();
+    this.#schedule();
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  #schedule(): void {
     clearTimeout(this.#expiryTimer);
     const now = Date.now();
     let next = Infinity;
@@ -120,6 +142,18 @@ export class TokenStore {
     this.#expiryTimer = setTimeout(() => this.#changed(), Math.min(next - now + 1, 2 ** 31 - 1));
     this.#expiryTimer.unref();
   }
+}
+
+function known(record: TokenRecord): Known {
+  return {
+    expiresAtMs: record.expiresAtMs ?? Infinity,
+    identity: createIdentity(record.id, record.sha256, {
+      kind: record.kind,
+      runners: record.runners,
+      targets: record.targets,
+      owner: record.owner,
+    }),
+  };
 }
 
 /** @throws TurnaboutError `config_invalid` saying which entry is wrong, never what its token is */

@@ -80,6 +80,7 @@ export function sessionRoutes({
   sessionStore,
   policy,
   registry,
+  tokens,
   basePath,
 }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
@@ -88,6 +89,9 @@ export function sessionRoutes({
   routes.openapi(create, async (c) => {
     const identity = c.get("identity");
     const body = c.req.valid("json");
+    if (tokens.current(identity) === undefined) {
+      throw new TurnaboutError("unauthenticated", "the credential was revoked while the body came");
+    }
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
     if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
     if (owner !== identity.owner) policy.requireAdmin(identity, "a session for somebody else");

@@ -30,6 +30,16 @@ describe("KnownRunnerStore", () => {
     database.close();
   });
 
+  it("forgets at once what will not come back", () => {
+    const database = openDatabase(undefined);
+    const runners = new KnownRunnerStore(database);
+    runners.seen("a", "c");
+    runners.forget("a");
+    runners.stillThere(["a"]);
+    assert.deepEqual(runners.recent(), []);
+    database.close();
+  });
+
   it("keeps the latest credential", () => {
     const database = openDatabase(undefined);
     const runners = new KnownRunnerStore(database);

@@ -12,6 +12,7 @@ const MOST = 10_000;
 export class KnownRunnerStore {
   readonly #put: StatementSync;
   readonly #touch: StatementSync;
+  readonly #remove: StatementSync;
   readonly #recent: StatementSync;
   readonly #prune: StatementSync;
 
@@ -20,6 +21,7 @@ export class KnownRunnerStore {
       "INSERT OR REPLACE INTO runners (id, credential, last_seen) VALUES (?, ?, ?)",
     );
     this.#touch = database.prepare("UPDATE runners SET last_seen = ? WHERE id = ?");
+    this.#remove = database.prepare("DELETE FROM runners WHERE id = ?");
     this.#recent = database.prepare(
       "SELECT id, credential FROM runners WHERE last_seen > ? ORDER BY last_seen DESC LIMIT ?",
     );
@@ -34,6 +36,11 @@ export class KnownRunnerStore {
   stillThere(ids: Iterable<string>): void {
     const now = Date.now();
     for (const id of ids) this.#touch.run(now, id);
+  }
+
+  /** It will not come back. */
+  forget(id: string): void {
+    this.#remove.run(id);
   }
 
   recent(): { id: string; credential: string }[] {
