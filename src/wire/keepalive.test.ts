@@ -57,6 +57,16 @@ describe("keepalive", () => {
     liveness.stop();
   });
 
+  it("does not declare a session dead that drains, though its PING under way gets no answer", () => {
+    const session = new FakeSession();
+    watch(session, unexpected);
+    pass(20);
+    assert.equal(session.pings.length, 1);
+    session.closed = true; // GOAWAY
+    pass(500);
+    assert.equal(session.pings.length, 1);
+  });
+
   it("says once that the peer is dead when a PING has had no answer for the deadline", () => {
     const dead = mock.fn();
     watch(new FakeSession(), dead);
