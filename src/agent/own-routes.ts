@@ -7,7 +7,7 @@ import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
 import { VERSION } from "../wire/version.ts";
 import { MAX_PENDING_EVENTS } from "./limits.ts";
 import type { AgentMetrics } from "./metrics.ts";
-import { refuse } from "./serve-connect.ts";
+import { refuse } from "./reach-target.ts";
 
 export interface OwnRoutesContext {
   hello(): Hello;

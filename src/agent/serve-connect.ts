@@ -1,50 +1,12 @@
 /** `CONNECT <target>.<runner>`: connect first, answer 200, then relay bytes. */
-import { constants } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
-import { ERROR_TABLE } from "../wire/error-table.ts";
-import type { ErrorCode } from "../wire/error-table.ts";
-import { PROXY_NAME } from "../wire/protocol.ts";
-import { formatProxyStatus } from "../wire/proxy-status.ts";
 import { relay } from "../wire/relay.ts";
-import { connectTarget } from "./connect-target.ts";
 import type { OpenTarget } from "./open-targets.ts";
+import { reachTarget } from "./reach-target.ts";
 
-/** Until the target has accepted nobody reads the stream: bytes sent behind the request wait in its window. */
 export function serveConnect(stream: ServerHttp2Stream, open: OpenTarget): void {
-  const cancel = connectTarget(open.target.address, open.label, (error, socket) => {
-    stream.off("close", onClose);
-    open.connected(error);
-    if (error !== undefined) {
-      open.close(error.code);
-      return refuse(stream, error.code);
-    }
-    if (stream.destroyed || stream.closed) {
-      socket.destroy();
-      return open.close("aborted");
-    }
+  reachTarget(stream, open, (socket) => {
     stream.respond({ ":status": 200 });
     relay(stream, socket, () => open.close());
   });
-  const onClose = () => {
-    cancel();
-    open.close("aborted");
-  };
-  stream.once("close", onClose);
-}
-
-/** A refused dial is an HTTP status with its reason; nothing has reached the target. */
-export function refuse(stream: ServerHttp2Stream, code: ErrorCode): void {
-  if (stream.destroyed || stream.headersSent) return;
-  const { status, retryAfterS } = ERROR_TABLE[code];
-  stream.respond(
-    {
-      ":status": status,
-      "proxy-status": formatProxyStatus(code),
-      ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
-      server: PROXY_NAME,
-    },
-    { endStream: true },
-  );
-  // The rest of the request is not wanted (RFC 9113 §8.1).
-  stream.close(constants.NGHTTP2_NO_ERROR);
 }

@@ -5,7 +5,8 @@ import { AGENT_AUTHORITY } from "../wire/protocol.ts";
 import type { OpenTargets } from "./open-targets.ts";
 import { serveOwnRoute } from "./own-routes.ts";
 import type { OwnRoutesContext } from "./own-routes.ts";
-import { refuse, serveConnect } from "./serve-connect.ts";
+import { refuse } from "./reach-target.ts";
+import { serveConnect } from "./serve-connect.ts";
 import { serveWebSocket } from "./serve-websocket.ts";
 
 export interface ServeContext extends OwnRoutesContext {

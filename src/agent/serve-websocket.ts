@@ -11,34 +11,16 @@ import { codeFromErrno } from "../wire/error-table.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
 import { relay } from "../wire/relay.ts";
-import { connectTarget } from "./connect-target.ts";
 import { WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import type { OpenTarget } from "./open-targets.ts";
-import { refuse } from "./serve-connect.ts";
+import { reachTarget, refuse } from "./reach-target.ts";
 
 export function serveWebSocket(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders & { ":path"?: string | undefined },
   open: OpenTarget,
 ): void {
-  const cancel = connectTarget(open.target.address, open.label, (error, socket) => {
-    stream.off("close", onClose);
-    open.connected(error);
-    if (error !== undefined) {
-      open.close(error.code);
-      return refuse(stream, error.code);
-    }
-    if (stream.destroyed || stream.closed) {
-      socket.destroy();
-      return open.close("aborted");
-    }
-    handshake(stream, headers, socket, open);
-  });
-  const onClose = () => {
-    cancel();
-    open.close("aborted");
-  };
-  stream.once("close", onClose);
+  reachTarget(stream, open, (socket) => handshake(stream, headers, socket, open));
 }
 
 function handshake(

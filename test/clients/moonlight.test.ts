@@ -15,6 +15,7 @@ import { MAX_PAIRINGS } from "../../src/clients/moonlight/limits.ts";
 import { createMoonlightDouble } from "../../src/demo/moonlight/double.ts";
 import type { MoonlightDouble } from "../../src/demo/moonlight/double.ts";
 import { eventually, within } from "../support/events.ts";
+import { moonlightInit } from "../support/moonlight-init.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startHttpTarget } from "../support/target.ts";
 import { code, reach } from "./ways.ts";
@@ -23,16 +24,9 @@ import type { Reached, Way } from "./ways.ts";
 const WAYS: readonly Way[] = ["tunnel", "remote"];
 const CREDENTIALS = "s3cret";
 
+const { credentials: _credentials, ...fields } = moonlightInit(CREDENTIALS); // the client adds them
 const init: HostStreamInit = {
-  session_id: "agent-ses_01",
-  mode: "create",
-  host_id: 0,
-  app_id: 134_906_179,
-  bitrate: 10_000,
-  packet_size: 1_024,
-  fps: 60,
-  width: 1_280,
-  height: 720,
+  ...fields,
   video_sample_queue_size: 20,
   play_audio_local: false,
   audio_sample_queue_size: 20,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { BrowserContext, Page } from "playwright-core";
 import { EventLog } from "../support/event-log.ts";
 import { call } from "../support/http.ts";
+import { moonlightInit } from "../support/moonlight-init.ts";
 import { COLOUR } from "./host/sandbox.ts";
 import { isNear } from "./pictures.ts";
 import type { Rgb } from "./pictures.ts";
@@ -163,17 +164,7 @@ export async function assertClosedProperly({ page }: Viewer): Promise<void> {
 
 async function openStream({ page }: Viewer, { url }: E2eSystem, { view }: TestSession): Promise<string> {
   const target = `${url.replace("http", "ws")}${view.links["stream"]}`;
-  const init = {
-    credentials: "", // the control plane has them
-    session_id: `agent-${view.id}`,
-    mode: "create",
-    host_id: 0,
-    app_id: 134_906_179,
-    bitrate: 10_000,
-    packet_size: 1_024,
-    fps: 60,
-    ...SIZE,
-  };
+  const init = { ...moonlightInit("", view.id), ...SIZE }; // the control plane has the credentials
   return page.evaluate(`viewer.open(${JSON.stringify(target)}, ${JSON.stringify(init)})`);
 }
 

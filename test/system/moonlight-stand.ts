@@ -12,6 +12,7 @@ import type { MoonlightDouble } from "../../src/demo/moonlight/double.ts";
 import { EventLog } from "../support/event-log.ts";
 import { next, within } from "../support/events.ts";
 import { bodyOf } from "../support/http.ts";
+import { moonlightInit } from "../support/moonlight-init.ts";
 import { issueToken, newSession, startSessions } from "./sessions-stand.ts";
 import type { SessionStand, SessionView } from "./sessions-stand.ts";
 
@@ -308,16 +309,7 @@ function follow(
 export function init(session: string, more: object = {}): string {
   return JSON.stringify({
     AuthenticateAndInit: {
-      credentials: "credentials-of-the-browser",
-      session_id: `agent-${session}`,
-      mode: "create",
-      host_id: 0,
-      app_id: 134_906_179,
-      bitrate: 10_000,
-      packet_size: 1_024,
-      fps: 60,
-      width: 1_280,
-      height: 720,
+      ...moonlightInit("credentials-of-the-browser", session),
       video_sample_queue_size: 10,
       play_audio_local: false,
       audio_sample_queue_size: 10,

@@ -4,6 +4,7 @@ import { afterEach, describe, it } from "node:test";
 import { CALLERS } from "../support/callers.ts";
 import { MOONLIGHT_CREDENTIALS, startDoubles, viaMoonlight } from "../support/doubles.ts";
 import { next, within } from "../support/events.ts";
+import { moonlightInit } from "../support/moonlight-init.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { NO_CLOSE_FRAME, openWebSocket } from "../support/websockets.ts";
 import type { SocketCaller } from "../support/websockets.ts";
@@ -11,18 +12,7 @@ import type { SocketCaller } from "../support/websockets.ts";
 afterEach(() => assertNothingOpen());
 
 const PATH = viaMoonlight("/api/host/stream");
-const INIT = {
-  credentials: MOONLIGHT_CREDENTIALS,
-  session_id: "agent-ses_01",
-  mode: "create",
-  host_id: 0,
-  app_id: 134_906_179,
-  bitrate: 10_000,
-  packet_size: 1_024,
-  fps: 60,
-  width: 1_280,
-  height: 720,
-};
+const INIT = moonlightInit(MOONLIGHT_CREDENTIALS);
 
 async function start(caller: SocketCaller): Promise<string[]> {
   caller.socket.send(JSON.stringify({ AuthenticateAndInit: INIT }));

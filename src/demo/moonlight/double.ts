@@ -6,11 +6,12 @@
  * which injects its own keep-alive is found out.
  */
 import { createServer } from "node:http";
-import type { IncomingHttpHeaders, IncomingMessage, Server } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
+import { startListening, stopListening } from "../listening.ts";
 import { Recent } from "../recent.ts";
 import { watchFrames } from "./frame-watch.ts";
 import {
@@ -171,13 +172,15 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
     });
   }
 
-  await listen(server, port, host);
+  await startListening(server, { port, host });
   const address = server.address() as AddressInfo;
 
   const close = async (): Promise<void> => {
     pairings.finishAll("failed");
     for (const webSocket of webSockets) webSocket.terminate();
-    await closeServer(server, sockets);
+    await stopListening(server, () => {
+      for (const socket of sockets) socket.destroy();
+    });
     // `server.close` does not wait for upgraded connections.
     await whenIdle();
   };
@@ -208,24 +211,4 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      // After listening only accept() can fail (EMFILE); the double goes on.
-      server.on("error", () => {});
-      resolve();
-    });
-  });
-}
-
-/** Idempotent: a server that is closed already only reports so. */
-function closeServer(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    for (const socket of sockets) socket.destroy();
-  });
 }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, test } from "node:test";
 import { WebSocket } from "ws";
 import type { ClientOptions } from "ws";
+import { moonlightInit } from "../../../test/support/moonlight-init.ts";
 import { createMoonlightDouble } from "./double.ts";
 import type { MoonlightDouble } from "./double.ts";
 
@@ -12,18 +13,7 @@ const NO_CLOSE_FRAME = 1006;
 /** The same section: a close frame without a code. */
 const NO_STATUS = 1005;
 
-const init = {
-  credentials: "helix",
-  session_id: "agent-ses_01",
-  mode: "create",
-  host_id: 0,
-  app_id: 134_906_179,
-  bitrate: 10_000,
-  packet_size: 1_024,
-  fps: 60,
-  width: 1_280,
-  height: 720,
-};
+const init = moonlightInit("helix");
 
 let moonlight: MoonlightDouble;
 

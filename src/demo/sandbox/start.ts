@@ -1,6 +1,6 @@
 /** The sandbox of `turnabout demo`: a desktop, or a picture of one, behind Helix's screenshot server. */
-import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { startListening, stopListening } from "../listening.ts";
 import { DisplayError, NO_DISPLAY } from "./display.ts";
 import type { Display } from "./display.ts";
 import { SCREENSHOT_PORT } from "./limits.ts";
@@ -33,17 +33,17 @@ export async function startSandboxDisplay(options: SandboxDisplayOptions = {}): 
     capture: () => Promise.reject(new DisplayError(NO_DISPLAY)),
   };
   const server = createScreenshotServer(() => display);
-  await listen(server, port, host);
+  await startListening(server, { port, host });
   let opened: Display;
   try {
     opened = await openDisplay(kind, log);
   } catch (error) {
-    await closeServer(server);
+    await stopListening(server, () => server.closeAllConnections());
     throw error;
   }
   display = opened;
   const close = async (): Promise<void> => {
-    await closeServer(server);
+    await stopListening(server, () => server.closeAllConnections());
     await opened.close();
   };
   const address = server.address() as AddressInfo;
@@ -65,24 +65,4 @@ async function openDisplay(
     log(`no real desktop, showing a picture (${error instanceof Error ? error.message : String(error)})`);
     return pictureDisplay();
   }
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      // After listening only accept() can fail (EMFILE); the server goes on.
-      server.on("error", () => {});
-      resolve();
-    });
-  });
-}
-
-/** Idempotent: a server that is closed already only reports so. */
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -6,7 +6,8 @@
  * 64-bit ids. Hence the raw socket: no HTTP library would be wrong in these ways.
  */
 import { createServer } from "node:net";
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
+import { startListening, stopListening } from "../listening.ts";
 import { Recent } from "../recent.ts";
 import { serveConnection } from "./connection.ts";
 import type { ReceivedRequest } from "./connection.ts";
@@ -85,7 +86,7 @@ export async function createWolfDouble(options: WolfDoubleOptions): Promise<Wolf
     serveConnection(socket, { router, wolf, onRequest: remember }).catch(() => socket.destroy());
   });
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, socketPath);
+  await startListening(server, { path: socketPath });
 
   let waitingEvents = 0;
   const onThread = (work: () => void): void => {
@@ -101,7 +102,9 @@ export async function createWolfDouble(options: WolfDoubleOptions): Promise<Wolf
   const close = async (): Promise<void> => {
     clearInterval(keepAlive);
     thread.close();
-    await closeServer(server, sockets);
+    await stopListening(server, () => {
+      for (const socket of sockets) socket.destroy();
+    });
   };
 
   return {
@@ -123,24 +126,4 @@ export async function createWolfDouble(options: WolfDoubleOptions): Promise<Wolf
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-function listen(server: Server, socketPath: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(socketPath, () => {
-      server.off("error", reject);
-      // After listening only accept() can fail (EMFILE); the peer is refused and the double goes on.
-      server.on("error", () => {});
-      resolve();
-    });
-  });
-}
-
-/** Idempotent: a server that is closed already only reports so. */
-function closeServer(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    for (const socket of sockets) socket.destroy();
-  });
 }

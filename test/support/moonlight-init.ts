@@ -1,0 +1,28 @@
+/** The first message of a Moonlight stream: the fields that it must have, with a desktop of 1280×720. */
+export interface MoonlightInit {
+  credentials: string;
+  session_id: string;
+  mode: "create";
+  host_id: number;
+  app_id: number;
+  bitrate: number;
+  packet_size: number;
+  fps: number;
+  width: number;
+  height: number;
+}
+
+export function moonlightInit(credentials: string, session = "ses_01"): MoonlightInit {
+  return {
+    credentials,
+    session_id: `agent-${session}`,
+    mode: "create",
+    host_id: 0,
+    app_id: 134_906_179,
+    bitrate: 10_000,
+    packet_size: 1_024,
+    fps: 60,
+    width: 1_280,
+    height: 720,
+  };
+}
