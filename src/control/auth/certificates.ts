@@ -6,7 +6,7 @@ import type { TLSSocket } from "node:tls";
 import { createIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
-const RUNNER_URN = "urn:turnabout:runner:";
+export const RUNNER_URN = "urn:turnabout:runner:";
 
 /** Not a token: it cannot be revoked here. */
 export function isCertificate({ fingerprint }: Identity): boolean {

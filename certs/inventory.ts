@@ -1,0 +1,272 @@
+/**
+ * The development PKI as a folder: what is there, what is missing, and every change of it.
+ *
+ *     ca/            the authority: tls.crt, tls.key, crl.pem
+ *     server/        the control plane's: tls.crt, tls.key, ca.crt, crl.pem
+ *     peer/          between control planes, server and client in one: the same files
+ *     agents/NAME/   an agent's: tls.crt, tls.key, ca.crt
+ */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { Authority, parseRevocationList } from "./authority.ts";
+import type { LeafRequest, Revoked } from "./authority.ts";
+import { readFolder, writeFolder } from "./folder.ts";
+import type { Files } from "./folder.ts";
+import { DAY_MS, RENEW_BELOW } from "./lifetimes.ts";
+
+export const FILE = { cert: "tls.crt", key: "tls.key", ca: "ca.crt", crl: "crl.pem" } as const;
+
+const CA_NAME = "Turnabout development CA";
+
+export type Names = Pick<LeafRequest, "commonName" | "dns" | "ip" | "uri" | "purposes">;
+
+/** A certificate that is wanted: where it lies, and what it says. */
+export interface Wanted extends Names {
+  folder: string;
+}
+
+export type Outcome = "made" | "kept" | "renewed" | "revoked";
+
+export interface Report {
+  folder: string;
+  outcome: Outcome;
+  certificate: X509Certificate;
+}
+
+export class Inventory {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes what is missing, broken, revoked, near its end, or lacks a wanted name; everything else stays. */
+  async make(wanted: readonly Wanted[], days: { ca: number; leaf: number }): Promise<Report[]> {
+    await mkdir(this.#root, { recursive: true });
+    // Whatever this folder is part of: nothing in it is for a repository.
+    await writeFile(path.join(this.#root, ".gitignore"), "*\n");
+    const files = await this.#read("ca");
+    const usable = files !== undefined && isWholePair(files) && !isOver(certificateOf(files));
+    const authority = usable ? await load(files) : await Authority.create(CA_NAME, days.ca);
+    if (!usable) await this.#writeAuthority(authority, await authority.exportKey(), []);
+    const reports = [await this.#report("ca", usable ? "kept" : "made")];
+    for (const want of wanted) {
+      const outcome = await this.#ensure(authority, want, days.leaf);
+      reports.push(await this.#report(want.folder, outcome));
+    }
+    return reports;
+  }
+
+  async #ensure(authority: Authority, want: Wanted, days: number): Promise<Outcome> {
+    const files = await this.#read(want.folder);
+    if (files !== undefined && isWholePair(files)) {
+      const certificate = certificateOf(files);
+      const revoked = await this.#isRevoked(certificate);
+      const isOurs = certificate.verify(new X509Certificate(authority.cert).publicKey);
+      if (isOurs && !revoked && !isNearEnd(certificate) && covers(certificate, want)) {
+        await this.#copyTrust(want.folder, files);
+        return "kept";
+      }
+      await this.#issue(authority, want.folder, isOurs ? union(namesOf(certificate), want) : want, days);
+      return revoked || !isOurs ? "made" : "renewed";
+    }
+    await this.#issue(authority, want.folder, want, days);
+    return "made";
+  }
+
+  /** New keys and dates for those near their end, or for all. Revoked ones stay as they are. */
+  async renew(only: readonly string[], all: boolean, days: number): Promise<Report[]> {
+    const { authority } = await this.#authority();
+    const reports: Report[] = [];
+    for (const folder of only.length > 0 ? only : await this.folders()) {
+      const files = await this.#read(folder);
+      if (files === undefined) throw new InventoryError(`${folder}: no certificate there`);
+      const certificate = certificateOf(files);
+      const revoked = await this.#isRevoked(certificate);
+      const due = all || only.length > 0 || isNearEnd(certificate) || !isWholePair(files);
+      if (due && !revoked) await this.#issue(authority, folder, namesOf(certificate), days);
+      reports.push(await this.#report(folder, revoked ? "revoked" : due ? "renewed" : "kept"));
+    }
+    return reports;
+  }
+
+  /** The same authority, name and key, with a new date. */
+  async renewAuthority(days: number): Promise<Report> {
+    const { authority, key } = await this.#authority();
+    await this.#writeAuthority(await authority.renewed(days), key, await this.revoked());
+    return this.#report("ca", "renewed");
+  }
+
+  /** Puts the serial on the list. */
+  async revoke(serial: string): Promise<void> {
+    const { authority, key } = await this.#authority();
+    const revoked = await this.revoked();
+    if (revoked.some((entry) => sameSerial(entry.serial, serial))) return;
+    await this.#writeAuthority(authority, key, [...revoked, { serial, at: new Date() }]);
+  }
+
+  async revoked(): Promise<Revoked[]> {
+    const text = (await this.#read("ca"))?.[FILE.crl];
+    return text === undefined ? [] : parseRevocationList(text);
+  }
+
+  /** All but the authority, by their folders. */
+  async folders(): Promise<string[]> {
+    const agents = await readdir(path.join(this.#root, "agents")).catch((): string[] => []);
+    const candidates = ["server", "peer", ...agents.sort().map((name) => `agents/${name}`)];
+    const present = await Promise.all(candidates.map(async (name) => (await this.#read(name)) !== undefined));
+    return candidates.filter((_name, index) => present[index]);
+  }
+
+  async show(): Promise<Report[]> {
+    await this.#authority();
+    const reports: Report[] = [await this.#report("ca", "kept")];
+    for (const folder of await this.folders()) {
+      const report = await this.#report(folder, "kept");
+      reports.push((await this.#isRevoked(report.certificate)) ? { ...report, outcome: "revoked" } : report);
+    }
+    return reports;
+  }
+
+  async #authority(): Promise<{ authority: Authority; key: string }> {
+    const files = await this.#read("ca");
+    if (files === undefined || !isWholePair(files)) {
+      throw new InventoryError(`${this.#root}: no certificate authority there`);
+    }
+    return { authority: await load(files), key: files[FILE.key] ?? "" };
+  }
+
+  async #writeAuthority(authority: Authority, key: string, revoked: readonly Revoked[]): Promise<void> {
+    await writeFolder(path.join(this.#root, "ca"), {
+      [FILE.cert]: authority.cert,
+      [FILE.key]: key,
+      [FILE.crl]: await authority.revocationList(revoked),
+    });
+    for (const folder of await this.folders()) {
+      const files = await this.#read(folder);
+      if (files !== undefined) await this.#copyTrust(folder, files);
+    }
+  }
+
+  async #issue(authority: Authority, folder: string, names: Names, days: number): Promise<void> {
+    const notAfter = new Date(Date.now() + days * DAY_MS);
+    const { cert, key } = await authority.issue({ ...names, notAfter });
+    const trust = await this.#trust(folder);
+    await writeFolder(path.join(this.#root, folder), { [FILE.cert]: cert, [FILE.key]: key, ...trust });
+  }
+
+  /** What its owner has to trust and to refuse: agents check no revocation, because their peer is one server. */
+  async #trust(folder: string): Promise<Files> {
+    const ca = (await this.#read("ca")) ?? {};
+    const trust = { [FILE.ca]: ca[FILE.cert] ?? "" };
+    return folder.startsWith("agents/") ? trust : { ...trust, [FILE.crl]: ca[FILE.crl] ?? "" };
+  }
+
+  async #copyTrust(folder: string, files: Files): Promise<void> {
+    const trust = await this.#trust(folder);
+    if (Object.entries(trust).every(([name, text]) => files[name] === text)) return;
+    await writeFolder(path.join(this.#root, folder), { ...files, ...trust });
+  }
+
+  async #isRevoked({ serialNumber }: X509Certificate): Promise<boolean> {
+    return (await this.revoked()).some(({ serial }) => sameSerial(serial, serialNumber));
+  }
+
+  #read(folder: string): Promise<Files | undefined> {
+    return readFolder(path.join(this.#root, folder));
+  }
+
+  async #report(folder: string, outcome: Outcome): Promise<Report> {
+    return { folder, outcome, certificate: certificateOf((await this.#read(folder)) ?? {}) };
+  }
+}
+
+/** What its user can put right. */
+export class InventoryError extends Error {
+  override readonly name = "InventoryError";
+}
+
+export function sameSerial(left: string, right: string): boolean {
+  const plain = (serial: string) => serial.toLowerCase().replaceAll(":", "").replace(/^0+/, "");
+  return plain(left) === plain(right);
+}
+
+export function isNearEnd(certificate: X509Certificate): boolean {
+  const from = certificate.validFromDate.getTime();
+  const to = certificate.validToDate.getTime();
+  return to - Date.now() < (to - from) * RENEW_BELOW;
+}
+
+/** What a certificate says, as a request for the next one. */
+export function namesOf(certificate: X509Certificate): Names {
+  const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
+  for (const entry of (certificate.subjectAltName ?? "").split(", ")) {
+    const [, kind, value = ""] = /^(DNS|IP Address|URI):"?([^"]*)"?$/.exec(entry) ?? [];
+    if (kind === "DNS") names.dns.push(value);
+    if (kind === "IP Address") names.ip.push(value);
+    if (kind === "URI") names.uri.push(value);
+  }
+  const usages = certificate.keyUsage ?? [];
+  return {
+    commonName: /^CN=(.+)$/m.exec(certificate.subject)?.[1] ?? "",
+    ...names,
+    purposes: [
+      ...(usages.includes("1.3.6.1.5.5.7.3.1") ? ["server" as const] : []),
+      ...(usages.includes("1.3.6.1.5.5.7.3.2") ? ["client" as const] : []),
+    ],
+  };
+}
+
+function covers(certificate: X509Certificate, wanted: Names): boolean {
+  const has = namesOf(certificate);
+  const all = (there: readonly string[] = [], want: readonly string[] = []) =>
+    want.every((name) => there.some((other) => plainName(other) === plainName(name)));
+  return (
+    has.commonName === wanted.commonName &&
+    all(has.dns, wanted.dns) &&
+    all(has.ip, wanted.ip) &&
+    all(has.uri, wanted.uri) &&
+    all(has.purposes, wanted.purposes)
+  );
+}
+
+/** OpenSSL prints IPv6 addresses in full and in capitals: `0:0:0:0:0:0:0:1`. */
+function plainName(name: string): string {
+  if (!/^[0-9a-f:]*:[0-9a-f:]*$/i.test(name)) return name;
+  return URL.parse(`http://[${name}]/`)?.hostname ?? name;
+}
+
+function union(has: Names, wanted: Names): Names {
+  const both = (left: readonly string[] = [], right: readonly string[] = []) => {
+    const known = new Set(left.map(plainName));
+    return [...left, ...right.filter((name) => !known.has(plainName(name)))];
+  };
+  return {
+    commonName: wanted.commonName,
+    dns: both(has.dns, wanted.dns),
+    ip: both(has.ip, wanted.ip),
+    uri: both(has.uri, wanted.uri),
+    ...(wanted.purposes !== undefined && { purposes: wanted.purposes }),
+  };
+}
+
+function isWholePair(files: Files): boolean {
+  try {
+    return certificateOf(files).checkPrivateKey(createPrivateKey(files[FILE.key] ?? ""));
+  } catch {
+    return false;
+  }
+}
+
+function isOver(certificate: X509Certificate): boolean {
+  return certificate.validToDate.getTime() <= Date.now();
+}
+
+function certificateOf(files: Files): X509Certificate {
+  return new X509Certificate(files[FILE.cert] ?? "");
+}
+
+function load(files: Files): Promise<Authority> {
+  return Authority.load({ cert: files[FILE.cert] ?? "", key: files[FILE.key] ?? "" });
+}
