@@ -3,13 +3,22 @@
  * machine it is skipped by name; in CI (`CI=true`) the runner fails before any test if one is missing.
  */
 import { accessSync, constants } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+
+/** Where tools that come as Go modules are built to: outside the repository, and kept. */
+export const GO_BIN: string = join(
+  process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
+  "turnabout-parts",
+);
 
 export interface Part {
   /** What a test asks for; also the program that must be in PATH. */
   name: string;
   /** Debian packages that bring it. */
   packages: readonly string[];
+  /** The Go module that it is, with its version, where Debian has no package; needs `go`. */
+  module?: string;
   why: string;
 }
 
@@ -25,18 +34,41 @@ export const PARTS: readonly Part[] = [
   { name: "wtype", packages: ["wtype"], why: "keys for that display" },
   { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
+  {
+    name: "kube-score",
+    packages: [],
+    module: "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
+    why: "the policies of compose/kubernetes",
+  },
+  {
+    name: "kustomize",
+    packages: [],
+    module: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1",
+    why: "building compose/kubernetes as kubectl does",
+  },
 ];
 
 export function isInstalled(program: string): boolean {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/bin"];
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return findProgram(program) !== undefined;
+}
+
+/** Of a part that is there ({@link missing}): the whole path, for those that are not in PATH. */
+export function partPath(program: string): string {
+  return findProgram(program) ?? program;
+}
+
+function findProgram(program: string): string | undefined {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/bin", GO_BIN];
+  return folders
+    .map((folder) => join(folder, program))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** `false` if all of them are there, else the reason to skip. */

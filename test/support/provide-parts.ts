@@ -3,7 +3,7 @@
  * where it is not.
  */
 import { spawnSync } from "node:child_process";
-import { isInstalled } from "./parts.ts";
+import { GO_BIN, isInstalled } from "./parts.ts";
 import type { Part } from "./parts.ts";
 
 /** @returns the exit status */
@@ -17,10 +17,11 @@ export function run(command: string, args: readonly string[]): number {
 export function provideParts(parts: readonly Part[]): void {
   const absent = (): readonly Part[] => parts.filter(({ name }) => !isInstalled(name));
   install(absent());
-  for (const { name, packages, why } of absent()) {
-    console.log(
-      `missing: ${name} (${why}); Debian: apt-get install ${packages.join(" ")}; its tests are skipped`,
-    );
+  build(absent());
+  for (const { name, packages, module, why } of absent()) {
+    const how =
+      module === undefined ? `Debian: apt-get install ${packages.join(" ")}` : `go install ${module}`;
+    console.log(`missing: ${name} (${why}); ${how}; its tests are skipped`);
   }
   if (process.env["CI"] !== "true" || absent().length === 0) return;
   console.error("error: in CI every part must be there");
@@ -36,5 +37,16 @@ function install(absent: readonly Part[]): void {
   for (let attempt = 1; attempt <= 2; attempt += 1) {
     run("apt-get", ["update", "-qq"]);
     if (run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]) === 0) return;
+  }
+}
+
+/** Where Go is installed. Into a folder of our own: nobody's `go install` of another version is touched. */
+function build(absent: readonly Part[]): void {
+  const modules = absent.flatMap(({ module }) => module ?? []);
+  if (modules.length === 0 || !isInstalled("go")) return;
+  process.env["GOBIN"] = GO_BIN;
+  for (const module of modules) {
+    console.log(`building what the tests run for real: ${module}`);
+    run("go", ["install", module]);
   }
 }
