@@ -34,6 +34,8 @@ export const PARTS: readonly Part[] = [
   { name: "wtype", packages: ["wtype"], why: "keys for that display" },
   { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
+  { name: "systemd-analyze", packages: ["systemd"], why: "checking compose/systemd" },
+  { name: "strace", packages: ["strace"], why: "the system calls that those units have to allow" },
   {
     name: "kube-score",
     packages: [],
