@@ -72,7 +72,7 @@ test("the agent has no probe; Wolf's is of its socket, where the agent looks for
   for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"] as const)
     assert.equal(agent[probe], undefined);
   const target = agent.args?.find((arg) => arg.startsWith("--target=wolf=unix:"))?.split("unix:")[1] ?? "";
-  assert.ok(wolf.startupProbe?.exec?.command?.includes(target));
+  assert.ok(wolf.startupProbe?.exec?.command?.includes(`unix:${target}:/api/v1/apps`));
   const mounted = (container: IContainer) =>
     container.volumeMounts?.find(({ mountPath }) => target.startsWith(`${mountPath}/`))?.name;
   assert.ok(mounted(agent));

@@ -48,6 +48,17 @@ export const PARTS: readonly Part[] = [
     module: "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1",
     why: "building compose/kubernetes as kubectl does",
   },
+  {
+    name: "compose-spec",
+    packages: [],
+    module: "github.com/compose-spec/compose-go/v2/cmd@v2.16.2",
+    why: "the compose files, as Compose v2 reads them",
+  },
+  {
+    name: "docker-compose",
+    packages: ["docker-compose"],
+    why: "the compose files, as Debian's Compose reads them",
+  },
 ];
 
 export function isInstalled(program: string): boolean {

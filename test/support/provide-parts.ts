@@ -3,6 +3,8 @@
  * where it is not.
  */
 import { spawnSync } from "node:child_process";
+import { renameSync } from "node:fs";
+import { basename, join } from "node:path";
 import { GO_BIN, isInstalled } from "./parts.ts";
 import type { Part } from "./parts.ts";
 
@@ -42,11 +44,14 @@ function install(absent: readonly Part[]): void {
 
 /** Where Go is installed. Into a folder of our own: nobody's `go install` of another version is touched. */
 function build(absent: readonly Part[]): void {
-  const modules = absent.flatMap(({ module }) => module ?? []);
-  if (modules.length === 0 || !isInstalled("go")) return;
-  process.env["GOBIN"] = GO_BIN;
-  for (const module of modules) {
+  if (!isInstalled("go")) return;
+  for (const { name, module } of absent) {
+    if (module === undefined) continue;
     console.log(`building what the tests run for real: ${module}`);
-    run("go", ["install", module]);
+    process.env["GOBIN"] = GO_BIN;
+    if (run("go", ["install", module]) !== 0) continue;
+    // Go names a program after its folder.
+    const folder = basename(module.replace(/@.*$/, "").replace(/\/v\d+$/, ""));
+    if (folder !== name) renameSync(join(GO_BIN, folder), join(GO_BIN, name));
   }
 }
