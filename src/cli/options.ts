@@ -17,6 +17,18 @@ export function parseSeconds(value: string | undefined, option: string): number 
   return Math.round(Number(value) * 1_000);
 }
 
+export function parseChoice<Value extends string>(
+  value: string | undefined,
+  option: string,
+  choices: readonly Value[],
+): Value | undefined {
+  const found = choices.find((choice) => choice === value);
+  if (value !== undefined && found === undefined) {
+    throw new UsageError(`${option} ${value}`, `use ${choices.join(", ")}`);
+  }
+  return found;
+}
+
 export function parseCount(value: string | undefined, option: string): number | undefined {
   if (value === undefined) return undefined;
   if (!/^\d{1,6}$/.test(value)) throw new UsageError(`${option} ${value}`, "use a whole number");

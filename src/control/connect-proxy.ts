@@ -17,6 +17,8 @@ import { watchCaller } from "./caller-watch.ts";
 import type { Dialer } from "./dialer.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { preferredWaitMs } from "./forwarding.ts";
+import { refuseAmbiguous } from "./front/ambiguous.ts";
+import type { Fronts } from "./front/fronts.ts";
 import { errorAnswer } from "./http-errors.ts";
 import type { AnyRequest } from "./listener/port.ts";
 import type { OpenWork } from "./open-work.ts";
@@ -27,6 +29,7 @@ export interface ConnectProxyContext {
   tokens: TokenStore;
   policy: Policy;
   work: OpenWork;
+  fronts: Fronts;
   log: Logger;
 }
 
@@ -114,9 +117,11 @@ export async function connectFromSocket(
   head: Buffer,
   context: ConnectProxyContext,
 ): Promise<void> {
+  const { address } = context.fronts.client(request);
   const watch = watchCaller(socket, head);
   const tunnel = new Tunnel(socket, watch.signal);
   try {
+    refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.url ?? "", context);
     const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
     watch.stop();
@@ -125,7 +130,7 @@ export async function connectFromSocket(
     relay(socket, stream, tunnel.closed);
   } catch (error) {
     watch.stop();
-    logRefusal(error, context.log);
+    logRefusal(error, address, context.log);
     refuseRaw(socket, error, "proxy");
   }
 }
@@ -134,16 +139,18 @@ export async function connectFromStream(
   request: Http2ServerRequest,
   context: ConnectProxyContext,
 ): Promise<void> {
+  const { address } = context.fronts.client(request);
   const caller = request.stream;
   const tunnel = new Tunnel(caller);
   try {
+    refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.authority, context);
     const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
     if (caller.destroyed) return abort(stream);
     caller.respond({ ":status": 200, [HEADER.version]: VERSION });
     relay(caller, stream, tunnel.closed);
   } catch (error) {
-    logRefusal(error, context.log);
+    logRefusal(error, address, context.log);
     if (caller.destroyed || caller.headersSent) return;
     const answer = errorAnswer(error, "proxy");
     caller.respond({ ...answer.headers, ":status": answer.status });
@@ -151,7 +158,10 @@ export async function connectFromStream(
   }
 }
 
-function logRefusal(error: unknown, log: Logger): void {
+function logRefusal(error: unknown, client: string, log: Logger): void {
   const reason = error instanceof Error ? error.message : String(error);
-  log.info({ code: error instanceof TurnaboutError ? error.code : undefined, reason }, "CONNECT refused");
+  log.info(
+    { client, code: error instanceof TurnaboutError ? error.code : undefined, reason },
+    "CONNECT refused",
+  );
 }

@@ -22,6 +22,8 @@ import { admit } from "./doors/admission.ts";
 import type { AdmissionContext } from "./doors/admission.ts";
 import { UpgradeDoor } from "./doors/upgrade.ts";
 import { EventBus } from "./event-bus.ts";
+import { Fronts } from "./front/fronts.ts";
+import type { FrontsOptions } from "./front/fronts.ts";
 import { WARM_UP_MS } from "./limits.ts";
 import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
@@ -44,7 +46,7 @@ import { KnownRunnerStore, REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
 import { SessionStore } from "./store/sessions.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
 
-export interface ControlPlaneOptions extends KeepaliveOptions {
+export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
   /** Port to listen on. 0 takes a free one. Default 8080. */
   port?: number | undefined;
   /** Address to listen on. Default: all. */
@@ -120,6 +122,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const log = options.log ?? silentLogger;
   const basePath = checkBasePath(options.basePath ?? "");
   const allowedOrigins = options.allowedOrigins ?? [];
+  const fronts = new Fronts(options);
   for (const id of options.readyWhenConnected ?? []) parseRunnerId(id);
   const database = openDatabase(options.dataDirectory);
   const knownRunners = new KnownRunnerStore(database);
@@ -227,6 +230,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     allowedOrigins,
     basePath,
     bus,
+    fronts,
     instances,
     issuer,
     kick,
@@ -245,8 +249,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     app,
     basePath,
     dialer,
-    door: new UpgradeDoor({ ...admission, draining }),
+    door: new UpgradeDoor({ ...admission, draining, fronts }),
     draining,
+    fronts,
     log,
     metrics,
     policy,
@@ -266,12 +271,13 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       ...router,
       reversed: (socket) => {
         if (draining()) return void socket.destroy();
-        const carrier = { kind: "rh2" as const, stream: socket, remoteAddress: socket.remoteAddress };
+        const carrier = { kind: "rh2" as const, stream: socket, remoteAddress: fronts.address(socket) };
         void admit(carrier, { identity: undefined, standby: false }, admission);
       },
     },
     log,
     options.tls,
+    fronts,
   );
   const address = await port
     .listen({ port: options.port ?? 8080, host: options.host })

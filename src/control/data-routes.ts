@@ -7,7 +7,7 @@ import type { Destination } from "../wire/names.ts";
 import { queryOf, TOKEN_PARAMETER, withoutParameters } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Policy } from "./auth/policy.ts";
-import type { ProxyJob } from "./http-proxy.ts";
+import type { RoutedJob } from "./http-proxy.ts";
 import { moonlightPath } from "./moonlight.ts";
 import type { StreamRate } from "./moonlight.ts";
 import {
@@ -39,7 +39,7 @@ export interface Asked {
 interface Route {
   /** Against path and query, base path removed. */
   pattern: RegExp;
-  resolve(match: RegExpExecArray, asked: Asked, identity: Identity, url: string): ProxyJob;
+  resolve(match: RegExpExecArray, asked: Asked, identity: Identity, url: string): RoutedJob;
 }
 
 /** Routes of a sandbox: what may be asked, and the path on its server. */
@@ -72,7 +72,7 @@ export class DataRoutes {
   }
 
   /** Undefined if the URL is none of these; the identity is asked for only if it is. @throws TurnaboutError */
-  resolve(url: string, asked: Asked, identify: () => Identity): ProxyJob | undefined {
+  resolve(url: string, asked: Asked, identify: () => Identity): RoutedJob | undefined {
     if (!url.startsWith(this.#basePath)) return undefined;
     const rest = url.slice(this.#basePath.length);
     for (const route of this.#routes) {
@@ -149,7 +149,7 @@ function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
 /** `WS /api/v1/stream/{session}` and `ANY /moonlight/*?session_id=` */
 function moonlightRoutes(context: DataRoutesContext): Route[] {
   const { policy, rate, moonlightCredentials } = context;
-  function resolve(id: string | null, path: string, asked: Asked, identity: Identity): ProxyJob {
+  function resolve(id: string | null, path: string, asked: Asked, identity: Identity): RoutedJob {
     if (id === null || id === "") throw new TurnaboutError("bad_request", "moonlight: session_id is missing");
     const session = policy.openSession(identity, sessionOfQuery(id));
     if (moonlightCredentials === undefined) {
@@ -181,7 +181,7 @@ function sandbox(session: string): Destination {
   return { runner: sandboxRunner(session), target: "screenshot" };
 }
 
-function job(destination: Destination, path: string, identity: Identity, session?: string): ProxyJob {
+function job(destination: Destination, path: string, identity: Identity, session?: string): RoutedJob {
   return {
     destination,
     path: withoutParameters(path, [TOKEN_PARAMETER]),

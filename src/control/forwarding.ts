@@ -2,25 +2,19 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { connectionNominates, isHopByHop } from "../wire/http-fields.ts";
 import { withoutTokenCookie } from "./auth/authenticate.ts";
+import type { Client } from "./front/fronts.ts";
 import type { AnyRequest } from "./listener/port.ts";
 
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
 export type Route = "api" | "proxy";
 
-const CONSUMED = new Set([
-  "expect",
-  "host",
-  "prefer",
-  "turnabout-timeout",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "forwarded",
-]);
+/** Besides all that begins with `x-forwarded-`: who a client is, is ours to say. */
+const CONSUMED = new Set(["expect", "host", "prefer", "turnabout-timeout", "forwarded", "x-real-ip"]);
 
 export interface Forwarded {
   route: Route;
   host: string;
+  client: Client;
   credentials?: string | undefined;
 }
 
@@ -30,12 +24,12 @@ export interface Forwarded {
  */
 export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   const { headers } = request;
-  const { route, credentials } = job;
+  const { route, credentials, client } = job;
   const nominated = connectionNominates(headers.connection);
   const fields: string[] = ["host", job.host];
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || CONSUMED.has(name)) continue;
-    if (nominated.has(name)) continue;
+    if (nominated.has(name) || name.startsWith("x-forwarded-")) continue;
     if (route === "api" && (name === "authorization" || name === "x-api-key")) continue;
     if (name === "cookie" && route === "api") {
       const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;
@@ -50,23 +44,10 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
   if (route === "proxy") fields.push("via", `${request.httpVersion} turnabout`);
   else {
-    fields.push("x-forwarded-for", plainAddress(request.socket.remoteAddress));
-    fields.push("x-forwarded-proto", "encrypted" in request.socket ? "https" : "http");
-    const authority = callerAuthority(headers);
-    if (authority !== undefined) fields.push("x-forwarded-host", authority);
+    fields.push("x-forwarded-for", client.address, "x-forwarded-proto", client.scheme);
+    if (client.host !== undefined) fields.push("x-forwarded-host", client.host);
   }
   return fields;
-}
-
-function callerAuthority(
-  headers: IncomingHttpHeaders & { ":authority"?: string | undefined },
-): string | undefined {
-  return headers[":authority"] ?? headers.host;
-}
-
-/** A listener on all addresses sees IPv4 callers as `::ffff:192.0.2.1`; nobody else writes them so. */
-function plainAddress(address: string | undefined): string {
-  return (address ?? "unknown").replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
 /** End-to-end fields of a target's response. */

@@ -14,6 +14,7 @@ import type { Identity } from "./auth/identity.ts";
 import type { Dialer } from "./dialer.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } from "./forwarding.ts";
 import type { Route } from "./forwarding.ts";
+import type { Client } from "./front/fronts.ts";
 import { breakResponse, sendError, writeHead } from "./http-errors.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 import {
@@ -28,7 +29,8 @@ import type { OpenWork } from "./open-work.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
 import type { TargetPool } from "./target-pools.ts";
 
-export interface ProxyJob {
+/** Where a route leads. */
+export interface RoutedJob {
   destination: Destination;
   /** Path and query as the caller wrote them: nothing is normalised. */
   path: string;
@@ -41,6 +43,11 @@ export interface ProxyJob {
   session?: string | undefined;
   /** The target's own shared secret, injected here and unknown to the caller. */
   credentials?: string | undefined;
+}
+
+export interface ProxyJob extends RoutedJob {
+  /** Who has asked. */
+  client: Client;
 }
 
 export interface HttpProxyContext {
@@ -226,7 +233,14 @@ class Exchange implements Dispatcher.DispatchHandler {
       ? undefined
       : sendError(this.#request, this.#response, known);
     this.#context.log.info(
-      { runner, target, code: known.code, reason: error.message, requestId },
+      {
+        runner,
+        target,
+        client: this.#job.client.address,
+        code: known.code,
+        reason: error.message,
+        requestId,
+      },
       "request failed",
     );
   }

@@ -70,6 +70,12 @@ export const CALLER_KEEPALIVE_MS = 75_000;
 /** A caller's request header must be complete by then. */
 export const CALLER_HEADERS_TIMEOUT_MS = 30_000;
 
+/** A PROXY header with everything that fronts put into it: 232 bytes of addresses, and TLVs of certificates and names. */
+export const MAX_PROXY_HEADER_BYTES = 4_096;
+
+/** Proxies in a row that are believed at most: nobody has more, and a list of the caller's may be as long as a header. */
+export const MAX_FORWARDED_HOPS = 32;
+
 /** Token file: size, and how often it is looked at. */
 export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
 export const TOKEN_FILE_POLL_MS = 500;

@@ -12,6 +12,7 @@ import type { ConnectProxyContext } from "./connect-proxy.ts";
 import type { DataRoutes } from "./data-routes.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
+import { refuseAmbiguous, refuseUpgradeWithBody } from "./front/ambiguous.ts";
 import { sendError } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -36,9 +37,11 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   function apiJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
     const { headers } = request;
     const method = request.method ?? "GET";
-    return context.routes.resolve(url, { method, isWebSocket }, () =>
-      authenticate({ method, headers, url, isWebSocket }, context.tokens, context),
+    const client = context.fronts.client(request);
+    const routed = context.routes.resolve(url, { method, isWebSocket }, () =>
+      authenticate({ method, headers, url, isWebSocket, client }, context.tokens, context),
     );
+    return routed === undefined ? undefined : { ...routed, client };
   }
 
   /** Absolute form: a forward-proxy request. The URI decides, whatever Host says (RFC 9112 §3.2.2). */
@@ -54,13 +57,15 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   function authorityJob(request: AnyRequest, authority: string, path: string): ProxyJob {
     const { identity, ...destination } = authorizeProxy(request, authority, context);
     const session = sessionOfRunner(destination.runner);
-    return { destination, path, route: "proxy", host: authority, identity, session };
+    const client = context.fronts.client(request);
+    return { destination, path, route: "proxy", host: authority, identity, session, client };
   }
 
   function request(request: AnyRequest, response: AnyResponse): void {
     const url = request.url ?? "/";
     const isAbsolute = !url.startsWith("/") && url !== "*";
     try {
+      refuseAmbiguous(request);
       const job = isAbsolute ? proxyJob(request, url) : apiJob(request, url, false);
       if (job === undefined) return context.app(request, response);
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
@@ -76,15 +81,18 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     request.on("error", () => {}); // for ever
     const requestId = sendError(request, response, error, isProxy ? "proxy" : "server");
     const reason = error instanceof Error ? error.message : String(error);
-    context.log.info({ requestId, reason }, "request refused");
+    const client = context.fronts.client(request).address;
+    context.log.info({ requestId, client, reason }, "request refused");
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const url = request.url ?? "/";
     const [path = ""] = url.split("?", 1);
-    if (doors.has(path)) return context.door.handle(request, socket, head);
     socket.on("error", () => {}); // for ever
     try {
+      refuseAmbiguous(request);
+      refuseUpgradeWithBody(request);
+      if (doors.has(path)) return context.door.handle(request, socket, head);
       if (request.headers.upgrade?.trim().toLowerCase() !== "websocket") {
         throw new TurnaboutError("not_found", "no such upgrade at this path");
       }
@@ -104,6 +112,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     // `<target>.<runner>` as the authority is the forward proxy's WebSocket.
     const isProxy = parseAuthority(request.authority) !== undefined;
     try {
+      refuseAmbiguous(request);
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       const job = isProxy

@@ -132,7 +132,8 @@ class Opening {
     const { runner, target } = this.#job.destination;
     const code = error instanceof TurnaboutError ? error.code : "internal";
     metrics.requests.inc({ outcome: code });
-    log.info({ runner, target, code, reason: toError(error).message }, "WebSocket failed");
+    const client = this.#job.client.address;
+    log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
     return error instanceof TurnaboutError ? expected(error, this.#job) : error;
   }
 }

@@ -58,6 +58,31 @@ export async function startTlsTerminator(
   return listen(server);
 }
 
+/** Passes bytes on, and writes into the first request from whom it is: 203.0.113.9. */
+export async function startForwardingFront(toPort: number): Promise<Front> {
+  const server = net.createServer((socket) => {
+    const upstream = net.connect(toPort, "127.0.0.1");
+    socket.once("data", (head: Buffer) => {
+      upstream.write(
+        head.toString("latin1").replace("\r\n", "\r\nX-Forwarded-For: 203.0.113.9\r\n"),
+        "latin1",
+      );
+      join(socket, upstream);
+    });
+  });
+  return listen(server);
+}
+
+/** Passes bytes on, behind a PROXY header. */
+export async function startProxyProtocolFront(toPort: number, header: string): Promise<Front> {
+  const server = net.createServer((socket) => {
+    const upstream = net.connect({ port: toPort, host: "127.0.0.1", noDelay: true });
+    for (const byte of Buffer.from(header, "latin1")) upstream.write(Buffer.from([byte]));
+    join(socket, upstream);
+  });
+  return listen(server);
+}
+
 /** A server of somebody else: whatever it is asked, it gives this answer. */
 export async function startStranger(
   status: number,

@@ -105,10 +105,13 @@ describe("one port", () => {
   });
 
   it("closes a peer that says nothing, or not enough", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startSystem({
+      agents: 0,
+      controlPlane: { trustedProxies: ["127.0.0.1"], proxyProtocol: "allow" },
+    });
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
-      for (const few of ["", "PRI * HT"]) {
+      for (const few of ["", "PRI * HT", "PROXY TCP4 203.0.113.9"]) {
         const socket = raw(system);
         const accepted = new Promise((resolve) => void socket.once("connect", resolve));
         await accepted;

@@ -12,6 +12,7 @@ import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { TokenStore } from "../../src/control/auth/tokens.ts";
 import { UpgradeDoor } from "../../src/control/doors/upgrade.ts";
+import { Fronts } from "../../src/control/front/fronts.ts";
 import { Registry } from "../../src/control/registry.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { runChild } from "../support/child.ts";
@@ -42,6 +43,7 @@ describe("a session on a carrier that has just been written to", () => {
       keepalive: {},
       opened: new Set(),
       draining: () => false,
+      fronts: new Fronts({}),
     });
     const server = http.createServer();
     server.on("upgrade", (request, socket, head) => {

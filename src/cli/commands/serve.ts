@@ -2,12 +2,14 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { createControlPlane } from "../../control/control-plane.ts";
+import { FORWARDED_FIELDS } from "../../control/front/forwarded.ts";
+import { PROXY_PROTOCOL_MODES } from "../../control/front/fronts.ts";
 import type { PortTls } from "../../control/listener/port.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { createLogger, LOG_HELP } from "../logger.ts";
-import { parsePort, parseSeconds } from "../options.ts";
+import { parseChoice, parsePort, parseSeconds } from "../options.ts";
 
 const HELP = `
 usage: turnabout serve [OPTIONS]
@@ -29,6 +31,9 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --grace SECONDS         how long dials wait for a lost agent; default 30
   --response-timeout SECONDS  a target's response header; default 60
   --drain SECONDS         how long open streams may finish after SIGTERM; default 30
+  --trusted-proxy CIDR    address or block of a proxy in front, whose word on the client counts; may be repeated
+  --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
+  --forwarded-fields NAME what a trusted proxy writes: x-forwarded or forwarded; default x-forwarded
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
 ${LOG_HELP}
 
@@ -60,6 +65,9 @@ export const serve: Command = {
         grace: { type: "string" },
         "response-timeout": { type: "string" },
         drain: { type: "string" },
+        "trusted-proxy": { type: "string", multiple: true },
+        "proxy-protocol": { type: "string" },
+        "forwarded-fields": { type: "string" },
         "ready-when": { type: "string", multiple: true },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
@@ -89,6 +97,9 @@ export const serve: Command = {
       graceMs: parseSeconds(values.grace, "--grace"),
       responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),
       drainMs: parseSeconds(values.drain, "--drain"),
+      trustedProxies: values["trusted-proxy"],
+      proxyProtocol: parseChoice(values["proxy-protocol"], "--proxy-protocol", PROXY_PROTOCOL_MODES),
+      forwardedFields: parseChoice(values["forwarded-fields"], "--forwarded-fields", FORWARDED_FIELDS),
       readyWhenConnected: values["ready-when"],
       log,
     });

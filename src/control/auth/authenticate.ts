@@ -1,6 +1,7 @@
 /** From a request to an identity. One parser for each place in which a credential may stand, and one identity from it. */
 import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { Client } from "../front/fronts.ts";
 import type { Identity } from "./identity.ts";
 import type { TokenStore } from "./tokens.ts";
 
@@ -16,6 +17,8 @@ export interface Presented {
   url: string;
   /** Browsers cannot set headers on a WebSocket: only there a query parameter is accepted. */
   isWebSocket: boolean;
+  /** How the client knows us. */
+  client: Pick<Client, "scheme" | "host">;
 }
 
 export interface CookiePolicy {
@@ -65,17 +68,24 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
  * A browser sends a cookie along wherever a page of anybody's makes it; the Origin says whose page it was. Needed for
  * whatever changes something, and for WebSockets, which no other origin policy protects.
  */
-function requireOrigin({ method, headers, isWebSocket }: Presented, policy: CookiePolicy): void {
+function requireOrigin({ method, headers, isWebSocket, client }: Presented, policy: CookiePolicy): void {
   if (SAFE_METHODS.has(method) && !isWebSocket) return;
   const { origin } = headers;
-  const own = (headers[":authority"] as string | undefined) ?? headers.host;
-  const host = origin === undefined ? undefined : URL.parse(origin)?.host;
-  if (
-    origin !== undefined &&
-    (policy.allowedOrigins.includes(origin) || (host !== undefined && host === own))
-  )
-    return;
+  if (origin !== undefined && (policy.allowedOrigins.includes(origin) || isOwn(origin, client))) return;
   throw new TurnaboutError("origin_not_allowed", `cookie from origin ${origin ?? "(none)"} refused`);
+}
+
+/**
+ * A page that came by plain http is not that of an https host. The other way round nothing follows: a front that we have
+ * not been told to believe may end TLS.
+ */
+function isOwn(origin: string, { scheme, host }: Presented["client"]): boolean {
+  const url = URL.parse(origin);
+  if (url === null || host === undefined) return false;
+  return (
+    url.host === URL.parse(`${url.protocol}//${host}`)?.host &&
+    (scheme === "http" || url.protocol === "https:")
+  );
 }
 
 function identify(token: string | undefined, where: string, tokens: TokenStore): Identity {

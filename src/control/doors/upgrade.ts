@@ -18,6 +18,7 @@ import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/websocket-stream.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { Fronts } from "../front/fronts.ts";
 import { rawErrorAnswer } from "../http-errors.ts";
 import type { Refuser } from "../http-errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
@@ -26,6 +27,7 @@ import type { AdmissionContext } from "./admission.ts";
 
 export interface UpgradeDoorContext extends AdmissionContext {
   draining: () => boolean;
+  fronts: Fronts;
 }
 
 export class UpgradeDoor {
@@ -44,10 +46,10 @@ export class UpgradeDoor {
 
   /** Takes over the socket. Every refusal is an HTTP answer before the upgrade. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { address: remoteAddress } = this.#context.fronts.client(request);
     try {
       const { identity, standby } = this.#check(request);
       const isPtth = request.headers.upgrade?.trim().toLowerCase() === PTTH_UPGRADE_TOKEN;
-      const remoteAddress = (socket as Socket).remoteAddress;
       const go = (carrier: Carrier) => void admit(carrier, { identity, standby }, this.#context);
       if (isPtth) acceptPtth(socket, head, () => go({ kind: "ptth", stream: socket, remoteAddress }));
       else {
@@ -58,9 +60,8 @@ export class UpgradeDoor {
         });
       }
     } catch (error) {
-      const peer = (socket as Socket).remoteAddress;
       const reason = error instanceof Error ? error.message : String(error);
-      this.#context.log.warn({ peer, reason }, "agent door: refused");
+      this.#context.log.warn({ peer: remoteAddress, reason }, "agent door: refused");
       refuseRaw(socket, error);
     }
   }

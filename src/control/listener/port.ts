@@ -1,5 +1,6 @@
 /**
- * One port for everything. The first bytes decide: a TLS record, the HTTP/2 preface (prior knowledge), or HTTP/1.1.
+ * One port for everything. The first bytes decide: a TLS record, the HTTP/2 preface (prior knowledge), or HTTP/1.1;
+ * before any of them, from proxies that are trusted with it, a PROXY header.
  * Inside TLS the ALPN decides: h2, http/1.1, or a reversed session (rh2, h2-reverse).
  */
 import type { EventEmitter } from "node:events";
@@ -14,6 +15,8 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "../../wire/log.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
+import type { Fronts } from "../front/fronts.ts";
+import { parseProxyHeader } from "../front/proxy-header.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
@@ -59,7 +62,12 @@ export interface Port {
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const TLS_HANDSHAKE_RECORD = 0x16;
 
-export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: PortTls | undefined): Port {
+export function createPort(
+  handlers: PortHandlers,
+  log: Logger,
+  tlsOptions: PortTls | undefined,
+  fronts: Fronts,
+): Port {
   const sockets = new Set<net.Socket>();
   const sessions = new Set<Http2Session>();
   const busy = new Busy();
@@ -72,7 +80,7 @@ export function createPort(handlers: PortHandlers, log: Logger, tlsOptions: Port
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // for ever
-    sniff(socket, { h1, h2, secure });
+    sniff(socket, { h1, h2, secure }, fronts, log);
   });
 
   return {
@@ -232,8 +240,9 @@ interface Servers {
   secure: tls.Server | undefined;
 }
 
-function sniff(socket: net.Socket, servers: Servers): void {
+function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger): void {
   let seen: Buffer = Buffer.alloc(0);
+  let expected = fronts.headerFrom(socket);
   const giveUp = () => socket.destroy();
   const timer = setTimeout(giveUp, SNIFF_TIMEOUT_MS);
   const stop = () => {
@@ -254,13 +263,30 @@ function sniff(socket: net.Socket, servers: Servers): void {
       if (chunk === null) break;
       seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
     }
-    if (seen.length === 0) return;
+    if (seen.length === 0 || !passHeader() || seen.length === 0) return;
     if (seen[0] === TLS_HANDSHAKE_RECORD && servers.secure !== undefined) return give(servers.secure);
     const length = Math.min(seen.length, PREFACE.length);
     if (!seen.subarray(0, length).equals(PREFACE.subarray(0, length))) return give(servers.h1);
     if (length < PREFACE.length) return; // the rest of the preface has to come
     socket.allowHalfOpen = false;
     give(servers.h2);
+  }
+  /** False while the PROXY header has yet to come, and where the connection is refused. */
+  function passHeader(): boolean {
+    if (expected === "off") return true;
+    const found = parseProxyHeader(seen);
+    if (found.kind === "incomplete") return false;
+    if (found.kind === "invalid" || (found.kind === "none" && expected === "require")) {
+      const reason = found.kind === "invalid" ? found.reason : "it has none";
+      log.warn({ peer: socket.remoteAddress, reason }, "PROXY header of a trusted proxy refused");
+      socket.destroy();
+      return false;
+    }
+    expected = "off";
+    if (found.kind === "none") return true;
+    fronts.introduce(socket, found.introduction);
+    seen = seen.subarray(found.length);
+    return true;
   }
   socket.on("readable", onReadable);
   socket.on("end", giveUp); // gone before it said what it wants

@@ -16,6 +16,7 @@ import type { Policy } from "../auth/policy.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import type { EventBus } from "../event-bus.ts";
 import { errorAnswer } from "../http-errors.ts";
+import type { Fronts } from "../front/fronts.ts";
 import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { OpenWork } from "../open-work.ts";
@@ -47,6 +48,7 @@ export interface AppContext extends CookiePolicy {
   log: Logger;
   kick: (runnerId: string) => boolean;
   ready: () => { ready: boolean; missing: string[] };
+  fronts: Fronts;
   basePath: string;
 }
 
@@ -80,7 +82,11 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     const { headers, url = "/" } = incoming;
     c.set(
       "identity",
-      authenticate({ method: c.req.method, headers, url, isWebSocket: false }, context.tokens, context),
+      authenticate(
+        { method: c.req.method, headers, url, isWebSocket: false, client: context.fronts.client(incoming) },
+        context.tokens,
+        context,
+      ),
     );
     await next();
   });

@@ -1,0 +1,57 @@
+/** IP addresses as text: one spelling for each, and sets of them. */
+import net from "node:net";
+import { TurnaboutError } from "../../wire/errors.ts";
+
+/**
+ * The one spelling of an address: IPv4-mapped IPv6 becomes IPv4, a zone is cut off, IPv6 is as RFC 5952 writes it.
+ * Undefined if it is none.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  const [address = ""] = text.split("%", 1);
+  if (net.isIPv4(address)) return address;
+  if (!net.isIPv6(address)) return undefined;
+  const canonical = new net.SocketAddress({ address, family: "ipv6" }).address;
+  return canonical.replace(/^::ffff:(?=\d+\.)/i, "");
+}
+
+/** Addresses and CIDR blocks, IPv4 and IPv6. */
+export class AddressSet {
+  readonly #list = new net.BlockList();
+  readonly #isEmpty: boolean;
+
+  /** @throws TurnaboutError `config_invalid` */
+  constructor(entries: readonly string[]) {
+    this.#isEmpty = entries.length === 0;
+    for (const entry of entries) this.#add(entry);
+  }
+
+  get isEmpty(): boolean {
+    return this.#isEmpty;
+  }
+
+  /** @param address in any spelling; what is no address is in no set */
+  has(address: string): boolean {
+    if (this.#isEmpty) return false;
+    const canonical = canonicalAddress(address);
+    return canonical !== undefined && this.#list.check(canonical, net.isIPv4(canonical) ? "ipv4" : "ipv6");
+  }
+
+  #add(entry: string): void {
+    const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
+    const canonical = canonicalAddress(address);
+    if (canonical === undefined) throw invalid(entry);
+    const isIPv4 = net.isIPv4(canonical);
+    const mapped = isIPv4 && net.isIPv6(address) ? 96 : 0;
+    const most = isIPv4 ? 32 : 128;
+    const prefix = bits === undefined ? most : Number(bits) - mapped;
+    if (prefix < 0 || prefix > most) throw invalid(entry);
+    this.#list.addSubnet(canonical, prefix, isIPv4 ? "ipv4" : "ipv6");
+  }
+}
+
+function invalid(entry: string): TurnaboutError {
+  return new TurnaboutError(
+    "config_invalid",
+    `trusted proxy ${JSON.stringify(entry)}: use an address or a block, 192.0.2.1, 172.19.0.0/16, 2001:db8::/64`,
+  );
+}

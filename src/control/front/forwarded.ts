@@ -1,0 +1,98 @@
+/** What a trusted front says of the client in header fields: `X-Forwarded-*`, or `Forwarded` (RFC 7239). */
+import type { IncomingHttpHeaders } from "node:http";
+import parse from "forwarded-parse";
+import { MAX_FORWARDED_HOPS } from "../limits.ts";
+import { canonicalAddress } from "./addresses.ts";
+
+/** Which of the two the fronts write. The other is a caller's own, and not looked at. */
+export const FORWARDED_FIELDS = ["x-forwarded", "forwarded"] as const;
+export type ForwardedFields = (typeof FORWARDED_FIELDS)[number];
+
+export type Scheme = "http" | "https";
+
+/** Undefined: not said. */
+export interface Said {
+  address: string | undefined;
+  scheme: Scheme | undefined;
+  host: string | undefined;
+}
+
+const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined };
+
+/** @param isTrusted whether an address is one of our fronts, whose own word counts */
+export function readForwarded(
+  headers: IncomingHttpHeaders,
+  fields: ForwardedFields,
+  isTrusted: (address: string) => boolean,
+): Said {
+  return fields === "forwarded" ? readRfc7239(headers, isTrusted) : readXForwarded(headers, isTrusted);
+}
+
+function readXForwarded(headers: IncomingHttpHeaders, isTrusted: (address: string) => boolean): Said {
+  const hops = list(headers["x-forwarded-for"]).map((text) => ({ address: nodeAddress(text) }));
+  return {
+    address: firstUntrusted(hops, isTrusted)?.address,
+    // The nearest front's word: the one behind it has told it.
+    scheme: schemeOf(list(headers["x-forwarded-proto"]).at(-1)),
+    host: hostOf(list(headers["x-forwarded-host"]).at(-1)),
+  };
+}
+
+function readRfc7239(headers: IncomingHttpHeaders, isTrusted: (address: string) => boolean): Said {
+  const text = list(headers["forwarded"]).join(", ");
+  if (text === "") return NOTHING;
+  let elements: Record<string, string>[];
+  try {
+    elements = parse(text);
+  } catch {
+    return NOTHING;
+  }
+  const hops = elements.map((element) => ({ element, address: nodeAddress(element["for"] ?? "") }));
+  const found = firstUntrusted(hops, isTrusted);
+  return {
+    address: found?.address,
+    scheme: schemeOf(found?.element["proto"]),
+    host: hostOf(found?.element["host"]),
+  };
+}
+
+/**
+ * From the right, where the nearest front has written, over our own fronts to the first address that is not one. Where a
+ * hop is not an address (`unknown`, `_hidden`) the walk ends: to its left everything is hearsay.
+ */
+function firstUntrusted<Hop extends { address: string | undefined }>(
+  hops: readonly Hop[],
+  isTrusted: (address: string) => boolean,
+): Hop | undefined {
+  let found: Hop | undefined;
+  for (const hop of hops.slice(-MAX_FORWARDED_HOPS).toReversed()) {
+    if (hop.address === undefined) return found;
+    found = hop;
+    if (!isTrusted(hop.address)) return found;
+  }
+  return found;
+}
+
+function list(value: string | string[] | undefined): string[] {
+  const text = Array.isArray(value) ? value.join(",") : (value ?? "");
+  return text === "" ? [] : text.split(",").map((item) => item.trim());
+}
+
+/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80` */
+function nodeAddress(text: string): string | undefined {
+  const [, bracketed, plain] =
+    /^\[([0-9a-f:.]+)\](?::\d{1,5})?$|^(\d+\.\d+\.\d+\.\d+)(?::\d{1,5})?$/i.exec(text) ?? [];
+  return canonicalAddress(bracketed ?? plain ?? text);
+}
+
+function schemeOf(text: string | undefined): Scheme | undefined {
+  const scheme = text?.toLowerCase();
+  if (scheme === "https" || scheme === "wss") return "https";
+  return scheme === "http" || scheme === "ws" ? "http" : undefined;
+}
+
+function hostOf(text: string | undefined): string | undefined {
+  return text !== undefined && /^[\w.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i.test(text)
+    ? text
+    : undefined;
+}
