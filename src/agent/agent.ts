@@ -3,12 +3,15 @@ import { setMaxListeners } from "node:events";
 import type { AgentEvent } from "../wire/agent-events.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
+import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
 import { VERSION } from "../wire/version.ts";
 import { changesSince } from "./changes.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
 import { readSecret } from "./credentials.ts";
+import { Discovery } from "./docker/discovery.ts";
+import { openEngine } from "./docker/engine.ts";
 import { MAX_DOOR_RUNNERS } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
 import { OpenTargets } from "./open-targets.ts";
@@ -17,7 +20,7 @@ import { serveStreams } from "./serve-streams.ts";
 import { Slot } from "./slot.ts";
 import type { SlotContext } from "./slot.ts";
 import { checkRunners, describeRunner } from "./targets.ts";
-import type { Runner } from "./targets.ts";
+import type { Runner, ServedRunner } from "./targets.ts";
 
 export interface Agent extends AsyncDisposable {
   /** Random id of this agent process. */
@@ -141,8 +144,35 @@ export function createAgent(options: AgentOptions): Agent {
     firstHello.promise.then(() => Promise.all(others.map((slot) => slot.run()))),
   ]);
 
+  function add(runner: ServedRunner): void {
+    targets.add(runner);
+    publish({ type: "runner-added", runner: describeRunner(runner) });
+  }
+
+  function remove(runnerId: string): void {
+    targets.remove(runnerId);
+    publish({ type: "runner-removed", id: runnerId });
+  }
+
+  const ownRunners = (): ServedRunner[] => targets.runners().filter(({ discovered }) => discovered !== true);
+  const { docker } = config;
+  const discovery =
+    docker === undefined
+      ? undefined
+      : new Discovery({
+          open: () => openEngine(docker),
+          log: config.log,
+          own: () => new Set(ownRunners().map(({ id }) => id)),
+          most: () => MAX_RUNNERS_PER_CONNECTION - ownRunners().length,
+          add: (runner) => add({ ...runner, discovered: true }),
+          // Unless it has become the agent's own in the meantime.
+          remove: (id) => targets.isDiscovered(id) && remove(id),
+        });
+  discovery?.start();
+
   async function close(): Promise<void> {
     closing.abort();
+    const found = discovery?.close();
     for (const slot of slots) slot.drain();
     firstHello.resolve(); // lets the loops of the other slots start and end
     if (connections === 0) whenIdle.resolve();
@@ -152,6 +182,7 @@ export function createAgent(options: AgentOptions): Agent {
     await whenIdle.promise;
     clearTimeout(timer);
     await running;
+    await found;
   }
 
   return {
@@ -162,12 +193,12 @@ export function createAgent(options: AgentOptions): Agent {
     connected: () => firstHello.promise,
     addRunner: (runner) => {
       checkRunners([...targets.runners().filter(({ id }) => id !== runner.id), runner]);
-      targets.add(runner);
-      publish({ type: "runner-added", runner: describeRunner(runner) });
+      add(runner);
+      discovery?.hint();
     },
     removeRunner: (runnerId) => {
-      targets.remove(runnerId);
-      publish({ type: "runner-removed", id: runnerId });
+      remove(runnerId);
+      discovery?.hint();
     },
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),

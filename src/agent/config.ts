@@ -9,9 +9,10 @@ import type { CarrierKind } from "../wire/protocol.ts";
 import type { CarrierChoice } from "./carriers/auto.ts";
 import type { Secret, TlsFiles } from "./credentials.ts";
 import { doorUrl } from "./door-url.ts";
+import { parseEngineUrl } from "./docker/engine-url.ts";
 import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
 import { checkRunners, parseTargetAddress, defaultHttp } from "./targets.ts";
-import type { Runner } from "./targets.ts";
+import type { Runner, TargetAddress } from "./targets.ts";
 
 /** What an agent tells its owner. */
 export type AgentLifecycleEvent =
@@ -30,6 +31,11 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   runners: Record<string, Record<string, string>> | Runner[];
   /** Bearer token. Read again at every attempt if it is a file. Optional only with a client certificate. */
   token?: Secret | undefined;
+  /**
+   * Docker Engine whose labelled containers are announced while they run: `unix:///var/run/docker.sock` or
+   * `tcp://host:port`. Default none.
+   */
+  docker?: string | undefined;
   /** Default `auto`. */
   carrier?: CarrierChoice | undefined;
   /** Connections to the control plane. Default 2, at most 16. */
@@ -49,8 +55,9 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   onEvent?: ((event: AgentLifecycleEvent) => void) | undefined;
 }
 
-export interface AgentConfig extends Omit<AgentOptions, "runners"> {
+export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
   runners: Runner[];
+  docker: TargetAddress | undefined;
   carrier: CarrierChoice;
   connections: number;
   events: boolean;
@@ -83,6 +90,7 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
   return {
     ...options,
     runners,
+    docker: options.docker === undefined ? undefined : parseEngineUrl(options.docker),
     carrier: options.carrier ?? "auto",
     connections,
     events: options.events ?? true,

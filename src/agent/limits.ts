@@ -54,3 +54,22 @@ export const MAX_PENDING_EVENTS = 1_000;
 
 /** Runners named in the door's URL. All of them are in `/hello`; the URL only serves an early refusal. */
 export const MAX_DOOR_RUNNERS = 16;
+
+/** An answer of the Docker Engine: a list takes it milliseconds, so an engine that is slower is in trouble. */
+export const DOCKER_ANSWER_TIMEOUT_MS = 5_000;
+/** The list of labelled containers: about 2 KiB for each, so thousands. */
+export const MAX_DOCKER_ANSWER_BYTES: number = 8 * 1024 * 1024;
+/** Between two looks at the engine's containers: what happens in it costs one look, however many events tell of it. */
+export const DOCKER_LOOK_PAUSE_MS = 100;
+/** A look without any sign that something has changed, for the events that get lost. */
+export const DOCKER_LOOK_AGAIN_MS = 5_000;
+/** After the event stream has begun one more look: an engine may say so before it has. */
+export const DOCKER_SETTLE_MS = 1_000;
+/** Retries of an engine that is not there: it is on this host, asking costs nothing, and sandboxes wait for it. */
+export const DOCKER_BACKOFF_BASE_MS = 100;
+export const DOCKER_BACKOFF_CAP_MS = 1_000;
+/** So long after an engine has fallen silent its containers stay announced: they may outlive it. Later a stranger may
+ * have their addresses. */
+export const DOCKER_SILENT_MS = 60_000;
+/** Of a complaint about a label, which may be of any length. */
+export const MAX_DOCKER_REASON_LENGTH = 300;

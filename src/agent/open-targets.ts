@@ -4,7 +4,7 @@ import type { TurnaboutError } from "../wire/errors.ts";
 import type { Destination } from "../wire/names.ts";
 import { STREAMS_PER_TARGET } from "./limits.ts";
 import type { AgentMetrics } from "./metrics.ts";
-import type { Runner, Target } from "./targets.ts";
+import type { ServedRunner, Target } from "./targets.ts";
 
 /** One stream's hold on a target. `close` is idempotent. */
 export interface OpenTarget {
@@ -21,8 +21,13 @@ interface Entry {
   healthy: boolean;
 }
 
+interface OpenRunner {
+  discovered: boolean;
+  targets: Map<string, Entry>;
+}
+
 export class OpenTargets {
-  readonly #runners = new Map<string, Map<string, Entry>>();
+  readonly #runners = new Map<string, OpenRunner>();
   readonly #metrics: AgentMetrics;
   readonly #onHealth: (destination: Destination, healthy: boolean) => void;
 
@@ -31,29 +36,34 @@ export class OpenTargets {
     this.#onHealth = onHealth;
   }
 
-  add(runner: Runner): void {
+  add(runner: ServedRunner): void {
     const entries = runner.targets.map((target): [string, Entry] => [
       target.name,
       { target, open: 0, healthy: true },
     ]);
-    this.#runners.set(runner.id, new Map(entries));
+    this.#runners.set(runner.id, { discovered: runner.discovered === true, targets: new Map(entries) });
+  }
+
+  isDiscovered(runnerId: string): boolean {
+    return this.#runners.get(runnerId)?.discovered === true;
   }
 
   remove(runnerId: string): void {
     this.#runners.delete(runnerId);
   }
 
-  runners(): Runner[] {
-    return [...this.#runners].map(([id, entries]) => ({
+  runners(): ServedRunner[] {
+    return [...this.#runners].map(([id, { discovered, targets }]) => ({
       id,
-      targets: [...entries.values()].map((entry) => entry.target),
+      targets: [...targets.values()].map((entry) => entry.target),
+      discovered,
     }));
   }
 
   /** Targets whose last connect failed. */
   unhealthy(): Destination[] {
-    return [...this.#runners].flatMap(([runner, entries]) =>
-      [...entries.values()]
+    return [...this.#runners].flatMap(([runner, { targets }]) =>
+      [...targets.values()]
         .filter(({ healthy }) => !healthy)
         .map(({ target }) => ({ runner, target: target.name })),
     );
@@ -63,7 +73,7 @@ export class OpenTargets {
   open(destination: Destination): OpenTarget | ErrorCode {
     const runner = this.#runners.get(destination.runner);
     if (runner === undefined) return "runner_unknown";
-    const entry = runner.get(destination.target);
+    const entry = runner.targets.get(destination.target);
     if (entry === undefined) return "target_unknown";
     if (entry.open >= STREAMS_PER_TARGET) return "overloaded";
     entry.open += 1;

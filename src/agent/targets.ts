@@ -91,7 +91,16 @@ export function checkRunners(runners: readonly Runner[]): void {
   }
 }
 
+/** A runner as it is served: its own, or one that was found by discovery. */
+export interface ServedRunner extends Runner {
+  discovered?: boolean | undefined;
+}
+
 /** What the control plane is told: names, never addresses. */
-export function describeRunner(runner: Runner): RunnerInfo {
-  return { id: runner.id, targets: runner.targets.map(({ name, http }) => ({ name, http })) };
+export function describeRunner(runner: ServedRunner): RunnerInfo {
+  return {
+    id: runner.id,
+    targets: runner.targets.map(({ name, http }) => ({ name, http })),
+    ...(runner.discovered === true && { discovered: true }),
+  };
 }

@@ -17,6 +17,8 @@ export interface TargetInfo {
 export interface RunnerInfo {
   id: string;
   targets: TargetInfo[];
+  /** The agent has found it and is not it: an agent that registers this runner as its own comes first. */
+  discovered?: true;
 }
 
 export interface Hello {
@@ -61,6 +63,7 @@ export function parseRunner(value: unknown): RunnerInfo {
   return {
     id,
     targets: list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget),
+    ...(runner["discovered"] === true && { discovered: true }),
   };
 }
 

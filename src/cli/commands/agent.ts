@@ -20,6 +20,8 @@ Dials the control plane and serves the named targets. Nothing else can be reache
   --runner ID             runner to register; may be repeated, each followed by its own targets
   --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
                           that refuses chunked bodies (assumed for a target named wolf)
+  --docker URL            Docker Engine whose labelled containers are announced while they run:
+                          unix:///var/run/docker.sock or tcp://HOST:PORT. A runner needs no target then
   --token-file FILE       bearer token; read again at every attempt
   --carrier KIND          auto (default), rh2, ptth or websocket
   --connections N         connections to the control plane; default 2
@@ -50,6 +52,7 @@ export const agent: Command = {
         server: { type: "string" },
         runner: { type: "string", multiple: true },
         target: { type: "string", multiple: true },
+        docker: { type: "string" },
         "token-file": { type: "string" },
         carrier: { type: "string", default: "auto" },
         connections: { type: "string" },
@@ -68,7 +71,8 @@ export const agent: Command = {
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
     const running = createAgent({
       server: values.server,
-      runners: groupRunners(tokens),
+      runners: groupRunners(tokens, values.docker !== undefined),
+      docker: values.docker,
       token: findToken(values["token-file"], values.cert !== undefined),
       carrier: parseCarrier(values.carrier),
       connections: parseCount(values.connections, "--connections"),
@@ -94,7 +98,7 @@ export const agent: Command = {
 type Token = { kind: string; name?: string; value?: string | undefined };
 
 /** Targets belong to the runner before them. */
-function groupRunners(tokens: readonly Token[]): Runner[] {
+function groupRunners(tokens: readonly Token[], mayBeBare: boolean): Runner[] {
   const runners: Runner[] = [];
   for (const { kind, name, value = "" } of tokens) {
     if (kind !== "option") continue;
@@ -107,7 +111,7 @@ function groupRunners(tokens: readonly Token[]): Runner[] {
   }
   if (runners.length === 0) throw new UsageError("no runner", "give --runner ID and --target NAME=ADDRESS");
   const bare = runners.find(({ targets }) => targets.length === 0);
-  if (bare !== undefined) {
+  if (bare !== undefined && !mayBeBare) {
     throw new UsageError(`runner ${bare.id} has no target`, "give --target NAME=ADDRESS behind it");
   }
   return runners;
