@@ -45,7 +45,9 @@ test("the control plane and the agent of pod host-0 find each other", async () =
       ["http://control-plane.turnabout.svc.cluster.local", url],
       ["/etc/turnabout/", `${folder}/`],
       ["unix:/var/run/wolf/wolf.sock", wolfTarget.address],
+      ["unix:/run/inner-docker/docker.sock", "unix:/nonexistent/docker.sock"],
       ["127.0.0.1:8080", moonlight.address],
+      ["unix:///run/inner-docker/docker.sock", `unix://${join(folder, "docker.sock")}`], // nobody is there yet: it tries again
     ]),
   );
   await paired.logged("connected");
