@@ -1,7 +1,7 @@
 /** The agent: slots that dial, targets that may be reached, and the routes of its own. */
 import { setMaxListeners } from "node:events";
 import type { AgentEvent } from "../wire/agent-events.ts";
-import { TurnaboutError } from "../wire/errors.ts";
+import { toError, TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
@@ -12,10 +12,12 @@ import type { AgentOptions } from "./config.ts";
 import { readSecret } from "./credentials.ts";
 import { Discovery } from "./docker/discovery.ts";
 import { openEngine } from "./docker/engine.ts";
+import { socketPathOf } from "./door-url.ts";
 import { MAX_DOOR_RUNNERS } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
 import { OpenTargets } from "./open-targets.ts";
 import type { OwnRoutesContext } from "./own-routes.ts";
+import { startRelay } from "./relay/relay.ts";
 import { serveStreams } from "./serve-streams.ts";
 import { Slot } from "./slot.ts";
 import type { SlotContext } from "./slot.ts";
@@ -29,6 +31,8 @@ export interface Agent extends AsyncDisposable {
   readonly connections: number;
   /** Resolves when at least one connection has been established and the control plane has asked for `/hello`. */
   connected(): Promise<void>;
+  /** Where it relays, with the real ports, once it does. Rejects if it cannot listen there; the rest goes on. */
+  listening(): Promise<readonly string[]>;
   /** Announces a further runner on the living connections. @throws TurnaboutError `config_invalid` */
   addRunner(runner: Runner): void;
   removeRunner(runnerId: string): void;
@@ -54,7 +58,7 @@ const BOOT_EPOCH_MS = Math.round(Date.now() - process.uptime() * 1_000);
  */
 export function createAgent(options: AgentOptions): Agent {
   const config = resolveAgentConfig(options);
-  if (!config.server.includes("://")) {
+  if (!config.server.includes("://") && socketPathOf(config.server) === undefined) {
     config.log.warn({}, "the server URL has no scheme: taken as http, and the token goes in clear text");
   }
   const metrics = createAgentMetrics();
@@ -136,7 +140,20 @@ export function createAgent(options: AgentOptions): Agent {
     established: (kind) => metrics.connects.inc({ carrier: kind }),
   };
 
-  const slots = Array.from({ length: config.connections }, (_, index) => new Slot(index, context));
+  const relay =
+    config.listen.length === 0
+      ? undefined
+      : startRelay({ server: config.server, tls: config, listen: config.listen, log: config.log, metrics });
+  relay?.catch((error: unknown) => {
+    config.log.error({ reason: toError(error).message }, "relay: cannot listen");
+  });
+
+  // A relay without runners of its own has nothing to register.
+  const isBare = config.runners.length === 0;
+  const slots = Array.from(
+    { length: isBare ? 0 : config.connections },
+    (_, index) => new Slot(index, context),
+  );
   // The first connection leads; with a wrong token or a dead server the others would only repeat its complaints.
   const [first, ...others] = slots;
   const running = Promise.all([
@@ -172,6 +189,15 @@ export function createAgent(options: AgentOptions): Agent {
 
   async function close(): Promise<void> {
     closing.abort();
+    await Promise.all([closeSlots(), closeRelay()]);
+  }
+
+  async function closeRelay(): Promise<void> {
+    const open = await relay?.catch(() => undefined);
+    await open?.drain(config.drainMs);
+  }
+
+  async function closeSlots(): Promise<void> {
     const found = discovery?.close();
     for (const slot of slots) slot.drain();
     firstHello.resolve(); // lets the loops of the other slots start and end
@@ -191,6 +217,7 @@ export function createAgent(options: AgentOptions): Agent {
       return connections;
     },
     connected: () => firstHello.promise,
+    listening: async () => (await relay)?.addresses ?? [],
     addRunner: (runner) => {
       checkRunners([...targets.runners().filter(({ id }) => id !== runner.id), runner]);
       add(runner);

@@ -11,6 +11,7 @@ import type { Secret, TlsFiles } from "./credentials.ts";
 import { doorUrl } from "./door-url.ts";
 import { parseEngineUrl } from "./docker/engine-url.ts";
 import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
+import { parseListenAddress } from "./relay/listen-address.ts";
 import { checkRunners, parseTargetAddress, defaultHttp } from "./targets.ts";
 import type { Runner, TargetAddress } from "./targets.ts";
 
@@ -22,13 +23,18 @@ export type AgentLifecycleEvent =
   | { type: "replaced"; slot: number };
 
 export interface AgentOptions extends TlsFiles, KeepaliveOptions {
-  /** URL of the control plane: `https://cp.example`, `http://localhost:8080/base`, … */
+  /** URL of the control plane, or of a relay: `https://cp.example`, `http://localhost:8080/base`, `unix:/run/turnabout.sock` */
   server: string;
   /**
    * Runners and their targets. A target is its address (`unix:/path`, `host:port`) or a full {@link Runner} entry.
    * @example { "wolf-local": { wolf: "unix:/var/run/wolf/wolf.sock" } }
    */
   runners: Record<string, Record<string, string>> | Runner[];
+  /**
+   * Be a relay: addresses (`unix:/path`, `host:port`) at which other agents may dial in place of the control plane. Their
+   * sessions are passed on, with their own credentials. Default none. With it, and without `docker`, `runners` may be empty.
+   */
+  listen?: readonly string[] | undefined;
   /** Bearer token. Read again at every attempt if it is a file. Optional only with a client certificate. */
   token?: Secret | undefined;
   /**
@@ -58,6 +64,7 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
 export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
   runners: Runner[];
   docker: TargetAddress | undefined;
+  listen: readonly string[];
   carrier: CarrierChoice;
   connections: number;
   events: boolean;
@@ -72,7 +79,12 @@ export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
 export function resolveAgentConfig(options: AgentOptions): AgentConfig {
   doorUrl(options.server); // a bad URL is an error now, not at the first attempt
   const runners = Array.isArray(options.runners) ? options.runners : toRunners(options.runners);
-  if (runners.length === 0) throw new TurnaboutError("config_invalid", "no runner given");
+  const listen = options.listen ?? [];
+  for (const address of listen) parseListenAddress(address);
+  // Nothing is announced without a session, and no session begins without a runner.
+  if (runners.length === 0 && (listen.length === 0 || options.docker !== undefined)) {
+    throw new TurnaboutError("config_invalid", "no runner given");
+  }
   checkRunners(runners);
   const connections = options.connections ?? DEFAULT_CONNECTIONS;
   if (!Number.isInteger(connections) || connections < 1 || connections > MAX_CONNECTIONS) {
@@ -84,13 +96,14 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
       "a client certificate needs both its certificate and its key file",
     );
   }
-  if (options.token === undefined && options.certFile === undefined) {
+  if (runners.length > 0 && options.token === undefined && options.certFile === undefined) {
     throw new TurnaboutError("config_invalid", "no token and no client certificate given");
   }
   return {
     ...options,
     runners,
     docker: options.docker === undefined ? undefined : parseEngineUrl(options.docker),
+    listen,
     carrier: options.carrier ?? "auto",
     connections,
     events: options.events ?? true,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { TurnaboutError } from "../wire/errors.ts";
-import { doorUrl, hostAndPort, redactUrl } from "./door-url.ts";
+import { doorUrl, hostAndPort, redactUrl, socketPathOf } from "./door-url.ts";
 
 describe("the door of a server URL", () => {
   const doors: Record<string, string> = {
@@ -35,12 +35,22 @@ describe("the door of a server URL", () => {
     }
   });
 
+  it("behind a Unix socket is on localhost, and the socket is all of the rest", () => {
+    for (const server of ["unix:/run/turnabout.sock", "unix:///run/turnabout.sock"]) {
+      assert.equal(doorUrl(server, ["a"]).href, "http://localhost/api/v1/revdial?runnerid=a");
+      assert.equal(socketPathOf(server), "/run/turnabout.sock");
+    }
+    assert.equal(socketPathOf("unix:/run/x:y?z#%20"), "/run/x:y?z#%20");
+    assert.equal(socketPathOf("http://unix/x"), undefined);
+    assert.throws(() => socketPathOf(`unix:/${"x".repeat(107)}`), { code: "config_invalid" });
+  });
+
   it("names its runners", () => {
     assert.equal(doorUrl("http://h", ["a", "b"]).search, "?runnerid=a&runnerid=b");
   });
 
   it("is refused with a message that holds no secret", () => {
-    for (const bad of ["", "ftp://h", "https://", "http://", "://x", "unix:///x", "http://user:secret@"]) {
+    for (const bad of ["", "ftp://h", "https://", "http://", "://x", "unix:x", "http://user:secret@"]) {
       assert.throws(
         () => doorUrl(bad),
         (error) =>

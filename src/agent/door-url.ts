@@ -1,6 +1,7 @@
 /** Where the agent door is, from what an operator writes as the server's URL. */
 import { TurnaboutError } from "../wire/errors.ts";
 import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../wire/protocol.ts";
+import { MAX_SOCKET_PATH_BYTES } from "./limits.ts";
 
 const SCHEMES: Readonly<Record<string, "http:" | "https:">> = {
   "http:": "http:",
@@ -10,18 +11,40 @@ const SCHEMES: Readonly<Record<string, "http:" | "https:">> = {
 };
 
 /**
+ * `unix:/path` or `unix:///path`: a relay's Unix socket in place of a host. All of it is the socket's path; a base path
+ * cannot be given, and a relay needs none.
+ *
+ * @throws TurnaboutError `config_invalid` for a path that no socket can have
+ */
+export function socketPathOf(server: string): string | undefined {
+  if (!/^unix:/i.test(server)) return undefined;
+  const path = server.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+  if (!path.startsWith("/") || path.startsWith("//") || path.includes("\0")) {
+    throw new TurnaboutError("config_invalid", `server ${JSON.stringify(server)}: use unix:/PATH`);
+  }
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `server ${JSON.stringify(server)}: the path of a Unix socket has at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+    );
+  }
+  return path;
+}
+
+/**
  * `http`, `https`, `ws` or `wss`; with or without port, base path and the door's own path (`/api/v1/revdial` or the
- * shorter `/revdial` of older scripts).
+ * shorter `/revdial` of older scripts). Behind a Unix socket ({@link socketPathOf}) it is `http://localhost`.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
 export function doorUrl(server: string, runnerIds: readonly string[] = []): URL {
-  const url = URL.parse(server.includes("://") ? server : `http://${server}`);
+  const written = socketPathOf(server) === undefined ? server : "http://localhost";
+  const url = URL.parse(written.includes("://") ? written : `http://${written}`);
   const protocol = url === null ? undefined : SCHEMES[url.protocol];
   if (url === null || protocol === undefined || url.hostname === "") {
     throw new TurnaboutError(
       "config_invalid",
-      `server URL ${JSON.stringify(redactUrl(server))}: use http://HOST[:PORT][/BASE] or https://…`,
+      `server URL ${JSON.stringify(redactUrl(server))}: use http://HOST[:PORT][/BASE], https://… or unix:/PATH`,
     );
   }
   const base = url.pathname.replace(/\/+$/, "").replace(/(\/api\/v1)?\/revdial$/, "");

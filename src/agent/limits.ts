@@ -73,3 +73,32 @@ export const DOCKER_BACKOFF_CAP_MS = 1_000;
 export const DOCKER_SILENT_MS = 60_000;
 /** Of a complaint about a label, which may be of any length. */
 export const MAX_DOCKER_REASON_LENGTH = 300;
+
+/** Path of a Unix socket: what Linux takes (`sun_path`, less the closing zero). */
+export const MAX_SOCKET_PATH_BYTES = 107;
+
+/** First TCP keep-alive probe on connections that we dial or accept: a peer that has vanished is forgotten at last, also
+ * where nobody sends PING (a relay). */
+export const TCP_KEEPALIVE_MS = 60_000;
+
+/** Connections that a relay passes on at once: 512 sandboxes with two each. */
+export const MAX_RELAYED_CONNECTIONS = 1_024;
+/** Of these, such as the control plane has not answered yet: a burst must not become one of TLS handshakes. */
+export const MAX_RELAY_DIALS = 128;
+/** Connections to a relay that have not said yet what they want. The oldest makes room: an honest one takes milliseconds. */
+export const MAX_RELAY_ARRIVALS = 256;
+/** From a connection to the end of its request's header. */
+export const RELAY_REQUEST_TIMEOUT_MS = 10_000;
+/** A refused agent's socket may take so long to read the answer. */
+export const RELAY_LINGER_MS = 2_000;
+/** From there to the control plane's answer. Below {@link ATTEMPT_TIMEOUT_MS}, so that the agent behind hears the reason. */
+export const RELAY_DIAL_TIMEOUT_MS = 15_000;
+/** Header of a request to a relay: as much as the control plane takes. */
+export const MAX_RELAY_HEADER_BYTES: number = 32 * 1024;
+/** Of a refusal's body, what is passed back; a stranger's web page may be longer. */
+export const MAX_RELAY_REFUSAL_BYTES: number = 64 * 1024;
+/** Intermediaries that a dial may have passed (`Via`), before it is taken for a loop. */
+export const MAX_RELAY_HOPS = 8;
+/** While a relay drains: a connection that moved less than so much in so long is quiet, and closed. PINGs are less. */
+export const RELAY_QUIET_BYTES = 1_024;
+export const RELAY_QUIET_MS = 2_000;

@@ -8,6 +8,8 @@ export interface AgentMetrics {
   readonly connectFailures: Counter<"code">;
   readonly streamsOpen: Gauge;
   readonly streamsTotal: Counter<"target" | "outcome">;
+  readonly relayedConnections: Gauge;
+  readonly relayedTotal: Counter<"outcome">;
 }
 
 export function createAgentMetrics(): AgentMetrics {
@@ -41,6 +43,17 @@ export function createAgentMetrics(): AgentMetrics {
       name: "turnabout_agent_streams_total",
       help: "Streams to targets that have ended, by how.",
       labelNames: ["target", "outcome"],
+      registers,
+    }),
+    relayedConnections: new Gauge({
+      name: "turnabout_agent_relayed_connections",
+      help: "Connections of other agents that the relay passes on.",
+      registers,
+    }),
+    relayedTotal: new Counter({
+      name: "turnabout_agent_relayed_total",
+      help: "Connections of other agents that the relay was asked to pass on, by what became of them.",
+      labelNames: ["outcome"],
       registers,
     }),
   };

@@ -18,7 +18,7 @@ import { CarrierChooser } from "./carriers/auto.ts";
 import type { Established } from "./carriers/auto.ts";
 import type { AgentConfig } from "./config.ts";
 import { readSecret } from "./credentials.ts";
-import { doorUrl, redactUrl } from "./door-url.ts";
+import { doorUrl, redactUrl, socketPathOf } from "./door-url.ts";
 import {
   BACKOFF_BASE_MS,
   BACKOFF_CAP_FLOOR_MS,
@@ -56,6 +56,7 @@ const REFUSED: ReadonlySet<string> = new Set([
   "not_allowed",
   "runner_taken",
   "bad_request",
+  "relay_loop",
 ]);
 
 export class Slot {
@@ -146,6 +147,7 @@ export class Slot {
     const established = await this.#chooser.establish(
       {
         url: doorUrl(config.server, this.#context.doorRunnerIds),
+        socketPath: socketPathOf(config.server),
         tls: config,
         token,
         headers: {
@@ -238,7 +240,9 @@ export class Slot {
     const refused = error instanceof TurnaboutError && REFUSED.has(error.code);
     // A stand-by that finds its runner served is no failure: it asks again within every grace, however long it waits.
     const waits = this.#context.standby && error instanceof TurnaboutError && error.code === "runner_taken";
-    const delayMs = waits ? this.#standbyDelayMs() : (refused ? this.#refusedBackoff : this.#backoff).next();
+    const delayMs = waits
+      ? this.#standbyDelayMs()
+      : Math.max((refused ? this.#refusedBackoff : this.#backoff).next(), askedToWaitMs(error));
     this.#context.connectFailed(error);
     const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
     // Once at full voice: an agent may try for weeks.
@@ -255,6 +259,13 @@ export class Slot {
 function refusalCode(message: string): ErrorCode {
   const [code = ""] = message.split(":", 1);
   return isErrorCode(code) ? code : "not_allowed";
+}
+
+/** A full relay says when it makes sense to ask again; all that it refuses together must not come back together. */
+function askedToWaitMs(error: Error): number {
+  if (!(error instanceof TurnaboutError) || error.code !== "relay_full") return 0;
+  const waitMs = Math.min((error.retryAfterS ?? 0) * 1_000, REFUSED_BACKOFF_CAP_MS);
+  return Math.round(waitMs * (1 + Math.random()));
 }
 
 function pause(delayMs: number, signal: AbortSignal): Promise<void> {

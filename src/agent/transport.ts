@@ -9,10 +9,13 @@ import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./door-url.ts";
 import { connectThroughProxy } from "./outbound-proxy.ts";
+import { TCP_KEEPALIVE_MS } from "./limits.ts";
 import { proxyFor } from "./proxy-for.ts";
 
 export interface TransportOptions {
   url: URL;
+  /** A Unix socket in place of the URL's host and port; no outbound proxy leads there. */
+  socketPath: string | undefined;
   tls: TlsFiles;
   /** Protocols to offer. Empty: no ALPN at all, which every server and proxy takes as HTTP/1.1. */
   alpn: readonly string[];
@@ -26,8 +29,11 @@ export interface TransportOptions {
  * certificate), else `carrier_failed`
  */
 export async function openTransport(options: TransportOptions): Promise<Duplex> {
-  const { url, signal } = options;
+  const { url, socketPath, signal } = options;
   const { host, port } = hostAndPort(url);
+  if (socketPath !== undefined) {
+    return connect({ path: socketPath }, `unix:${socketPath}`, signal);
+  }
   const proxy = proxyFor(url);
   const raw =
     proxy === undefined
@@ -36,15 +42,21 @@ export async function openTransport(options: TransportOptions): Promise<Duplex> 
   return url.protocol === "https:" ? secure(raw, host, options) : raw;
 }
 
-async function connectTcp(host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
-  const socket = net.connect({ host, port, noDelay: true, keepAlive: true, autoSelectFamily: true });
+function connectTcp(host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
+  const options = { host, port, noDelay: true, autoSelectFamily: true };
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
+  return connect({ ...options, ...keepAlive }, `${host}:${port}`, signal);
+}
+
+async function connect(to: net.NetConnectOpts, label: string, signal: AbortSignal): Promise<net.Socket> {
+  const socket = net.connect(to);
   socket.on("error", () => {}); // for ever
   try {
     await once(socket, "connect", { signal });
     return socket;
   } catch (cause) {
     socket.destroy();
-    throw stepFailed("server_unreachable", `connect to ${host}:${port}`, cause);
+    throw stepFailed("server_unreachable", `connect to ${label}`, cause);
   }
 }
 

@@ -53,6 +53,8 @@ export type ErrorCode =
   | "aborted"
   | "server_unreachable"
   | "carrier_failed"
+  | "relay_full"
+  | "relay_loop"
   | "config_invalid";
 
 export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
@@ -298,6 +300,19 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     proxyError: "connection_terminated",
     initiator: "remote",
     text: "No carrier to the control plane could be established.",
+  },
+  relay_full: {
+    status: 503,
+    proxyError: "connection_limit_reached",
+    initiator: "remote",
+    text: "The relay passes on as many connections as it may.",
+    retryAfterS: 5,
+  },
+  relay_loop: {
+    status: 502,
+    proxyError: "proxy_loop_detected",
+    initiator: "remote",
+    text: "The relays lead in a circle, or too many stand in a row.",
   },
   config_invalid: {
     status: 400,

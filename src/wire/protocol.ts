@@ -56,4 +56,7 @@ export const CAPABILITY = {
 /** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */
 export const PROXY_NAME = "turnabout";
 
+/** The same for a relay in front of the control plane; in `Via` its own random id follows. */
+export const RELAY_NAME = "turnabout-relay";
+
 export type CarrierKind = "rh2" | "ptth" | "websocket";

@@ -4,8 +4,8 @@ import type { ErrorCode } from "./error-table.ts";
 import { PROXY_NAME } from "./protocol.ts";
 
 /** @example formatProxyStatus("target_refused") // turnabout; error=connection_refused; details="target_refused" */
-export function formatProxyStatus(code: ErrorCode): string {
-  return `${PROXY_NAME}; error=${ERROR_TABLE[code].proxyError}; details="${code}"`;
+export function formatProxyStatus(code: ErrorCode, name: string = PROXY_NAME): string {
+  return `${name}; error=${ERROR_TABLE[code].proxyError}; details="${code}"`;
 }
 
 /** Our code in the last member of a Proxy-Status field (the hop nearest to us), if it carries one. */

@@ -4,6 +4,8 @@ import type { TlsFiles } from "../credentials.ts";
 
 export interface CarrierOptions {
   url: URL;
+  /** Of a relay's Unix socket, which then takes the place of the URL's host. */
+  socketPath: string | undefined;
   tls: TlsFiles;
   /** Bearer token; undefined where only a client certificate identifies. */
   token: string | undefined;

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { isErrorCode } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { HEADER } from "../../wire/protocol.ts";
+import { HEADER, RELAY_NAME } from "../../wire/protocol.ts";
 import { redactUrl } from "../door-url.ts";
 import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
 
@@ -17,10 +17,11 @@ export async function upgradeRefused(response: IncomingMessage, carrier: string)
   const status = response.statusCode ?? 0;
   const own = fromControlPlane ? ownError(body) : undefined;
   if (own !== undefined) {
+    const who = String(response.headers["proxy-status"]).startsWith(RELAY_NAME) ? "relay" : "control plane";
     const retryAfterS = Number(response.headers["retry-after"]);
     return new TurnaboutError(
       own.code,
-      `${carrier}: the control plane refused (${status}): ${own.message}`,
+      `${carrier}: the ${who} refused (${status}): ${own.message}`,
       Number.isFinite(retryAfterS) ? { retryAfterS } : {},
     );
   }

@@ -13,15 +13,18 @@ import { parseCount, parseSeconds } from "../options.ts";
 
 const HELP = `
 usage: turnabout agent --server URL --runner ID --target NAME=ADDRESS [OPTIONS]
+       turnabout agent --server URL --listen ADDRESS [OPTIONS]
 
 Dials the control plane and serves the named targets. Nothing else can be reached through it.
 
-  --server URL            control plane: http(s)://HOST[:PORT][/BASE]
+  --server URL            control plane: http(s)://HOST[:PORT][/BASE], or a relay: unix:/PATH
   --runner ID             runner to register; may be repeated, each followed by its own targets
   --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
                           that refuses chunked bodies (assumed for a target named wolf)
   --docker URL            Docker Engine whose labelled containers are announced while they run:
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner needs no target then
+  --listen ADDRESS        be a relay: unix:/PATH[;mode=0660] or HOST:PORT, where agents without a route to the
+                          control plane dial in its place; may be repeated
   --token-file FILE       bearer token; read again at every attempt
   --carrier KIND          auto (default), rh2, ptth or websocket
   --connections N         connections to the control plane; default 2
@@ -53,6 +56,7 @@ export const agent: Command = {
         runner: { type: "string", multiple: true },
         target: { type: "string", multiple: true },
         docker: { type: "string" },
+        listen: { type: "string", multiple: true },
         "token-file": { type: "string" },
         carrier: { type: "string", default: "auto" },
         connections: { type: "string" },
@@ -69,11 +73,17 @@ export const agent: Command = {
     });
     if (values.server === undefined) throw new UsageError("no control plane", "give --server URL");
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const listen = values.listen ?? [];
+    const runners = groupRunners(tokens, {
+      beNone: listen.length > 0 && values.docker === undefined,
+      beBare: values.docker !== undefined,
+    });
     const running = createAgent({
       server: values.server,
-      runners: groupRunners(tokens, values.docker !== undefined),
       docker: values.docker,
-      token: findToken(values["token-file"], values.cert !== undefined),
+      runners,
+      listen,
+      token: findToken(values["token-file"], values.cert !== undefined || runners.length === 0),
       carrier: parseCarrier(values.carrier),
       connections: parseCount(values.connections, "--connections"),
       caFile: values.ca,
@@ -91,6 +101,10 @@ export const agent: Command = {
         "--insecure: the control plane's certificate is NOT checked; anybody in between can take over",
       );
     }
+    await running.listening().catch(async (error: unknown) => {
+      await running.close();
+      throw error;
+    });
     await runUntilSignal(log, () => running.close());
   },
 };
@@ -98,7 +112,7 @@ export const agent: Command = {
 type Token = { kind: string; name?: string; value?: string | undefined };
 
 /** Targets belong to the runner before them. */
-function groupRunners(tokens: readonly Token[], mayBeBare: boolean): Runner[] {
+function groupRunners(tokens: readonly Token[], may: { beNone: boolean; beBare: boolean }): Runner[] {
   const runners: Runner[] = [];
   for (const { kind, name, value = "" } of tokens) {
     if (kind !== "option") continue;
@@ -109,20 +123,22 @@ function groupRunners(tokens: readonly Token[], mayBeBare: boolean): Runner[] {
       throw new UsageError(`--target ${value}: no runner before it`, "give --runner ID first");
     runner.targets.push(parseTarget(value));
   }
-  if (runners.length === 0) throw new UsageError("no runner", "give --runner ID and --target NAME=ADDRESS");
+  if (runners.length === 0 && !may.beNone) {
+    throw new UsageError("no runner", "give --runner ID and --target NAME=ADDRESS, or --listen ADDRESS");
+  }
   const bare = runners.find(({ targets }) => targets.length === 0);
-  if (bare !== undefined && !mayBeBare) {
+  if (bare !== undefined && !may.beBare) {
     throw new UsageError(`runner ${bare.id} has no target`, "give --target NAME=ADDRESS behind it");
   }
   return runners;
 }
 
-function findToken(file: string | undefined, hasCertificate: boolean): Secret | undefined {
+function findToken(file: string | undefined, mayBeNone: boolean): Secret | undefined {
   const fromEnvironment = process.env["TURNABOUT_TOKEN"];
   delete process.env["TURNABOUT_TOKEN"];
   if (file !== undefined) return { file };
   if (fromEnvironment !== undefined && fromEnvironment !== "") return { value: fromEnvironment };
-  if (hasCertificate) return undefined;
+  if (mayBeNone) return undefined;
   throw new UsageError(
     "no token",
     "give --token-file FILE, set TURNABOUT_TOKEN, or use --cert and --key with rh2",
