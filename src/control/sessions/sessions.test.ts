@@ -151,10 +151,30 @@ describe("Sessions", () => {
       owner: "alice",
       reason: "its lobby is gone",
     });
+    stand.sessions.close();
     const calls = stand.wolf.calls.length;
     mock.timers.tick(60_000);
     await turn();
-    assert.equal(stand.wolf.calls.length, calls, "nothing to compare any more");
+    assert.equal(stand.wolf.calls.length, calls, "no timer is left");
+  });
+
+  it("sweeps an instance of which it knows no session: when it connects, after a failure, and every minute", async () => {
+    const stand = start();
+    const { wolf } = stand;
+    const orphan = (id: string) => wolf.lobbies.push({ id, name: "ses_ended", madeBy: stand.storeId });
+    orphan("there when it connects");
+    wolf.failure = new TurnaboutError("target_refused", "Wolf is down");
+    stand.sessions.settle("a");
+    await turn();
+    assert.equal(wolf.lobbies.length, 1);
+    wolf.failure = undefined;
+    mock.timers.tick(1_000);
+    await turn();
+    assert.deepEqual(wolf.lobbies, []);
+    orphan("comes later");
+    mock.timers.tick(60_000);
+    await turn();
+    assert.deepEqual(wolf.lobbies, []);
     stand.sessions.close();
   });
 

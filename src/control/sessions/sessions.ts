@@ -67,8 +67,7 @@ export class Sessions {
     this.#context = context;
     this.#settling = new Settling({
       task: (instanceId) => this.#compare(instanceId),
-      worthRetrying: (instanceId) =>
-        context.instances.isOnline(instanceId) && context.store.onInstance(instanceId).length > 0,
+      worthRetrying: (instanceId) => context.instances.isOnline(instanceId),
       onFailure: (instance, error) => {
         const reason = toError(error).message;
         context.log.warn(
@@ -138,7 +137,8 @@ export class Sessions {
 
   /** The instance has connected, or something about it is unsettled: its lobbies say what is true. */
   settle(instanceId: string): void {
-    if (this.#context.store.onInstance(instanceId).length > 0) this.#settling.wish(instanceId);
+    // Also where the store has no session of it: lobbies may be there that only a lost or restored store knew of.
+    this.#settling.wish(instanceId);
   }
 
   /** The instance has vanished past its grace. */
@@ -166,9 +166,8 @@ export class Sessions {
   }
 
   #checkAll(): void {
-    const { store, instances } = this.#context;
-    const ids = new Set(store.list().map(({ instanceId }) => instanceId));
-    for (const id of ids) if (instances.isOnline(id)) this.#settling.wish(id);
+    const { instances } = this.#context;
+    for (const { id } of instances.list()) if (instances.isOnline(id)) this.#settling.wish(id);
   }
 
   #reserve(owner: string, name: string, spec: SessionSpec): Session {
