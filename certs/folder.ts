@@ -4,7 +4,7 @@
  * old pair or the new one, never a certificate with another's key.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { chown, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import path from "node:path";
 
 export type Files = Readonly<Record<string, string>>;
@@ -28,14 +28,20 @@ export async function readFolder(folder: string): Promise<Files | undefined> {
   }
 }
 
-/** Replaces everything in it. Keys are readable by their owner only. */
+/**
+ * Replaces everything in it. Keys are readable by their owner only: by root's hand, whoever owns the folder. So a folder
+ * that was given to a container's user stays that user's when it is renewed.
+ */
 export async function writeFolder(folder: string, files: Files): Promise<void> {
   await mkdir(folder, { recursive: true });
+  const owner = process.getuid?.() === 0 ? await stat(folder) : undefined;
   const before = (await readdir(folder)).filter((name) => OURS.test(name));
   const generation = `..gen-${randomBytes(8).toString("hex")}`;
   await mkdir(path.join(folder, generation));
+  if (owner !== undefined) await chown(path.join(folder, generation), owner.uid, owner.gid);
   for (const [name, text] of Object.entries(files)) {
     await writeDurably(path.join(folder, generation, name), text);
+    if (owner !== undefined) await chown(path.join(folder, generation, name), owner.uid, owner.gid);
   }
   await replaceLink(folder, CURRENT, generation);
   for (const name of Object.keys(files)) await replaceLink(folder, name, path.join(CURRENT, name));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { readFolder, writeFolder } from "../../certs/folder.ts";
@@ -19,6 +19,17 @@ describe("a folder of certificates", () => {
     const mode = (name: string) => lstatSync(path.join(folder, "..data", name)).mode & 0o777;
     assert.equal(mode("tls.key"), 0o600);
     assert.equal(mode("tls.crt") & 0o600, 0o600);
+  });
+
+  it("stays whose it is when root writes", { skip: process.getuid?.() !== 0 && "needs root" }, async () => {
+    const folder = tempPath(".d");
+    await writeFolder(folder, { "tls.crt": "1", "tls.key": "1" });
+    chownSync(folder, 1000, 1001);
+    await writeFolder(folder, { "tls.crt": "2", "tls.key": "2" });
+    for (const name of ["..data/", "..data/tls.crt", "..data/tls.key"]) {
+      const { uid, gid } = lstatSync(path.join(folder, name));
+      assert.deepEqual({ name, uid, gid }, { name, uid: 1000, gid: 1001 });
+    }
   });
 
   it("holds one generation after each change, and what was written last", async () => {
