@@ -167,18 +167,22 @@ describe("DataRoutes", () => {
         "/api/apps?host_id=0&force_refresh=1",
       ],
       ["/moonlight/host/stream?session_id=agent-ses_1-2-x", "/api/host/stream"],
-      ["/moonlight?session_id=ses_1", "/api"],
-      ["/moonlight/?session_id=ses_1", "/api/"],
+      ["/moonlight?session_id=ses_1", "/"],
+      ["/moonlight/?session_id=ses_1", "/"],
+      ["/moonlight/config.js?session_id=ses_1", "/config.js"],
       ["/moonlight/api?session_id=ses_1", "/api"],
       ["/moonlight/apis?session_id=ses_1", "/api/apis"],
     ] as const) {
-      assert.equal(resolve(url), `moonlight.moonlight-i7 ${expected}`, url);
+      assert.equal(resolve(url, { as: admin }), `moonlight.moonlight-i7 ${expected}`, url);
     }
     for (const [url, code] of [
       ["/moonlight/api/apps", "bad_request"],
       ["/moonlight/api/apps?session_id=", "bad_request"],
       ["/moonlight/api/apps?session_id=agent-", "session_unknown"],
       ["/moonlight/api/apps?session_id=agent-ses_2-ses_1", "session_unknown"],
+      ["/moonlight/api?session_id=ses_1", "not_allowed"],
+      ["/moonlight/host?host_id=0&session_id=ses_1", "not_allowed"],
+      ["/moonlight/api/sessions?session_id=ses_1", "not_allowed"],
       ["/moonlight/api/apps?session_id=xagent-ses_1", "session_unknown"],
       ["/moonlight/api/apps?session_id=ses_2&session_id=ses_1", "session_unknown"],
       ["/api/v1/stream/ses_1", "method_not_allowed"],
@@ -190,14 +194,17 @@ describe("DataRoutes", () => {
     assert.equal(resolve("/moonlight/api/apps?session_id=ses_2", { routes: without }), "session_unknown");
   });
 
-  it("counts a session's WebSockets only once it is known to be the caller's", () => {
+  it("counts a session's WebSockets only when they are admitted", () => {
     const routes = start();
-    const bob = createIdentity("bob", "h", { kind: "user", runners: [] });
-    const ask = (as: Identity) => resolve("/api/v1/stream/ses_1", { as, isWebSocket: true, routes });
-    assert.equal(ask(bob), "session_unknown");
-    assert.equal(ask(alice), "moonlight.moonlight-i7 /api/host/stream");
-    assert.equal(ask(alice), "rate_limited");
-    assert.equal(ask(admin), "rate_limited");
+    const ask = (as: Identity): (() => void) => {
+      const asked = { method: "GET", isWebSocket: true };
+      const { admit } = routes.resolve("/api/v1/stream/ses_1", asked, () => as) ?? {};
+      return admit ?? assert.fail("nothing to admit");
+    };
+    const [first, second] = [ask(alice), ask(admin)];
+    second();
+    assert.throws(first, { code: "rate_limited" });
+    assert.throws(ask(admin), { code: "rate_limited" });
     assert.equal(resolve("/moonlight/apps?session_id=ses_1", { routes }), "moonlight.moonlight-i7 /api/apps");
   });
 

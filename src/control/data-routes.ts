@@ -8,7 +8,7 @@ import { queryOf, TOKEN_PARAMETER, withoutParameters } from "./auth/authenticate
 import type { Identity } from "./auth/identity.ts";
 import type { Policy } from "./auth/policy.ts";
 import type { RoutedJob } from "./http-proxy.ts";
-import { moonlightPath } from "./moonlight.ts";
+import { mayUseMoonlight, moonlightPath } from "./moonlight-access.ts";
 import type { StreamRate } from "./moonlight.ts";
 import {
   moonlightRunner,
@@ -152,13 +152,19 @@ function moonlightRoutes(context: DataRoutesContext): Route[] {
   function resolve(id: string | null, path: string, asked: Asked, identity: Identity): RoutedJob {
     if (id === null || id === "") throw new TurnaboutError("bad_request", "moonlight: session_id is missing");
     const session = policy.openSession(identity, sessionOfQuery(id));
+    if (!identity.mayAdminister && !mayUseMoonlight(path, asked)) {
+      throw new TurnaboutError("not_allowed", `moonlight: ${asked.method} ${path} needs an admin token`);
+    }
     if (moonlightCredentials === undefined) {
       throw new TurnaboutError("not_found", "moonlight: no credentials are configured");
     }
-    if (asked.isWebSocket) rate.take(session.id);
     const destination = { runner: moonlightRunner(session.instanceId), target: "moonlight" };
     const ours = withoutParameters(path, ["session_id"]);
-    return { ...job(destination, ours, identity, session.id), credentials: moonlightCredentials };
+    return {
+      ...job(destination, ours, identity, session.id),
+      credentials: moonlightCredentials,
+      ...(asked.isWebSocket && { admit: () => rate.take(session.id) }),
+    };
   }
   return [
     {

@@ -43,6 +43,8 @@ export interface RoutedJob {
   session?: string | undefined;
   /** The target's own shared secret, injected here and unknown to the caller. */
   credentials?: string | undefined;
+  /** For WebSockets, when their handshake is in order and before anything is opened. @throws TurnaboutError */
+  admit?: (() => void) | undefined;
 }
 
 export interface ProxyJob extends RoutedJob {

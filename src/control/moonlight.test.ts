@@ -54,7 +54,12 @@ describe("withCredentials", () => {
     for (const id of ["ses_2", "agent-ses_2-1", "agent-ses_1-ses_2", "ses_11", "x-SES_2", "agent-ses_"]) {
       const expected = id === "agent-ses_";
       assert.equal(rewrite(message(id)) !== undefined, expected, id);
+      // As the media WebSocket has it.
+      const bare = JSON.stringify({ type: "init", session_id: id });
+      assert.equal(rewrite(bare) !== undefined, expected, `init ${id}`);
     }
+    const twice = '{"type":"init","session_id":"ses_2","session_id":"ses_1"}';
+    assert.equal(rewrite(twice), '{"type":"init","session_id":"ses_1"}');
   });
 });
 

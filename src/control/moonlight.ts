@@ -13,12 +13,6 @@ const MAX_REMEMBERED = 10_000;
 /** `AuthenticateAndInit` is a few hundred bytes. */
 const MAX_FIRST_MESSAGE_BYTES: number = 64 * 1024;
 
-/** `/moonlight/api/x`, `/moonlight/x` → `/api/x`. */
-export function moonlightPath(rest: string): string {
-  const path = rest === "" ? "/" : rest;
-  return path === "/api" || path.startsWith("/api/") || path.startsWith("/api?") ? path : `/api${path}`;
-}
-
 export type Refuse = (close: { code: number; reason: string }) => void;
 
 /** Holds the caller's first message back, writes our credentials into it, and lets everything behind it pass. */
@@ -47,24 +41,31 @@ export function credentialPump(credentials: string, session: string, refuse: Ref
 }
 
 /**
- * The first message with our credentials in place of whatever the caller wrote; other messages as they are. Undefined
- * where it names another session: with our credentials it could join that one's stream.
+ * The first message with our credentials in place of whatever the caller wrote. Undefined where it names another session,
+ * in whatever kind of message: with our credentials it could join that one's stream. What was looked at is what passes:
+ * of two members with one name the first would otherwise reach a reader that takes it.
  */
 export function withCredentials(text: string, credentials: string, session: string): string | undefined {
+  let isForeign = false;
   let message: unknown;
   try {
-    message = lossless.parse(text, (_key, value, { source }) =>
-      typeof value === "number" && source !== undefined ? lossless.rawJSON(source) : value,
-    );
+    message = lossless.parse(text, (key, value, { source }) => {
+      if (key === "session_id" && namesAnother(value, session)) isForeign = true;
+      return typeof value === "number" && source !== undefined ? lossless.rawJSON(source) : value;
+    });
   } catch {
     return text;
   }
-  const init = (message as { AuthenticateAndInit?: unknown } | null)?.AuthenticateAndInit;
-  if (typeof init !== "object" || init === null) return text;
-  const { session_id: id } = init as { session_id?: unknown };
-  const named = typeof id === "string" ? [...id.matchAll(/ses_[a-z0-9_]+/gi)] : [];
-  if (named.some(([name]) => name !== session)) return undefined;
-  return JSON.stringify({ AuthenticateAndInit: { ...init, credentials } });
+  if (isForeign) return undefined;
+  if (typeof message !== "object" || message === null) return text;
+  const { AuthenticateAndInit: init } = message as { AuthenticateAndInit?: unknown };
+  return JSON.stringify(
+    typeof init === "object" && init !== null ? { AuthenticateAndInit: { ...init, credentials } } : message,
+  );
+}
+
+function namesAnother(id: unknown, session: string): boolean {
+  return typeof id === "string" && [...id.matchAll(/ses_[a-z0-9_]+/gi)].some(([name]) => name !== session);
 }
 
 /** TypeScript's own types do not know these yet (ECMAScript's JSON.parse source text access). */

@@ -109,6 +109,7 @@ class Opening {
 
   /** @throws TurnaboutError if there is no answer of the target's own, or if the caller may no longer have it */
   async open(request: AnyRequest): Promise<WebSocketAnswer> {
+    this.#job.admit?.();
     const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
     if (!this.#isRevoked) return answer;
     answer.stream.destroy(new Error("revoked while it was opened"));

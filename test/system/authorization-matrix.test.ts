@@ -105,6 +105,21 @@ const OWNER = "401 404 ok 404 404 ok 401";
 const DIAL_OWN = "401 403 ok 403 403 ok 401";
 const PROXY_OWN = "407 403 ok 403 403 ok 407";
 
+/** It is everybody's on the instance, also for the owner of a session there. */
+const INSTANCE = "401 404 403 404 404 ok 401";
+/** What a viewer's page calls. */
+const VIEWERS = ["/", "/config.js", "/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"];
+const ADMINISTRATION: readonly [string, string][] = [
+  ["GET", "/api/sessions"],
+  ["GET", "/api/admin/status"],
+  ["GET", "/api/host"],
+  ["PUT", "/api/host"],
+  ["DELETE", "/api/host"],
+  ["POST", "/api/host/cancel"],
+  ["POST", "/api/host/wake"],
+  ["POST", "/api/pair"],
+];
+
 function rows(): Map<string, Row> {
   const { session } = here;
   const agent = `/api/v1/external-agents/${session.id}`;
@@ -172,6 +187,21 @@ function rows(): Map<string, Row> {
       socket(async () => `/moonlight/host/stream?session_id=${await fresh()}`),
       OWNER,
     ],
+    [
+      "(WebSocket) /moonlight/{path} of everybody's",
+      socket(async () => `/moonlight/api/ws/x?session_id=${await fresh()}`),
+      INSTANCE,
+    ],
+    ...VIEWERS.map((path): [string, Call, string] => [
+      `(viewer) GET /moonlight${path}`,
+      get(`/moonlight${path}?session_id=${id}`),
+      OWNER,
+    ]),
+    ...ADMINISTRATION.map(([method, path]): [string, Call, string] => [
+      `(administration) ${method} /moonlight${path}`,
+      send(method, `/moonlight${path}?session_id=${id}`, method === "GET" ? undefined : {}),
+      INSTANCE,
+    ]),
     ["(WebSocket) /api/v1/runners/{id}/targets/{target}/{path}", socket(`${via(session)}/x`), DIAL_OWN],
     ["(WebSocket) /api/v1/wolf/{path}", socket("/api/v1/wolf/x?wolf_instance_id=a"), ADMIN_ONLY],
     ["(forward proxy) GET http://", absolute(session), PROXY_OWN],
@@ -201,7 +231,7 @@ function rows(): Map<string, Row> {
         send(method, "/api/v1/wolf/lobbies?wolf_instance_id=a", body),
         ADMIN_ONLY,
       ],
-      [`${method} /moonlight/{path}`, send(method, moonlight, body), OWNER],
+      [`${method} /moonlight/{path}`, send(method, moonlight, body), INSTANCE],
     );
   }
   return new Map(entries.map(([name, call, expected]) => [name, { call, expected }]));

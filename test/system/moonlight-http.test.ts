@@ -46,16 +46,16 @@ for (const kind of PLAINTEXT_CALLERS) {
       );
     });
 
-    it("is found with and without /api, with every method, status and body", async () => {
+    it("is found with and without /api, with every method, status and body, by an admin", async () => {
       await using stand = await startMoonlight();
-      const { alice, session, sessions, moonlight } = stand;
+      const { session, sessions, moonlight } = stand;
       await using caller = await openCaller(kind, sessions.system);
       const ask = async (method: string, path: string, body?: string) => {
         const mark = path.includes("?") ? "&" : "?";
         const answer = await caller.call({
           method,
           path: `${path}${mark}session_id=${session.id}`,
-          headers: { authorization: `Bearer ${alice}` },
+          headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
           ...(body !== undefined && { body }),
         });
         return [answer.status, moonlight.requests.at(-1)?.url];
@@ -64,22 +64,84 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.deepEqual(await ask("GET", "/moonlight/hosts"), [200, "/api/hosts"]);
       assert.deepEqual(await ask("GET", "/moonlight/api"), [404, "/api"]);
       assert.deepEqual(await ask("GET", "/moonlight/apiary"), [404, "/api/apiary"]);
-      assert.deepEqual(await ask("GET", "/moonlight"), [404, "/api"]);
+      assert.deepEqual(await ask("GET", "/moonlight"), [200, "/"]);
       assert.deepEqual(await ask("PUT", "/moonlight/api/host", '{"address":"10.0.0.9"}'), [200, "/api/host"]);
       assert.equal(moonlight.state.hosts.at(-1)?.address, "10.0.0.9");
       assert.deepEqual(await ask("DELETE", "/moonlight/host?host_id=2"), [200, "/api/host?host_id=2"]);
       assert.deepEqual(await ask("POST", "/moonlight/api/pair", '{"host_id":0}'), [304, "/api/pair"]);
     });
 
-    it("pairs with each line as it comes", async () => {
+    it("shows its page where the session's link leads, and the page's files", async () => {
       await using stand = await startMoonlight();
       const { alice, session, sessions, moonlight } = stand;
+      await using caller = await openCaller(kind, sessions.system);
+      const headers = { authorization: undefined, cookie: `access_token=${alice}` };
+      const page = await caller.call({ path: session.links["moonlight"] ?? "", headers });
+      assert.equal(page.status, 200);
+      assert.match(page.text, /<title>Moonlight Web/);
+      const config = await caller.call({ path: `/moonlight/config.js?session_id=${session.id}`, headers });
+      assert.equal(config.status, 200);
+      assert.match(config.text, /path_prefix/);
+      assert.deepEqual(
+        moonlight.requests.map(({ url }) => url),
+        ["/", "/config.js"],
+      );
+    });
+
+    it("lets a user view, but neither see nor touch what is everybody's on the instance", async () => {
+      await using stand = await startMoonlight();
+      const { bob, sessions, moonlight, tap } = stand;
+      await using caller = await openCaller(kind, sessions.system);
+      const mine = await newSession(stand.url, {}, bob);
+      assert.equal(mine.wolf_instance_id, stand.session.wolf_instance_id);
+      const ask = (method: string, path: string, body?: string) =>
+        caller.call({
+          method,
+          path: `/moonlight${path}${path.includes("?") ? "&" : "?"}session_id=${mine.id}`,
+          headers: { authorization: `Bearer ${bob}` },
+          ...(body !== undefined && { body }),
+        });
+      const hosts = structuredClone(moonlight.state.hosts);
+      for (const [method, path, body] of [
+        ["GET", "/api/sessions"],
+        ["GET", "/sessions"],
+        ["GET", "/api/admin/status"],
+        ["GET", "/api/host?host_id=0"],
+        ["PUT", "/api/host", '{"address":"169.254.169.254"}'],
+        ["PUT", "/host", '{"address":"169.254.169.254"}'],
+        ["DELETE", "/api/host?host_id=0"],
+        ["POST", "/api/host/cancel", '{"host_id":0}'],
+        ["POST", "/api/host/wake", '{"host_id":0}'],
+        ["POST", "/api/pair", '{"host_id":1}'],
+        ["POST", "/api/apps", "{}"],
+        ["GET", "/x.js/../api/sessions"],
+        ["GET", "//api/sessions"],
+        ["GET", "/%61pi/sessions.js"],
+      ] as const) {
+        const answer = await ask(method, path, body);
+        assert.deepEqual([answer.status, errorCode(answer.text)], [403, "not_allowed"], `${method} ${path}`);
+      }
+      assert.equal(tap.connections, 0, "Moonlight has heard of none");
+      assert.deepEqual(moonlight.state.hosts, hosts);
+      for (const path of [
+        "/api/authenticate",
+        "/hosts",
+        "/apps?host_id=0",
+        "/app/image?host_id=0&app_id=134906179",
+      ]) {
+        assert.equal((await ask("GET", path)).status, 200, path);
+      }
+    });
+
+    it("pairs with each line as it comes", async () => {
+      await using stand = await startMoonlight();
+      const { session, sessions, moonlight } = stand;
       await using caller = await openCaller(kind, sessions.system);
       const body = '{"host_id":1}';
       const pairing = caller.open({
         method: "POST",
         path: `/moonlight/api/pair?session_id=${session.id}`,
-        headers: { authorization: `Bearer ${alice}`, "content-length": body.length },
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-length": body.length },
       });
       pairing.request.end(body);
       const answer = await within(pairing.answer, "the header");

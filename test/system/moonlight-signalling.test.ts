@@ -5,7 +5,9 @@ import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { eventually, next, turn, within } from "../support/events.ts";
+import { call } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { ADMIN_TOKEN } from "../support/system.ts";
 import { init, isConnected, openSocket, SECRET, SOCKET_KINDS, startMoonlight } from "./moonlight-stand.ts";
 
 afterEach(() => assertNothingOpen());
@@ -301,11 +303,25 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(await stand.streams(), streams + 1);
     });
 
+    it("is not counted against the limit where its handshake is none", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice } = stand;
+      const bad = await call(`${url}${path}`, {
+        token: alice,
+        headers: { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13" },
+      });
+      assert.equal(bad.status, 400, "no key");
+      await using good = await openSocket(kind, url, path, { token: alice });
+      assert.notEqual(good.status, 429);
+    });
+
     it("is refused as Moonlight refuses it, before the caller sees a WebSocket", async () => {
       await using stand = await startMoonlight();
       const { url, alice, session } = stand;
       const path = `/moonlight/api/ws/refuse?status=418&session_id=${session.id}`;
-      await using socket = await openSocket(kind, url, path, { token: alice });
+      await using users = await openSocket(kind, url, path, { token: alice });
+      assert.equal(users.status, 403, "it is no viewer's WebSocket");
+      await using socket = await openSocket(kind, url, path, { token: ADMIN_TOKEN });
       assert.equal(socket.status, 418);
       assert.match(socket.body, /refused by the double/);
     });
