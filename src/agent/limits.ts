@@ -34,6 +34,8 @@ export const BACKOFF_CAP_FLOOR_MS = 20;
 /** The same for refused credentials, which only an operator's action can mend. */
 export const REFUSED_BACKOFF_BASE_MS = 5_000;
 export const REFUSED_BACKOFF_CAP_MS = 60_000;
+/** A file that is missing or wrong is complained of again after so long: nothing but an operator mends it. */
+export const FILE_COMPLAINT_MS = 60_000;
 /** Pause of an agent that has been replaced, before it offers itself again as a stand-by. */
 export const STANDBY_DELAY_MS = 30_000;
 
@@ -86,7 +88,7 @@ export const MAX_RELAYED_CONNECTIONS = 1_024;
 /** Of these, such as the control plane has not answered yet: a burst must not become one of TLS handshakes. */
 export const MAX_RELAY_DIALS = 128;
 /** Connections to a relay that have not said yet what they want. The oldest makes room: an honest one takes milliseconds. */
-export const MAX_RELAY_ARRIVALS = 256;
+export const MAX_RELAY_ARRIVALS = 1_024;
 /** From a connection to the end of its request's header. */
 export const RELAY_REQUEST_TIMEOUT_MS = 10_000;
 /** A refused agent's socket may take so long to read the answer. */
@@ -99,6 +101,8 @@ export const MAX_RELAY_HEADER_BYTES: number = 32 * 1024;
 export const MAX_RELAY_REFUSAL_BYTES: number = 64 * 1024;
 /** Intermediaries that a dial may have passed (`Via`), before it is taken for a loop. */
 export const MAX_RELAY_HOPS = 8;
+/** After one side of a relayed connection has ended, the other may take so long. A carrier is never half-open for long. */
+export const RELAY_HALF_OPEN_MS = 30_000;
 /** While a relay drains: a connection that moved less than so much in so long is quiet, and closed. PINGs are less. */
 export const RELAY_QUIET_BYTES = 1_024;
 export const RELAY_QUIET_MS = 2_000;

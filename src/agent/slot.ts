@@ -23,6 +23,7 @@ import {
   BACKOFF_BASE_MS,
   BACKOFF_CAP_FLOOR_MS,
   BACKOFF_CAP_MS,
+  FILE_COMPLAINT_MS,
   MAX_DRAINING_SESSIONS,
   REFUSED_BACKOFF_BASE_MS,
   REFUSED_BACKOFF_CAP_MS,
@@ -68,6 +69,7 @@ export class Slot {
   readonly #backoff: Backoff;
   readonly #refusedBackoff = new Backoff({ baseMs: REFUSED_BACKOFF_BASE_MS, capMs: REFUSED_BACKOFF_CAP_MS });
   #lastComplaint = "";
+  #complainedAt = 0;
 
   constructor(index: number, context: SlotContext) {
     this.#index = index;
@@ -245,8 +247,13 @@ export class Slot {
       : Math.max((refused ? this.#refusedBackoff : this.#backoff).next(), askedToWaitMs(error));
     this.#context.connectFailed(error);
     const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
+    const isFile = error instanceof TurnaboutError && error.code === "config_invalid";
+    const isOld = isFile && Date.now() - this.#complainedAt >= FILE_COMPLAINT_MS;
+    const isNew = error.message !== this.#lastComplaint || isOld;
+    if (isNew) this.#complainedAt = Date.now();
     // Once at full voice: an agent may try for weeks.
-    if (error.message === this.#lastComplaint) config.log.debug(fields, "connect failed; trying again");
+    if (!isNew) config.log.debug(fields, "connect failed; trying again");
+    else if (isFile) config.log.error(fields, "a file cannot be used; trying again");
     else
       config.log.warn(fields, refused ? "refused; trying again more slowly" : "connect failed; trying again");
     this.#lastComplaint = error.message;

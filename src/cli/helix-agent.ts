@@ -4,6 +4,7 @@ import type { Secret } from "../agent/credentials.ts";
 import { defaultHttp, parseTargetAddress } from "../agent/targets.ts";
 import { hideArguments, runUntilSignal } from "./lifecycle.ts";
 import { createLogger } from "./logger.ts";
+import { refusingMisuse } from "./options.ts";
 import { parseCarrier } from "./commands/agent.ts";
 
 export interface HelixAgentOptions {
@@ -32,16 +33,18 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
   hideArguments(options.title); // the token is among them
   const log = createLogger({ level: options.logLevel, format: options.logFormat });
   const name = helixTargetName(options.runnerId);
-  const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
-  const agent = createAgent({
-    server: options.server,
-    runners: [{ id: options.runnerId, targets: [target] }],
-    token: options.token,
-    carrier: parseCarrier(options.carrier ?? "auto"),
-    caFile: options.caFile,
-    insecure: options.insecure,
-    backoffCapMs: options.backoffCapMs,
-    log,
+  const agent = refusingMisuse(options.title, () => {
+    const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
+    return createAgent({
+      server: options.server,
+      runners: [{ id: options.runnerId, targets: [target] }],
+      token: options.token,
+      carrier: parseCarrier(options.carrier ?? "auto"),
+      caFile: options.caFile,
+      insecure: options.insecure,
+      backoffCapMs: options.backoffCapMs,
+      log,
+    });
   });
   if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");
   await runUntilSignal(log, () => agent.close());

@@ -1,5 +1,16 @@
 /** Small parsers of option values, with errors that name the option. */
+import { TurnaboutError } from "../wire/errors.ts";
 import { UsageError } from "./command.ts";
+
+/** A value that the library refuses (a runner id, an address, a URL) is wrong use of the command. */
+export function refusingMisuse<T>(commandName: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof TurnaboutError) || error.code !== "config_invalid") throw error;
+    throw new UsageError(error.message, `run \`${commandName} --help\` for the options`);
+  }
+}
 
 export function parsePort(value: string, option: string): number {
   const port = Number(value);

@@ -29,12 +29,28 @@ function fail(error: unknown, commandName: string): void {
   process.exitCode = error instanceof UsageError || code?.startsWith("ERR_PARSE_ARGS") === true ? 2 : 1;
 }
 
+/** What an operator can do about a failure of the system; node's message names the address or the file. */
+const SYSTEM_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another process listens there: choose another port, or 0 for a free one",
+  EADDRNOTAVAIL: "this machine has no such address: check it, or listen on 0.0.0.0",
+  EACCES: "no permission: a port below 1024 needs privileges, a path needs write permission on its folder",
+  EPERM: "no permission: check the owner and mode of the path",
+  ENOENT: "the file or its folder does not exist: check the path, or make the folder first",
+  ENOTDIR: "a part of the path is not a folder: check the path",
+  EISDIR: "this is a folder: give a file",
+  EROFS: "the file system is read-only: choose another path",
+  ENOTFOUND: "the host name does not resolve: check it, or give an address",
+  EAI_AGAIN: "the host name does not resolve: check the DNS, or give an address",
+  EINVAL: "the system does not accept this address or path: check it",
+  EAFNOSUPPORT: "this machine does not speak this address family: check the address",
+  EMFILE: "too many open files: raise `ulimit -n`",
+};
+
 function hintFor(error: unknown, code: string | undefined, commandName: string): string {
   if (error instanceof UsageError) return error.hint;
   if (code?.startsWith("ERR_PARSE_ARGS") === true) return `run \`${commandName} --help\` for the options`;
-  if (code === "EADDRINUSE")
-    return "another process listens there: choose another --port, or 0 for a free one";
-  if (code === "EACCES") return "ports below 1024 need privileges: choose a higher --port";
+  const hint = code === undefined ? undefined : SYSTEM_HINTS[code];
+  if (hint !== undefined) return hint;
   if (error instanceof TurnaboutError) return `see docs/errors.md, "${error.code}"`;
   return "please report this, with the line above";
 }

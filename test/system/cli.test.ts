@@ -102,6 +102,26 @@ describe("turnabout", () => {
     const taken = await run("turnabout", args, { env });
     assert.match(taken.stderr, /^error: listen EADDRINUSE.*\nhint: another process listens there/);
     assert.equal(taken.code, 1);
-    for (const { stderr } of [missing, half, taken]) assert.ok(!/^ +at /m.test(stderr), stderr);
+    const elsewhere = await run("turnabout", ["serve", "--host", "203.0.113.1", "--port", "0"], { env });
+    assert.match(
+      elsewhere.stderr,
+      /^error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+    );
+    const relay = ["agent", "--server", "http://127.0.0.1:1", "--listen"];
+    const noFolder = await run("turnabout", [...relay, "unix:/no/such/folder/r.sock"]);
+    assert.match(
+      noFolder.stderr,
+      /error: listen E(NOENT|ACCES): .*\/no\/such\/folder\/r\.sock\nhint: .*folder/,
+    );
+    const noHost = await run("turnabout", [...relay, "203.0.113.1:0"]);
+    assert.match(
+      noHost.stderr,
+      /error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+    );
+    const inUse = await run("turnabout", [...relay, `127.0.0.1:${serve.port}`]);
+    assert.match(inUse.stderr, /error: listen EADDRINUSE.*\nhint: another process listens there/);
+    for (const { code } of [elsewhere, noFolder, noHost, inUse]) assert.equal(code, 1);
+    for (const { stderr } of [missing, half, taken, elsewhere, noFolder, noHost, inUse])
+      assert.ok(!/^ +at /m.test(stderr), stderr);
   });
 });

@@ -15,6 +15,7 @@ import {
   MAX_RELAY_DIALS,
   MAX_RELAYED_CONNECTIONS,
   RELAY_DIAL_TIMEOUT_MS,
+  RELAY_HALF_OPEN_MS,
   RELAY_QUIET_BYTES,
   RELAY_QUIET_MS,
 } from "../limits.ts";
@@ -152,7 +153,9 @@ export class Passing {
     answer.stream.allowHalfOpen = true;
     socket.setTimeout(0);
     socket.write(answer.answer);
+    const ended = limitHalfOpen(joined);
     relay(socket, answer.stream, () => {
+      ended();
       this.#joined.delete(joined);
       metrics.relayedConnections.set(this.#joined.size);
       log.info(describe(arrival), "relay: connection closed");
@@ -195,6 +198,20 @@ export class Passing {
   #settle(): void {
     if (this.#closing.signal.aborted && this.#joined.size === 0 && this.#dials === 0) this.#idle.resolve();
   }
+}
+
+/** A side that has ended and one that never will: behind a silent path nobody else would notice. */
+function limitHalfOpen({ inner, outer }: Joined): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const onEnd = () => {
+    timer ??= setTimeout(() => {
+      abort(inner);
+      abort(outer);
+    }, RELAY_HALF_OPEN_MS);
+  };
+  inner.once("end", onEnd);
+  outer.once("end", onEnd);
+  return () => clearTimeout(timer);
 }
 
 /** What the agent behind is told. A file that the relay cannot read is no fault of the agent's. */

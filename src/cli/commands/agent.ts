@@ -9,7 +9,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { createLogger, LOG_HELP } from "../logger.ts";
-import { parseCount, parseSeconds } from "../options.ts";
+import { parseCount, parseSeconds, refusingMisuse } from "../options.ts";
 
 const HELP = `
 usage: turnabout agent --server URL --runner ID --target NAME=ADDRESS [OPTIONS]
@@ -71,30 +71,34 @@ export const agent: Command = {
         "log-format": { type: "string" },
       },
     });
-    if (values.server === undefined) throw new UsageError("no control plane", "give --server URL");
+    const { server } = values;
+    if (server === undefined) throw new UsageError("no control plane", "give --server URL");
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
     const listen = values.listen ?? [];
-    const runners = groupRunners(tokens, {
+    const may = {
       beNone: listen.length > 0 && values.docker === undefined,
       beBare: values.docker !== undefined,
-    });
-    const running = createAgent({
-      server: values.server,
-      docker: values.docker,
-      runners,
-      listen,
-      token: findToken(values["token-file"], values.cert !== undefined || runners.length === 0),
-      carrier: parseCarrier(values.carrier),
-      connections: parseCount(values.connections, "--connections"),
-      caFile: values.ca,
-      certFile: values.cert,
-      keyFile: values.key,
-      serverName: values["server-name"],
-      insecure: values.insecure,
-      drainMs: parseSeconds(values.drain, "--drain"),
-      backoffCapMs: parseSeconds(values["backoff-cap"], "--backoff-cap"),
-      log,
-    });
+    };
+    const runners = refusingMisuse(this.name, () => groupRunners(tokens, may));
+    const running = refusingMisuse(this.name, () =>
+      createAgent({
+        server,
+        docker: values.docker,
+        runners,
+        listen,
+        token: findToken(values["token-file"], values.cert !== undefined || runners.length === 0),
+        carrier: parseCarrier(values.carrier),
+        connections: parseCount(values.connections, "--connections"),
+        caFile: values.ca,
+        certFile: values.cert,
+        keyFile: values.key,
+        serverName: values["server-name"],
+        insecure: values.insecure,
+        drainMs: parseSeconds(values.drain, "--drain"),
+        backoffCapMs: parseSeconds(values["backoff-cap"], "--backoff-cap"),
+        log,
+      }),
+    );
     if (values.insecure === true) {
       log.warn(
         {},
