@@ -24,7 +24,7 @@ import { UpgradeDoor } from "./doors/upgrade.ts";
 import { EventBus } from "./event-bus.ts";
 import { Fronts } from "./front/fronts.ts";
 import type { FrontsOptions } from "./front/fronts.ts";
-import { WARM_UP_MS } from "./limits.ts";
+import { GRACE_MS, WARM_UP_MS } from "./limits.ts";
 import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
 import { createControlMetrics } from "./metrics.ts";
@@ -166,6 +166,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     },
     agentUrl: options.agentUrl,
     defaultImage: options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE,
+    awaitMs: Math.max(options.graceMs ?? GRACE_MS, options.warmUpMs ?? WARM_UP_MS),
     log,
     onEvent: (event) => bus.publish(event),
   });
@@ -188,6 +189,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     if (event.type === "connected") {
       instances.connected(instance, view?.bootEpochMs ?? 0);
       sessions.settle(instance);
+      sessions.vacancy();
     } else if (event.type === "grace-expired") sessions.instanceGone(instance);
   });
   for (const { id, credential } of knownRunners.recent()) {
@@ -320,6 +322,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       return promise;
     });
     registry.close();
+    sessions.drain();
     await Promise.all(ended);
     // The tunnels have delivered everything; callers may still be reading it.
     await port.idle(drainMs - (performance.now() - startedAt));

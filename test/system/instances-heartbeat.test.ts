@@ -58,9 +58,9 @@ describe("an instance", () => {
   });
 
   it("is online by its tunnel alone: a heartbeat of one that has gone changes nothing", async () => {
-    await using stand = await startSessions();
+    await using stand = await startSessions({ controlPlane: { graceMs: 100 } });
     await stand.system.agent.close();
-    await instancesUntil(stand.url, ([one]) => one?.status === "offline", "the loss");
+    await instancesUntil(stand.url, ([one]) => one?.status === "offline", "the end of its grace");
     assert.equal((await heartbeat(stand.url, "a", {})).status, 200);
     const { status, last_heartbeat } = await only(stand);
     assert.equal(status, "offline");

@@ -123,11 +123,11 @@ describe("kill -9 in the middle of parallel creations", () => {
     const sessions = await assertNoOrphans(url, wolves);
     const kept = sessions.filter(({ wolf_instance_id }) => wolf_instance_id === "a").length;
     assert.equal(counts["201"], sessions.length, "what was promised is there, and nothing else");
-    assert.ok(kept >= 3 && kept < PLACES, `${kept} of the victim's were answered before`);
+    assert.ok(kept >= 3, `${kept} of the victim's were answered before, or have waited for it`);
 
     // Places that the kill has freed are places again.
     const more = countOf(await Promise.all(Array.from({ length: 40 }, () => createSession(url))));
-    assert.equal(more["201"], INSTANCES.length * PLACES - sessions.length);
+    assert.equal(more["201"] ?? 0, INSTANCES.length * PLACES - sessions.length);
     const all = await assertNoOrphans(url, wolves);
     assert.equal(all.length, INSTANCES.length * PLACES);
     assert.deepEqual(new Set(await removeAll(url, all)), new Set([204]));
@@ -163,7 +163,7 @@ describe("kill -9 in the middle of parallel creations", () => {
     assert.ok(sessions.length < INSTANCES.length * PLACES, "it was killed in the middle");
 
     const more = countOf(await Promise.all(Array.from({ length: CREATIONS }, () => createSession(url))));
-    assert.equal(more["201"], INSTANCES.length * PLACES - sessions.length);
+    assert.equal(more["201"] ?? 0, INSTANCES.length * PLACES - sessions.length);
     const all = await assertNoOrphans(url, wolves);
     assert.deepEqual(new Set(await removeAll(url, all)), new Set([204]));
     assert.deepEqual(await placesOf(url), { a: 0, b: 0, c: 0 });

@@ -40,7 +40,7 @@ export interface SessionView {
 
 export interface InstanceView {
   id: string;
-  status: "online" | "offline";
+  status: "online" | "reconnecting" | "offline";
   connected_sandboxes: number;
   max_sandboxes: number;
   gpu_vendor: string | null;

@@ -1,6 +1,7 @@
 /** `/api/v1/sessions`: create on the least loaded instance, list, look, stop. Users see and touch their own only. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { preferredWaitMs } from "../forwarding.ts";
 import type { Registry } from "../registry.ts";
 import { sandboxRunner } from "../sessions/ids.ts";
 import type { Session } from "../store/sessions.ts";
@@ -45,6 +46,8 @@ const create = createRoute({
   path: "/",
   tags: ["sessions"],
   summary: "Create a session on the least loaded Wolf instance",
+  description:
+    "Waits for an instance that is expected back. `Prefer: wait=N` waits up to N seconds for any instance or place.",
   request: { body: { required: true, content: { "application/json": { schema: newSessionSchema } } } },
   responses: answers(201, "Created", sessionSchema),
 });
@@ -95,13 +98,18 @@ export function sessionRoutes({
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
     if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
     if (owner !== identity.owner) policy.requireAdmin(identity, "a session for somebody else");
-    const session = await sessions.create(owner, body.name, {
+    const spec = {
       width: body.width,
       height: body.height,
       refreshRate: body.refresh_rate,
       image: body.image,
       gpuVendor: body.gpu_vendor,
       privileged: body.privileged,
+    };
+    const session = await sessions.create(owner, body.name, spec, {
+      waitMs: preferredWaitMs(c.env.incoming.headers),
+      signal: c.req.raw.signal,
+      mayCreate: () => tokens.current(identity) !== undefined,
     });
     return c.json(show(session), 201);
   });

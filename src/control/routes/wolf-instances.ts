@@ -2,6 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { wolfRunner } from "../sessions/ids.ts";
+import type { Presence } from "../sessions/scheduler.ts";
 import type { Instance } from "../store/instances.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { badInput } from "./bad-input.ts";
@@ -39,7 +40,7 @@ const instanceSchema = z
   .object({
     id: z.string(),
     name: z.string(),
-    status: z.enum(["online", "offline"]),
+    status: z.enum(["online", "reconnecting", "offline"]),
     runner: z.string(),
     connected_sandboxes: z.number().int(),
     max_sandboxes: z.number().int(),
@@ -93,7 +94,7 @@ export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const { instances, sessions, sessionStore, policy, kick } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
-    describe(instance, instances.isOnline(instance.id), sessionStore.onInstance(instance.id).length);
+    describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
 
   routes.openapi(list, (c) => {
     policy.requireAdmin(c.get("identity"), "listing instances");
@@ -125,17 +126,18 @@ export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       throw new TurnaboutError("not_allowed", `${c.get("identity").id} is not instance ${id}`);
     }
     const instance = instances.heartbeat(id, c.req.valid("json"));
+    sessions.vacancy();
     return c.json({ status: "ok" as const, disk_alert_level: instance.diskAlert }, 200);
   });
 
   return routes;
 }
 
-function describe(instance: Instance, online: boolean, sessions: number): z.output<typeof instanceSchema> {
+function describe(instance: Instance, status: Presence, sessions: number): z.output<typeof instanceSchema> {
   return {
     id: instance.id,
     name: instance.name,
-    status: online ? "online" : "offline",
+    status,
     runner: wolfRunner(instance.id),
     connected_sandboxes: sessions,
     max_sandboxes: instance.maxSandboxes,

@@ -3,6 +3,9 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Registry } from "../registry.ts";
 import type { ContainerUsage, DiskAlert, DiskUsage, Instance, InstanceStore } from "../store/instances.ts";
 import { wolfRunner } from "./ids.ts";
+import type { Presence } from "./scheduler.ts";
+
+const WOLF_TARGET = "wolf";
 
 /** Places of an instance that has not said how many it has (Helix's figure for those that register themselves). */
 const DEFAULT_MAX_SANDBOXES = 20;
@@ -45,7 +48,22 @@ export class Instances {
   }
 
   isOnline(id: string): boolean {
-    return this.#registry.pick(wolfRunner(id)) !== undefined;
+    return this.presence(id) === "online";
+  }
+
+  presence(id: string): Presence {
+    const runner = wolfRunner(id);
+    if (this.#registry.pick(runner) !== undefined) return "online";
+    const state = this.#registry.state(runner);
+    // Connected without a usable connection: all of them drain, and the agent is about to come back.
+    return state === "reconnecting" || state === "connected" ? "reconnecting" : "offline";
+  }
+
+  /** False where its agent has no such target, or could not reach Wolf the last time. */
+  isHealthy(id: string): boolean {
+    const view = this.#registry.view(wolfRunner(id));
+    const hasWolf = view?.info?.targets.some(({ name }) => name === WOLF_TARGET) === true;
+    return hasWolf && !view.unhealthy.has(WOLF_TARGET);
   }
 
   /** Its agent has connected. @returns whether its process has started anew since it was last seen */

@@ -5,9 +5,10 @@ import { chooseInstance } from "./scheduler.ts";
 import type { Candidate } from "./scheduler.ts";
 
 function candidate(id: string, more: Partial<Candidate & Candidate["instance"]> = {}): Candidate {
-  const { online = true, taken = 0, ...instance } = more;
+  const { presence = "online", healthy = true, taken = 0, ...instance } = more;
   return {
-    online,
+    presence,
+    healthy,
     taken,
     instance: { id, maxSandboxes: 20, gpuVendor: undefined, privileged: false, createdAtMs: 1, ...instance },
   };
@@ -37,37 +38,79 @@ describe("chooseInstance", () => {
   });
 
   it("says which of its conditions nobody meets", () => {
-    const offline = candidate("off", { online: false, gpuVendor: "nvidia", privileged: true });
+    const offline = candidate("off", { presence: "offline", gpuVendor: "nvidia", privileged: true });
     const plain = candidate("plain");
     const full = candidate("full", { gpuVendor: "amd", privileged: true, maxSandboxes: 1, taken: 1 });
     const none = candidate("none", { gpuVendor: "intel", maxSandboxes: 0 });
-    assert.deepEqual(chooseInstance([], {}), { reason: "no_instance_online" });
-    assert.deepEqual(chooseInstance([offline], {}), { reason: "no_instance_online" });
+    assert.deepEqual(chooseInstance([], {}), { reason: "no_instance_online", awaited: false });
+    assert.deepEqual(chooseInstance([offline], {}), { reason: "no_instance_online", awaited: false });
     assert.deepEqual(chooseInstance([offline, plain], { gpuVendor: "nvidia" }), {
       reason: "no_instance_matches",
+      awaited: false,
     });
     assert.deepEqual(chooseInstance([offline, plain], { privileged: true }), {
       reason: "no_instance_matches",
+      awaited: false,
     });
-    assert.deepEqual(chooseInstance([plain, full], { privileged: true }), { reason: "instances_full" });
-    assert.deepEqual(chooseInstance([none], { gpuVendor: "intel" }), { reason: "instances_full" });
+    assert.deepEqual(chooseInstance([plain, full], { privileged: true }), {
+      reason: "instances_full",
+      awaited: false,
+    });
+    assert.deepEqual(chooseInstance([none], { gpuVendor: "intel" }), {
+      reason: "instances_full",
+      awaited: false,
+    });
     assert.deepEqual(chooseInstance([plain, full], { privileged: false }), { id: "plain" });
+  });
+
+  it("takes one whose Wolf is down only where there is no other", () => {
+    const down = candidate("down", { healthy: false });
+    const busy = candidate("busy", { taken: 19 });
+    assert.deepEqual(chooseInstance([down, busy], {}), { id: "busy" });
+    assert.deepEqual(chooseInstance([down, { ...busy, taken: 20 }], {}), { id: "down" });
+  });
+
+  it("says whether one that is expected back would do", () => {
+    const away = candidate("away", { presence: "reconnecting", gpuVendor: "amd", maxSandboxes: 1 });
+    const full = candidate("full", { taken: 20 });
+    for (const [candidates, wish, reason, awaited] of [
+      [[away], {}, "no_instance_online", true],
+      [[{ ...away, taken: 1 }], {}, "no_instance_online", false],
+      [[away], { gpuVendor: "nvidia" }, "no_instance_online", false],
+      [[away, full], {}, "instances_full", true],
+      [[away, full], { gpuVendor: "amd" }, "no_instance_matches", true],
+      [[away, full], { privileged: true }, "no_instance_matches", false],
+    ] as const) {
+      assert.deepEqual(chooseInstance(candidates, wish), { reason, awaited });
+    }
   });
 
   it("never gives out a place that is taken", () => {
     const any = fc.record({
       maxSandboxes: fc.nat(5),
       taken: fc.nat(8),
-      online: fc.boolean(),
+      presence: fc.constantFrom("online" as const, "reconnecting" as const, "offline" as const),
+      healthy: fc.boolean(),
       createdAtMs: fc.nat(2),
     });
     fc.assert(
       fc.property(fc.array(any, { maxLength: 6 }), (all) => {
         const candidates = all.map((one, i) => candidate(`i${i}`, one));
         const choice = chooseInstance(candidates, {});
-        const free = candidates.filter((one) => one.online && one.taken < one.instance.maxSandboxes);
-        if ("reason" in choice) return assert.deepEqual(free, []);
-        assert.ok(free.some(({ instance }) => instance.id === choice.id));
+        const free = candidates.filter((one) => one.taken < one.instance.maxSandboxes);
+        const now = free.filter(({ presence }) => presence === "online");
+        if ("reason" in choice) {
+          assert.deepEqual(now, []);
+          return assert.equal(
+            choice.awaited,
+            free.some(({ presence }) => presence === "reconnecting"),
+          );
+        }
+        const chosen = now.find(({ instance }) => instance.id === choice.id);
+        assert.equal(
+          chosen?.healthy,
+          now.some(({ healthy }) => healthy),
+        );
       }),
     );
   });

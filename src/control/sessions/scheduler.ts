@@ -2,10 +2,14 @@
 import type { ErrorCode } from "../../wire/error-table.ts";
 import type { Instance } from "../store/instances.ts";
 
+/** What the tunnel says; a heartbeat does not. `reconnecting`: awaited, in its grace or after a start of ours. */
+export type Presence = "online" | "reconnecting" | "offline";
+
 export interface Candidate {
   instance: Pick<Instance, "id" | "maxSandboxes" | "gpuVendor" | "privileged" | "createdAtMs">;
-  /** The tunnel says so; a heartbeat does not. */
-  online: boolean;
+  presence: Presence;
+  /** False: its agent could not reach Wolf the last time. It is the last resort. */
+  healthy: boolean;
   /** Places taken, those being created included. */
   taken: number;
 }
@@ -15,25 +19,37 @@ export interface Wish {
   privileged?: boolean | undefined;
 }
 
+/** `awaited`: an instance that is expected back would do. */
+export type Choice = { id: string } | { reason: ErrorCode; awaited: boolean };
+
 /** An instance's id, or the reason why there is none. Ties go to the older instance, so that the answer is stable. */
-export function chooseInstance(
-  candidates: readonly Candidate[],
-  wish: Wish,
-): { id: string } | { reason: ErrorCode } {
-  const online = candidates.filter((candidate) => candidate.online);
-  if (online.length === 0) return { reason: "no_instance_online" };
-  const fitting = online.filter(
-    ({ instance }) =>
-      (wish.gpuVendor === undefined || instance.gpuVendor === wish.gpuVendor) &&
-      (wish.privileged !== true || instance.privileged),
+export function chooseInstance(candidates: readonly Candidate[], wish: Wish): Choice {
+  const online = candidates.filter(({ presence }) => presence === "online");
+  const fitting = online.filter((candidate) => fits(candidate, wish));
+  const [best] = fitting
+    .filter(hasPlace)
+    .toSorted(
+      (a, b) =>
+        Number(b.healthy) - Number(a.healthy) ||
+        a.taken / a.instance.maxSandboxes - b.taken / b.instance.maxSandboxes ||
+        a.instance.createdAtMs - b.instance.createdAtMs ||
+        (a.instance.id < b.instance.id ? -1 : 1),
+    );
+  if (best !== undefined) return { id: best.instance.id };
+  const awaited = candidates.some(
+    (candidate) => candidate.presence === "reconnecting" && fits(candidate, wish) && hasPlace(candidate),
   );
-  if (fitting.length === 0) return { reason: "no_instance_matches" };
-  const free = fitting.filter(({ instance, taken }) => taken < instance.maxSandboxes);
-  const [best] = free.toSorted(
-    (a, b) =>
-      a.taken / a.instance.maxSandboxes - b.taken / b.instance.maxSandboxes ||
-      a.instance.createdAtMs - b.instance.createdAtMs ||
-      (a.instance.id < b.instance.id ? -1 : 1),
+  if (online.length === 0) return { reason: "no_instance_online", awaited };
+  return { reason: fitting.length === 0 ? "no_instance_matches" : "instances_full", awaited };
+}
+
+function fits({ instance }: Candidate, { gpuVendor, privileged }: Wish): boolean {
+  return (
+    (gpuVendor === undefined || instance.gpuVendor === gpuVendor) &&
+    (privileged !== true || instance.privileged)
   );
-  return best === undefined ? { reason: "instances_full" } : { id: best.instance.id };
+}
+
+function hasPlace({ instance, taken }: Candidate): boolean {
+  return taken < instance.maxSandboxes;
 }

@@ -53,8 +53,11 @@ function start() {
   const tokens = new TokenStore(undefined);
   const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
   const online = new Set(["a"]);
+  const away = new Set<string>();
   const registry = {
     pick: (id: string) => (online.has(id.slice(5)) ? {} : undefined),
+    state: (id: string) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
+    view: () => undefined,
   } as unknown as Registry;
   const instances = new Instances(new InstanceStore(database), registry);
   instances.connected("a", 1);
@@ -71,10 +74,24 @@ function start() {
     kickSandbox: (id) => void kicked.push(id),
     agentUrl: undefined,
     defaultImage: "image",
+    awaitMs: 30_000,
     log: silentLogger,
     onEvent: (event) => void events.push(event),
   });
-  return { wolf, store, tokens, issuer, online, events, kicked, work, sessions, storeId: storeId(database) };
+  return {
+    wolf,
+    store,
+    tokens,
+    issuer,
+    online,
+    away,
+    instances,
+    events,
+    kicked,
+    work,
+    sessions,
+    storeId: storeId(database),
+  };
 }
 
 const create = ({ sessions }: { sessions: Sessions }) => sessions.create("alice", "name", SPEC);
@@ -229,6 +246,160 @@ describe("Sessions", () => {
     assert.equal(stand.store.list()[0]?.state, "creating", "no lobby yet is no reason to end it");
     answer.resolve("lobby-x");
     assert.equal((await creation).state, "running");
+    stand.sessions.close();
+  });
+
+  it("tries the next instance where Wolf has surely not seen the request, and no other", async () => {
+    for (const [code, tried, left] of [
+      ["target_refused", ["a", "b", "c"], []],
+      ["overloaded", ["a", "b", "c"], []],
+      ["control_plane_draining", ["a"], []],
+      ["response_timeout", ["a"], ["a"]],
+      ["wolf_failed", ["a"], ["a"]],
+    ] as const) {
+      const stand = start();
+      for (const id of ["b", "c", "d"]) {
+        stand.online.add(id);
+        stand.instances.connected(id, 1);
+      }
+      const asked: (string | undefined)[] = [];
+      stand.wolf.failure = new TurnaboutError("response_timeout", "Wolf is busy");
+      stand.wolf.create = () => {
+        asked.push(stand.store.list()[0]?.instanceId);
+        return Promise.reject(new TurnaboutError(code, "x"));
+      };
+      await assert.rejects(create(stand), (error) => (error as TurnaboutError).code === code);
+      assert.deepEqual(asked, tried, code);
+      assert.deepEqual(
+        stand.store.list().map(({ instanceId }) => instanceId),
+        left,
+        code,
+      );
+      stand.sessions.close();
+    }
+  });
+
+  it("stays with one session and one place while it moves on, and does not outlive its deletion", async () => {
+    const stand = start();
+    stand.online.add("b");
+    stand.instances.connected("b", 1);
+    const failures: PromiseWithResolvers<string>[] = [];
+    stand.wolf.create = () => {
+      const failure = Promise.withResolvers<string>();
+      failures.push(failure);
+      return failure.promise;
+    };
+    const creation = create(stand);
+    await turn();
+    failures[0]?.reject(new TurnaboutError("target_refused", "down"));
+    await turn();
+    const [session] = stand.store.list();
+    assert.deepEqual(
+      [stand.store.list().length, session?.instanceId, stand.issuer.list().length],
+      [1, "b", 1],
+    );
+    assert.equal(stand.store.onInstance("a").length, 0);
+    if (session !== undefined) await stand.sessions.remove(session);
+    failures[1]?.reject(new TurnaboutError("target_refused", "down"));
+    await assert.rejects(creation, /down/);
+    assert.deepEqual([stand.store.list(), failures.length], [[], 2]);
+    stand.sessions.close();
+  });
+
+  it("waits for an instance that is expected back, no longer than it is", async () => {
+    const stand = start();
+    stand.online.clear();
+    stand.away.add("a");
+    const back = create(stand);
+    await turn();
+    stand.away.clear();
+    stand.online.add("a");
+    stand.sessions.vacancy();
+    assert.equal((await back).state, "running");
+
+    stand.online.clear();
+    stand.away.add("a");
+    const given = create(stand);
+    await turn();
+    stand.away.clear();
+    stand.sessions.instanceGone("a");
+    await assert.rejects(given, (error) => (error as TurnaboutError).code === "no_instance_online");
+
+    stand.away.add("a"); // and it comes and goes
+    const late = create(stand);
+    await turn();
+    mock.timers.tick(30_000);
+    const now = performance.now() + 30_000;
+    mock.method(performance, "now", () => now);
+    stand.sessions.vacancy();
+    await assert.rejects(late, (error) => (error as TurnaboutError).code === "no_instance_online");
+    mock.restoreAll();
+    stand.sessions.close();
+  });
+
+  it("gives a place once, in order, however many wait for it", async () => {
+    const stand = start();
+    stand.online.clear();
+    stand.away.add("a");
+    stand.instances.heartbeat("a", { max_sandboxes: 2 });
+    const all = Array.from({ length: 5 }, () => create(stand));
+    const outcomes = Promise.allSettled(all);
+    await turn();
+    stand.away.clear();
+    stand.online.add("a");
+    stand.sessions.vacancy();
+    assert.deepEqual(
+      (await outcomes).map((one) =>
+        one.status === "fulfilled" ? "made" : (one.reason as TurnaboutError).code,
+      ),
+      ["made", "made", "instances_full", "instances_full", "instances_full"],
+    );
+    stand.sessions.close();
+  });
+
+  it("waits for a place as long as its caller says, is there and may", async () => {
+    const stand = start();
+    stand.instances.heartbeat("a", { max_sandboxes: 1 });
+    const first = await create(stand);
+    const caller = new AbortController();
+    let mayCreate = true;
+    const wait = (more: object = {}) =>
+      stand.sessions.create("alice", "name", SPEC, { waitMs: 5_000, ...more });
+    const gone = wait({ signal: caller.signal });
+    const revoked = wait({ mayCreate: () => mayCreate });
+    const served = wait();
+    const both = Promise.allSettled([gone, revoked]);
+    await turn();
+    caller.abort();
+    mayCreate = false;
+    await stand.sessions.remove(first);
+    assert.equal((await served).state, "running");
+    assert.deepEqual(
+      (await both).map((one) => one.status === "rejected" && (one.reason as TurnaboutError).code),
+      ["aborted", "unauthenticated"],
+    );
+    assert.equal(stand.store.list().length, 1);
+    const drained = wait();
+    await turn();
+    stand.sessions.drain();
+    await assert.rejects(drained, (error) => (error as TurnaboutError).code === "control_plane_draining");
+    stand.sessions.close();
+  });
+
+  it("whose instance is forgotten while Wolf creates it is no session, and leaves no lobby", async () => {
+    const stand = start();
+    const answer = Promise.withResolvers<void>();
+    stand.wolf.create = async (request) => {
+      await answer.promise;
+      return stand.wolf.make(request);
+    };
+    const creation = create(stand);
+    await turn();
+    stand.sessions.instanceForgotten("a");
+    answer.resolve();
+    await assert.rejects(creation, (error) => (error as TurnaboutError).code === "session_unknown");
+    await turn();
+    assert.deepEqual([stand.store.list(), stand.wolf.lobbies], [[], []]);
     stand.sessions.close();
   });
 });

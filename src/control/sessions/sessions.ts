@@ -6,6 +6,7 @@
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { TokenIssuer } from "../auth/issuer.ts";
+import { MAX_WAIT_MS } from "../limits.ts";
 import type { OpenWork } from "../open-work.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "./ids.ts";
@@ -13,7 +14,9 @@ import type { Instances } from "./instances.ts";
 import { MADE_BY_VARIABLE } from "./lobbies.ts";
 import type { Lobbies, Lobby } from "./lobbies.ts";
 import { chooseInstance } from "./scheduler.ts";
+import type { Choice } from "./scheduler.ts";
 import { Settling } from "./settling.ts";
+import { Vacancies } from "./vacancies.ts";
 
 export type SessionEvent =
   | { type: "session-created"; session: string; owner: string; instance: string }
@@ -34,6 +37,8 @@ export interface SessionsContext {
   /** What a sandbox's agent dials, as seen from inside; undefined leaves it out of the container's environment. */
   agentUrl: string | undefined;
   defaultImage: string;
+  /** How long a creation waits for an instance that is expected back. */
+  awaitMs: number;
   log: Logger;
   onEvent: (event: SessionEvent) => void;
 }
@@ -53,11 +58,24 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   "overloaded",
 ]);
 
+/** Instances that a creation is tried on, one after the other, where the one before has surely not seen it. */
+const CREATE_ATTEMPTS = 3;
+
 /** How often the lobbies of an instance are compared without a reason: Wolf may start anew behind an agent that stays. */
 const CHECK_MS = 60_000;
 
+export interface CreateOptions {
+  /** How long the caller waits for an instance or a place. Default 0: only for an instance that is expected back. */
+  waitMs?: number | undefined;
+  /** The caller has gone: it waits no longer. What Wolf has been asked for goes on. */
+  signal?: AbortSignal | undefined;
+  /** Asked again after each wait. False: its credential has been revoked meanwhile. */
+  mayCreate?: (() => boolean) | undefined;
+}
+
 export class Sessions {
   readonly #context: SessionsContext;
+  readonly #vacancies = new Vacancies();
   /** Creations of this process that wait for Wolf: a comparison leaves them alone. */
   readonly #creating = new Set<string>();
   readonly #settling: Settling;
@@ -81,32 +99,49 @@ export class Sessions {
     this.#recover();
   }
 
+  /** Nobody waits for an instance any more. */
+  drain(): void {
+    this.#vacancies.close();
+  }
+
   /** No timer stays behind. */
   close(): void {
+    this.drain();
     clearInterval(this.#checkTimer);
     this.#settling.close();
   }
 
-  /** @throws TurnaboutError `no_instance_online`, `no_instance_matches`, `instances_full`, or why Wolf could not be reached */
-  async create(owner: string, name: string, spec: SessionSpec): Promise<Session> {
-    const session = this.#reserve(owner, name, spec);
-    this.#creating.add(session.id);
+  /**
+   * @throws TurnaboutError `no_instance_online`, `no_instance_matches`, `instances_full`, or why Wolf could not be
+   * reached; `aborted`, `overloaded` and `control_plane_draining` while it waits
+   */
+  async create(
+    owner: string,
+    name: string,
+    spec: SessionSpec,
+    options: CreateOptions = {},
+  ): Promise<Session> {
+    const session = await this.#reserve(owner, name, spec, options);
+    const { store } = this.#context;
     let lobbyId: string;
     try {
-      lobbyId = await this.#createLobby(session);
+      lobbyId = await this.#createLobby(session, options.signal);
     } catch (cause) {
       this.#creating.delete(session.id);
       this.#failed(session, toError(cause));
       throw cause;
     }
     this.#creating.delete(session.id);
-    if (session.state === "stopping") {
+    if (session.state === "stopping" || store.get(session.id) === undefined) {
       // Deleted while Wolf was at it: the deletion finds the lobby now.
-      this.#context.store.update(session, { lobbyId });
-      await this.remove(session);
+      if (store.get(session.id) === undefined) this.settle(session.instanceId);
+      else {
+        store.update(session, { lobbyId });
+        await this.remove(session);
+      }
       throw new TurnaboutError("session_unknown", `session ${session.id} was deleted while it was created`);
     }
-    this.#context.store.update(session, { lobbyId, state: "running" });
+    store.update(session, { lobbyId, state: "running" });
     this.#emit("session-created", session);
     return session;
   }
@@ -141,8 +176,14 @@ export class Sessions {
     this.#settling.wish(instanceId);
   }
 
+  /** There may be a place where there was none: an instance has connected, or says that it has more. */
+  vacancy(): void {
+    this.#vacancies.changed();
+  }
+
   /** The instance has vanished past its grace. */
   instanceGone(instanceId: string): void {
+    this.#vacancies.changed(); // nobody waits for it any longer
     for (const session of this.#context.store.onInstance(instanceId)) {
       if (session.state !== "running") continue;
       this.#context.store.update(session, { state: "lost", reason: "its instance is not connected" });
@@ -152,6 +193,7 @@ export class Sessions {
 
   /** The instance is not expected back: nor are its sessions. */
   instanceForgotten(instanceId: string): void {
+    this.#vacancies.changed();
     for (const session of this.#context.store.onInstance(instanceId)) {
       this.#end(session, "its instance was removed");
     }
@@ -170,25 +212,51 @@ export class Sessions {
     for (const { id } of instances.list()) if (instances.isOnline(id)) this.#settling.wish(id);
   }
 
-  #reserve(owner: string, name: string, spec: SessionSpec): Session {
+  async #reserve(
+    owner: string,
+    name: string,
+    spec: SessionSpec,
+    { waitMs = 0, signal, mayCreate }: CreateOptions,
+  ): Promise<Session> {
+    const startedAt = performance.now();
+    const cappedMs = Math.min(waitMs, MAX_WAIT_MS);
+    for (;;) {
+      const choice = this.#choose(spec);
+      // Nothing is awaited between the choice and the row: a place is given once.
+      if ("id" in choice) return this.#insert(owner, name, spec, choice.id);
+      const boundMs = choice.awaited ? Math.max(cappedMs, this.#context.awaitMs) : cappedMs;
+      const leftMs = startedAt + boundMs - performance.now();
+      if (leftMs <= 0) throw new TurnaboutError(choice.reason, `create session: ${choice.reason}`);
+      await this.#vacancies.next(leftMs, signal);
+      if (mayCreate?.() === false) {
+        throw new TurnaboutError("unauthenticated", "create session: the credential was revoked meanwhile");
+      }
+    }
+  }
+
+  #choose(spec: SessionSpec, without: ReadonlySet<string> = new Set()): Choice {
     const { store, instances } = this.#context;
     const taken = new Map<string, number>();
     for (const { instanceId } of store.list()) taken.set(instanceId, (taken.get(instanceId) ?? 0) + 1);
-    const choice = chooseInstance(
-      instances.list().map((instance) => ({
+    const candidates = instances.list().filter(({ id }) => !without.has(id));
+    return chooseInstance(
+      candidates.map((instance) => ({
         instance,
-        online: instances.isOnline(instance.id),
+        presence: instances.presence(instance.id),
+        healthy: instances.isHealthy(instance.id),
         taken: taken.get(instance.id) ?? 0,
       })),
       spec,
     );
-    if ("reason" in choice) throw new TurnaboutError(choice.reason, `create session: ${choice.reason}`);
+  }
+
+  #insert(owner: string, name: string, spec: SessionSpec, instanceId: string): Session {
     const now = Date.now();
     const session: Session = {
       id: newSessionId(),
       owner,
       name,
-      instanceId: choice.id,
+      instanceId,
       lobbyId: undefined,
       lobbyPin: undefined,
       state: "creating",
@@ -197,11 +265,36 @@ export class Sessions {
       createdAtMs: now,
       updatedAtMs: now,
     };
-    store.insert(session);
+    this.#context.store.insert(session);
+    this.#creating.add(session.id); // at once: a comparison may begin before anybody has seen this session
     return session;
   }
 
-  async #createLobby({ id, instanceId, spec }: Session): Promise<string> {
+  /** On its instance, or on the next best where that one's Wolf has surely not seen the request. */
+  async #createLobby(session: Session, signal: AbortSignal | undefined): Promise<string> {
+    const { store, log } = this.#context;
+    const tried = new Set<string>();
+    for (;;) {
+      try {
+        return await this.#askWolf(session);
+      } catch (cause) {
+        const { instanceId, id, state, spec } = session;
+        const mayMove = isNotSent(cause) && cause.code !== "control_plane_draining" && state === "creating";
+        if (!mayMove || store.get(id) === undefined || signal?.aborted === true) throw cause;
+        tried.add(instanceId);
+        const choice = tried.size < CREATE_ATTEMPTS ? this.#choose(spec, tried) : undefined;
+        if (choice === undefined || !("id" in choice)) throw cause;
+        log.warn(
+          { session: id, instance: instanceId, next: choice.id, reason: cause.message },
+          "instance could not be asked for a session; trying the next one",
+        );
+        store.update(session, { instanceId: choice.id });
+        this.#vacancies.changed();
+      }
+    }
+  }
+
+  async #askWolf({ id, instanceId, spec }: Session): Promise<string> {
     const { issuer, instances, lobbies, agentUrl, defaultImage, storeId } = this.#context;
     const secret = issuer.issueForSession(id);
     return lobbies(instanceId).create({
@@ -223,7 +316,7 @@ export class Sessions {
   #failed(session: Session, error: Error): void {
     const { store, log } = this.#context;
     if (store.get(session.id) === undefined) return;
-    if (error instanceof TurnaboutError && NOT_SENT.has(error.code)) return this.#end(session, error.message);
+    if (isNotSent(error)) return this.#end(session, error.message);
     store.update(session, { state: "stopping", reason: "its creation was not answered" });
     log.warn(
       { session: session.id, reason: error.message },
@@ -291,9 +384,14 @@ export class Sessions {
     issuer.revokeSession(session.id);
     this.#context.kickSandbox(session.id);
     this.#context.onEvent({ type: "session-ended", session: session.id, owner: session.owner, reason });
+    this.#vacancies.changed();
   }
 
   #emit(type: "session-created" | "session-lost" | "session-back", session: Session): void {
     this.#context.onEvent({ type, session: session.id, owner: session.owner, instance: session.instanceId });
   }
+}
+
+function isNotSent(error: unknown): error is TurnaboutError {
+  return error instanceof TurnaboutError && NOT_SENT.has(error.code);
 }

@@ -48,7 +48,7 @@ export class SessionStore {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = database.prepare(
-      "UPDATE sessions SET lobby_id = ?, state = ?, reason = ?, updated_at = ? WHERE id = ?",
+      "UPDATE sessions SET instance_id = ?, lobby_id = ?, state = ?, reason = ?, updated_at = ? WHERE id = ?",
     );
     this.#remove = database.prepare("DELETE FROM sessions WHERE id = ?");
     const rows = database.prepare("SELECT * FROM sessions ORDER BY created_at, id").all();
@@ -72,12 +72,15 @@ export class SessionStore {
     this.#sessions.set(session.id, session);
   }
 
-  /** Saves lobby, state and reason. */
-  update(session: Session, changes: Partial<Pick<Session, "lobbyId" | "state" | "reason">>): void {
+  /** Saves instance, lobby, state and reason. */
+  update(
+    session: Session,
+    changes: Partial<Pick<Session, "instanceId" | "lobbyId" | "state" | "reason">>,
+  ): void {
     Object.assign(session, changes);
     session.updatedAtMs = Date.now();
-    const { lobbyId, state, reason, updatedAtMs, id } = session;
-    this.#update.run(lobbyId ?? null, state, reason ?? null, updatedAtMs, id);
+    const { instanceId, lobbyId, state, reason, updatedAtMs, id } = session;
+    this.#update.run(instanceId, lobbyId ?? null, state, reason ?? null, updatedAtMs, id);
   }
 
   remove(id: string): void {

@@ -1,0 +1,57 @@
+/** Creations that wait for an instance or a place: woken whenever there may be one, each then looks again by itself. */
+import { TurnaboutError } from "../../wire/errors.ts";
+
+/** Each is a caller's open request; who is refused comes back after `Retry-After`. */
+const MAX_WAITING_CREATIONS = 1_000;
+
+interface Waiter {
+  wake(): void;
+  fail(error: TurnaboutError): void;
+}
+
+export class Vacancies {
+  /** In the order of their arrival, which is the order in which they are woken. */
+  readonly #waiters = new Set<Waiter>();
+  #closed = false;
+
+  /** An instance or a place may have become free, or is no longer awaited. */
+  changed(): void {
+    for (const waiter of this.#waiters) waiter.wake();
+  }
+
+  /** Refuses all who wait, and all who will. */
+  close(): void {
+    this.#closed = true;
+    for (const waiter of this.#waiters) waiter.fail(shuttingDown());
+  }
+
+  /**
+   * Resolves at the next change, or after this time.
+   *
+   * @throws TurnaboutError `overloaded`, `aborted`, `control_plane_draining`
+   */
+  async next(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    if (this.#closed) throw shuttingDown();
+    if (this.#waiters.size >= MAX_WAITING_CREATIONS) {
+      throw new TurnaboutError("overloaded", `create session: ${MAX_WAITING_CREATIONS} wait already`);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { wake: resolve, fail: reject };
+    this.#waiters.add(waiter);
+    const timer = setTimeout(resolve, timeoutMs);
+    const onAbort = () => reject(new TurnaboutError("aborted", "create session: given up by its caller"));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      this.#waiters.delete(waiter);
+    }
+  }
+}
+
+function shuttingDown(): TurnaboutError {
+  return new TurnaboutError("control_plane_draining", "create session: the control plane shuts down");
+}
