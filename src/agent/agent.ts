@@ -15,6 +15,7 @@ import { openEngine } from "./docker/engine.ts";
 import { socketPathOf } from "./door-url.ts";
 import { MAX_DOOR_RUNNERS } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
+import { NoticeBoard } from "./notices.ts";
 import { OpenTargets } from "./open-targets.ts";
 import type { OwnRoutesContext } from "./own-routes.ts";
 import { startRelay } from "./relay/relay.ts";
@@ -72,6 +73,7 @@ export function createAgent(options: AgentOptions): Agent {
   });
   for (const runner of config.runners) targets.add(runner);
 
+  const board = new NoticeBoard(config.log);
   let connections = 0;
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
@@ -88,9 +90,10 @@ export function createAgent(options: AgentOptions): Agent {
       instance: config.instance,
       bootEpochMs: BOOT_EPOCH_MS,
       standby: context.standby,
-      capabilities: [CAPABILITY.websocket, ...(config.events ? [CAPABILITY.events] : [])],
+      capabilities: [CAPABILITY.websocket, CAPABILITY.notices, ...(config.events ? [CAPABILITY.events] : [])],
       runners: targets.runners().map(describeRunner),
     }),
+    onNotices: (notices) => board.post(notices, (id) => targets.has(id)),
     closing: closing.signal,
     subscribe: (listener) => {
       listeners.add(listener);
@@ -162,11 +165,13 @@ export function createAgent(options: AgentOptions): Agent {
   ]);
 
   function add(runner: ServedRunner): void {
+    board.forget(runner.id);
     targets.add(runner);
     publish({ type: "runner-added", runner: describeRunner(runner) });
   }
 
   function remove(runnerId: string): void {
+    board.forget(runnerId);
     targets.remove(runnerId);
     publish({ type: "runner-removed", id: runnerId });
   }

@@ -44,6 +44,10 @@ export class OpenTargets {
     this.#runners.set(runner.id, { discovered: runner.discovered === true, targets: new Map(entries) });
   }
 
+  has(runnerId: string): boolean {
+    return this.#runners.has(runnerId);
+  }
+
   isDiscovered(runnerId: string): boolean {
     return this.#runners.get(runnerId)?.discovered === true;
   }

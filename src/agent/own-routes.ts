@@ -1,9 +1,16 @@
-/** The agent's own routes on the reversed session: `/hello`, `/events`, `/ping`, `/metrics` and, on rh2, `/credential`. */
+/**
+ * The agent's own routes on the reversed session: `/hello`, `/events`, `/ping`, `/metrics`, `/notices` and, on rh2,
+ * `/credential`.
+ */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AgentEvent } from "../wire/agent-events.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { Logger } from "../wire/log.ts";
+import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
+import { parseNotices } from "../wire/notices.ts";
+import type { Notices } from "../wire/notices.ts";
 import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
+import { readBody } from "../wire/read-body.ts";
 import { VERSION } from "../wire/version.ts";
 import { MAX_PENDING_EVENTS } from "./limits.ts";
 import type { AgentMetrics } from "./metrics.ts";
@@ -19,6 +26,8 @@ export interface OwnRoutesContext {
   subscribe(listener: (event: AgentEvent) => void): () => void;
   /** The bearer token, on a carrier that may ask for it; undefined elsewhere. */
   credential: (() => Promise<string | undefined>) | undefined;
+  /** What the control plane has to tell. */
+  onNotices(notices: Notices): void;
   /** The agent shuts down. */
   closing: AbortSignal;
   /** `/hello` was asked for and answered: the control plane has let us in this far. */
@@ -30,7 +39,10 @@ export function serveOwnRoute(
   headers: IncomingHttpHeaders,
   context: OwnRoutesContext,
 ): void {
-  stream.resume(); // no route takes a body
+  if (headers[":method"] === "POST" && headers[":path"] === AGENT_PATHS.notices) {
+    return void takeNotices(stream, context);
+  }
+  stream.resume(); // no other route takes a body
   if (headers[":method"] !== "GET") return refuse(stream, "method_not_allowed");
   switch (headers[":path"]) {
     case AGENT_PATHS.hello:
@@ -46,6 +58,16 @@ export function serveOwnRoute(
       return void serveCredential(stream, context);
     default:
       return refuse(stream, "not_found");
+  }
+}
+
+async function takeNotices(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  try {
+    const body = await readBody(stream, MAX_CONTROL_BODY_BYTES, "notices");
+    context.onNotices(parseNotices(body.toString("utf8")));
+    if (!stream.destroyed) stream.respond({ ":status": 204 }, { endStream: true });
+  } catch {
+    if (!stream.destroyed) refuse(stream, "bad_request");
   }
 }
 

@@ -1,4 +1,4 @@
-/** GET on an agent's own routes. */
+/** Requests to an agent's own routes. */
 import type { ClientHttp2Session } from "node:http2";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
@@ -19,37 +19,57 @@ export async function getAgentJson(session: ClientHttp2Session, path: string): P
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
 export async function getAgent(session: ClientHttp2Session, path: string): Promise<Buffer> {
-  const stream = session.request({
-    ":method": "GET",
-    ":path": path,
-    ":scheme": "http",
-    ":authority": AGENT_AUTHORITY,
-    [HEADER.version]: VERSION,
-  });
+  return ask(session, "GET", path, 200);
+}
+
+/** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
+export async function postAgentJson(
+  session: ClientHttp2Session,
+  path: string,
+  value: unknown,
+): Promise<void> {
+  await ask(session, "POST", path, 204, Buffer.from(JSON.stringify(value)));
+}
+
+async function ask(
+  session: ClientHttp2Session,
+  method: "GET" | "POST",
+  path: string,
+  expected: number,
+  body?: Buffer,
+): Promise<Buffer> {
+  const what = `agent ${method} ${path}`;
+  const stream = session.request(
+    {
+      ":method": method,
+      ":path": path,
+      ":scheme": "http",
+      ":authority": AGENT_AUTHORITY,
+      [HEADER.version]: VERSION,
+      ...(body !== undefined && { "content-type": "application/json", "content-length": body.length }),
+    },
+    { endStream: body === undefined },
+  );
   stream.on("error", () => {}); // for ever
+  if (body !== undefined) stream.end(body);
   const timer = setTimeout(() => {
     stream.destroy(
-      new TurnaboutError(
-        "tunnel_timeout",
-        `agent GET ${path}: no answer within ${AGENT_REQUEST_TIMEOUT_MS} ms`,
-      ),
+      new TurnaboutError("tunnel_timeout", `${what}: no answer within ${AGENT_REQUEST_TIMEOUT_MS} ms`),
     );
   }, AGENT_REQUEST_TIMEOUT_MS);
   try {
     const status = Promise.withResolvers<number>();
     stream.once("response", (headers) => status.resolve(headers[":status"] ?? 0));
-    stream.once("close", () =>
-      status.reject(new TurnaboutError("tunnel_protocol", `agent GET ${path}: closed`)),
-    );
-    const [code, body] = await Promise.all([
+    stream.once("close", () => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`)));
+    const [code, answer] = await Promise.all([
       status.promise,
-      readBody(stream, MAX_CONTROL_BODY_BYTES, `agent GET ${path}`),
+      readBody(stream, MAX_CONTROL_BODY_BYTES, what),
     ]);
-    if (code !== 200) throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: status ${code}`);
-    return body;
+    if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
+    return answer;
   } catch (cause) {
     if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: ${toError(cause).message}`, { cause });
+    throw new TurnaboutError("tunnel_protocol", `${what}: ${toError(cause).message}`, { cause });
   } finally {
     clearTimeout(timer);
   }

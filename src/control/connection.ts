@@ -39,12 +39,16 @@ export class AgentConnection {
   readonly id: string;
   readonly carrier: Carrier;
   readonly session: ClientHttp2Session;
-  readonly identity: Identity;
+  /** As it stands now: what a token covers may change while the connection lives. */
+  identity: Identity;
   readonly hello: Hello;
   readonly liveness: Liveness;
   readonly since: Date = new Date();
   /** Runners that are served by this connection at this moment. */
   readonly runners: Map<string, RunnerInfo>;
+  /** Runners that the agent offers and that are not registered. */
+  readonly refused: Map<string, RunnerInfo> = new Map();
+  noticesUnderWay = 0;
   readonly pools: TargetPools = new TargetPools(this);
   #openStreams = 0;
   #draining = false;

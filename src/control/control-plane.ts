@@ -14,7 +14,6 @@ import { TokenIssuer } from "./auth/issuer.ts";
 import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
-import { isCertificate } from "./auth/certificates.ts";
 import { isNarrowed } from "./auth/identity.ts";
 import { DataRoutes } from "./data-routes.ts";
 import { Dialer } from "./dialer.ts";
@@ -30,6 +29,7 @@ import type { PortTls } from "./listener/port.ts";
 import { createControlMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight.ts";
 import { OpenWork } from "./open-work.ts";
+import { revise } from "./revision.ts";
 import { Registry } from "./registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
@@ -159,9 +159,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       return known;
     },
     kickSandbox: (sessionId) => {
-      // Not where others share the connection: the agent beside Wolf announces sandboxes on its own.
-      for (const connection of registry.view(sandboxRunner(sessionId))?.connections ?? []) {
-        if (connection.runners.size === 1) connection.drain("kicked", "the session has ended", 0);
+      const runner = sandboxRunner(sessionId);
+      const { connections = [], behind = [] } = registry.view(runner) ?? {};
+      for (const connection of [...connections, ...behind]) {
+        // Not where it was discovered, or others share the connection: that is the agent beside Wolf.
+        const isOwn = connection.runners.get(runner)?.discovered !== true;
+        if (isOwn && connection.runners.size === 1) connection.drain("kicked", "the session has ended", 0);
       }
     },
     agentUrl: options.agentUrl,
@@ -181,8 +184,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     if (event.type === "session-ended") knownRunners.forget(sandboxRunner(event.session));
     if (!("runner" in event)) return;
     const view = registry.view(event.runner);
-    if (event.type === "connected" && view?.credential !== undefined)
-      knownRunners.seen(event.runner, view.credential);
+    if (event.type === "connected") knownRunners.seen(event.runner, registry.ownCredential(event.runner));
     else if (event.type === "lost") knownRunners.stillThere([event.runner]);
     const instance = instanceOfRunner(event.runner);
     if (instance === undefined) return;
@@ -213,8 +215,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     database.close();
   }
 
+  const admission: AdmissionContext = { registry, tokens, log, keepalive: options, opened: new Set() };
   tokens.onChange(() => {
-    closeRevoked(registry, tokens, log);
+    for (const connection of admission.opened) revise(connection, { registry, tokens, log });
     work.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);
@@ -227,7 +230,6 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     });
   }
 
-  const admission: AdmissionContext = { registry, tokens, log, keepalive: options, opened: new Set() };
   const app = createApp({
     allowedOrigins,
     basePath,
@@ -341,23 +343,6 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   };
-}
-
-/** What a revoked or narrowed token has opened is closed; a client certificate is not a token and stays. */
-function closeRevoked(registry: Registry, tokens: TokenStore, log: Logger): void {
-  for (const connection of registry.connections()) {
-    const { identity } = connection;
-    if (isCertificate(identity)) continue;
-    const current = tokens.current(identity);
-    const stillAllowed =
-      current !== undefined && [...connection.runners.keys()].every((id) => current.mayRegister(id));
-    if (stillAllowed) continue;
-    log.warn(
-      { connection: connection.id, credential: identity.id },
-      "credential revoked; closing the connection",
-    );
-    connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
-  }
 }
 
 function countStates(registry: Registry): Record<string, number> {

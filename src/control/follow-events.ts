@@ -13,6 +13,7 @@ import { AGENT_AUTHORITY, AGENT_PATHS } from "../wire/protocol.ts";
 import { getAgentJson } from "./agent-request.ts";
 import type { AgentConnection } from "./connection.ts";
 import { EVENTS_RETRY_MS } from "./limits.ts";
+import { offerRunner } from "./refused-runners.ts";
 import type { Registry } from "./registry.ts";
 
 export interface FollowContext {
@@ -40,7 +41,8 @@ export async function followEvents(connection: AgentConnection, context: FollowC
 }
 
 /** Until the stream ends. A line that cannot be used is reported and passed over. */
-async function readEvents(connection: AgentConnection, { registry, log }: FollowContext): Promise<void> {
+async function readEvents(connection: AgentConnection, context: FollowContext): Promise<void> {
+  const { registry, log } = context;
   const stream = connection.session.request({
     ":method": "GET",
     ":path": AGENT_PATHS.events,
@@ -67,23 +69,20 @@ async function readEvents(connection: AgentConnection, { registry, log }: Follow
   function apply(line: string): void {
     const event = line === "" ? undefined : parseAgentEvent(line);
     if (event === undefined || !connection.usable) return;
-    if (event.type === "runner-added") registry.addRunner(connection, event.runner);
+    if (event.type === "runner-added") offerRunner(connection, event.runner, context);
     else if (event.type === "runner-removed") registry.removeRunner(connection, event.id);
     else registry.setTargetHealth(connection, event.runner, event.target, event.healthy);
   }
   await promise;
 }
 
-function catchUp(connection: AgentConnection, hello: Hello, { registry, log }: FollowContext): void {
+function catchUp(connection: AgentConnection, hello: Hello, context: FollowContext): void {
   const present = new Set(hello.runners.map(({ id }) => id));
-  for (const id of connection.runners.keys()) if (!present.has(id)) registry.removeRunner(connection, id);
+  for (const id of [...connection.runners.keys(), ...connection.refused.keys()]) {
+    if (!present.has(id)) context.registry.removeRunner(connection, id);
+  }
   for (const runner of hello.runners) {
-    try {
-      if (JSON.stringify(connection.runners.get(runner.id)) !== JSON.stringify(runner)) {
-        registry.addRunner(connection, runner);
-      }
-    } catch (error) {
-      log.warn({ connection: connection.id, reason: toError(error).message }, "runner refused");
-    }
+    const known = connection.runners.get(runner.id) ?? connection.refused.get(runner.id);
+    if (JSON.stringify(known) !== JSON.stringify(runner)) offerRunner(connection, runner, context);
   }
 }

@@ -20,6 +20,8 @@ export const MAX_GONE_RUNNERS = 10_000;
 
 /** Connections of one agent process. */
 export const MAX_CONNECTIONS_PER_GENERATION = 16;
+/** Agents that have discovered one runner: a container is in one engine, and few agents look at that. */
+export const MAX_DISCOVERERS_PER_RUNNER = 8;
 
 /** From the stream's opening to the agent's answer: above the agent's own connect timeout. */
 export const DIAL_TIMEOUT_MS = 10_000;
@@ -57,6 +59,8 @@ export const AGENT_REQUEST_TIMEOUT_MS = 10_000;
 
 /** Before `/events` is asked for again where it ended with its session alive. */
 export const EVENTS_RETRY_MS = 1_000;
+/** Notices to one agent whose answers are awaited; further ones are dropped, as nothing depends on them. */
+export const MAX_NOTICES_UNDER_WAY = 16;
 
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;

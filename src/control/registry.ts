@@ -1,58 +1,31 @@
 /**
  * Who is connected, where, since when, with which generation. A generation is one agent process (its instance id) with
- * all its connections; a newer one of the same credential replaces it, and its own late close removes nothing.
+ * all its connections; a newer one of the same credential replaces it, and its own late close removes nothing. An agent
+ * that has only discovered a runner never holds it against the runner's own agent: it is used while that one is not there.
  *
  *     never-seen ──connect──▶ connected ──last connection closed──▶ reconnecting ──grace over──▶ gone
  *                                 ▲──────────────── connect ──────────────┴───────────────────────┘
  */
-import { setMaxListeners } from "node:events";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { AgentConnection } from "./connection.ts";
 import type { Identity } from "./auth/identity.ts";
-import {
-  GRACE_MS,
-  MAX_AWAITED_UNKNOWN_RUNNERS,
-  MAX_CONNECTIONS_PER_GENERATION,
-  MAX_GONE_RUNNERS,
-  MAX_WAIT_MS,
-  WAITING_DIALS_PER_RUNNER,
-} from "./limits.ts";
+import { GRACE_MS, MAX_WAIT_MS } from "./limits.ts";
+import { Entries } from "./registry/entries.ts";
+import type { Entry, RunnerState } from "./registry/entries.ts";
+import { bestOf, expectedWay } from "./registry/ways.ts";
+import type { Way } from "./registry/ways.ts";
 
-export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
+export type { RunnerState };
 
 export type RegistryEvent =
   | { type: "connected"; runner: string; connection: string; restarted: boolean }
   | { type: "replaced"; runner: string }
+  /** The runner stays connected, by way of whoever has discovered it, or again by its own agent. */
+  | { type: "rerouted"; runner: string; discovered: boolean }
   | { type: "lost"; runner: string }
   | { type: "grace-expired"; runner: string };
-
-interface Generation {
-  instance: string;
-  bootEpochMs: number;
-  credential: string;
-  connections: Set<AgentConnection>;
-}
-
-interface Waiter {
-  wake(): void;
-  fail(error: TurnaboutError): void;
-}
-
-interface Entry {
-  id: string;
-  state: RunnerState;
-  /** When the present state began. */
-  since: Date;
-  /** Kept after its last connection has gone, for the credential that may come back. */
-  generation: Generation | undefined;
-  info: RunnerInfo | undefined;
-  /** Targets whose last connect failed, as the agent reports it. */
-  unhealthy: Set<string>;
-  waiters: Set<Waiter>;
-  graceTimer: NodeJS.Timeout | undefined;
-}
 
 export interface RunnerView {
   id: string;
@@ -62,7 +35,11 @@ export interface RunnerView {
   unhealthy: ReadonlySet<string>;
   credential: string | undefined;
   bootEpochMs: number | undefined;
+  /** The way in use is that of an agent that has discovered the runner. */
+  discovered: boolean;
   connections: readonly AgentConnection[];
+  /** Connections of agents that would be used if those in use were not there. */
+  behind: readonly AgentConnection[];
   waitingDials: number;
 }
 
@@ -77,12 +54,16 @@ export interface RegistryOptions {
   onEvent?: ((event: RegistryEvent) => void) | undefined;
 }
 
+/** A runner that a connection may not serve: its others stay. */
+export interface RefusedRunner {
+  info: RunnerInfo;
+  error: Error;
+}
+
 export class Registry {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Entries();
   readonly #graceMs: number;
   readonly #onEvent: (event: RegistryEvent) => void;
-  #unknownAwaited = 0;
-  #goneCount = 0;
   #closed = false;
 
   constructor(options: RegistryOptions = {}) {
@@ -91,7 +72,7 @@ export class Registry {
   }
 
   /**
-   * May this agent register these runners now?
+   * May this agent register these runners of its own now?
    *
    * @throws TurnaboutError `not_allowed`, or `runner_taken` if another credential holds one of them, or another
    * instance does and this one only stands by
@@ -103,99 +84,88 @@ export class Registry {
     standby: boolean,
   ): void {
     for (const id of runnerIds) {
-      if (!identity.mayRegister(id)) {
-        throw new TurnaboutError(
-          "not_allowed",
-          `register ${id}: ${identity.id} may not register this runner`,
-        );
-      }
+      checkAllowed(id, identity);
       const entry = this.#entries.get(id);
-      const generation = entry?.generation;
-      if (entry === undefined || generation === undefined || entry.state === "gone") continue;
-      if (generation.credential !== identity.id) {
+      const own = entry?.ways.own;
+      if (entry === undefined || own === undefined || entry.state === "gone") continue;
+      if (own.credential !== identity.id) {
         throw new TurnaboutError("runner_taken", `register ${id}: another credential holds this runner`);
       }
-      if (standby && entry.state === "connected" && generation.instance !== instance) {
+      if (standby && own.connections.size > 0 && own.instance !== instance) {
         throw new TurnaboutError("runner_taken", `register ${id}: a newer agent serves it; standing by`);
       }
     }
   }
 
   /**
-   * Enters a connection for all its runners.
+   * Enters a connection for all its runners. One of its own that is refused refuses them all; one that it has only
+   * discovered is left out.
    *
    * @throws TurnaboutError as {@link check}, or `overloaded`, `control_plane_draining`
    */
-  register(connection: AgentConnection, standby = false): void {
+  register(connection: AgentConnection, standby = false): RefusedRunner[] {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     // Its 'close' has been emitted already: nothing would ever take it out again.
     if (connection.session.destroyed) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
-    const { hello, identity } = connection;
-    const ids = [...connection.runners.keys()];
-    this.check(ids, identity, hello.instance, standby);
-    for (const id of ids) {
-      const generation = this.#entries.get(id)?.generation;
-      const same = generation?.instance === hello.instance;
-      if (same && generation.connections.size >= MAX_CONNECTIONS_PER_GENERATION) {
-        throw new TurnaboutError(
-          "overloaded",
-          `register ${id}: more than ${MAX_CONNECTIONS_PER_GENERATION} connections`,
-        );
+    const runners = [...connection.runners.values()];
+    const own = runners.filter(({ discovered }) => discovered !== true);
+    for (const info of own) this.#check(info, connection, standby);
+    const refused: RefusedRunner[] = [];
+    for (const info of runners) {
+      try {
+        if (info.discovered === true) this.#check(info, connection, standby);
+        this.#enter(info, connection, standby);
+      } catch (error) {
+        if (!(error instanceof TurnaboutError)) throw error;
+        connection.runners.delete(info.id);
+        refused.push({ info, error });
       }
     }
-    for (const info of connection.runners.values()) this.#enter(info, connection);
     connection.session.once("close", () => this.#leave(connection));
+    return refused;
   }
 
   /** A living connection announces a further runner. @throws TurnaboutError as {@link check} */
   addRunner(connection: AgentConnection, info: RunnerInfo): void {
-    const { hello, identity, runners } = connection;
+    const { hello, runners } = connection;
     if (!runners.has(info.id) && runners.size >= MAX_RUNNERS_PER_CONNECTION) {
       throw new TurnaboutError(
         "overloaded",
         `register ${info.id}: more than ${MAX_RUNNERS_PER_CONNECTION} runners`,
       );
     }
-    this.check([info.id], identity, hello.instance, hello.standby);
+    this.#check(info, connection, hello.standby);
+    const entry = this.#entries.of(info.id);
+    const before = entry.ways.of(connection);
     connection.pools.forget(info.id); // its targets may be others now
     connection.runners.set(info.id, info);
-    this.#enter(info, connection);
-    this.#entries.get(info.id)?.unhealthy.clear(); // its targets may be others now; what is down is told again
+    const way = this.#enter(info, connection, hello.standby);
+    way.unhealthy.clear(); // its targets may be others now; what is down is told again
+    if (before === undefined || before === way) return;
+    // It has become the agent's own, or is so no more.
+    if (entry.ways.leave(connection, before) && entry.ways.own === before) entry.ways.own = undefined;
+    this.#noteRoute(entry);
   }
 
   /** A living connection withdraws a runner: no grace, it will not come back by itself. */
   removeRunner(connection: AgentConnection, runnerId: string): void {
+    connection.refused.delete(runnerId);
     if (!connection.runners.delete(runnerId)) return;
     connection.pools.forget(runnerId);
-    const entry = this.#entries.get(runnerId);
-    if (entry?.generation?.connections.delete(connection) !== true) return;
-    if (entry.generation.connections.size > 0) return;
-    this.#onEvent({ type: "lost", runner: runnerId });
-    this.#toGone(entry);
+    this.#take(runnerId, connection, false);
   }
 
   setTargetHealth(connection: AgentConnection, runnerId: string, target: string, healthy: boolean): void {
-    const entry = this.#entries.get(runnerId);
-    if (entry?.generation?.connections.has(connection) !== true) return;
-    if (healthy) entry.unhealthy.delete(target);
-    else if (entry.info?.targets.some(({ name }) => name === target) === true) entry.unhealthy.add(target);
+    const way = this.#entries.get(runnerId)?.ways.of(connection);
+    if (way === undefined) return;
+    if (healthy) way.unhealthy.delete(target);
+    else if (way.info?.targets.some(({ name }) => name === target) === true) way.unhealthy.add(target);
   }
 
   /** The best connection of a connected runner; undefined if there is none that takes new streams. */
   pick(runnerId: string): AgentConnection | undefined {
-    const connections = this.#entries.get(runnerId)?.generation?.connections;
-    if (connections === undefined) return undefined;
-    let best: AgentConnection | undefined;
-    let bestLoad = Infinity;
-    for (const connection of connections) {
-      if (!connection.usable) continue;
-      const load = connections.size === 1 ? 0 : connection.load();
-      if (load < bestLoad) {
-        best = connection;
-        bestLoad = load;
-      }
-    }
-    return best;
+    const way = this.#entries.get(runnerId)?.ways.inUse;
+    return way === undefined ? undefined : bestOf(way);
   }
 
   /**
@@ -231,73 +201,72 @@ export class Registry {
   }
 
   list(): RunnerView[] {
-    return [...this.#entries.values()].filter(({ state }) => state !== "never-seen").map(viewOf);
+    return this.#entries.seen().map(viewOf);
   }
 
   connections(): Set<AgentConnection> {
-    return new Set(
-      [...this.#entries.values()].flatMap((entry) => [...(entry.generation?.connections ?? [])]),
-    );
+    const ways = this.#entries.all().flatMap((entry) => entry.ways.all());
+    return new Set(ways.flatMap(({ connections }) => [...connections]));
   }
 
   waitingDials(): number {
-    return [...this.#entries.values()].reduce((sum, { waiters }) => sum + waiters.size, 0);
+    return this.#entries.all().reduce((sum, { waiting }) => sum + waiting.size, 0);
+  }
+
+  /** The credential of the runner's own agent, also while that is away; undefined if it has none. */
+  ownCredential(runnerId: string): string | undefined {
+    return this.#entries.get(runnerId)?.ways.own?.credential;
   }
 
   /**
    * A runner that was connected before this process started: awaited as in a grace, and held for its credential,
-   * because after a restart unknown is not absent.
+   * because after a restart unknown is not absent. Without a credential it was discovered, and nobody holds it.
    */
-  expect(runnerId: string, credential: string, warmUpMs: number): void {
-    if (this.#entries.has(runnerId)) return;
-    const entry = this.#entry(runnerId);
-    entry.generation = { instance: "", bootEpochMs: 0, credential, connections: new Set() };
-    this.#setState(entry, "reconnecting");
-    entry.graceTimer = setTimeout(() => this.#toGone(entry), warmUpMs);
-    entry.graceTimer.unref();
+  expect(runnerId: string, credential: string | undefined, warmUpMs: number): void {
+    if (this.#entries.get(runnerId) !== undefined) return;
+    const entry = this.#entries.of(runnerId);
+    if (credential !== undefined) entry.ways.own = expectedWay(credential);
+    this.#entries.setState(entry, "reconnecting");
+    this.#startGrace(entry, warmUpMs);
   }
 
   /** Wakes and refuses all who wait; no timer stays behind. */
   close(): void {
     this.#closed = true;
-    for (const entry of this.#entries.values()) {
-      clearTimeout(entry.graceTimer);
-      for (const waiter of entry.waiters) {
-        waiter.fail(
-          new TurnaboutError("control_plane_draining", `dial ${entry.id}: the control plane shuts down`),
-        );
-      }
+    for (const { id, graceTimer, waiting } of this.#entries.all()) {
+      clearTimeout(graceTimer);
+      waiting.fail(new TurnaboutError("control_plane_draining", `dial ${id}: the control plane shuts down`));
     }
   }
 
-  #enter(info: RunnerInfo, connection: AgentConnection): void {
-    const entry = this.#entry(info.id);
+  #check(info: RunnerInfo, connection: AgentConnection, standby: boolean): void {
     const { hello, identity } = connection;
-    const old = entry.generation;
-    const isNew = old?.instance !== hello.instance;
-    if (isNew) {
-      entry.generation = {
-        instance: hello.instance,
-        bootEpochMs: hello.bootEpochMs,
-        credential: identity.id,
-        connections: new Set(),
-      };
-      entry.unhealthy.clear();
-    }
-    entry.generation?.connections.add(connection);
-    entry.info = info;
-    clearTimeout(entry.graceTimer);
-    entry.graceTimer = undefined;
-    if (entry.state !== "connected") this.#setState(entry, "connected");
-    if (isNew && old !== undefined && old.connections.size > 0) this.#release(info.id, old);
-    const before = old?.bootEpochMs ?? 0;
-    const restarted = before !== 0 && before !== hello.bootEpochMs;
+    const discovered = info.discovered === true;
+    if (discovered) checkAllowed(info.id, identity);
+    else this.check([info.id], identity, hello.instance, standby);
+    this.#entries.get(info.id)?.ways.checkRoom(info.id, connection, discovered);
+  }
+
+  #enter(info: RunnerInfo, connection: AgentConnection, standby: boolean): Way {
+    const entry = this.#entries.of(info.id);
+    const { ways } = entry;
+    const { hello } = connection;
+    const discovered = info.discovered === true;
+    if (discovered && entry.state === "gone") ways.own = undefined; // nobody holds what was gone
+    const restarted = !discovered && isRestart(ways.own?.bootEpochMs, hello.bootEpochMs);
+    const { way, isNew, replaced } = ways.enter(info, connection, standby);
+    // Whoever has discovered it does not shorten the time in which its own agent's place is kept.
+    if (ways.own === undefined || ways.own.connections.size > 0) this.#endGrace(entry);
+    if (entry.state !== "connected") this.#entries.setState(entry, "connected");
+    if (isNew && replaced !== undefined && replaced.connections.size > 0) this.#release(info.id, replaced);
     this.#onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted });
-    for (const waiter of entry.waiters) waiter.wake();
+    this.#noteRoute(entry);
+    entry.waiting.wake();
+    return way;
   }
 
   /** The older generation loses this runner; a connection that serves no other is drained. */
-  #release(runnerId: string, old: Generation): void {
+  #release(runnerId: string, old: Way): void {
     this.#onEvent({ type: "replaced", runner: runnerId });
     for (const connection of old.connections) {
       connection.runners.delete(runnerId);
@@ -306,94 +275,71 @@ export class Registry {
     old.connections.clear();
   }
 
-  /** Only a connection that is still in its runner's generation can take the runner away. */
+  /** Only a connection that is still among its runner's can take the runner away. */
   #leave(connection: AgentConnection): void {
-    for (const id of connection.runners.keys()) {
-      const entry = this.#entries.get(id);
-      if (entry?.generation?.connections.delete(connection) !== true) continue;
-      if (entry.generation.connections.size > 0) continue;
-      this.#setState(entry, "reconnecting");
-      this.#onEvent({ type: "lost", runner: id });
-      if (this.#closed) continue; // nobody waits any more
-      entry.graceTimer = setTimeout(() => this.#toGone(entry), this.#graceMs);
-      entry.graceTimer.unref();
+    for (const id of connection.runners.keys()) this.#take(id, connection, true);
+  }
+
+  #take(runnerId: string, connection: AgentConnection, mayComeBack: boolean): void {
+    const entry = this.#entries.get(runnerId);
+    const way = entry?.ways.of(connection);
+    if (entry === undefined || way === undefined) return;
+    const { ways } = entry;
+    if (!ways.leave(connection, way)) return;
+    // Its own agent's place is kept for it, whoever carries on meanwhile.
+    if (!way.discovered && mayComeBack) this.#startGrace(entry, this.#graceMs);
+    if (!way.discovered && !mayComeBack) this.#endGrace(entry);
+    if (ways.inUse !== undefined) {
+      if (!way.discovered && !mayComeBack) ways.own = undefined;
+      this.#noteRoute(entry);
+      return entry.waiting.wake();
     }
+    entry.route = undefined;
+    this.#onEvent({ type: "lost", runner: runnerId });
+    if (way.discovered && mayComeBack) this.#startGrace(entry, this.#graceMs);
+    if (entry.graceTimer === undefined && !this.#closed) return this.#toGone(entry);
+    this.#entries.setState(entry, "reconnecting");
+  }
+
+  #startGrace(entry: Entry, graceMs: number): void {
+    this.#endGrace(entry);
+    if (this.#closed) return; // nobody waits any more
+    entry.graceTimer = setTimeout(() => this.#graceOver(entry), graceMs);
+    entry.graceTimer.unref();
+  }
+
+  #endGrace(entry: Entry): void {
+    clearTimeout(entry.graceTimer);
+    entry.graceTimer = undefined;
+  }
+
+  #graceOver(entry: Entry): void {
+    this.#endGrace(entry);
+    // Its own agent has not come back, but others still reach the runner: nobody holds it any more.
+    if (entry.ways.inUse !== undefined) entry.ways.own = undefined;
+    else this.#toGone(entry);
   }
 
   #toGone(entry: Entry): void {
-    clearTimeout(entry.graceTimer);
-    entry.graceTimer = undefined;
-    this.#setState(entry, "gone");
+    this.#endGrace(entry);
+    this.#entries.setState(entry, "gone");
     this.#onEvent({ type: "grace-expired", runner: entry.id });
-    for (const waiter of entry.waiters) waiter.wake(); // each decides by its own deadline
-    if (this.#goneCount > MAX_GONE_RUNNERS) this.#forgetOldestGone();
+    entry.waiting.wake(); // each decides by its own deadline
   }
 
-  #forgetOldestGone(): void {
-    for (const [id, entry] of this.#entries) {
-      if (entry.state !== "gone" || entry.waiters.size > 0) continue;
-      this.#entries.delete(id);
-      this.#goneCount -= 1;
-      return;
-    }
-  }
-
-  #setState(entry: Entry, state: RunnerState): void {
-    if (entry.state === "never-seen") this.#unknownAwaited -= 1;
-    if (entry.state === "gone") this.#goneCount -= 1;
-    if (state === "gone") this.#goneCount += 1;
-    entry.state = state;
-    entry.since = new Date();
-    // Map order is age: the oldest of the gone come first.
-    this.#entries.delete(entry.id);
-    this.#entries.set(entry.id, entry);
-  }
-
-  #entry(id: string): Entry {
-    const known = this.#entries.get(id);
-    if (known !== undefined) return known;
-    this.#unknownAwaited += 1;
-    const entry: Entry = {
-      id,
-      state: "never-seen",
-      since: new Date(),
-      generation: undefined,
-      info: undefined,
-      unhealthy: new Set(),
-      waiters: new Set(),
-      graceTimer: undefined,
-    };
-    this.#entries.set(id, entry);
-    return entry;
+  #noteRoute(entry: Entry): void {
+    const discovered = entry.ways.inUse?.discovered;
+    const isOther = entry.route !== undefined && discovered !== undefined && entry.route !== discovered;
+    entry.route = discovered;
+    if (isOther) this.#onEvent({ type: "rerouted", runner: entry.id, discovered });
   }
 
   async #wait(runnerId: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (!this.#entries.has(runnerId) && this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS) {
-      throw new TurnaboutError("overloaded", `dial ${runnerId}: too many dials wait for unknown runners`);
-    }
-    const entry = this.#entry(runnerId);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (entry.waiters.size >= WAITING_DIALS_PER_RUNNER) {
-      throw new TurnaboutError(
-        "overloaded",
-        `dial ${runnerId}: ${WAITING_DIALS_PER_RUNNER} dials wait already`,
-      );
-    }
-    const waiter: Waiter = { wake: resolve, fail: reject };
-    entry.waiters.add(waiter);
-    const timer = setTimeout(resolve, timeoutMs);
-    const onAbort = () => reject(new TurnaboutError("aborted", `dial ${runnerId}: given up`));
-    if (signal !== undefined) setMaxListeners(0, signal);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#entries.checkAwaited(runnerId);
     try {
-      await promise;
+      await this.#entries.of(runnerId).waiting.wait(runnerId, timeoutMs, signal);
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      entry.waiters.delete(waiter);
-      if (entry.state === "never-seen" && entry.waiters.size === 0 && this.#entries.delete(runnerId)) {
-        this.#unknownAwaited -= 1;
-      }
+      this.#entries.forgetUnseen(runnerId);
     }
   }
 
@@ -405,16 +351,32 @@ export class Registry {
   }
 }
 
-function viewOf(entry: Entry): RunnerView {
+function checkAllowed(id: string, identity: Identity): void {
+  if (identity.mayRegister(id)) return;
+  throw new TurnaboutError("not_allowed", `register ${id}: ${identity.id} may not register this runner`);
+}
+
+function isRestart(before = 0, now: number): boolean {
+  return before !== 0 && before !== now;
+}
+
+function viewOf({ id, state, since, ways, waiting }: Entry): RunnerView {
+  const { inUse } = ways;
+  const way = ways.known ?? ways.own;
   return {
-    id: entry.id,
-    state: entry.state,
-    since: entry.since,
-    info: entry.info,
-    unhealthy: entry.unhealthy,
-    credential: entry.generation?.credential,
-    bootEpochMs: entry.generation?.bootEpochMs,
-    connections: [...(entry.generation?.connections ?? [])],
-    waitingDials: entry.waiters.size,
+    id,
+    state,
+    since,
+    info: way?.info,
+    unhealthy: way?.unhealthy ?? new Set(),
+    credential: way?.credential,
+    bootEpochMs: way?.bootEpochMs,
+    discovered: way?.discovered === true,
+    connections: [...(inUse?.connections ?? [])],
+    behind: ways
+      .all()
+      .filter((other) => other !== inUse)
+      .flatMap(({ connections }) => [...connections]),
+    waitingDials: waiting.size,
   };
 }

@@ -33,6 +33,7 @@ export const AGENT_PATHS = {
   ping: "/ping",
   metrics: "/metrics",
   credential: "/credential",
+  notices: "/notices",
 } as const;
 
 /** Header names of ours. All optional for the receiver: unknown or absent fields never break an exchange. */
@@ -51,6 +52,8 @@ export const CAPABILITY = {
   websocket: "websocket",
   /** `GET /events`: runners come and go while the session lives. */
   events: "events",
+  /** `POST /notices`: the control plane says what has become of a runner that was offered. */
+  notices: "notices",
 } as const;
 
 /** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */

@@ -63,7 +63,10 @@ before(async () => {
   const env = stand.wolf("a").state.lobbies[0]?.runner["env"] as string[];
   const secret =
     env.find((entry) => entry.startsWith("USER_API_TOKEN="))?.slice(15) ?? assert.fail("no token");
-  await system.addAgent({ [session.runner]: { screenshot: target.address } }, { token: { value: secret } });
+  await system.addAgent(
+    { [session.runner]: { screenshot: target.address, docker: target.address } },
+    { token: { value: secret } },
+  );
   here = {
     stack,
     stand,
@@ -104,6 +107,9 @@ const OWNER = "401 404 ok 404 404 ok 401";
 /** What is asked for by its runner is refused without a look at whether it exists. */
 const DIAL_OWN = "401 403 ok 403 403 ok 401";
 const PROXY_OWN = "407 403 ok 403 403 ok 407";
+/** Root on its host: nobody's own. */
+const ADMIN_DIAL = "401 403 403 403 403 ok 401";
+const ADMIN_PROXY = "407 403 403 403 403 ok 407";
 
 /** It is everybody's on the instance, also for the owner of a session there. */
 const INSTANCE = "401 404 403 404 404 ok 401";
@@ -204,6 +210,14 @@ function rows(): Map<string, Row> {
     ]),
     ["(WebSocket) /api/v1/runners/{id}/targets/{target}/{path}", socket(`${via(session)}/x`), DIAL_OWN],
     ["(WebSocket) /api/v1/wolf/{path}", socket("/api/v1/wolf/x?wolf_instance_id=a"), ADMIN_ONLY],
+    ["(Docker) /api/v1/runners/{id}/targets/docker/{path}", get(viaDocker(session)), ADMIN_DIAL],
+    ["(Docker) the same as a WebSocket", socket(viaDocker(session)), ADMIN_DIAL],
+    ["(Docker) the name in capitals", get(viaDocker(session, "DOCKER")), "401 403 400 403 403 400 401"],
+    ["(Docker) the name escaped", get(viaDocker(session, "%64ocker")), "401 403 400 403 403 400 401"],
+    ["(Docker) GET http://", absolute(session, "docker"), ADMIN_PROXY],
+    ["(Docker) CONNECT on HTTP/1.1", connectByLine(session, "docker"), ADMIN_PROXY],
+    ["(Docker) CONNECT in capitals", connectByLine(session, "DOCKER"), ADMIN_PROXY],
+    ["(Docker) CONNECT on HTTP/2", connectByStream(session, undefined, "docker"), ADMIN_PROXY],
     ["(forward proxy) GET http://", absolute(session), PROXY_OWN],
     ["(forward proxy) CONNECT on HTTP/1.1", connectByLine(session), PROXY_OWN],
     ["(forward proxy) CONNECT on HTTP/2", connectByStream(session), PROXY_OWN],
@@ -242,6 +256,10 @@ const OURS = "x-request-id";
 
 function via({ runner }: SessionView): string {
   return `/api/v1/runners/${runner}/targets/screenshot`;
+}
+
+function viaDocker({ runner }: SessionView, name = "docker"): string {
+  return `/api/v1/runners/${runner}/targets/${name}/info`;
 }
 
 function get(path: string): Call {
@@ -296,13 +314,13 @@ function socket(path: string | (() => Promise<string>)): Call {
   };
 }
 
-function absolute(session: SessionView): Call {
+function absolute(session: SessionView, target = "screenshot"): Call {
   return async (token) => {
     const request = http.request({
       host: "127.0.0.1",
       port: new URL(here.url).port,
       agent: false,
-      path: `http://screenshot.${session.runner}/x`,
+      path: `http://${target}.${session.runner}/x`,
       headers: bearer(token, "proxy-authorization"),
     });
     request.end();
@@ -313,14 +331,14 @@ function absolute(session: SessionView): Call {
   };
 }
 
-function connectByLine(session: SessionView): Call {
+function connectByLine(session: SessionView, target = "screenshot"): Call {
   return async (token) => {
     const request = http.request({
       host: "127.0.0.1",
       port: new URL(here.url).port,
       agent: false,
       method: "CONNECT",
-      path: `screenshot.${session.runner}:80`,
+      path: `${target}.${session.runner}:80`,
       headers: bearer(token, "proxy-authorization"),
     });
     request.end();
@@ -330,13 +348,13 @@ function connectByLine(session: SessionView): Call {
   };
 }
 
-function connectByStream(session: SessionView, protocol?: string): Call {
+function connectByStream(session: SessionView, protocol?: string, target = "screenshot"): Call {
   return async (token) => {
     const connection = http2.connect(here.url);
     await next(connection, "remoteSettings");
     const stream = connection.request({
       ":method": "CONNECT",
-      ":authority": `screenshot.${session.runner}`,
+      ":authority": `${target}.${session.runner}`,
       ...(protocol !== undefined && {
         ":protocol": protocol,
         ":scheme": "http",

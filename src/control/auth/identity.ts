@@ -20,6 +20,12 @@ export interface Identity {
   readonly grant: Grant;
 }
 
+/**
+ * Targets that only admins dial, whatever a credential covers and whoever owns the session: a Docker Engine makes root of
+ * whoever reaches it.
+ */
+export const ADMIN_TARGETS: ReadonlySet<string> = new Set(["docker"]);
+
 /** `*` stands for any run of characters; everything else is literal. No RegExp: its time grows with the stars' power. */
 export function matchesPattern(pattern: string, value: string): boolean {
   const [first = "", ...rest] = pattern.split("*");
@@ -61,6 +67,7 @@ export function createIdentity(id: string, fingerprint: string, grant: Grant): I
     mayDial: (runnerId, target) =>
       isAdmin ||
       (grant.kind === "user" &&
+        !ADMIN_TARGETS.has(target) &&
         has(runnerId) &&
         (grant.targets ?? ["*"]).some((pattern) => matchesPattern(pattern, target))),
   };

@@ -2,6 +2,7 @@
 import { TurnaboutError } from "../../wire/errors.ts";
 import { isSessionId, sessionOfRunner } from "../sessions/ids.ts";
 import type { Session, SessionStore } from "../store/sessions.ts";
+import { ADMIN_TARGETS } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
 export class Policy {
@@ -34,6 +35,7 @@ export class Policy {
   /** By the credential's own grant, or because the runner is the sandbox of a session that the user owns. */
   mayDial(identity: Identity, runner: string, target: string): boolean {
     if (identity.mayDial(runner, target)) return true;
+    if (ADMIN_TARGETS.has(target)) return false;
     const id = sessionOfRunner(runner);
     const session = id === undefined ? undefined : this.#sessions.get(id);
     return session !== undefined && session.state !== "stopping" && this.owns(identity, session);

@@ -20,6 +20,7 @@ import { getAgentJson } from "../agent-request.ts";
 import { AgentConnection } from "../connection.ts";
 import { followEvents } from "../follow-events.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
+import { reportRefused } from "../refused-runners.ts";
 import type { Registry } from "../registry.ts";
 
 export interface AdmissionContext {
@@ -53,7 +54,8 @@ export async function admit(
       throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
     }
     const connection = createConnection(carrier, session, identity, hello, context);
-    context.registry.register(connection, admission.standby || hello.standby);
+    const refused = context.registry.register(connection, admission.standby || hello.standby);
+    reportRefused(connection, refused, context);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
     context.opened.add(connection);
     session.once("close", () => context.opened.delete(connection));

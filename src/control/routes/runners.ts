@@ -31,12 +31,19 @@ const runnerSchema = z
     carrier: z.enum(["rh2", "ptth", "websocket"]).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
+    discovered: z.boolean().openapi({
+      description:
+        "It is reached by way of an agent that has discovered it, because its own agent is not there",
+    }),
     bootEpoch: z.string().nullable(),
     waitingDials: z.number().int(),
     targets: z.array(
       z.object({ name: z.string(), http: z.enum(["auto", "1.0", "1.1"]), healthy: z.boolean() }),
     ),
     connections: z.array(connectionSchema),
+    behind: z.array(connectionSchema).openapi({
+      description: "Connections that take over when those in use are gone",
+    }),
   })
   .openapi("Runner");
 
@@ -164,6 +171,7 @@ function describe(view: RunnerView): z.output<typeof runnerSchema> {
     carrier: first?.carrier.kind ?? null,
     version: first?.hello.version ?? null,
     rttMs: round(first?.liveness.rttMs),
+    discovered: view.discovered,
     bootEpoch: view.bootEpochMs === undefined ? null : new Date(view.bootEpochMs).toISOString(),
     waitingDials: view.waitingDials,
     targets: (view.info?.targets ?? []).map(({ name, http }) => ({
@@ -171,15 +179,20 @@ function describe(view: RunnerView): z.output<typeof runnerSchema> {
       http,
       healthy: !view.unhealthy.has(name),
     })),
-    connections: view.connections.map((connection) => ({
-      id: connection.id,
-      carrier: connection.carrier.kind,
-      since: connection.since.toISOString(),
-      rttMs: round(connection.liveness.rttMs),
-      peer: connection.carrier.remoteAddress ?? null,
-      streams: connection.openStreams,
-      draining: !connection.usable,
-    })),
+    connections: view.connections.map(describeConnection),
+    behind: view.behind.map(describeConnection),
+  };
+}
+
+function describeConnection(connection: AgentConnection): z.output<typeof connectionSchema> {
+  return {
+    id: connection.id,
+    carrier: connection.carrier.kind,
+    since: connection.since.toISOString(),
+    rttMs: round(connection.liveness.rttMs),
+    peer: connection.carrier.remoteAddress ?? null,
+    streams: connection.openStreams,
+    draining: !connection.usable,
   };
 }
 

@@ -2,9 +2,12 @@
 import type { WolfClient } from "../../clients/wolf/client.ts";
 import { WolfError } from "../../clients/wolf/errors.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { sandboxRunner } from "./ids.ts";
 import { MADE_BY_VARIABLE } from "./lobbies.ts";
 import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
 
+/** Where a sandbox's server listens (Helix's). */
+const SANDBOX_PORT = 9876;
 /** Owner of our lobbies in Wolf's own listing. */
 const PROFILE_ID = "helix-sessions";
 
@@ -43,6 +46,14 @@ async function ours<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** By which the agent beside Wolf finds the container and announces it. */
+function labelsOf(sessionId: string): Record<string, string> {
+  return {
+    "turnabout.runner": sandboxRunner(sessionId),
+    "turnabout.target.screenshot": String(SANDBOX_PORT),
+  };
+}
+
 function newLobby(request: LobbyRequest): Parameters<WolfClient["lobbies"]["create"]>[0] {
   const { sessionId, image, width, height, refreshRate, renderNode, environment } = request;
   return {
@@ -68,7 +79,7 @@ function newLobby(request: LobbyRequest): Parameters<WolfClient["lobbies"]["crea
       env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
       devices: [],
       ports: [],
-      base_create_json: JSON.stringify({ Hostname: sessionId.slice(0, 63) }),
+      base_create_json: JSON.stringify({ Hostname: sessionId.slice(0, 63), Labels: labelsOf(sessionId) }),
     },
   };
 }

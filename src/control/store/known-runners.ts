@@ -6,6 +6,8 @@ import { text } from "./rows.ts";
 const REMEMBERED_MS: number = 24 * 60 * 60 * 1_000;
 /** How often {@link KnownRunnerStore.stillThere} is due. */
 export const REMEMBER_AGAIN_MS: number = 10 * 60 * 1_000;
+/** In place of a credential; none has this name. */
+const DISCOVERED = "";
 /** Most that are awaited: as many as may be connected. */
 const MOST = 10_000;
 
@@ -28,8 +30,9 @@ export class KnownRunnerStore {
     this.#prune = database.prepare("DELETE FROM runners WHERE last_seen <= ?");
   }
 
-  seen(id: string, credential: string): void {
-    this.#put.run(id, credential, Date.now());
+  /** Without a credential it has no agent of its own: it was discovered. */
+  seen(id: string, credential: string | undefined): void {
+    this.#put.run(id, credential ?? DISCOVERED, Date.now());
   }
 
   /** To be called now and then for those that stay connected: a process that is killed says no goodbye. */
@@ -43,11 +46,12 @@ export class KnownRunnerStore {
     this.#remove.run(id);
   }
 
-  recent(): { id: string; credential: string }[] {
+  recent(): { id: string; credential: string | undefined }[] {
     const since = Date.now() - REMEMBERED_MS;
     this.#prune.run(since);
     return this.#recent
       .all(since, MOST)
-      .map((row) => ({ id: text(row, "id"), credential: text(row, "credential") }));
+      .map((row) => ({ id: text(row, "id"), credential: text(row, "credential") }))
+      .map(({ id, credential }) => ({ id, credential: credential === DISCOVERED ? undefined : credential }));
   }
 }

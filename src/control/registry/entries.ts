@@ -1,0 +1,96 @@
+/** The runners that are known, with their states, and bounds on how many of them are remembered. */
+import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_AWAITED_UNKNOWN_RUNNERS, MAX_GONE_RUNNERS } from "../limits.ts";
+import { Waiting } from "./waiting.ts";
+import { Ways } from "./ways.ts";
+
+export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
+
+export interface Entry {
+  readonly id: string;
+  readonly state: RunnerState;
+  /** When the present state began. */
+  readonly since: Date;
+  readonly ways: Ways;
+  readonly waiting: Waiting;
+  graceTimer: NodeJS.Timeout | undefined;
+  /** Whether the way that was last told of was a discovered one; undefined while there is none. */
+  route: boolean | undefined;
+}
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+export class Entries {
+  readonly #entries = new Map<string, Mutable<Entry>>();
+  #unknownAwaited = 0;
+  #goneCount = 0;
+
+  get(id: string): Entry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Those that have been seen. */
+  seen(): Entry[] {
+    return this.all().filter(({ state }) => state !== "never-seen");
+  }
+
+  all(): Entry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Made if it is not there. */
+  of(id: string): Entry {
+    const known = this.#entries.get(id);
+    if (known !== undefined) return known;
+    this.#unknownAwaited += 1;
+    const entry: Entry = {
+      id,
+      state: "never-seen",
+      since: new Date(),
+      ways: new Ways(),
+      waiting: new Waiting(),
+      graceTimer: undefined,
+      route: undefined,
+    };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  /** @throws TurnaboutError `overloaded` if callers have invented too many */
+  checkAwaited(id: string): void {
+    if (!this.#entries.has(id) && this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS) {
+      throw new TurnaboutError("overloaded", `dial ${id}: too many dials wait for unknown runners`);
+    }
+  }
+
+  /** Nobody has ever seen it, and nobody waits for it. */
+  forgetUnseen(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry?.state !== "never-seen" || entry.waiting.size > 0) return;
+    this.#entries.delete(id);
+    this.#unknownAwaited -= 1;
+  }
+
+  setState({ id }: Entry, state: RunnerState): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    if (entry.state === "never-seen") this.#unknownAwaited -= 1;
+    if (entry.state === "gone") this.#goneCount -= 1;
+    if (state === "gone") this.#goneCount += 1;
+    entry.state = state;
+    entry.since = new Date();
+    // The order is age: the oldest of the gone come first.
+    this.#entries.delete(id);
+    this.#entries.set(id, entry);
+    if (this.#goneCount > MAX_GONE_RUNNERS) this.#forgetOldestGone();
+  }
+
+  #forgetOldestGone(): void {
+    for (const [id, entry] of this.#entries) {
+      if (entry.state !== "gone" || entry.waiting.size > 0) continue;
+      this.#entries.delete(id);
+      this.#goneCount -= 1;
+      return;
+    }
+  }
+}

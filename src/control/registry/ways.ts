@@ -1,0 +1,145 @@
+/**
+ * The ways to one runner. Its own agent's is the first; behind it are those of agents that have discovered it, in the
+ * order in which they would be used. A way is one agent process (its instance id) with all its connections.
+ */
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { RunnerInfo } from "../../wire/hello.ts";
+import type { AgentConnection } from "../connection.ts";
+import { MAX_CONNECTIONS_PER_GENERATION, MAX_DISCOVERERS_PER_RUNNER } from "../limits.ts";
+
+export interface Way {
+  readonly discovered: boolean;
+  readonly instance: string;
+  readonly bootEpochMs: number;
+  readonly credential: string;
+  readonly connections: Set<AgentConnection>;
+  info: RunnerInfo | undefined;
+  /** Targets whose last connect failed, as the agent reports it. */
+  readonly unhealthy: Set<string>;
+}
+
+/** What has become of a connection that was entered. */
+export interface Entered {
+  way: Way;
+  isNew: boolean;
+  /** The older instance of the same credential that has lost the runner. */
+  replaced: Way | undefined;
+}
+
+export class Ways {
+  /** The runner's own agent. Kept after its last connection has gone, for the credential that may come back. */
+  own: Way | undefined;
+  #discovered: Way[] = [];
+  /** What was known of it last. */
+  #last: Way | undefined;
+
+  /** Those with a connection, the first one first. */
+  all(): Way[] {
+    const all = this.own === undefined ? this.#discovered : [this.own, ...this.#discovered];
+    return all.filter(({ connections }) => connections.size > 0);
+  }
+
+  /** The way that dials take now: the first with a connection that takes new streams. */
+  get inUse(): Way | undefined {
+    const all = this.all();
+    return all.find(({ connections }) => [...connections].some(({ usable }) => usable)) ?? all[0];
+  }
+
+  /** Also of a runner that nobody serves now. */
+  get known(): Way | undefined {
+    return this.inUse ?? this.#last;
+  }
+
+  of(connection: AgentConnection): Way | undefined {
+    return this.all().find(({ connections }) => connections.has(connection));
+  }
+
+  /** @throws TurnaboutError `overloaded` */
+  checkRoom(runnerId: string, connection: AgentConnection, discovered: boolean): void {
+    const way = this.#find(connection, discovered);
+    const most = MAX_CONNECTIONS_PER_GENERATION;
+    if (way !== undefined && !way.connections.has(connection) && way.connections.size >= most) {
+      throw new TurnaboutError("overloaded", `register ${runnerId}: more than ${most} connections`);
+    }
+    if (discovered && way === undefined && this.#discovered.length >= MAX_DISCOVERERS_PER_RUNNER) {
+      const reason = `more than ${MAX_DISCOVERERS_PER_RUNNER} agents have discovered it`;
+      throw new TurnaboutError("overloaded", `register ${runnerId}: ${reason}`);
+    }
+  }
+
+  enter(info: RunnerInfo, connection: AgentConnection, standby: boolean): Entered {
+    const discovered = info.discovered === true;
+    const known = this.#find(connection, discovered);
+    const way = known ?? newWay(connection, discovered);
+    const replaced = known === undefined && !discovered ? this.own : undefined;
+    if (known === undefined) {
+      if (discovered) this.#insert(way, standby);
+      else this.own = way;
+    }
+    way.connections.add(connection);
+    way.info = info;
+    this.#last = way;
+    return { way, isNew: known === undefined, replaced };
+  }
+
+  /** True if this was the last connection of its way. A discovered way ends with it; the runner's own is remembered. */
+  leave(connection: AgentConnection, way: Way): boolean {
+    if (!way.connections.delete(connection) || way.connections.size > 0) return false;
+    this.#discovered = this.#discovered.filter((other) => other !== way);
+    return true;
+  }
+
+  #find({ hello, identity }: AgentConnection, discovered: boolean): Way | undefined {
+    if (!discovered) return this.own?.instance === hello.instance ? this.own : undefined;
+    return this.#discovered.find(
+      ({ instance, credential }) => instance === hello.instance && credential === identity.id,
+    );
+  }
+
+  /** Who was first stays so; but of one credential the newer process knows better, unless it only stands by. */
+  #insert(way: Way, standby: boolean): void {
+    const older = this.#discovered.findIndex(({ credential }) => credential === way.credential);
+    if (older < 0 || standby) this.#discovered.push(way);
+    else this.#discovered.splice(older, 0, way);
+  }
+}
+
+function newWay({ hello, identity }: AgentConnection, discovered: boolean): Way {
+  return {
+    discovered,
+    instance: hello.instance,
+    bootEpochMs: hello.bootEpochMs,
+    credential: identity.id,
+    connections: new Set(),
+    info: undefined,
+    unhealthy: new Set(),
+  };
+}
+
+/** Held for a credential that was known before this process started. */
+export function expectedWay(credential: string): Way {
+  return {
+    discovered: false,
+    instance: "",
+    bootEpochMs: 0,
+    credential,
+    connections: new Set(),
+    info: undefined,
+    unhealthy: new Set(),
+  };
+}
+
+/** The least loaded connection that takes new streams. */
+export function bestOf({ connections }: Way): AgentConnection | undefined {
+  let best: AgentConnection | undefined;
+  let bestLoad = Infinity;
+  for (const connection of connections) {
+    if (!connection.usable) continue;
+    const load = connections.size === 1 ? 0 : connection.load();
+    if (load < bestLoad) {
+      best = connection;
+      bestLoad = load;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,28 @@
+/** `POST /notices`: what the control plane has to tell an agent. Unknown members are ignored, as everywhere. */
+import { isErrorCode } from "./error-table.ts";
+import type { ErrorCode } from "./error-table.ts";
+import { isRunnerId } from "./names.ts";
+
+/** A runner that the agent offers, and that is not registered; its connection goes on. */
+export interface RefusedNotice {
+  runner: string;
+  code: ErrorCode;
+}
+
+export interface Notices {
+  refused: RefusedNotice[];
+}
+
+/** What makes no sense is left out: a notice is for people, and nothing depends on it. @throws SyntaxError */
+export function parseNotices(text: string): Notices {
+  const parsed: unknown = JSON.parse(text);
+  const refused = typeof parsed === "object" && parsed !== null && "refused" in parsed ? parsed.refused : [];
+  const entries: unknown[] = Array.isArray(refused) ? refused : [];
+  return {
+    refused: entries.flatMap((entry) => {
+      const { runner, code } = (entry ?? {}) as { runner?: unknown; code?: unknown };
+      if (typeof runner !== "string" || !isRunnerId(runner)) return [];
+      return [{ runner, code: typeof code === "string" && isErrorCode(code) ? code : "internal" }];
+    }),
+  };
+}
