@@ -1,10 +1,13 @@
 /** Files that callers put on the desktop. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { parts } from "../../agents/sandbox/server/multipart.ts";
 import { until } from "./desktop.ts";
@@ -95,6 +98,33 @@ test("refuses what is too large, early where it is said, and keeps nothing of it
   assert.equal(far.status, 413);
   assert.deepEqual(await readdir(folder), ["fits"]);
 });
+
+test("a refusal reaches a sender that reads only when it has sent everything", async () => {
+  await using fixture = await start(1_000_000);
+  const { server } = fixture;
+  for (const connection of ["close", "keep-alive"]) {
+    const bytes = 40_000_000;
+    const part = '--b\r\nContent-Disposition: form-data; name="file"; filename="far"\r\n\r\n';
+    const head =
+      `POST /upload HTTP/1.1\r\nHost: x\r\nConnection: ${connection}\r\nContent-Length: ${bytes}\r\n` +
+      `Content-Type: multipart/form-data; boundary=b\r\n\r\n`;
+    const socket = connect({ port: server.server.port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.pause();
+    socket.write(head + part);
+    for (const block of blocks(bytes - part.length)) {
+      if (!socket.write(block)) await once(socket, "drain"); // rejects at an 'error': the answer would be lost
+    }
+    socket.end();
+    const answer = await text(socket);
+    assert.match(answer, /^HTTP\/1\.1 413 [^]*\r\n\r\nFile too large\n$/);
+  }
+});
+
+function* blocks(bytes: number): Generator<Buffer> {
+  const block = Buffer.alloc(256 * 1024);
+  for (let left = bytes; left > 0; left -= block.length)
+    yield block.subarray(0, Math.min(left, block.length));
+}
 
 test("refuses what is no form, or has no file", async () => {
   await using fixture = await start();

@@ -1,7 +1,7 @@
 /** Request bodies: as a whole up to a limit, or chunk by chunk. A body that stalls is given up. */
 import type { IncomingMessage } from "node:http";
 import { Failure } from "./errors.ts";
-import { BODY_IDLE_MS } from "./limits.ts";
+import { BODY_IDLE_MS, MAX_REFUSED_BODY_BYTES, REFUSED_BODY_MS } from "./limits.ts";
 
 /** @throws Failure 413 as soon as it is known to be too large; otherwise as {@link chunksOf} */
 export async function readBody(
@@ -27,13 +27,52 @@ export async function* chunksOf(
   if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) throw new Failure(413, tooLarge);
   const chunks = incoming.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   let size = 0;
-  for (;;) {
-    const { done, value } = await nextOf(chunks);
-    if (done === true) return;
-    size += value.length;
-    if (size > maxBytes) throw new Failure(413, tooLarge);
-    yield value;
+  try {
+    for (;;) {
+      const { done, value } = await nextOf(chunks);
+      if (done === true) return;
+      size += value.length;
+      if (size > maxBytes) throw new Failure(413, tooLarge);
+      yield value;
+    }
+  } finally {
+    void chunks.return?.(); // lets go of the body: whoever answers reads on
   }
+}
+
+/**
+ * The answer to a request whose body may still be coming. All of it is sent at once, but it ends only when the body has
+ * ended, or after {@link REFUSED_BODY_MS}.
+ */
+export function answerDuringBody(incoming: IncomingMessage, response: Response, body: string): Response {
+  if (incoming.complete || incoming.destroyed) return response;
+  const bytes = Buffer.from(body);
+  response.headers.set("content-length", String(bytes.length));
+  const stream = new ReadableStream<Uint8Array>({
+    start: async (controller) => {
+      controller.enqueue(bytes);
+      await discard(incoming);
+      controller.close();
+    },
+  });
+  return new Response(stream, { status: response.status, headers: response.headers });
+}
+
+async function discard(incoming: IncomingMessage): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = () => resolve();
+  const timer = setTimeout(done, REFUSED_BODY_MS);
+  let size = 0;
+  const onData = (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > MAX_REFUSED_BODY_BYTES) done();
+  };
+  incoming.on("data", onData);
+  for (const event of ["end", "error", "close"]) incoming.once(event, done);
+  incoming.resume();
+  await promise;
+  clearTimeout(timer);
+  incoming.off("data", onData);
 }
 
 async function nextOf(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {

@@ -17,8 +17,12 @@ export function messageOf(error: unknown): string {
 }
 
 /** Plain text with a line end, like the body of every refusal. */
+export function failureText(failure: Failure): string {
+  return `${failure.message}\n`;
+}
+
 export function failureResponse(failure: Failure, headers: Record<string, string> = {}): Response {
-  return new Response(`${failure.message}\n`, {
+  return new Response(failureText(failure), {
     status: failure.status,
     headers: {
       "content-type": "text/plain; charset=utf-8",

@@ -18,6 +18,11 @@ export const BODY_IDLE_MS = 30_000;
 /** What is under way when the server is told to end. */
 export const CLOSE_TIMEOUT_MS = 2_000;
 
+/** A refused request's body is read on for so long and so far: bytes that nobody reads turn our close into a reset, which
+ * overtakes the answer. */
+export const REFUSED_BODY_MS = 2_000;
+export const MAX_REFUSED_BODY_BYTES: number = 64 * 1024 * 1024;
+
 /** From SIGTERM to SIGKILL for a program of ours. */
 export const PROGRAM_STOP_TIMEOUT_MS = 1_000;
 
