@@ -13,6 +13,7 @@ import { serveConnection } from "./connection.ts";
 import type { ReceivedRequest } from "./connection.ts";
 import { EventStreams } from "./event-streams.ts";
 import { IoThread } from "./io-thread.ts";
+import type { LobbyContainers } from "./lobby-containers.ts";
 import { MAX_CONNECTIONS, MAX_REMEMBERED_REQUESTS, MAX_WAITING_EVENTS, SSE_KEEPALIVE_MS } from "./limits.ts";
 import { createRouter } from "./router.ts";
 import type { Routes, WolfContext } from "./router.ts";
@@ -34,6 +35,8 @@ export interface WolfDoubleOptions {
   blockLobbyCreateMs?: number;
   /** Between two `:keepalive` comments on `/api/v1/events`. Default 15,000, as Wolf. */
   sseKeepaliveMs?: number;
+  /** Starts what the runners of lobbies name, as Wolf does with Docker. Default: nothing is started. */
+  containers?: LobbyContainers;
   /** Called when a request has been read completely, before it waits for the thread. */
   onRequest?: (request: ReceivedRequest) => void;
 }
@@ -58,12 +61,18 @@ export interface WolfDouble extends AsyncDisposable {
 const eventRoutes: Routes = { "GET /api/v1/events": () => ({ kind: "events" }) };
 
 export async function createWolfDouble(options: WolfDoubleOptions): Promise<WolfDouble> {
-  const { socketPath, blockLobbyCreateMs = 0, sseKeepaliveMs = SSE_KEEPALIVE_MS, onRequest } = options;
+  const {
+    socketPath,
+    blockLobbyCreateMs = 0,
+    sseKeepaliveMs = SSE_KEEPALIVE_MS,
+    containers,
+    onRequest,
+  } = options;
   const api = [eventRoutes, appRoutes, clientRoutes, sessionRoutes, lobbyRoutes, systemRoutes, imageRoutes];
   const router = createRouter([...api, schemaRoutes(api), ownRoutes]);
   const events = new EventStreams();
   const thread = new IoThread();
-  const wolf: WolfContext = { state: seedState(), events, thread, blockLobbyCreateMs };
+  const wolf: WolfContext = { state: seedState(), events, thread, blockLobbyCreateMs, containers };
   const requests = new Recent<ReceivedRequest>(MAX_REMEMBERED_REQUESTS);
   const sockets = new Set<Socket>();
   const idleWaiters = new Set<() => void>();

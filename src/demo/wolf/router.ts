@@ -2,6 +2,7 @@
 import type { EventStreams } from "./event-streams.ts";
 import { FieldError } from "./fields.ts";
 import type { IoThread } from "./io-thread.ts";
+import type { LobbyContainers } from "./lobby-containers.ts";
 import { failure, plain } from "./reply.ts";
 import type { Reply } from "./reply.ts";
 import type { WolfRequest } from "./request.ts";
@@ -13,6 +14,8 @@ export interface WolfContext {
   thread: IoThread;
   /** Blocks every `lobbies/create`; a request may ask for its own. */
   blockLobbyCreateMs: number;
+  /** Starts what a lobby's runner names. Undefined: nothing runs. */
+  containers: LobbyContainers | undefined;
 }
 
 export type Handler = (request: WolfRequest, wolf: WolfContext) => Reply | Promise<Reply>;

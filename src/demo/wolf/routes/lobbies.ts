@@ -17,7 +17,8 @@ export const lobbyRoutes: Routes = {
     return success({ lobbies });
   },
 
-  "POST /api/v1/lobbies/create": async (request, { state, events, thread, blockLobbyCreateMs }) => {
+  "POST /api/v1/lobbies/create": async (request, wolf) => {
+    const { state, events, thread, blockLobbyCreateMs } = wolf;
     const fields = parseObject(request.body);
     object(fields, "video_settings");
     object(fields, "audio_settings");
@@ -37,6 +38,7 @@ export const lobbyRoutes: Routes = {
     const blockMs = numberOr(fields, "double_block_ms", blockLobbyCreateMs);
     await thread.stall(Math.min(blockMs, MAX_LOBBY_CREATE_MS));
     addBounded(state.lobbies, lobby);
+    wolf.containers?.start(lobby);
     events.emit(`${EVENTS}CreateLobbyEvent`, { id: lobby.id, name: lobby.name, runner: lobby.runner });
     return success({ lobby_id: lobby.id });
   },
@@ -54,7 +56,8 @@ export const lobbyRoutes: Routes = {
     }),
 
   // Wolf only fires the event: an unknown lobby or session is a success too.
-  "POST /api/v1/lobbies/leave": (request, { state, events }) => {
+  "POST /api/v1/lobbies/leave": (request, wolf) => {
+    const { state, events } = wolf;
     const fields = parseObject(request.body);
     const lobby_id = text(fields, "lobby_id");
     const moonlight_session_id = text(fields, "moonlight_session_id");
@@ -62,7 +65,7 @@ export const lobbyRoutes: Routes = {
     if (lobby !== undefined) removeWhere(lobby.connected_sessions, (id) => id === moonlight_session_id);
     events.emit(`${EVENTS}LeaveLobbyEvent`, { lobby_id, moonlight_session_id });
     if (lobby?.stop_when_everyone_leaves === true && lobby.connected_sessions.length === 0) {
-      stop(lobby, { state, events });
+      stop(lobby, wolf);
     }
     return success();
   },
@@ -106,7 +109,8 @@ function pinOf(fields: JsonObject): readonly number[] | null {
   return Array.isArray(pin) ? pin.map(Number) : null;
 }
 
-function stop(lobby: WolfLobby, { state, events }: Pick<WolfContext, "state" | "events">): void {
+function stop(lobby: WolfLobby, { state, events, containers }: WolfContext): void {
   removeWhere(state.lobbies, (other) => other === lobby);
+  containers?.stop(lobby);
   events.emit(`${EVENTS}StopLobbyEvent`, { lobby_id: lobby.id });
 }

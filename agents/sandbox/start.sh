@@ -1,0 +1,43 @@
+#!/bin/bash
+# Starts what is in a sandbox, keeps it running, and stops it in order. The variables are in the README.
+here=${BASH_SOURCE[0]%/*}
+# shellcheck source-path=SCRIPTDIR source=../lib/secrets.sh
+. "$here/../lib/secrets.sh"
+
+if [[ ${1:-} != parts ]]; then
+  # Wolf has no other way to hand it over. What runs on the desktop does not get it in its environment.
+  take_secret USER_API_TOKEN /run/turnabout/session.token
+  exec tini -s -- "$0" parts
+fi
+
+# shellcheck source-path=SCRIPTDIR source=../lib/parts.sh
+. "$here/../lib/parts.sh"
+
+export HOME=${HOME:-/home/sandbox} XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/1000}
+export SCREENSHOT_PORT=${SCREENSHOT_PORT:-9876}
+
+server=${TURNABOUT_SERVER:-${HELIX_API_URL:-}}
+token=${USER_API_TOKEN_FILE:-/run/turnabout/session.token}
+drain_s=${TURNABOUT_DRAIN_S:-3}
+
+agent=(turnabout agent --server "$server" --token-file "$token" --drain "$drain_s")
+[[ -z ${TURNABOUT_CA_FILE:-} ]] || agent+=(--ca "$TURNABOUT_CA_FILE")
+[[ -z ${TURNABOUT_CARRIER:-} ]] || agent+=(--carrier "$TURNABOUT_CARRIER")
+agent+=(--runner "sandbox-${HELIX_SESSION_ID:-}" --target "screenshot=127.0.0.1:$SCREENSHOT_PORT")
+
+if [[ ${TURNABOUT_AGENT:-on} == off ]]; then
+  say "no agent of its own: Wolf's may announce this sandbox"
+elif [[ -z $server || -z ${HELIX_SESSION_ID:-} || ! -e $token ]]; then
+  say "no agent of its own: it needs HELIX_API_URL, HELIX_SESSION_ID and USER_API_TOKEN"
+else
+  # First: whoever asks for a screenshot too early is told that the server is not up yet.
+  keep agent "${agent[@]}"
+fi
+keep server node /opt/turnabout/agents/sandbox/server/main.ts
+keep sway "$here/sway.sh"
+
+until_told
+# Wolf's patience is short, and its desktop is gone with us.
+stop agent $((drain_s + 1))
+stop sway 2
+stop server 2

@@ -1,0 +1,65 @@
+#!/bin/bash
+# Starts what is in Wolf's container, keeps it running, and stops it in order. The variables are in the README.
+here=${BASH_SOURCE[0]%/*}
+# shellcheck source-path=SCRIPTDIR source=../lib/secrets.sh
+. "$here/../lib/secrets.sh"
+
+if [[ ${1:-} != parts ]]; then
+  mkdir -p /run/turnabout && chmod 0700 /run/turnabout
+  take_secret RUNNER_TOKEN /run/turnabout/runner.token
+  exec tini -s -- "$0" parts
+fi
+
+# shellcheck source-path=SCRIPTDIR source=../lib/parts.sh
+. "$here/../lib/parts.sh"
+
+server=${TURNABOUT_SERVER:-${HELIX_API_URL:-}}
+token=${RUNNER_TOKEN_FILE:-/run/secrets/runner_token}
+wolf=${WOLF_SOCKET_PATH:-/var/run/wolf/wolf.sock}
+docker=/var/run/docker.sock
+drain_s=${TURNABOUT_DRAIN_S:-20}
+
+agent=(turnabout agent --server "$server" --token-file "$token" --drain "$drain_s")
+[[ -z ${TURNABOUT_CA_FILE:-} ]] || agent+=(--ca "$TURNABOUT_CA_FILE")
+[[ -z ${TURNABOUT_CARRIER:-} ]] || agent+=(--carrier "$TURNABOUT_CARRIER")
+agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
+[[ ${TURNABOUT_DOCKER_TARGET:-on} == off ]] || agent+=(--target "docker=unix:$docker")
+[[ -z $MOONLIGHT_COMMAND ]] ||
+  agent+=(--runner "moonlight-$WOLF_INSTANCE_ID" --target "moonlight=127.0.0.1:$MOONLIGHT_PORT")
+[[ ${TURNABOUT_DISCOVERY:-on} == off ]] || agent+=(--docker "unix://$docker")
+[[ -z ${TURNABOUT_LISTEN:-} ]] || agent+=(--listen "$TURNABOUT_LISTEN")
+
+engine_answers() {
+  http-ok "unix:$docker:/_ping"
+}
+
+# Sandbox images that the operator has put there, where no registry has them.
+load_images() {
+  local archive
+  for archive in /images/*.tar /images/*.tar.gz; do
+    [[ ! -e $archive ]] || docker load --quiet --input "$archive" || say "$archive could not be loaded"
+  done
+}
+
+# What a previous life of this container has left. The engine's own pid file is dockerd.sh's.
+rm -rf /var/run/docker/containerd/containerd.pid /var/run/docker/libcontainerd
+mkdir -p "${wolf%/*}" "${XDG_RUNTIME_DIR:=/tmp/sockets}"
+export XDG_RUNTIME_DIR
+
+if [[ -z $server ]]; then
+  say "no control plane: set HELIX_API_URL (or TURNABOUT_SERVER); going on without an agent"
+else
+  # First, so that whoever asks too early is told that the service is not up yet.
+  keep agent "${agent[@]}"
+fi
+keep dockerd "$here/dockerd.sh"
+wait_for 30 engine_answers
+load_images
+[[ -z $WOLF_COMMAND ]] || keep wolf env --chdir=/wolf bash -c "rm -f '$wolf'; exec $WOLF_COMMAND"
+[[ -z $MOONLIGHT_COMMAND ]] || keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"
+
+until_told
+stop agent $((drain_s + 5))
+stop moonlight 5
+stop wolf 10
+stop dockerd 10
