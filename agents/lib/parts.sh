@@ -33,6 +33,7 @@ say() {
 
 # keep NAME COMMAND...
 keep() {
+  set +eu # a failed command is one part's affair, whatever the caller has set meanwhile
   local name=$1
   shift
   keeper "$name" "$@" &
@@ -72,6 +73,7 @@ keeper() {
 }
 
 until_told() {
+  set +eu
   local idle
   while [[ -z $told ]]; do
     sleep 3600 &

@@ -87,11 +87,16 @@ export class Stack implements AsyncDisposable {
     const line = ["--profile", "images", ...compose, "build", "--quiet"];
     await engine.command("docker-compose", line, { env });
     await engine.command("docker", ["save", "-o", join(images, "sandbox.tar"), "turnabout-sandbox"]);
-    await engine.command("docker-compose", [...compose, "up", "-d", "--no-build"], { env });
+    const up = await engine.run("docker-compose", [...compose, "up", "-d", "--no-build"], { env });
+    if (up.code !== 0) {
+      const { stdout } = await engine.run("docker-compose", [...compose, "logs", "--no-color"], { env });
+      throw new Error(`compose up: ${up.stderr}\n${stdout}`);
+    }
     const port = await engine.publish("127.0.0.1", 8080);
     const adminToken = await readFile(join(secrets, "admin.token"), "utf8");
     const started = new Stack(engine, `http://127.0.0.1:${port}`, adminToken, compose, env);
     await started.whenConnected("wolf-local", "moonlight-local");
+    await started.whenHealthy("wolf");
     stack.move();
     return started;
   }
@@ -121,21 +126,29 @@ export class Stack implements AsyncDisposable {
     );
   }
 
+  /** Resolves when the container's own health check says so. */
+  async whenHealthy(service: "control-plane" | "wolf"): Promise<void> {
+    const container = this.engine.docker.getContainer(this.container(service));
+    await this.until(
+      `${service} is healthy`,
+      async () => (await container.inspect()).State.Health?.Status === "healthy",
+    );
+  }
+
   /** Asks again and again: the listing has no event of its own. */
   async runnersUntil(
     check: (runners: RunnerListing[]) => boolean,
     what: string,
     timeoutMs: number = READY_TIMEOUT_MS,
   ): Promise<RunnerListing[]> {
-    const deadline = performance.now() + timeoutMs;
-    for (;;) {
-      const runners = await listRunners(this.url, { token: this.adminToken }).catch(() => []);
-      if (check(runners)) return runners;
-      if (performance.now() > deadline) {
-        throw new Error(`${what}: still ${JSON.stringify(runners)}\n${await this.logs()}`);
-      }
-      await delay(POLL_MS);
-    }
+    let seen: RunnerListing[] = [];
+    const ask = async (): Promise<RunnerListing[] | undefined> => {
+      seen = await listRunners(this.url, { token: this.adminToken }).catch(() => []);
+      return check(seen) ? seen : undefined;
+    };
+    return this.untilValue(what, ask, timeoutMs).catch((cause: unknown) => {
+      throw new Error(`${what}: still ${JSON.stringify(seen)}`, { cause });
+    });
   }
 
   /** A request to the public port; by the admin, unless another token is given. */
@@ -165,7 +178,22 @@ export class Stack implements AsyncDisposable {
     return stdout.split("\n").filter(Boolean);
   }
 
-  /** With the containers' own logs, for a test that fails. */
+  /** Asks again and again, for what has no event. */
+  async untilValue<T>(what: string, ask: () => Promise<T | undefined>, timeoutMs: number = READY_TIMEOUT_MS): Promise<T> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const value = await ask();
+      if (value !== undefined) return value;
+      if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms\n${await this.logs()}`);
+      await delay(POLL_MS);
+    }
+  }
+
+  async until(what: string, check: () => Promise<boolean>, timeoutMs?: number): Promise<void> {
+    await this.untilValue(what, async () => ((await check()) ? true : undefined), timeoutMs);
+  }
+
+  /** The containers' own logs, for a test that fails. */
   async logs(): Promise<string> {
     return this.compose("logs", "--no-color", "--tail", "200");
   }
