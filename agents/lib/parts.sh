@@ -24,11 +24,11 @@ MAX_PAUSE_S=${MAX_PAUSE_S:-30}
 STABLE_S=${STABLE_S:-60}
 
 declare -A keepers=()
-told=
-trap 'told=1' TERM INT
+told='' idle=''
+trap 'told=1; [[ -z $idle ]] || kill "$idle" 2>/dev/null' TERM INT
 
 say() {
-  printf '%s: %s\n' "${0##*/}" "$*" 2>/dev/null >&2
+  { printf '%s: %s\n' "${0##*/}" "$*" >&3; } 3>&2 2>/dev/null
 }
 
 # keep NAME COMMAND...
@@ -54,11 +54,11 @@ keeper() {
     child=$!
     # The trap did not know it yet.
     [[ -z $ending ]] || kill -TERM "$child" 2>/dev/null
-    wait "$child"
+    wait "$child" 2>/dev/null
     status=$?
     # A trapped signal has ended the waiting, not the part.
     while kill -0 "$child" 2>/dev/null; do
-      wait "$child"
+      wait "$child" 2>/dev/null
       status=$?
     done
     [[ -z $ending ]] || return
@@ -66,7 +66,8 @@ keeper() {
     say "$name has ended ($status); again in $pause s"
     setsid -- sleep "$pause" &
     child=$!
-    wait "$child"
+    [[ -z $ending ]] || kill -TERM "$child" 2>/dev/null
+    wait "$child" 2>/dev/null
     child=
     pause=$((pause * 2 > MAX_PAUSE_S ? MAX_PAUSE_S : pause * 2))
   done
@@ -74,13 +75,14 @@ keeper() {
 
 until_told() {
   set +eu
-  local idle
   while [[ -z $told ]]; do
     sleep 3600 &
     idle=$!
-    wait "$idle" # a trapped signal ends it
-    kill "$idle" 2>/dev/null
+    # The trap did not know it yet.
+    [[ -z $told ]] || kill "$idle" 2>/dev/null
+    wait "$idle" 2>/dev/null
   done
+  idle=
 }
 
 # stop NAME SECONDS: SIGTERM; after so long SIGKILL, for the part and what it has started

@@ -25,9 +25,6 @@ const CALL_TIMEOUT_MS = 30_000;
 /** Between two looks at what has no event. */
 const POLL_MS = 50;
 
-export const CONTROL_PLANE_ADDRESS = "172.19.0.20";
-export const WOLF_ADDRESS = "172.19.0.50";
-
 export interface StackOptions {
   /** Further variables of compose/.env.example. */
   env?: Readonly<Record<string, string>>;
@@ -179,12 +176,17 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Asks again and again, for what has no event. */
-  async untilValue<T>(what: string, ask: () => Promise<T | undefined>, timeoutMs: number = READY_TIMEOUT_MS): Promise<T> {
+  async untilValue<T>(
+    what: string,
+    ask: () => Promise<T | undefined>,
+    timeoutMs: number = READY_TIMEOUT_MS,
+  ): Promise<T> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const value = await ask();
       if (value !== undefined) return value;
-      if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms\n${await this.logs()}`);
+      if (performance.now() > deadline)
+        throw new Error(`${what}: not within ${timeoutMs} ms\n${await this.logs()}`);
       await delay(POLL_MS);
     }
   }

@@ -158,7 +158,16 @@ function lobby(name: string, runner: Readonly<Record<string, unknown>>): object 
     video_settings: { width: 1_280, height: 720, refresh_rate: 60, wayland_render_node: "" },
     audio_settings: { channel_count: 2 },
     runner_state_folder: name,
-    runner: { type: "docker", name, image: "turnabout-sandbox", mounts: [], env: [], devices: [], ports: [], ...runner },
+    runner: {
+      type: "docker",
+      name,
+      image: "turnabout-sandbox",
+      mounts: [],
+      env: [],
+      devices: [],
+      ports: [],
+      ...runner,
+    },
   };
 }
 

@@ -33,6 +33,7 @@ export const PARTS: readonly Part[] = [
   { name: "wl-copy", packages: ["wl-clipboard"], why: "the display's clipboard" },
   { name: "wtype", packages: ["wtype"], why: "keys for that display" },
   { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },
+  { name: "shellcheck", packages: ["shellcheck"], why: "the containers' start scripts" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
   { name: "systemd-analyze", packages: ["systemd"], why: "checking compose/systemd" },
   { name: "strace", packages: ["strace"], why: "the system calls that those units have to allow" },

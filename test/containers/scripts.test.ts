@@ -1,0 +1,144 @@
+/** The containers' start scripts, without a container: what they share keeps parts running, and secrets secret. */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { globSync, readFileSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+import { after, afterEach, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { processesWith } from "../e2e/processes.ts";
+import { EventLog } from "../support/event-log.ts";
+import { next } from "../support/events.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { missing } from "../support/parts.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const LIB = join(ROOT, "agents/lib");
+const EXIT_TIMEOUT_MS = 20_000;
+
+afterEach(() => assertNothingOpen());
+
+it("has scripts that shellcheck has nothing to say about", { skip: missing("shellcheck") }, () => {
+  const scripts = globSync(
+    ["agents/*/*.sh", "agents/lib/{install-packages,turnabout}", "compose/*.sh", "test/docker/bases/*.sh"],
+    { cwd: ROOT },
+  );
+  assert.ok(scripts.length >= 9, scripts.join(" "));
+  execFileSync("shellcheck", ["-x", ...scripts], { cwd: ROOT, stdio: "pipe", encoding: "utf8" });
+});
+
+describe("the parts of a container", () => {
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "turnabout-parts-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+  afterEach(async () => {
+    // Whatever a failed test has left.
+    for (const { pid } of await processesWith(folder)) process.kill(pid, "SIGKILL");
+  });
+
+  /** @param script after parts.sh has been read; `$folder` is the test's */
+  function start(
+    script: string,
+    shell: readonly string[] = ["bash"],
+  ): { child: ChildProcess; lines: EventLog<string> } {
+    const [program = "", ...args] = shell;
+    const child = spawn(program, [...args, "-c", `. ${LIB}/parts.sh\n${script}`], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], folder, MAX_PAUSE_S: "1" },
+    });
+    const lines = new EventLog<string>();
+    for (const stream of [child.stdout, child.stderr])
+      createInterface({ input: stream }).on("line", lines.push);
+    return { child, lines };
+  }
+
+  it("are restarted when they end, and leave nothing at the end", async () => {
+    const { child, lines } = start(`
+      set -eu
+      keep mortal bash -c 'echo "mortal runs as $$"; exit 3'
+      keep steady bash -c 'echo "steady runs"; sleep 1000'
+      until_told; stop mortal 2; stop steady 2`);
+    await lines.find((line) => line === "steady runs", "the steady one");
+    const first = await lines.find((line) => line.startsWith("mortal runs"), "the first life");
+    await lines.find((line) => line.endsWith("mortal has ended (3); again in 1 s"), "what is said of it");
+    await lines.find((line) => line.startsWith("mortal runs") && line !== first, "the second life");
+    child.kill("SIGTERM");
+    await next(child, "close", EXIT_TIMEOUT_MS);
+    assert.deepEqual(await processesWith(folder), []);
+    assert.equal(lines.all.filter((line) => line === "steady runs").length, 1);
+  });
+
+  it("are stopped one after the other, and killed with all that they have started when they do not listen", async () => {
+    const { child, lines } = start(`
+      keep first bash -c 'trap "sleep 0.5; echo first ends; exit" TERM; echo first runs; while :; do sleep 0.1; done'
+      keep second bash -c 'trap "" TERM; sleep 1000 & echo second runs; while :; do sleep 0.1; done'
+      until_told; stop first 5; echo stopped first; stop second 1; echo stopped second`);
+    await lines.find((line) => line === "first runs", "the first");
+    await lines.find((line) => line === "second runs", "the second");
+    child.kill("SIGTERM");
+    await next(child, "close", EXIT_TIMEOUT_MS);
+    const said = lines.all.filter((line) => !line.endsWith("runs"));
+    assert.deepEqual(said, [
+      "first ends",
+      "stopped first",
+      "bash: second did not end within 1 s",
+      "stopped second",
+    ]);
+    assert.deepEqual(await processesWith(folder), []);
+  });
+
+  it("go on when nobody reads the log any more", async () => {
+    const { child } = start(`
+      keep talker bash -c 'echo x >>$folder/lives; while :; do echo much to say || exit 1; sleep 0.05; done'
+      until_told; stop talker 2`);
+    await next(child.stdout ?? assert.fail(), "data");
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    const lives = (): number => readFileSync(join(folder, "lives"), "utf8").length / 2;
+    const deadline = performance.now() + EXIT_TIMEOUT_MS;
+    while (lives() < 3) assert.ok(performance.now() < deadline, "it was not restarted");
+    assert.equal(child.exitCode ?? child.signalCode, null);
+    child.kill("SIGTERM");
+    await next(child, "close", EXIT_TIMEOUT_MS);
+    assert.deepEqual(await processesWith(folder), []);
+  });
+
+  it("start with standard output and standard error closed", async () => {
+    const { child } = start(
+      `
+      keep writer bash -c 'echo said && echo said >&2 && echo reached >$folder/closed; sleep 1000'
+      until_told; stop writer 2`,
+      ["bash", "-c", 'exec bash "$@" >&- 2>&-', "bash"],
+    );
+    const deadline = performance.now() + EXIT_TIMEOUT_MS;
+    while (globSync(join(folder, "closed")).length === 0)
+      assert.ok(performance.now() < deadline, "it did not start");
+    child.kill("SIGTERM");
+    await next(child, "close", EXIT_TIMEOUT_MS);
+    assert.deepEqual(await processesWith(folder), []);
+  });
+
+  it("have no secret in their environment: it is in a file of its owner's", async () => {
+    const script = `. ${LIB}/secrets.sh; take_secret RUNNER_TOKEN $folder/token; exec env`;
+    const environment = { PATH: process.env["PATH"], folder, RUNNER_TOKEN: "s3cret-7f" };
+    const said = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
+    assert.doesNotMatch(said, /s3cret-7f/);
+    assert.match(said, new RegExp(`^RUNNER_TOKEN_FILE=${folder}/token$`, "m"));
+    assert.equal(readFileSync(join(folder, "token"), "utf8"), "s3cret-7f");
+    assert.equal(statSync(join(folder, "token")).mode & 0o777, 0o600);
+  });
+
+  it("are given the file that the operator has named", () => {
+    const script = `. ${LIB}/secrets.sh; take_secret RUNNER_TOKEN $folder/none; exec env`;
+    const environment = { PATH: process.env["PATH"], folder, RUNNER_TOKEN_FILE: "/run/secrets/mine" };
+    const said = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
+    assert.match(said, /^RUNNER_TOKEN_FILE=\/run\/secrets\/mine$/m);
+    assert.deepEqual(globSync(join(folder, "none*")), []);
+  });
+});
