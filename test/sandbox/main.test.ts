@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import http from "node:http";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
@@ -146,23 +148,60 @@ test("closes with listeners on it, and leaves nothing open", { skip }, async () 
 
 test("keeps out pages that the desktop's browser shows, and lets the control plane's callers in", async () => {
   await using server = await startServer({ runtimeFolder: "/nonexistent", execAllowed: ["echo"] });
-  const body = JSON.stringify({ command: ["echo"] });
+  const { port } = server.server;
   const exec = async (headers: Record<string, string>): Promise<number> => {
-    const response = await server.request("/exec", { method: "POST", body, headers });
-    await response.arrayBuffer();
-    return response.status;
+    const request = http.request({
+      port,
+      host: "127.0.0.1",
+      method: "POST",
+      path: "/exec",
+      agent: false,
+      headers,
+    });
+    request.end(JSON.stringify({ command: ["echo"] }));
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    response.resume();
+    await once(response, "close");
+    return response.statusCode ?? 0;
   };
-  assert.equal(await exec({}), 200);
-  assert.equal(await exec({ origin: "https://evil.example" }), 403);
-  assert.equal(await exec({ origin: `http://127.0.0.1:${server.server.port}` }), 403);
-  assert.equal(await exec({ origin: "https://cp.example", "x-forwarded-host": "cp.example" }), 200);
-  await assert.rejects(
-    within(server.connect("/ws/input", { origin: "https://evil.example" }), "a refusal", 500),
-  );
-  const viewer = await server.connect("/ws/input", {
-    origin: "https://cp.example",
-    headers: { "x-forwarded-host": "cp.example" },
-  });
+  const rebound = `evil.example:${port}`;
+  for (const [headers, status] of [
+    // Through the tunnel, a browser's caller with its fields or none.
+    [{ host: "localhost" }, 200],
+    [{ host: "localhost", origin: "https://cp.example", "sec-fetch-site": "same-origin" }, 200],
+    // Beside it, and through the forward proxy.
+    [{}, 200],
+    [{ host: `127.0.0.1:${port}` }, 200],
+    [{ host: `[::1]:${port}` }, 200],
+    [{ host: `localhost:${port}`, "sec-fetch-site": "none" }, 200],
+    [{ host: "sandbox:9876" }, 200],
+    [{ host: "screenshot.sandbox-ses_1" }, 200],
+    // A page of another origin.
+    [{ origin: "https://evil.example" }, 403],
+    [{ origin: `http://127.0.0.1:${port}` }, 403],
+    [{ host: `localhost:${port}`, origin: "https://evil.example" }, 403],
+    [{ host: `localhost:${port}`, "sec-fetch-site": "cross-site" }, 403],
+    [{ host: `localhost:${port}`, origin: `http://localhost:${port}`, "x-forwarded-host": "a" }, 403],
+    [{ host: "screenshot.sandbox-ses_1", origin: "https://evil.example" }, 403],
+    // A page whose name points here: it is of our origin, and may set what it likes.
+    [{ host: rebound }, 403],
+    [{ host: rebound, origin: `http://${rebound}`, "x-forwarded-host": "a" }, 403],
+    [{ host: rebound, "x-forwarded-host": "localhost", via: "1.1 turnabout", "sec-fetch-site": "none" }, 403],
+    [{ host: "localhost.evil.example" }, 403],
+    [{ host: "evil.example.sandbox-1" }, 403],
+    [{ host: "screenshot.sandbox-1.evil.example" }, 403],
+    [{ host: "127.0.0.1.evil.example" }, 403],
+    [{ host: "evil.example." }, 403],
+  ] as const) {
+    assert.equal(await exec(headers), status, JSON.stringify(headers));
+  }
+  const connect = (headers: Record<string, string>, origin?: string) =>
+    server.connect("/ws/input", { headers, ...(origin !== undefined && { origin }) });
+  for (const headers of [{}, { host: rebound }]) {
+    await assert.rejects(within(connect(headers, "https://evil.example"), "a refusal", 500));
+  }
+  await assert.rejects(within(connect({ host: rebound }), "a refusal", 500));
+  const viewer = await connect({ host: "localhost" }, "https://cp.example");
   viewer.socket.close();
   await viewer.closed;
   assert.equal((await server.request("/nothing")).status, 404);

@@ -84,10 +84,18 @@ test(
     assert.equal(await size("?quality=1000"), await size("?quality=100"));
     assert.equal(await size("?quality=nonsense"), await size("?quality=70"));
     assert.equal(await size(""), await size("?quality=70"));
-    for (const method of ["POST", "HEAD", "DELETE"]) {
+    const whole = await server.request("/screenshot?format=png");
+    const head = await server.request("/screenshot?format=png", { method: "HEAD" });
+    assert.equal((await head.arrayBuffer()).byteLength, 0);
+    assert.equal(head.status, 200);
+    for (const name of ["etag", "content-type", "cache-control", "content-length"]) {
+      assert.equal(head.headers.get(name), whole.headers.get(name), name);
+    }
+    assert.equal(Number(head.headers.get("content-length")), (await whole.arrayBuffer()).byteLength);
+    for (const method of ["POST", "DELETE"]) {
       const response = await server.request("/screenshot", { method });
       assert.equal(response.status, 405, method);
-      assert.equal(response.headers.get("allow"), "GET");
+      assert.equal(response.headers.get("allow"), "GET, HEAD");
     }
   },
 );
@@ -127,6 +135,37 @@ test(
     const changed = await ask(tag);
     assert.equal(changed.status, 200);
     assert.ok((await changed.arrayBuffer()).byteLength > 1_000);
+  },
+);
+
+test(
+  "a still screen has one tag for each encoding, for a lone viewer and in a crowd of both",
+  { skip: skipWithoutDesktop },
+  async () => {
+    await using desktop = await startDesktop();
+    await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
+    await until("the background is drawn", async () => {
+      return isLike(await pixel(await picture(server, ""), 5, 5), BACKGROUND, 6);
+    });
+    const tags = { png: new Set<string>(), jpeg: new Set<string>() };
+    const bodies = { png: new Set<string>(), jpeg: new Set<string>() };
+    const ask = async (format: "png" | "jpeg"): Promise<void> => {
+      const response = await server.request(`/screenshot?format=${format}`);
+      tags[format].add(response.headers.get("etag") ?? "none");
+      bodies[format].add(Buffer.from(await response.arrayBuffer()).toString("base64"));
+    };
+    for (const format of ["png", "jpeg", "png"] as const) await ask(format);
+    const captures = async (): Promise<number> => {
+      const response = await server.request("/health", { headers: { accept: "application/json" } });
+      return ((await response.json()) as { screenshot: { captures: number } }).screenshot.captures;
+    };
+    const before = await captures();
+    await until("the crowd has had captures of its own", async () => {
+      await Promise.all(Array.from({ length: 40 }, (_, i) => ask(i % 2 === 0 ? "png" : "jpeg")));
+      return (await captures()) > before + 2;
+    });
+    assert.deepEqual([tags.png.size, tags.jpeg.size], [1, 1]);
+    assert.deepEqual([bodies.png.size, bodies.jpeg.size], [1, 1], "a tag stands for bytes");
   },
 );
 

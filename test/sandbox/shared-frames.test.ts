@@ -50,7 +50,7 @@ test("fifty viewers at 2 Hz cost two captures a second, and see frames of the la
   for (let i = 0; i < 1_000; i += 1) {
     const askedAt = now();
     answers.push(
-      frames.frame("ppm").then((frame) => {
+      frames.frame().then((frame) => {
         ages.push(now() - Number(frame.digest));
         waits.push(now() - askedAt);
       }),
@@ -70,7 +70,7 @@ test("a lone viewer gets a frame of its own each time", async (t) => {
   const { frames, starts, pass, now } = desktop(t);
   for (let i = 0; i < 10; i += 1) {
     const askedAt = now();
-    const frame = frames.frame("ppm");
+    const frame = frames.frame();
     await pass(CAPTURE_MS + 1);
     assert.equal(Number((await frame).digest), askedAt);
     await pass(260 - CAPTURE_MS);
@@ -81,8 +81,8 @@ test("a lone viewer gets a frame of its own each time", async (t) => {
 
 test("who asks during a capture gets that one", async (t) => {
   const { frames, starts, pass } = desktop(t);
-  const together = [frames.frame("ppm")];
-  for (let i = 0; i < 49; i += 1) together.push(frames.frame("png"));
+  const together = [frames.frame()];
+  for (let i = 0; i < 49; i += 1) together.push(frames.frame());
   await pass(CAPTURE_MS + 1);
   const digests = new Set((await Promise.all(together)).map(({ digest }) => digest));
   assert.equal(digests.size, 1);
@@ -93,19 +93,19 @@ test("who asks during a capture gets that one", async (t) => {
 test("nobody gets a frame from before a change that came before the request", async (t) => {
   const { frames, starts, pass, now } = desktop(t);
   // A crowd, with a frame to share.
-  for (let i = 0; i < 10; i += 1) void frames.frame("ppm");
+  for (let i = 0; i < 10; i += 1) void frames.frame();
   await pass(100);
   frames.changed();
   const changedAt = now();
-  const after = frames.frame("ppm");
+  const after = frames.frame();
   await pass(1_000);
   assert.ok(Number((await after).digest) >= changedAt);
   // Nor one of a capture that had begun.
-  void frames.frame("ppm");
+  void frames.frame();
   await pass(10);
   frames.changed();
   const again = now();
-  const frame = frames.frame("ppm");
+  const frame = frames.frame();
   await pass(1_000);
   assert.ok(Number((await frame).digest) >= again);
   assert.equal(starts.length, 4);
@@ -117,7 +117,7 @@ test("input all the time costs no more captures", async (t) => {
   const answers: Promise<unknown>[] = [];
   for (let i = 0; i < 500; i += 1) {
     frames.changed();
-    answers.push(frames.frame("ppm"));
+    answers.push(frames.frame());
     await pass(10);
   }
   await pass(1_000);
@@ -134,10 +134,10 @@ test("a failed capture is its callers' alone", async (t) => {
   const frames = new SharedFrames({
     capture: () => (fail ? Promise.reject(new Error("no display")) : Promise.resolve(frame)),
   });
-  const [first, second] = [frames.frame("png"), frames.frame("png")];
+  const [first, second] = [frames.frame(), frames.frame()];
   await assert.rejects(first, /no display/);
   await assert.rejects(second, /no display/);
   fail = false;
-  assert.equal(await frames.frame("png"), frame);
+  assert.equal(await frames.frame(), frame);
   frames.close();
 });

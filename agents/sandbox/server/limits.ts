@@ -44,7 +44,10 @@ export const LONE_REQUESTS_PER_SECOND = 4;
 /** Helix's default since JPEG is the default. */
 export const JPEG_QUALITY = 70;
 
-/** JPEG encoding is the work of a whole core. */
+/** zlib's level for PNG: at 1080p 22 ms of a core and smaller than grim's own; the default of 6 takes 35 ms for 4 % less. */
+export const PNG_LEVEL = 3;
+
+/** Encoding is the work of a whole core. */
 export const MAX_ENCODINGS = 2;
 
 /** Callers that wait for an encoding; more get 503. */

@@ -34,6 +34,7 @@ import type { Logger } from "./log.ts";
 import { Programs } from "./programs.ts";
 import type { Environment } from "./programs.ts";
 import { isFromLocalPage } from "./same-origin.ts";
+import { frameKind } from "./screenshot/encode.ts";
 import { captureWithGrim } from "./screenshot/grim.ts";
 import { screenshotRoutes } from "./screenshot/routes.ts";
 import { SharedFrames } from "./screenshot/shared-frames.ts";
@@ -70,8 +71,9 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
   const { port = SCREENSHOT_PORT, host, log = silent } = options;
   const programs = new Programs();
   const display = new Display(options.runtimeFolder);
+  const kind = await frameKind();
   const frames = new SharedFrames({
-    capture: async (kind) => {
+    capture: async () => {
       const bytes = await captureWithGrim(programs, display, kind);
       return { kind, bytes, digest: await digestOf(bytes), encoded: new Map() };
     },
@@ -93,7 +95,7 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
 
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.use(async (c, next) => {
-    if (isFromLocalPage(c.env.incoming.headers)) throw new Failure(403, "Forbidden");
+    if (isFromLocalPage(c.env.incoming)) throw new Failure(403, "Forbidden");
     await next();
   });
   app.route("/", healthRoutes({ display, frames, push, injector }));
@@ -184,7 +186,7 @@ function acceptSockets(server: Server, onSocket: (path: string, socket: WebSocke
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => {});
     const [path = ""] = (request.url ?? "").split("?");
-    if (isFromLocalPage(request.headers)) return refuse(socket, "403 Forbidden");
+    if (isFromLocalPage(request)) return refuse(socket, "403 Forbidden");
     if (path !== "/ws/clipboard" && path !== "/ws/input") return refuse(socket, "404 Not Found");
     if (sockets.clients.size >= MAX_WEBSOCKETS) return refuse(socket, "503 Service Unavailable");
     sockets.handleUpgrade(request, socket, head, (webSocket) => onSocket(path, webSocket));

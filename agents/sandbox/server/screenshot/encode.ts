@@ -1,7 +1,8 @@
 /** A frame as PNG or JPEG. sharp works in threads of its own, so the event loop goes on. */
 import type { Sharp } from "sharp";
 import { Gate } from "../gate.ts";
-import { MAX_ENCODINGS, MAX_WAITING_ENCODINGS } from "../limits.ts";
+import { MAX_ENCODINGS, MAX_WAITING_ENCODINGS, PNG_LEVEL } from "../limits.ts";
+import type { FrameKind } from "./grim.ts";
 import type { Frame } from "./shared-frames.ts";
 
 type SharpModule = typeof import("sharp");
@@ -9,6 +10,11 @@ type SharpModule = typeof import("sharp");
 export type PictureFormat = "jpeg" | "png";
 
 const gate = new Gate("screenshots", MAX_ENCODINGS, MAX_WAITING_ENCODINGS);
+
+/** What frames have to be, always the same: the tag of a picture must not depend on who asked first. */
+export async function frameKind(): Promise<FrameKind> {
+  return (await loadSharp().catch(() => undefined)) === undefined ? "png" : "ppm";
+}
 
 /** @throws Error if the frame is no picture */
 export function encode(frame: Frame, format: PictureFormat, quality: number): Promise<Buffer> {
@@ -25,12 +31,15 @@ export function encode(frame: Frame, format: PictureFormat, quality: number): Pr
 async function convert(frame: Frame, format: PictureFormat, quality: number): Promise<Buffer> {
   const { default: sharp } = await loadSharp();
   const image = frame.kind === "ppm" ? fromPpm(sharp, frame.bytes) : sharp(frame.bytes);
-  return format === "jpeg" ? image.jpeg({ quality }).toBuffer() : image.png().toBuffer();
+  return format === "jpeg"
+    ? image.jpeg({ quality }).toBuffer()
+    : image.png({ compressionLevel: PNG_LEVEL }).toBuffer();
 }
 
-/** At the first use: it takes 100 ms, and everything but JPEG works without it. */
+let loading: Promise<SharpModule> | undefined;
+/** It takes 100 ms, and everything but JPEG works without it. A failure is remembered as well. */
 function loadSharp(): Promise<SharpModule> {
-  return import("sharp");
+  return (loading ??= import("sharp"));
 }
 
 /** grim writes `P6`, width, height and 255 as text, then three bytes a pixel. sharp has no reader for PPM. */

@@ -1,4 +1,7 @@
-/** One capture of the desktop. grim's PPM is three times cheaper than its PNG and all that a JPEG needs. */
+/**
+ * One capture of the desktop. grim's PPM is three times cheaper than its PNG, and sharp makes a PNG of it sooner than grim
+ * makes its own, so all frames are PPM; only where there is no sharp they are grim's PNG.
+ */
 import type { Display } from "../display.ts";
 import { Failure, messageOf } from "../errors.ts";
 import { CAPTURE_TIMEOUT_MS, MAX_PICTURE_BYTES } from "../limits.ts";

@@ -4,7 +4,8 @@
  * `Cache-Control` is Helix's, `no-store` included: pictures of somebody's desktop belong on no disk on the way. It
  * does not hinder polling, because whoever polls keeps the picture and its `ETag` itself and asks with
  * `If-None-Match`; the control plane's public route tells browsers to do so (`private, no-cache`). A 304 saves the
- * encoding as well as the bytes, since the tag is made from the captured picture.
+ * encoding as well as the bytes, since the tag is made from the captured picture: its pixels and how they are asked for,
+ * and not what the server happened to be doing. `HEAD` is `GET` without the picture.
  */
 import { Hono } from "hono";
 import { failureResponse, messageOf, methodNotAllowed, Failure } from "../errors.ts";
@@ -19,17 +20,17 @@ const CACHE_CONTROL = "no-cache, no-store, must-revalidate";
 export function screenshotRoutes(frames: SharedFrames, log: Logger): Hono {
   const app = new Hono();
   app.all("/screenshot", async (c) => {
-    if (c.req.method !== "GET") return methodNotAllowed("GET");
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") return methodNotAllowed("GET, HEAD");
     const format = parseFormat(c.req.query("format"));
     const quality = parseQuality(c.req.query("quality"));
     try {
-      const frame = await frames.frame(format === "png" ? "png" : "ppm");
+      const frame = await frames.frame();
       const etag = etagOf(frame, format, quality);
       const headers = { etag, "cache-control": CACHE_CONTROL };
       if (matches(c.req.header("if-none-match"), etag)) return new Response(null, { status: 304, headers });
       const picture = await encode(frame, format, quality);
       return new Response(new Uint8Array(picture.buffer as ArrayBuffer, picture.byteOffset, picture.length), {
-        headers: { ...headers, "content-type": `image/${format}` },
+        headers: { ...headers, "content-type": `image/${format}`, "content-length": String(picture.length) },
       });
     } catch (error) {
       log.debug({ err: error }, "no screenshot");
@@ -56,7 +57,7 @@ function parseQuality(text: string | undefined): number {
 
 /** Strong: the same frame encoded the same way has the same bytes. Quality is none of PNG's business. */
 function etagOf(frame: Frame, format: PictureFormat, quality: number): string {
-  return `"${frame.digest}-${frame.kind}-${format}${format === "jpeg" ? quality : ""}"`;
+  return `"${frame.digest}-${format}${format === "jpeg" ? quality : ""}"`;
 }
 
 /** RFC 9110 §13.1.2: a list of tags, compared weakly, or `*`. */

@@ -14,7 +14,7 @@ import type { FrameKind } from "./grim.ts";
 export interface Frame {
   kind: FrameKind;
   bytes: Buffer;
-  /** Identifies the picture: same bytes, same digest. */
+  /** Identifies the picture: same pixels, same digest, because all frames are of one kind. */
   digest: string;
   /** Representations made from it, so that each is made once. */
   encoded: Map<string, Promise<Buffer>>;
@@ -26,13 +26,13 @@ interface Capture {
 }
 
 export interface SharedFramesOptions {
-  capture: (kind: FrameKind) => Promise<Frame>;
+  capture: () => Promise<Frame>;
   /** Milliseconds, monotonic. */
   now?: () => number;
 }
 
 export class SharedFrames {
-  readonly #capture: (kind: FrameKind) => Promise<Frame>;
+  readonly #capture: () => Promise<Frame>;
   readonly #now: () => number;
   readonly #arrivals: number[] = [];
   readonly #closed = new AbortController();
@@ -54,8 +54,7 @@ export class SharedFrames {
     return this.#captures;
   }
 
-  /** @param kind what a new capture should be; a shared frame may be of the other kind */
-  frame(kind: FrameKind): Promise<Frame> {
+  frame(): Promise<Frame> {
     const now = this.#now();
     const crowded = this.#arrive(now);
     const latest = this.#latest;
@@ -63,11 +62,9 @@ export class SharedFrames {
       if (latest.startedAt >= this.#changedAt) return latest.frame;
     }
     if (this.#running !== undefined && this.#running.startedAt >= this.#changedAt) return this.#running.frame;
-    // In a crowd always the same kind, so that the same picture has the same tag whoever asked first.
-    const captured = crowded ? "ppm" : kind;
     const waitMs = crowded ? this.#lastStart + FRAME_INTERVAL_MS - now : 0;
-    if (this.#next === undefined && this.#running === undefined && waitMs <= 0) return this.#begin(captured);
-    return (this.#next ??= this.#beginLater(captured, waitMs));
+    if (this.#next === undefined && this.#running === undefined && waitMs <= 0) return this.#begin();
+    return (this.#next ??= this.#beginLater(waitMs));
   }
 
   /** The desktop may look different now, because of something that this server did. */
@@ -89,7 +86,7 @@ export class SharedFrames {
     return this.#arrivals.length > LONE_REQUESTS_PER_SECOND && now - oldest < 1_000;
   }
 
-  async #beginLater(kind: FrameKind, waitMs: number): Promise<Frame> {
+  async #beginLater(waitMs: number): Promise<Frame> {
     const pause = Promise.withResolvers<void>();
     const timer = setTimeout(pause.resolve, waitMs);
     const { signal } = this.#closed;
@@ -104,14 +101,14 @@ export class SharedFrames {
       this.#next = undefined;
     }
     if (signal.aborted) throw new Error("server is ending");
-    return this.#begin(kind);
+    return this.#begin();
   }
 
-  #begin(kind: FrameKind): Promise<Frame> {
+  #begin(): Promise<Frame> {
     const startedAt = this.#now();
     this.#lastStart = startedAt;
     this.#captures += 1;
-    const capture: Capture = { startedAt, frame: this.#capture(kind) };
+    const capture: Capture = { startedAt, frame: this.#capture() };
     this.#running = capture;
     capture.frame.then(
       () => {
