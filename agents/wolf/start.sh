@@ -21,6 +21,7 @@ drain_s=${TURNABOUT_DRAIN_S:-20}
 
 agent=(turnabout agent --server "$server" --token-file "$token" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || agent+=(--ca "$TURNABOUT_CA_FILE")
+[[ -z ${TURNABOUT_CERT_FILE:-} ]] || agent+=(--cert "$TURNABOUT_CERT_FILE" --key "$TURNABOUT_KEY_FILE")
 [[ -z ${TURNABOUT_CARRIER:-} ]] || agent+=(--carrier "$TURNABOUT_CARRIER")
 agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
 [[ ${TURNABOUT_DOCKER_TARGET:-on} == off ]] || agent+=(--target "docker=unix:$docker")
