@@ -74,6 +74,11 @@ export function createAgent(options: AgentOptions): Agent {
   for (const runner of config.runners) targets.add(runner);
 
   const board = new NoticeBoard(config.log);
+  /** Of its own runners those that a newer agent has taken: never offered as its own again, or the two would fight. */
+  const replaced = new Set<string>();
+  const offer = (runner: ServedRunner): RunnerInfo =>
+    describeRunner({ ...runner, discovered: runner.discovered === true || replaced.has(runner.id) });
+  const offered = (): RunnerInfo[] => targets.runners().map(offer);
   let connections = 0;
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
@@ -91,9 +96,13 @@ export function createAgent(options: AgentOptions): Agent {
       bootEpochMs: BOOT_EPOCH_MS,
       standby: context.standby,
       capabilities: [CAPABILITY.websocket, CAPABILITY.notices, ...(config.events ? [CAPABILITY.events] : [])],
-      runners: targets.runners().map(describeRunner),
+      runners: offered(),
     }),
-    onNotices: (notices) => board.post(notices, (id) => targets.has(id)),
+    onNotices: (notices) => {
+      const has = (id: string): boolean => targets.has(id);
+      board.post(notices, has);
+      board.replaced(notices, (id) => has(id) && !targets.isDiscovered(id)).forEach(standBy);
+    },
     closing: closing.signal,
     subscribe: (listener) => {
       listeners.add(listener);
@@ -104,8 +113,12 @@ export function createAgent(options: AgentOptions): Agent {
   const context: SlotContext = {
     config,
     standby: false,
-    // The configured ones only: discovered runners follow in /hello, and a URL has to stay short.
-    doorRunnerIds: config.runners.slice(0, MAX_DOOR_RUNNERS).map((runner) => runner.id),
+    doorRunnerIds: () => {
+      // Its own only: the others follow in /hello, and a URL has to stay short. It must name one, whatever has become of it.
+      const own = offered().filter(({ discovered }) => discovered !== true);
+      const named = own.length > 0 ? own : config.runners;
+      return named.slice(0, MAX_DOOR_RUNNERS).map(({ id }) => id);
+    },
     serve: (session, carrier, onHello) => {
       let told: RunnerInfo[] = [];
       serveStreams(session, {
@@ -116,7 +129,7 @@ export function createAgent(options: AgentOptions): Agent {
           return hello;
         },
         changes: () => [
-          ...changesSince(told, targets.runners().map(describeRunner)),
+          ...changesSince(told, offered()),
           ...targets.unhealthy().map((at): AgentEvent => ({ type: "target-health", ...at, healthy: false })),
         ],
         targets,
@@ -167,11 +180,20 @@ export function createAgent(options: AgentOptions): Agent {
   function add(runner: ServedRunner): void {
     board.forget(runner.id);
     targets.add(runner);
-    publish({ type: "runner-added", runner: describeRunner(runner) });
+    publish({ type: "runner-added", runner: offer(runner) });
+  }
+
+  /** The newer agent comes first from now on; this one is behind it, and takes over when that one leaves. */
+  function standBy(runnerId: string): void {
+    replaced.add(runnerId);
+    config.onEvent({ type: "runner-replaced", runner: runnerId });
+    const runner = targets.runners().find(({ id }) => id === runnerId);
+    if (runner !== undefined) publish({ type: "runner-added", runner: offer(runner) });
   }
 
   function remove(runnerId: string): void {
     board.forget(runnerId);
+    replaced.delete(runnerId);
     targets.remove(runnerId);
     publish({ type: "runner-removed", id: runnerId });
   }

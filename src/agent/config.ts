@@ -20,7 +20,9 @@ export type AgentLifecycleEvent =
   | { type: "connected"; slot: number; carrier: CarrierKind; why: string }
   | { type: "lost"; slot: number; reason: string }
   | { type: "attempt-failed"; slot: number; error: Error; retryInMs: number }
-  | { type: "replaced"; slot: number };
+  | { type: "replaced"; slot: number }
+  /** A newer agent has this one of its runners; the connections go on with the others. */
+  | { type: "runner-replaced"; runner: string };
 
 export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   /** URL of the control plane, or of a relay: `https://cp.example`, `http://localhost:8080/base`, `unix:/run/turnabout.sock` */

@@ -3,6 +3,8 @@ import { ERROR_TABLE } from "../wire/error-table.ts";
 import type { Logger } from "../wire/log.ts";
 import type { Notices } from "../wire/notices.ts";
 
+const REPLACED = "replaced";
+
 export class NoticeBoard {
   readonly #log: Logger;
   /** What has been said, by runner: runners that the agent has are the only ones. */
@@ -19,6 +21,16 @@ export class NoticeBoard {
       this.#said.set(runner, code);
       this.#log.warn({ runner, code, reason: ERROR_TABLE[code].text }, "the control plane refuses a runner");
     }
+  }
+
+  /** Runners that a newer agent has taken since they were said last. @param has as for {@link post} */
+  replaced({ replaced }: Notices, has: (runnerId: string) => boolean): string[] {
+    return replaced.filter((runner) => {
+      if (!has(runner) || this.#said.get(runner) === REPLACED) return false;
+      this.#said.set(runner, REPLACED);
+      this.#log.warn({ runner }, "a runner is replaced by a newer agent; standing by for it");
+      return true;
+    });
   }
 
   /** The runner is gone, or offered anew: what is said of it then is news. */

@@ -34,7 +34,7 @@ import {
 export interface SlotContext {
   config: AgentConfig;
   /** Named in the door's URL, so that a refusal comes as an HTTP status. */
-  doorRunnerIds: readonly string[];
+  doorRunnerIds(): readonly string[];
   /** Serves the streams of a session; `onHello` is called when the control plane has asked for `/hello`. */
   serve(session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
   /**
@@ -148,7 +148,7 @@ export class Slot {
     const token = config.token === undefined ? undefined : await readSecret(config.token, "token");
     const established = await this.#chooser.establish(
       {
-        url: doorUrl(config.server, this.#context.doorRunnerIds),
+        url: doorUrl(config.server, this.#context.doorRunnerIds()),
         socketPath: socketPathOf(config.server),
         tls: config,
         token,

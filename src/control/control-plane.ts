@@ -30,6 +30,7 @@ import { createControlMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight.ts";
 import { OpenWork } from "./open-work.ts";
 import { revise } from "./revision.ts";
+import { tellReplaced } from "./refused-runners.ts";
 import { Registry } from "./registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
@@ -133,7 +134,11 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const work = new OpenWork();
   const bus = new EventBus();
 
-  const registry = new Registry({ graceMs: options.graceMs, onEvent: (event) => bus.publish(event) });
+  const registry = new Registry({
+    graceMs: options.graceMs,
+    onEvent: (event) => bus.publish(event),
+    onReplaced: (connection, runnerId) => tellReplaced(connection, runnerId, log),
+  });
   const instances = new Instances(new InstanceStore(database), registry);
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,

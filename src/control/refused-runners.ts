@@ -3,6 +3,7 @@ import { toError, TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { Logger } from "../wire/log.ts";
+import type { Notices } from "../wire/notices.ts";
 import { AGENT_PATHS, CAPABILITY } from "../wire/protocol.ts";
 import { postAgentJson } from "./agent-request.ts";
 import type { AgentConnection } from "./connection.ts";
@@ -35,14 +36,24 @@ export function reportRefused(
     const { id } = connection;
     log.warn({ connection: id, runner: info.id, reason: error.message }, "runner refused");
   }
-  if (!connection.usable || !connection.hello.capabilities.includes(CAPABILITY.notices)) return;
-  if (connection.noticesUnderWay >= MAX_NOTICES_UNDER_WAY) return; // nothing depends on one
-  connection.noticesUnderWay += 1;
   const notices = refused.map(({ info, error }) => ({
     runner: info.id,
     code: error instanceof TurnaboutError ? error.code : "internal",
   }));
-  postAgentJson(connection.session, AGENT_PATHS.notices, { refused: notices })
+  notify(connection, { refused: notices }, log);
+}
+
+/** A newer agent serves one of its runners, and it goes on with the others. */
+export function tellReplaced(connection: AgentConnection, runnerId: string, log: Logger): void {
+  log.info({ connection: connection.id, runner: runnerId }, "a newer agent serves one of its runners");
+  notify(connection, { replaced: [runnerId] }, log);
+}
+
+function notify(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
+  if (!connection.usable || !connection.hello.capabilities.includes(CAPABILITY.notices)) return;
+  if (connection.noticesUnderWay >= MAX_NOTICES_UNDER_WAY) return; // nothing depends on one
+  connection.noticesUnderWay += 1;
+  postAgentJson(connection.session, AGENT_PATHS.notices, notices)
     .catch((error: unknown) => {
       log.debug({ connection: connection.id, reason: toError(error).message }, "notice not delivered");
     })

@@ -52,6 +52,8 @@ export interface WaitOptions {
 export interface RegistryOptions {
   graceMs?: number | undefined;
   onEvent?: ((event: RegistryEvent) => void) | undefined;
+  /** A connection has lost one of its runners to a newer agent, and goes on with the others. */
+  onReplaced?: ((connection: AgentConnection, runnerId: string) => void) | undefined;
 }
 
 /** A runner that a connection may not serve: its others stay. */
@@ -64,11 +66,13 @@ export class Registry {
   readonly #entries = new Entries();
   readonly #graceMs: number;
   readonly #onEvent: (event: RegistryEvent) => void;
+  readonly #onReplaced: (connection: AgentConnection, runnerId: string) => void;
   #closed = false;
 
   constructor(options: RegistryOptions = {}) {
     this.#graceMs = options.graceMs ?? GRACE_MS;
     this.#onEvent = options.onEvent ?? (() => {});
+    this.#onReplaced = options.onReplaced ?? (() => {});
   }
 
   /**
@@ -271,6 +275,7 @@ export class Registry {
     for (const connection of old.connections) {
       connection.runners.delete(runnerId);
       if (connection.runners.size === 0) connection.drain("replaced", `a newer agent serves ${runnerId}`);
+      else this.#onReplaced(connection, runnerId);
     }
     old.connections.clear();
   }

@@ -11,18 +11,26 @@ export interface RefusedNotice {
 
 export interface Notices {
   refused: RefusedNotice[];
+  /** Runners that a newer agent serves now, while this connection goes on with its others. */
+  replaced: string[];
 }
 
 /** What makes no sense is left out: a notice is for people, and nothing depends on it. @throws SyntaxError */
 export function parseNotices(text: string): Notices {
   const parsed: unknown = JSON.parse(text);
-  const refused = typeof parsed === "object" && parsed !== null && "refused" in parsed ? parsed.refused : [];
-  const entries: unknown[] = Array.isArray(refused) ? refused : [];
   return {
-    refused: entries.flatMap((entry) => {
+    refused: listOf(parsed, "refused").flatMap((entry) => {
       const { runner, code } = (entry ?? {}) as { runner?: unknown; code?: unknown };
       if (typeof runner !== "string" || !isRunnerId(runner)) return [];
       return [{ runner, code: typeof code === "string" && isErrorCode(code) ? code : "internal" }];
     }),
+    replaced: listOf(parsed, "replaced")
+      .filter((id) => typeof id === "string")
+      .filter(isRunnerId),
   };
+}
+
+function listOf(value: unknown, name: string): unknown[] {
+  const list = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  return Array.isArray(list) ? (list as unknown[]) : [];
 }
