@@ -19,6 +19,7 @@ import { NoticeBoard } from "./notices.ts";
 import { OpenTargets } from "./open-targets.ts";
 import type { OwnRoutesContext } from "./own-routes.ts";
 import { startRelay } from "./relay/relay.ts";
+import { watchRenewal } from "./renewal-watch.ts";
 import { serveStreams } from "./serve-streams.ts";
 import { Slot } from "./slot.ts";
 import type { SlotContext } from "./slot.ts";
@@ -177,6 +178,18 @@ export function createAgent(options: AgentOptions): Agent {
     firstHello.promise.then(() => Promise.all(others.map((slot) => slot.run()))),
   ]);
 
+  const stopWatching =
+    config.certFile === undefined
+      ? () => {}
+      : watchRenewal({
+          files: config,
+          log: config.log,
+          onCertificate: (certificate) => {
+            metrics.certificateEnd.set(certificate.validToDate.getTime() / 1_000);
+            for (const slot of slots) slot.renewed(certificate.fingerprint256);
+          },
+        });
+
   function add(runner: ServedRunner): void {
     board.forget(runner.id);
     targets.add(runner);
@@ -216,6 +229,7 @@ export function createAgent(options: AgentOptions): Agent {
 
   async function close(): Promise<void> {
     closing.abort();
+    stopWatching();
     await Promise.all([closeSlots(), closeRelay()]);
   }
 

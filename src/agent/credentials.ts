@@ -2,6 +2,8 @@
 import { readFile, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { TurnaboutError } from "../wire/errors.ts";
+import { checkPair, parseCertificates } from "../wire/pem.ts";
+import type { PemText } from "../wire/pem.ts";
 import { MAX_CREDENTIAL_FILE_BYTES } from "./limits.ts";
 
 /** A secret or certificate: given as it is, or as the path of the file that holds it. */
@@ -46,9 +48,25 @@ export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const material: TlsMaterial = { rejectUnauthorized: files.insecure !== true };
   if (files.caFile !== undefined) {
     const ca = await readSecret({ file: files.caFile }, "CA");
+    parseCertificates({ text: ca, from: `CA file ${files.caFile}` });
     material.ca = [...tls.getCACertificates("default"), ca];
   }
-  if (files.certFile !== undefined) material.cert = await readSecret({ file: files.certFile }, "certificate");
-  if (files.keyFile !== undefined) material.key = await readSecret({ file: files.keyFile }, "key");
-  return material;
+  const pair = await readPair(files);
+  if (pair === undefined) return material;
+  checkPair(pair.cert, pair.key);
+  return { ...material, cert: pair.cert.text, key: pair.key.text };
+}
+
+/** The client certificate and its key, as they are at this moment: while they are replaced, they may not fit. */
+export async function readPair({
+  certFile,
+  keyFile,
+}: TlsFiles): Promise<{ cert: PemText; key: PemText } | undefined> {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const cert = await readSecret({ file: certFile }, "certificate");
+  const key = await readSecret({ file: keyFile }, "key");
+  return {
+    cert: { text: cert, from: `certificate file ${certFile}` },
+    key: { text: key, from: `key file ${keyFile}` },
+  };
 }

@@ -106,3 +106,6 @@ export const RELAY_HALF_OPEN_MS = 30_000;
 /** While a relay drains: a connection that moved less than so much in so long is quiet, and closed. PINGs are less. */
 export const RELAY_QUIET_BYTES = 1_024;
 export const RELAY_QUIET_MS = 2_000;
+
+/** How often the client certificate's file is looked at: its renewal is taken so soon, its end comes hours later. */
+export const RENEWAL_POLL_MS = 1_000;

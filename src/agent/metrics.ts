@@ -7,6 +7,7 @@ export interface AgentMetrics {
   readonly connects: Counter<"carrier">;
   readonly connectFailures: Counter<"code">;
   readonly streamsOpen: Gauge;
+  readonly certificateEnd: Gauge;
   readonly streamsTotal: Counter<"target" | "outcome">;
   readonly relayedConnections: Gauge;
   readonly relayedTotal: Counter<"outcome">;
@@ -37,6 +38,11 @@ export function createAgentMetrics(): AgentMetrics {
     streamsOpen: new Gauge({
       name: "turnabout_agent_streams_open",
       help: "Streams to targets that are open.",
+      registers,
+    }),
+    certificateEnd: new Gauge({
+      name: "turnabout_agent_certificate_expiry_timestamp_seconds",
+      help: "When the client certificate ends (Unix time); 0 without one.",
       registers,
     }),
     streamsTotal: new Counter({

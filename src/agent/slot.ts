@@ -3,12 +3,13 @@
  * `close()` does.
  */
 import type { ServerHttp2Session } from "node:http2";
+import { TLSSocket } from "node:tls";
 import type { Carrier } from "../wire/carrier.ts";
 import { isErrorCode } from "../wire/error-table.ts";
 import type { ErrorCode } from "../wire/error-table.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { keepAlive } from "../wire/keepalive.ts";
-import { HEADER } from "../wire/protocol.ts";
+import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
 import { parseGoaway, sendGoaway } from "../wire/refusal.ts";
 import type { Goaway } from "../wire/refusal.ts";
 import { destroySession } from "../wire/session.ts";
@@ -50,7 +51,16 @@ export interface SlotContext {
 interface Serving {
   session: ServerHttp2Session;
   carrier: Carrier;
+  /** Streams to targets that are open. */
+  streams: number;
+  /** The control plane has let it in: it asks for events, or dials. */
+  admitted: boolean;
+  /** Made with a certificate that has been renewed since: it ends with its last stream, once another serves. */
+  outdated: boolean;
 }
+
+/** How a connection's time as the slot's present one is over. */
+type Outcome = Goaway | "renewed" | undefined;
 
 const REFUSED: ReadonlySet<string> = new Set([
   "unauthenticated",
@@ -70,6 +80,8 @@ export class Slot {
   readonly #refusedBackoff = new Backoff({ baseMs: REFUSED_BACKOFF_BASE_MS, capMs: REFUSED_BACKOFF_CAP_MS });
   #lastComplaint = "";
   #complainedAt = 0;
+  #present: { certificate: string | undefined; renew(): void } | undefined;
+  #skipPause: (() => void) | undefined;
 
   constructor(index: number, context: SlotContext) {
     this.#index = index;
@@ -84,8 +96,18 @@ export class Slot {
   async run(): Promise<void> {
     while (!this.#closing.signal.aborted) {
       const delayMs = await this.#once().catch((error: unknown) => this.#failed(toError(error)));
-      await pause(delayMs, this.#closing.signal);
+      await this.#pause(delayMs);
     }
+  }
+
+  /**
+   * The client certificate in its file is this one now. A connection that was made with another serves on until the
+   * next one does, and until its last stream has ended.
+   */
+  renewed(fingerprint: string): void {
+    this.#skipPause?.();
+    if (this.#present?.certificate !== undefined && this.#present.certificate !== fingerprint)
+      this.#present.renew();
   }
 
   /** Tells the control plane to stop opening streams, and lets the open ones finish. */
@@ -114,33 +136,73 @@ export class Slot {
   /** One connection's life. Resolves to the pause before the next. */
   async #once(): Promise<number> {
     const { config } = this.#context;
-    const ended = Promise.withResolvers<Goaway | undefined>();
+    const ended = Promise.withResolvers<Outcome>();
     let hello = false;
-    const { carrier, session, why } = await this.#establish((session, carrier) => {
+    let serving: Serving | undefined;
+    const { carrier, why } = await this.#establish((session, carrier) => {
       // From the first turn on: a refusal may come right behind the preface.
       session.on("goaway", (_code, _last, data) => {
         const goaway = parseGoaway(data);
         if (goaway !== undefined) ended.resolve(goaway);
       });
       session.once("close", () => ended.resolve(undefined));
+      serving = this.#follow(session, carrier);
       this.#context.serve(session, carrier, () => {
         hello = true;
       });
     });
-    const serving: Serving = { session, carrier };
+    if (serving === undefined) return 0; // never: a session is established by way of the above
     this.#admit(serving);
     const since = Date.now();
     const url = redactUrl(config.server);
     config.log.info({ slot: this.#index, carrier: carrier.kind, server: url, why }, "connected");
     config.onEvent({ type: "connected", slot: this.#index, carrier: carrier.kind, why });
-    const goaway = await ended.promise;
+    this.#present = { certificate: ownCertificate(carrier), renew: () => ended.resolve("renewed") };
+    const outcome = await ended.promise;
+    this.#present = undefined;
     const aliveMs = Date.now() - since;
     if (hello && aliveMs >= STABLE_AFTER_MS) {
       this.#backoff.reset();
       this.#refusedBackoff.reset();
     }
     if (this.#closing.signal.aborted) return 0;
-    return this.#ended(goaway, aliveMs);
+    if (outcome !== "renewed") return this.#ended(outcome, aliveMs);
+    serving.outdated = true;
+    config.log.info({ slot: this.#index }, "connecting with the renewed certificate; open streams go on");
+    return 0;
+  }
+
+  /** Counts what it serves. */
+  #follow(session: ServerHttp2Session, carrier: Carrier): Serving {
+    const serving: Serving = { session, carrier, streams: 0, admitted: false, outdated: false };
+    session.on("stream", (stream, headers) => {
+      const isDial = headers[":method"] === "CONNECT";
+      if (isDial || headers[":path"] === AGENT_PATHS.events) {
+        serving.admitted = true;
+        this.#retire();
+      }
+      if (!isDial) return;
+      serving.streams += 1;
+      stream.once("close", () => {
+        serving.streams -= 1;
+        this.#retire();
+      });
+    });
+    return serving;
+  }
+
+  /** Ends outdated connections that carry nothing, once another one has been let in. */
+  #retire(): void {
+    const all = [...this.#serving];
+    if (!all.some(({ admitted, outdated, session }) => admitted && !outdated && !session.closed)) return;
+    for (const { outdated, streams, session } of all) {
+      if (!outdated || streams > 0 || session.closed) continue;
+      sendGoaway(session, {
+        reason: "draining",
+        message: "the agent has connected with its renewed certificate",
+      });
+      session.close();
+    }
   }
 
   async #establish(accept: (session: ServerHttp2Session, carrier: Carrier) => void): Promise<Established> {
@@ -190,6 +252,7 @@ export class Slot {
       }, this.#context.config.drainMs);
       session.once("close", () => clearTimeout(timer));
     });
+    this.#retire();
     // Closed while it was being established: the loop will not look at it again.
     if (this.#closing.signal.aborted) session.close();
     if (this.#serving.size > MAX_DRAINING_SESSIONS) {
@@ -229,6 +292,22 @@ export class Slot {
         return delayMs;
       }
     }
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    const { signal } = this.#closing;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (signal.aborted) return Promise.resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      this.#skipPause = undefined;
+      resolve();
+    };
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener("abort", done, { once: true });
+    this.#skipPause = done;
+    return promise;
   }
 
   #standbyDelayMs(): number {
@@ -275,15 +354,9 @@ function askedToWaitMs(error: Error): number {
   return Math.round(waitMs * (1 + Math.random()));
 }
 
-function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) return Promise.resolve();
-  const timer = setTimeout(done, delayMs);
-  function done(): void {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", done);
-    resolve();
-  }
-  signal.addEventListener("abort", done, { once: true });
-  return promise;
+/** SHA-256 of the certificate that this end has presented on a carrier where it counts. */
+function ownCertificate({ kind, stream }: Carrier): string | undefined {
+  return kind === "rh2" && stream instanceof TLSSocket
+    ? stream.getX509Certificate()?.fingerprint256
+    : undefined;
 }

@@ -11,6 +11,7 @@ import { hostAndPort, redactUrl } from "./door-url.ts";
 import { connectThroughProxy } from "./outbound-proxy.ts";
 import { TCP_KEEPALIVE_MS } from "./limits.ts";
 import { proxyFor } from "./proxy-for.ts";
+import { serverCertificateAdvice } from "./tls-trouble.ts";
 
 export interface TransportOptions {
   url: URL;
@@ -91,5 +92,6 @@ function stepFailed(code: ErrorCode, step: string, cause: unknown): TurnaboutErr
   const errno = errorCodeOf(cause);
   const known = errno === undefined || error.message.includes(errno);
   const what = error.name === "AbortError" ? "timed out" : `${error.message}${known ? "" : ` (${errno})`}`;
-  return new TurnaboutError(code, `${step}: ${what}`, { cause });
+  const advice = serverCertificateAdvice(cause);
+  return new TurnaboutError(code, `${step}: ${what}${advice === undefined ? "" : `; ${advice}`}`, { cause });
 }

@@ -49,6 +49,7 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
 function hintFor(error: unknown, code: string | undefined, commandName: string): string {
   if (error instanceof UsageError) return error.hint;
   if (code?.startsWith("ERR_PARSE_ARGS") === true) return `run \`${commandName} --help\` for the options`;
+  if (error instanceof TurnaboutError && error.hint !== undefined) return error.hint;
   const hint = code === undefined ? undefined : SYSTEM_HINTS[code];
   if (hint !== undefined) return hint;
   if (error instanceof TurnaboutError) return `see docs/errors.md, "${error.code}"`;

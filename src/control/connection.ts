@@ -1,4 +1,5 @@
 /** One agent's reversed session, as the control plane sees it: what it serves, how busy it is, and streams on it. */
+import type { X509Certificate } from "node:crypto";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { carrierBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
@@ -31,6 +32,8 @@ export interface AgentConnectionParts {
   carrier: Carrier;
   session: ClientHttp2Session;
   identity: Identity;
+  /** By which it was admitted; undefined with a token. */
+  certificate?: X509Certificate | undefined;
   hello: Hello;
   liveness: Liveness;
 }
@@ -41,6 +44,7 @@ export class AgentConnection {
   readonly session: ClientHttp2Session;
   /** As it stands now: what a token covers may change while the connection lives. */
   identity: Identity;
+  readonly certificate: X509Certificate | undefined;
   readonly hello: Hello;
   readonly liveness: Liveness;
   readonly since: Date = new Date();
@@ -62,6 +66,7 @@ export class AgentConnection {
     this.carrier = parts.carrier;
     this.session = parts.session;
     this.identity = parts.identity;
+    this.certificate = parts.certificate;
     this.hello = parts.hello;
     this.liveness = parts.liveness;
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));

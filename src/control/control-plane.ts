@@ -9,12 +9,16 @@ import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
 import { parseRunnerId } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
+import { checkPair } from "../wire/pem.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
 import { TokenIssuer } from "./auth/issuer.ts";
 import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import { ClientCertificates } from "./auth/client-certificates.ts";
 import { isNarrowed } from "./auth/identity.ts";
+import { CertificateWatch } from "./certificate-watch.ts";
+import type { AgentConnection } from "./connection.ts";
 import { DataRoutes } from "./data-routes.ts";
 import { Dialer } from "./dialer.ts";
 import { admit } from "./doors/admission.ts";
@@ -31,6 +35,7 @@ import { StreamRate } from "./moonlight.ts";
 import { OpenWork } from "./open-work.ts";
 import { revise } from "./revision.ts";
 import { tellReplaced } from "./refused-runners.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import { Registry } from "./registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
@@ -46,6 +51,8 @@ import { InstanceStore } from "./store/instances.ts";
 import { KnownRunnerStore, REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
 import { SessionStore } from "./store/sessions.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
+import { certificateEnds, followTlsFiles } from "./tls-files.ts";
+import type { FollowedTls, TlsFiles } from "./tls-files.ts";
 
 export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
   /** Port to listen on. 0 takes a free one. Default 8080. */
@@ -54,6 +61,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
   host?: string | undefined;
   /** PEM texts; with them the same port speaks TLS besides plaintext. */
   tls?: PortTls | undefined;
+  /** The same as files, which are followed: new connections get the new certificate, sessions go on. */
+  tlsFiles?: TlsFiles | undefined;
   /** Where state survives a restart (SQLite). Default: in memory only. */
   dataDirectory?: string | undefined;
   /** A token that may do everything. */
@@ -125,6 +134,11 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const allowedOrigins = options.allowedOrigins ?? [];
   const fronts = new Fronts(options);
   for (const id of options.readyWhenConnected ?? []) parseRunnerId(id);
+  const certificates = new ClientCertificates();
+  if (options.tls !== undefined) {
+    checkPair({ text: options.tls.cert, from: "tls.cert" }, { text: options.tls.key, from: "tls.key" });
+    certificates.replace(options.tls);
+  }
   const database = openDatabase(options.dataDirectory);
   const knownRunners = new KnownRunnerStore(database);
   const sessionStore = new SessionStore(database);
@@ -133,6 +147,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const policy = new Policy(sessionStore);
   const work = new OpenWork();
   const bus = new EventBus();
+  const opened = new Set<AgentConnection>();
+  const watch = new CertificateWatch(opened, certificates, log);
+  let tls = options.tls;
 
   const registry = new Registry({
     graceMs: options.graceMs,
@@ -144,6 +161,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials(),
+    certificateEnds: () => certificateEnds(tls),
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
   const dialer = new Dialer(registry, metrics);
@@ -209,9 +227,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   }, REMEMBER_AGAIN_MS);
   remember.unref();
   let stopFollowing = (): void => {};
+  let followed: FollowedTls | undefined;
   /** Nothing of it runs on, and the database is closed. */
   function release(): void {
     stopFollowing();
+    followed?.stop();
+    watch.close();
     clearInterval(remember);
     registry.close();
     sessions.close();
@@ -220,9 +241,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     database.close();
   }
 
-  const admission: AdmissionContext = { registry, tokens, log, keepalive: options, opened: new Set() };
   tokens.onChange(() => {
-    for (const connection of admission.opened) revise(connection, { registry, tokens, log });
+    for (const connection of opened) revise(connection, { registry, tokens, log });
     work.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);
@@ -235,6 +255,16 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     });
   }
 
+  const admission: AdmissionContext = {
+    registry,
+    tokens,
+    log,
+    keepalive: options,
+    opened,
+    certificates,
+    refusals: new RefusalLog(log),
+    watch,
+  };
   const app = createApp({
     allowedOrigins,
     basePath,
@@ -275,6 +305,14 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     tokens,
     work,
   });
+  if (options.tlsFiles !== undefined) {
+    followed = await followTlsFiles(options.tlsFiles, setTls, log).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+    tls = followed.tls;
+  }
+  if (followed !== undefined) certificates.replace(followed.tls);
   const port = createPort(
     {
       ...router,
@@ -285,7 +323,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       },
     },
     log,
-    options.tls,
+    tls,
     fronts,
   );
   const address = await port
@@ -294,6 +332,13 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       release();
       throw error;
     });
+
+  function setTls(next: PortTls): void {
+    port.setTls(next);
+    certificates.replace(next);
+    tls = next;
+    watch.check();
+  }
 
   function ready(): { ready: boolean; missing: string[] } {
     const wanted = options.readyWhenConnected ?? [];
@@ -317,6 +362,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
 
   async function close(): Promise<void> {
     stopFollowing();
+    followed?.stop();
     bus.endReaders();
     port.stop();
     const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
@@ -343,7 +389,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     dial,
     runners: () => registry.list(),
     kick,
-    setTls: (tls) => port.setTls(tls),
+    setTls,
     setTokens: (records) => tokens.replace(records, "options"),
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),

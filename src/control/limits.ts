@@ -18,8 +18,8 @@ export const MAX_AWAITED_UNKNOWN_RUNNERS = 1_000;
 /** Runners that are gone and still known (503 instead of 404); the oldest is forgotten first. */
 export const MAX_GONE_RUNNERS = 10_000;
 
-/** Connections of one agent process. */
-export const MAX_CONNECTIONS_PER_GENERATION = 16;
+/** Connections of one agent process: twice its most, for while it renews its certificate it has both. */
+export const MAX_CONNECTIONS_PER_GENERATION = 32;
 /** Agents that have discovered one runner: a container is in one engine, and few agents look at that. */
 export const MAX_DISCOVERERS_PER_RUNNER = 8;
 
@@ -83,3 +83,13 @@ export const MAX_FORWARDED_HOPS = 32;
 /** Token file: size, and how often it is looked at. */
 export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
 export const TOKEN_FILE_POLL_MS = 500;
+
+/** Certificate, key, CA and revocation list: size, how often they are looked at, and how long a certificate may wait for
+ * its key before that is worth a word. */
+export const MAX_TLS_FILE_BYTES: number = 1024 * 1024;
+export const MAX_REVOCATION_FILE_BYTES: number = 16 * 1024 * 1024;
+export const TLS_FILES_POLL_MS = 500;
+export const TLS_PAIR_PATIENCE_MS = 10_000;
+
+/** Refused agents that are logged in a minute; of the others there is a count. */
+export const REFUSALS_LOGGED_PER_MINUTE = 60;

@@ -14,6 +14,8 @@ export interface Gauges {
   runners(): Readonly<Record<string, number>>;
   waitingDials(): number;
   streams(): number;
+  /** When certificates end, in Unix seconds, by name. */
+  certificateEnds(): Readonly<Record<string, number>>;
 }
 
 export function createControlMetrics(gauges: Gauges): ControlMetrics {
@@ -50,6 +52,17 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
     registers,
     collect() {
       this.set(gauges.streams());
+    },
+  });
+  new Gauge({
+    name: "turnabout_certificate_expiry_timestamp_seconds",
+    help: "When a certificate ends (Unix time): the own one, and the first of the client CAs to end.",
+    labelNames: ["certificate"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [certificate, endS] of Object.entries(gauges.certificateEnds()))
+        this.set({ certificate }, endS);
     },
   });
   return {

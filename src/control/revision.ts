@@ -1,7 +1,6 @@
 /** A token has changed: what it no longer covers is closed, what it covers now is taken up. */
 import type { Logger } from "../wire/log.ts";
 import { TurnaboutError } from "../wire/errors.ts";
-import { isCertificate } from "./auth/certificates.ts";
 import type { TokenStore } from "./auth/tokens.ts";
 import type { AgentConnection } from "./connection.ts";
 import { offerAgain, reportRefused } from "./refused-runners.ts";
@@ -19,8 +18,8 @@ export interface RevisionContext {
  */
 export function revise(connection: AgentConnection, context: RevisionContext): void {
   const { registry, tokens, log } = context;
-  const { identity } = connection;
-  if (isCertificate(identity)) return;
+  const { identity, certificate } = connection;
+  if (certificate !== undefined) return; // its own watch looks after it
   const current = tokens.current(identity);
   const lost = [...connection.runners.values()].filter(({ id }) => current?.mayRegister(id) !== true);
   const isRevoked = current === undefined || current.id !== identity.id;

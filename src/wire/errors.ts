@@ -14,6 +14,8 @@ export interface TurnaboutErrorOptions {
   retryAfterS?: number;
   /** What exactly is wrong with the caller's own input: safe to show to the caller. */
   details?: readonly string[];
+  /** What to do about it; a command prints it behind `hint:`. */
+  hint?: string;
 }
 
 /**
@@ -31,12 +33,14 @@ export class TurnaboutError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterS: number | undefined;
   readonly details: readonly string[] | undefined;
+  readonly hint: string | undefined;
 
   /** @param message phase, subject and what happened: `dial wolf-1 wolf: connection refused by the target` */
   constructor(code: ErrorCode, message: string, options: TurnaboutErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details;
+    this.hint = options.hint;
     this.retryAfterS = options.retryAfterS ?? ERROR_TABLE[code].retryAfterS;
   }
 

@@ -71,3 +71,6 @@ export const MAX_TARGETS_PER_RUNNER = 64;
 
 /** A WebSocket carrier message: HTTP/2 frames are written in pieces far below it. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES: number = 4 * 1024 * 1024;
+
+/** A certificate that ends so soon is warned about; of a short life, in its last quarter. */
+export const EXPIRY_WARNING_MS: number = 24 * 3_600_000;

@@ -122,6 +122,9 @@ async function established(session: Http2Session, carrier: Duplex, options: Hand
   session.once("remoteSettings", () => resolve());
   session.once("error", onError);
   session.once("close", onClose);
+  // A TLS alert may come before the session is attached to its reads: the socket says it then, and the session nothing.
+  carrier.once("error", onError);
+  carrier.once("close", onClose);
   options.signal?.addEventListener("abort", onAbort, { once: true });
   if (options.signal?.aborted === true) onAbort();
   try {
@@ -134,6 +137,8 @@ async function established(session: Http2Session, carrier: Duplex, options: Hand
     clearTimeout(timer);
     session.off("error", onError);
     session.off("close", onClose);
+    carrier.off("error", onError);
+    carrier.off("close", onClose);
     options.signal?.removeEventListener("abort", onAbort);
   }
 }

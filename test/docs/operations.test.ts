@@ -98,6 +98,7 @@ describe("docs/operations.md", () => {
       waitingDials: nothing,
       streams: nothing,
       runners: () => ({}),
+      certificateEnds: () => ({}),
     });
     const expected = [
       ...(await namesOf(control.registry)),

@@ -67,8 +67,8 @@ export async function openCarrier(
   };
 }
 
-const pki = createPki();
-const certificate = issueServer(pki);
+const pki = await createPki();
+const certificate = await issueServer(pki);
 
 function listener(kind: TestCarrier, accept: (stream: Duplex) => void): net.Server {
   if (kind === "tls") {

@@ -41,9 +41,14 @@ describe("test fixtures", () => {
     assert.equal((await ending(socket)).data.toString(), "again");
   });
 
-  it("issues certificates that verify against their authority", () => {
-    const pki = createPki();
-    const { cert } = pki.issue({ commonName: "wolf-1", dns: ["wolf-1"], uri: ["urn:x:y"], ip: ["::1"] });
+  it("issues certificates that verify against their authority", async () => {
+    const pki = await createPki();
+    const { cert } = await pki.issue({
+      commonName: "wolf-1",
+      dns: ["wolf-1"],
+      uri: ["urn:x:y"],
+      ip: ["::1"],
+    });
     const leaf = new X509Certificate(cert);
     assert.ok(leaf.verify(new X509Certificate(pki.ca).publicKey));
     assert.equal(leaf.checkIP("::1"), "::1");

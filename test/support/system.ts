@@ -59,7 +59,7 @@ export interface System extends AsyncDisposable {
  */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const target = options.target ?? (await startEchoTarget());
-  const pki = options.tls === true ? createPki() : undefined;
+  const pki = options.tls === true ? await createPki() : undefined;
   const caFile = pki === undefined ? undefined : tempPath(".pem");
   if (pki !== undefined && caFile !== undefined) writeFileSync(caFile, pki.ca);
   const controlPlane = await createControlPlane({
@@ -67,7 +67,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     host: "127.0.0.1",
     adminToken: ADMIN_TOKEN,
     drainMs: 1_000,
-    ...(pki !== undefined && { tls: issueServer(pki) }),
+    ...(pki !== undefined && { tls: await issueServer(pki) }),
     ...options.controlPlane,
   });
   const path = options.faulty === true ? await openFaultyPath(controlPlane.port) : undefined;

@@ -50,35 +50,38 @@ describe("an agent at the wrong place", () => {
   });
 });
 
+const pki = await createPki();
+const stranger = await createPki("Somebody else's CA");
+
 describe("an agent and the control plane's certificate", () => {
-  const pki = createPki();
   const day = 86_400_000;
   const cases = [
     {
       what: "of an authority that it does not trust",
-      certificate: issueServer(createPki("Somebody else's CA")),
+      issue: () => issueServer(stranger),
       says: /unable to verify the first certificate.*\(UNABLE_TO_VERIFY_LEAF_SIGNATURE\)/,
     },
     {
       what: "for another name",
-      certificate: pki.issue({ commonName: "other", dns: ["other.example"] }),
+      issue: () => pki.issue({ commonName: "other", dns: ["other.example"] }),
       says: /does not match certificate's altnames.*ERR_TLS_CERT_ALTNAME_INVALID/,
     },
     {
       what: "that has expired",
-      certificate: pki.issue({
-        commonName: "localhost",
-        dns: ["localhost"],
-        notBefore: new Date(Date.now() - 3 * day),
-        notAfter: new Date(Date.now() - 2 * day),
-      }),
+      issue: () =>
+        pki.issue({
+          commonName: "localhost",
+          dns: ["localhost"],
+          notBefore: new Date(Date.now() - 3 * day),
+          notAfter: new Date(Date.now() - 2 * day),
+        }),
       says: /certificate has expired/,
     },
   ];
-  for (const { what, certificate, says } of cases) {
+  for (const { what, issue, says } of cases) {
     it(`refuses one ${what}, with the reason`, async () => {
       let sent = "";
-      const server = tls.createServer(certificate, (socket) => {
+      const server = tls.createServer(await issue(), (socket) => {
         socket.on("data", (chunk: Buffer) => (sent += chunk.toString("latin1")));
       });
       server.on("tlsClientError", () => {});
@@ -89,7 +92,7 @@ describe("an agent and the control plane's certificate", () => {
     });
 
     it(`accepts one ${what} with --insecure, and is loud about it`, async () => {
-      await using system = await startSystem({ agents: 0, controlPlane: { tls: certificate } });
+      await using system = await startSystem({ agents: 0, controlPlane: { tls: await issue() } });
       await using command = new Command(
         "turnabout",
         ["agent", "--server", `https://localhost:${system.controlPlane.port}`, "--insecure"].concat([
@@ -108,7 +111,7 @@ describe("an agent and the control plane's certificate", () => {
   }
 
   it("accepts a certificate for another name that --server-name names", async () => {
-    const certificate = pki.issue({ commonName: "other", dns: ["other.example"] });
+    const certificate = await pki.issue({ commonName: "other", dns: ["other.example"] });
     await using system = await startSystem({ agents: 0, controlPlane: { tls: certificate } });
     await using agent = followAgent({
       server: `https://localhost:${system.controlPlane.port}`,

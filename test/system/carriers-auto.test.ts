@@ -100,8 +100,8 @@ describe("--carrier auto", () => {
   ] as const) {
     it(`takes ptth behind a TLS terminator ${what}, and says why not rh2`, async () => {
       await using system = await startSystem({ agents: 0 });
-      const pki = createPki();
-      await using front = await startTlsTerminator(system.controlPlane.port, issueServer(pki), alpn);
+      const pki = await createPki();
+      await using front = await startTlsTerminator(system.controlPlane.port, await issueServer(pki), alpn);
       await using agent = followAgent({
         server: `https://localhost:${front.port}`,
         caFile: file(pki.ca),

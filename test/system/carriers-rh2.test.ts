@@ -20,8 +20,8 @@ import { startEchoTarget } from "../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
-const servers = createPki("servers");
-const clients = createPki("clients");
+const servers = await createPki("servers");
+const clients = await createPki("clients");
 const caFile = file(servers.ca);
 
 describe("rh2 with a client certificate", () => {
@@ -41,7 +41,7 @@ describe("rh2 with a client certificate", () => {
   for (const { names, runner, certificate } of cases) {
     it(`registers the runner that the certificate names by ${names}`, async () => {
       await using stand = await start({ clientCa: clients.ca });
-      const agent = stand.addAgent(runner, clients.issue(certificate));
+      const agent = stand.addAgent(runner, await clients.issue(certificate));
       await agent.connected();
       await assertEchoes(stand.controlPlane.dial, runner, "echo");
       const [view] = stand.controlPlane.runners();
@@ -53,7 +53,7 @@ describe("rh2 with a client certificate", () => {
 
   it("refuses a runner that the certificate does not name, and says so", async () => {
     await using stand = await start({ clientCa: clients.ca });
-    const agent = stand.addAgent("wolf-2", clients.issue({ commonName: "wolf-1" }));
+    const agent = stand.addAgent("wolf-2", await clients.issue({ commonName: "wolf-1" }));
     const { error } = await agent.failed();
     assert.match(error.message, /refused: not_allowed: This identity may not do that/);
     assert.deepEqual(stand.controlPlane.runners(), []);
@@ -61,7 +61,7 @@ describe("rh2 with a client certificate", () => {
 
   it("refuses a certificate of an authority that is not the client CA", async () => {
     await using stand = await start({ clientCa: clients.ca });
-    const agent = stand.addAgent("wolf-1", createPki("others").issue({ commonName: "wolf-1" }));
+    const agent = stand.addAgent("wolf-1", await (await createPki("others")).issue({ commonName: "wolf-1" }));
     assert.match((await agent.failed()).error.message, /refused: unauthenticated/);
   });
 
@@ -69,7 +69,7 @@ describe("rh2 with a client certificate", () => {
     await using stand = await start({ clientCa: clients.ca });
     const long = new Date(Date.now() - 10 * 86_400_000);
     const expired = { commonName: "wolf-1", notBefore: long, notAfter: new Date(Date.now() - 3_600_000) };
-    const agent = stand.addAgent("wolf-1", clients.issue(expired));
+    const agent = stand.addAgent("wolf-1", await clients.issue(expired));
     assert.match((await agent.failed()).error.message, /refused: unauthenticated/);
   });
 });
@@ -110,7 +110,7 @@ describe("rh2 by its other name, h2-reverse", () => {
       port: stand.controlPlane.port,
       host: "localhost",
       ca: servers.ca,
-      ...clients.issue({ commonName: "wolf-1" }),
+      ...(await clients.issue({ commonName: "wolf-1" })),
       ALPNProtocols: ["h2-reverse"],
     });
     await next(socket, "secureConnect");
@@ -133,7 +133,7 @@ describe("rh2 by its other name, h2-reverse", () => {
   it("is taken by the agent where the peer knows only that name", async () => {
     const accepted = Promise.withResolvers<tls.TLSSocket>();
     const server = tls.createServer(
-      { ...issueServer(servers), ALPNProtocols: ["h2-reverse"] },
+      { ...(await issueServer(servers)), ALPNProtocols: ["h2-reverse"] },
       accepted.resolve,
     );
     await using front = await listen(server);
@@ -169,7 +169,7 @@ async function start({ clientCa }: { clientCa?: string } = {}): Promise<Stand> {
     await createControlPlane({
       port: 0,
       host: "127.0.0.1",
-      tls: { ...issueServer(servers), clientCa },
+      tls: { ...(await issueServer(servers)), clientCa },
       tokens: [wolves],
       drainMs: 500,
       onEvent: events.push,

@@ -117,8 +117,8 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
     });
 
     it("carries TLS of the two ends' own", async () => {
-      const pki = createPki("inner");
-      const server = tls.createServer(issueServer(pki), (socket) => void socket.pipe(socket));
+      const pki = await createPki("inner");
+      const server = tls.createServer(await issueServer(pki), (socket) => void socket.pipe(socket));
       server.listen(0, "127.0.0.1");
       await once(server, "listening");
       await using system = await startSystem({ tls: isTls, agents: 0 });

@@ -12,11 +12,11 @@ import { tempPath } from "../support/temp.ts";
 afterEach(() => assertNothingOpen());
 
 it("checks an https proxy's certificate by the proxy's own name, not by the control plane's", async () => {
-  const pki = createPki("proxies");
+  const pki = await createPki("proxies");
   const caFile = tempPath(".pem");
   writeFileSync(caFile, pki.ca);
   const asked: (string | undefined)[] = [];
-  await using proxy = https.createServer(issueServer(pki));
+  await using proxy = https.createServer(await issueServer(pki));
   proxy.on("connect", (request, socket: Socket) => {
     socket.on("error", () => {});
     asked.push(request.url);

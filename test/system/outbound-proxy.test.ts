@@ -60,12 +60,12 @@ describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
   });
 });
 
-describe("an agent behind an https proxy", () => {
-  const pki = createPki("proxies");
+const pki = await createPki("proxies");
 
+describe("an agent behind an https proxy", () => {
   it("speaks HTTP/1.1 to one that speaks no HTTP/2", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using proxy = await startConnectProxy({ credential: issueServer(pki), login: "corp:s3cret" });
+    await using proxy = await startConnectProxy({ credential: await issueServer(pki), login: "corp:s3cret" });
     process.env["HTTP_PROXY"] = `https://corp:s3cret@localhost:${proxy.port}`;
     await using agent = followAgent({ server: system.url, caFile: file(pki.ca), runners: runnersOf(system) });
     assert.equal((await agent.connected()).carrier, "ptth");
@@ -75,7 +75,7 @@ describe("an agent behind an https proxy", () => {
 
   it("speaks HTTP/2 to one that selects it", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using proxy = await startHttp2ConnectProxy(issueServer(pki), { login: "corp:s3cret" });
+    await using proxy = await startHttp2ConnectProxy(await issueServer(pki), { login: "corp:s3cret" });
     process.env["HTTP_PROXY"] = `https://corp:s3cret@localhost:${proxy.port}`;
     await using agent = followAgent({ server: system.url, caFile: file(pki.ca), runners: runnersOf(system) });
     assert.equal((await agent.connected()).carrier, "ptth");
@@ -85,7 +85,7 @@ describe("an agent behind an https proxy", () => {
 
   it("carries rh2, TLS inside HTTP/2 inside TLS", async () => {
     await using system = await startSystem({ tls: true, agents: 0 });
-    await using proxy = await startHttp2ConnectProxy(issueServer(pki));
+    await using proxy = await startHttp2ConnectProxy(await issueServer(pki));
     process.env["HTTPS_PROXY"] = `https://localhost:${proxy.port}`;
     const caFile = file(`${pki.ca}${system.pki?.ca}`);
     await using agent = followAgent({ server: system.url, caFile, runners: runnersOf(system) });
@@ -94,8 +94,8 @@ describe("an agent behind an https proxy", () => {
   });
 
   for (const [version, startProxy] of [
-    ["HTTP/1.1", (login: string) => startConnectProxy({ credential: issueServer(pki), login })],
-    ["HTTP/2", (login: string) => startHttp2ConnectProxy(issueServer(pki), { login })],
+    ["HTTP/1.1", async (login: string) => startConnectProxy({ credential: await issueServer(pki), login })],
+    ["HTTP/2", async (login: string) => startHttp2ConnectProxy(await issueServer(pki), { login })],
   ] as const) {
     it(`reports a wrong password over ${version} as 407, without showing it`, async () => {
       await using system = await startSystem({ agents: 0 });

@@ -82,7 +82,7 @@ async function attackAgent(system: System, secure: boolean): Promise<void> {
       });
     };
     const server = secure
-      ? tls.createServer(system.pki?.issue({ commonName: "x", ip: ["127.0.0.1"] }) ?? {}, onSocket)
+      ? tls.createServer((await system.pki?.issue({ commonName: "x", ip: ["127.0.0.1"] })) ?? {}, onSocket)
       : net.createServer(onSocket);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");

@@ -16,10 +16,10 @@ async function controlPlane(): Promise<void> {
 
 /** The agent writes its request, and the peer's 101 is there before the write has finished. */
 async function agent(): Promise<void> {
-  const pki = createPki();
+  const pki = await createPki();
   const caFile = tempPath(".pem");
   writeFileSync(caFile, pki.ca);
-  const server = tls.createServer(issueServer(pki), (socket) => {
+  const server = tls.createServer(await issueServer(pki), (socket) => {
     socket.on("error", () => {});
     socket.pause(); // nobody reads the request, which is larger than all buffers between
     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n\r\n");

@@ -11,6 +11,10 @@ import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { TokenStore } from "../../src/control/auth/tokens.ts";
+import { ClientCertificates } from "../../src/control/auth/client-certificates.ts";
+import { CertificateWatch } from "../../src/control/certificate-watch.ts";
+import type { AgentConnection } from "../../src/control/connection.ts";
+import { RefusalLog } from "../../src/control/refusal-log.ts";
 import { UpgradeDoor } from "../../src/control/doors/upgrade.ts";
 import { Fronts } from "../../src/control/front/fronts.ts";
 import { Registry } from "../../src/control/registry.ts";
@@ -36,12 +40,17 @@ describe("a session on a carrier that has just been written to", () => {
   });
 
   it("does not let the preface overtake a 101 that is still corked on TCP", async () => {
+    const opened = new Set<AgentConnection>();
+    const certificates = new ClientCertificates();
     const door = new UpgradeDoor({
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,
       keepalive: {},
-      opened: new Set(),
+      opened,
+      certificates,
+      refusals: new RefusalLog(silentLogger),
+      watch: new CertificateWatch(opened, certificates, silentLogger),
       draining: () => false,
       fronts: new Fronts({}),
     });

@@ -8,6 +8,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { CarrierKind } from "../../wire/protocol.ts";
 import { serveReversed } from "../../wire/session.ts";
 import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
+import { refusedByAlert } from "../tls-trouble.ts";
 import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
 import { dialPtth } from "./ptth.ts";
 import { dialRh2 } from "./rh2.ts";
@@ -60,7 +61,7 @@ export class CarrierChooser {
         this.#failures = 0;
         return { carrier, session, why };
       } catch (cause) {
-        const error = toError(cause);
+        const error = refusedByAlert(cause) ?? toError(cause);
         // A dead server, refused credentials or a bad file are no better on another carrier.
         if (!(error instanceof TurnaboutError) || !ELSEWHERE.has(error.code) || signal.aborted) throw error;
         reasons.push(error.message);

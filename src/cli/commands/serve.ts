@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { createControlPlane } from "../../control/control-plane.ts";
 import { FORWARDED_FIELDS } from "../../control/front/forwarded.ts";
 import { PROXY_PROTOCOL_MODES } from "../../control/front/fronts.ts";
-import type { PortTls } from "../../control/listener/port.ts";
+import type { TlsFiles } from "../../control/tls-files.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
@@ -27,6 +27,8 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
   --tls-key FILE          its key, PEM
   --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
+  --client-crl FILE       those that it has taken back: PEM revocation list, or serials one a line
+                          all four are followed for changes
   --base-path PATH        path in front of all routes, where a proxy does not strip it
   --grace SECONDS         how long dials wait for a lost agent; default 30
   --response-timeout SECONDS  a target's response header; default 60
@@ -61,6 +63,7 @@ export const serve: Command = {
         "tls-cert": { type: "string" },
         "tls-key": { type: "string" },
         "client-ca": { type: "string" },
+        "client-crl": { type: "string" },
         "base-path": { type: "string" },
         grace: { type: "string" },
         "response-timeout": { type: "string" },
@@ -85,7 +88,7 @@ export const serve: Command = {
     const controlPlane = await createControlPlane({
       port: parsePort(values.port, "--port"),
       host: values.host,
-      tls: await readTls(values["tls-cert"], values["tls-key"], values["client-ca"]),
+      tlsFiles: findTls(values),
       adminToken,
       tokenFile: values["token-file"],
       dataDirectory: values["data-dir"],
@@ -109,23 +112,27 @@ export const serve: Command = {
   },
 };
 
-async function readTls(
-  cert: string | undefined,
-  key: string | undefined,
-  clientCa: string | undefined,
-): Promise<PortTls | undefined> {
-  if (cert === undefined && key === undefined && clientCa === undefined) return undefined;
-  if (cert === undefined || key === undefined) {
+function findTls(values: {
+  "tls-cert"?: string;
+  "tls-key"?: string;
+  "client-ca"?: string;
+  "client-crl"?: string;
+}): TlsFiles | undefined {
+  const certFile = values["tls-cert"];
+  const keyFile = values["tls-key"];
+  const clientCaFile = values["client-ca"];
+  const clientCrlFile = values["client-crl"];
+  if ([certFile, keyFile, clientCaFile, clientCrlFile].every((file) => file === undefined)) return undefined;
+  if (certFile === undefined || keyFile === undefined) {
     throw new UsageError(
       "TLS needs a certificate and its key",
       "give both --tls-cert FILE and --tls-key FILE",
     );
   }
-  return {
-    cert: await readText(cert, "--tls-cert"),
-    key: await readText(key, "--tls-key"),
-    ...(clientCa !== undefined && { clientCa: await readText(clientCa, "--client-ca") }),
-  };
+  if (clientCrlFile !== undefined && clientCaFile === undefined) {
+    throw new UsageError("--client-crl without --client-ca", "give the CA that the list is of");
+  }
+  return { certFile, keyFile, clientCaFile, clientCrlFile };
 }
 
 async function findMoonlightCredentials(file: string | undefined): Promise<string | undefined> {

@@ -2,22 +2,14 @@
  * Identity by client certificate, on `rh2` carriers: the runner ids that the certificate names, as its common name, as
  * DNS names (`wolf-us-1`, `wolf-*`) or as URIs (`urn:turnabout:runner:sandbox-ses_01k`).
  */
-import type { TLSSocket } from "node:tls";
+import type { X509Certificate } from "node:crypto";
 import { createIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
 export const RUNNER_URN = "urn:turnabout:runner:";
 
-/** Not a token: it cannot be revoked here. */
-export function isCertificate({ fingerprint }: Identity): boolean {
-  return fingerprint.includes(":"); // a token's hash has none
-}
-
-/** Undefined if there is no certificate that the configured client CA has signed. */
-export function certificateIdentity(socket: TLSSocket): Identity | undefined {
-  if (!socket.authorized) return undefined;
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return undefined;
+/** Undefined if it names no runner. */
+export function certificateIdentity(certificate: X509Certificate): Identity | undefined {
   const commonName = /^CN=(.+)$/m.exec(certificate.subject)?.[1];
   const names = (certificate.subjectAltName ?? "").split(", ").flatMap((entry) => {
     const name = /^(?:DNS|URI):"?([^"]+)"?$/.exec(entry)?.[1];

@@ -7,6 +7,7 @@ import { readFile, stat } from "node:fs/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
+import { poll } from "../poll.ts";
 import { createIdentity } from "./identity.ts";
 import type { Identity, IdentityKind } from "./identity.ts";
 
@@ -237,22 +238,7 @@ export async function followTokenFile(path: string, store: TokenStore, log: Logg
     if (cause instanceof TurnaboutError) throw cause;
     throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
   }
-  let busy = false;
-  let complaint = "";
-  // Polled, because a mounted secret changes by a symlink somewhere above the file, which watchers miss.
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    load()
-      .then(() => (complaint = ""))
-      .catch((error: unknown) => {
-        const message = (error as Error).message;
-        if (message !== complaint)
-          log.error({ path, reason: message }, "token file not usable; keeping the last state");
-        complaint = message;
-      })
-      .finally(() => (busy = false));
-  }, TOKEN_FILE_POLL_MS);
-  timer.unref();
-  return () => clearInterval(timer);
+  return poll(load, TOKEN_FILE_POLL_MS, (error) => {
+    log.error({ path, reason: error.message }, "token file not usable; keeping the last state");
+  });
 }

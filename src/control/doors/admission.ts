@@ -1,7 +1,8 @@
 /** From an accepted carrier to a registered connection: session, identity, /hello, registry. The same for every door. */
 import { randomBytes } from "node:crypto";
 import type { ClientHttp2Session } from "node:http2";
-import type { TLSSocket } from "node:tls";
+import type { X509Certificate } from "node:crypto";
+import { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/carrier.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
@@ -10,17 +11,21 @@ import type { Hello } from "../../wire/hello.ts";
 import { keepAlive } from "../../wire/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/keepalive.ts";
 import type { Logger } from "../../wire/log.ts";
+import { nameLine } from "../../wire/pem.ts";
 import { AGENT_PATHS, CAPABILITY } from "../../wire/protocol.ts";
 import { parseGoaway, sendGoaway } from "../../wire/refusal.ts";
 import { destroySession, openReversed } from "../../wire/session.ts";
-import { certificateIdentity, isCertificate } from "../auth/certificates.ts";
+import type { ClientCertificates } from "../auth/client-certificates.ts";
+import { certificateIdentity } from "../auth/certificates.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { getAgentJson } from "../agent-request.ts";
+import type { CertificateWatch } from "../certificate-watch.ts";
 import { AgentConnection } from "../connection.ts";
 import { followEvents } from "../follow-events.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import { reportRefused } from "../refused-runners.ts";
+import type { RefusalLog } from "../refusal-log.ts";
 import type { Registry } from "../registry.ts";
 
 export interface AdmissionContext {
@@ -28,6 +33,9 @@ export interface AdmissionContext {
   tokens: TokenStore;
   log: Logger;
   keepalive: KeepaliveOptions;
+  certificates: ClientCertificates;
+  refusals: RefusalLog;
+  watch: CertificateWatch;
   /** Every admitted connection until it closes, also one that serves no runner any more. */
   opened: Set<AgentConnection>;
 }
@@ -38,6 +46,12 @@ export interface Admission {
   standby: boolean;
 }
 
+/** Who it is, and the certificate that says so. */
+interface Known {
+  identity: Identity;
+  certificate: X509Certificate | undefined;
+}
+
 /** Never throws: a carrier that is not admitted is closed, with the reason in GOAWAY and in the log. */
 export async function admit(
   carrier: Carrier,
@@ -45,19 +59,23 @@ export async function admit(
   context: AdmissionContext,
 ): Promise<void> {
   let session: ClientHttp2Session | undefined;
+  let known: Known | undefined;
   const { log } = context;
   try {
     session = await openReversed(carrier.stream);
-    const identity = admission.identity ?? (await identify(carrier, session, context));
+    known =
+      admission.identity === undefined
+        ? await identify(carrier, session, context)
+        : { identity: admission.identity, certificate: undefined };
+    const { identity } = known;
     const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello));
-    if (!isCertificate(identity) && context.tokens.current(identity) === undefined) {
-      throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
-    }
-    const connection = createConnection(carrier, session, identity, hello, context);
+    stillGood(known, context);
+    const connection = createConnection(carrier, session, known, hello, context);
     const refused = context.registry.register(connection, admission.standby || hello.standby);
     reportRefused(connection, refused, context);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
     context.opened.add(connection);
+    context.watch.added(connection);
     session.once("close", () => context.opened.delete(connection));
     session.on("goaway", (_code, _last, data) => {
       const goaway = parseGoaway(data);
@@ -76,9 +94,14 @@ export async function admit(
     );
     session.once("close", () => log.info({ connection: connection.id, runners }, "agent connection closed"));
   } catch (cause) {
-    const error = toError(cause);
-    log.warn(
-      { carrier: carrier.kind, peer: carrier.remoteAddress, reason: error.message },
+    const error = explained(toError(cause), known);
+    context.refusals.warn(
+      {
+        carrier: carrier.kind,
+        peer: carrier.remoteAddress,
+        ...presented(carrier),
+        reason: error.message,
+      },
       "agent not admitted",
     );
     if (session === undefined) return void carrier.stream.destroy();
@@ -86,10 +109,43 @@ export async function admit(
   }
 }
 
+/** What has happened while the agent connected. */
+function stillGood({ identity, certificate }: Known, { tokens, certificates }: AdmissionContext): void {
+  if (certificate === undefined) {
+    if (tokens.current(identity) !== undefined) return;
+    throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
+  }
+  const refusal = certificates.refusal(certificate);
+  if (refusal !== undefined) throw unauthenticated(refusal.reason);
+}
+
+/** A certificate's owner has no table of patterns to look at: it is told what its certificate says. */
+function explained(error: Error, known: Known | undefined): Error {
+  if (known?.certificate === undefined) return error;
+  if (!(error instanceof TurnaboutError) || error.code !== "not_allowed") return error;
+  const { runners } = known.identity.grant;
+  const detail = `the client certificate is for ${runners.join(", ")}: use one for this runner too`;
+  return new TurnaboutError("not_allowed", `${error.message}; ${detail}`, { details: [detail] });
+}
+
+function presented({ stream }: Carrier): { subject?: string; serial?: string } {
+  const certificate = stream instanceof TLSSocket ? stream.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return {};
+  return { subject: nameLine(certificate.subject), serial: certificate.serialNumber };
+}
+
+function unauthenticated(...details: string[]): TurnaboutError {
+  return new TurnaboutError("unauthenticated", `rh2: ${details.join("; ")}`, { details });
+}
+
 function refuse(session: ClientHttp2Session, carrier: Carrier, error: Error): void {
   if (session.destroyed) return;
-  const code = error instanceof TurnaboutError ? error.code : "internal";
-  sendGoaway(session, { reason: "refused", message: `${code}: ${ERROR_TABLE[code].text}` });
+  const { code, details } =
+    error instanceof TurnaboutError ? error : { code: "internal" as const, details: undefined };
+  sendGoaway(session, {
+    reason: "refused",
+    message: [`${code}: ${ERROR_TABLE[code].text}`, ...(details ?? [])].join(" "),
+  });
   session.close();
   const timer = setTimeout(() => destroySession(session, carrier.stream, error), AGENT_REQUEST_TIMEOUT_MS);
   timer.unref();
@@ -102,7 +158,7 @@ function refuse(session: ClientHttp2Session, carrier: Carrier, error: Error): vo
 function createConnection(
   carrier: Carrier,
   session: ClientHttp2Session,
-  identity: Identity,
+  known: Known,
   hello: Hello,
   context: AdmissionContext,
 ): AgentConnection {
@@ -119,7 +175,7 @@ function createConnection(
     },
     context.keepalive,
   );
-  return new AgentConnection({ id, carrier, session, identity, hello, liveness });
+  return new AgentConnection({ id, carrier, session, ...known, hello, liveness });
 }
 
 /** rh2: the certificate if there is a good one, else the token that we ask for first. */
@@ -127,17 +183,38 @@ async function identify(
   carrier: Carrier,
   session: ClientHttp2Session,
   context: AdmissionContext,
-): Promise<Identity> {
+): Promise<Known> {
   const socket = carrier.stream as TLSSocket;
-  const byCertificate = certificateIdentity(socket);
-  if (byCertificate !== undefined) return byCertificate;
+  const certificate = socket.getPeerX509Certificate();
+  const problem = certificateProblem(socket, certificate, context);
+  if (certificate !== undefined && problem === undefined) {
+    const identity = certificateIdentity(certificate);
+    if (identity !== undefined) return { identity, certificate };
+  }
   const token = await askToken(session);
   const identity = token === undefined ? undefined : context.tokens.find(token);
-  if (identity !== undefined) return identity;
-  const certificate =
-    socket.getPeerX509Certificate() === undefined ? "none" : String(socket.authorizationError);
-  const reason = `rh2: neither certificate (${certificate}) nor token (${token === undefined ? "none" : "unknown"}) is valid`;
-  throw new TurnaboutError("unauthenticated", reason);
+  if (identity !== undefined) return { identity, certificate: undefined };
+  throw unauthenticated(
+    problem ?? "the client certificate names no runner",
+    token === undefined ? "there is no token either" : "the token is unknown",
+  );
+}
+
+/** Undefined if the certificate is good. */
+function certificateProblem(
+  socket: TLSSocket,
+  certificate: X509Certificate | undefined,
+  { certificates }: AdmissionContext,
+): string | undefined {
+  if (!certificates.wanted)
+    return "no client certificate was asked for (the control plane has no --client-ca)";
+  if (certificate === undefined) return "no client certificate was presented";
+  const refusal = certificates.refusal(certificate);
+  if (refusal !== undefined) return refusal.reason;
+  if (socket.authorized) return undefined;
+  const code = String(socket.authorizationError);
+  const purpose = code === "INVALID_PURPOSE" ? " (it is not made for TLS clients)" : "";
+  return `the client certificate (serial ${certificate.serialNumber}) is not accepted: ${code}${purpose}`;
 }
 
 /** Undefined where the agent has none: it is then its certificate that was not good enough. */

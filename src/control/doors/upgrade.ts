@@ -61,7 +61,7 @@ export class UpgradeDoor {
       }
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#context.log.warn({ peer: remoteAddress, reason }, "agent door: refused");
+      this.#context.refusals.warn({ peer: remoteAddress, reason }, "agent door: refused");
       refuseRaw(socket, error);
     }
   }

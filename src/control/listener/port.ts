@@ -15,6 +15,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "../../wire/log.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
+import type { ClientTrust } from "../auth/client-certificates.ts";
 import type { Fronts } from "../front/fronts.ts";
 import { parseProxyHeader } from "../front/proxy-header.ts";
 import {
@@ -40,11 +41,9 @@ export interface PortHandlers {
   reversed: (socket: TLSSocket) => void;
 }
 
-export interface PortTls {
+export interface PortTls extends ClientTrust {
   cert: string;
   key: string;
-  /** PEM of the CAs that sign client certificates; asked for only if given. */
-  clientCa?: string | undefined;
 }
 
 export interface Port {

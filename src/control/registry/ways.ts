@@ -133,13 +133,35 @@ export function expectedWay(credential: string): Way {
 export function bestOf({ connections }: Way): AgentConnection | undefined {
   let best: AgentConnection | undefined;
   let bestLoad = Infinity;
+  const certificate = newestCertificate(connections);
   for (const connection of connections) {
     if (!connection.usable) continue;
-    const load = connections.size === 1 ? 0 : connection.load();
+    const load =
+      connections.size === 1
+        ? 0
+        : connection.load() + (isOutdated(connection, certificate) ? OUTDATED_LOAD : 0);
     if (load < bestLoad) {
       best = connection;
       bestLoad = load;
     }
   }
   return best;
+}
+
+/** More than any load of a connection. */
+const OUTDATED_LOAD = 1_000_000;
+
+/** Fingerprint of the client certificate of the newest connection that has one. */
+function newestCertificate(connections: Iterable<AgentConnection>): string | undefined {
+  let newest: AgentConnection | undefined;
+  for (const connection of connections) {
+    if (connection.certificate === undefined) continue;
+    if (newest === undefined || connection.since >= newest.since) newest = connection;
+  }
+  return newest?.identity.fingerprint;
+}
+
+/** Its certificate has been renewed since: it carries what it has, and gets more only if there is no other. */
+function isOutdated({ certificate, identity }: AgentConnection, newest: string | undefined): boolean {
+  return certificate !== undefined && identity.fingerprint !== newest;
 }

@@ -1,0 +1,75 @@
+/** Which client certificates count at this moment: signed by the client CA, in their time, and not revoked. */
+import type { X509Certificate } from "node:crypto";
+import { dateProblem, nameLine, parseCertificates } from "../../wire/pem.ts";
+import { RevocationList } from "./revocation.ts";
+
+export interface ClientTrust {
+  /** PEM of the CAs that sign client certificates; asked for only if given. */
+  clientCa?: string | undefined;
+  /** What they have taken back: PEM revocation lists, or serials one a line. */
+  clientCrl?: string | undefined;
+}
+
+export interface CertificateRefusal {
+  /** Its time is over: nobody has done anything wrong. */
+  expired: boolean;
+  /** What is wrong with it and what to do: for both logs. */
+  reason: string;
+}
+
+/** Longest chain of intermediates. */
+const MAX_CHAIN = 8;
+
+export class ClientCertificates {
+  #authorities: readonly X509Certificate[] = [];
+  #revoked = RevocationList.empty;
+
+  /** @throws TurnaboutError `config_invalid` */
+  replace({ clientCa, clientCrl }: ClientTrust): void {
+    const authorities =
+      clientCa === undefined ? [] : parseCertificates({ text: clientCa, from: "client CA" });
+    this.#revoked =
+      clientCrl === undefined
+        ? RevocationList.empty
+        : RevocationList.parse({ text: clientCrl, from: "client CRL" }, authorities);
+    this.#authorities = authorities;
+  }
+
+  /** Client certificates are asked for at all. */
+  get wanted(): boolean {
+    return this.#authorities.length > 0;
+  }
+
+  /** Undefined for a good one. */
+  refusal(certificate: X509Certificate): CertificateRefusal | undefined {
+    const which = `the client certificate (serial ${certificate.serialNumber})`;
+    const dates = dateProblem(certificate);
+    if (dates !== undefined) {
+      const expired = dates.startsWith("has expired");
+      return { expired, reason: `${which} ${dates}: ${expired ? "renew it" : "check both clocks"}` };
+    }
+    if (this.#revoked.has(certificate)) {
+      return { expired: false, reason: `${which} has been revoked: ask for a new one` };
+    }
+    if (this.#isTrusted(certificate)) return undefined;
+    const issuer = nameLine(certificate.issuer);
+    return {
+      expired: false,
+      reason: `${which} was issued by ${issuer}, which is not a client CA here: use one that --client-ca has signed`,
+    };
+  }
+
+  /** Looked at again and not only in the handshake: a resumed TLS session has none, and the CA may have changed. */
+  #isTrusted(certificate: X509Certificate): boolean {
+    let link: X509Certificate | undefined = certificate;
+    for (let length = 0; link !== undefined && length < MAX_CHAIN; length += 1) {
+      const issued: X509Certificate = link;
+      if (this.#authorities.some((ca) => issued.checkIssued(ca) && issued.verify(ca.publicKey))) return true;
+      const next: X509Certificate | undefined = issued.issuerCertificate;
+      if (next === undefined || next.fingerprint256 === issued.fingerprint256) return false;
+      if (!next.ca || !issued.checkIssued(next) || !issued.verify(next.publicKey)) return false;
+      link = next;
+    }
+    return false;
+  }
+}
