@@ -130,6 +130,19 @@ describe("DataRoutes", () => {
     );
   });
 
+  it("says which parameter is missing", () => {
+    const routes = start();
+    for (const [url, name] of [
+      ["/api/v1/wolf/lobbies", "wolf_instance_id"],
+      ["/moonlight/api/apps", "session_id"],
+    ] as const) {
+      const asked = { method: "GET", isWebSocket: false };
+      assert.throws(() => routes.resolve(url, asked, () => alice), {
+        details: [`${name}: required in the query`],
+      });
+    }
+  });
+
   it("leads to a sandbox by the methods that each of its routes has", () => {
     const agent = "/api/v1/external-agents/ses_1";
     for (const [name, methods] of [

@@ -84,7 +84,7 @@ export class DataRoutes {
 }
 
 /** `ANY /api/v1/runners/{id}/targets/{target}/{path}` */
-function targetRoute({ policy }: DataRoutesContext): Route {
+function targetRoute({ policy, basePath }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/runners\/([^/?]+)\/targets\/([^/?]+)(\/[^]*|\?[^]*)?$/,
     resolve: ([, runner = "", target = "", rest = "/"], _asked, identity) => {
@@ -92,7 +92,10 @@ function targetRoute({ policy }: DataRoutesContext): Route {
         throw new TurnaboutError("not_allowed", `${identity.id} may not dial ${runner} ${target}`);
       }
       const path = rest.startsWith("?") ? `/${rest}` : rest;
-      return job({ runner, target }, path, identity, sessionOfRunner(runner));
+      return {
+        ...job({ runner, target }, path, identity, sessionOfRunner(runner)),
+        cookiePath: `${basePath}/api/v1/runners/${runner}/targets/${target}`,
+      };
     },
   };
 }
@@ -103,8 +106,7 @@ function wolfRoute({ policy, instances }: DataRoutesContext): Route {
     pattern: /^\/api\/v1\/wolf(\/[^?]*)(\?[^]*)?$/,
     resolve: ([, path = "/", query = ""], _asked, identity, url) => {
       const id = queryOf(url).get("wolf_instance_id");
-      if (id === null || id === "")
-        throw new TurnaboutError("bad_request", "wolf: wolf_instance_id is missing");
+      if (id === null || id === "") throw missing("wolf_instance_id");
       const destination = { runner: wolfRunner(id), target: "wolf" };
       if (!policy.mayDial(identity, destination.runner, "wolf")) {
         throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
@@ -150,7 +152,7 @@ function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
 function moonlightRoutes(context: DataRoutesContext): Route[] {
   const { policy, rate, moonlightCredentials } = context;
   function resolve(id: string | null, path: string, asked: Asked, identity: Identity): RoutedJob {
-    if (id === null || id === "") throw new TurnaboutError("bad_request", "moonlight: session_id is missing");
+    if (id === null || id === "") throw missing("session_id");
     const session = policy.openSession(identity, sessionOfQuery(id));
     if (!identity.mayAdminister && !mayUseMoonlight(path, asked)) {
       throw new TurnaboutError("not_allowed", `moonlight: ${asked.method} ${path} needs an admin token`);
@@ -181,6 +183,12 @@ function moonlightRoutes(context: DataRoutesContext): Route[] {
         resolve(queryOf(url).get("session_id"), moonlightPath(rest), asked, identity),
     },
   ];
+}
+
+function missing(parameter: string): TurnaboutError {
+  return new TurnaboutError("bad_request", `${parameter} is missing`, {
+    details: [`${parameter}: required in the query`],
+  });
 }
 
 function sandbox(session: string): Destination {

@@ -4,6 +4,7 @@ import { connectionNominates, isHopByHop } from "../wire/http-fields.ts";
 import { withoutTokenCookie } from "./auth/authenticate.ts";
 import type { Client } from "./front/fronts.ts";
 import type { AnyRequest } from "./listener/port.ts";
+import { isOriginWide, limitedCookies } from "./origin-fields.ts";
 
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
 export type Route = "api" | "proxy";
@@ -16,6 +17,8 @@ export interface Forwarded {
   host: string;
   client: Client;
   credentials?: string | undefined;
+  /** Path of the route to the target, to which its cookies are limited; without it they are dropped. */
+  cookiePath?: string | undefined;
 }
 
 /**
@@ -50,14 +53,22 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   return fields;
 }
 
-/** End-to-end fields of a target's response. */
-export function responseFields(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+/** End-to-end fields of a target's response, without what it must not say for our origin. */
+export function responseFields(
+  headers: IncomingHttpHeaders,
+  { route, cookiePath }: Pick<Forwarded, "route" | "cookiePath">,
+): Record<string, string | string[]> {
   const nominated = connectionNominates(headers.connection);
   const fields: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || isHopByHop(name) || nominated.has(name)) continue;
-    fields[name] = value;
+    if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
+    if (route === "proxy") fields[name] = value;
+    else if (name === "set-cookie") {
+      if (cookiePath === undefined) continue;
+      const cookies = limitedCookies(Array.isArray(value) ? value : [value], cookiePath);
+      if (cookies.length > 0) fields[name] = cookies;
+    } else if (!isOriginWide(name)) fields[name] = value;
   }
   return fields;
 }

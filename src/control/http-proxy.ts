@@ -43,6 +43,8 @@ export interface RoutedJob {
   session?: string | undefined;
   /** The target's own shared secret, injected here and unknown to the caller. */
   credentials?: string | undefined;
+  /** Path of the route to the target, to which its cookies are limited; without it they are dropped. */
+  cookiePath?: string | undefined;
   /** For WebSockets, when their handshake is in order and before anything is opened. @throws TurnaboutError */
   admit?: (() => void) | undefined;
 }
@@ -171,7 +173,7 @@ class Exchange implements Dispatcher.DispatchHandler {
         response.writeEarlyHints({ link: headers["link"] });
       return;
     }
-    const fields = responseFields(headers);
+    const fields = responseFields(headers, this.#job);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
     if (!(response instanceof ServerResponse)) delete fields["transfer-encoding"];
@@ -205,7 +207,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
     this.#settled = true;
     const response = this.#response;
-    if (Object.keys(trailers).length > 0) response.addTrailers(responseFields(trailers));
+    if (Object.keys(trailers).length > 0) response.addTrailers(responseFields(trailers, this.#job));
     if (this.#last === undefined) response.end();
     else response.end(this.#last);
     this.#context.metrics.requests.inc({ outcome: "ok" });

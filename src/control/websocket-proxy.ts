@@ -8,10 +8,10 @@ import type { IncomingMessage } from "node:http";
 import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../wire/errors.ts";
-import { endToEndHeaders } from "../wire/http-fields.ts";
 import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
+import { responseFields } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
 import { expected } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -38,7 +38,7 @@ export async function proxyWebSocketUpgrade(
     }
     const { stream, status, headers } = await opening.open(request);
     watch.stop();
-    const fields = endToEndHeaders(headers);
+    const fields = responseFields(headers, job);
     if (status !== 200) {
       socket.write(refusalHead(status, fields));
       return passRefusal(socket, stream);
@@ -67,7 +67,7 @@ export async function proxyWebSocketStream(
   const opening = new Opening(caller, job, context);
   try {
     const { stream, status, headers } = await opening.open(request);
-    caller.respond({ ...endToEndHeaders(headers), ":status": status });
+    caller.respond({ ...responseFields(headers, job), ":status": status });
     if (status === 200) opening.carry(stream);
     else passRefusal(caller, stream);
   } catch (error) {

@@ -179,6 +179,11 @@ function rows(): Map<string, Row> {
     ],
     ["GET /api/v1/events", get("/api/v1/events"), ANYBODY_WITH_A_TOKEN],
     ["GET /api/v1/external-agents/{session}/screenshot", get(`${agent}/screenshot?format=png`), OWNER],
+    [
+      "HEAD /api/v1/external-agents/{session}/screenshot",
+      send("HEAD", `${agent}/screenshot?format=png`),
+      OWNER,
+    ],
     ["GET /api/v1/external-agents/{session}/clipboard", get(`${agent}/clipboard`), OWNER],
     ["POST /api/v1/external-agents/{session}/clipboard", send("POST", `${agent}/clipboard`, {}), OWNER],
     ["POST /api/v1/external-agents/{session}/upload", send("POST", `${agent}/upload`, {}), OWNER],

@@ -43,6 +43,64 @@ describe("/openapi.json", () => {
     }
   });
 
+  it("says where a credential may stand, and where not", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const { paths, components, ...document } = await fetchDocument(system.url);
+    const { securitySchemes } = components as {
+      securitySchemes: Record<string, { in?: string; name?: string }>;
+    };
+    const places = Object.values(securitySchemes).map(
+      (one) => `${one.in ?? "Authorization"} ${one.name ?? ""}`,
+    );
+    assert.deepEqual(places, [
+      "Authorization ",
+      "header X-Api-Key",
+      "cookie access_token",
+      "query access_token",
+    ]);
+    const schemes = (security: unknown): string =>
+      (security as object[]).flatMap((one) => Object.keys(one)).join(" ");
+    const everywhere = schemes((document as { security?: unknown }).security);
+    assert.equal(everywhere, "bearer apiKey cookie");
+    for (const [path, operations] of Object.entries(paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const { security, responses } = operation;
+        const isSocket = Object.hasOwn(responses, "101") && path !== "/api/v1/revdial";
+        const own: string = security === undefined ? everywhere : schemes(security);
+        const isPublic = ["/healthz", "/readyz", "/openapi.json"].includes(path);
+        const isForPrograms = ["/metrics", "/api/v1/revdial"].includes(path);
+        const expected: string = isPublic
+          ? ""
+          : isForPrograms
+            ? "bearer"
+            : isSocket
+              ? `${everywhere} parameter`
+              : everywhere;
+        assert.equal(own, expected, `${method} ${path}`);
+      }
+    }
+  });
+
+  it("says what a target's route takes and answers", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const { paths } = await fetchDocument(system.url);
+    const ways = new Map<string, string>();
+    for (const [path, operations] of Object.entries(paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        if (!["targets", "sandbox", "moonlight"].includes(operation.tags?.[0] ?? "")) continue;
+        ways.set(`${method} ${path}`, Object.keys(operation.responses).join(" "));
+        const { parameters = [] } = operation as { parameters?: { in: string; name: string }[] };
+        const fields = parameters.filter((one) => one.in === "header").map(({ name }) => name);
+        assert.deepEqual(fields, ["Prefer", "Turnabout-Timeout"], `${method} ${path}`);
+      }
+    }
+    assert.equal(ways.get("get /moonlight/{path}"), "101 200 default");
+    assert.equal(ways.get("post /moonlight/{path}"), "200 default");
+    assert.equal(ways.get("get /api/v1/stream/{session}"), "101 default");
+    assert.equal(ways.get("head /api/v1/external-agents/{session}/screenshot"), "200 default");
+    assert.ok([...ways.values()].every((one) => /^(101 )?(200 )?default$/.test(one) && one !== "default"));
+  });
+
   it("has every route of the code", async () => {
     await using system = await startSystem({ agents: 0 });
     const { paths } = await fetchDocument(system.url);

@@ -125,6 +125,25 @@ describe("the control plane's token file", () => {
   });
 });
 
+describe("turnabout token", () => {
+  it("makes a user who only owns sessions, as the API does", async () => {
+    const made = await run("turnabout", ["token", "--id", "u1", "--kind", "user"]);
+    assert.equal(made.code, 0, made.stderr);
+    const [secret = "", record = ""] = made.stdout.split("\n");
+    await using serve = await startServe(["--token-file", file(`{"tokens":[${record}]}`)]);
+    const sessions = await call(`${serve.url}/api/v1/sessions`, { token: secret });
+    assert.deepEqual([sessions.status, sessions.body], [200, '{"sessions":[]}']);
+    const target = await call(`${serve.url}/api/v1/runners/runner-1/targets/x/`, { token: secret });
+    assert.equal(target.status, 403);
+  });
+
+  it("makes no runner that registers nothing", async () => {
+    const { code, stderr } = await run("turnabout", ["token", "--id", "r", "--kind", "runner"]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /^error: no runner\nhint: give --runner PATTERN/);
+  });
+});
+
 describe("an agent's token file", () => {
   it("is read again at every attempt: a rotated token needs no restart", async () => {
     const control = file(tokens(runnerToken("wolves", "first")));

@@ -13,7 +13,8 @@ token file on its second. The file holds only the hash: the token cannot be read
 
   --id NAME          name of the credential, for logs
   --kind KIND        runner (registers runners), user (dials them) or admin (everything)
-  --runner PATTERN   runner ids that it is for; * stands for any characters; may be repeated
+  --runner PATTERN   runner ids that it is for; * stands for any characters; may be repeated; a user without any
+                     reaches the sessions that it owns, and nothing else
   --target PATTERN   targets that a user may dial; default all; may be repeated
 `;
 
@@ -38,7 +39,7 @@ export const token: Command = {
     if (kind !== "runner" && kind !== "user" && kind !== "admin") {
       throw new UsageError("no kind", "give --kind runner, user or admin");
     }
-    if (kind !== "admin" && runners.length === 0) throw new UsageError("no runner", "give --runner PATTERN");
+    if (kind === "runner" && runners.length === 0) throw new UsageError("no runner", "give --runner PATTERN");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const record = {
       id,

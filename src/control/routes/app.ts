@@ -30,6 +30,7 @@ import { eventRoutes } from "./events.ts";
 import { forHttp2 } from "./for-http2.ts";
 import { healthRoutes } from "./health.ts";
 import { runnerRoutes } from "./runners.ts";
+import { SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { wolfInstanceRoutes } from "./wolf-instances.ts";
@@ -69,12 +70,14 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       openapi: "3.1.0",
       info: { title: "Turnabout control plane", version: VERSION },
       servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
-      security: [{ bearer: [] }],
+      security: SECURITY,
     });
   app.use(forHttp2);
   app.use(limitBody);
   app.route("/", healthRoutes(context, document));
-  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
+    app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
+  }
   describeDataRoutes(app.openAPIRegistry);
 
   app.use("/api/*", async (c, next) => {

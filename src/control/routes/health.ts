@@ -29,6 +29,7 @@ const readiness = createRoute({
 const metrics = createRoute({
   method: "get",
   path: "/metrics",
+  security: [{ bearer: [] }],
   tags: ["operations"],
   summary: "Figures, in the text format of Prometheus (admin)",
   responses: { 200: { description: "Figures", ...text }, ...REFUSED },
