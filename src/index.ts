@@ -24,5 +24,6 @@ export type { SandboxClient } from "./clients/sandbox/client.ts";
 export { createMoonlightClient, moonlightOverTunnel } from "./clients/moonlight/client.ts";
 export type { MoonlightClient, MoonlightClientOptions } from "./clients/moonlight/client.ts";
 export { ServiceError } from "./clients/service-error.ts";
+export { createDockerClient } from "./clients/docker/client.ts";
 export { createRemoteDial } from "./clients/remote-dial.ts";
 export type { RemoteDialOptions } from "./clients/remote-dial.ts";

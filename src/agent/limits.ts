@@ -63,10 +63,9 @@ export const DOCKER_ANSWER_TIMEOUT_MS = 5_000;
 export const MAX_DOCKER_ANSWER_BYTES: number = 8 * 1024 * 1024;
 /** Between two looks at the engine's containers: what happens in it costs one look, however many events tell of it. */
 export const DOCKER_LOOK_PAUSE_MS = 100;
-/** A look without any sign that something has changed, for the events that get lost. */
-export const DOCKER_LOOK_AGAIN_MS = 5_000;
-/** After the event stream has begun one more look: an engine may say so before it has. */
-export const DOCKER_SETTLE_MS = 1_000;
+/** A look without any sign that something has changed: events get lost, and come before the list knows of them. It costs
+ * an engine a few milliseconds, and what is announced is right within 2 s whatever happens to events. */
+export const DOCKER_LOOK_AGAIN_MS = 1_000;
 /** Retries of an engine that is not there: it is on this host, asking costs nothing, and sandboxes wait for it. */
 export const DOCKER_BACKOFF_BASE_MS = 100;
 export const DOCKER_BACKOFF_CAP_MS = 1_000;

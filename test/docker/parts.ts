@@ -14,3 +14,8 @@ export const DOCKER_PARTS: readonly Part[] = [
   { name: "busybox", packages: ["busybox-static"], why: "the smallest image" },
   { name: "curl", packages: ["curl", "ca-certificates"], why: "the commands of the documents" },
 ];
+
+/** The second engine. */
+export const PODMAN_PARTS: readonly Part[] = [
+  { name: "podman", packages: ["podman"], why: "another engine with Docker's API" },
+];

@@ -5,9 +5,9 @@
  */
 import { globSync } from "node:fs";
 import { provideParts, run } from "../support/provide-parts.ts";
-import { DOCKER_PARTS } from "./parts.ts";
+import { DOCKER_PARTS, PODMAN_PARTS } from "./parts.ts";
 
-provideParts(DOCKER_PARTS);
+provideParts([...DOCKER_PARTS, ...PODMAN_PARTS]);
 
 const given = process.argv.slice(2);
 const files = given.length > 0 ? given : globSync("test/docker/**/*.test.ts").toSorted();

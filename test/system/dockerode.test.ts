@@ -1,10 +1,10 @@
-/** dockerode over createHttpAgent(), to a Docker API on a Unix socket behind an agent. */
+/** dockerode over createHttpAgent() and by createDockerClient(), to a Docker API on a Unix socket behind an agent. */
 import assert from "node:assert/strict";
 import Docker from "dockerode";
 import type http from "node:http";
 import type { Duplex, Readable } from "node:stream";
 import { afterEach, it } from "node:test";
-import { createHttpAgent } from "../../src/index.ts";
+import { createDockerClient, createHttpAgent } from "../../src/index.ts";
 import { startDockerDouble } from "../support/docker.ts";
 import type { DockerDouble } from "../support/docker.ts";
 import { ending, eventually, next, within } from "../support/events.ts";
@@ -68,3 +68,18 @@ for (const keepAlive of [false, true]) {
       await eventually(() => double.sockets.size === 0, "the engine's connection closed");
     }));
 }
+
+it("is made by createDockerClient(), whatever DOCKER_HOST says", async () => {
+  const target = await startDockerDouble();
+  await using system = await startSystem({ target });
+  for (const host of ["tcp://127.0.0.1:1", "unix:///nowhere", "not a url at all:"]) {
+    process.env["DOCKER_HOST"] = host;
+    try {
+      const docker = createDockerClient(system.controlPlane.dial, RUNNER, TARGET);
+      assert.equal(((await docker.info()) as { ID: string }).ID, "double");
+      assert.equal(process.env["DOCKER_HOST"], host);
+    } finally {
+      delete process.env["DOCKER_HOST"];
+    }
+  }
+});

@@ -12,7 +12,6 @@ import {
   DOCKER_BACKOFF_CAP_MS,
   DOCKER_LOOK_AGAIN_MS,
   DOCKER_LOOK_PAUSE_MS,
-  DOCKER_SETTLE_MS,
   DOCKER_SILENT_MS,
   MAX_DOCKER_REASON_LENGTH,
   STABLE_AFTER_MS,
@@ -112,10 +111,7 @@ export class Discovery {
       let settled: NodeJS.Timeout | undefined;
       const subscribed = (): void => {
         this.hint();
-        settled = setTimeout(() => {
-          this.#deafness = 0;
-          this.hint();
-        }, DOCKER_SETTLE_MS);
+        settled = setTimeout(() => (this.#deafness = 0), DOCKER_LOOK_AGAIN_MS);
       };
       try {
         await engine.follow(stream.signal, { subscribed, hint: this.hint });
