@@ -15,7 +15,7 @@ const files =
   given.length > 0
     ? given
     : globSync(["src/**/*.test.ts", "test/**/*.test.ts", "agents/**/*.test.ts"], {
-        exclude: ["test/e2e/**", "test/docker/**"], // `npm run e2e`, `npm run e2e:docker`
+        exclude: ["test/e2e/**", "test/docker/**", "test/fronts/**"], // `npm run e2e`, `npm run e2e:docker`, `npm run fronts`
       }).toSorted();
 const tests = ["--test", "--test-timeout=120000", "--test-concurrency=2", ...files];
 process.exitCode =

@@ -51,7 +51,10 @@ export class ExtendedConnectSocket extends Duplex {
         ...(opened
           ? ["Connection: Upgrade", "Upgrade: websocket", `Sec-WebSocket-Accept: ${acceptKey(key)}`]
           : ["Connection: close"]),
-        ...Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}`),
+        // A proxy may pass on the one of its own HTTP/1.1 hop; over HTTP/2 nobody looks at it.
+        ...Object.entries(headers)
+          .filter(([name]) => name !== "sec-websocket-accept")
+          .map(([name, value]) => `${name}: ${String(value)}`),
       ];
       this.push(Buffer.from(`${answer.join("\r\n")}\r\n\r\n`, "latin1"));
       stream.on("data", (data: Buffer) => {

@@ -1,5 +1,6 @@
 /** Bytes as a test says, and what comes back: for requests that no well-behaved client sends. */
 import net from "node:net";
+import tls from "node:tls";
 import { ending, next } from "./events.ts";
 
 export interface RawExchange {
@@ -11,17 +12,20 @@ export interface RawExchange {
 export interface RawOptions {
   /** Address to send from. Default 127.0.0.1. */
   from?: string;
+  /** PEM: over TLS, to `localhost`. */
+  ca?: string | undefined;
 }
 
 /** Sends the bytes and reads until the other end closes, in whatever way. */
 export async function exchangeRaw(
   port: number,
   bytes: string | Buffer,
-  { from = "127.0.0.1" }: RawOptions = {},
+  { from = "127.0.0.1", ca }: RawOptions = {},
 ): Promise<RawExchange> {
-  const socket = net.connect({ port, host: "127.0.0.1", localAddress: from, allowHalfOpen: true });
+  const to = { port, host: "127.0.0.1", localAddress: from, allowHalfOpen: true };
+  const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca, servername: "localhost" });
   socket.on("error", () => {}); // for ever
-  await next(socket, "connect");
+  await next(socket, ca === undefined ? "connect" : "secureConnect");
   socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
   const { data: answer } = await ending(socket);
   socket.destroy();

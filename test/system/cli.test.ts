@@ -97,6 +97,22 @@ describe("turnabout", () => {
     assert.match(missing.stderr, /^error: --tls-cert \/no\/such\/file: ENOENT.*\nhint: check the path/);
     const half = await run("turnabout", ["serve", "--port", "0", "--tls-cert", file("")], { env });
     assert.match(half.stderr, /^error: TLS needs a certificate and its key\nhint: /);
+    for (const [option, value] of [
+      ["--proxy-protocol", "sometimes"],
+      ["--forwarded-fields", "via"],
+    ] as const) {
+      const { code, stderr } = await run("turnabout", ["serve", option, value], { env });
+      assert.ok(stderr.startsWith(`error: ${option} ${value}\nhint: use `), stderr);
+      assert.equal(code, 2);
+    }
+    for (const [args, says] of [
+      [["--trusted-proxy", "localhost"], /^error: trusted proxy "localhost": use an address or a block/],
+      [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that speak it/],
+    ] as const) {
+      const { code, stderr } = await run("turnabout", ["serve", "--port", "0", ...args], { env });
+      assert.match(stderr, says);
+      assert.equal(code, 1);
+    }
     await using serve = await startServe();
     const args = ["serve", "--host", "127.0.0.1", "--port", String(serve.port)];
     const taken = await run("turnabout", args, { env });

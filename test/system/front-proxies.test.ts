@@ -5,6 +5,7 @@ import type { ControlPlaneOptions } from "../../src/control/control-plane.ts";
 import { MAX_PROXY_HEADER_BYTES } from "../../src/control/limits.ts";
 import { followAgent, keptLog } from "../support/agents.ts";
 import { CALLERS, openCaller, via } from "../support/callers.ts";
+import { startServe } from "../support/commands.ts";
 import { startForwardingFront, startProxyProtocolFront } from "../support/fronts.ts";
 import { call } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -262,6 +263,15 @@ describe("what depends on the client", () => {
       const line = await lines.find((kept) => kept.message === message, message);
       assert.equal(line.fields[name], CLIENT, message);
     }
+  });
+
+  it("is what the options of `turnabout serve` make of it", async () => {
+    const args = ["--trusted-proxy", FRONT, "--proxy-protocol", "require", "--forwarded-fields", "forwarded"];
+    await using serve = await startServe(args);
+    const fields = `Host: cp.example\r\nForwarded: for=${CLIENT}\r\nConnection: close\r\n\r\n`;
+    const header = `PROXY TCP4 ${FRONT} 198.51.100.1 1 2\r\n`;
+    await exchangeRaw(serve.port, `${header}GET ${API}/ HTTP/1.1\r\n${fields}`, { from: FRONT });
+    assert.equal((await serve.logged("request refused"))["client"], CLIENT);
   });
 
   for (const kind of CALLERS) {
