@@ -32,3 +32,4 @@ keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"
 until_told
 stop agent $((drain_s + 5))
 stop moonlight 10
+exit 0

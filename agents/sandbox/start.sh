@@ -41,3 +41,4 @@ until_told
 stop agent $((drain_s + 1))
 stop sway 2
 stop server 2
+exit 0

@@ -28,7 +28,11 @@ agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
 [[ -z $MOONLIGHT_COMMAND ]] ||
   agent+=(--runner "moonlight-$WOLF_INSTANCE_ID" --target "moonlight=127.0.0.1:$MOONLIGHT_PORT")
 [[ ${TURNABOUT_DISCOVERY:-on} == off ]] || agent+=(--docker "unix://$docker")
-[[ -z ${TURNABOUT_LISTEN:-} ]] || agent+=(--listen "$TURNABOUT_LISTEN")
+
+# A process of its own: its address is on the bridge, which the agent does not wait for.
+relay=(turnabout agent --server "$server" --drain "$drain_s")
+[[ -z ${TURNABOUT_CA_FILE:-} ]] || relay+=(--ca "$TURNABOUT_CA_FILE")
+for address in ${TURNABOUT_LISTEN:-}; do relay+=(--listen "$address"); done
 
 engine_answers() {
   http-ok "unix:$docker:/_ping"
@@ -55,12 +59,15 @@ else
 fi
 keep dockerd "$here/dockerd.sh"
 wait_for 30 engine_answers
+[[ -z $server || -z ${TURNABOUT_LISTEN:-} ]] || keep relay "${relay[@]}"
 load_images
 [[ -z $WOLF_COMMAND ]] || keep wolf env --chdir=/wolf bash -c "rm -f '$wolf'; exec $WOLF_COMMAND"
 [[ -z $MOONLIGHT_COMMAND ]] || keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"
 
 until_told
 stop agent $((drain_s + 5))
+stop relay 5
 stop moonlight 5
 stop wolf 10
 stop dockerd 10
+exit 0

@@ -37,6 +37,11 @@ export interface SessionView {
   [field: string]: unknown;
 }
 
+export interface WayView extends RunnerListing {
+  /** Whether another agent has announced it, and not its own. */
+  discovered: boolean;
+}
+
 export class Stack implements AsyncDisposable {
   readonly engine: Engine;
   /** Of the control plane's published port, in the test's own network. */
@@ -195,9 +200,26 @@ export class Stack implements AsyncDisposable {
     await this.untilValue(what, async () => ((await check()) ? true : undefined), timeoutMs);
   }
 
-  /** The containers' own logs, for a test that fails. */
-  async logs(): Promise<string> {
-    return this.compose("logs", "--no-color", "--tail", "200");
+  /** An image on the inner engine: the sandbox's, with further lines of a Dockerfile. */
+  async deriveSandbox(image: string, ...lines: string[]): Promise<void> {
+    const input = ["FROM turnabout-sandbox", ...lines, ""].join("\n");
+    const line = ["exec", "-i", this.container("wolf"), "docker", "build", "-q", "-t", image, "-"];
+    await this.engine.command("docker", line, { input });
+  }
+
+  /** The session's sandbox as the control plane lists it, once it is connected by a way that is wanted. */
+  async wayTo(session: string, isWanted: (runner: WayView) => boolean): Promise<WayView> {
+    return this.untilValue(`the way to ${session}`, async () => {
+      const { status, body } = await this.call(`/api/v1/runners/sandbox-${session}`);
+      if (status !== 200) return undefined;
+      const runner = JSON.parse(body) as WayView;
+      return runner.state === "connected" && isWanted(runner) ? runner : undefined;
+    });
+  }
+
+  /** The containers' own logs. */
+  async logs(...services: string[]): Promise<string> {
+    return this.compose("logs", "--no-color", "--tail", "2000", ...services);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

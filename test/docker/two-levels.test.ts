@@ -17,12 +17,17 @@ import { engineCannot } from "./engine.ts";
 import { Stack } from "./stack.ts";
 
 const START_TIMEOUT_MS = 30_000;
+/** On the sandboxes' bridge, inside Wolf's container. */
+const RELAY = "172.20.0.1:7443";
 
 describe("two Docker levels", { skip: engineCannot() }, () => {
   let stack: Stack;
 
   before(async () => {
-    stack = await Stack.start();
+    stack = await Stack.start({ env: { RELAY_LISTEN: RELAY } });
+    // As images of an operator's own: by discovery without an agent, and by the relay with one that knows no other way.
+    await stack.deriveSandbox("sandbox-discovered", "ENV TURNABOUT_AGENT=off");
+    await stack.deriveSandbox("sandbox-relayed", `ENV TURNABOUT_SERVER=http://${RELAY}`);
   });
 
   after(async () => {
@@ -102,17 +107,57 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
 
   it("shows a nested sandbox, and shares its clipboard, by the sandbox's own agent", async () => {
     const session = await stack.createSession();
-    const at = `/api/v1/external-agents/${session.id}`;
-    await stack.runnersUntil(
-      (runners) => runners.some(({ id, state }) => id === `sandbox-${session.id}` && state === "connected"),
-      "the sandbox's agent is connected",
+    const way = await stack.wayTo(session.id, ({ discovered }) => !discovered);
+    // Wolf's agent has announced it as well, and its own comes first.
+    assert.deepEqual([way.state, way.discovered], ["connected", false]);
+    await assertSandbox(session.id);
+  });
+
+  it("shows a nested sandbox, and shares its clipboard, by discovery", async () => {
+    const session = await stack.createSession({ image: "sandbox-discovered" });
+    const way = await stack.wayTo(session.id, ({ discovered }) => discovered);
+    const [wolf] = await stack
+      .runnersUntil((runners) => runners.some(({ id }) => id === "wolf-local"), "Wolf's agent")
+      .then((runners) => runners.filter(({ id }) => id === "wolf-local"));
+    // Its connections are those of Wolf's agent, and there is none of its own.
+    assert.deepEqual(
+      way.connections.map(({ id }) => id).toSorted(),
+      wolf?.connections.map(({ id }) => id).toSorted(),
     );
+    await assertSandbox(session.id);
+  });
+
+  it("shows a nested sandbox, and shares its clipboard, by the relay", async () => {
+    // Nobody inside has a route to the control plane any more, and discovery does not help here.
+    const rule = ["-s", "172.20.0.0/16", "-d", "172.19.0.0/16", "-j", "DROP"];
+    assert.equal((await stack.inWolf("iptables", "-I", "DOCKER-USER", ...rule)).code, 0);
+    try {
+      const session = await stack.createSession({ image: "sandbox-relayed" });
+      const way = await stack.wayTo(session.id, ({ discovered }) => !discovered);
+      const log = await stack.logs("wolf");
+      assert.ok(
+        log.split("\n").some((line) => line.includes("connection passed on") && line.includes(way.id)),
+        "the relay has not passed it on",
+      );
+      const [name = ""] = await stack.sandboxes();
+      const direct = `fetch("http://172.19.0.20:8080/healthz", { signal: AbortSignal.timeout(2000) })`;
+      const tried = await stack.inWolf("docker", "exec", name, "node", "-e", direct);
+      assert.notEqual(tried.code, 0, "it has a route of its own");
+      await assertSandbox(session.id);
+    } finally {
+      await stack.inWolf("iptables", "-D", "DOCKER-USER", ...rule);
+    }
+  });
+
+  /** And ends the session. */
+  async function assertSandbox(session: string): Promise<void> {
+    const at = `/api/v1/external-agents/${session}`;
     await assertDesktop(at);
     await assertClipboard(at);
-    await stack.deleteSession(session.id);
+    await stack.deleteSession(session);
     await stack.until("its container is gone", async () => (await stack.sandboxes()).length === 0);
     assert.equal((await stack.call(`${at}/screenshot`)).status, 404);
-  });
+  }
 
   /** A real Sway's background, to the pixel. */
   async function assertDesktop(at: string): Promise<void> {
