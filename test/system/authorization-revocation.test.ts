@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
 import type { Socket } from "node:net";
-import { renameSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
 import type { ControlPlaneOptions } from "../../src/control/control-plane.ts";
 import { hashToken } from "../../src/control/auth/tokens.ts";
+import type { TokenRecord } from "../../src/control/auth/tokens.ts";
 import { file } from "../support/agents.ts";
 import { ending, eventually, next, within } from "../support/events.ts";
 import type { Ending } from "../support/events.ts";
@@ -384,6 +385,60 @@ async function waiting(url: string, count: number): Promise<void> {
     if (performance.now() > deadline) throw new Error(`${text} dials wait, not ${count}`);
   }
 }
+
+describe("tokens of the token file", () => {
+  const entry = (id: string, secret: string, more: object = {}) => ({
+    id,
+    kind: "user",
+    sha256: hashToken(secret),
+    ...more,
+  });
+  const status = async (url: string, token: string) =>
+    (await api(url, "GET", "/api/v1/sessions", { token })).status;
+
+  it("are revoked with their owner, for good, until the entry is another token", async () => {
+    const dataDirectory = mkdtempSync(tempPath("-"));
+    const bob = entry("bob", "bobs");
+    const laptop = entry("laptop", "one", { owner: "alice" });
+    const path = file(JSON.stringify({ tokens: [laptop, entry("alice", "two"), bob] }));
+    const option: TokenRecord = {
+      id: "option",
+      kind: "user",
+      sha256: hashToken("three"),
+      owner: "alice",
+      runners: [],
+    };
+    const options = { tokenFile: path, dataDirectory, tokens: [option] };
+    const everyStatus = (url: string) =>
+      Promise.all(["one", "two", "three", "bobs"].map((token) => status(url, token)));
+    {
+      await using stand = await start("alice", options);
+      const { url } = stand;
+      await using opened = await openAll(stand, "one");
+      assert.deepEqual(await everyStatus(url), [200, 200, 200, 200]);
+      const answer = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
+      assert.deepEqual([answer.status, answer.body], [200, { tokens: 3, sessions: 1 }]);
+      assert.deepEqual(await opened.ends, allEnded(REVOKED));
+      assert.deepEqual(await everyStatus(url), [401, 401, 401, 200]);
+      const again = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
+      assert.deepEqual(again.body, { tokens: 0, sessions: 0 });
+    }
+    writeFileSync(path, JSON.stringify({ tokens: [laptop, entry("alice", "four"), bob] }));
+    await using stand = await start("bob", options);
+    assert.deepEqual(await everyStatus(stand.url), [401, 401, 401, 200], "after a restart");
+    assert.equal(await status(stand.url, "four"), 200, "a new token of the same id");
+  });
+
+  it("are revoked by their ids", async () => {
+    const path = file(JSON.stringify({ tokens: [entry("alice", "one"), entry("bob", "two")] }));
+    await using stand = await start("alice", { tokenFile: path });
+    assert.equal((await api(stand.url, "DELETE", "/api/v1/tokens/alice")).status, 204);
+    assert.deepEqual([await status(stand.url, "one"), await status(stand.url, "two")], [401, 200]);
+    for (const id of ["alice", "admin", "nobody"]) {
+      assert.equal((await api(stand.url, "DELETE", `/api/v1/tokens/${id}`)).status, 404, id);
+    }
+  });
+});
 
 describe("owners in the token file", () => {
   it("share their sessions, and a token that changes its owner loses what it has opened", async () => {

@@ -5,7 +5,7 @@ import { sandboxRunner } from "../sessions/ids.ts";
 import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
 import type { IdentityKind } from "./identity.ts";
 import { hashToken } from "./tokens.ts";
-import type { TokenStore } from "./tokens.ts";
+import type { TokenRecord, TokenStore } from "./tokens.ts";
 
 /** Issued tokens: each is looked through when one changes. */
 const MAX_ISSUED_TOKENS = 100_000;
@@ -31,6 +31,7 @@ export class TokenIssuer {
     this.#issued = new Map(store.list().map((token) => [token.id, token]));
     this.#forgetExpired();
     tokens.replace(this.list(), "issued");
+    tokens.bar(store.barred());
   }
 
   /** @throws TurnaboutError `already_exists`, `overloaded` */
@@ -74,6 +75,21 @@ export class TokenIssuer {
     this.#store.remove(id);
     this.#tokens.remove(record, "issued");
     return true;
+  }
+
+  /**
+   * Revokes tokens of the token file and of the options, where they stay: by their hashes, for good. A new token under
+   * the same id is another one. @returns how many
+   */
+  revokeConfigured(isMeant: (token: TokenRecord) => boolean): number {
+    const barred = new Set(this.#store.barred());
+    const hashes = this.#tokens
+      .configured()
+      .filter((token) => !barred.has(token.sha256) && isMeant(token))
+      .map(({ sha256 }) => sha256);
+    for (const sha256 of hashes) this.#store.bar(sha256);
+    this.#tokens.bar(hashes);
+    return hashes.length;
   }
 
   revokeSession(session: string): void {

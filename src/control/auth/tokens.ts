@@ -45,6 +45,8 @@ export class TokenStore {
   /** By hash. */
   readonly #sources = new Map<TokenSource, Map<string, TokenRecord>>();
   #byHash = new Map<string, Known>();
+  /** Hashes that are refused although a source has them. */
+  readonly #barred = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #expiryTimer: NodeJS.Timeout | undefined;
 
@@ -96,6 +98,20 @@ export class TokenStore {
     this.#changed();
   }
 
+  /** Of the options and of the token file, which only their owner can change. */
+  configured(): TokenRecord[] {
+    return (["options", "file"] as const).flatMap((source) => [
+      ...(this.#sources.get(source)?.values() ?? []),
+    ]);
+  }
+
+  /** These are as if revoked, also where a source has them or brings them again. */
+  bar(hashes: readonly string[]): void {
+    for (const sha256 of hashes) this.#barred.add(sha256);
+    this.#index();
+    this.#tell();
+  }
+
   /** As {@link replace} with one more, without a look at all the others: each session brings one. */
   add(record: TokenRecord, source: TokenSource): void {
     const records = this.#sources.get(source) ?? new Map<string, TokenRecord>();
@@ -118,7 +134,10 @@ export class TokenStore {
   }
 
   #index(): void {
-    const all = [...this.#sources.values()].flatMap((records) => [...records.values()].map(known));
+    const all = [...this.#sources.values()]
+      .flatMap((records) => [...records.values()])
+      .filter(({ sha256 }) => !this.#barred.has(sha256))
+      .map(known);
     const fixed = this.#fixed.map((identity): Known => ({ identity, expiresAtMs: Infinity }));
     this.#byHash = new Map([...all, ...fixed].map((entry) => [entry.identity.fingerprint, entry]));
   }

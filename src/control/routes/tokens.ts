@@ -1,6 +1,7 @@
 /** `/api/v1/tokens` (admin): issue, list, revoke. A secret is shown once, in the answer that made it. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { TokenRecord } from "../auth/tokens.ts";
 import type { StoredToken } from "../store/tokens.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { badInput } from "./bad-input.ts";
@@ -62,7 +63,7 @@ const revoke = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["tokens"],
-  summary: "Revoke a token and close what it has opened",
+  summary: "Revoke a token, also one of the token file, and close what it has opened",
   request: { params: z.object({ id: z.string().max(128) }) },
   responses: answers(204, "Revoked"),
 });
@@ -70,7 +71,7 @@ const revokeOwner = createRoute({
   method: "delete",
   path: "/",
   tags: ["tokens"],
-  summary: "Revoke all tokens of a user and delete the user's sessions",
+  summary: "Revoke all tokens of a user, also those of the token file, and delete the user's sessions",
   request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
   responses: answers(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
 });
@@ -97,19 +98,22 @@ export function tokenRoutes({ issuer, policy, sessions, sessionStore }: AppConte
   routes.openapi(list, (c) => c.json({ tokens: issuer.list().map(describe) }, 200));
 
   routes.openapi(revoke, (c) => {
-    if (!issuer.revoke(c.req.valid("param").id)) throw new TurnaboutError("not_found", "no such token");
+    const { id } = c.req.valid("param");
+    const wasIssued = issuer.revoke(id);
+    const configured = issuer.revokeConfigured((token) => token.id === id);
+    if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "no such token");
     return c.body(null, 204);
   });
 
   routes.openapi(revokeOwner, async (c) => {
     const { owner } = c.req.valid("query");
-    const tokens = issuer
-      .list()
-      .filter((token) => token.kind === "user" && (token.owner ?? token.id) === owner);
-    for (const { id } of tokens) issuer.revoke(id);
+    const isOwners = (token: TokenRecord) => token.kind === "user" && (token.owner ?? token.id) === owner;
+    const issued = issuer.list().filter(isOwners);
+    for (const { id } of issued) issuer.revoke(id);
+    const tokens = issued.length + issuer.revokeConfigured(isOwners);
     const owned = sessionStore.list().filter((session) => session.owner === owner);
     await Promise.all(owned.map((session) => sessions.remove(session)));
-    return c.json({ tokens: tokens.length, sessions: owned.length }, 200);
+    return c.json({ tokens, sessions: owned.length }, 200);
   });
 
   return routes;

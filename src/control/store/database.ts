@@ -68,6 +68,10 @@ export const MIGRATIONS: readonly string[] = [
      value TEXT NOT NULL
    ) STRICT;
    INSERT INTO meta (name, value) VALUES ('store_id', lower(hex(randomblob(8))));`,
+  `CREATE TABLE revoked_tokens (
+     sha256 TEXT PRIMARY KEY,
+     revoked_at INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** @throws TurnaboutError `config_invalid` if the directory or the database cannot be used */

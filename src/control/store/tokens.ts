@@ -1,8 +1,14 @@
-/** Tokens that were issued by the API, as hashes. (Those of the token file stay in the file.) */
+/**
+ * Tokens that were issued by the API, as hashes. Those of the token file and of the options stay there; what is kept of
+ * them is which were revoked by the API.
+ */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { TokenRecord } from "../auth/tokens.ts";
 import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
 import type { Row } from "./rows.ts";
+
+/** Hashes of revoked tokens that are not ours to delete; the oldest is forgotten first. */
+const MAX_REVOKED_TOKENS = 100_000;
 
 export interface StoredToken extends TokenRecord {
   createdAtMs: number;
@@ -12,6 +18,9 @@ export class IssuedTokenStore {
   readonly #insert: StatementSync;
   readonly #remove: StatementSync;
   readonly #all: StatementSync;
+  readonly #bar: StatementSync;
+  readonly #forgetOldBars: StatementSync;
+  readonly #barred: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare(
@@ -20,6 +29,12 @@ export class IssuedTokenStore {
     );
     this.#remove = database.prepare("DELETE FROM tokens WHERE id = ?");
     this.#all = database.prepare("SELECT * FROM tokens ORDER BY created_at, id");
+    this.#bar = database.prepare("INSERT OR IGNORE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)");
+    this.#forgetOldBars = database.prepare(
+      `DELETE FROM revoked_tokens WHERE sha256 NOT IN
+         (SELECT sha256 FROM revoked_tokens ORDER BY revoked_at DESC LIMIT ${MAX_REVOKED_TOKENS})`,
+    );
+    this.#barred = database.prepare("SELECT sha256 FROM revoked_tokens");
   }
 
   insert(token: StoredToken): void {
@@ -43,6 +58,16 @@ export class IssuedTokenStore {
 
   list(): StoredToken[] {
     return this.#all.all().map(fromRow);
+  }
+
+  /** The hash is refused from now on, wherever else it stands. */
+  bar(sha256: string): void {
+    this.#bar.run(sha256, Date.now());
+    this.#forgetOldBars.run();
+  }
+
+  barred(): string[] {
+    return this.#barred.all().map((row) => text(row, "sha256"));
   }
 }
 
