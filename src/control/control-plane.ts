@@ -41,6 +41,7 @@ import type { RegistryEvent, RunnerView } from "./registry.ts";
 import { createRouter } from "./router.ts";
 import { createApp } from "./routes/app.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "./sessions/ids.ts";
+import { ImageRules } from "./sessions/images.ts";
 import { Instances } from "./sessions/instances.ts";
 import type { Lobbies } from "./sessions/lobbies.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -79,6 +80,10 @@ export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
   agentUrl?: string | undefined;
   /** Container image of a sandbox where the request names none. */
   sandboxImage?: string | undefined;
+  /** Images that users may name besides it, as patterns with `*`. Default: none. An admin may name any. */
+  allowedImages?: readonly string[] | undefined;
+  /** Sessions that a user may have at once. Default: as many as there are places. An admin may create more. */
+  maxSessionsPerUser?: number | undefined;
   /** Path in front of all routes, where a proxy does not strip it. Default none. */
   basePath?: string | undefined;
   /** Time after a lost connection in which dials wait. Default 30,000. */
@@ -133,6 +138,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const basePath = checkBasePath(options.basePath ?? "");
   const allowedOrigins = options.allowedOrigins ?? [];
   const fronts = new Fronts(options);
+  const sandboxImage = options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE;
+  const images = new ImageRules(sandboxImage, options.allowedImages);
   for (const id of options.readyWhenConnected ?? []) parseRunnerId(id);
   const certificates = new ClientCertificates();
   if (options.tls !== undefined) {
@@ -191,7 +198,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       }
     },
     agentUrl: options.agentUrl,
-    defaultImage: options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE,
+    defaultImage: sandboxImage,
     awaitMs: Math.max(options.graceMs ?? GRACE_MS, options.warmUpMs ?? WARM_UP_MS),
     log,
     onEvent: (event) => bus.publish(event),
@@ -270,10 +277,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     basePath,
     bus,
     fronts,
+    images,
     instances,
     issuer,
     kick,
     log,
+    maxSessionsPerUser: options.maxSessionsPerUser,
     metrics,
     policy,
     ready,

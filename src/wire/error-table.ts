@@ -28,6 +28,7 @@ export type ErrorCode =
   | "already_exists"
   | "payload_too_large"
   | "rate_limited"
+  | "too_many_sessions"
   | "no_instance_online"
   | "no_instance_matches"
   | "instances_full"
@@ -136,6 +137,13 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     initiator: "user",
     text: "Too soon after the last attempt.",
     retryAfterS: 3,
+  },
+  too_many_sessions: {
+    status: 429,
+    proxyError: "http_request_denied",
+    initiator: "user",
+    text: "This user has as many sessions as one may have.",
+    retryAfterS: 10,
   },
   no_instance_online: {
     status: 503,

@@ -9,6 +9,7 @@ import {
   assertNoOrphans,
   createSession,
   instancesUntil,
+  issueToken,
   listInstances,
   listSessions,
   newSession,
@@ -102,5 +103,46 @@ describe("a creation while the only instance reconnects", () => {
     const closed = stand.system.controlPlane.close();
     assert.equal((await within(waits, "its refusal")).code, "control_plane_draining");
     await within(closed, "the end");
+  });
+});
+
+describe("what a user may ask for", () => {
+  it("are images that the operator allows, and of references only", async () => {
+    const controlPlane = { sandboxImage: "sandbox:1", allowedImages: ["desktops/*"] };
+    await using stand = await startSessions({ controlPlane });
+    const { url } = stand;
+    const alice = await issueToken(url, { id: "alice", kind: "user" });
+    for (const [image, token, status, code] of [
+      ["x y; rm -rf /", alice, 400, "bad_request"],
+      ["x y; rm -rf /", undefined, 400, "bad_request"],
+      ["other:1", alice, 403, "not_allowed"],
+      ["other:1", undefined, 201, undefined],
+      ["desktops/sway:2", alice, 201, undefined],
+      ["sandbox:1", alice, 201, undefined],
+    ] as const) {
+      const answer = await createSession(url, { image }, token);
+      assert.deepEqual([answer.status, answer.code], [status, code], image);
+    }
+    const images = stand.wolf("a").state.lobbies.map(({ runner }) => runner["image"]);
+    assert.deepEqual(images, ["other:1", "desktops/sway:2", "sandbox:1"]);
+  });
+
+  it("are so many sessions, also where many are asked for at once, and another's do not count", async () => {
+    await using stand = await startSessions({ controlPlane: { maxSessionsPerUser: 2 } });
+    const { url } = stand;
+    const alice = await issueToken(url, { id: "alice", kind: "user" });
+    const bob = await issueToken(url, { id: "bob", kind: "user" });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => createSession(url, {}, alice)));
+    const outcomes = answers.map(({ status, code }) => code ?? String(status));
+    assert.deepEqual(outcomes.toSorted(), ["201", "201", ...Array<string>(3).fill("too_many_sessions")]);
+    assert.equal(answers.find(({ code }) => code !== undefined)?.status, 429);
+    assert.equal((await createSession(url, {}, bob)).status, 201);
+    assert.equal((await createSession(url, { owner: "alice" })).status, 201, "an admin's");
+    assert.equal((await createSession(url, {}, alice)).code, "too_many_sessions");
+    const [first, second] = await listSessions(url, alice);
+    for (const session of [first, second]) {
+      await api(url, "DELETE", session?.links["self"] ?? "", { token: alice });
+    }
+    assert.equal((await createSession(url, {}, alice)).status, 201);
   });
 });

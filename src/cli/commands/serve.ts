@@ -9,7 +9,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { createLogger, LOG_HELP } from "../logger.ts";
-import { parseChoice, parsePort, parseSeconds } from "../options.ts";
+import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts";
 
 const HELP = `
 usage: turnabout serve [OPTIONS]
@@ -23,6 +23,8 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --moonlight-credentials-file FILE  Moonlight Web's shared secret; without it its routes are refused
   --agent-url URL         what the agents inside sandboxes dial; goes into their environment
   --sandbox-image IMAGE   container image of a sandbox where the request names none
+  --allow-image PATTERN   images that users may name besides it, * for any characters; may be repeated
+  --max-sessions-per-user N  sessions that a user may have at once; default: as many as there are places
   --allowed-origin ORIGIN origin from which a token cookie is accepted, besides our own; may be repeated
   --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
   --tls-key FILE          its key, PEM
@@ -59,6 +61,8 @@ export const serve: Command = {
         "moonlight-credentials-file": { type: "string" },
         "agent-url": { type: "string" },
         "sandbox-image": { type: "string" },
+        "allow-image": { type: "string", multiple: true },
+        "max-sessions-per-user": { type: "string" },
         "allowed-origin": { type: "string", multiple: true },
         "tls-cert": { type: "string" },
         "tls-key": { type: "string" },
@@ -95,6 +99,8 @@ export const serve: Command = {
       moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
       agentUrl: values["agent-url"],
       sandboxImage: values["sandbox-image"],
+      allowedImages: values["allow-image"],
+      maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
       allowedOrigins: values["allowed-origin"],
       basePath: values["base-path"],
       graceMs: parseSeconds(values.grace, "--grace"),

@@ -22,6 +22,7 @@ import type { ControlMetrics } from "../metrics.ts";
 import type { OpenWork } from "../open-work.ts";
 import type { Registry } from "../registry.ts";
 import { hasBody } from "../request-body.ts";
+import type { ImageRules } from "../sessions/images.ts";
 import type { Instances } from "../sessions/instances.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { SessionStore } from "../store/sessions.ts";
@@ -43,6 +44,8 @@ export interface AppContext extends CookiePolicy {
   sessions: Sessions;
   sessionStore: SessionStore;
   instances: Instances;
+  images: ImageRules;
+  maxSessionsPerUser: number | undefined;
   bus: EventBus;
   work: OpenWork;
   metrics: ControlMetrics;

@@ -16,7 +16,12 @@ const newSessionSchema = z
     width: z.number().int().min(64).max(16_384).default(1_920),
     height: z.number().int().min(64).max(16_384).default(1_080),
     refresh_rate: z.number().int().min(1).max(480).default(60),
-    image: z.string().min(1).max(1_000).optional(),
+    image: z
+      .string()
+      .min(1)
+      .max(1_000)
+      .optional()
+      .openapi({ description: "Container image reference; a user's has to be one that the operator allows" }),
     gpu_vendor: z.string().min(1).max(50).optional().openapi({ example: "nvidia" }),
     privileged: z.boolean().optional(),
   })
@@ -84,6 +89,8 @@ export function sessionRoutes({
   policy,
   registry,
   tokens,
+  images,
+  maxSessionsPerUser,
   basePath,
 }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
@@ -98,6 +105,7 @@ export function sessionRoutes({
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
     if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
     if (owner !== identity.owner) policy.requireAdmin(identity, "a session for somebody else");
+    images.check(identity, body.image);
     const spec = {
       width: body.width,
       height: body.height,
@@ -109,6 +117,7 @@ export function sessionRoutes({
     const session = await sessions.create(owner, body.name, spec, {
       waitMs: preferredWaitMs(c.env.incoming.headers),
       signal: c.req.raw.signal,
+      maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
       mayCreate: () => tokens.current(identity) !== undefined,
     });
     return c.json(show(session), 201);

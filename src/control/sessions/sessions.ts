@@ -69,6 +69,8 @@ export interface CreateOptions {
   waitMs?: number | undefined;
   /** The caller has gone: it waits no longer. What Wolf has been asked for goes on. */
   signal?: AbortSignal | undefined;
+  /** Sessions that the owner may have, this one included. Default: any number. */
+  maxOwned?: number | undefined;
   /** Asked again after each wait. False: its credential has been revoked meanwhile. */
   mayCreate?: (() => boolean) | undefined;
 }
@@ -113,7 +115,7 @@ export class Sessions {
 
   /**
    * @throws TurnaboutError `no_instance_online`, `no_instance_matches`, `instances_full`, or why Wolf could not be
-   * reached; `aborted`, `overloaded` and `control_plane_draining` while it waits
+   * reached; `too_many_sessions`; `aborted`, `overloaded` and `control_plane_draining` while it waits
    */
   async create(
     owner: string,
@@ -216,11 +218,17 @@ export class Sessions {
     owner: string,
     name: string,
     spec: SessionSpec,
-    { waitMs = 0, signal, mayCreate }: CreateOptions,
+    { waitMs = 0, signal, maxOwned = Infinity, mayCreate }: CreateOptions,
   ): Promise<Session> {
     const startedAt = performance.now();
     const cappedMs = Math.min(waitMs, MAX_WAIT_MS);
     for (;;) {
+      const owned = this.#context.store.list().filter((session) => session.owner === owner).length;
+      if (owned >= maxOwned) {
+        throw new TurnaboutError("too_many_sessions", `create session: ${owner} has ${owned} sessions`, {
+          details: [`${maxOwned} sessions at once are allowed`],
+        });
+      }
       const choice = this.#choose(spec);
       // Nothing is awaited between the choice and the row: a place is given once.
       if ("id" in choice) return this.#insert(owner, name, spec, choice.id);
