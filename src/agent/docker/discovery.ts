@@ -3,7 +3,6 @@
  * they may be late, doubled, out of order or lost, and the list of containers is what counts. Nothing here ends by an
  * error; an engine that is not there is asked again.
  */
-import { setTimeout as pause } from "node:timers/promises";
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { Backoff } from "../backoff.ts";
@@ -126,7 +125,15 @@ export class Discovery {
   }
 
   async #sleep(delayMs: number): Promise<void> {
-    await pause(delayMs, undefined, { signal: this.#closing.signal }).catch(() => {}); // closing
+    const { signal } = this.#closing;
+    if (signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = (): void => resolve();
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener("abort", done, { once: true });
+    await promise;
+    clearTimeout(timer);
+    signal.removeEventListener("abort", done);
   }
 
   async #untilHinted(mostMs: number): Promise<void> {

@@ -1,0 +1,151 @@
+/** Discovery's clock: the engine and the timers are the test's. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { silentLogger } from "../../wire/log.ts";
+import {
+  DOCKER_BACKOFF_CAP_MS,
+  DOCKER_LOOK_AGAIN_MS,
+  DOCKER_LOOK_PAUSE_MS,
+  DOCKER_SILENT_MS,
+} from "../limits.ts";
+import type { Container } from "./containers.ts";
+import { Discovery } from "./discovery.ts";
+
+let now = 0;
+
+beforeEach(() => {
+  now = 0;
+  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.method(performance, "now", () => now);
+});
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+const CONTAINER: Container = {
+  id: "c1",
+  name: "one",
+  createdAtS: 0,
+  labels: new Map([
+    ["turnabout.runner", "sandbox-1"],
+    ["turnabout.target.x", "80"],
+  ]),
+  networkMode: "default",
+  addresses: new Map([["bridge", "172.17.0.2"]]),
+};
+
+/** Everything that follows without the clock. */
+async function settle(): Promise<void> {
+  for (let n = 0; n < 10; n += 1) await new Promise<void>((resolve) => void setImmediate(resolve));
+}
+
+async function pass(ms: number): Promise<void> {
+  now += ms;
+  mock.timers.tick(ms);
+  await settle();
+}
+
+interface Stand extends AsyncDisposable {
+  looks: number;
+  containers: Container[];
+  isAway: boolean;
+  announced: string[];
+  hint: () => void;
+}
+
+async function start(): Promise<Stand> {
+  const announced = new Set<string>();
+  const stand: Stand = {
+    looks: 0,
+    containers: [],
+    isAway: false,
+    get announced() {
+      return [...announced];
+    },
+    hint: () => {},
+    [Symbol.asyncDispose]: async () => {
+      const closed = discovery.close();
+      await pass(DOCKER_LOOK_AGAIN_MS);
+      await closed;
+    },
+  };
+  const discovery = new Discovery({
+    open: () =>
+      Promise.resolve({
+        list: () => {
+          stand.looks += 1;
+          return stand.isAway ? Promise.reject(new Error("away")) : Promise.resolve(stand.containers);
+        },
+        follow: (signal, { subscribed, hint }) => {
+          stand.hint = hint;
+          subscribed();
+          const { promise, reject } = Promise.withResolvers<void>();
+          signal.addEventListener("abort", () => reject(new Error("given up")), { once: true });
+          return promise;
+        },
+      }),
+    log: silentLogger,
+    own: () => new Set(),
+    most: () => 10,
+    add: ({ id }) => announced.add(id),
+    remove: (id) => announced.delete(id),
+  });
+  discovery.start();
+  await settle();
+  await pass(DOCKER_LOOK_PAUSE_MS); // the look that follows the subscription
+  await pass(DOCKER_LOOK_PAUSE_MS);
+  return stand;
+}
+
+describe("a hint", () => {
+  it("is followed by a look at once", async () => {
+    await using stand = await start();
+    const before = stand.looks;
+    stand.containers = [CONTAINER];
+    stand.hint();
+    await settle();
+    assert.deepEqual([stand.looks, stand.announced], [before + 1, ["sandbox-1"]]);
+  });
+
+  it("behind another waits for a moment, with all that come in it", async () => {
+    await using stand = await start();
+    const before = stand.looks;
+    for (let n = 0; n < 1_000; n += 1) stand.hint();
+    await settle();
+    for (let n = 0; n < 1_000; n += 1) stand.hint();
+    await settle();
+    assert.equal(stand.looks, before + 1);
+    await pass(DOCKER_LOOK_PAUSE_MS);
+    assert.equal(stand.looks, before + 2);
+  });
+
+  it("is not needed: there is a look now and then", async () => {
+    await using stand = await start();
+    stand.containers = [CONTAINER];
+    await pass(DOCKER_LOOK_AGAIN_MS - 1);
+    assert.deepEqual(stand.announced, []);
+    await pass(1);
+    assert.deepEqual(stand.announced, ["sandbox-1"]);
+  });
+});
+
+describe("an engine that falls silent", () => {
+  it("keeps its containers for a minute, and no longer", async () => {
+    await using stand = await start();
+    stand.containers = [CONTAINER];
+    stand.hint();
+    await settle();
+    stand.isAway = true;
+    await pass(DOCKER_LOOK_AGAIN_MS);
+    while (now < DOCKER_SILENT_MS) {
+      assert.deepEqual(stand.announced, ["sandbox-1"]);
+      await pass(DOCKER_BACKOFF_CAP_MS);
+    }
+    for (let n = 0; n < 3; n += 1) await pass(DOCKER_BACKOFF_CAP_MS);
+    assert.deepEqual(stand.announced, []);
+    stand.isAway = false;
+    await pass(DOCKER_BACKOFF_CAP_MS);
+    assert.deepEqual(stand.announced, ["sandbox-1"]);
+  });
+});
