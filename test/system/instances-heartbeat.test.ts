@@ -126,6 +126,15 @@ describe("an instance", () => {
     }
   });
 
+  it("takes a percentage that is a little over as 100, and all the rest with it", async () => {
+    await using stand = await startSessions();
+    const [mount] = (disk(100) as { disk_usage: object[] }).disk_usage;
+    const beat = { max_sandboxes: 3, disk_usage: [{ ...mount, used_percent: 100.01 }] };
+    assert.equal((await heartbeat(stand.url, "a", beat)).status, 200);
+    const { max_sandboxes, disk_usage } = await only(stand);
+    assert.deepEqual([max_sandboxes, (disk_usage[0] as { used_percent: number }).used_percent], [3, 100]);
+  });
+
   it("that is unknown gets 404, one with a wrong body 400, and nothing of it is kept", async () => {
     await using stand = await startSessions();
     const before = await only(stand);

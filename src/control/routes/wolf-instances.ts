@@ -13,7 +13,7 @@ const diskUsage = z.object({
   total_bytes: z.number().nonnegative(),
   used_bytes: z.number().nonnegative(),
   avail_bytes: z.number().nonnegative(),
-  used_percent: z.number().min(0).max(100),
+  used_percent: z.number().openapi({ description: "0 to 100; what is outside is taken as the nearer end" }),
 });
 
 const containerUsage = z.object({

@@ -78,7 +78,12 @@ export class Instances {
   /** Absent fields keep what was said before. @throws TurnaboutError `instance_unknown` */
   heartbeat(id: string, beat: Heartbeat): Instance {
     const known = this.get(id);
-    const diskUsage = beat.disk_usage ?? known.diskUsage;
+    // Rounding goes a little over: no reason to refuse all the rest.
+    const diskUsage =
+      beat.disk_usage?.map((disk) => ({
+        ...disk,
+        used_percent: Math.min(100, Math.max(0, disk.used_percent)),
+      })) ?? known.diskUsage;
     const instance: Instance = {
       ...known,
       maxSandboxes: beat.max_sandboxes ?? known.maxSandboxes,
