@@ -11,6 +11,7 @@ import { createControlPlane } from "../control/control-plane.ts";
 import type { ControlPlane } from "../control/control-plane.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import type { Logger } from "../wire/log.ts";
+import { LobbySandboxes } from "./lobby-sandboxes.ts";
 import { createMoonlightDouble } from "./moonlight/double.ts";
 import { SCREENSHOT_PORT } from "./sandbox/limits.ts";
 import { startSandboxDisplay } from "./sandbox/start.ts";
@@ -38,11 +39,13 @@ export async function startDemo(options: DemoOptions): Promise<DemoSystem> {
   const { log, adminToken } = options;
   const stack = new AsyncDisposableStack();
   try {
+    const moonlightCredentials = randomBytes(16).toString("hex");
     const controlPlane = stack.use(
       await createControlPlane({
         port: options.port,
         host: options.host,
         adminToken,
+        moonlightCredentials,
         log,
         readyWhenConnected: Object.values(DEMO_RUNNERS),
         drainMs: 2_000,
@@ -51,13 +54,14 @@ export async function startDemo(options: DemoOptions): Promise<DemoSystem> {
     const folder = await mkdtemp(join(tmpdir(), "turnabout-demo-"));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
     const wolf = stack.use(await createWolfDouble({ socketPath: join(folder, "wolf.sock") }));
-    const moonlight = stack.use(
-      await createMoonlightDouble({ credentials: randomBytes(16).toString("hex") }),
-    );
+    const moonlight = stack.use(await createMoonlightDouble({ credentials: moonlightCredentials }));
     const display = stack.use(await startDisplay(log));
 
     const server = `http://${loopback(options.host)}:${controlPlane.port}`;
     const token = { value: adminToken };
+    stack.use(
+      await LobbySandboxes.start({ wolfSocket: wolf.socketPath, server, displayPort: display.port, log }),
+    );
     const level1 = stack.use(
       createAgent({
         server,

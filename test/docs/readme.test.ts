@@ -1,5 +1,5 @@
 /**
- * Runs what README.md and docs/operations.md tell a reader to run. Blocks are marked by their info string:
+ * Runs what README.md, docs/operations.md and docs/library.md tell a reader to run. Blocks are marked by their info string:
  *
  *     sh start   the command that starts the demo (`npm ci &&` is left out: whoever runs this test has done it)
  *     sh run     a shell block; the blocks of a document share a folder, and `&` goes on until its end
@@ -134,12 +134,13 @@ function assertSucceeded(result: Result, block: Fence): void {
 
 const readme = fences(readDocument("README.md"));
 const operations = fences(readDocument("docs/operations.md"));
+const library = fences(readDocument("docs/library.md"));
 
 function marked(blocks: readonly Fence[], info: string): Fence[] {
   return blocks.filter((block) => block.info === info);
 }
 
-describe("README.md and docs/operations.md", () => {
+describe("README.md, docs/operations.md and docs/library.md", () => {
   /** The service on 127.0.0.1:3000 of the text. */
   const service = createServer((_request, response) => response.end("the private service\n"));
   let ports: Map<string, number>;
@@ -205,7 +206,7 @@ describe("README.md and docs/operations.md", () => {
   });
 
   it("has TypeScript that type-checks", async () => {
-    const files = writeSnippets([...marked(readme, "ts run"), ...marked(operations, "ts run")]);
+    const files = writeSnippets([readme, operations, library].flatMap((one) => marked(one, "ts run")));
     assert.ok(files.length >= 2);
     const config = path.join(SNIPPETS, "tsconfig.json");
     const project = { extends: "../../../tsconfig.json", include: [], files };
@@ -215,8 +216,14 @@ describe("README.md and docs/operations.md", () => {
   });
 
   it("has TypeScript that runs", async () => {
-    const expected = ["hello\n", /^HTTP\/1\.1 200 OK[^]*hello\n?200 hello\n$/];
-    const files = writeSnippets(marked(readme, "ts run"));
+    const expected = [
+      "hello\n",
+      /^HTTP\/1\.1 200 OK[^]*hello\n?200 hello\n$/,
+      /^apps true\nLeaveLobbyEvent\nWolf said no \d{3}\nrunner_unknown\nno socket\n$/,
+      "image/png\nno clipboard: 404\n",
+      "false\n401\n",
+    ];
+    const files = writeSnippets([...marked(readme, "ts run"), ...marked(library, "ts run")]);
     assert.equal(files.length, expected.length);
     for (const [index, file] of files.entries()) {
       const result = await demo.run(process.execPath, [path.join(SNIPPETS, file)]);

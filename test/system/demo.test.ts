@@ -40,9 +40,9 @@ describe("turnabout demo", () => {
     assert.equal((await call(`${url}/readyz`)).status, 200);
 
     const printed = demo.output.all.map((line) => line.trim()).filter((line) => line.startsWith("curl "));
-    assert.equal(printed.length, 6);
+    assert.equal(printed.length, 10);
     const cwd = newFolder();
-    for (const command of printed) {
+    for (const command of printed.slice(0, 6)) {
       if (command.includes("/api/v1/events")) {
         await showsEvents(command, url, token);
         continue;
@@ -62,6 +62,31 @@ describe("turnabout demo", () => {
         assert.equal((JSON.parse(stdout) as { success: boolean }).success, true, command);
       }
     }
+    await demo.end("SIGINT");
+  });
+
+  it("shows a whole session by the lines that it prints", { skip: missing("curl") }, async () => {
+    await using demo = startDemo(0, newFolder());
+    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 30_000 });
+    const printed = demo.output.all.map((line) => line.trim());
+    const url = /URL +(\S+)/.exec(demo.stdout)?.[1] ?? "";
+    const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
+    const script = printed
+      .slice(
+        printed.findIndex((line) => line.startsWith("# a session:")),
+        -1,
+      )
+      .join("\n");
+    const cwd = newFolder();
+    const { stdout } = await shell("bash", ["-euc", script], { cwd, encoding: "utf8" });
+    assert.match(stdout, /"title":"Sway Desktop"/);
+    const picture = readFileSync(`${cwd}/session.png`);
+    assert.equal(picture.subarray(1, 4).toString("latin1"), "PNG", picture.toString("latin1", 0, 300));
+    const sessions = await call(`${url}/api/v1/sessions`, { token });
+    assert.equal(sessions.body, '{"sessions":[]}');
+    const { id } = JSON.parse(readFileSync(`${cwd}/session.json`, "utf8")) as { id: string };
+    const gone = await call(`${url}/api/v1/external-agents/${id}/screenshot`, { token });
+    assert.equal(gone.status, 404);
     await demo.end("SIGINT");
   });
 

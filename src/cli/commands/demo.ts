@@ -82,6 +82,13 @@ Paste into another terminal:
   # the sandbox's screen
   curl -s -o screenshot.png ${auth} ${targets}/sandbox-ses_demo/targets/screenshot/screenshot
 
+  # a session: Wolf's double starts a sandbox for it; its screen, Moonlight Web's apps for its owner, and its end
+  curl -s ${auth} -H 'Content-Type: application/json' -d '{"name":"mine"}' -o session.json ${url}/api/v1/sessions
+  ID=$(sed 's/.*"id":"\\(ses_[^"]*\\)".*/\\1/' session.json)
+  curl -s ${auth} -H 'Prefer: wait=20' -o session.png ${url}/api/v1/external-agents/$ID/screenshot?format=png
+  curl -s ${auth} "${url}/moonlight/api/apps?host_id=0&session_id=$ID"
+  curl -s ${auth} -X DELETE ${url}/api/v1/sessions/$ID
+
 Ctrl-C ends it.
 `;
 }
