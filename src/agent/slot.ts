@@ -325,7 +325,13 @@ export class Slot {
       ? this.#standbyDelayMs()
       : Math.max((refused ? this.#refusedBackoff : this.#backoff).next(), askedToWaitMs(error));
     this.#context.connectFailed(error);
-    const fields = { slot: this.#index, server: redactUrl(config.server), reason: error.message, delayMs };
+    const fields = {
+      slot: this.#index,
+      server: redactUrl(config.server),
+      reason: error.message,
+      delayMs,
+      hint: error instanceof TurnaboutError ? error.hint : undefined,
+    };
     const isFile = error instanceof TurnaboutError && error.code === "config_invalid";
     const isOld = isFile && Date.now() - this.#complainedAt >= FILE_COMPLAINT_MS;
     const isNew = error.message !== this.#lastComplaint || isOld;

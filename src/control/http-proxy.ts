@@ -16,6 +16,7 @@ import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } fr
 import type { Route } from "./forwarding.ts";
 import type { Client } from "./front/fronts.ts";
 import { breakResponse, sendError, writeHead } from "./http-errors.ts";
+import { isolate } from "./isolation.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 import {
   DIAL_ATTEMPTS,
@@ -52,6 +53,8 @@ export interface RoutedJob {
 export interface ProxyJob extends RoutedJob {
   /** Who has asked. */
   client: Client;
+  /** A browser may show the answer as a page: it must not have our origin. */
+  isolated?: boolean | undefined;
 }
 
 export interface HttpProxyContext {
@@ -174,6 +177,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     const fields = responseFields(headers, this.#job);
+    if (this.#job.isolated === true) isolate(fields);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
     if (!(response instanceof ServerResponse)) delete fields["transfer-encoding"];

@@ -16,6 +16,7 @@ import { refuseAmbiguous, refuseUpgradeWithBody } from "./front/ambiguous.ts";
 import { sendError } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
+import { isByCookie } from "./isolation.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./listener/port.ts";
 import { sessionOfRunner } from "./sessions/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "./websocket-proxy.ts";
@@ -41,7 +42,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const routed = context.routes.resolve(url, { method, isWebSocket }, () =>
       authenticate({ method, headers, url, isWebSocket, client }, context.tokens, context),
     );
-    return routed === undefined ? undefined : { ...routed, client };
+    if (routed === undefined) return undefined;
+    // Moonlight Web is the operator's own, and its page needs our origin.
+    const isolated = routed.credentials === undefined && isByCookie(headers);
+    return { ...routed, client, isolated };
   }
 
   /** Absolute form: a forward-proxy request. The URI decides, whatever Host says (RFC 9112 §3.2.2). */
