@@ -149,14 +149,68 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
     }
   });
 
+  it("keeps the session's token out of the environment of whatever runs on the desktop", async () => {
+    const session = await stack.createSession();
+    await stack.wayTo(session.id, ({ discovered }) => !discovered);
+    const [name = ""] = await stack.sandboxes();
+    const look =
+      "for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || grep -lz ^USER_API_TOKEN= $p/environ; done 2>/dev/null";
+    // Without what the shell itself has been given by the engine.
+    const script = `${look}; id -u; stat -c %a /run/turnabout/*`;
+    const without = ["env", "-u", "USER_API_TOKEN"];
+    const { stdout, code } = await stack.inWolf("docker", "exec", name, ...without, "sh", "-c", script);
+    assert.deepEqual([code, stdout], [0, "1000\n600\n"]);
+    await assertEnd(session.id);
+  });
+
+  it("comes back in any order", async () => {
+    await stack.compose("stop", "control-plane");
+    await stack.compose("restart", "--timeout", "60", "wolf");
+    await stack.compose("start", "control-plane");
+    await stack.whenConnected("wolf-local", "moonlight-local");
+    await stack.whenHealthy("wolf");
+    const session = await stack.createSession();
+    await stack.wayTo(session.id, () => true);
+    await assertSandbox(session.id);
+  });
+
+  it("ends in order, within its time, and leaves nothing", async () => {
+    const session = await stack.createSession();
+    await stack.wayTo(session.id, () => true);
+    await stack.compose("stop");
+    for (const service of ["wolf", "control-plane"] as const) {
+      const { State: state } = await stack.engine.docker.getContainer(stack.container(service)).inspect();
+      assert.deepEqual([service, state.Status, state.ExitCode], [service, "exited", 0]);
+    }
+    const log = await stack.logs("wolf");
+    const order = ["draining", `sandbox-${session.id}_.* has been removed`, "Processing signal 'terminated'"];
+    const places = order.map((text) => log.split("\n").findLastIndex((line) => new RegExp(text).test(line)));
+    assert.deepEqual(
+      places,
+      places.toSorted((one, other) => one - other),
+      log,
+    );
+    assert.ok(!places.includes(-1), log);
+    await stack.compose("down", "--volumes");
+    const { docker } = stack.engine;
+    assert.deepEqual(await docker.listContainers({ all: true }), []);
+    assert.deepEqual((await docker.listVolumes()).Volumes, []);
+    const networks = (await docker.listNetworks()).map(({ Name: name }) => name);
+    assert.deepEqual(networks.toSorted(), ["bridge", "host", "none"]);
+  });
+
   /** And ends the session. */
   async function assertSandbox(session: string): Promise<void> {
     const at = `/api/v1/external-agents/${session}`;
     await assertDesktop(at);
     await assertClipboard(at);
+    await assertEnd(session);
+    assert.equal((await stack.call(`${at}/screenshot`)).status, 404);
+  }
+
+  async function assertEnd(session: string): Promise<void> {
     await stack.deleteSession(session);
     await stack.until("its container is gone", async () => (await stack.sandboxes()).length === 0);
-    assert.equal((await stack.call(`${at}/screenshot`)).status, 404);
   }
 
   /** A real Sway's background, to the pixel. */
