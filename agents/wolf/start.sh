@@ -19,9 +19,14 @@ wolf=${WOLF_SOCKET_PATH:-/var/run/wolf/wolf.sock}
 docker=/var/run/docker.sock
 drain_s=${TURNABOUT_DRAIN_S:-20}
 
-agent=(turnabout agent --server "$server" --token-file "$token" --drain "$drain_s")
+agent=(turnabout agent --server "$server" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || agent+=(--ca "$TURNABOUT_CA_FILE")
-[[ -z ${TURNABOUT_CERT_FILE:-} ]] || agent+=(--cert "$TURNABOUT_CERT_FILE" --key "$TURNABOUT_KEY_FILE")
+# One or the other: with both, the token would stand in for a certificate that was revoked.
+if [[ -n ${TURNABOUT_CERT_FILE:-} ]]; then
+  agent+=(--cert "$TURNABOUT_CERT_FILE" --key "$TURNABOUT_KEY_FILE")
+else
+  agent+=(--token-file "$token")
+fi
 [[ -z ${TURNABOUT_CARRIER:-} ]] || agent+=(--carrier "$TURNABOUT_CARRIER")
 agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
 [[ ${TURNABOUT_DOCKER_TARGET:-on} == off ]] || agent+=(--target "docker=unix:$docker")

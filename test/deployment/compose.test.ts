@@ -7,6 +7,7 @@ import { describe, it } from "node:test";
 import { parse } from "yaml";
 import { z } from "zod";
 import { ROOT } from "../docs/markdown.ts";
+import { run } from "../support/commands.ts";
 import { missing, partPath } from "../support/parts.ts";
 import { tempPath } from "../support/temp.ts";
 
@@ -98,6 +99,13 @@ describe("compose files", () => {
       assert.ok(address);
       assert.deepEqual(trusted, [`--trusted-proxy=${address}`]);
     }
+  });
+
+  it("give the control plane options that it has", { skip: missing("compose-spec") }, async () => {
+    const { stdout: help } = await run("turnabout", ["serve", "--help"]);
+    for (const files of COMBINATIONS)
+      for (const arg of load(READERS[1], files).services["control-plane"]?.command?.slice(1) ?? [])
+        assert.ok(help.includes(`${arg.split("=")[0]} `), `${files.join(" + ")}: ${arg}`);
   });
 
   it("put no secret into a variable", { skip: missing("compose-spec") }, () => {

@@ -18,7 +18,7 @@ import { Engine } from "./engine.ts";
 import type { Ran } from "./engine.ts";
 
 const COMPOSE = fileURLToPath(new URL("../../compose/", import.meta.url));
-const UNPRIVILEGED = fileURLToPath(new URL("compose.test.yaml", import.meta.url));
+export const UNPRIVILEGED: string = fileURLToPath(new URL("compose.test.yaml", import.meta.url));
 
 const READY_TIMEOUT_MS = 120_000;
 const CALL_TIMEOUT_MS = 30_000;
@@ -228,7 +228,7 @@ export class Stack implements AsyncDisposable {
 }
 
 /** Whether `privileged` works here: the engine cannot give what it does not have itself. */
-function hasEveryCapability(): boolean {
+export function hasEveryCapability(): boolean {
   const CAP_SYS_RESOURCE = 24n;
   const [, bounding = "0"] = /^CapBnd:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
   return ((BigInt(`0x${bounding}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
