@@ -39,10 +39,6 @@ relay=(turnabout agent --server "$server" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || relay+=(--ca "$TURNABOUT_CA_FILE")
 for address in ${TURNABOUT_LISTEN:-}; do relay+=(--listen "$address"); done
 
-engine_answers() {
-  http-ok "unix:$docker:/_ping"
-}
-
 # Sandbox images that the operator has put there, where no registry has them.
 load_images() {
   local archive
@@ -63,7 +59,7 @@ else
   keep agent "${agent[@]}"
 fi
 keep dockerd "$here/dockerd.sh"
-wait_for 30 engine_answers
+wait_for 30 http-ok "unix:$docker:/_ping"
 [[ -z $server || -z ${TURNABOUT_LISTEN:-} ]] || keep relay "${relay[@]}"
 load_images
 [[ -z $WOLF_COMMAND ]] || keep wolf env --chdir=/wolf bash -c "rm -f '$wolf'; exec $WOLF_COMMAND"
