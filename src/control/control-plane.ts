@@ -163,12 +163,14 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     onEvent: (event) => bus.publish(event),
     onReplaced: (connection, runnerId) => tellReplaced(connection, runnerId, log),
   });
-  const instances = new Instances(new InstanceStore(database), registry);
+  const instances = new Instances(new InstanceStore(database), registry, log);
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials(),
     certificateEnds: () => certificateEnds(tls),
+    diskUsedPercents: () => instances.diskUsedPercents(),
+    gpuMemoryUsedPercents: () => instances.gpuMemoryUsedPercents(),
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
   const dialer = new Dialer(registry, metrics);

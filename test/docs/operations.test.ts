@@ -99,6 +99,8 @@ describe("docs/operations.md", () => {
       streams: nothing,
       runners: () => ({}),
       certificateEnds: () => ({}),
+      diskUsedPercents: () => ({}),
+      gpuMemoryUsedPercents: () => ({}),
     });
     const expected = [
       ...(await namesOf(control.registry)),

@@ -49,6 +49,10 @@ export interface InstanceView {
   desktop_versions: Record<string, string>;
   disk_alert_level: string;
   disk_usage: unknown[];
+  disk_reported_at: string | null;
+  gpus: { index: number; used_percent: number | null; alert_level: string }[];
+  gpu_alert_level: string;
+  gpus_reported_at: string | null;
   container_usage: unknown[];
   last_heartbeat: string | null;
 }

@@ -3,38 +3,26 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { wolfRunner } from "../sessions/ids.ts";
 import type { Presence } from "../sessions/scheduler.ts";
+import { gpuAlertLevel } from "../sessions/usage.ts";
 import type { Instance } from "../store/instances.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { badInput } from "./bad-input.ts";
+import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 import { answers } from "./schemas.ts";
 
-const diskUsage = z.object({
-  mount_point: z.string().max(500),
-  total_bytes: z.number().nonnegative(),
-  used_bytes: z.number().nonnegative(),
-  avail_bytes: z.number().nonnegative(),
-  used_percent: z.number().openapi({ description: "0 to 100; what is outside is taken as the nearer end" }),
-});
+const level = z.enum(["ok", "warning", "critical"]);
 
-const containerUsage = z.object({
-  container_id: z.string().max(200),
-  container_name: z.string().max(500),
-  size_bytes: z.number().nonnegative(),
-  rw_size_bytes: z.number().nonnegative(),
+const gpuView = z.object({
+  index: z.number().int(),
+  model_name: z.string().nullable(),
+  vendor: z.string().nullable(),
+  total_memory: z.number().nullable().openapi({ description: "bytes" }),
+  used_memory: z.number().nullable().openapi({ description: "bytes" }),
+  used_percent: z.number().nullable().openapi({ description: "of its memory" }),
+  utilization_percent: z.number().nullable(),
+  temperature_celsius: z.number().nullable(),
+  alert_level: level.openapi({ description: "of its memory: warning from 80 %, critical from 95 %" }),
 });
-
-/** Unknown fields are ignored: agents of other versions send more. A null is Go's way of saying nothing. */
-const heartbeatSchema = z
-  .object({
-    max_sandboxes: z.number().int().min(0).max(10_000).nullish(),
-    desktop_versions: z.record(z.string().max(100), z.string().max(200)).nullish(),
-    disk_usage: z.array(diskUsage).max(100).nullish(),
-    container_usage: z.array(containerUsage).max(1_000).nullish(),
-    privileged_mode_enabled: z.boolean().nullish(),
-    gpu_vendor: z.string().max(50).nullish(),
-    render_node: z.string().max(200).nullish(),
-  })
-  .openapi("Heartbeat");
 
 const instanceSchema = z
   .object({
@@ -49,7 +37,11 @@ const instanceSchema = z
     privileged_mode_enabled: z.boolean(),
     desktop_versions: z.record(z.string(), z.string()),
     disk_usage: z.array(diskUsage),
-    disk_alert_level: z.enum(["ok", "warning", "critical"]),
+    disk_alert_level: level.openapi({ description: "of the fullest disk" }),
+    disk_reported_at: z.string().nullable(),
+    gpus: z.array(gpuView),
+    gpu_alert_level: level.openapi({ description: "of the GPU with the fullest memory" }),
+    gpus_reported_at: z.string().nullable(),
     container_usage: z.array(containerUsage),
     last_heartbeat: z.string().nullable(),
     created_at: z.string(),
@@ -81,13 +73,27 @@ const remove = createRoute({
   request: { params: idParameter },
   responses: answers(204, "Forgotten"),
 });
-const heartbeat = createRoute({
-  method: "post",
-  path: "/{id}/heartbeat",
-  tags: ["wolf instances"],
+const heartbeatRoute = {
+  method: "post" as const,
+  path: "/{id}/heartbeat" as const,
+  tags: ["wolf instances"] as string[],
   summary: "Disk, GPU and capacity, by whoever may register the instance's runner",
+  responses: answers(
+    200,
+    "Noted",
+    z.object({
+      status: z.literal("ok"),
+      disk_alert_level: level,
+      gpu_alert_level: level,
+      ignored: z.array(z.string()).optional().openapi({ description: "what of the body did not fit" }),
+    }),
+  ),
+};
+const heartbeat = createRoute({ ...heartbeatRoute, hide: true, request: { params: idParameter } });
+/** The same with its body, which no validator checks: the route reads it itself, and refuses none. */
+const describedHeartbeat = createRoute({
+  ...heartbeatRoute,
   request: { params: idParameter, body: { content: { "application/json": { schema: heartbeatSchema } } } },
-  responses: answers(200, "Noted", z.object({ status: z.literal("ok"), disk_alert_level: z.string() })),
 });
 
 export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
@@ -120,14 +126,18 @@ export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     return c.body(null, 204);
   });
 
-  routes.openapi(heartbeat, (c) => {
+  routes.openAPIRegistry.registerPath(describedHeartbeat);
+  routes.openapi(heartbeat, async (c) => {
     const { id } = c.req.valid("param");
     if (!c.get("identity").mayRegister(wolfRunner(id))) {
       throw new TurnaboutError("not_allowed", `${c.get("identity").id} is not instance ${id}`);
     }
-    const instance = instances.heartbeat(id, c.req.valid("json"));
+    const text = await c.req.text();
+    const { beat, ignored } = readHeartbeat(text, c.req.header("content-type") !== undefined);
+    const instance = instances.heartbeat(id, beat, ignored);
     sessions.vacancy();
-    return c.json({ status: "ok" as const, disk_alert_level: instance.diskAlert }, 200);
+    const levels = { disk_alert_level: instance.diskAlert, gpu_alert_level: instance.gpuAlert };
+    return c.json({ status: "ok" as const, ...levels, ...(ignored.length > 0 && { ignored }) }, 200);
   });
 
   return routes;
@@ -147,9 +157,16 @@ function describe(instance: Instance, status: Presence, sessions: number): z.out
     desktop_versions: instance.desktopVersions,
     disk_usage: instance.diskUsage,
     disk_alert_level: instance.diskAlert,
+    disk_reported_at: timestamp(instance.diskReportedAtMs),
+    gpus: instance.gpus.map((gpu) => ({ ...gpu, alert_level: gpuAlertLevel(gpu) })),
+    gpu_alert_level: instance.gpuAlert,
+    gpus_reported_at: timestamp(instance.gpusReportedAtMs),
     container_usage: instance.containerUsage,
-    last_heartbeat:
-      instance.lastHeartbeatMs === undefined ? null : new Date(instance.lastHeartbeatMs).toISOString(),
+    last_heartbeat: timestamp(instance.lastHeartbeatMs),
     created_at: new Date(instance.createdAtMs).toISOString(),
   };
+}
+
+function timestamp(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
 }

@@ -1,18 +1,16 @@
 /** Wolf instances: they register themselves by connecting; a heartbeat only adds what the tunnel cannot know. */
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
 import type { Registry } from "../registry.ts";
-import type { ContainerUsage, DiskAlert, DiskUsage, Instance, InstanceStore } from "../store/instances.ts";
+import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
 import { wolfRunner } from "./ids.ts";
 import type { Presence } from "./scheduler.ts";
+import { alertLevel, fullest, isCurrent, rises } from "./usage.ts";
 
 const WOLF_TARGET = "wolf";
 
 /** Places of an instance that has not said how many it has (Helix's figure for those that register themselves). */
 const DEFAULT_MAX_SANDBOXES = 20;
-
-/** Disk alerts, in percent used. */
-const WARNING_PERCENT = 80;
-const CRITICAL_PERCENT = 95;
 
 /** Instances that are known: each is looked at when a session is placed. */
 const MAX_INSTANCES = 10_000;
@@ -21,6 +19,7 @@ export interface Heartbeat {
   max_sandboxes?: number | null | undefined;
   desktop_versions?: Record<string, string> | null | undefined;
   disk_usage?: DiskUsage[] | null | undefined;
+  gpus?: GpuUsage[] | null | undefined;
   container_usage?: ContainerUsage[] | null | undefined;
   privileged_mode_enabled?: boolean | null | undefined;
   gpu_vendor?: string | null | undefined;
@@ -30,10 +29,14 @@ export interface Heartbeat {
 export class Instances {
   readonly #store: InstanceStore;
   readonly #registry: Registry;
+  readonly #log: Logger;
+  /** What was last wrong with an instance's heartbeats: it is said once, not every 30 s. */
+  readonly #complaints = new Map<string, string>();
 
-  constructor(store: InstanceStore, registry: Registry) {
+  constructor(store: InstanceStore, registry: Registry, log: Logger) {
     this.#store = store;
     this.#registry = registry;
+    this.#log = log;
   }
 
   list(): Instance[] {
@@ -75,43 +78,100 @@ export class Instances {
     return { restarted };
   }
 
-  /** Absent fields keep what was said before. @throws TurnaboutError `instance_unknown` */
-  heartbeat(id: string, beat: Heartbeat): Instance {
+  /**
+   * Absent fields keep what was said before.
+   *
+   * @param ignored what of it did not fit, for the log
+   * @throws TurnaboutError `instance_unknown`
+   */
+  heartbeat(id: string, beat: Heartbeat, ignored: readonly string[] = []): Instance {
     const known = this.get(id);
+    const now = Date.now();
     // Rounding goes a little over: no reason to refuse all the rest.
     const diskUsage =
       beat.disk_usage?.map((disk) => ({
         ...disk,
         used_percent: Math.min(100, Math.max(0, disk.used_percent)),
       })) ?? known.diskUsage;
+    const gpus = beat.gpus ?? known.gpus;
     const instance: Instance = {
       ...known,
       maxSandboxes: beat.max_sandboxes ?? known.maxSandboxes,
       desktopVersions: beat.desktop_versions ?? known.desktopVersions,
       diskUsage,
-      diskAlert: diskAlert(diskUsage),
+      diskAlert: alertLevel(fullest(diskUsage)?.used_percent),
+      diskReportedAtMs: beat.disk_usage ? now : known.diskReportedAtMs,
+      gpus,
+      gpuAlert: alertLevel(fullest(gpus)?.used_percent),
+      gpusReportedAtMs: beat.gpus ? now : known.gpusReportedAtMs,
       containerUsage: beat.container_usage ?? known.containerUsage,
       privileged: beat.privileged_mode_enabled ?? known.privileged,
       gpuVendor: beat.gpu_vendor ?? known.gpuVendor,
       renderNode: beat.render_node ?? known.renderNode,
-      lastHeartbeatMs: Date.now(),
+      lastHeartbeatMs: now,
     };
     this.#store.put(instance);
+    this.#complain(id, ignored);
+    this.#sayRises(known, instance);
     return instance;
+  }
+
+  /** In percent, of the fullest disk of each instance that has said it of late. */
+  diskUsedPercents(): Record<string, number> {
+    return this.#percents(({ diskUsage, diskReportedAtMs }) => [diskUsage, diskReportedAtMs]);
+  }
+
+  /** The same of its GPUs' memory. */
+  gpuMemoryUsedPercents(): Record<string, number> {
+    return this.#percents(({ gpus, gpusReportedAtMs }) => [gpus, gpusReportedAtMs]);
   }
 
   /** @throws TurnaboutError `instance_unknown` */
   remove(id: string): void {
     this.get(id);
     this.#store.remove(id);
+    this.#complaints.delete(id);
   }
-}
 
-/** The worst mount decides. */
-function diskAlert(usage: readonly DiskUsage[]): DiskAlert {
-  const worst = Math.max(0, ...usage.map(({ used_percent }) => used_percent));
-  if (worst >= CRITICAL_PERCENT) return "critical";
-  return worst >= WARNING_PERCENT ? "warning" : "ok";
+  #percents(
+    figures: (
+      instance: Instance,
+    ) => [readonly { used_percent: number | null }[], reportedAtMs: number | undefined],
+  ): Record<string, number> {
+    const now = Date.now();
+    const percents: Record<string, number> = Object.create(null) as Record<string, number>;
+    for (const instance of this.#store.list()) {
+      const [usage, reportedAtMs] = figures(instance);
+      const percent = fullest(usage)?.used_percent;
+      if (typeof percent === "number" && isCurrent(reportedAtMs, now)) percents[instance.id] = percent;
+    }
+    return percents;
+  }
+
+  #complain(id: string, ignored: readonly string[]): void {
+    const complaint = ignored.join("; ");
+    if (complaint === (this.#complaints.get(id) ?? "")) return;
+    if (complaint === "") return void this.#complaints.delete(id);
+    this.#complaints.set(id, complaint);
+    this.#log.warn({ instance: id, ignored }, "heartbeat: ignored what does not fit");
+  }
+
+  /** Once, when a level is reached. */
+  #sayRises(before: Instance, now: Instance): void {
+    if (rises(before.diskAlert, now.diskAlert)) {
+      const disk = fullest(now.diskUsage);
+      const fields = { mountPoint: disk?.mount_point, usedPercent: disk?.used_percent };
+      this.#log.warn({ instance: now.id, level: now.diskAlert, ...fields }, "instance: a disk fills up");
+    }
+    if (rises(before.gpuAlert, now.gpuAlert)) {
+      const gpu = fullest(now.gpus);
+      const fields = { gpu: gpu?.index, model: gpu?.model_name, usedPercent: gpu?.used_percent };
+      this.#log.warn(
+        { instance: now.id, level: now.gpuAlert, ...fields },
+        "instance: a GPU's memory fills up",
+      );
+    }
+  }
 }
 
 function newInstance(id: string): Instance {
@@ -127,6 +187,10 @@ function newInstance(id: string): Instance {
     diskUsage: [],
     containerUsage: [],
     diskAlert: "ok",
+    diskReportedAtMs: undefined,
+    gpus: [],
+    gpuAlert: "ok",
+    gpusReportedAtMs: undefined,
     bootEpochMs: 0,
     lastHeartbeatMs: undefined,
     createdAtMs: now,

@@ -5,10 +5,11 @@ import { chooseInstance } from "./scheduler.ts";
 import type { Candidate } from "./scheduler.ts";
 
 function candidate(id: string, more: Partial<Candidate & Candidate["instance"]> = {}): Candidate {
-  const { presence = "online", healthy = true, taken = 0, ...instance } = more;
+  const { presence = "online", healthy = true, nearlyFull = false, taken = 0, ...instance } = more;
   return {
     presence,
     healthy,
+    nearlyFull,
     taken,
     instance: { id, maxSandboxes: 20, gpuVendor: undefined, privileged: false, createdAtMs: 1, ...instance },
   };
@@ -70,6 +71,17 @@ describe("chooseInstance", () => {
     assert.deepEqual(chooseInstance([down, { ...busy, taken: 20 }], {}), { id: "down" });
   });
 
+  it("takes one that is nearly full only where no other has room, and before one whose Wolf is down", () => {
+    const full = candidate("full", { nearlyFull: true });
+    const busy = candidate("busy", { taken: 19 });
+    const down = candidate("down", { healthy: false });
+    assert.deepEqual(chooseInstance([full, busy, down], {}), { id: "busy" });
+    assert.deepEqual(chooseInstance([down, { ...busy, taken: 20 }, full], {}), { id: "full" });
+    assert.deepEqual(chooseInstance([down, { ...full, healthy: false }], {}), { id: "down" });
+    const fuller = candidate("fuller", { nearlyFull: true, taken: 1 });
+    assert.deepEqual(chooseInstance([fuller, full], {}), { id: "full" });
+  });
+
   it("says whether one that is expected back would do", () => {
     const away = candidate("away", { presence: "reconnecting", gpuVendor: "amd", maxSandboxes: 1 });
     const full = candidate("full", { taken: 20 });
@@ -91,6 +103,7 @@ describe("chooseInstance", () => {
       taken: fc.nat(8),
       presence: fc.constantFrom("online" as const, "reconnecting" as const, "offline" as const),
       healthy: fc.boolean(),
+      nearlyFull: fc.boolean(),
       createdAtMs: fc.nat(2),
     });
     fc.assert(

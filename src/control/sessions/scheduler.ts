@@ -10,6 +10,8 @@ export interface Candidate {
   presence: Presence;
   /** False: its agent could not reach Wolf the last time. It is the last resort. */
   healthy: boolean;
+  /** A disk or a GPU's memory is all but full: only a Wolf that is down is worse. */
+  nearlyFull: boolean;
   /** Places taken, those being created included. */
   taken: number;
 }
@@ -31,6 +33,7 @@ export function chooseInstance(candidates: readonly Candidate[], wish: Wish): Ch
     .toSorted(
       (a, b) =>
         Number(b.healthy) - Number(a.healthy) ||
+        Number(a.nearlyFull) - Number(b.nearlyFull) ||
         a.taken / a.instance.maxSandboxes - b.taken / b.instance.maxSandboxes ||
         a.instance.createdAtMs - b.instance.createdAtMs ||
         (a.instance.id < b.instance.id ? -1 : 1),

@@ -5,6 +5,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import { TokenIssuer } from "../auth/issuer.ts";
 import { TokenStore } from "../auth/tokens.ts";
+import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import { OpenWork } from "../open-work.ts";
 import type { Registry } from "../registry.ts";
 import { openDatabase, storeId } from "../store/database.ts";
@@ -59,7 +60,7 @@ function start() {
     state: (id: string) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
     view: () => undefined,
   } as unknown as Registry;
-  const instances = new Instances(new InstanceStore(database), registry);
+  const instances = new Instances(new InstanceStore(database), registry, silentLogger);
   instances.connected("a", 1);
   const events: SessionEvent[] = [];
   const kicked: string[] = [];
@@ -304,6 +305,33 @@ describe("Sessions", () => {
     await assert.rejects(creation, /down/);
     assert.deepEqual([stand.store.list(), failures.length], [[], 2]);
     stand.sessions.close();
+  });
+
+  it("avoids an instance whose disk or GPU is all but full, as long as that was said of late", async () => {
+    const gpu = { index: 0, model_name: null, vendor: null, total_memory: null, used_memory: null };
+    const full = { ...gpu, used_percent: 95, utilization_percent: null, temperature_celsius: null };
+    const mount = { mount_point: "/", total_bytes: 100, used_bytes: 95, avail_bytes: 5, used_percent: 95 };
+    for (const critical of [{ gpus: [full] }, { disk_usage: [mount] }]) {
+      const stand = start();
+      stand.online.add("b");
+      stand.instances.connected("b", 1);
+      stand.instances.heartbeat("a", critical);
+      assert.deepEqual(
+        [(await create(stand)).instanceId, (await create(stand)).instanceId],
+        ["b", "b"],
+        "though it is the more loaded",
+      );
+      const later = Date.now() + MAX_FIGURE_AGE_MS + 1_000;
+      mock.method(Date, "now", () => later);
+      stand.instances.heartbeat("a", {}); // says nothing of them: they get old all the same
+      assert.equal((await create(stand)).instanceId, "a");
+      stand.instances.heartbeat("a", critical);
+      assert.equal((await create(stand)).instanceId, "b", "again");
+      stand.instances.heartbeat("b", { max_sandboxes: 0 });
+      assert.equal((await create(stand)).instanceId, "a", "where there is no other");
+      mock.restoreAll();
+      stand.sessions.close();
+    }
   });
 
   it("waits for an instance that is expected back, no longer than it is", async () => {

@@ -16,6 +16,7 @@ import type { Lobbies, Lobby } from "./lobbies.ts";
 import { chooseInstance } from "./scheduler.ts";
 import type { Choice } from "./scheduler.ts";
 import { Settling } from "./settling.ts";
+import { isNearlyFull } from "./usage.ts";
 import { Vacancies } from "./vacancies.ts";
 
 export type SessionEvent =
@@ -247,11 +248,13 @@ export class Sessions {
     const taken = new Map<string, number>();
     for (const { instanceId } of store.list()) taken.set(instanceId, (taken.get(instanceId) ?? 0) + 1);
     const candidates = instances.list().filter(({ id }) => !without.has(id));
+    const nowMs = Date.now();
     return chooseInstance(
       candidates.map((instance) => ({
         instance,
         presence: instances.presence(instance.id),
         healthy: instances.isHealthy(instance.id),
+        nearlyFull: isNearlyFull(instance, nowMs),
         taken: taken.get(instance.id) ?? 0,
       })),
       spec,

@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import { tempPath } from "../../../test/support/temp.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { FILE_NAME, MIGRATIONS, openDatabase, storeId } from "./database.ts";
+import { InstanceStore } from "./instances.ts";
 import { SessionStore } from "./sessions.ts";
 import { IssuedTokenStore } from "./tokens.ts";
 
@@ -31,7 +32,9 @@ describe("openDatabase", () => {
       const file = new DatabaseSync(join(directory, FILE_NAME));
       file.exec(`INSERT INTO tokens (id, kind, sha256, runners, created_at) VALUES ('t', 'user', 'hash', '[]', 1);
         INSERT INTO sessions (id, owner, name, instance_id, state, spec, created_at, updated_at)
-        VALUES ('ses_1', 'alice', 'n', 'a', 'running', '{"width":1,"height":2,"refreshRate":3}', 1, 1)`);
+        VALUES ('ses_1', 'alice', 'n', 'a', 'running', '{"width":1,"height":2,"refreshRate":3}', 1, 1);
+        INSERT INTO instances (id, name, max_sandboxes, disk_alert, created_at, updated_at)
+        VALUES ('a', 'Wolf a', 7, 'critical', 1, 1)`);
       file.close();
       const database = openDatabase(directory);
       assert.equal(versionOf(database), MIGRATIONS.length);
@@ -41,6 +44,12 @@ describe("openDatabase", () => {
       );
       assert.equal(new SessionStore(database).get("ses_1")?.spec.refreshRate, 3);
       assert.match(storeId(database), /^[0-9a-f]{16}$/);
+      const { maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert } =
+        new InstanceStore(database).get("a") ?? assert.fail("no instance");
+      assert.deepEqual(
+        [maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert],
+        [7, "critical", undefined, [], "ok"],
+      );
       database.close();
     }
   });

@@ -72,6 +72,10 @@ export const MIGRATIONS: readonly string[] = [
      sha256 TEXT PRIMARY KEY,
      revoked_at INTEGER NOT NULL
    ) STRICT;`,
+  `ALTER TABLE instances ADD COLUMN disk_reported_at INTEGER;
+   ALTER TABLE instances ADD COLUMN gpus TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE instances ADD COLUMN gpu_alert TEXT NOT NULL DEFAULT 'ok';
+   ALTER TABLE instances ADD COLUMN gpus_reported_at INTEGER;`,
 ];
 
 /** @throws TurnaboutError `config_invalid` if the directory or the database cannot be used */

@@ -3,7 +3,8 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
-export type DiskAlert = "ok" | "warning" | "critical";
+/** Of an instance's disks, or of its GPUs' memory. */
+export type AlertLevel = "ok" | "warning" | "critical";
 
 export interface DiskUsage {
   mount_point: string;
@@ -11,6 +12,19 @@ export interface DiskUsage {
   used_bytes: number;
   avail_bytes: number;
   used_percent: number;
+}
+
+/** Of one GPU, as far as its host says. Helix's names where it has one; memory in bytes. */
+export interface GpuUsage {
+  index: number;
+  model_name: string | null;
+  vendor: string | null;
+  total_memory: number | null;
+  used_memory: number | null;
+  /** Of its memory. */
+  used_percent: number | null;
+  utilization_percent: number | null;
+  temperature_celsius: number | null;
 }
 
 export interface ContainerUsage {
@@ -30,7 +44,12 @@ export interface Instance {
   desktopVersions: Record<string, string>;
   diskUsage: DiskUsage[];
   containerUsage: ContainerUsage[];
-  diskAlert: DiskAlert;
+  diskAlert: AlertLevel;
+  /** When the disks were last reported; a heartbeat need not. */
+  diskReportedAtMs: number | undefined;
+  gpus: GpuUsage[];
+  gpuAlert: AlertLevel;
+  gpusReportedAtMs: number | undefined;
   /** Start of the agent process that was last seen: a reconnect keeps it, a restart does not. */
   bootEpochMs: number;
   lastHeartbeatMs: number | undefined;
@@ -47,8 +66,9 @@ export class InstanceStore {
   constructor(database: DatabaseSync) {
     this.#put = database.prepare(
       `INSERT OR REPLACE INTO instances (id, name, max_sandboxes, gpu_vendor, render_node, privileged, desktop_versions,
-         disk_usage, container_usage, disk_alert, boot_epoch_ms, last_heartbeat, created_at, updated_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         disk_usage, container_usage, disk_alert, disk_reported_at, gpus, gpu_alert, gpus_reported_at,
+         boot_epoch_ms, last_heartbeat, created_at, updated_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#remove = database.prepare("DELETE FROM instances WHERE id = ?");
     this.#byId = database.prepare("SELECT * FROM instances WHERE id = ?");
@@ -68,6 +88,10 @@ export class InstanceStore {
       JSON.stringify(instance.diskUsage),
       JSON.stringify(instance.containerUsage),
       instance.diskAlert,
+      instance.diskReportedAtMs ?? null,
+      JSON.stringify(instance.gpus),
+      instance.gpuAlert,
+      instance.gpusReportedAtMs ?? null,
       instance.bootEpochMs,
       instance.lastHeartbeatMs ?? null,
       instance.createdAtMs,
@@ -100,7 +124,11 @@ function fromRow(row: Row): Instance {
     desktopVersions: json(row, "desktop_versions") as Record<string, string>,
     diskUsage: json(row, "disk_usage") as DiskUsage[],
     containerUsage: json(row, "container_usage") as ContainerUsage[],
-    diskAlert: text(row, "disk_alert") as DiskAlert,
+    diskAlert: text(row, "disk_alert") as AlertLevel,
+    diskReportedAtMs: optionalInteger(row, "disk_reported_at"),
+    gpus: json(row, "gpus") as GpuUsage[],
+    gpuAlert: text(row, "gpu_alert") as AlertLevel,
+    gpusReportedAtMs: optionalInteger(row, "gpus_reported_at"),
     bootEpochMs: integer(row, "boot_epoch_ms"),
     lastHeartbeatMs: optionalInteger(row, "last_heartbeat"),
     createdAtMs: integer(row, "created_at"),
