@@ -2,9 +2,11 @@
 import { errorCodeOf, TurnaboutError } from "../wire/errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
+import { countExternalMemoryAsHeap } from "./external-memory.ts";
 
 export async function runCommand(command: Command, args: string[]): Promise<void> {
   surviveClosedOutput();
+  countExternalMemoryAsHeap();
   if (args.some((arg) => /^--?(help|h)$/.test(arg))) {
     process.stdout.write(`${command.help.trim()}\n`);
     return;

@@ -1,6 +1,7 @@
-/** The agent under test, by its public API. */
+/** The agent under test, by its public API, with the memory settings of the command. */
 import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
+import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -10,6 +11,8 @@ export interface AgentCalls {
 }
 
 let agent: Agent;
+
+countExternalMemoryAsHeap();
 
 serve({
   connect: async (port, targets) => {

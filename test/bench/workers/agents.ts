@@ -1,6 +1,7 @@
 /** Many idle agents of one connection each, in one process. */
 import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
+import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
 import { ADMIN_TOKEN } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -15,6 +16,8 @@ export interface AgentsCalls {
 const AT_ONCE = 50;
 
 const agents: Agent[] = [];
+
+countExternalMemoryAsHeap();
 
 serve({
   start: async (port, prefix, count) => {

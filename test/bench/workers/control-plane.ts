@@ -1,9 +1,10 @@
-/** The control plane under test, by its public API. */
+/** The control plane under test, by its public API, with the memory settings of the command. */
 import { once } from "node:events";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import { createControlPlane } from "../../../src/index.ts";
 import type { ControlPlane } from "../../../src/index.ts";
+import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -24,6 +25,8 @@ let listeningAtMs = 0;
 function connected(): number {
   return controlPlane.runners().filter(({ state }) => state === "connected").length;
 }
+
+countExternalMemoryAsHeap();
 
 serve({
   listen: async (port) => {
