@@ -108,6 +108,12 @@ export class Stack implements AsyncDisposable {
     return this.engine.command("docker-compose", [...this.#compose, ...args], { env: this.#env });
   }
 
+  /** The same containers, with further compose files on top. */
+  withFiles(...files: string[]): Stack {
+    const compose = [...this.#compose, ...files.flatMap((file) => ["-f", file])];
+    return new Stack(this.engine, this.url, this.adminToken, compose, this.#env);
+  }
+
   /** Name of a service's container. */
   container(service: "control-plane" | "wolf"): string {
     return `turnabout_${service}_1`;
