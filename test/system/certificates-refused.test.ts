@@ -140,10 +140,16 @@ describe("the control plane's certificate", () => {
     },
   ];
   for (const { what, issue, agent: says } of cases) {
-    it(`${what} is refused by the agent, which says what to do`, async () => {
+    it(`${what} is refused by the agent, which says what to do, and the control plane says that it left`, async () => {
       await using stand = await start(await issue());
       const agent = stand.addAgent("wolf-1", await clients.issue(wolf));
       assert.match((await agent.failed()).error.message, says);
+      const line = await stand.lines.find(({ message }) => message === "TLS handshake failed", "its end");
+      assert.equal(line.level, "warn");
+      assert.match(
+        String(line.fields["reason"]),
+        /does not trust our certificate, or knows it by another name/,
+      );
     });
   }
 });

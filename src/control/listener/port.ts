@@ -25,6 +25,7 @@ import {
   MAX_REQUEST_HEADER_BYTES,
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
+import { RefusalLog } from "../refusal-log.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
 export type AnyResponse = ServerResponse | Http2ServerResponse;
@@ -201,6 +202,9 @@ function contextOptions(options: PortTls): tls.SecureContextOptions {
   };
 }
 
+const LEFT_WITHIN_HANDSHAKE =
+  "the peer left before it was over; an agent that does so does not trust our certificate, or knows it by another name";
+
 function createTls(
   options: PortTls,
   handlers: PortHandlers,
@@ -214,8 +218,8 @@ function createTls(
     requestCert: options.clientCa !== undefined,
     rejectUnauthorized: false, // callers have tokens; a reversed session without a good certificate is asked for one
     handshakeTimeout: SNIFF_TIMEOUT_MS,
-    allowHalfOpen: true,
   });
+  const refusals = new RefusalLog(log);
   server.on("secureConnection", (socket) => {
     socket.on("error", () => {}); // for ever
     const alpn = socket.alpnProtocol;
@@ -224,10 +228,17 @@ function createTls(
       h2.emit("connection", socket);
     } else if (typeof alpn === "string" && (REVERSED_ALPN as readonly string[]).includes(alpn)) {
       handlers.reversed(socket);
-    } else h1.emit("connection", socket);
+    } else {
+      socket.allowHalfOpen = true;
+      h1.emit("connection", socket);
+    }
   });
-  server.on("tlsClientError", (error, socket) => {
-    log.debug({ reason: error.message, peer: socket.remoteAddress }, "TLS handshake failed");
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    const left = error.code === "ECONNRESET";
+    refusals.warn(
+      { reason: left ? LEFT_WITHIN_HANDSHAKE : error.message, peer: socket.remoteAddress },
+      "TLS handshake failed",
+    );
     socket.destroy();
   });
   return server;
@@ -252,6 +263,8 @@ function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger
   };
   const give = (server: net.Server) => {
     stop();
+    // Until the handshake is over: who leaves within it, because he does not trust us, has left.
+    if (server === servers.secure) socket.allowHalfOpen = false;
     socket.unshift(seen);
     server.emit("connection", socket);
     if (server === servers.h1) socket.resume();
