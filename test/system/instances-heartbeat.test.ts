@@ -236,7 +236,7 @@ describe("an instance", () => {
     const said = (): unknown[] =>
       lines.all
         .filter(({ message }) => message.endsWith("fills up"))
-        .map(({ message, fields }) => [message.split(" ")[2], fields["level"], fields["usedPercent"]]);
+        .map(({ message, fields }) => [message.split(" ")[2], fields["alert"], fields["usedPercent"]]);
     for (const beat of [
       gpus(81),
       gpus(85, 2),

@@ -161,13 +161,13 @@ export class Instances {
     if (rises(before.diskAlert, now.diskAlert)) {
       const disk = fullest(now.diskUsage);
       const fields = { mountPoint: disk?.mount_point, usedPercent: disk?.used_percent };
-      this.#log.warn({ instance: now.id, level: now.diskAlert, ...fields }, "instance: a disk fills up");
+      this.#log.warn({ instance: now.id, alert: now.diskAlert, ...fields }, "instance: a disk fills up");
     }
     if (rises(before.gpuAlert, now.gpuAlert)) {
       const gpu = fullest(now.gpus);
       const fields = { gpu: gpu?.index, model: gpu?.model_name, usedPercent: gpu?.used_percent };
       this.#log.warn(
-        { instance: now.id, level: now.gpuAlert, ...fields },
+        { instance: now.id, alert: now.gpuAlert, ...fields },
         "instance: a GPU's memory fills up",
       );
     }
