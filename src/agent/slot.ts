@@ -137,6 +137,7 @@ export class Slot {
   async #once(): Promise<number> {
     const { config } = this.#context;
     const ended = Promise.withResolvers<Outcome>();
+    const known = Promise.withResolvers<void>();
     let hello = false;
     let serving: Serving | undefined;
     const { carrier, why } = await this.#establish((session, carrier) => {
@@ -148,15 +149,20 @@ export class Slot {
       session.once("close", () => ended.resolve(undefined));
       serving = this.#follow(session, carrier);
       this.#context.serve(session, carrier, () => {
+        if (!hello) known.resolve();
         hello = true;
       });
     });
     if (serving === undefined) return 0; // never: a session is established by way of the above
     this.#admit(serving);
     const since = Date.now();
-    const url = redactUrl(config.server);
-    config.log.info({ slot: this.#index, carrier: carrier.kind, server: url, why }, "connected");
-    config.onEvent({ type: "connected", slot: this.#index, carrier: carrier.kind, why });
+    // Who asks for /hello knows who we are; a refusal comes before.
+    void known.promise.then(() => {
+      this.#lastComplaint = "";
+      const url = redactUrl(config.server);
+      config.log.info({ slot: this.#index, carrier: carrier.kind, server: url, why }, "connected");
+      config.onEvent({ type: "connected", slot: this.#index, carrier: carrier.kind, why });
+    });
     this.#present = { certificate: ownCertificate(carrier), renew: () => ended.resolve("renewed") };
     const outcome = await ended.promise;
     this.#present = undefined;
@@ -166,7 +172,7 @@ export class Slot {
       this.#refusedBackoff.reset();
     }
     if (this.#closing.signal.aborted) return 0;
-    if (outcome !== "renewed") return this.#ended(outcome, aliveMs);
+    if (outcome !== "renewed") return this.#ended(outcome, aliveMs, hello);
     serving.outdated = true;
     config.log.info({ slot: this.#index }, "connecting with the renewed certificate; open streams go on");
     return 0;
@@ -208,7 +214,7 @@ export class Slot {
   async #establish(accept: (session: ServerHttp2Session, carrier: Carrier) => void): Promise<Established> {
     const { config } = this.#context;
     const token = config.token === undefined ? undefined : await readSecret(config.token, "token");
-    const established = await this.#chooser.establish(
+    return this.#chooser.establish(
       {
         url: doorUrl(config.server, this.#context.doorRunnerIds()),
         socketPath: socketPathOf(config.server),
@@ -223,8 +229,6 @@ export class Slot {
       accept,
       this.#closing.signal,
     );
-    this.#lastComplaint = "";
-    return established;
   }
 
   #admit(serving: Serving): void {
@@ -263,10 +267,10 @@ export class Slot {
     }
   }
 
-  #ended(goaway: Goaway | undefined, aliveMs: number): number {
+  #ended(goaway: Goaway | undefined, aliveMs: number, wasConnected: boolean): number {
     const { config } = this.#context;
     const reason = goaway === undefined ? "the connection was lost" : `${goaway.reason}: ${goaway.message}`;
-    config.onEvent({ type: "lost", slot: this.#index, reason });
+    if (wasConnected) config.onEvent({ type: "lost", slot: this.#index, reason });
     switch (goaway?.reason) {
       case "replaced": {
         this.#context.standby = true;

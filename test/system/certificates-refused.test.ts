@@ -109,7 +109,7 @@ describe("a client certificate", () => {
     const agent = stand.addAgent("wolf-1", { token: "unknown" });
     assert.match(
       (await agent.failed()).error.message,
-      /refused: unauthenticated: .* no client certificate was presented the token is unknown/,
+      /refused: unauthenticated: .* no client certificate was presented; the token is unknown/,
     );
   });
 

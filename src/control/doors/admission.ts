@@ -124,7 +124,7 @@ function explained(error: Error, known: Known | undefined): Error {
   if (known?.certificate === undefined) return error;
   if (!(error instanceof TurnaboutError) || error.code !== "not_allowed") return error;
   const { runners } = known.identity.grant;
-  const detail = `the client certificate is for ${runners.join(", ")}: use one for this runner too`;
+  const detail = `the client certificate is for ${[...new Set(runners)].join(", ")}: use one for this runner too`;
   return new TurnaboutError("not_allowed", `${error.message}; ${detail}`, { details: [detail] });
 }
 
@@ -144,7 +144,7 @@ function refuse(session: ClientHttp2Session, carrier: Carrier, error: Error): vo
     error instanceof TurnaboutError ? error : { code: "internal" as const, details: undefined };
   sendGoaway(session, {
     reason: "refused",
-    message: [`${code}: ${ERROR_TABLE[code].text}`, ...(details ?? [])].join(" "),
+    message: sentence(`${code}: ${ERROR_TABLE[code].text}`, details),
   });
   session.close();
   const timer = setTimeout(() => destroySession(session, carrier.stream, error), AGENT_REQUEST_TIMEOUT_MS);
@@ -153,6 +153,10 @@ function refuse(session: ClientHttp2Session, carrier: Carrier, error: Error): vo
     clearTimeout(timer);
     carrier.stream.destroy();
   });
+}
+
+function sentence(text: string, details: readonly string[] | undefined): string {
+  return details === undefined ? text : `${text.replace(/\.$/, "")}: ${details.join("; ")}`;
 }
 
 function createConnection(
