@@ -31,8 +31,10 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   const nominated = connectionNominates(headers.connection);
   const fields: string[] = ["host", job.host];
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || name.startsWith(":") || isHopByHop(name) || CONSUMED.has(name)) continue;
-    if (nominated.has(name) || name.startsWith("x-forwarded-")) continue;
+    if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
+    // Targets that make variables of fields (CGI, WSGI) cannot tell `_` from `-`.
+    const variable = name.replaceAll("_", "-");
+    if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
     if (route === "api" && (name === "authorization" || name === "x-api-key")) continue;
     if (name === "cookie" && route === "api") {
       const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;

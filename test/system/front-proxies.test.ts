@@ -184,6 +184,11 @@ const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
     { name: "no fields", expected: `${FRONT} http cp.example` },
     { name: "X-Forwarded-* and Forwarded", fields: SPOOF, expected: `${FRONT} http cp.example` },
     { name: "X-Real-IP", fields: "X-Real-IP: 6.6.6.6\r\n", expected: `${FRONT} http cp.example` },
+    {
+      name: "the same names with underscores",
+      fields: "X_Forwarded_For: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n",
+      expected: `${FRONT} http cp.example`,
+    },
     { name: "PROXY", header: PROXY_1, expected: "400" },
   ],
 };
@@ -322,7 +327,43 @@ describe("what depends on the client", () => {
   });
 });
 
+/** Without a front: most of these never leave one. */
+const DIRECT: readonly [name: string, bytes: string, seen: string][] = [
+  [
+    "Transfer-Encoding in HTTP/1.0",
+    `POST ${API}/first HTTP/1.0\r\nHost: cp.example\r\n${AUTHORIZATION}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    "400",
+  ],
+  ...["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"].map(
+    (field) =>
+      [
+        `CONNECT with ${field.trim()}`,
+        `CONNECT ${TARGET}.${RUNNER}:80 HTTP/1.1\r\nHost: ${TARGET}.${RUNNER}:80\r\nProxy-${AUTHORIZATION}${field}\r\nhello`,
+        "400",
+      ] as const,
+  ),
+  ...["cp.example/x", "user@cp.example", "cp.example, b.example", "cp example"].map(
+    (host) => [`Host: ${host}`, get(`${API}/first`, `Host: ${host}\r\n`), "400"] as const,
+  ),
+  ["a fragment in the target", get(`${API}/first#/second`, "Host: cp.example\r\n"), "400"],
+  ["Host with a port", get(`${API}/first`, "Host: cp.example:8080\r\n"), "200 > GET /first"],
+];
+
+function get(path: string, fields: string): string {
+  return `GET ${path} HTTP/1.1\r\n${fields}${AUTHORIZATION}Connection: close\r\n\r\n`;
+}
+
 describe("a request that two servers could read in two ways", () => {
+  for (const [name, bytes, expected] of DIRECT) {
+    it(`${name}: ${expected}`, async () => {
+      const target = await startWitness();
+      await using system = await startSystem({ target });
+      const seen = await outcome(system.controlPlane.port, bytes, target.lines);
+      rows.push(["HTTP/1.1", name, seen]);
+      assert.equal(seen, expected);
+    });
+  }
+
   for (const { name, bytes, direct } of SMUGGLING) {
     it(`${name}: ${direct}`, async () => {
       const target = await startWitness();

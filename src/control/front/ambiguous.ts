@@ -20,7 +20,23 @@ export function refuseAmbiguous(request: AnyRequest): void {
   if (authority !== undefined && hosts === 1 && headers.host?.toLowerCase() !== authority.toLowerCase()) {
     throw new TurnaboutError("bad_request", "Host is not the :authority (RFC 9113 §8.3.1)");
   }
+  if (headers.host !== undefined && NO_HOST.test(headers.host)) {
+    throw new TurnaboutError("bad_request", "Host is not HOST or HOST:PORT (RFC 9112 §3.2)");
+  }
+  if (request.url?.includes("#") === true) {
+    throw new TurnaboutError("bad_request", "a fragment in the request target (RFC 9112 §3.2)");
+  }
+  if (request.httpVersion === "1.0" && headers["transfer-encoding"] !== undefined) {
+    throw new TurnaboutError("bad_request", "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)");
+  }
+  // Bytes behind it are the tunnel's to us, and a body to a front.
+  if (request.httpVersionMajor === 1 && request.method === "CONNECT" && hasBody(request)) {
+    throw new TurnaboutError("bad_request", "a CONNECT with a request body (RFC 9110 §9.3.6)");
+  }
 }
+
+/** What a front may take for a path, for credentials, or for the end of the name. */
+const NO_HOST = /[\s/?#@\\,]/;
 
 /** Bytes behind the header would be a body to a front and frames to us. @throws TurnaboutError `bad_request` */
 export function refuseUpgradeWithBody(request: AnyRequest): void {
