@@ -4,8 +4,9 @@
  * old pair or the new one, never a certificate with another's key.
  */
 import { randomBytes } from "node:crypto";
-import { chown, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises";
 import path from "node:path";
+import { makeFolder } from "../src/wire/make-folder.ts";
 
 export type Files = Readonly<Record<string, string>>;
 
@@ -17,8 +18,9 @@ const PRIVATE_MODE = 0o600;
 
 /** Undefined where there is no whole folder. */
 export async function readFolder(folder: string): Promise<Files | undefined> {
-  const current = path.join(folder, CURRENT);
   try {
+    // One generation, also when the link moves on meanwhile.
+    const current = await realpath(path.join(folder, CURRENT));
     const names = await readdir(current);
     const texts = await Promise.all(names.map((name) => readFile(path.join(current, name), "utf8")));
     return Object.fromEntries(names.map((name, index) => [name, texts[index] ?? ""]));
@@ -33,7 +35,7 @@ export async function readFolder(folder: string): Promise<Files | undefined> {
  * that was given to a container's user stays that user's when it is renewed.
  */
 export async function writeFolder(folder: string, files: Files): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const owner = process.getuid?.() === 0 ? await stat(folder) : undefined;
   const before = (await readdir(folder)).filter((name) => OURS.test(name));
   const generation = `..gen-${randomBytes(8).toString("hex")}`;

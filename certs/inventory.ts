@@ -7,13 +7,16 @@
  *     agents/NAME/   an agent's: tls.crt, tls.key, ca.crt
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
+import { makeFolder } from "../src/wire/make-folder.ts";
 import { Authority, parseRevocationList } from "./authority.ts";
 import type { LeafRequest, Revoked } from "./authority.ts";
 import { readFolder, writeFolder } from "./folder.ts";
 import type { Files } from "./folder.ts";
 import { DAY_MS, RENEW_BELOW } from "./lifetimes.ts";
+import { withLock } from "./lock.ts";
 
 export const FILE = { cert: "tls.crt", key: "tls.key", ca: "ca.crt", crl: "crl.pem" } as const;
 
@@ -41,9 +44,23 @@ export class Inventory {
     this.#root = root;
   }
 
-  /** Makes what is missing, broken, revoked, near its end, or lacks a wanted name; everything else stays. */
-  async make(wanted: readonly Wanted[], days: { ca: number; leaf: number }): Promise<Report[]> {
-    await mkdir(this.#root, { recursive: true });
+  /**
+   * Makes what is missing, broken, revoked, near its end, or lacks a wanted name; everything else stays.
+   *
+   * @param agents none: those that are there, or `firstAgent` where there is none
+   */
+  async make(
+    wanted: { own: readonly Wanted[]; agents: readonly Wanted[]; firstAgent: Wanted },
+    days: { ca: number; leaf: number },
+  ): Promise<Report[]> {
+    makeFolder(this.#root);
+    return withLock(this.#root, () => this.#make(wanted, days));
+  }
+
+  async #make(
+    { own, agents, firstAgent }: Parameters<Inventory["make"]>[0],
+    days: { ca: number; leaf: number },
+  ): Promise<Report[]> {
     // Whatever this folder is part of: nothing in it is for a repository.
     await writeFile(path.join(this.#root, ".gitignore"), "*\n");
     const files = await this.#read("ca");
@@ -51,9 +68,31 @@ export class Inventory {
     const authority = usable ? await load(files) : await Authority.create(CA_NAME, days.ca);
     if (!usable) await this.#writeAuthority(authority, await authority.exportKey(), []);
     const reports = [await this.#report("ca", usable ? "kept" : "made")];
-    for (const want of wanted) {
+    for (const want of [...own, ...agents]) {
       const outcome = await this.#ensure(authority, want, days.leaf);
       reports.push(await this.#report(want.folder, outcome));
+    }
+    return agents.length > 0
+      ? reports
+      : [...reports, ...(await this.#keepAgents(authority, firstAgent, days.leaf))];
+  }
+
+  /** Nobody has asked for an agent: those that are there stay what they are, revoked ones too. */
+  async #keepAgents(authority: Authority, firstAgent: Wanted, days: number): Promise<Report[]> {
+    const there = (await this.folders()).filter((folder) => folder.startsWith("agents/"));
+    if (there.length === 0) {
+      const outcome = await this.#ensure(authority, firstAgent, days);
+      return [await this.#report(firstAgent.folder, outcome)];
+    }
+    const reports: Report[] = [];
+    for (const folder of there) {
+      // What a damaged one has said is not known: --agent has to say it again.
+      const { certificate } = await this.#report(folder, "kept");
+      const revoked = await this.#isRevoked(certificate);
+      const want = { folder, ...namesOf(certificate) };
+      reports.push(
+        await this.#report(folder, revoked ? "revoked" : await this.#ensure(authority, want, days)),
+      );
     }
     return reports;
   }
@@ -77,6 +116,10 @@ export class Inventory {
 
   /** New keys and dates for those near their end, or for all. Revoked ones stay as they are. */
   async renew(only: readonly string[], all: boolean, days: number): Promise<Report[]> {
+    return this.#change(() => this.#renew(only, all, days));
+  }
+
+  async #renew(only: readonly string[], all: boolean, days: number): Promise<Report[]> {
     const { authority } = await this.#authority();
     const reports: Report[] = [];
     for (const folder of only.length > 0 ? only : await this.folders()) {
@@ -93,17 +136,27 @@ export class Inventory {
 
   /** The same authority, name and key, with a new date. */
   async renewAuthority(days: number): Promise<Report> {
-    const { authority, key } = await this.#authority();
-    await this.#writeAuthority(await authority.renewed(days), key, await this.revoked());
-    return this.#report("ca", "renewed");
+    return this.#change(async () => {
+      const { authority, key } = await this.#authority();
+      await this.#writeAuthority(await authority.renewed(days), key, await this.revoked());
+      return this.#report("ca", "renewed");
+    });
   }
 
   /** Puts the serial on the list. */
   async revoke(serial: string): Promise<void> {
-    const { authority, key } = await this.#authority();
-    const revoked = await this.revoked();
-    if (revoked.some((entry) => sameSerial(entry.serial, serial))) return;
-    await this.#writeAuthority(authority, key, [...revoked, { serial, at: new Date() }]);
+    await this.#change(async () => {
+      const { authority, key } = await this.#authority();
+      const revoked = await this.revoked();
+      if (revoked.some((entry) => sameSerial(entry.serial, serial))) return;
+      await this.#writeAuthority(authority, key, [...revoked, { serial, at: new Date() }]);
+    });
+  }
+
+  /** Of what is there: where nothing is, nothing is made for the lock either. */
+  async #change<T>(change: () => Promise<T>): Promise<T> {
+    await this.#authority();
+    return withLock(this.#root, change);
   }
 
   async revoked(): Promise<Revoked[]> {
@@ -178,7 +231,12 @@ export class Inventory {
   }
 
   async #report(folder: string, outcome: Outcome): Promise<Report> {
-    return { folder, outcome, certificate: certificateOf((await this.#read(folder)) ?? {}) };
+    const files = (await this.#read(folder)) ?? {};
+    try {
+      return { folder, outcome, certificate: certificateOf(files) };
+    } catch {
+      throw new InventoryError(`${folder}: a damaged certificate`);
+    }
   }
 }
 
@@ -204,7 +262,7 @@ export function namesOf(certificate: X509Certificate): Names {
   for (const entry of (certificate.subjectAltName ?? "").split(", ")) {
     const [, kind, value = ""] = /^(DNS|IP Address|URI):"?([^"]*)"?$/.exec(entry) ?? [];
     if (kind === "DNS") names.dns.push(value);
-    if (kind === "IP Address") names.ip.push(value);
+    if (kind === "IP Address") names.ip.push(plainName(value));
     if (kind === "URI") names.uri.push(value);
   }
   const usages = certificate.keyUsage ?? [];
@@ -231,10 +289,10 @@ function covers(certificate: X509Certificate, wanted: Names): boolean {
   );
 }
 
-/** OpenSSL prints IPv6 addresses in full and in capitals: `0:0:0:0:0:0:0:1`. */
-function plainName(name: string): string {
-  if (!/^[0-9a-f:]*:[0-9a-f:]*$/i.test(name)) return name;
-  return URL.parse(`http://[${name}]/`)?.hostname ?? name;
+/** IPv6 addresses in their short form: OpenSSL prints `0:0:0:0:0:0:0:1`, and users write all of them. */
+export function plainName(name: string): string {
+  if (!net.isIPv6(name)) return name;
+  return URL.parse(`http://[${name}]/`)?.hostname.slice(1, -1) ?? name;
 }
 
 function union(has: Names, wanted: Names): Names {

@@ -1,5 +1,6 @@
 /** `npm run certs`: a development PKI in one folder. */
 import { X509Certificate } from "node:crypto";
+import { statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
@@ -9,7 +10,8 @@ import type { Command } from "../src/cli/command.ts";
 import { parseCount } from "../src/cli/options.ts";
 import { runCommand } from "../src/cli/run-command.ts";
 import { RUNNER_URN } from "../src/control/auth/certificates.ts";
-import { FILE, Inventory, InventoryError, namesOf } from "./inventory.ts";
+import { makeFolder } from "../src/wire/make-folder.ts";
+import { FILE, Inventory, InventoryError, namesOf, plainName } from "./inventory.ts";
 import type { Report, Wanted } from "./inventory.ts";
 import { CA_DAYS, LEAF_DAYS, MAX_DAYS } from "./lifetimes.ts";
 
@@ -33,7 +35,8 @@ A certificate authority for development and tests, and what it issues. A second 
   --out DIR                 where; default ${DEFAULT_OUT}
   --name NAME               further DNS name or address of the control plane; may be repeated
   --agent RUNNER[,RUNNER]   an agent's certificate and the runners that it may register, * as in
-                            the token file; may be repeated; default ${DEFAULT_AGENT}
+                            the token file; may be repeated; default, where there is no agent yet:
+                            ${DEFAULT_AGENT}
   --days N                  life of what is issued; default ${LEAF_DAYS}
   --ca-days N               life of the authority; default ${CA_DAYS}
   --all                     renew: all of them
@@ -43,7 +46,7 @@ Each folder holds tls.crt, tls.key, ca.crt and, for who checks them, crl.pem; mo
 `;
 
 const certs: Command = {
-  name: "npm run certs",
+  name: "npm run certs --", // as hints have to say it: before the dashes, an option is npm's
   summary: "a development PKI",
   help: HELP,
   async run(args) {
@@ -62,6 +65,7 @@ const certs: Command = {
     });
     const [command = "make", ...rest] = positionals;
     const { out } = values;
+    checkOut(out);
     const inventory = new Inventory(out);
     const leafDays = parseDays(values.days, "--days") ?? LEAF_DAYS;
     const caDays = parseDays(values["ca-days"], "--ca-days") ?? CA_DAYS;
@@ -69,9 +73,13 @@ const certs: Command = {
     try {
       switch (command) {
         case "make": {
-          const wanted = wantedOf(values.name, values.agent);
-          print(await inventory.make(wanted, { ca: caDays, leaf: leafDays }));
-          process.stdout.write(nextCommands(out, wanted));
+          const own = ownOf(values.name);
+          const agents = agentsOf(values.agent);
+          makeOut(out);
+          const wanted = { own, agents, firstAgent: agentOf(DEFAULT_AGENT) };
+          const reports = await inventory.make(wanted, { ca: caDays, leaf: leafDays });
+          print(reports);
+          process.stdout.write(nextCommands(out, reports));
           return;
         }
         case "renew": {
@@ -104,19 +112,43 @@ const certs: Command = {
       if (!(error instanceof InventoryError)) throw error;
       throw new UsageError(
         error.message,
-        "`npm run certs` makes what is missing, `show` lists what is there",
+        "`npm run certs` makes what is missing (an agent's: with --agent), `npm run certs -- show` lists what is there",
       );
     }
   },
 };
 
-function wantedOf(names: readonly string[], agents: readonly string[]): Wanted[] {
+/** What is not there yet is no fault here: who only reads will say so. */
+function checkOut(out: string): void {
+  try {
+    if (statSync(out).isDirectory()) return;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw noFolder(out, error);
+  }
+  throw new UsageError(`--out ${out}: not a folder`, "name a folder, new or made by an earlier run");
+}
+
+function makeOut(out: string): void {
+  try {
+    makeFolder(out);
+  } catch (error) {
+    throw noFolder(out, error);
+  }
+}
+
+function noFolder(out: string, error: unknown): UsageError {
+  const hint = "name a folder that you may write to, new or made by an earlier run";
+  return new UsageError(`--out ${out}: ${(error as Error).message}`, hint);
+}
+
+function ownOf(names: readonly string[]): Wanted[] {
   const all = [...DEFAULT_NAMES, ...names];
-  const ip = all.filter((name) => net.isIP(name) !== 0);
+  const ip = all.filter((name) => net.isIP(name) !== 0).map(plainName);
   const dns = all.filter((name) => net.isIP(name) === 0);
   const bad = dns.find((name) => !/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(name));
   if (bad !== undefined) throw new UsageError(`--name ${bad}`, "use a DNS name or an IP address");
-  const wanted = [
+  return [
     { folder: "server", commonName: "turnabout control plane", dns, ip, purposes: ["server" as const] },
     {
       folder: "peer",
@@ -125,8 +157,11 @@ function wantedOf(names: readonly string[], agents: readonly string[]): Wanted[]
       ip,
       purposes: ["server" as const, "client" as const],
     },
-    ...(agents.length > 0 ? agents : [DEFAULT_AGENT]).map(agentOf),
   ];
+}
+
+function agentsOf(values: readonly string[]): Wanted[] {
+  const wanted = values.map(agentOf);
   const folders = wanted.map(({ folder }) => folder);
   const twice = folders.find((folder, index) => folders.indexOf(folder) !== index);
   if (twice !== undefined) {
@@ -198,11 +233,11 @@ function line({ folder, outcome, certificate }: Report): string {
   return `${outcome.padEnd(9)} ${folder.padEnd(24)} until ${end} UTC  serial ${certificate.serialNumber}  ${names}\n`;
 }
 
-function nextCommands(out: string, wanted: readonly Wanted[]): string {
+function nextCommands(out: string, reports: readonly Report[]): string {
   const server = (file: string) => path.join(out, "server", file);
-  const agent = wanted.find(({ folder }) => folder.startsWith("agents/"));
+  const agent = reports.find(({ folder }) => folder.startsWith("agents/"));
   const own = (file: string) => path.join(out, agent?.folder ?? "", file);
-  const runner = agent?.commonName.replaceAll("*", "1") ?? "";
+  const runner = agent === undefined ? "" : namesOf(agent.certificate).commonName.replaceAll("*", "1");
   return `
 next:
   turnabout serve --port 8443 --tls-cert ${server(FILE.cert)} --tls-key ${server(FILE.key)} \\

@@ -66,6 +66,55 @@ describe("npm run certs", () => {
     assert.doesNotMatch(stdout, /^(made|renewed)/m);
   });
 
+  it("makes one authority where several runs begin at once", async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const out = tempPath(".d");
+      const names = ["one", "two", "three", "four"].map((name) => `${name}.example`);
+      const runs = await Promise.all(names.map((name) => certs("--out", out, "--name", name)));
+      for (const { code, stderr } of runs) assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+      const made = runs.filter(({ stdout }) => /^made +ca /m.test(stdout));
+      assert.equal(made.length, 1, "the others have found it");
+      const ca = certificate(out, "ca");
+      for (const folder of ["server", "peer", "agents/wolf-local"]) {
+        assert.ok(certificate(out, folder).verify(ca.publicKey), folder);
+        assert.equal(text(out, `${folder}/ca.crt`), text(out, "ca/tls.crt"));
+        assertPair(out, folder);
+      }
+      for (const name of names) assert.equal(certificate(out, "server").checkHost(name), name);
+    }
+  });
+
+  it("puts every serial on the list where several are revoked at once", async () => {
+    const agents = ["a-1", "b-1", "c-1"];
+    const out = await make(...agents.flatMap((agent) => ["--agent", agent]));
+    await Promise.all(agents.map((agent) => certs("revoke", "--out", out, `agents/${agent}`)));
+    const revoked = await new Inventory(out).revoked();
+    assert.equal(revoked.length, 3);
+  });
+
+  it("leaves the agents of before alone where none is asked for", async () => {
+    const out = await make("--agent", "wolf-1,sandbox-*", "--agent", "wolf-2");
+    await certs("revoke", "--out", out, "agents/wolf-2");
+    const before = everything(out);
+    const { stdout } = await certs("--out", out);
+    assert.deepEqual(everything(out), before);
+    assert.match(stdout, /^kept +agents\/wolf-1 .*\nrevoked +agents\/wolf-2 /m);
+    assert.deepEqual(await new Inventory(out).folders(), [
+      "server",
+      "peer",
+      "agents/wolf-1",
+      "agents/wolf-2",
+    ]);
+  });
+
+  it("names an IPv6 address as it was given", async () => {
+    const out = await make("--name", "FD00:0:0::1", "--name", "::ffff:192.0.2.1");
+    const { stdout } = await certs("show", "--out", out);
+    assert.match(stdout, /^kept +server .* localhost, 127\.0\.0\.1, ::1, fd00::1, ::ffff:c000:201$/m);
+    const again = await certs("--out", out, "--name", "fd00::0:1", "--name", "::ffff:192.0.2.1");
+    assert.match(again.stdout, /^kept +server/m);
+  });
+
   it("adds a name that is asked for later, and keeps those of before", async () => {
     const out = await make("--name", "one.example");
     await certs("--out", out, "--name", "two.example");
@@ -163,6 +212,7 @@ describe("npm run certs", () => {
       [["--agent", "a b"], /error: --agent a b\nhint: /],
       [["--agent", "a-*", "--agent", "a-any"], /error: two agents would share agents\/a-any\nhint: /],
       [["--name", "no_good!"], /error: --name no_good!\nhint: /],
+      [["--frob"], /error: Unknown option '--frob'.*\nhint: run `npm run certs -- --help` for the options/],
     ];
     for (const [args, message] of cases) {
       const { code, stderr } = await certs("--out", out, ...args);
@@ -170,6 +220,27 @@ describe("npm run certs", () => {
       assert.equal(code, 2);
     }
     assert.equal(existsSync(out), false, "nothing was made");
+  });
+
+  it("says so where no folder can be", async () => {
+    const file = tempPath(".txt");
+    writeFileSync(file, "");
+    const cases: [string, RegExp][] = [
+      [file, /error: --out .*: not a folder\nhint: name a folder/],
+      [path.join(file, "sub"), /error: --out .*: ENOTDIR.*\nhint: name a folder/],
+      ...(existsSync("/proc/self")
+        ? [["/proc/x/y", /error: --out .*: ENOENT.*\nhint: name a folder/] as [string, RegExp]]
+        : []),
+    ];
+    for (const [out, message] of cases) {
+      for (const command of ["make", "show"]) {
+        if (command === "show" && out.startsWith("/proc")) continue; // nothing there, which `show` says
+        const { code, stderr } = await certs(command, "--out", out);
+        assert.match(stderr, message);
+        assert.equal(code, 2);
+      }
+    }
+    assert.equal(text(path.dirname(file), path.basename(file)), "");
   });
 });
 

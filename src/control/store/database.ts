@@ -2,10 +2,11 @@
  * SQLite in the data directory (`node:sqlite`), or in memory where none is given. Nothing on the data path touches it.
  * Migrations run forwards only, in one transaction each; a database of a newer version is refused.
  */
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { makeFolder } from "../../wire/make-folder.ts";
 import { text } from "./rows.ts";
 
 export const FILE_NAME = "turnabout.db";
@@ -82,7 +83,7 @@ export const MIGRATIONS: readonly string[] = [
 export function openDatabase(dataDirectory: string | undefined): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    if (dataDirectory !== undefined) mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+    if (dataDirectory !== undefined) makeFolder(dataDirectory, 0o700);
     const path = dataDirectory === undefined ? ":memory:" : join(dataDirectory, FILE_NAME);
     database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     // Before there is anything in it; the files beside it take over its mode.
