@@ -335,7 +335,8 @@ async function servedSerial(port: number): Promise<string | undefined> {
   await next(socket, "secureConnect");
   const serial = socket.getPeerX509Certificate()?.serialNumber;
   const closed = next(socket, "close");
-  socket.destroy();
+  // Not `destroy`: it may overtake the handshake's last message, and the control plane says who leaves before that.
+  socket.resume().end();
   await closed;
   return serial;
 }
