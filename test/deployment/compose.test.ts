@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
 import { z } from "zod";
-import { ROOT } from "../docs/markdown.ts";
+import { fences, readDocument, ROOT } from "../docs/markdown.ts";
 import { run } from "../support/commands.ts";
 import { missing, partPath } from "../support/parts.ts";
 import { tempPath } from "../support/temp.ts";
@@ -100,6 +100,22 @@ describe("compose files", () => {
       assert.deepEqual(trusted, [`--trusted-proxy=${address}`]);
     }
   });
+
+  it(
+    "have Wolf's agent dial a name that docs/deployment.md puts into the certificate",
+    { skip: missing("compose-spec") },
+    () => {
+      const runs = fences(readDocument("docs/deployment.md"))
+        .flatMap(({ body }) => body.match(/^npm run certs -- --name .*$/gm) ?? [])
+        .map((line) => / --name (\S+)/.exec(line)?.[1]);
+      assert.equal(runs.length, 2, "one before a terminator, one for mTLS");
+      for (const variant of ["tls-nginx", "tls-haproxy", "tls-caddy", "mtls"]) {
+        const { wolf } = load(READERS[1], ["compose.yaml", `${variant}/compose.yaml`]).services;
+        const { hostname } = new URL(wolf?.environment?.["HELIX_API_URL"] ?? "");
+        for (const name of runs) assert.equal(name, hostname, variant);
+      }
+    },
+  );
 
   it("give the control plane options that it has", { skip: missing("compose-spec") }, async () => {
     const { stdout: help } = await run("turnabout", ["serve", "--help"]);
