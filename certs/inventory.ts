@@ -10,7 +10,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdir, writeFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
-import { makeFolder } from "../src/wire/make-folder.ts";
+import { makeFolder } from "../src/control/store/make-folder.ts";
 import { Authority, parseRevocationList } from "./authority.ts";
 import type { LeafRequest, Revoked } from "./authority.ts";
 import { readFolder, writeFolder } from "./folder.ts";

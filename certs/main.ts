@@ -10,7 +10,7 @@ import type { Command } from "../src/cli/command.ts";
 import { parseCount } from "../src/cli/options.ts";
 import { runCommand } from "../src/cli/run-command.ts";
 import { RUNNER_URN } from "../src/control/auth/certificates.ts";
-import { makeFolder } from "../src/wire/make-folder.ts";
+import { makeFolder } from "../src/control/store/make-folder.ts";
 import { FILE, Inventory, InventoryError, namesOf, plainName } from "./inventory.ts";
 import type { Report, Wanted } from "./inventory.ts";
 import { CA_DAYS, LEAF_DAYS, MAX_DAYS } from "./lifetimes.ts";

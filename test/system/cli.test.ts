@@ -108,6 +108,10 @@ describe("turnabout", () => {
     for (const [args, says] of [
       [["--trusted-proxy", "localhost"], /^error: trusted proxy "localhost": use an address or a block/],
       [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that speak it/],
+      [
+        ["--data-dir", "/proc/none/at/all"],
+        /^error: data directory \/proc\/none\/at\/all: EN\w+: .*\/proc\/none/,
+      ],
     ] as const) {
       const { code, stderr } = await run("turnabout", ["serve", "--port", "0", ...args], { env });
       assert.match(stderr, says);

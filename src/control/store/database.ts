@@ -6,7 +6,7 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { makeFolder } from "../../wire/make-folder.ts";
+import { makeFolder } from "./make-folder.ts";
 import { text } from "./rows.ts";
 
 export const FILE_NAME = "turnabout.db";
