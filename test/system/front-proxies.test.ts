@@ -328,7 +328,7 @@ describe("what depends on the client", () => {
 });
 
 /** Without a front: most of these never leave one. */
-const DIRECT: readonly [name: string, bytes: string, seen: string][] = [
+const DIRECT: readonly (readonly [name: string, bytes: string, seen: string])[] = [
   [
     "Transfer-Encoding in HTTP/1.0",
     `POST ${API}/first HTTP/1.0\r\nHost: cp.example\r\n${AUTHORIZATION}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
