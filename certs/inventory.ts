@@ -15,6 +15,7 @@ import { Authority, parseRevocationList } from "./authority.ts";
 import type { LeafRequest, Revoked } from "./authority.ts";
 import { readFolder, writeFolder } from "./folder.ts";
 import type { Files } from "./folder.ts";
+import { readIssued, recordIssued } from "./issued.ts";
 import { DAY_MS, RENEW_BELOW } from "./lifetimes.ts";
 import { withLock } from "./lock.ts";
 
@@ -143,14 +144,23 @@ export class Inventory {
     });
   }
 
-  /** Puts the serial on the list. */
-  async revoke(serial: string): Promise<void> {
+  /** Puts the serials on the list. */
+  async revoke(serials: readonly string[]): Promise<void> {
     await this.#change(async () => {
       const { authority, key } = await this.#authority();
       const revoked = await this.revoked();
-      if (revoked.some((entry) => sameSerial(entry.serial, serial))) return;
-      await this.#writeAuthority(authority, key, [...revoked, { serial, at: new Date() }]);
+      const added = serials.filter((serial) => !revoked.some((entry) => sameSerial(entry.serial, serial)));
+      if (added.length === 0) return;
+      const at = new Date();
+      await this.#writeAuthority(authority, key, [...revoked, ...added.map((serial) => ({ serial, at }))]);
     });
+  }
+
+  /** Of every certificate that a folder has or has had, and that has not ended. */
+  async serials(folder: string): Promise<string[]> {
+    const { certificate } = await this.#report(folder, "kept");
+    const had = (await readIssued(this.#root)).filter((entry) => entry.folder === folder);
+    return [...new Set([certificate.serialNumber, ...had.map(({ serial }) => serial)])];
   }
 
   /** Of what is there: where nothing is, nothing is made for the lock either. */
@@ -205,6 +215,8 @@ export class Inventory {
   async #issue(authority: Authority, folder: string, names: Names, days: number): Promise<void> {
     const notAfter = new Date(Date.now() + days * DAY_MS);
     const { cert, key } = await authority.issue({ ...names, notAfter });
+    const serial = new X509Certificate(cert).serialNumber;
+    await recordIssued(this.#root, { folder, serial, notAfter: notAfter.toISOString() });
     const trust = await this.#trust(folder);
     await writeFolder(path.join(this.#root, folder), { [FILE.cert]: cert, [FILE.key]: key, ...trust });
   }

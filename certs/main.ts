@@ -29,7 +29,7 @@ A certificate authority for development and tests, and what it issues. A second 
 
   make (default)            make what is missing, broken, near its end, or lacks a name
   renew [FOLDER...]         new keys and dates for those near their end, or for the named ones
-  revoke FOLDER|FILE|SERIAL put a certificate on the revocation list
+  revoke FOLDER|FILE|SERIAL put a certificate on the revocation list; a folder's: all that it has had
   show                      list what is there
 
   --out DIR                 where; default ${DEFAULT_OUT}
@@ -93,9 +93,9 @@ const certs: Command = {
           if (rest.length === 0)
             throw new UsageError("nothing to revoke", "name a folder, a file or a serial");
           for (const what of rest) {
-            const serial = await serialOf(out, what);
-            await inventory.revoke(serial);
-            process.stdout.write(`revoked   ${serial}\n`);
+            const serials = await serialsOf(inventory, out, what);
+            await inventory.revoke(serials);
+            process.stdout.write(serials.map((serial) => `revoked   ${serial}\n`).join(""));
           }
           const crl = path.join(out, "server", FILE.crl);
           process.stdout.write(
@@ -202,18 +202,22 @@ function inside(out: string, folder: string): string {
   return name.replaceAll(path.sep, "/").replace(/\/+$/, "");
 }
 
-async function serialOf(out: string, what: string): Promise<string> {
+/** A folder's: those from before its renewals too, because a key that was copied then is still good. */
+async function serialsOf(inventory: Inventory, out: string, what: string): Promise<string[]> {
   for (const candidate of [what, path.join(out, what), path.join(out, "agents", what)]) {
     const found = await stat(candidate).catch(() => undefined);
     if (found === undefined) continue;
+    const folder = path.relative(path.resolve(out), path.resolve(candidate));
+    const isOurs = found.isDirectory() && !folder.startsWith("..");
     const file = found.isDirectory() ? path.join(candidate, FILE.cert) : candidate;
     try {
-      return new X509Certificate(await readFile(file)).serialNumber;
+      const { serialNumber } = new X509Certificate(await readFile(file));
+      return isOurs ? await inventory.serials(folder) : [serialNumber];
     } catch (error) {
       throw new UsageError(`${file}: ${(error as Error).message}`, "name a certificate file or its folder");
     }
   }
-  if (/^[0-9a-f]{2}(:?[0-9a-f]{2})*$/i.test(what)) return what.replaceAll(":", "").toUpperCase();
+  if (/^[0-9a-f]{2}(:?[0-9a-f]{2})*$/i.test(what)) return [what.replaceAll(":", "").toUpperCase()];
   throw new UsageError(`${what}: neither a certificate nor a serial`, "`npm run certs -- show` lists both");
 }
 

@@ -92,6 +92,20 @@ describe("npm run certs", () => {
     assert.equal(revoked.length, 3);
   });
 
+  it("revokes with a folder what it has had before its renewals, and a file alone", async () => {
+    const out = await make("--agent", "wolf-1", "--agent", "wolf-2");
+    const serial = (agent: string) => certificate(out, `agents/${agent}`).serialNumber;
+    const had = [serial("wolf-1")];
+    await certs("renew", "--out", out, "agents/wolf-1", "agents/wolf-2");
+    had.push(serial("wolf-1"));
+    await certs("revoke", "--out", out, "agents/wolf-1");
+    const revoked = async (): Promise<string[]> =>
+      (await new Inventory(out).revoked()).map((entry) => entry.serial.toUpperCase()).toSorted();
+    assert.deepEqual(await revoked(), had.toSorted());
+    await certs("revoke", "--out", out, path.join(out, "agents/wolf-2/tls.crt"));
+    assert.deepEqual(await revoked(), [...had, serial("wolf-2")].toSorted());
+  });
+
   it("leaves the agents of before alone where none is asked for", async () => {
     const out = await make("--agent", "wolf-1,sandbox-*", "--agent", "wolf-2");
     await certs("revoke", "--out", out, "agents/wolf-2");
