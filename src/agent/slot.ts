@@ -172,7 +172,7 @@ export class Slot {
       this.#refusedBackoff.reset();
     }
     if (this.#closing.signal.aborted) return 0;
-    if (outcome !== "renewed") return this.#ended(outcome, aliveMs, hello);
+    if (outcome !== "renewed") return this.#ended(outcome, aliveMs);
     serving.outdated = true;
     config.log.info({ slot: this.#index }, "connecting with the renewed certificate; open streams go on");
     return 0;
@@ -267,10 +267,10 @@ export class Slot {
     }
   }
 
-  #ended(goaway: Goaway | undefined, aliveMs: number, wasConnected: boolean): number {
+  #ended(goaway: Goaway | undefined, aliveMs: number): number {
     const { config } = this.#context;
     const reason = goaway === undefined ? "the connection was lost" : `${goaway.reason}: ${goaway.message}`;
-    if (wasConnected) config.onEvent({ type: "lost", slot: this.#index, reason });
+    config.onEvent({ type: "lost", slot: this.#index, reason });
     switch (goaway?.reason) {
       case "replaced": {
         this.#context.standby = true;
