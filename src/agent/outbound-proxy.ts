@@ -7,6 +7,7 @@ import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { guardSession, guardStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
 import { readTlsMaterial } from "./credentials.ts";
@@ -101,12 +102,14 @@ async function connectByHttp2(
 ): Promise<Duplex> {
   const authority = formatAuthority(to);
   const agent = new Agent({ maxSessions: 1 });
+  agent.on("session", guardSession);
   const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
   const stream = await agent.request(new URL(proxy.origin), material, {
     ":method": "CONNECT",
     ":authority": authority,
     ...authorization(proxy),
   });
+  guardStream(stream);
   const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
   socket.once("close", () => agent.destroy());
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();

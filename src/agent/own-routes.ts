@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AgentEvent } from "../wire/agent-events.ts";
+import { resetStream } from "../wire/end-stream.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { Logger } from "../wire/log.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
@@ -88,7 +89,7 @@ function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void
   let pending = 0;
   const send = (event: AgentEvent): void => {
     if (pending >= MAX_PENDING_EVENTS) {
-      return void stream.destroy(new Error("the reader of /events does not keep up"));
+      return resetStream(stream, new Error("the reader of /events does not keep up"));
     }
     pending += 1;
     stream.write(Buffer.from(`${JSON.stringify(event)}\n`), () => (pending -= 1));

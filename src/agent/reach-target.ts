@@ -1,7 +1,7 @@
 /** What every stream to a target begins with: connect first, refuse with the reason, or hand over the socket. */
-import { constants } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { closeAfterResponse } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
 import type { ErrorCode } from "../wire/error-table.ts";
 import { PROXY_NAME } from "../wire/protocol.ts";
@@ -48,6 +48,5 @@ export function refuse(stream: ServerHttp2Stream, code: ErrorCode): void {
     },
     { endStream: true },
   );
-  // The rest of the request is not wanted (RFC 9113 §8.1).
-  stream.close(constants.NGHTTP2_NO_ERROR);
+  closeAfterResponse(stream);
 }

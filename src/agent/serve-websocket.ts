@@ -7,6 +7,7 @@ import http from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { resetStream } from "../wire/end-stream.ts";
 import { codeFromErrno } from "../wire/error-table.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import { endToEndHeaders } from "../wire/http-fields.ts";
@@ -92,7 +93,7 @@ function handshake(
 function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, status: number): void {
   stream.respond({ ...endToEndHeaders(response.headers), ":status": status });
   stream.resume();
-  response.on("error", (error) => stream.destroy(error));
+  response.on("error", (error) => resetStream(stream, error));
   response.pipe(stream);
 }
 

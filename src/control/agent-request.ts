@@ -1,5 +1,6 @@
 /** Requests to an agent's own routes. */
 import type { ClientHttp2Session } from "node:http2";
+import { resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
 import { AGENT_AUTHORITY, HEADER } from "../wire/protocol.ts";
@@ -53,7 +54,8 @@ async function ask(
   stream.on("error", () => {}); // for ever
   if (body !== undefined) stream.end(body);
   const timer = setTimeout(() => {
-    stream.destroy(
+    resetStream(
+      stream,
       new TurnaboutError("tunnel_timeout", `${what}: no answer within ${AGENT_REQUEST_TIMEOUT_MS} ms`),
     );
   }, AGENT_REQUEST_TIMEOUT_MS);

@@ -2,6 +2,7 @@
 import type { ClientHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { DialOptions } from "../wire/dial.ts";
+import { resetStream } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority, isRunnerId, isTargetName } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
@@ -80,7 +81,7 @@ async function answered(
   }, DIAL_TIMEOUT_MS);
   function give(error: Error): void {
     reject(error);
-    stream.destroy(error);
+    resetStream(stream, error);
   }
   const onAbort = () => give(new TurnaboutError("aborted", `dial ${label}: given up`));
   const { session } = stream;

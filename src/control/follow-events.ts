@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseAgentEvent } from "../wire/agent-events.ts";
+import { resetStream } from "../wire/end-stream.ts";
 import { toError } from "../wire/errors.ts";
 import { parseHello } from "../wire/hello.ts";
 import type { Hello } from "../wire/hello.ts";
@@ -57,7 +58,7 @@ async function readEvents(connection: AgentConnection, context: FollowContext): 
   stream.on("data", (text: string) => {
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
-    if (rest.length > MAX_EVENT_LINE_BYTES) stream.destroy(new Error("an event line is too long"));
+    if (rest.length > MAX_EVENT_LINE_BYTES) resetStream(stream, new Error("an event line is too long"));
     for (const line of lines) {
       try {
         apply(line);

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
+import { resetStream } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { HEADER } from "../wire/protocol.ts";
@@ -98,7 +99,7 @@ function reasonPhrase(status: number, reason: string | undefined): string {
 /** RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken. */
 export function breakResponse(request: AnyRequest, response: AnyResponse): void {
   if ("stream" in request) {
-    request.stream.destroy(new Error("the response cannot be completed"));
+    resetStream(request.stream, new Error("the response cannot be completed"));
     return;
   }
   const { socket } = request;

@@ -3,6 +3,7 @@
  * early, and that must not destroy the caller's connection before the answer has left.
  */
 import { Readable } from "node:stream";
+import { closeAfterResponse } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { AnyRequest } from "./listener/port.ts";
 import { MAX_DISCARDED_BODY_BYTES } from "./limits.ts";
@@ -65,10 +66,15 @@ export class RequestBody extends Readable {
 export function discard(request: AnyRequest): void {
   let bytes = 0;
   request.on("error", () => {});
-  request.on("data", (chunk: Buffer) => {
+  const onData = (chunk: Buffer): void => {
     bytes += chunk.length;
-    if (bytes > MAX_DISCARDED_BODY_BYTES) request.destroy();
-  });
+    if (bytes <= MAX_DISCARDED_BODY_BYTES) return;
+    request.off("data", onData);
+    if (!("stream" in request)) return void request.destroy();
+    request.pause(); // its window stops it
+    closeAfterResponse(request.stream);
+  };
+  request.on("data", onData);
   request.resume();
 }
 

@@ -1,5 +1,6 @@
 /** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { resetStream } from "../wire/end-stream.ts";
 import { codeFromRst } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
@@ -44,7 +45,7 @@ export async function openWebSocket(
   const { promise, resolve, reject } = Promise.withResolvers<WebSocketAnswer>();
   const give = (error: TurnaboutError) => {
     reject(error);
-    stream.destroy(error);
+    resetStream(stream, error);
   };
   const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
   const timer = setTimeout(() => {

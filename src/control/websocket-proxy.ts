@@ -7,6 +7,7 @@ import { STATUS_CODES } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
@@ -112,7 +113,7 @@ class Opening {
     this.#job.admit?.();
     const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
     if (!this.#isRevoked) return answer;
-    answer.stream.destroy(new Error("revoked while it was opened"));
+    resetStream(answer.stream, new Error("revoked while it was opened"));
     throw revoked();
   }
 

@@ -54,6 +54,9 @@ export const DRAIN_DEADLINE_MS = 30_000;
  * and the pause lets GOAWAY leave first. */
 export const CARRIER_DESTROY_DELAY_MS = 250;
 
+/** How often a stream that is to be closed is looked at, while its socket is full: has its last frame left? */
+export const STREAM_SENT_POLL_MS = 25;
+
 /** Body of the agent's own routes, read into memory by the control plane: a `/hello` with the most runners and targets
  * that there may be is 1.5 MiB. */
 export const MAX_CONTROL_BODY_BYTES: number = 2 * 1024 * 1024;

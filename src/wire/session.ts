@@ -15,6 +15,7 @@
 import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
+import { endSession, guardSession } from "./end-stream.ts";
 import { TurnaboutError } from "./errors.ts";
 import {
   AGENT_MAX_STREAMS,
@@ -61,6 +62,7 @@ export async function openReversed(
     maxSendHeaderBlockLength: MAX_HEADER_BLOCK_BYTES,
     settings: { ...SETTINGS, enablePush: false },
   });
+  guardSession(session);
   await established(session, carrier, options);
   return session;
 }
@@ -83,6 +85,7 @@ export async function serveReversed(
     streamResetRate: STREAM_RESET_RATE,
     settings: { ...SETTINGS, enableConnectProtocol: true, maxConcurrentStreams: AGENT_MAX_STREAMS },
   });
+  guardSession(session);
   accept(session);
   await established(session, carrier, options);
   return session;
@@ -90,7 +93,7 @@ export async function serveReversed(
 
 /** Ends a session at once, with a reason, on every carrier: streams fail as errors, never as clean ends. */
 export function destroySession(session: Http2Session, carrier: Duplex, reason: Error): void {
-  if (!session.destroyed) session.destroy(reason);
+  endSession(session, reason);
   if (carrier.destroyed) return;
   const timer = setTimeout(() => carrier.destroy(), CARRIER_DESTROY_DELAY_MS);
   carrier.once("close", () => clearTimeout(timer));

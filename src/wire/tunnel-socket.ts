@@ -14,6 +14,7 @@ import type {
   IncomingHttpHeaders,
   IncomingHttpStatusHeader,
 } from "node:http2";
+import { discardStream, resetStream } from "./end-stream.ts";
 import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
 import { TurnaboutError } from "./errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
@@ -125,12 +126,9 @@ export class TunnelSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    const stream = this.#stream;
-    if (!stream.destroyed) {
-      // Anything but a finished conversation must reach the peer as a reset.
-      if (error === null && this.writableFinished && this.#ended) stream.destroy();
-      else stream.destroy(error ?? new Error("socket destroyed"));
-    }
+    // Anything but a finished conversation must reach the peer as a reset.
+    if (error === null && this.writableFinished && this.#ended) discardStream(this.#stream);
+    else resetStream(this.#stream, error ?? new Error("socket destroyed"));
     callback(error);
   }
 

@@ -12,6 +12,7 @@ import net from "node:net";
 import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
+import { endSession, guardSession } from "../../wire/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
@@ -102,7 +103,7 @@ export function createPort(
     },
     idle: (deadlineMs) => busy.idle(deadlineMs),
     destroy: () => {
-      for (const session of sessions) session.destroy();
+      for (const session of sessions) endSession(session, new Error("the control plane has closed"));
       for (const socket of sockets) socket.destroy();
     },
   };
@@ -182,6 +183,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's own 128 is less than HTTP/1.1 callers may send
   });
   server.on("session", (session) => {
+    guardSession(session);
     sessions.add(session);
     session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 session failed"));
     session.once("close", () => sessions.delete(session));

@@ -2,6 +2,7 @@
 import { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
+import { resetStream } from "../../wire/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Policy } from "../auth/policy.ts";
@@ -92,7 +93,7 @@ function unsentBytes(outgoing: AnyResponse): number {
 
 function cut(outgoing: AnyResponse): void {
   if (outgoing instanceof ServerResponse) outgoing.destroy();
-  else outgoing.stream.destroy(new Error("the reader is too slow"));
+  else resetStream(outgoing.stream, new Error("the reader is too slow"));
 }
 
 function mayHear(identity: Identity, event: ControlEvent, policy: Policy, sessions: SessionStore): boolean {

@@ -1,0 +1,164 @@
+/**
+ * The one place through which HTTP/2 streams are closed, reset and destroyed.
+ *
+ * node:http2 loops for ever, and eats half a gigabyte a second, when a stream is destroyed while it is `closed` and its
+ * RST_STREAM has not been handed to nghttp2: node forgets the stream, nghttp2 does not, and asks node without end for
+ * the stream's queued bytes. A stream is in that state
+ * - while `close(code)` emits 'aborted', which it does before it submits RST_STREAM;
+ * - from `close(NO_ERROR)` behind an `end()` until 'finish';
+ * - from `close()` of a stream that has no id yet until 'ready'.
+ *
+ * Not only we close and destroy streams: node does when a carrier or a session ends, and so does what a stream is given
+ * to (Hono, the compatibility layer, pipelines, AbortSignals). So the guard sits on the stream itself: its `close()` and
+ * `destroy()` are replaced where it comes into being, and no caller can bring it into the state.
+ */
+import { constants } from "node:http2";
+import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Stream } from "node:http2";
+import { STREAM_SENT_POLL_MS } from "./limits.ts";
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_SESSION_SERVER } = constants;
+
+const GUARDED = new WeakSet<Http2Stream | Http2Session>();
+
+/**
+ * Guards every stream that a session will have. Call it in the turn in which the session was made: on a server, in a
+ * 'session' listener; elsewhere, behind `http2.connect()` or `performServerHandshake()`.
+ */
+export function guardSession(session: Http2Session): void {
+  if (GUARDED.has(session)) return;
+  GUARDED.add(session);
+  session.prependListener("stream", guardStream);
+  if (session.type === NGHTTP2_SESSION_SERVER) return;
+  const client = session as ClientHttp2Session;
+  const request = client.request.bind(client);
+  client.request = (...args) => {
+    const stream = request(...args);
+    guardStream(stream);
+    return stream;
+  };
+}
+
+/**
+ * Replaces `close()` and `destroy()` of one stream. Idempotent; streams of a guarded session have it already.
+ *
+ * - `destroy()` within `close()` (that is, in an 'aborted' listener) takes effect when `close()` returns.
+ * - `destroy()` without an error, of a stream whose message is not complete, gets one: the peer sees
+ *   RST_STREAM(INTERNAL_ERROR), and never a code that can pass for a clean end.
+ * - `close(NO_ERROR)` waits until the whole message has left, its END_STREAM included (RFC 9113 §8.1); until then the
+ *   stream is not `closed`, and may still be reset.
+ * - 'error' has a listener for ever.
+ */
+export function guardStream(stream: Http2Stream): void {
+  if (GUARDED.has(stream)) return;
+  GUARDED.add(stream);
+  const close = stream.close.bind(stream);
+  const destroy = stream.destroy.bind(stream);
+  let isClosing = false;
+  let late: { error: Error | undefined } | undefined;
+
+  const closeNow = (code: number): void => {
+    if (stream.closed || stream.destroyed) return;
+    isClosing = true;
+    try {
+      close(code);
+    } finally {
+      isClosing = false;
+      if (late !== undefined) destroy(late.error);
+    }
+  };
+
+  stream.on("error", ignore);
+  stream.close = (code = NGHTTP2_NO_ERROR, callback) => {
+    if (stream.closed || stream.destroyed) return;
+    if (callback !== undefined) stream.once("close", callback);
+    if (stream.pending) stream.once("ready", () => stream.close(code));
+    else if (code !== NGHTTP2_NO_ERROR) closeNow(code);
+    else if (!stream.writableEnded && !isServerRole(stream)) stream.destroy();
+    else whenSent(stream, () => closeNow(code));
+  };
+  stream.destroy = (error) => {
+    const reason =
+      error ?? (isIncomplete(stream) ? new Error("the stream ended before its time") : undefined);
+    if (!isClosing) return destroy(reason);
+    late = { error: late?.error ?? reason };
+    return stream;
+  };
+}
+
+/**
+ * Ends a stream at once so that its peer sees an error, whatever state it is in: RST_STREAM(INTERNAL_ERROR). What was
+ * queued is dropped, also a response of the same turn. Does nothing if the stream has been destroyed.
+ */
+export function resetStream(stream: Http2Stream, error: Error): void {
+  guardStream(stream);
+  if (!stream.destroyed) stream.destroy(error);
+}
+
+/**
+ * "The response is complete, and the rest of the request is not wanted": RST_STREAM(NO_ERROR) (RFC 9113 §8.1). Call it in
+ * the turn of `respond(…, { endStream: true })`, of `end()`, or at any time later. Response and body always leave first:
+ * RST_STREAM follows when END_STREAM has been sent, however long the peer's window or a full socket holds it. A peer
+ * that ends or resets its own half before gets no RST_STREAM. Until it is sent, {@link resetStream} still resets.
+ */
+export function closeAfterResponse(stream: ServerHttp2Stream): void {
+  guardStream(stream);
+  stream.close(NGHTTP2_NO_ERROR);
+}
+
+/** Lets go of a stream whose two halves have ended. What has not ended is reset, as by {@link resetStream}. */
+export function discardStream(stream: Http2Stream): void {
+  guardStream(stream);
+  if (!stream.destroyed) stream.destroy();
+}
+
+/** Ends a session at once; its streams are reset. GOAWAY carries INTERNAL_ERROR. */
+export function endSession(session: Http2Session, reason: Error): void {
+  if (!session.destroyed) session.destroy(reason);
+}
+
+function ignore(): void {}
+
+function isServerRole(stream: Http2Stream): boolean {
+  return stream.session?.type === NGHTTP2_SESSION_SERVER;
+}
+
+/** An answered request may be cut short (RFC 9113 §8.1); anything else has to be whole. */
+function isIncomplete(stream: Http2Stream): boolean {
+  if (stream.closed || stream.destroyed) return false;
+  return !stream.writableFinished || (!isServerRole(stream) && !stream.readableEnded);
+}
+
+/** nghttp2 has packed END_STREAM. 'finish' comes earlier, and RST_STREAM would overtake what still waits. */
+function isSent(stream: Http2Stream): boolean {
+  return stream.writableFinished && stream.state.localClose === 1;
+}
+
+/** Calls back once END_STREAM has left; never if the stream is closed or destroyed before. */
+function whenSent(stream: Http2Stream, then: () => void): void {
+  if (isSent(stream)) return then();
+  const look = (): void => {
+    if (stream.closed || stream.destroyed) waiting.delete(look);
+    else if (isSent(stream)) {
+      waiting.delete(look);
+      then();
+    } else lookAgain(look);
+  };
+  if (stream.writableFinished) setImmediate(look);
+  else stream.once("finish", () => setImmediate(look));
+}
+
+const waiting = new Set<() => void>();
+let timer: NodeJS.Timeout | undefined;
+
+/** nghttp2 has no event for it. Only a socket that takes nothing more comes here; one timer serves all. */
+function lookAgain(look: () => void): void {
+  waiting.add(look);
+  if (timer !== undefined) return;
+  timer = setInterval(() => {
+    for (const each of waiting) each();
+    if (waiting.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }, STREAM_SENT_POLL_MS);
+  timer.unref();
+}
