@@ -3,8 +3,9 @@ import { createAgent } from "../agent/agent.ts";
 import type { Secret } from "../agent/credentials.ts";
 import { defaultHttp, parseTargetAddress } from "../agent/targets.ts";
 import { hideArguments, runUntilSignal } from "./lifecycle.ts";
-import { createLogger } from "./logger.ts";
+import { createLogger, logFormat } from "./logger.ts";
 import { refusingMisuse } from "./options.ts";
+import { startWatchdog, watchdogLimit } from "./watchdog/watchdog.ts";
 import { parseCarrier } from "./commands/agent.ts";
 
 export interface HelixAgentOptions {
@@ -17,6 +18,8 @@ export interface HelixAgentOptions {
   caFile: string | undefined;
   insecure: boolean;
   backoffCapMs?: number | undefined;
+  /** Milliseconds; undefined: the default, 0: no watchdog. */
+  watchdogMs: number | undefined;
   logLevel: string | undefined;
   logFormat: string | undefined;
 }
@@ -31,6 +34,7 @@ export function helixTargetName(runnerId: string): string {
 
 export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
   hideArguments(options.title); // the token is among them
+  const limitMs = watchdogLimit(options.watchdogMs);
   const log = createLogger({ level: options.logLevel, format: options.logFormat });
   const name = helixTargetName(options.runnerId);
   const agent = refusingMisuse(options.title, () => {
@@ -47,5 +51,6 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
     });
   });
   if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");
+  startWatchdog({ limitMs, format: logFormat(options.logFormat), log });
   await runUntilSignal(log, () => agent.close());
 }

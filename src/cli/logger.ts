@@ -27,14 +27,19 @@ const SECRET_FIELDS = [
 export const LOG_HELP = `  --log-level LEVEL       debug, info (default), warn, error or silent
   --log-format FORMAT     pretty or json; default: pretty on a terminal, json elsewhere`;
 
+/** @throws UsageError for an unknown format */
+export function logFormat(given: string | undefined): "pretty" | "json" {
+  const format = given ?? (process.stderr.isTTY ? "pretty" : "json");
+  if (format === "pretty" || format === "json") return format;
+  throw new UsageError(`--log-format ${format}`, "use pretty or json");
+}
+
 /** @throws UsageError for an unknown level or format */
 export function createLogger(options: LogOptions = {}): Logger {
   const level = options.level ?? "info";
   if (!LEVELS.includes(level))
     throw new UsageError(`--log-level ${level}`, `use one of ${LEVELS.join(", ")}`);
-  const format = options.format ?? (process.stderr.isTTY ? "pretty" : "json");
-  if (format !== "pretty" && format !== "json")
-    throw new UsageError(`--log-format ${format}`, "use pretty or json");
+  const format = logFormat(options.format);
   const destination: DestinationStream & EventEmitter =
     format === "pretty"
       ? pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })

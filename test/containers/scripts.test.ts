@@ -30,6 +30,28 @@ it("has scripts that shellcheck has nothing to say about", { skip: missing("shel
   execFileSync("shellcheck", ["-x", ...scripts], { cwd: ROOT, stdio: "pipe", encoding: "utf8" });
 });
 
+it("has images whose first process is an init: a watchdog cannot end process 1", () => {
+  const files = globSync("agents/*/Dockerfile", { cwd: ROOT });
+  assert.ok(files.length >= 4, files.join(" "));
+  for (const file of files) {
+    const [, entrypoint = ""] = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(ROOT, file), "utf8")) ?? [];
+    const [first = ""] = JSON.parse(entrypoint) as string[];
+    if (first === "tini") continue;
+    const script = readFileSync(join(ROOT, first.replace("/opt/turnabout/", "")), "utf8");
+    assert.match(script, /^ {2}exec tini -s -- "\$0" parts$/m, file);
+  }
+});
+
+it("has deployments that keep the images' entry points", () => {
+  const files = globSync(["compose/**/*.yaml"], { cwd: ROOT });
+  assert.ok(files.length >= 6, files.join(" "));
+  for (const file of files) {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    for (const [line] of text.matchAll(/^ *(entrypoint|command): ?\[.*$/gm))
+      assert.doesNotMatch(line, /turnabout|node\b|start\.sh/, `${file}: ${line}`);
+  }
+});
+
 describe("the parts of a container", () => {
   let folder: string;
 

@@ -33,6 +33,12 @@ export const PARTS: readonly Part[] = [
   { name: "wl-copy", packages: ["wl-clipboard"], why: "the display's clipboard" },
   { name: "wtype", packages: ["wtype"], why: "keys for that display" },
   { name: "setpriv", packages: ["util-linux"], why: "the display as an ordinary user: sway refuses root" },
+  { name: "prlimit", packages: ["util-linux"], why: "a memory limit for what must not take the machine's" },
+  {
+    name: "unshare",
+    packages: ["util-linux"],
+    why: "a process that is the first of its own process namespace",
+  },
   { name: "shellcheck", packages: ["shellcheck"], why: "the containers' start scripts" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
   { name: "systemd-analyze", packages: ["systemd"], why: "checking compose/systemd" },

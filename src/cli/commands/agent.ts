@@ -8,8 +8,9 @@ import type { Runner } from "../../agent/targets.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
-import { createLogger, LOG_HELP } from "../logger.ts";
+import { createLogger, LOG_HELP, logFormat } from "../logger.ts";
 import { parseCount, parseSeconds, refusingMisuse } from "../options.ts";
+import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
 
 const HELP = `
 usage: turnabout agent --server URL --runner ID --target NAME=ADDRESS [OPTIONS]
@@ -34,6 +35,7 @@ Dials the control plane and serves the named targets. Nothing else can be reache
   --insecure              accept any certificate (never in production)
   --drain SECONDS         how long open streams may finish after SIGTERM; default 30
   --backoff-cap SECONDS   longest pause between attempts; default 8
+${WATCHDOG_HELP}
 ${LOG_HELP}
 
 environment:
@@ -67,12 +69,14 @@ export const agent: Command = {
         insecure: { type: "boolean" },
         drain: { type: "string" },
         "backoff-cap": { type: "string" },
+        watchdog: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
       },
     });
     const { server } = values;
     if (server === undefined) throw new UsageError("no control plane", "give --server URL");
+    const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
     const listen = values.listen ?? [];
     const may = {
@@ -109,6 +113,7 @@ export const agent: Command = {
       await running.close();
       throw error;
     });
+    startWatchdog({ limitMs, format: logFormat(values["log-format"]), log });
     await runUntilSignal(log, () => running.close());
   },
 };

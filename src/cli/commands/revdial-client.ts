@@ -4,7 +4,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runHelixAgent } from "../helix-agent.ts";
 import { LOG_HELP } from "../logger.ts";
-import { acceptGoFlags } from "../options.ts";
+import { acceptGoFlags, parseSeconds } from "../options.ts";
 
 const HELP = `
 usage: revdial-client -server URL -runner-id ID -token TOKEN [-local ADDRESS]
@@ -18,6 +18,7 @@ Dials the control plane and serves one local address. One dash or two; the names
   -local ADDRESS     host:port or unix:///path; default localhost:9876 [-local-addr]
   -carrier KIND      auto (default), rh2, ptth or websocket
   -ca FILE           CA of the control plane's certificate, besides the system's
+  -watchdog SECONDS  end the process if its main thread is stuck for so long; default 30, 0 turns it off
   -insecure          accept any certificate (never in production)
 ${LOG_HELP}
 `;
@@ -41,6 +42,7 @@ export const revdialClient: Command = {
         carrier: { type: "string" },
         ca: { type: "string" },
         insecure: { type: "boolean", default: false },
+        watchdog: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
       },
@@ -63,6 +65,7 @@ export const revdialClient: Command = {
       carrier: values.carrier,
       caFile: values.ca,
       insecure: values.insecure,
+      watchdogMs: parseSeconds(values.watchdog, "-watchdog"),
       logLevel: values["log-level"],
       logFormat: values["log-format"],
     });

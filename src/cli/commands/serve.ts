@@ -8,8 +8,9 @@ import type { TlsFiles } from "../../control/tls-files.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
-import { createLogger, LOG_HELP } from "../logger.ts";
+import { createLogger, LOG_HELP, logFormat } from "../logger.ts";
 import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts";
+import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
 
 const HELP = `
 usage: turnabout serve [OPTIONS]
@@ -39,6 +40,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
   --forwarded-fields NAME what a trusted proxy writes: x-forwarded or forwarded; default x-forwarded
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
+${WATCHDOG_HELP}
 ${LOG_HELP}
 
 environment:
@@ -76,6 +78,7 @@ export const serve: Command = {
         "proxy-protocol": { type: "string" },
         "forwarded-fields": { type: "string" },
         "ready-when": { type: "string", multiple: true },
+        watchdog: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
       },
@@ -88,6 +91,7 @@ export const serve: Command = {
         "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` makes its entries)",
       );
     }
+    const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
     const controlPlane = await createControlPlane({
       port: parsePort(values.port, "--port"),
@@ -114,6 +118,7 @@ export const serve: Command = {
     });
     const { address, port } = controlPlane.address;
     log.info({ address, port, tls: values["tls-cert"] !== undefined }, "control plane listens");
+    startWatchdog({ limitMs, format: logFormat(values["log-format"]), log });
     await runUntilSignal(log, () => controlPlane.close());
   },
 };

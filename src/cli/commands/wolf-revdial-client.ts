@@ -19,6 +19,7 @@ Dials the control plane and serves the local Wolf as runner wolf-ID, target wolf
   -reconnect SECONDS  longest pause between attempts; default 5
   -carrier KIND       auto (default), rh2, ptth or websocket
   -ca FILE            CA of the control plane's certificate, besides the system's
+  -watchdog SECONDS   end the process if its main thread is stuck for so long; default 30, 0 turns it off
   -insecure           accept any certificate (never in production)
 ${LOG_HELP}
 `;
@@ -40,6 +41,7 @@ export const wolfRevdialClient: Command = {
         carrier: { type: "string" },
         ca: { type: "string" },
         insecure: { type: "boolean", default: false },
+        watchdog: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
       },
@@ -63,6 +65,7 @@ export const wolfRevdialClient: Command = {
       carrier: values.carrier,
       caFile: values.ca,
       insecure: values.insecure,
+      watchdogMs: parseSeconds(values.watchdog, "-watchdog"),
       backoffCapMs: parseSeconds(values.reconnect, "-reconnect"),
       logLevel: values["log-level"],
       logFormat: values["log-format"],
