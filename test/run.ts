@@ -1,33 +1,53 @@
 /**
  * `npm test`: brings the real parts that tests need where that is possible (Debian, root), says by name what will be
- * skipped where it is not, and runs every test under c8.
+ * skipped where it is not, and runs every test file, with coverage.
  *
- *     node test/run.ts [FILE...]     some files only
+ *     node test/run.ts [FILE...] [--verbose] [--test-name-pattern=…]     some files only
+ *
+ * A file that hangs or leaves something behind fails, and it is said what was open: see test/runner.
  */
-import { globSync } from "node:fs";
+import { globSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { commandLine, runFiles } from "./runner/run-files.ts";
 import { PARTS } from "./support/parts.ts";
 import { provideParts, run } from "./support/provide-parts.ts";
 
+const COVERAGE = "coverage";
+/** The longest first, so that none of them is left alone at the end. */
+const FIRST: readonly string[] = [];
+
+const { given, flags, isVerbose } = commandLine();
+const isAll = given.length === 0;
+
 provideParts(PARTS);
 
-const given = process.argv.slice(2);
-const files =
-  given.length > 0
-    ? given
-    : globSync(["src/**/*.test.ts", "test/**/*.test.ts", "agents/**/*.test.ts"], {
-        exclude: ["test/e2e/**", "test/docker/**", "test/fronts/**"], // `npm run e2e`, `npm run e2e:docker`, `npm run fronts`
-      }).toSorted();
-const tests = ["--test", "--test-timeout=120000", "--test-concurrency=2", ...files];
-process.exitCode =
-  given.length > 0
-    ? run(process.execPath, tests)
-    : run("c8", [
-        "--reporter=text-summary",
-        "--reporter=lcov",
-        "--all",
-        "--include=src/**/*.ts",
-        "--exclude=src/**/*.test.ts",
-        "--exclude=src/index.ts",
-        process.execPath,
-        ...tests,
-      ]);
+const all = globSync(["src/**/*.test.ts", "test/**/*.test.ts", "agents/**/*.test.ts"], {
+  exclude: ["test/e2e/**", "test/docker/**", "test/fronts/**"], // `npm run e2e`, `npm run e2e:docker`, `npm run fronts`
+}).toSorted();
+const files = isAll ? [...FIRST, ...all.filter((file) => !FIRST.includes(file))] : given;
+if (isAll) rmSync(COVERAGE, { recursive: true, force: true });
+
+process.exitCode = await runFiles(files, {
+  flags,
+  // Many files wait for a time limit to run out, and need no core meanwhile.
+  concurrency: isAll ? availableParallelism() + 2 : 1,
+  testTimeoutMs: 120_000,
+  fileTimeoutMs: 240_000,
+  verbose: !isAll || isVerbose,
+  env: isAll ? { NODE_V8_COVERAGE: `${COVERAGE}/tmp` } : {},
+  whenDone: () => void (isAll && reportCoverage()),
+});
+
+function reportCoverage(): void {
+  run("c8", [
+    "report",
+    "--merge-async", // one process's figures at a time, else they take a gigabyte
+    `--temp-directory=${COVERAGE}/tmp`,
+    "--reporter=text-summary",
+    "--reporter=lcov",
+    "--all",
+    "--include=src/**/*.ts",
+    "--exclude=src/**/*.test.ts",
+    "--exclude=src/index.ts",
+  ]);
+}

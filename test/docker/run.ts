@@ -4,16 +4,20 @@
  *     node test/docker/run.ts [FILE...]     some files only
  */
 import { globSync } from "node:fs";
-import { provideParts, run } from "../support/provide-parts.ts";
+import { commandLine, runFiles } from "../runner/run-files.ts";
+import { provideParts } from "../support/provide-parts.ts";
 import { FRONT_PARTS } from "./front-images.ts";
 import { DOCKER_PARTS, PODMAN_PARTS } from "./parts.ts";
 
 provideParts([...DOCKER_PARTS, ...PODMAN_PARTS, ...FRONT_PARTS]);
 
-const given = process.argv.slice(2);
+const { given, flags } = commandLine();
 /** The longest first. */
 const FIRST = ["test/docker/faults.test.ts", "test/docker/deployment-guide.test.ts"];
 const others = globSync("test/docker/**/*.test.ts", { exclude: FIRST }).toSorted();
-const files = given.length > 0 ? given : [...FIRST, ...others];
-const tests = ["--test", "--test-timeout=1200000", "--test-concurrency=2", ...files];
-process.exitCode = run(process.execPath, tests);
+process.exitCode = await runFiles(given.length > 0 ? given : [...FIRST, ...others], {
+  flags,
+  concurrency: 2,
+  testTimeoutMs: 1_200_000,
+  fileTimeoutMs: 1_500_000,
+});

@@ -5,12 +5,17 @@
  *     node test/e2e/run.ts [FILE...]     some files only
  */
 import { globSync } from "node:fs";
-import { provideParts, run } from "../support/provide-parts.ts";
+import { commandLine, runFiles } from "../runner/run-files.ts";
+import { provideParts } from "../support/provide-parts.ts";
 import { E2E_PARTS } from "./parts.ts";
 
 provideParts(E2E_PARTS);
 
-const given = process.argv.slice(2);
-const files = given.length > 0 ? given : globSync("test/e2e/**/*.test.ts").toSorted();
-const tests = ["--test", "--test-timeout=300000", "--test-concurrency=1", ...files];
-process.exitCode = run(process.execPath, tests);
+const { given, flags } = commandLine();
+process.exitCode = await runFiles(given.length > 0 ? given : globSync("test/e2e/**/*.test.ts").toSorted(), {
+  flags,
+  concurrency: 1,
+  testTimeoutMs: 300_000,
+  fileTimeoutMs: 900_000,
+  verbose: true,
+});

@@ -3,9 +3,15 @@
  *
  *     npm run fronts -- --write-table     rewrites that table
  */
-import { provideParts, run } from "../support/provide-parts.ts";
+import { runFiles } from "../runner/run-files.ts";
+import { provideParts } from "../support/provide-parts.ts";
 import { PARTS } from "./parts.ts";
 
 provideParts(PARTS);
-if (process.argv.includes("--write-table")) process.env["WRITE_TABLE"] = "yes";
-process.exitCode = run(process.execPath, ["--test", "--test-timeout=600000", "test/fronts/fronts.test.ts"]);
+process.exitCode = await runFiles(["test/fronts/fronts.test.ts"], {
+  concurrency: 1,
+  testTimeoutMs: 600_000,
+  fileTimeoutMs: 1_200_000,
+  verbose: true,
+  env: process.argv.includes("--write-table") ? { WRITE_TABLE: "yes" } : {},
+});

@@ -1,0 +1,47 @@
+/** The reporter of a test process: node's `spec` as text, and each test's result to the runner. */
+import { writeSync } from "node:fs";
+import { Readable } from "node:stream";
+import { spec } from "node:test/reporters";
+import { inspect } from "node:util";
+import type { TestEvent } from "node:test/reporters";
+import type { Message } from "./messages.ts";
+
+const CHANNEL = 3;
+/** One line to the runner fits into a pipe (64 KiB), so that writing never fails with EAGAIN. */
+const MAX_ERROR_CHARACTERS = 8_000;
+
+export default async function* reporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  yield* Readable.from(followed(source)).pipe(new spec()) as AsyncIterable<string>;
+}
+
+async function* followed(source: AsyncIterable<TestEvent>): AsyncGenerator<TestEvent> {
+  const names: string[] = [];
+  for await (const event of source) {
+    // The runner counts over all files.
+    if (event.type === "test:diagnostic" && event.data.nesting === 0) continue;
+    if (event.type === "test:start") {
+      names[event.data.nesting] = event.data.name;
+    } else if (event.type === "test:pass" || event.type === "test:fail") {
+      const { nesting, details, name } = event.data;
+      const path = [...names.slice(0, nesting), name].join(" > ");
+      if (event.type === "test:fail" || details.type !== "suite") tell(result(event, path));
+    }
+    yield event;
+  }
+}
+
+function result(
+  { type, data }: Extract<TestEvent, { type: "test:pass" | "test:fail" }>,
+  name: string,
+): Message {
+  const { skip, todo, details } = data;
+  if (todo !== undefined && todo !== false) return { type: "todo", name, reason: String(todo) };
+  if (skip !== undefined && skip !== false) return { type: "skipped", name, reason: String(skip) };
+  if (type === "test:pass") return { type: "passed", name };
+  const error = (details as { error?: Error }).error;
+  return { type: "failed", name, error: inspect(error?.cause ?? error).slice(0, MAX_ERROR_CHARACTERS) };
+}
+
+function tell(message: Message): void {
+  writeSync(CHANNEL, `${JSON.stringify(message)}\n`);
+}

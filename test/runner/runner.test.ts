@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { processesOf } from "./processes.ts";
+import { stripSources } from "./stripped.ts";
+import { runTestFile } from "./test-process.ts";
+import type { FileResult, TestProcessOptions } from "./test-process.ts";
+
+const preload = stripSources();
+
+async function outcome(name: string, options: Partial<TestProcessOptions> = {}): Promise<FileResult> {
+  const file = fileURLToPath(new URL(`./fixtures/${name}.child.ts`, import.meta.url));
+  const limits = { testTimeoutMs: 60_000, fileTimeoutMs: 60_000, lingerMs: 20_000 };
+  return runTestFile(file, { preload, ...limits, ...options });
+}
+
+describe("a test file", { concurrency: true }, () => {
+  it("passes when its tests pass and its process ends", async () => {
+    const { passed, failed, skipped, faults, cpuMs } = await outcome("passes");
+    assert.deepEqual({ passed, failed, faults }, { passed: 1, failed: [], faults: [] });
+    assert.equal(skipped[0]?.name, "a suite > is skipped");
+    assert.equal(skipped[0]?.reason, "not installed: something");
+    assert.ok((cpuMs ?? 0) > 0);
+  });
+
+  it("that leaks after a failed assertion is ended, and what was open is said", async () => {
+    const { failed, faults, wallMs } = await outcome("leaks", { lingerMs: 500 });
+    assert.match(failed[0]?.error ?? "", /before the teardown/);
+    assert.equal(faults.length, 1);
+    const [fault = ""] = faults;
+    assert.match(fault, /lives on 0.5 s after its last test/);
+    assert.match(fault, /open: Server listening on {"address":"127.0.0.1","family":"IPv4","port":\d+}/);
+    assert.match(fault, /open: Socket 127.0.0.1:\d+ to 127.0.0.1:\d+/);
+    assert.match(fault, /open: Timeout/);
+    assert.match(fault, /kept alive by .*tcp/);
+    assert.ok(wallMs < 60_000);
+  });
+
+  it("that blocks its event loop is ended, and the code that blocks it is named", async () => {
+    const { faults } = await outcome("spins", { fileTimeoutMs: 2_000 });
+    assert.equal(faults.length, 1);
+    assert.match(faults[0] ?? "", /has not ended after 2 s, in "spins"/);
+    assert.match(faults[0] ?? "", /at spinWithoutEnd \(.*spins\.child\.ts:9\)/);
+  });
+
+  it("that waits for what never comes is ended, also when its test has no time limit", async () => {
+    const { faults } = await outcome("waits", { fileTimeoutMs: 2_000, testTimeoutMs: 600_000 });
+    assert.match(faults[0] ?? "", /has not ended after 2 s, in "waits for ever"\n.*kept alive by timer/);
+  });
+
+  it("that stands still outside JavaScript is ended", async () => {
+    const { faults } = await outcome("stops", { fileTimeoutMs: 2_000 });
+    assert.match(faults[0] ?? "", /has not ended after 2 s, in "stops itself"/);
+    assert.match(faults[0] ?? "", /blocked, outside JavaScript, or the process is stopped/);
+    assert.match(faults[0] ?? "", /state T/);
+  });
+
+  it("that leaves a process behind fails, and the process is ended", async () => {
+    const { passed, faults } = await outcome("leaves-a-child");
+    assert.equal(passed, 1);
+    assert.match(faults.join(), /has left a process behind: \d+ .* sleep 600/);
+    const pid = Number(/behind: (\d+)/.exec(faults.join())?.[1]);
+    assert.deepEqual(processesOf(pid, "none"), []);
+  });
+
+  it("that ends in the middle of its tests fails, whatever its exit code", async () => {
+    const { faults } = await outcome("exits-early");
+    assert.deepEqual(faults, ['has ended before its tests were done, in "exits"']);
+  });
+});
