@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { TurnaboutError } from "../wire/errors.ts";
-import { doorUrl, hostAndPort, redactUrl, socketPathOf } from "./door-url.ts";
+import { doorUrl, hostAndPort, redactUrl, socketPathOf, zoneOf } from "./door-url.ts";
 
 describe("the door of a server URL", () => {
   const doors: Record<string, string> = {
@@ -21,6 +21,8 @@ describe("the door of a server URL", () => {
     "https://cp.example/base/revdial?runnerid=old": "https://cp.example/base/api/v1/revdial",
     "http://[::1]:8080": "http://[::1]:8080/api/v1/revdial",
     "https://[2001:db8::1]/x": "https://[2001:db8::1]/x/api/v1/revdial",
+    "http://[fe80::1%eth0]:8080": "http://[fe80::1]:8080/api/v1/revdial",
+    "[fe80::1%25br-1a2b]:8080/base": "http://[fe80::1]:8080/base/api/v1/revdial",
     "https://user:secret@cp.example/?token=secret#f": "https://cp.example/api/v1/revdial",
     "https://cp.example:443": "https://cp.example/api/v1/revdial",
   };
@@ -32,6 +34,21 @@ describe("the door of a server URL", () => {
     for (const server of Object.keys(doors)) {
       const door = doorUrl(server).href;
       assert.equal(doorUrl(door).href, door);
+    }
+  });
+
+  it("has the zone of a link-local address beside it", () => {
+    for (const [server, zone] of [
+      ["http://[fe80::1%eth0]:8080", "eth0"],
+      ["https://u:p@[fe80::1%25en_0]/base", "en_0"],
+      ["[fe80::1%br-1a2b3c4d5e6f]", "br-1a2b3c4d5e6f"],
+      ["http://[fe80::1%25]", "25"],
+      ["http://[fe80::1%252%2E3]", "2.3"],
+      ["http://[fe80::1]", undefined],
+      ["http://h/[fe80::1%eth0]", undefined],
+      ["unix:/run/[fe80::1%eth0]", undefined],
+    ] as const) {
+      assert.equal(zoneOf(server), zone, server);
     }
   });
 

@@ -2,6 +2,7 @@
 import { TurnaboutError } from "../wire/errors.ts";
 import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../wire/protocol.ts";
 import { MAX_SOCKET_PATH_BYTES } from "./limits.ts";
+import { splitZone } from "./url-zone.ts";
 
 const SCHEMES: Readonly<Record<string, "http:" | "https:">> = {
   "http:": "http:",
@@ -38,7 +39,7 @@ export function socketPathOf(server: string): string | undefined {
  * @throws TurnaboutError `config_invalid` with the offending text
  */
 export function doorUrl(server: string, runnerIds: readonly string[] = []): URL {
-  const written = socketPathOf(server) === undefined ? server : "http://localhost";
+  const written = socketPathOf(server) === undefined ? splitZone(server).text : "http://localhost";
   const url = URL.parse(written.includes("://") ? written : `http://${written}`);
   const protocol = url === null ? undefined : SCHEMES[url.protocol];
   if (url === null || protocol === undefined || url.hostname === "") {
@@ -52,6 +53,11 @@ export function doorUrl(server: string, runnerIds: readonly string[] = []): URL 
   door.pathname = base + DOOR_PATH;
   for (const id of runnerIds) door.searchParams.append(DOOR_RUNNER_PARAMETER, id);
   return door;
+}
+
+/** The zone in `http://[fe80::1%eth0]:8080`: where to connect, but no part of {@link doorUrl}. */
+export function zoneOf(server: string): string | undefined {
+  return socketPathOf(server) === undefined ? splitZone(server).zone : undefined;
 }
 
 /** Without user, password and query: fit for a log line. */

@@ -82,6 +82,9 @@ export const MAX_SOCKET_PATH_BYTES = 107;
  * where nobody sends PING (a relay). */
 export const TCP_KEEPALIVE_MS = 60_000;
 
+/** A host, a user name or a password in a SOCKS request: its length is one byte (RFC 1928 §4, RFC 1929 §2). */
+export const MAX_SOCKS_TEXT_BYTES = 255;
+
 /** Connections that a relay passes on at once: 512 sandboxes with two each. */
 export const MAX_RELAYED_CONNECTIONS = 1_024;
 /** Of these, such as the control plane has not answered yet: a burst must not become one of TLS handshakes. */

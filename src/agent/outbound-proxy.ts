@@ -1,54 +1,52 @@
 /**
- * Out through a corporate proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) by CONNECT, with Basic authentication from the URL.
+ * Out through the proxy that the environment names: by CONNECT, with Basic authentication from its URL, or by SOCKS.
  * An https proxy may speak HTTP/2: its ALPN decides, and http2-wrapper opens the stream.
  */
 import { Agent, auto } from "http2-wrapper";
 import http from "node:http";
 import https from "node:https";
-import net from "node:net";
 import type { Duplex } from "node:stream";
 import { guardSession, guardStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
+import { sniName } from "../wire/server-name.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
-import { hostAndPort } from "./door-url.ts";
+import type { ProxyAddress } from "./proxy-for.ts";
+import { connectThroughSocks } from "./socks-proxy.ts";
 
 interface Endpoint {
   host: string;
   port: number;
 }
 
-/** @throws TurnaboutError `server_unreachable` with the proxy's status, or `config_invalid` for a scheme that is not http(s) */
+/** @throws TurnaboutError `server_unreachable` with the proxy's reason, or `config_invalid` for a file of the agent's */
 export async function connectThroughProxy(
-  proxy: URL,
+  proxy: ProxyAddress,
   to: Endpoint,
   tlsFiles: TlsFiles,
   signal: AbortSignal,
 ): Promise<Duplex> {
-  if (proxy.protocol !== "http:" && proxy.protocol !== "https:") {
-    throw new TurnaboutError(
-      "config_invalid",
-      `outbound proxy ${proxy.protocol}//…: use http:// or https://`,
-    );
-  }
   try {
+    if (proxy.scheme.startsWith("socks")) return await connectThroughSocks(proxy, to, signal);
     return (await speaksHttp2(proxy, tlsFiles))
       ? await connectByHttp2(proxy, to, tlsFiles, signal)
       : await connectByHttp1(proxy, to, tlsFiles, signal);
   } catch (cause) {
     if (cause instanceof TurnaboutError && cause.code === "config_invalid") throw cause;
     const what = toError(cause).name === "AbortError" ? "timed out" : toError(cause).message;
-    throw new TurnaboutError("server_unreachable", `outbound proxy ${proxy.host}: ${what}`, { cause });
+    throw new TurnaboutError("server_unreachable", `outbound proxy ${proxy.label}: ${what}`, { cause });
   }
 }
 
-async function speaksHttp2(proxy: URL, tlsFiles: TlsFiles): Promise<boolean> {
-  if (proxy.protocol !== "https:") return false;
+async function speaksHttp2(proxy: ProxyAddress, tlsFiles: TlsFiles): Promise<boolean> {
+  // http2-wrapper takes a URL, which has no place for a zone.
+  if (proxy.scheme !== "https" || proxy.host.includes("%")) return false;
   const resolve = auto.createResolveProtocol(new Map(), new Map()); // no memory: the proxy may change
   const { alpnProtocol } = await resolve({
-    ...hostAndPort(proxy),
-    servername: serverName(proxy),
+    host: proxy.host,
+    port: proxy.port,
+    servername: sniName(proxy.host),
     ALPNProtocols: ["h2", "http/1.1"],
     timeout: 5_000,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
@@ -57,19 +55,20 @@ async function speaksHttp2(proxy: URL, tlsFiles: TlsFiles): Promise<boolean> {
 }
 
 async function connectByHttp1(
-  proxy: URL,
+  proxy: ProxyAddress,
   to: Endpoint,
   tlsFiles: TlsFiles,
   signal: AbortSignal,
 ): Promise<Duplex> {
   const authority = formatAuthority(to);
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const request = (proxy.protocol === "https:" ? https : http).request({
-    ...hostAndPort(proxy),
+  const request = (proxy.scheme === "https" ? https : http).request({
+    host: proxy.host,
+    port: proxy.port,
     method: "CONNECT",
     path: authority,
     headers: { host: authority, ...authorization(proxy) },
-    servername: serverName(proxy), // else node takes it from Host, which names the control plane
+    servername: sniName(proxy.host), // else node takes it from Host, which names the control plane
     agent: false,
     signal,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
@@ -95,7 +94,7 @@ async function connectByHttp1(
 }
 
 async function connectByHttp2(
-  proxy: URL,
+  proxy: ProxyAddress,
   to: Endpoint,
   tlsFiles: TlsFiles,
   signal: AbortSignal,
@@ -104,7 +103,8 @@ async function connectByHttp2(
   const agent = new Agent({ maxSessions: 1 });
   agent.on("session", guardSession);
   const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
-  const stream = await agent.request(new URL(proxy.origin), material, {
+  const options = { ...material, servername: sniName(proxy.host) };
+  const stream = await agent.request(new URL(`https://${proxy.label}`), options, {
     ":method": "CONNECT",
     ":authority": authority,
     ...authorization(proxy),
@@ -134,15 +134,9 @@ function withoutClientCertificate(files: TlsFiles): TlsFiles {
   return { caFile: files.caFile, insecure: files.insecure };
 }
 
-/** For SNI and for the certificate; an address has none. */
-function serverName(proxy: URL): string {
-  const { host } = hostAndPort(proxy);
-  return net.isIP(host) === 0 ? host : "";
-}
-
-function authorization(proxy: URL): Record<string, string> {
+function authorization(proxy: ProxyAddress): Record<string, string> {
   if (proxy.username === "" && proxy.password === "") return {};
-  const pair = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  const pair = `${proxy.username}:${proxy.password}`;
   return { "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 

@@ -19,7 +19,7 @@ import { CarrierChooser } from "./carriers/auto.ts";
 import type { Established } from "./carriers/auto.ts";
 import type { AgentConfig } from "./config.ts";
 import { readSecret } from "./credentials.ts";
-import { doorUrl, redactUrl, socketPathOf } from "./door-url.ts";
+import { doorUrl, redactUrl, socketPathOf, zoneOf } from "./door-url.ts";
 import {
   BACKOFF_BASE_MS,
   BACKOFF_CAP_FLOOR_MS,
@@ -217,6 +217,7 @@ export class Slot {
     return this.#chooser.establish(
       {
         url: doorUrl(config.server, this.#context.doorRunnerIds()),
+        zone: zoneOf(config.server),
         socketPath: socketPathOf(config.server),
         tls: config,
         token,
@@ -342,7 +343,7 @@ export class Slot {
     if (isNew) this.#complainedAt = Date.now();
     // Once at full voice: an agent may try for weeks.
     if (!isNew) config.log.debug(fields, "connect failed; trying again");
-    else if (isFile) config.log.error(fields, "a file cannot be used; trying again");
+    else if (isFile) config.log.error(fields, "the configuration cannot be used; trying again");
     else
       config.log.warn(fields, refused ? "refused; trying again more slowly" : "connect failed; trying again");
     this.#lastComplaint = error.message;

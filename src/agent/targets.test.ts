@@ -18,6 +18,11 @@ describe("a target's address", () => {
     "127.0.0.1:1": { kind: "tcp", host: "127.0.0.1", port: 1 },
     "[::1]:65535": { kind: "tcp", host: "::1", port: 65_535 },
     "[fe80::1%eth0]:80": { kind: "tcp", host: "fe80::1%eth0", port: 80 },
+    "[fe80::1%eth0.100]:80": { kind: "tcp", host: "fe80::1%eth0.100", port: 80 },
+    "[fe80::1%br-1a2b3c4d5e6f]:80": { kind: "tcp", host: "fe80::1%br-1a2b3c4d5e6f", port: 80 },
+    "[fe80::1%en_0]:80": { kind: "tcp", host: "fe80::1%en_0", port: 80 },
+    "http://[fe80::1%wlP2p33s0]": { kind: "tcp", host: "fe80::1%wlP2p33s0", port: 80 },
+    "[fe80::1%3]:80": { kind: "tcp", host: "fe80::1%3", port: 80 },
     "tcp://wolf:9876": { kind: "tcp", host: "wolf", port: 9876 },
     "http://moonlight": { kind: "tcp", host: "moonlight", port: 80 },
     "http://moonlight:8080/": { kind: "tcp", host: "moonlight", port: 8080 },
@@ -38,7 +43,17 @@ describe("a target's address", () => {
       "unix:",
       "unix:rel.sock",
     ];
-    for (const text of [...bad, "https://h", "ftp://h:21", "http://h/path", "a b:80", "::1:80", "tcp://h"]) {
+    for (const text of [
+      ...bad,
+      "https://h",
+      "ftp://h:21",
+      "http://h/path",
+      "a b:80",
+      "::1:80",
+      "tcp://h",
+      "[fe80::1%]:80",
+      "[fe80::1%a b]:80",
+    ]) {
       assert.throws(() => parseTargetAddress(text), isConfigInvalid, text);
     }
   });

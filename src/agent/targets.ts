@@ -26,7 +26,10 @@ export interface Runner {
 export function parseTargetAddress(text: string): TargetAddress {
   const unix = /^unix:(?:\/\/)?(\/.+)$/.exec(text);
   if (unix?.[1] !== undefined) return { kind: "unix", path: unix[1] };
-  const tcp = /^(?:(tcp|http):\/\/)?(?:\[([0-9a-fA-F:.%a-z]+)\]|([^\s:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(text);
+  const tcp =
+    /^(?:(tcp|http):\/\/)?(?:\[([0-9a-fA-F:.]+(?:%[^\s%/[\]]+)?)\]|([^\s:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(
+      text,
+    );
   const host = tcp?.[2] ?? tcp?.[3];
   const port = tcp?.[4] === undefined && tcp?.[1] === "http" ? 80 : Number(tcp?.[4]);
   if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) {

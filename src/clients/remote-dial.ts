@@ -8,6 +8,7 @@ import { codeFromStatus } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
+import { sniName } from "../wire/server-name.ts";
 
 export interface RemoteDialOptions {
   /** URL of the control plane. */
@@ -75,7 +76,7 @@ function connect(url: URL, ca: string | undefined): { tcp: net.Socket; socket: n
   const socket = tls.connect({
     socket: tcp,
     host,
-    ...(net.isIP(host) === 0 && { servername: host }),
+    servername: sniName(host),
     ALPNProtocols: ["http/1.1"],
     ...(ca !== undefined && { ca }),
   });

@@ -34,7 +34,7 @@ describe("an agent that starts before its files", () => {
     await assertEchoes(system.controlPlane.dial);
     for (const path of [token, caFile]) {
       const [complaint, ...more] = lines.all.filter(isFor(path));
-      assert.equal(complaint?.message, "a file cannot be used; trying again");
+      assert.equal(complaint?.message, "the configuration cannot be used; trying again");
       assert.match(String(complaint?.fields["reason"]), /file .*: ENOENT/);
       assert.deepEqual(more, []);
     }

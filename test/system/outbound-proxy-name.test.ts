@@ -24,9 +24,15 @@ it("checks an https proxy's certificate by the proxy's own name, not by the cont
   });
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
-  const url = new URL(`https://localhost:${(proxy.address() as AddressInfo).port}`);
+  const { port } = proxy.address() as AddressInfo;
+  const address = { host: "localhost", port, label: `localhost:${port}`, username: "", password: "" };
   const to = { host: "cp.example", port: 443 };
-  const stream = await connectThroughProxy(url, to, { caFile }, AbortSignal.timeout(10_000));
+  const stream = await connectThroughProxy(
+    { scheme: "https", ...address },
+    to,
+    { caFile },
+    AbortSignal.timeout(10_000),
+  );
   stream.destroy();
   assert.deepEqual(asked, ["cp.example:443"]);
 });

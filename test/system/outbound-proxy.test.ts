@@ -11,13 +11,18 @@ import { RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 
 afterEach(() => {
-  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]) delete process.env[name];
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]) delete process.env[name];
   return assertNothingOpen();
 });
 
+/** No proxy is asked for a loopback address. This one is not one of those, and reaches the same listener. */
+function urlOf(system: System): string {
+  return `${system.pki === undefined ? "http" : "https"}://0.0.0.0:${system.controlPlane.port}`;
+}
+
 function start(system: System, env: Record<string, string>): Command {
-  const ca = system.caFile === undefined ? [] : ["--ca", system.caFile];
-  return startAgent(system.url, RUNNER, `${TARGET}=${system.target.address}`, ca, env);
+  const tls = system.caFile === undefined ? [] : ["--ca", system.caFile, "--server-name", "localhost"];
+  return startAgent(urlOf(system), RUNNER, `${TARGET}=${system.target.address}`, tls, env);
 }
 
 describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
@@ -31,7 +36,7 @@ describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
       await using agent = start(system, { [variable]: `http://corp:s3cret@127.0.0.1:${proxy.port}` });
       assert.equal((await agent.logged("connected"))["carrier"], carrier);
       await assertEchoes(system.controlPlane.dial);
-      const { host } = new URL(system.url);
+      const { host } = new URL(urlOf(system));
       await proxy.connects.find(({ authority }) => authority === host, "CONNECT in tinyproxy's log");
       assert.ok(!agent.stderr.includes("s3cret"), "the proxy's password is in no log line");
     });
@@ -52,7 +57,7 @@ describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
     await using proxy = await startTinyproxy();
     await using agent = start(system, {
       HTTP_PROXY: `http://127.0.0.1:${proxy.port}`,
-      NO_PROXY: "internal.example,127.0.0.1",
+      NO_PROXY: "internal.example,0.0.0.0/8",
     });
     await agent.logged("connected");
     await assertEchoes(system.controlPlane.dial);
@@ -67,7 +72,11 @@ describe("an agent behind an https proxy", () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startConnectProxy({ credential: await issueServer(pki), login: "corp:s3cret" });
     process.env["HTTP_PROXY"] = `https://corp:s3cret@localhost:${proxy.port}`;
-    await using agent = followAgent({ server: system.url, caFile: file(pki.ca), runners: runnersOf(system) });
+    await using agent = followAgent({
+      server: urlOf(system),
+      caFile: file(pki.ca),
+      runners: runnersOf(system),
+    });
     assert.equal((await agent.connected()).carrier, "ptth");
     await assertEchoes(system.controlPlane.dial);
     assert.equal(proxy.connects.length, 1);
@@ -77,7 +86,11 @@ describe("an agent behind an https proxy", () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startHttp2ConnectProxy(await issueServer(pki), { login: "corp:s3cret" });
     process.env["HTTP_PROXY"] = `https://corp:s3cret@localhost:${proxy.port}`;
-    await using agent = followAgent({ server: system.url, caFile: file(pki.ca), runners: runnersOf(system) });
+    await using agent = followAgent({
+      server: urlOf(system),
+      caFile: file(pki.ca),
+      runners: runnersOf(system),
+    });
     assert.equal((await agent.connected()).carrier, "ptth");
     await assertEchoes(system.controlPlane.dial);
     assert.equal(proxy.connects.length, 1);
@@ -88,7 +101,12 @@ describe("an agent behind an https proxy", () => {
     await using proxy = await startHttp2ConnectProxy(await issueServer(pki));
     process.env["HTTPS_PROXY"] = `https://localhost:${proxy.port}`;
     const caFile = file(`${pki.ca}${system.pki?.ca}`);
-    await using agent = followAgent({ server: system.url, caFile, runners: runnersOf(system) });
+    await using agent = followAgent({
+      server: urlOf(system),
+      serverName: "localhost",
+      caFile,
+      runners: runnersOf(system),
+    });
     assert.equal((await agent.connected()).carrier, "rh2");
     await assertEchoes(system.controlPlane.dial);
   });
@@ -101,7 +119,7 @@ describe("an agent behind an https proxy", () => {
       await using system = await startSystem({ agents: 0 });
       await using proxy = await startProxy("corp:right");
       process.env["HTTP_PROXY"] = `https://corp:wr0ng@localhost:${proxy.port}`;
-      await using agent = followAgent({ server: system.url, caFile: file(pki.ca) });
+      await using agent = followAgent({ server: urlOf(system), caFile: file(pki.ca) });
       const { error } = await agent.failed();
       assert.match(error.message, /^outbound proxy localhost:\d+: CONNECT \S+ answered 407/);
       assert.ok(!error.message.includes("wr0ng"));
@@ -112,7 +130,7 @@ describe("an agent behind an https proxy", () => {
       await using system = await startSystem({ agents: 0 });
       await using proxy = await startProxy("corp:right");
       process.env["HTTP_PROXY"] = `https://corp:right@localhost:${proxy.port}`;
-      await using agent = followAgent({ server: system.url });
+      await using agent = followAgent({ server: urlOf(system) });
       assert.match((await agent.failed()).error.message, /^outbound proxy localhost:\d+: .*certificate/);
       assert.deepEqual(proxy.connects.all, []);
     });
@@ -125,7 +143,7 @@ describe("an agent's connection through a proxy", () => {
     await using proxy = await startConnectProxy();
     process.env["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
     const attemptTimeoutMs = 400;
-    await using agent = followAgent({ server: system.url, attemptTimeoutMs, runners: runnersOf(system) });
+    await using agent = followAgent({ server: urlOf(system), attemptTimeoutMs, runners: runnersOf(system) });
     await agent.connected();
     const socket = await system.controlPlane.dial(RUNNER, TARGET, { waitMs: 5_000 });
     // Bytes to and fro for longer than the limit.

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import tls from "node:tls";
 import { assertEchoes, followAgent } from "../support/agents.ts";
+import { within } from "../support/events.ts";
+import { listen } from "../support/fronts.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startConnectProxy } from "../support/outbound-proxies.ts";
+import { createPki, issueServer } from "../support/pki.ts";
 import { startSystem } from "../support/system.ts";
 
 afterEach(() => assertNothingOpen());
@@ -48,6 +52,34 @@ describe("an agent's server URL", () => {
   });
 });
 
+describe("SNI", () => {
+  afterEach(() => {
+    delete process.env["HTTPS_PROXY"];
+  });
+
+  for (const [server, serverName, sni] of [
+    ["https://cp.example.", undefined, "cp.example"],
+    ["https://b\u00fccher.example", undefined, "xn--bcher-kva.example"],
+    ["https://192.0.2.1", "cp.example.", "cp.example"],
+    ["https://[2001:db8::1]", undefined, false],
+  ] as const) {
+    it(`of ${server}${serverName === undefined ? "" : ` with the name ${serverName}`} is ${sni}`, async () => {
+      const seen = Promise.withResolvers<string | false | null | undefined>();
+      const pki = await createPki();
+      const secure = tls.createServer(await issueServer(pki), (socket) => {
+        seen.resolve(socket.servername);
+        socket.destroy();
+      });
+      await using server443 = await listen(secure);
+      await using proxy = await startConnectProxy({ toPort: server443.port }); // the names need no DNS then
+      process.env["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
+      await using agent = followAgent({ server, serverName, insecure: true });
+      assert.equal(await within(seen.promise, "a TLS handshake"), sni);
+      await agent.failed();
+    });
+  }
+});
+
 describe("an agent's server URL without a port", () => {
   afterEach(() => {
     delete process.env["HTTP_PROXY"];
@@ -66,12 +98,13 @@ describe("an agent's server URL without a port", () => {
       process.env["HTTP_PROXY"] = `http://127.0.0.1:${proxy.port}`;
       process.env["HTTPS_PROXY"] = `http://127.0.0.1:${proxy.port}`;
       await using agent = followAgent({
-        server: `${scheme}://localhost`,
+        server: `${scheme}://cp.test`,
+        serverName: "localhost",
         caFile: system.caFile,
         runners: { r: { echo: system.target.address } },
       });
       await agent.connected();
-      assert.equal(proxy.connects.all[0]?.authority, `localhost:${port}`);
+      assert.equal(proxy.connects.all[0]?.authority, `cp.test:${port}`);
       await assertEchoes(system.controlPlane.dial, "r");
     });
   }

@@ -163,11 +163,11 @@ describe("an agent's token file", () => {
     await using serve = await startServe(["--token-file", file(tokens(runnerToken("wolves", "good")))]);
     const own = tempPath(".token");
     await using agent = agentWith(serve, own);
-    const missing = await agent.logged("a file cannot be used");
+    const missing = await agent.logged("the configuration cannot be used");
     assert.match(String(missing["reason"]), /^token file \S+: ENOENT/);
     const from = agent.lines.length;
     writeFileSync(own, "\n");
-    const empty = await agent.logged("a file cannot be used", from);
+    const empty = await agent.logged("the configuration cannot be used", from);
     assert.match(String(empty["reason"]), /^token file \S+: empty/);
     replace(own, "good");
     await agent.logged("connected");

@@ -4,6 +4,8 @@ import type { TlsFiles } from "../credentials.ts";
 
 export interface CarrierOptions {
   url: URL;
+  /** Zone of the URL's IPv6 address; undefined without one. */
+  zone: string | undefined;
   /** Of a relay's Unix socket, which then takes the place of the URL's host. */
   socketPath: string | undefined;
   tls: TlsFiles;

@@ -24,7 +24,7 @@ export function parseListenAddress(text: string): ListenAddress {
     }
     return { kind: "unix", path, mode: mode === undefined ? DEFAULT_MODE : Number.parseInt(mode, 8) };
   }
-  const tcp = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^\s:/[\];]+)):(\d{1,5})$/.exec(text);
+  const tcp = /^(?:\[([0-9a-fA-F:.]+(?:%[^\s%/[\]]+)?)\]|([^\s:/[\];]+)):(\d{1,5})$/.exec(text);
   const host = tcp?.[1] ?? tcp?.[2];
   const port = Number(tcp?.[3]);
   if (host === undefined || port > 65_535) throw invalid(text, "use unix:/PATH or HOST:PORT");

@@ -10,7 +10,7 @@ import { isRunnerId } from "../../wire/names.ts";
 import { DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { abort, relay } from "../../wire/relay.ts";
 import type { TlsFiles } from "../credentials.ts";
-import { doorUrl, socketPathOf } from "../door-url.ts";
+import { doorUrl, socketPathOf, zoneOf } from "../door-url.ts";
 import {
   MAX_RELAY_DIALS,
   MAX_RELAYED_CONNECTIONS,
@@ -117,7 +117,8 @@ export class Passing {
     const timeout = AbortSignal.timeout(RELAY_DIAL_TIMEOUT_MS);
     const signal = AbortSignal.any([gone, timeout, this.#closing.signal]);
     // No ALPN, as for every upgrade; nothing of the relay's own credential is in it.
-    const transport = await openTransport({ url, socketPath: socketPathOf(server), tls, alpn: [], signal });
+    const way = { url, zone: zoneOf(server), socketPath: socketPathOf(server) };
+    const transport = await openTransport({ ...way, tls, alpn: [], signal });
     const query = (request.url ?? "").slice((request.url ?? "").split("?", 1)[0]?.length);
     const fields = passedFields(request, { host: url.host, upgrade, relayId, peer: socket.remoteAddress });
     try {

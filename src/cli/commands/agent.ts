@@ -40,7 +40,8 @@ ${LOG_HELP}
 
 environment:
   TURNABOUT_TOKEN             bearer token, in place of --token-file
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY   outbound proxy, user:password@ in its URL where it asks for it
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY   outbound proxy: http://, https:// or socks5://[user:password@]host[:port]
+  NO_PROXY                    hosts to dial directly: names, addresses, CIDR blocks, *
 `;
 
 const CARRIERS: readonly string[] = ["auto", "rh2", "ptth", "websocket"];

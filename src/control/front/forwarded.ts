@@ -78,10 +78,10 @@ function list(value: string | string[] | undefined): string[] {
   return text === "" ? [] : text.split(",").map((item) => item.trim());
 }
 
-/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80` */
+/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, each IPv6 address with a zone if it has one */
 function nodeAddress(text: string): string | undefined {
   const [, bracketed, plain] =
-    /^\[([0-9a-f:.]+)\](?::\d{1,5})?$|^(\d+\.\d+\.\d+\.\d+)(?::\d{1,5})?$/i.exec(text) ?? [];
+    /^\[([0-9a-f:.]+)(?:%[^\]]+)?\](?::\d{1,5})?$|^(\d+\.\d+\.\d+\.\d+)(?::\d{1,5})?$/i.exec(text) ?? [];
   return canonicalAddress(bracketed ?? plain ?? text);
 }
 
