@@ -4,11 +4,12 @@
  */
 import type { ServerHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
+import { receivedBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
 import { isErrorCode } from "../wire/error-table.ts";
 import type { ErrorCode } from "../wire/error-table.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
-import { keepAlive } from "../wire/keepalive.ts";
+import { describeDeath, keepAlive } from "../wire/keepalive.ts";
 import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
 import { parseGoaway, sendGoaway } from "../wire/refusal.ts";
 import type { Goaway } from "../wire/refusal.ts";
@@ -244,9 +245,9 @@ export class Slot {
     });
     keepAlive(
       session,
-      (silentMs) => {
-        const reason = `no PING answer for ${silentMs} ms`;
-        destroySession(session, carrier.stream, new TurnaboutError("tunnel_timeout", reason));
+      receivedBytes(carrier.stream),
+      (death) => {
+        destroySession(session, carrier.stream, new TurnaboutError("tunnel_timeout", describeDeath(death)));
       },
       this.#context.config,
     );

@@ -9,6 +9,15 @@ export interface Carrier {
   remoteAddress: string | undefined;
 }
 
+/** Bytes that have arrived on a carrier so far. Ask once, when its session has begun: where nobody else counts, this does. */
+export function receivedBytes(stream: Duplex): () => number {
+  const counted = stream as { readonly bytesRead?: number };
+  if (typeof counted.bytesRead === "number") return () => counted.bytesRead ?? 0;
+  let bytes = 0;
+  stream.on("data", (chunk: Buffer) => (bytes += chunk.length));
+  return () => bytes;
+}
+
 /** A socket's own byte counters stay live while HTTP/2 drives its handle: the cheapest measure of load. */
 export function carrierBytes(stream: Duplex): number {
   const { bytesRead, bytesWritten } = stream as { bytesRead?: number; bytesWritten?: number };

@@ -3,12 +3,14 @@ import { EventEmitter } from "node:events";
 import type { Http2Session } from "node:http2";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { keepAlive } from "./keepalive.ts";
+import type { Death } from "./keepalive.ts";
 
 type PingCallback = (error: Error | null, durationMs: number) => void;
 
 /** A session whose PINGs the test answers. */
 class FakeSession extends EventEmitter {
   destroyed = false;
+  receivedBytes = 0;
   closed = false;
   readonly pings: PingCallback[] = [];
   ping(callback: PingCallback): boolean {
@@ -17,8 +19,10 @@ class FakeSession extends EventEmitter {
   }
 }
 
-function watch(session: FakeSession, onDead: (silentMs: number) => void) {
-  return keepAlive(session as unknown as Http2Session, onDead, { pingIntervalMs: 100, pingDeadlineMs: 50 });
+function watch(session: FakeSession, onDead: (death: Death) => void) {
+  const received = () => session.receivedBytes;
+  const options = { pingIntervalMs: 100, pingDeadlineMs: 50, pingAnswerLimitMs: 1_000 };
+  return keepAlive(session as unknown as Http2Session, received, onDead, options);
 }
 
 function unexpected(): void {
@@ -67,16 +71,54 @@ describe("keepalive", () => {
     assert.equal(session.pings.length, 1);
   });
 
-  it("says once that the peer is dead when a PING has had no answer for the deadline", () => {
-    const dead = mock.fn();
+  it("says once that the peer is dead when a PING is out and nothing has been received for the deadline", () => {
+    const dead = mock.fn<(death: Death) => void>();
     watch(new FakeSession(), dead);
     pass(45);
     assert.equal(dead.mock.callCount(), 0);
     pass(500);
-    assert.deepEqual(
-      dead.mock.calls.map((call) => call.arguments),
-      [[50]],
-    );
+    assert.equal(dead.mock.callCount(), 1);
+    assert.ok(Number(dead.mock.calls[0]?.arguments[0].silentMs) < 80);
+  });
+
+  it("takes received bytes for life while a PING waits for its answer, and silence behind them for death", () => {
+    const session = new FakeSession();
+    const dead = mock.fn();
+    watch(session, dead);
+    for (let step = 0; step < 20; step += 1) {
+      session.receivedBytes += 1; // less than any PING
+      pass(40);
+    }
+    assert.equal(dead.mock.callCount(), 0);
+    assert.equal(session.pings.length, 1);
+    pass(100);
+    assert.equal(dead.mock.callCount(), 1);
+  });
+
+  it("goes on sending PINGs while bulk arrives, unanswered ones notwithstanding: its sender hears nothing else", () => {
+    const session = new FakeSession();
+    const liveness = watch(session, unexpected);
+    for (let step = 0; step < 20; step += 1) {
+      session.receivedBytes += 10_000;
+      pass(20);
+    }
+    assert.ok(session.pings.length >= 8, `${session.pings.length} PINGs in 400 ms, with a deadline of 50`);
+    session.pings[3]?.(null, 5); // those before it are answered with it
+    pass(20);
+    assert.equal(liveness.rttMs, 5);
+    liveness.stop();
+  });
+
+  it("does not wait for ever for an answer from a peer that sends other things", () => {
+    const session = new FakeSession();
+    const dead = mock.fn<(death: Death) => void>();
+    watch(session, dead);
+    for (let step = 0; step < 60; step += 1) {
+      session.receivedBytes += 10_000;
+      pass(20);
+    }
+    assert.equal(dead.mock.callCount(), 1);
+    assert.ok(Number(dead.mock.calls[0]?.arguments[0].unansweredMs) >= 1_000);
   });
 
   it("does not blame the peer for the time in which this process stood still", () => {

@@ -44,8 +44,18 @@ export const SESSION_HANDSHAKE_TIMEOUT_MS = 10_000;
 /** PING cadence of each end: below every proxy's idle timeout known to us (shortest default: 60 s). */
 export const PING_INTERVAL_MS = 15_000;
 
-/** A PING without ACK for this long: the peer is considered dead. Interval + deadline stay below 30 s. */
+/** A PING is unanswered and no byte has arrived for this long: the peer is dead. Interval + deadline stay below 30 s. */
 export const PING_DEADLINE_MS = 10_000;
+
+/** A PING unanswered for this long ends the session, whatever else arrives: its direction does not move. An answer may
+ * stand behind a whole connection window, which takes 11 minutes at 50,000 bytes/s. */
+export const PING_ANSWER_LIMIT_MS: number = 15 * 60_000;
+
+/** As much received since our last PING is a transfer and no exchange of PINGs (17 bytes, with TLS below 50). */
+export const PROGRESS_BYTES = 512;
+
+/** PINGs out at once on a session (node's default is 10): one each 5 s for as long as an answer may take. */
+export const MAX_OUTSTANDING_PINGS = 200;
 
 /** From GOAWAY to the end of the last stream; then the session is destroyed. */
 export const DRAIN_DEADLINE_MS = 30_000;

@@ -24,6 +24,7 @@ import {
   MAX_FRAME_BYTES,
   MAX_HEADER_BLOCK_BYTES,
   MAX_HEADER_PAIRS,
+  MAX_OUTSTANDING_PINGS,
   SESSION_HANDSHAKE_TIMEOUT_MS,
   SESSION_MEMORY_MB,
   STREAM_RESET_BURST,
@@ -59,6 +60,7 @@ export async function openReversed(
     createConnection: () => carrier,
     maxSessionMemory: SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
+    maxOutstandingPings: MAX_OUTSTANDING_PINGS,
     maxSendHeaderBlockLength: MAX_HEADER_BLOCK_BYTES,
     settings: { ...SETTINGS, enablePush: false },
   });
@@ -81,6 +83,7 @@ export async function serveReversed(
   const session = http2.performServerHandshake(carrier, {
     maxSessionMemory: SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
+    maxOutstandingPings: MAX_OUTSTANDING_PINGS,
     streamResetBurst: STREAM_RESET_BURST,
     streamResetRate: STREAM_RESET_RATE,
     settings: { ...SETTINGS, enableConnectProtocol: true, maxConcurrentStreams: AGENT_MAX_STREAMS },

@@ -3,7 +3,8 @@ import type { Duplex } from "node:stream";
 import { createWebSocketStream } from "ws";
 import type { WebSocket } from "ws";
 
-export function webSocketStream(socket: WebSocket): Duplex {
+/** @param below what carries the WebSocket: its counters move within a message, as the stream's own would not */
+export function webSocketStream(socket: WebSocket, below?: Duplex): Duplex {
   socket.on("error", () => {}); // the stream reports it; this listener keeps a late one from ending the process
   // Before ws turns it into an 'end': node would shut its side down in answer, wait for ever for a socket that is gone,
   // and throw an internal assertion, which ends the process, at the session's next write. HTTP/2 needs no such 'end'.
@@ -11,5 +12,12 @@ export function webSocketStream(socket: WebSocket): Duplex {
   const stream = createWebSocketStream(socket);
   // An abandoned handshake must not wait for ws's 30 s close timer.
   stream.once("close", () => socket.terminate());
+  const counters = below as { readonly bytesRead?: number; readonly bytesWritten?: number } | undefined;
+  if (typeof counters?.bytesRead === "number") {
+    Object.defineProperties(stream, {
+      bytesRead: { get: () => counters.bytesRead },
+      bytesWritten: { get: () => counters.bytesWritten },
+    });
+  }
   return stream;
 }

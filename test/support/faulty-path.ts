@@ -9,6 +9,8 @@ export interface FaultyPath extends AsyncDisposable {
   readonly connections: number;
   /** A black hole, both ways: nothing is read or passed on any more, neither bytes nor FIN nor RST. */
   stall(): void;
+  /** From now on this many bytes a second at most towards that side, without a pause. */
+  throttle(towards: "dialler" | "listener", bytesPerS: number): void;
   /** Ends a stall: what has piled up flows. */
   resume(): void;
   /** Closes both sides by FIN, whatever is in flight. */
@@ -27,22 +29,45 @@ interface Link {
 
 export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
   const links = new Set<Link>();
+  const limits: Partial<Record<keyof Link, number>> = {};
   let stalled = false;
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (dialler) => {
     const listener = net.connect({ port: toPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     const link = { dialler, listener };
     links.add(link);
-    join(dialler, listener);
-    join(listener, dialler);
+    join(dialler, listener, () => limits.listener);
+    join(listener, dialler, () => limits.dialler);
   });
 
-  function join(from: Socket, to: Socket): void {
+  function join(from: Socket, to: Socket, limit: () => number | undefined): void {
+    let trickle: NodeJS.Timeout | undefined;
+    const queue: Buffer[] = [];
     from.on("error", () => {}); // for ever; 'close' follows
-    from.on("data", (chunk) => {
+    from.on("data", (chunk: Buffer) => {
+      const bytesPerS = limit();
+      if (bytesPerS !== undefined) return pour(chunk, Math.max(1, Math.floor(bytesPerS / 100)));
       if (!to.write(chunk)) from.pause();
     });
+    /** A piece each 10 ms, as a slow line delivers it. */
+    function pour(chunk: Buffer, piece: number): void {
+      from.pause();
+      queue.push(chunk);
+      trickle ??= setInterval(() => {
+        const [first] = queue;
+        if (stalled || first === undefined) return;
+        to.write(first.subarray(0, piece));
+        if (first.length > piece) queue[0] = first.subarray(piece);
+        else queue.shift();
+        if (queue.length > 0) return;
+        clearInterval(trickle);
+        trickle = undefined;
+        from.resume();
+      }, 10);
+    }
+    from.once("close", () => clearInterval(trickle));
+    to.once("close", () => clearInterval(trickle));
     to.on("drain", () => {
-      if (!stalled) from.resume();
+      if (!stalled && trickle === undefined) from.resume();
     });
     from.on("end", () => to.end());
     from.once("close", (hadError) => {
@@ -88,6 +113,7 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
         listener.pause();
       });
     },
+    throttle: (towards, bytesPerS) => (limits[towards] = bytesPerS),
     resume: () => {
       stalled = false;
       each(({ dialler, listener }) => {

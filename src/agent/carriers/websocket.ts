@@ -38,7 +38,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
     void upgradeRefused(response, "websocket").then(reject);
   });
   // Bytes may follow the 101 in the same packet: the stream must listen before 'open' lets them through.
-  const stream = webSocketStream(socket);
+  const stream = webSocketStream(socket, transport);
   stream.on("error", () => {}); // for ever
   socket.once("open", () => resolve());
   try {

@@ -3,12 +3,13 @@ import { randomBytes } from "node:crypto";
 import type { ClientHttp2Session } from "node:http2";
 import type { X509Certificate } from "node:crypto";
 import { TLSSocket } from "node:tls";
+import { receivedBytes } from "../../wire/carrier.ts";
 import type { Carrier } from "../../wire/carrier.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { parseHello } from "../../wire/hello.ts";
 import type { Hello } from "../../wire/hello.ts";
-import { keepAlive } from "../../wire/keepalive.ts";
+import { describeDeath, keepAlive } from "../../wire/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/keepalive.ts";
 import type { Logger } from "../../wire/log.ts";
 import { nameLine } from "../../wire/pem.ts";
@@ -169,8 +170,14 @@ function createConnection(
   const id = randomBytes(6).toString("hex");
   const liveness = keepAlive(
     session,
-    (silentMs) => {
-      context.log.warn({ connection: id, silentMs }, "agent does not answer PING; dropping the connection");
+    receivedBytes(carrier.stream),
+    (death) => {
+      const silentMs = Math.round(death.silentMs);
+      const reason = describeDeath(death);
+      context.log.warn(
+        { connection: id, silentMs, reason },
+        "agent does not answer PING; dropping the connection",
+      );
       destroySession(
         session,
         carrier.stream,

@@ -54,7 +54,7 @@ export class UpgradeDoor {
       if (isPtth) acceptPtth(socket, head, () => go({ kind: "ptth", stream: socket, remoteAddress }));
       else {
         this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
-          const stream = webSocketStream(websocket);
+          const stream = webSocketStream(websocket, socket);
           stream.on("error", () => {}); // for ever
           go({ kind: "websocket", stream, remoteAddress });
         });
