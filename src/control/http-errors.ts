@@ -1,7 +1,6 @@
 /** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
 import { randomUUID } from "node:crypto";
-import { ServerResponse, STATUS_CODES } from "node:http";
-import type { OutgoingHttpHeaders } from "node:http";
+import { STATUS_CODES } from "node:http";
 import { resetStream } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
@@ -10,6 +9,7 @@ import { formatProxyStatus } from "../wire/proxy-status.ts";
 import { abort } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
+import { writeHead } from "./response-writer.ts";
 
 export interface ErrorAnswer {
   status: number;
@@ -77,23 +77,6 @@ export function sendError(
   writeHead(response, answer.status, answer.headers);
   response.end(answer.body);
   return answer.requestId;
-}
-
-/** HTTP/2 has no reason phrase; HTTP/1.1 passes the target's on. */
-export function writeHead(
-  response: AnyResponse,
-  status: number,
-  headers: OutgoingHttpHeaders,
-  reason?: string,
-): void {
-  if (!(response instanceof ServerResponse)) response.writeHead(status, headers);
-  // Always with a reason: node remembers one that it has refused, and would refuse the next answer because of it.
-  else response.writeHead(status, reasonPhrase(status, reason), headers);
-}
-
-function reasonPhrase(status: number, reason: string | undefined): string {
-  const isSendable = reason !== undefined && !/[^\t\x20-\x7e\x80-\xff]/.test(reason);
-  return isSendable ? reason : (STATUS_CODES[status] ?? "");
 }
 
 /** RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken. */

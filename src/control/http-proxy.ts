@@ -7,6 +7,7 @@ import { ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
+import { Guard } from "../wire/guard.ts";
 import type { Destination } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
@@ -15,11 +16,12 @@ import type { Dialer } from "./dialer.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } from "./forwarding.ts";
 import type { Route } from "./forwarding.ts";
 import type { Client } from "./front/fronts.ts";
-import { breakResponse, sendError, writeHead } from "./http-errors.ts";
+import { breakResponse, sendError } from "./http-errors.ts";
 import { isolate } from "./isolation.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 import {
   DIAL_ATTEMPTS,
+  MAX_INFORMATIONAL_RESPONSES,
   MAX_MEASURED_BODY_BYTES,
   RESPONSE_TIMEOUT_MS,
   UNKNOWN_TARGET_HOLD_BYTES,
@@ -28,6 +30,7 @@ import {
 import type { ControlMetrics } from "./metrics.ts";
 import type { OpenWork } from "./open-work.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
+import { hasNoContent, writeHead, writeInformational, writeTrailers } from "./response-writer.ts";
 import type { TargetPool } from "./target-pools.ts";
 
 /** Where a route leads. */
@@ -85,11 +88,19 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #job: ProxyJob;
   readonly #context: HttpProxyContext;
   readonly #waiting = new AbortController();
+  /** Around everything that runs on what the target or the caller has sent. */
+  readonly #guard = new Guard(
+    (error) => this.#failHere(error),
+    () => breakResponse(this.#request, this.#response),
+  );
   #controller: Dispatcher.DispatchController | undefined;
   #attempt = 0;
   #hasBody = false;
   #callerGone = false;
   #settled = false;
+  #informational = 0;
+  /** The target may not send content, or what it sends is not for the caller. */
+  #noContent = false;
   /** The last chunk of a body of known length waits for the end, to leave in one write with it. */
   #last: Buffer | undefined;
   #remaining = -1;
@@ -104,12 +115,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   start(): void {
     this.#hasBody = hasBody(this.#request);
     const { identity, session } = this.#job;
-    const done = this.#context.work.add({ identity, session, close: () => this.#cut() });
+    const close = this.#guard.wrap(() => this.#cut());
+    const done = this.#context.work.add({ identity, session, close });
     this.#response.once("close", done);
     this.#request.on("error", () => {}); // for ever
     this.#response.on("error", () => {}); // for ever
-    this.#response.once("close", () => this.#onCallerClose());
-    this.#dispatch().catch((error: unknown) => this.#fail(toError(error)));
+    this.#response.once(
+      "close",
+      this.#guard.wrap(() => this.#onCallerClose()),
+    );
+    this.#guard.run(() => this.#dispatch());
   }
 
   async #dispatch(): Promise<void> {
@@ -161,7 +176,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#callerGone) controller.abort(callerGone());
+    if (this.#callerGone || this.#settled) controller.abort(callerGone());
   }
 
   onResponseStart(
@@ -170,37 +185,71 @@ class Exchange implements Dispatcher.DispatchHandler {
     headers: IncomingHttpHeaders,
     reason?: string,
   ): void {
-    const response = this.#response;
-    if (status < 200) {
-      if (status === 103 && headers["link"] !== undefined)
-        response.writeEarlyHints({ link: headers["link"] });
-      return;
+    if (this.#settled) return;
+    this.#guard.run(() => {
+      if (status < 200) this.#passInformational(status, headers);
+      else this.#passHead(controller, status, headers, reason);
+    });
+  }
+
+  #passInformational(status: number, headers: IncomingHttpHeaders): void {
+    this.#informational += 1;
+    if (this.#informational > MAX_INFORMATIONAL_RESPONSES) {
+      throw new TurnaboutError(
+        "target_protocol",
+        `more than ${MAX_INFORMATIONAL_RESPONSES} informational responses before the final one`,
+      );
     }
+    try {
+      writeInformational(this.#response, status, responseFields(headers, this.#job));
+    } catch (error) {
+      // The final response does not depend on it.
+      this.#context.log.debug({ status, reason: toError(error).message }, "informational response dropped");
+    }
+  }
+
+  #passHead(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    reason: string | undefined,
+  ): void {
+    const response = this.#response;
     const fields = responseFields(headers, this.#job);
     if (this.#job.isolated === true) isolate(fields);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
-    if (!(response instanceof ServerResponse)) delete fields["transfer-encoding"];
-    writeHead(response, status, fields, reason);
-    response.on("drain", () => controller.resume());
+    this.#noContent = hasNoContent(status, this.#request.method);
+    try {
+      writeHead(response, status, fields, reason);
+    } catch (cause) {
+      throw inexpressible("response", status, cause);
+    }
+    response.on(
+      "drain",
+      this.#guard.wrap(() => controller.resume()),
+    );
     // Header and a small body leave together; a header without a body yet must not wait for it. Not flushHeaders(),
     // which writes the header as UTF-8 and so doubles every byte beyond ASCII.
     if (response instanceof ServerResponse) {
       setImmediate(() => {
-        if (!this.#settled) response.write(NO_BYTES);
+        if (!this.#settled) this.#guard.run(() => response.write(NO_BYTES));
       });
     }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#remaining >= 0) {
-      this.#remaining -= chunk.length;
-      if (this.#remaining === 0) {
-        this.#last = chunk;
-        return;
+    if (this.#settled || this.#noContent) return;
+    this.#guard.run(() => {
+      if (this.#remaining >= 0) {
+        this.#remaining -= chunk.length;
+        if (this.#remaining === 0) {
+          this.#last = chunk;
+          return;
+        }
       }
-    }
-    if (!this.#write(chunk)) controller.pause();
+      if (!this.#write(chunk)) controller.pause();
+    });
   }
 
   #write(chunk: Buffer): boolean {
@@ -209,16 +258,37 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    this.#settled = true;
-    const response = this.#response;
-    if (Object.keys(trailers).length > 0) response.addTrailers(responseFields(trailers, this.#job));
-    if (this.#last === undefined) response.end();
-    else response.end(this.#last);
-    this.#context.metrics.requests.inc({ outcome: "ok" });
+    if (this.#settled) return;
+    this.#guard.run(() => {
+      const response = this.#response;
+      if (Object.keys(trailers).length > 0) this.#passTrailers(trailers);
+      this.#settled = true;
+      if (this.#last === undefined) response.end();
+      else response.end(this.#last);
+      this.#context.metrics.requests.inc({ outcome: "ok" });
+    });
+  }
+
+  #passTrailers(trailers: IncomingHttpHeaders): void {
+    try {
+      writeTrailers(this.#response, responseFields(trailers, this.#job));
+    } catch (error) {
+      // Trailers may be left out (RFC 9110 §6.5.1); the content is complete.
+      this.#context.log.info({ reason: toError(error).message }, "trailer section dropped");
+    }
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error);
+    this.#guard.run(() => this.#fail(error));
+  }
+
+  /** An error on our side of the response: the target's side has to be told as well. */
+  #failHere(error: Error): void {
+    try {
+      this.#fail(error);
+    } finally {
+      if (this.#settled) this.#controller?.abort(error);
+    }
   }
 
   #fail(error: Error): void {
@@ -229,7 +299,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     if (this.#mayRetry(error)) {
-      this.#dispatch().catch((cause: unknown) => this.#fail(toError(cause)));
+      this.#guard.run(() => this.#dispatch());
       return;
     }
     this.#settled = true;
@@ -281,6 +351,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#waiting.abort();
     this.#controller?.abort(callerGone());
   }
+}
+
+/** A response that the caller's protocol, or node, has no expression for. */
+function inexpressible(what: string, status: number, cause: unknown): TurnaboutError {
+  return new TurnaboutError(
+    "target_protocol",
+    `the target's ${what} (${status}) cannot be passed on: ${toError(cause).message}`,
+    { cause },
+  );
 }
 
 function callerGone(): TurnaboutError {

@@ -38,6 +38,16 @@ export const TARGET_KEEPALIVE_MS = 4_000;
 /** Response header of a target. */
 export const MAX_RESPONSE_HEADER_BYTES: number = 64 * 1024;
 
+/** A header block to an HTTP/2 caller, as nghttp2 counts it (12 bytes more for each field): above what a response header
+ * of {@link MAX_RESPONSE_HEADER_BYTES} can become, because a larger one would end the caller's whole connection. */
+export const MAX_HTTP2_HEADER_BLOCK_BYTES: number = 256 * 1024;
+
+/** 1xx responses before one final response: a target that sends more has lost its way. */
+export const MAX_INFORMATIONAL_RESPONSES = 1_000;
+
+/** While a caller has so much left to read, 1xx responses for it are dropped. */
+export const MAX_PENDING_INFORMATIONAL_BYTES: number = 64 * 1024;
+
 /** Request header of a caller. */
 export const MAX_REQUEST_HEADER_BYTES: number = 32 * 1024;
 

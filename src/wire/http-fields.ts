@@ -1,5 +1,5 @@
 /** Header fields that belong to one hop and must not cross to the next (RFC 9110 §7.6.1, RFC 9113 §8.2.2). */
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
@@ -35,6 +35,37 @@ export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, st
     result[name] = value;
   }
   return result;
+}
+
+/** RFC 9113 §8.2.2: a message that has one of these is malformed. */
+const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** RFC 9110 §5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * Fields as HTTP/2 allows them: none of a connection (RFC 9113 §8.2.2), no name that is no token, and no whitespace
+ * around a value, for which nghttp2 peers reset the stream (RFC 9113 §8.2.1).
+ */
+export function http2Fields(headers: OutgoingHttpHeaders): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || CONNECTION_SPECIFIC.has(name) || !TOKEN.test(name)) continue;
+    fields[name] = Array.isArray(value) ? value.map(withoutWhitespace) : withoutWhitespace(String(value));
+  }
+  return fields;
+}
+
+function withoutWhitespace(value: string): string {
+  return value.replace(/^[\t ]+/, "").replace(/[\t ]+$/, "");
 }
 
 /** Fields of an HTTP/2 header list: each value of a name is one. */

@@ -23,6 +23,7 @@ import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
   CALLER_MAX_STREAMS,
+  MAX_HTTP2_HEADER_BLOCK_BYTES,
   MAX_REQUEST_HEADER_BYTES,
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
@@ -180,6 +181,9 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
       initialWindowSize: 1024 * 1024,
     },
     maxSessionMemory: 64,
+    maxSendHeaderBlockLength: MAX_HTTP2_HEADER_BLOCK_BYTES,
+    // A target may send a field twice of which node thinks that there is one (nginx does with add_header).
+    strictSingleValueFields: false,
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's own 128 is less than HTTP/1.1 callers may send
   });
   server.on("session", (session) => {

@@ -7,7 +7,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Policy } from "../auth/policy.ts";
 import type { ControlEvent } from "../event-bus.ts";
-import { writeHead } from "../http-errors.ts";
+import { writeHead } from "../response-writer.ts";
 import type { AnyResponse } from "../listener/port.ts";
 import { sessionOfRunner } from "../sessions/ids.ts";
 import type { SessionStore } from "../store/sessions.ts";
