@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AgentEvent } from "../wire/agent-events.ts";
-import { resetStream } from "../wire/end-stream.ts";
+import { closeAfterResponse, resetStream } from "../wire/end-stream.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { Logger } from "../wire/log.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
@@ -40,12 +40,12 @@ export function serveOwnRoute(
   headers: IncomingHttpHeaders,
   context: OwnRoutesContext,
 ): void {
-  if (headers[":method"] === "POST" && headers[":path"] === AGENT_PATHS.notices) {
-    return void takeNotices(stream, context);
-  }
-  stream.resume(); // no other route takes a body
-  if (headers[":method"] !== "GET") return refuse(stream, "method_not_allowed");
-  switch (headers[":path"]) {
+  const path = headers[":path"] ?? "";
+  const method = METHODS[path];
+  if (path !== AGENT_PATHS.notices) stream.resume(); // no other route takes a body
+  if (method === undefined) return refuse(stream, "not_found");
+  if (headers[":method"] !== method) return refuse(stream, "method_not_allowed", { allow: method });
+  switch (path) {
     case AGENT_PATHS.hello:
       sendJson(stream, context.hello());
       return context.onHello();
@@ -58,9 +58,19 @@ export function serveOwnRoute(
     case AGENT_PATHS.credential:
       return void serveCredential(stream, context);
     default:
-      return refuse(stream, "not_found");
+      return void takeNotices(stream, context);
   }
 }
+
+/** The one method of each route. A query makes another path. */
+const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
+  [AGENT_PATHS.hello]: "GET",
+  [AGENT_PATHS.ping]: "GET",
+  [AGENT_PATHS.events]: "GET",
+  [AGENT_PATHS.metrics]: "GET",
+  [AGENT_PATHS.credential]: "GET",
+  [AGENT_PATHS.notices]: "POST",
+};
 
 async function takeNotices(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
   try {
@@ -82,6 +92,7 @@ function sendJson(stream: ServerHttp2Stream, value: unknown): void {
     [HEADER.version]: VERSION,
   });
   stream.end(body);
+  closeAfterResponse(stream);
 }
 
 function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void {

@@ -1,5 +1,5 @@
 /** What every stream to a target begins with: connect first, refuse with the reason, or hand over the socket. */
-import type { ServerHttp2Stream } from "node:http2";
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { closeAfterResponse } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
@@ -36,8 +36,8 @@ export function reachTarget(
 }
 
 /** A refused dial is an HTTP status with its reason; nothing has reached the target. */
-export function refuse(stream: ServerHttp2Stream, code: ErrorCode): void {
-  if (stream.destroyed || stream.headersSent) return;
+export function refuse(stream: ServerHttp2Stream, code: ErrorCode, fields: OutgoingHttpHeaders = {}): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
   const { status, retryAfterS } = ERROR_TABLE[code];
   stream.respond(
     {
@@ -45,8 +45,10 @@ export function refuse(stream: ServerHttp2Stream, code: ErrorCode): void {
       "proxy-status": formatProxyStatus(code),
       ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
       server: PROXY_NAME,
+      ...fields,
     },
     { endStream: true },
   );
+  stream.resume(); // early data is dropped, and its window given back
   closeAfterResponse(stream);
 }

@@ -1,6 +1,7 @@
 /** Which handler a stream of the reversed session goes to. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { resetStream } from "../wire/end-stream.ts";
+import { toError } from "../wire/errors.ts";
 import { parseAuthority } from "../wire/names.ts";
 import { AGENT_AUTHORITY } from "../wire/protocol.ts";
 import type { OpenTargets } from "./open-targets.ts";
@@ -22,7 +23,8 @@ export function serveStreams(session: ServerHttp2Session, context: ServeContext)
       serveStream(stream, headers, context);
     } catch (error) {
       context.log.error({ err: error }, "stream handler failed");
-      resetStream(stream, error as Error);
+      if (stream.headersSent) resetStream(stream, toError(error));
+      else refuse(stream, "internal");
     }
   });
 }
