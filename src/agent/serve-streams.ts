@@ -4,6 +4,7 @@ import { resetStream } from "../wire/end-stream.ts";
 import { toError } from "../wire/errors.ts";
 import { parseAuthority } from "../wire/names.ts";
 import { AGENT_AUTHORITY } from "../wire/protocol.ts";
+import { watchRemoteEnd } from "../wire/remote-end.ts";
 import type { OpenTargets } from "./open-targets.ts";
 import { serveOwnRoute } from "./own-routes.ts";
 import type { OwnRoutesContext } from "./own-routes.ts";
@@ -18,6 +19,7 @@ export interface ServeContext extends OwnRoutesContext {
 
 export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
   session.on("stream", (stream, headers) => {
+    watchRemoteEnd(stream);
     stream.on("error", () => {}); // for ever: 'error' can come after 'end'
     try {
       serveStream(stream, headers, context);

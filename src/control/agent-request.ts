@@ -5,6 +5,8 @@ import { toError, TurnaboutError } from "../wire/errors.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
 import { AGENT_AUTHORITY, HEADER } from "../wire/protocol.ts";
 import { readBody } from "../wire/read-body.ts";
+import { hasRemoteEnded, watchRemoteEnd } from "../wire/remote-end.ts";
+import { onResponse } from "../wire/response.ts";
 import { VERSION } from "../wire/version.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "./limits.ts";
 
@@ -51,6 +53,7 @@ async function ask(
     },
     { endStream: body === undefined },
   );
+  watchRemoteEnd(stream);
   stream.on("error", () => {}); // for ever
   if (body !== undefined) stream.end(body);
   const timer = setTimeout(() => {
@@ -61,12 +64,15 @@ async function ask(
   }, AGENT_REQUEST_TIMEOUT_MS);
   try {
     const status = Promise.withResolvers<number>();
-    stream.once("response", (headers) => status.resolve(headers[":status"] ?? 0));
-    stream.once("close", () => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`)));
+    onResponse(stream, {
+      response: (headers) => status.resolve(headers[":status"] ?? 0),
+      lost: (cause) => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`, { cause })),
+    });
     const [code, answer] = await Promise.all([
       status.promise,
       readBody(stream, MAX_CONTROL_BODY_BYTES, what),
     ]);
+    if (hasRemoteEnded(stream) !== true) throw new TurnaboutError("tunnel_protocol", `${what}: cut off`);
     if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
     return answer;
   } catch (cause) {

@@ -7,6 +7,7 @@ import type { Logger } from "../wire/log.ts";
 import { parseAuthority } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
 import { HEADER } from "../wire/protocol.ts";
+import { watchRemoteEnd } from "../wire/remote-end.ts";
 import { abort, relay } from "../wire/relay.ts";
 import { VERSION } from "../wire/version.ts";
 import { authenticateProxy } from "./auth/authenticate.ts";
@@ -141,6 +142,7 @@ export async function connectFromStream(
 ): Promise<void> {
   const { address } = context.fronts.client(request);
   const caller = request.stream;
+  watchRemoteEnd(caller);
   const tunnel = new Tunnel(caller);
   try {
     refuseAmbiguous(request);

@@ -17,6 +17,7 @@ import { formatAuthority } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
 import { sendGoaway } from "../wire/refusal.ts";
 import type { GoawayReason } from "../wire/refusal.ts";
+import { watchRemoteEnd } from "../wire/remote-end.ts";
 import { destroySession } from "../wire/session.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -121,6 +122,7 @@ export class AgentConnection {
     }
     const stream = this.session.request(headers);
     this.#openStreams += 1;
+    watchRemoteEnd(stream);
     stream.on("error", () => {}); // for ever: 'error' can come after 'end'
     stream.once("close", () => {
       this.#openStreams -= 1;

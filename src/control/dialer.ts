@@ -6,6 +6,7 @@ import { resetStream } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority, isRunnerId, isTargetName } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
+import { onResponse } from "../wire/response.ts";
 import { refusal, streamLost } from "../wire/tunnel-socket.ts";
 import type { AgentConnection } from "./connection.ts";
 import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "./limits.ts";
@@ -85,19 +86,19 @@ async function answered(
   }
   const onAbort = () => give(new TurnaboutError("aborted", `dial ${label}: given up`));
   const { session } = stream;
-  const onClose = () => reject(streamLost(stream, label, { session }));
-  stream.once("response", (headers) => {
-    if (headers[":status"] === 200) resolve();
-    else give(refusal(headers, label));
+  onResponse(stream, {
+    response: (headers) => {
+      if (headers[":status"] === 200) resolve();
+      else give(refusal(headers, label));
+    },
+    lost: (cause) => reject(streamLost(stream, label, { cause, session })),
   });
-  stream.once("close", onClose);
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
   try {
     await promise;
   } finally {
     clearTimeout(timer);
-    stream.off("close", onClose);
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -1,11 +1,11 @@
 /** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { resetStream } from "../wire/end-stream.ts";
-import { codeFromRst } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { CAPABILITY } from "../wire/protocol.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
+import { onResponse } from "../wire/response.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -54,14 +54,15 @@ export async function openWebSocket(
   const onAbort = () => give(new TurnaboutError("aborted", "the caller has gone"));
   signal.addEventListener("abort", onAbort, { once: true });
   const label = `${destination.runner} ${destination.target}`;
-  stream.once("close", () => {
-    reject(stream.rstCode === 0 ? streamLost(stream, label) : resetError(stream, label));
-  });
-  stream.once("response", (headers) => {
-    const status = headers[":status"] ?? 502;
-    const refused = parseProxyStatus(headers["proxy-status"]);
-    if (refused === undefined) resolve({ stream, status, headers });
-    else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
+  const { session } = stream;
+  onResponse(stream, {
+    response: (headers) => {
+      const status = headers[":status"] ?? 502;
+      const refused = parseProxyStatus(headers["proxy-status"]);
+      if (refused === undefined) resolve({ stream, status, headers });
+      else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
+    },
+    lost: (cause) => reject(streamLost(stream, label, { cause, session })),
   });
   try {
     return await promise;
@@ -69,10 +70,6 @@ export async function openWebSocket(
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
-}
-
-function resetError(stream: ClientHttp2Stream, label: string): TurnaboutError {
-  return new TurnaboutError(codeFromRst(stream.rstCode), `WebSocket ${label}: reset before an answer`);
 }
 
 function toRecord(fields: readonly string[]): Record<string, string | string[]> {

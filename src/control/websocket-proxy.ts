@@ -9,6 +9,7 @@ import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "n
 import type { Duplex } from "node:stream";
 import { resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
+import { watchRemoteEnd } from "../wire/remote-end.ts";
 import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
@@ -65,6 +66,7 @@ export async function proxyWebSocketStream(
   context: HttpProxyContext,
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
+  watchRemoteEnd(caller);
   const opening = new Opening(caller, job, context);
   try {
     const { stream, status, headers } = await opening.open(request);

@@ -67,6 +67,9 @@ export const CARRIER_DESTROY_DELAY_MS = 250;
 /** How often a stream that is to be closed is looked at, while its socket is full: has its last frame left? */
 export const STREAM_SENT_POLL_MS = 25;
 
+/** Whose peer has closed may still send for so long, to nobody, before it is reset: time to read the peer's last bytes. */
+export const LINGER_MS = 5_000;
+
 /** Body of the agent's own routes, read into memory by the control plane: a `/hello` with the most runners and targets
  * that there may be is 1.5 MiB. */
 export const MAX_CONTROL_BODY_BYTES: number = 2 * 1024 * 1024;

@@ -3,9 +3,13 @@
  * works both ways; a reset or a loss on one side is a reset on the other, never a clean end.
  */
 import net from "node:net";
-import { TLSSocket } from "node:tls";
-import type { Http2Stream } from "node:http2";
+import { constants } from "node:http2";
+import type { Http2Stream, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { closeAfterResponse } from "./end-stream.ts";
+import { LINGER_MS } from "./limits.ts";
+import { hasRemoteEnded } from "./remote-end.ts";
 
 /** How bytes get from one end to the other. Their order is kept, and `to` is not ended. */
 export type Pump = (from: Duplex, to: Duplex) => void;
@@ -59,9 +63,12 @@ export function forward(
   from.once("close", () => {
     setImmediate(() => {
       if (!ended || wasReset(from)) tell(to);
+      else closeAfterEnd(to, tell);
       closed();
     });
   });
+  // The peer of `to` takes no more. A further write would destroy it, with what it has still to say.
+  to.once("aborted", () => from.unpipe(to));
   pump(from, to);
 }
 
@@ -69,8 +76,34 @@ function ignore(): void {}
 
 function wasReset(stream: Duplex): boolean {
   if (stream.errored !== null) return true;
-  const { rstCode, aborted } = stream as Partial<Http2Stream>;
-  return (rstCode ?? 0) !== 0 || aborted === true;
+  if (!isHttp2(stream)) return false;
+  if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return true;
+  // A server declines the rest of a request in this way (RFC 9113 §8.1); no client has a rest to decline.
+  const mayDecline = hasRemoteEnded(stream) === true && !isServerStream(stream);
+  if (stream.aborted) return !mayDecline;
+  return hasRemoteEnded(stream) === false;
+}
+
+function isHttp2(stream: Duplex): stream is Http2Stream {
+  return "rstCode" in stream;
+}
+
+function isServerStream(stream: Duplex): stream is ServerHttp2Stream {
+  return "respond" in stream;
+}
+
+/**
+ * The other end has closed, having said everything: nobody takes what this one still sends. It gets what is on its way,
+ * and its own bytes are dropped for a while, because a socket that is closed with unread bytes resets its peer, which
+ * may not have read all.
+ */
+function closeAfterEnd(end: Duplex, tell: (end: Duplex) => void): void {
+  if (end.readableEnded || end.destroyed) return;
+  if (isServerStream(end)) return closeAfterResponse(end);
+  end.resume();
+  const timer = setTimeout(() => tell(end), LINGER_MS);
+  end.once("end", () => clearTimeout(timer));
+  end.once("close", () => clearTimeout(timer));
 }
 
 /** Ends a stream so that its peer sees an error: RST_STREAM, TCP RST, or the nearest thing that there is. */

@@ -8,17 +8,15 @@
  */
 import { constants } from "node:http2";
 import { Duplex } from "node:stream";
-import type {
-  ClientHttp2Stream,
-  Http2Session,
-  IncomingHttpHeaders,
-  IncomingHttpStatusHeader,
-} from "node:http2";
+import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { discardStream, resetStream } from "./end-stream.ts";
 import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
 import { TurnaboutError } from "./errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
 import { parseProxyStatus } from "./proxy-status.ts";
+import { hasRemoteEnded, watchRemoteEnd } from "./remote-end.ts";
+import { onResponse } from "./response.ts";
+import type { ResponseHeaders } from "./response.ts";
 
 /** What a retry has to know of a lost stream. */
 export interface Loss {
@@ -41,6 +39,7 @@ export class TunnelSocket extends Duplex {
   #ended = false;
   #failure: Error | undefined;
   #timeoutWired = false;
+  #failWrite: (() => void) | undefined;
   bytesRead = 0;
   bytesWritten = 0;
   /** Called with the first bytes that the target sends. */
@@ -56,11 +55,15 @@ export class TunnelSocket extends Duplex {
     this.#stream = stream;
     this.#session = stream.session;
     this.#label = label;
-    stream.on("response", (headers) => {
-      if (headers[":status"] === 200) return;
-      const error = refusal(headers, label);
-      LOSSES.set(error, { reused: false, unprocessed: error.code === "agent_draining" });
-      this.destroy(error);
+    watchRemoteEnd(stream);
+    onResponse(stream, {
+      response: (headers) => {
+        if (headers[":status"] === 200) return;
+        const error = refusal(headers, label);
+        LOSSES.set(error, { reused: false, unprocessed: error.code === "agent_draining" });
+        this.destroy(error);
+      },
+      lost: (error) => this.#lose(error),
     });
     stream.on("data", (chunk: Buffer) => {
       if (this.bytesRead === 0) this.onFirstBytes?.(chunk);
@@ -70,16 +73,30 @@ export class TunnelSocket extends Duplex {
     stream.pause();
     // Not push(null) at once: a reset may follow the 'end' in the same turn of the loop.
     stream.on("end", () => setImmediate(() => this.#finish()));
-    stream.on("error", (error) => this.#fail(this.#lost(error)));
-    stream.on("aborted", () => this.#fail(this.#lost()));
+    stream.on("error", (error) => this.#lose(error));
+    stream.on("aborted", () => this.#lose());
     stream.on("close", () => this.#finish());
+    this.once("end", () => this.#failWrite?.());
+  }
+
+  /** What the peer had to say is complete: END_STREAM, and no reset but one that only declines what we still send. */
+  get #isComplete(): boolean {
+    return this.#stream.rstCode === 0 && hasRemoteEnded(this.#stream) === true;
   }
 
   #finish(): void {
     if (this.destroyed || this.#ended || this.#failure !== undefined) return;
-    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return this.#fail(this.#lost());
+    if (!this.#isComplete) return this.#fail(this.#lost());
     this.#ended = true;
     this.push(null);
+  }
+
+  /** A tick late: the refusal that a reset follows is reported first ({@link onResponse}). */
+  #lose(cause?: Error): void {
+    const error = this.#lost(cause);
+    process.nextTick(() => {
+      if (cause !== undefined || !this.#isComplete) this.#fail(error);
+    });
   }
 
   /** Bytes that came before a reset are read before it is seen, as on a TCP socket: they may be a whole early answer. */
@@ -110,10 +127,15 @@ export class TunnelSocket extends Duplex {
     if (chunk.length === 0) return callback();
     if (this.#failure !== undefined) return callback(this.#failure);
     this.bytesWritten += chunk.length;
-    this.#writePieces(chunk, callback);
+    this.#writePieces(chunk, (error) => {
+      // The peer takes no more, but all that it sent is still to be read: a failed write would throw it away.
+      if (error && this.#isComplete && !this.readableEnded) this.#failWrite = () => callback(error);
+      else callback(error);
+    });
   }
 
   #writePieces(chunk: Buffer, callback: (error?: Error | null) => void): void {
+    if (this.#stream.closed) return callback(this.#lost());
     if (chunk.length <= MAX_STREAM_WRITE_BYTES) return void this.#stream.write(chunk, callback);
     this.#stream.write(chunk.subarray(0, MAX_STREAM_WRITE_BYTES), (error) => {
       if (error) callback(error);
@@ -157,10 +179,7 @@ export class TunnelSocket extends Duplex {
 }
 
 /** The reason of a refused CONNECT: the agent's own, or what its status means. */
-export function refusal(
-  headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
-  label: string,
-): TurnaboutError {
+export function refusal(headers: ResponseHeaders, label: string): TurnaboutError {
   const status = headers[":status"] ?? 0;
   const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
   return new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
