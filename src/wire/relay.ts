@@ -50,23 +50,31 @@ export function forward(
   pump: Pump = copy,
 ): void {
   let ended = false;
-  from.on("end", () => {
+  const onEnd = () => {
     // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.
     setImmediate(() => {
       if (wasReset(from)) return tell(to);
       ended = true;
       if (!to.writableEnded && !to.destroyed) to.end();
     });
-  });
-  // For ever: 'error' can come after 'end'. What it means is handled on 'close', which always follows.
-  from.on("error", ignore);
-  from.once("close", () => {
+  };
+  let isClosed = false;
+  const onClose = () => {
+    if (isClosed) return;
+    isClosed = true;
     setImmediate(() => {
       if (!ended || wasReset(from)) tell(to);
       else closeAfterEnd(to, tell);
       closed();
     });
-  });
+  };
+  // What has happened before will not be said again: a stream may end in the packet that brings its response.
+  if (from.readableEnded) onEnd();
+  else from.on("end", onEnd);
+  // For ever: 'error' can come after 'end'. What it means is handled on 'close', which always follows.
+  from.on("error", ignore);
+  from.once("close", onClose);
+  if (from.destroyed) onClose();
   // The peer of `to` takes no more. A further write would destroy it, with what it has still to say.
   to.once("aborted", () => from.unpipe(to));
   pump(from, to);

@@ -76,6 +76,8 @@ export class TunnelSocket extends Duplex {
     stream.on("error", (error) => this.#lose(error));
     stream.on("aborted", () => this.#lose());
     stream.on("close", () => this.#finish());
+    // A stream that has been answered may have ended in the same packet, and have said so to nobody.
+    if (stream.readableEnded || stream.destroyed) setImmediate(() => this.#finish());
     this.once("end", () => this.#failWrite?.());
   }
 
@@ -128,9 +130,14 @@ export class TunnelSocket extends Duplex {
     if (this.#failure !== undefined) return callback(this.#failure);
     this.bytesWritten += chunk.length;
     this.#writePieces(chunk, (error) => {
-      // The peer takes no more, but all that it sent is still to be read: a failed write would throw it away.
-      if (error && this.#isComplete && !this.readableEnded) this.#failWrite = () => callback(error);
-      else callback(error);
+      if (!error) return callback();
+      const lost = this.#lost(error);
+      // A tick late, as in #lose(). And where the peer takes no more, but all that it sent is still to be read, a failed
+      // write would throw that away.
+      process.nextTick(() => {
+        if (this.#isComplete && !this.readableEnded) this.#failWrite = () => callback(lost);
+        else callback(lost);
+      });
     });
   }
 

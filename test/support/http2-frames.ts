@@ -1,5 +1,6 @@
 /** HTTP/2 frame by frame, as a test says: what no client library would send, and what came back before one tidied it up. */
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { within } from "./events.ts";
 
 export const FRAME = {
@@ -160,11 +161,15 @@ export function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** Reads no further than the frames that are asked for. */
-export async function* readFrames(socket: Socket): AsyncGenerator<Frame, undefined> {
+/** Reads no further than the frames that are asked for, behind `skipBytes` of a preface. */
+export async function* readFrames(socket: Duplex, skipBytes = 0): AsyncGenerator<Frame, undefined> {
   let rest: Buffer = Buffer.alloc(0);
+  let toSkip = skipBytes;
   for await (const chunk of socket) {
     rest = Buffer.concat([rest, chunk as Buffer]);
+    const skipped = Math.min(toSkip, rest.length);
+    rest = rest.subarray(skipped);
+    toSkip -= skipped;
     while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
       const length = rest.readUIntBE(0, 3);
       yield {
