@@ -103,6 +103,38 @@ describe("rh2 with a token", () => {
   });
 });
 
+describe("a token that changes while its agent connects", () => {
+  const credential = { id: "wolves", kind: "runner", sha256: hashToken("good") } as const;
+  for (const [change, left, refusal] of [
+    ["narrowed", [{ ...credential, runners: ["bear-*"] }], /not_allowed/],
+    ["revoked", [], /unauthenticated/],
+  ] as const) {
+    it(`is taken as it stands at the registration: ${change}`, async () => {
+      await using stand = await start();
+      const socket = tls.connect({
+        port: stand.controlPlane.port,
+        host: "localhost",
+        ca: servers.ca,
+        ALPNProtocols: ["h2-reverse"],
+      });
+      await next(socket, "secureConnect");
+      const session = await serveReversed(socket, (session) => {
+        session.on("stream", (stream, headers) => {
+          stream.respond({ ":status": 200 });
+          if (headers[":path"] === "/credential") return void stream.end('{"token":"good"}');
+          stand.controlPlane.setTokens(left); // after /credential, before the answer to /hello
+          const runners = [{ id: "wolf-1", targets: [{ name: "wolf" }] }];
+          stream.end(JSON.stringify({ protocol: 1, version: "other", instance: "x", runners }));
+        });
+      });
+      const [, , data] = await next<[number, number, Buffer]>(session, "goaway");
+      assert.match(data.toString(), refusal);
+      assert.deepEqual(stand.controlPlane.runners(), []);
+      session.destroy();
+    });
+  }
+});
+
 describe("rh2 by its other name, h2-reverse", () => {
   it("is a door of the control plane", async () => {
     await using stand = await start({ clientCa: clients.ca });

@@ -68,9 +68,9 @@ export async function admit(
       admission.identity === undefined
         ? await identify(carrier, session, context)
         : { identity: admission.identity, certificate: undefined };
-    const { identity } = known;
     const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello));
-    stillGood(known, context);
+    known = current(known, context); // from here to the registration nothing waits
+    const { identity } = known;
     const connection = createConnection(carrier, session, known, hello, context);
     const refused = context.registry.register(connection, admission.standby || hello.standby);
     reportRefused(connection, refused, context);
@@ -110,14 +110,21 @@ export async function admit(
   }
 }
 
-/** What has happened while the agent connected. */
-function stillGood({ identity, certificate }: Known, { tokens, certificates }: AdmissionContext): void {
+/**
+ * The credential as it stands now: it may have changed while the agent connected.
+ *
+ * @throws TurnaboutError `unauthenticated` if it has been revoked
+ */
+function current(known: Known, { tokens, certificates }: AdmissionContext): Known {
+  const { identity, certificate } = known;
   if (certificate === undefined) {
-    if (tokens.current(identity) !== undefined) return;
+    const current = tokens.current(identity);
+    if (current !== undefined) return { identity: current, certificate };
     throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
   }
   const refusal = certificates.refusal(certificate);
   if (refusal !== undefined) throw unauthenticated(refusal.reason);
+  return known;
 }
 
 /** A certificate's owner has no table of patterns to look at: it is told what its certificate says. */
