@@ -2,7 +2,7 @@
 import http from "node:http";
 import https from "node:https";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import { within } from "./events.ts";
+import { pause, within } from "./events.ts";
 import { ADMIN_TOKEN } from "./system.ts";
 
 export interface CallOptions {
@@ -80,13 +80,14 @@ export async function runnersUntil(
   url: string,
   check: (runners: RunnerListing[]) => boolean,
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<RunnerListing[]> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const runners = await listRunners(url);
     if (check(runners)) return runners;
     if (performance.now() > deadline) throw new Error(`${what}: still ${JSON.stringify(runners)}`);
+    await pause();
   }
 }
 

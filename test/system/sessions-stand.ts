@@ -9,7 +9,7 @@ import { createWolfDouble } from "../../src/demo/wolf/double.ts";
 import type { WolfDouble, WolfDoubleOptions } from "../../src/demo/wolf/double.ts";
 import { Command } from "../support/commands.ts";
 import { EventLog } from "../support/event-log.ts";
-import { within } from "../support/events.ts";
+import { pause, within } from "../support/events.ts";
 import { call } from "../support/http.ts";
 import type { CallOptions } from "../support/http.ts";
 import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
@@ -122,13 +122,14 @@ export async function sessionsUntil(
   url: string,
   check: (sessions: SessionView[]) => boolean,
   what: string,
-  timeoutMs = 20_000,
+  timeoutMs = 30_000,
 ): Promise<SessionView[]> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const sessions = await listSessions(url);
     if (check(sessions)) return sessions;
     if (performance.now() > deadline) throw new Error(`${what}: still ${JSON.stringify(sessions)}`);
+    await pause();
   }
 }
 
@@ -136,13 +137,14 @@ export async function instancesUntil(
   url: string,
   check: (instances: InstanceView[]) => boolean,
   what: string,
-  timeoutMs = 20_000,
+  timeoutMs = 30_000,
 ): Promise<InstanceView[]> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const instances = await listInstances(url);
     if (check(instances)) return instances;
     if (performance.now() > deadline) throw new Error(`${what}: still ${JSON.stringify(instances)}`);
+    await pause();
   }
 }
 
