@@ -105,10 +105,11 @@ describe("rh2 with a token", () => {
 
 describe("a token that changes while its agent connects", () => {
   const credential = { id: "wolves", kind: "runner", sha256: hashToken("good") } as const;
-  for (const [change, left, refusal] of [
+  const changes: [change: string, left: TokenRecord[], refusal: RegExp][] = [
     ["narrowed", [{ ...credential, runners: ["bear-*"] }], /not_allowed/],
     ["revoked", [], /unauthenticated/],
-  ] as const) {
+  ];
+  for (const [change, left, refusal] of changes) {
     it(`is taken as it stands at the registration: ${change}`, async () => {
       await using stand = await start();
       const socket = tls.connect({
