@@ -39,6 +39,11 @@ export class Dialer {
     return connection;
   }
 
+  /** Whether a connection of the runner takes new streams at this moment. */
+  reaches(runnerId: string): boolean {
+    return this.#registry.pick(runnerId) !== undefined;
+  }
+
   /** A stream that the agent has answered with 200. @throws TurnaboutError the reason of the refusal */
   async openStream(destination: Destination, options: DialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
@@ -46,17 +51,18 @@ export class Dialer {
     try {
       for (let attempt = 1; ; attempt += 1) {
         const connection = await this.acquire(destination, options);
-        const stream = connection.openStream({
-          ":method": "CONNECT",
-          ":authority": formatAuthority(destination),
-        });
+        let stream: ClientHttp2Stream | undefined;
         try {
+          stream = connection.openStream({
+            ":method": "CONNECT",
+            ":authority": formatAuthority(destination),
+          });
           await answered(stream, label, options.signal);
           this.#metrics.dials.inc({ outcome: "ok" });
           this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
           return stream;
         } catch (error) {
-          if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream)) throw error;
+          if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
         }
       }
     } catch (error) {
@@ -66,9 +72,14 @@ export class Dialer {
   }
 }
 
-/** REFUSED_STREAM, and only it, says that the agent has not looked at the request (RFC 9113 §8.7). */
-function provablyUnprocessed(stream: ClientHttp2Stream): boolean {
-  return stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+/**
+ * REFUSED_STREAM says that the agent has not looked at the request (RFC 9113 §8.7), and so does its refusal while it drains.
+ *
+ * @param stream undefined if it could not be opened
+ */
+export function provablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
+  if (stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM) return true;
+  return error instanceof TurnaboutError && error.code === "agent_draining";
 }
 
 async function answered(

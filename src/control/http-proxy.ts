@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
 import { Guard } from "../wire/guard.ts";
@@ -21,6 +22,7 @@ import { isolate } from "./isolation.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 import {
   DIAL_ATTEMPTS,
+  LOSS_SETTLE_MS,
   MAX_INFORMATIONAL_RESPONSES,
   MAX_MEASURED_BODY_BYTES,
   RESPONSE_TIMEOUT_MS,
@@ -98,6 +100,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #hasBody = false;
   #callerGone = false;
   #settled = false;
+  /** An agent has died under it, and it was tried again. */
+  #hasLost = false;
   #informational = 0;
   /** The target may not send content, or what it sends is not for the caller. */
   #noContent = false;
@@ -298,6 +302,11 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#context.metrics.requests.inc({ outcome: "aborted" });
       return;
     }
+    if (this.#isLost(error)) {
+      this.#hasLost = true;
+      this.#guard.run(() => this.#dispatchElsewhere(error));
+      return;
+    }
     if (this.#mayRetry(error)) {
       this.#guard.run(() => this.#dispatch());
       return;
@@ -335,6 +344,23 @@ class Exchange implements Dispatcher.DispatchHandler {
     const reused =
       loss?.reused === true || (errorCodeOf(error) === "UND_ERR_SOCKET" && (socket?.bytesRead ?? 0) > 0);
     return reused && SAFE_METHODS.has(this.#request.method ?? "");
+  }
+
+  /** A safe request whose agent has died before the caller got a byte: tried again, once (RFC 9110 §9.2.2). */
+  #isLost(error: Error): boolean {
+    if (this.#hasBody || this.#response.headersSent || this.#hasLost) return false;
+    if (!SAFE_METHODS.has(this.#request.method ?? "")) return false;
+    return error instanceof TurnaboutError && error.code === "tunnel_lost";
+  }
+
+  /** Where another connection exists. A dying agent's connections end one after the other: they are not another. */
+  async #dispatchElsewhere(loss: Error): Promise<void> {
+    await pause(LOSS_SETTLE_MS);
+    if (this.#settled) return;
+    if (this.#callerGone || !this.#context.dialer.reaches(this.#job.destination.runner)) {
+      return this.#fail(loss);
+    }
+    await this.#dispatch();
   }
 
   /** The credential or the session is gone: whatever is under way ends as broken. */

@@ -29,6 +29,9 @@ export const DIAL_TIMEOUT_MS = 10_000;
 /** A dial that the agent has provably not processed is tried again this often, on another connection if there is one. */
 export const DIAL_ATTEMPTS = 3;
 
+/** Before a request whose agent has died is tried again: all connections of a dying process end within milliseconds. */
+export const LOSS_SETTLE_MS = 50;
+
 /** A target's response header. Wolf's lobbies/create takes 10 s; ordinary gateways use 60 s. */
 export const RESPONSE_TIMEOUT_MS = 60_000;
 
@@ -60,6 +63,10 @@ export const UNKNOWN_TARGET_HOLD_MS = 1_000;
 
 /** Bytes of a request that is no longer wanted are read and dropped up to here, so that the caller sees our answer. */
 export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
+
+/** Connections that the kernel holds for us until they are accepted: thousands of agents dial at once after a restart
+ * (node's default is 511; Linux caps it at `net.core.somaxconn`, 4,096 by default). */
+export const LISTEN_BACKLOG = 4_096;
 
 /** First byte of a connection, TLS handshake included. */
 export const SNIFF_TIMEOUT_MS = 10_000;

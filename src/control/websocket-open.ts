@@ -7,9 +7,10 @@ import { CAPABILITY } from "../wire/protocol.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { onResponse } from "../wire/response.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
+import { provablyUnprocessed } from "./dialer.ts";
 import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
-import { RESPONSE_TIMEOUT_MS } from "./limits.ts";
+import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "./limits.ts";
 import type { AnyRequest } from "./listener/port.ts";
 
 /** What became of the handshake with the target. */
@@ -19,7 +20,11 @@ export interface WebSocketAnswer {
   headers: IncomingHttpHeaders;
 }
 
-/** @throws TurnaboutError if the handshake did not get as far as an answer of the target's own */
+/**
+ * A stream that the agent has provably not looked at is opened again, as a dial is.
+ *
+ * @throws TurnaboutError if the handshake did not get as far as an answer of the target's own
+ */
 export async function openWebSocket(
   request: AnyRequest,
   job: ProxyJob,
@@ -27,21 +32,39 @@ export async function openWebSocket(
   signal: AbortSignal,
 ): Promise<WebSocketAnswer> {
   const { destination, path } = job;
-  const connection = await context.dialer.acquire(destination, {
-    waitMs: preferredWaitMs(request.headers),
-    signal,
-  });
-  if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
-    throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
-  }
-  const stream = connection.openStream({
+  const headers = {
     ...toRecord(requestFields(request, job)),
     ":method": "CONNECT",
     ":protocol": "websocket",
     ":scheme": "http",
     ":authority": formatAuthority(destination),
     ":path": path,
-  });
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    const connection = await context.dialer.acquire(destination, {
+      waitMs: preferredWaitMs(request.headers),
+      signal,
+    });
+    if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
+      throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
+    }
+    let stream: ClientHttp2Stream | undefined;
+    try {
+      stream = connection.openStream(headers);
+      return await answered(stream, request, job, context, signal);
+    } catch (error) {
+      if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
+    }
+  }
+}
+
+async function answered(
+  stream: ClientHttp2Stream,
+  request: AnyRequest,
+  { destination }: ProxyJob,
+  context: HttpProxyContext,
+  signal: AbortSignal,
+): Promise<WebSocketAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<WebSocketAnswer>();
   const give = (error: TurnaboutError) => {
     reject(error);

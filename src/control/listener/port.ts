@@ -23,6 +23,7 @@ import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
   CALLER_MAX_STREAMS,
+  LISTEN_BACKLOG,
   MAX_HTTP2_HEADER_BLOCK_BYTES,
   MAX_REQUEST_HEADER_BYTES,
   SNIFF_TIMEOUT_MS,
@@ -89,7 +90,7 @@ export function createPort(
     listen: async ({ port, host }) => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       server.once("error", reject);
-      server.listen({ port, ...(host !== undefined && { host }) }, resolve);
+      server.listen({ port, backlog: LISTEN_BACKLOG, ...(host !== undefined && { host }) }, resolve);
       await promise;
       server.off("error", reject);
       server.on("error", (error) => log.error({ err: error }, "listener failed"));
