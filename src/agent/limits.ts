@@ -9,6 +9,9 @@ export const LAST_WORDS_MS = 2_000;
 /** A target's answer to a WebSocket handshake. */
 export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 
+/** 1xx responses before that answer: a target that sends more has lost its way. */
+export const MAX_INFORMATIONAL_RESPONSES = 1_000;
+
 /** Streams to one target at once: single-threaded targets such as Wolf must not be buried. */
 export const STREAMS_PER_TARGET = 512;
 

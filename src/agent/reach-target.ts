@@ -1,9 +1,10 @@
 /** What every stream to a target begins with: connect first, refuse with the reason, or hand over the socket. */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import { closeAfterResponse } from "../wire/end-stream.ts";
+import { closeAfterResponse, resetStream } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
 import type { ErrorCode } from "../wire/error-table.ts";
+import { Guard } from "../wire/guard.ts";
 import { PROXY_NAME } from "../wire/protocol.ts";
 import { formatProxyStatus } from "../wire/proxy-status.ts";
 import { connectTarget } from "./connect-target.ts";
@@ -26,7 +27,17 @@ export function reachTarget(
       socket.destroy();
       return open.close("aborted");
     }
-    serve(socket);
+    try {
+      serve(socket);
+    } catch (cause) {
+      // What was asked for is nothing that the target's protocol can express.
+      socket.destroy();
+      open.close("bad_request");
+      new Guard(
+        () => refuse(stream, "bad_request"),
+        (error) => resetStream(stream, error),
+      ).fail(cause);
+    }
   });
   const onClose = () => {
     cancel();

@@ -4,15 +4,18 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
-import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { resetStream } from "../wire/end-stream.ts";
 import { codeFromErrno } from "../wire/error-table.ts";
 import { errorCodeOf } from "../wire/errors.ts";
-import { endToEndHeaders } from "../wire/http-fields.ts";
+import { Guard } from "../wire/guard.ts";
+import { endToEndHeaders, headerListBytes, headerListPairs, http2Fields } from "../wire/http-fields.ts";
+import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
 import { relay } from "../wire/relay.ts";
-import { WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
+import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import type { OpenTarget } from "./open-targets.ts";
 import { reachTarget, refuse } from "./reach-target.ts";
 
@@ -32,6 +35,7 @@ function handshake(
 ): void {
   const key = randomBytes(16).toString("base64");
   const request = http.request({
+    maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // what can pass on; node's own limit is 16 KiB
     createConnection: () => socket,
     method: "GET",
     path: headers[":path"] ?? "/",
@@ -60,38 +64,72 @@ function handshake(
     request.destroy();
     socket.destroy();
   };
-  const timer = setTimeout(() => fail("response_timeout"), WEBSOCKET_HANDSHAKE_TIMEOUT_MS);
-  request.on("error", (error) => {
+  /** Around everything that runs on what the target has sent. */
+  const guard = new Guard(
+    (error) => {
+      if (stream.headersSent) throw error;
+      fail("target_protocol");
+    },
+    (error) => {
+      resetStream(stream, error);
+      onClose();
+    },
+  );
+  const timer = setTimeout(
+    guard.wrap(() => fail("response_timeout")),
+    WEBSOCKET_HANDSHAKE_TIMEOUT_MS,
+  );
+  const onError = guard.wrap((error: Error) => {
     if (stream.headersSent || stream.destroyed) return;
     const errno = errorCodeOf(error);
     fail(errno?.startsWith("HPE_") === true ? "target_protocol" : codeFromErrno(errno));
   });
-  request.on("upgrade", (response, upgraded, head) => {
+  let informational = 0;
+  const onInformation = guard.wrap(() => {
+    informational += 1;
+    if (informational > MAX_INFORMATIONAL_RESPONSES) fail("target_protocol");
+  });
+  const onUpgrade = guard.wrap((response: IncomingMessage, upgraded: Duplex, head: Buffer) => {
     clearTimeout(timer);
     if (response.headers["sec-websocket-accept"] !== acceptKey(key)) return fail("target_protocol");
+    const { "sec-websocket-accept": _accept, ...rest } = endToEndHeaders(response.headers);
+    stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
     stream.off("close", onClose);
     if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
-    const { "sec-websocket-accept": _accept, ...rest } = endToEndHeaders(response.headers);
-    stream.respond({ ...rest, ":status": 200 });
     relay(stream, upgraded, () => open.close());
   });
-  request.on("response", (response) => {
+  const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);
     const status = response.statusCode ?? 502;
     // On Extended CONNECT 2xx means "the WebSocket is open": a target that answers 200 has not understood the upgrade.
-    if (status < 300) return fail("target_protocol");
+    // A status above 599 has no expression in node's HTTP/2.
+    if (status < 300 || status > 599) return fail("target_protocol");
     passRefusal(stream, response, status);
     response.once("close", () => {
       stream.off("close", onClose);
+      socket.destroy(); // node would keep it for a further request, which never comes
       open.close();
     });
   });
+  request.on("error", onError);
+  request.on("information", onInformation);
+  request.on("upgrade", onUpgrade);
+  request.on("response", onResponse);
   request.end();
+}
+
+/** @throws Error above what a header block of the reversed session may have: a larger one would end the session. */
+function fieldsWithinLimits(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const fields = http2Fields(headers);
+  if (headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES || headerListPairs(fields) >= MAX_HEADER_PAIRS) {
+    throw new Error("the header of the target's answer is too large");
+  }
+  return fields;
 }
 
 /** The target's own refusal, body included, goes to the caller. */
 function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, status: number): void {
-  stream.respond({ ...endToEndHeaders(response.headers), ":status": status });
+  stream.respond({ ...fieldsWithinLimits(endToEndHeaders(response.headers)), ":status": status });
   stream.resume();
   response.on("error", (error) => resetStream(stream, error));
   response.pipe(stream);

@@ -77,7 +77,7 @@ export function writeTrailers(response: AnyResponse, trailers: Fields): void {
 }
 
 /** A 204 has no Content-Length (RFC 9110 §8.6), and nghttp2 callers refuse one; the content of a 205 is empty. */
-function withoutForbiddenLength(status: number, headers: Fields): Fields {
+export function withoutForbiddenLength(status: number, headers: Fields): Fields {
   if ((status !== 204 && status !== 205) || headers["content-length"] === undefined) return headers;
   const { "content-length": _length, ...fields } = headers;
   return status === 205 ? { ...fields, "content-length": "0" } : fields;

@@ -4,11 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
+import { http2Fields } from "../wire/http-fields.ts";
 import { watchRemoteEnd } from "../wire/remote-end.ts";
 import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
@@ -20,6 +21,7 @@ import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import { credentialPump } from "./moonlight.ts";
 import type { CloseReason } from "./open-work.ts";
 import type { AnyRequest } from "./listener/port.ts";
+import { hasNoContent, withoutForbiddenLength } from "./response-writer.ts";
 import { openWebSocket } from "./websocket-open.ts";
 import type { WebSocketAnswer } from "./websocket-open.ts";
 import { relayWebSocket } from "./websocket-relay.ts";
@@ -42,8 +44,8 @@ export async function proxyWebSocketUpgrade(
     watch.stop();
     const fields = responseFields(headers, job);
     if (status !== 200) {
-      socket.write(refusalHead(status, fields));
-      return passRefusal(socket, stream);
+      socket.write(refusalHead(status, fields), "latin1");
+      return passRefusal(socket, stream, status);
     }
     const lines = [
       "HTTP/1.1 101 Switching Protocols",
@@ -52,7 +54,7 @@ export async function proxyWebSocketUpgrade(
       `Sec-WebSocket-Accept: ${acceptKey(key)}`,
       ...fieldLines(fields),
     ];
-    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1"); // node reads fields as latin1, so their bytes pass
     opening.carry(stream);
   } catch (error) {
     watch.stop();
@@ -70,14 +72,25 @@ export async function proxyWebSocketStream(
   const opening = new Opening(caller, job, context);
   try {
     const { stream, status, headers } = await opening.open(request);
-    caller.respond({ ...responseFields(headers, job), ":status": status });
+    respondOnHttp2(caller, status, responseFields(headers, job));
     if (status === 200) opening.carry(stream);
-    else passRefusal(caller, stream);
+    else passRefusal(caller, stream, status);
   } catch (error) {
     const answer = errorAnswer(opening.failed(error));
-    if (caller.destroyed || caller.headersSent) return;
+    if (caller.destroyed) return;
+    if (caller.headersSent) return resetStream(caller, toError(error));
     caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
+  }
+}
+
+/** @throws TurnaboutError `target_protocol` if the status has no expression on HTTP/2 */
+function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: OutgoingHttpHeaders): void {
+  try {
+    caller.respond({ ...http2Fields(withoutForbiddenLength(status, fields)), ":status": status });
+  } catch (cause) {
+    const reason = `the target's answer (${status}) cannot be passed on: ${toError(cause).message}`;
+    throw new TurnaboutError("target_protocol", reason, { cause });
   }
 }
 
@@ -110,6 +123,9 @@ class Opening {
     caller.once("close", onGone);
   }
 
+  /** Ends the stream to the target with an exchange that fails after its answer. */
+  #stream: ClientHttp2Stream | undefined;
+
   /** @throws TurnaboutError if there is no answer of the target's own, or if the caller may no longer have it */
   async open(request: AnyRequest): Promise<WebSocketAnswer> {
     this.#job.admit?.();
@@ -131,6 +147,7 @@ class Opening {
   /** What to tell the caller. */
   failed(cause: unknown): unknown {
     this.#done();
+    if (this.#stream !== undefined) abort(this.#stream, toError(cause));
     const error = this.#isRevoked ? revoked() : cause;
     const { metrics, log } = this.#context;
     const { runner, target } = this.#job.destination;
@@ -150,25 +167,29 @@ function revoked(): TurnaboutError {
  * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
  * never ends its half keeps nothing open at the agent.
  */
-function passRefusal(caller: Duplex, stream: ClientHttp2Stream): void {
+function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number): void {
   caller.resume();
   caller.once("close", () => abort(stream));
+  if (hasNoContent(status, "GET")) {
+    caller.end();
+    return abort(stream);
+  }
   forward(stream, caller, () => {});
   stream.end();
 }
 
-function refusalHead(status: number, fields: Record<string, string | string[]>): string {
+function refusalHead(status: number, fields: OutgoingHttpHeaders): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
     "Connection: close",
-    ...fieldLines(fields),
+    ...fieldLines(withoutForbiddenLength(status, fields)),
   ];
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-function fieldLines(fields: Record<string, string | string[]>): string[] {
+function fieldLines(fields: OutgoingHttpHeaders): string[] {
   return Object.entries(fields).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((item) => `${name}: ${item}`),
+    (Array.isArray(value) ? value : [value ?? ""]).map((item) => `${name}: ${item}`),
   );
 }
 

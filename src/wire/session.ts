@@ -83,6 +83,7 @@ export async function serveReversed(
   const session = http2.performServerHandshake(carrier, {
     maxSessionMemory: SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
+    strictSingleValueFields: false, // a field that came twice is no reason for an exception
     maxOutstandingPings: MAX_OUTSTANDING_PINGS,
     streamResetBurst: STREAM_RESET_BURST,
     streamResetRate: STREAM_RESET_RATE,
