@@ -57,7 +57,7 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   backoffCapMs?: number | undefined;
   /** Limit for one carrier, in milliseconds: name, proxy, TLS, upgrade and HTTP/2 handshake together. Default 20,000. */
   attemptTimeoutMs?: number | undefined;
-  /** Pause before a replaced agent offers itself as a stand-by. Default 30,000. */
+  /** Longest pause before a stand-by that was refused offers itself again, in milliseconds. Default 30,000. */
   standbyDelayMs?: number | undefined;
   log?: Logger | undefined;
   onEvent?: ((event: AgentLifecycleEvent) => void) | undefined;

@@ -39,7 +39,9 @@ export const REFUSED_BACKOFF_BASE_MS = 5_000;
 export const REFUSED_BACKOFF_CAP_MS = 60_000;
 /** A file that is missing or wrong is complained of again after so long: nothing but an operator mends it. */
 export const FILE_COMPLAINT_MS = 60_000;
-/** Pause of an agent that has been replaced, before it offers itself again as a stand-by. */
+/** An agent that has been replaced connects again as a stand-by within this time. */
+export const STANDBY_CONNECT_MS = 1_000;
+/** Longest pause of a stand-by that was refused, because there are too many or the control plane keeps none. */
 export const STANDBY_DELAY_MS = 30_000;
 
 /** A connection that lived this long was good: the next loss starts from the first delay again. */

@@ -30,6 +30,7 @@ import {
   REFUSED_BACKOFF_BASE_MS,
   REFUSED_BACKOFF_CAP_MS,
   STABLE_AFTER_MS,
+  STANDBY_CONNECT_MS,
   STANDBY_DELAY_MS,
 } from "./limits.ts";
 
@@ -277,7 +278,8 @@ export class Slot {
       case "replaced": {
         this.#context.standby = true;
         config.onEvent({ type: "replaced", slot: this.#index });
-        const delayMs = this.#standbyDelayMs();
+        // At once, or nearly: the control plane keeps a stand-by's connection, so that it can take over without delay.
+        const delayMs = Math.round(Math.random() * Math.min(STANDBY_CONNECT_MS, this.#standbyDelayMs()));
         config.log.warn({ slot: this.#index, reason, delayMs }, "replaced by a newer agent; standing by");
         return delayMs;
       }
@@ -325,7 +327,7 @@ export class Slot {
     if (this.#closing.signal.aborted) return 0;
     const { config } = this.#context;
     const refused = error instanceof TurnaboutError && REFUSED.has(error.code);
-    // A stand-by that finds its runner served is no failure: it asks again within every grace, however long it waits.
+    // A control plane that has no room for it is no failure: it asks again within every grace, however long it waits.
     const waits = this.#context.standby && error instanceof TurnaboutError && error.code === "runner_taken";
     const delayMs = waits
       ? this.#standbyDelayMs()

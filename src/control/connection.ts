@@ -54,6 +54,8 @@ export class AgentConnection {
   /** Runners that the agent offers and that are not registered. */
   readonly refused: Map<string, RunnerInfo> = new Map();
   noticesUnderWay = 0;
+  /** Its process has been replaced before: it serves a runner only while no other instance does. */
+  standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
   #openStreams = 0;
   #draining = false;
@@ -69,6 +71,7 @@ export class AgentConnection {
     this.identity = parts.identity;
     this.certificate = parts.certificate;
     this.hello = parts.hello;
+    this.standby = parts.hello.standby;
     this.liveness = parts.liveness;
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
     this.session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));

@@ -20,6 +20,8 @@ export const MAX_GONE_RUNNERS = 10_000;
 
 /** Connections of one agent process: twice its most, for while it renews its certificate it has both. */
 export const MAX_CONNECTIONS_PER_GENERATION = 32;
+/** Processes of one credential that stand by for one runner: each holds a connection that does nothing else. */
+export const MAX_STANDBYS_PER_RUNNER = 8;
 /** Agents that have discovered one runner: a container is in one engine, and few agents look at that. */
 export const MAX_DISCOVERERS_PER_RUNNER = 8;
 

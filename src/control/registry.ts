@@ -78,8 +78,8 @@ export class Registry {
   /**
    * May this agent register these runners of its own now?
    *
-   * @throws TurnaboutError `not_allowed`, or `runner_taken` if another credential holds one of them, or another
-   * instance does and this one only stands by
+   * @throws TurnaboutError `not_allowed`, or `runner_taken` if another credential holds one of them, or this instance
+   * only stands by and there is no room for it
    */
   check(
     runnerIds: readonly string[],
@@ -95,8 +95,8 @@ export class Registry {
       if (own.credential !== identity.id) {
         throw new TurnaboutError("runner_taken", `register ${id}: another credential holds this runner`);
       }
-      if (standby && own.connections.size > 0 && own.instance !== instance) {
-        throw new TurnaboutError("runner_taken", `register ${id}: a newer agent serves it; standing by`);
+      if (!entry.ways.hasRoomFor(instance, standby)) {
+        throw new TurnaboutError("runner_taken", `register ${id}: too many agents stand by for it already`);
       }
     }
   }
@@ -107,18 +107,18 @@ export class Registry {
    *
    * @throws TurnaboutError as {@link check}, or `overloaded`, `control_plane_draining`
    */
-  register(connection: AgentConnection, standby = false): RefusedRunner[] {
+  register(connection: AgentConnection): RefusedRunner[] {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     // Its 'close' has been emitted already: nothing would ever take it out again.
     if (connection.session.destroyed) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
-    for (const info of own) this.#check(info, connection, standby);
+    for (const info of own) this.#check(info, connection);
     const refused: RefusedRunner[] = [];
     for (const info of runners) {
       try {
-        if (info.discovered === true) this.#check(info, connection, standby);
-        this.#enter(info, connection, standby);
+        if (info.discovered === true) this.#check(info, connection);
+        this.#enter(info, connection);
       } catch (error) {
         if (!(error instanceof TurnaboutError)) throw error;
         connection.runners.delete(info.id);
@@ -131,23 +131,26 @@ export class Registry {
 
   /** A living connection announces a further runner. @throws TurnaboutError as {@link check} */
   addRunner(connection: AgentConnection, info: RunnerInfo): void {
-    const { hello, runners } = connection;
+    const { runners } = connection;
     if (!runners.has(info.id) && runners.size >= MAX_RUNNERS_PER_CONNECTION) {
       throw new TurnaboutError(
         "overloaded",
         `register ${info.id}: more than ${MAX_RUNNERS_PER_CONNECTION} runners`,
       );
     }
-    this.#check(info, connection, hello.standby);
+    this.#check(info, connection);
     const entry = this.#entries.of(info.id);
     const before = entry.ways.of(connection);
     connection.pools.forget(info.id); // its targets may be others now
     connection.runners.set(info.id, info);
-    const way = this.#enter(info, connection, hello.standby);
+    const way = this.#enter(info, connection);
     way.unhealthy.clear(); // its targets may be others now; what is down is told again
     if (before === undefined || before === way) return;
     // It has become the agent's own, or is so no more.
-    if (entry.ways.leave(connection, before) && entry.ways.own === before) entry.ways.own = undefined;
+    if (entry.ways.leave(connection, before) && entry.ways.own === before) {
+      entry.ways.own = undefined;
+      this.#takeOver(entry, before);
+    }
     this.#noteRoute(entry);
   }
 
@@ -243,41 +246,65 @@ export class Registry {
     }
   }
 
-  #check(info: RunnerInfo, connection: AgentConnection, standby: boolean): void {
+  #check(info: RunnerInfo, connection: AgentConnection): void {
     const { hello, identity } = connection;
     const discovered = info.discovered === true;
     if (discovered) checkAllowed(info.id, identity);
-    else this.check([info.id], identity, hello.instance, standby);
+    else this.check([info.id], identity, hello.instance, connection.standby);
     this.#entries.get(info.id)?.ways.checkRoom(info.id, connection, discovered);
   }
 
-  #enter(info: RunnerInfo, connection: AgentConnection, standby: boolean): Way {
+  #enter(info: RunnerInfo, connection: AgentConnection): Way {
     const entry = this.#entries.of(info.id);
     const { ways } = entry;
     const { hello } = connection;
     const discovered = info.discovered === true;
     if (discovered && entry.state === "gone") ways.own = undefined; // nobody holds what was gone
-    const restarted = !discovered && isRestart(ways.own?.bootEpochMs, hello.bootEpochMs);
-    const { way, isNew, replaced } = ways.enter(info, connection, standby);
+    const before = ways.own?.bootEpochMs;
+    const { way, isNew, standsBy, replaced } = ways.enter(info, connection);
+    if (standsBy) {
+      entry.waiting.wake(); // the one before it may be draining
+      return way;
+    }
+    const restarted = !discovered && isRestart(before, hello.bootEpochMs);
     // Whoever has discovered it does not shorten the time in which its own agent's place is kept.
     if (ways.own === undefined || ways.own.connections.size > 0) this.#endGrace(entry);
     if (entry.state !== "connected") this.#entries.setState(entry, "connected");
-    if (isNew && replaced !== undefined && replaced.connections.size > 0) this.#release(info.id, replaced);
+    if (isNew && replaced !== undefined && replaced.connections.size > 0) this.#release(entry, replaced);
     this.#onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted });
     this.#noteRoute(entry);
     entry.waiting.wake();
     return way;
   }
 
-  /** The older generation loses this runner; a connection that serves no other is drained. */
-  #release(runnerId: string, old: Way): void {
-    this.#onEvent({ type: "replaced", runner: runnerId });
+  /**
+   * The older generation loses this runner. Connections that have known that they are not the newest stand by as they
+   * are; of the others, one that serves no other runner is drained.
+   */
+  #release({ id, ways }: Entry, old: Way): void {
+    this.#onEvent({ type: "replaced", runner: id });
     for (const connection of old.connections) {
-      connection.runners.delete(runnerId);
-      if (connection.runners.size === 0) connection.drain("replaced", `a newer agent serves ${runnerId}`);
-      else this.#onReplaced(connection, runnerId);
+      if (connection.standby) continue;
+      old.connections.delete(connection);
+      connection.runners.delete(id);
+      if (connection.runners.size === 0) connection.drain("replaced", `a newer agent serves ${id}`);
+      else this.#onReplaced(connection, id);
     }
-    old.connections.clear();
+    if (old.connections.size > 0) ways.demote(old);
+  }
+
+  /** Whoever stands by serves from this moment on. False if nobody does. */
+  #takeOver(entry: Entry, lost: Way): boolean {
+    const next = entry.ways.promote();
+    const [connection] = next?.connections ?? [];
+    if (next === undefined || connection === undefined) return false;
+    this.#endGrace(entry);
+    this.#onEvent({ type: "lost", runner: entry.id });
+    const restarted = isRestart(lost.bootEpochMs, next.bootEpochMs);
+    this.#onEvent({ type: "connected", runner: entry.id, connection: connection.id, restarted });
+    this.#noteRoute(entry);
+    entry.waiting.wake();
+    return true;
   }
 
   /** Only a connection that is still among its runner's can take the runner away. */
@@ -291,6 +318,9 @@ export class Registry {
     if (entry === undefined || way === undefined) return;
     const { ways } = entry;
     if (!ways.leave(connection, way)) return;
+    if (way === ways.own && this.#takeOver(entry, way)) return;
+    // Behind the one that serves it.
+    if (!way.discovered && way !== ways.own) return;
     // Its own agent's place is kept for it, whoever carries on meanwhile.
     if (!way.discovered && mayComeBack) this.#startGrace(entry, this.#graceMs);
     if (!way.discovered && !mayComeBack) this.#endGrace(entry);

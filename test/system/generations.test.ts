@@ -72,7 +72,7 @@ for (const carrier of ["ptth", "rh2"] as const) {
       const { system, registry } = stand;
       await using first = await named("first");
       await using second = await named("second");
-      const old = stand.add(first, { carrier, standbyDelayMs: 60_000 });
+      const old = stand.add(first, { carrier });
       await old.connected();
       const inFlight = await system.controlPlane.dial("wolf", "api", { waitMs: 5_000 });
       assert.equal(String((await next<[Buffer]>(inFlight, "data"))[0]), "first");
@@ -87,7 +87,11 @@ for (const carrier of ["ptth", "rh2"] as const) {
       inFlight.end(" and its last words");
       assert.equal((await rest).data.toString(), " and its last words");
       assert.equal((await rest).kind, "end");
-      await eventually(() => old.agent.connections === 0, "the old connection's late close");
+      await eventually(
+        () => system.controlPlane.runners()[0]?.behind.length === 1,
+        "the old one's place behind",
+      );
+      await eventually(() => old.agent.connections === 1, "the old connection's late close");
       assert.equal(system.controlPlane.runners()[0]?.state, "connected");
       assert.equal(await whoAnswers(system), "second");
       assert.deepEqual(
@@ -98,7 +102,7 @@ for (const carrier of ["ptth", "rh2"] as const) {
       assert.equal(fresh.events.length, 1);
     });
 
-    it("leaves the old one standing by, refused and not fighting, until the newest dies", async () => {
+    it("leaves the old one standing by, connected and not fighting, until the newest leaves", async () => {
       await using stand = await start(carrier === "rh2");
       const { system, registry } = stand;
       await using first = await named("first");
@@ -107,17 +111,21 @@ for (const carrier of ["ptth", "rh2"] as const) {
       await old.connected();
       await registry.find(({ type }) => type === "connected", "the first registration");
       const fresh = stand.add(second, { carrier });
-      const replaced = await old.events.find(({ type }) => type === "replaced", "the replacement");
-      const from = old.events.all.indexOf(replaced);
-      const { error, retryInMs } = await old.failed(from);
-      assert.match(error.message, /runner_taken|409/);
-      assert.ok(retryInMs <= 100, "asks again at its stand-by pace");
-      await old.failed(old.events.length);
+      await old.events.find(({ type }) => type === "replaced", "the replacement");
+      const view = () => system.controlPlane.runners()[0];
+      await eventually(() => view()?.behind.length === 1, "its place behind");
       assert.equal(await whoAnswers(system), "second");
+      const before = old.events.length;
 
       await fresh.agent.close();
-      await registry.findNth(3, ({ type }) => type === "connected", "the take-over");
       assert.equal(await whoAnswers(system), "first");
+      await eventually(() => view()?.behind.length === 0, "the end of the newest");
+      assert.deepEqual(
+        registry.all.map(({ type }) => type),
+        ["connected", "replaced", "connected", "lost", "connected"],
+      );
+      assert.equal(view()?.state, "connected");
+      assert.equal(old.events.length, before, "its own connection serves: it did not dial for that");
     });
   });
 }

@@ -72,7 +72,8 @@ export async function admit(
     known = current(known, context); // from here to the registration nothing waits
     const { identity } = known;
     const connection = createConnection(carrier, session, known, hello, context);
-    const refused = context.registry.register(connection, admission.standby || hello.standby);
+    connection.standby ||= admission.standby;
+    const refused = context.registry.register(connection);
     reportRefused(connection, refused, context);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
     context.opened.add(connection);

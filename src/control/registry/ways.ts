@@ -1,11 +1,16 @@
 /**
- * The ways to one runner. Its own agent's is the first; behind it are those of agents that have discovered it, in the
- * order in which they would be used. A way is one agent process (its instance id) with all its connections.
+ * The ways to one runner. Its own agent's is the first; behind it stand older processes of the same credential, which a
+ * newer one has replaced, and behind those the agents that have discovered it, in the order in which they would be used.
+ * A way is one agent process (its instance id) with all its connections.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/hello.ts";
 import type { AgentConnection } from "../connection.ts";
-import { MAX_CONNECTIONS_PER_GENERATION, MAX_DISCOVERERS_PER_RUNNER } from "../limits.ts";
+import {
+  MAX_CONNECTIONS_PER_GENERATION,
+  MAX_DISCOVERERS_PER_RUNNER,
+  MAX_STANDBYS_PER_RUNNER,
+} from "../limits.ts";
 
 export interface Way {
   readonly discovered: boolean;
@@ -22,6 +27,8 @@ export interface Way {
 export interface Entered {
   way: Way;
   isNew: boolean;
+  /** It stands by behind another process of the same credential. */
+  standsBy: boolean;
   /** The older instance of the same credential that has lost the runner. */
   replaced: Way | undefined;
 }
@@ -29,20 +36,22 @@ export interface Entered {
 export class Ways {
   /** The runner's own agent. Kept after its last connection has gone, for the credential that may come back. */
   own: Way | undefined;
+  #standbys: Way[] = [];
   #discovered: Way[] = [];
   /** What was known of it last. */
   #last: Way | undefined;
 
   /** Those with a connection, the first one first. */
   all(): Way[] {
-    const all = this.own === undefined ? this.#discovered : [this.own, ...this.#discovered];
+    const behind = [...this.#standbys, ...this.#discovered];
+    const all = this.own === undefined ? behind : [this.own, ...behind];
     return all.filter(({ connections }) => connections.size > 0);
   }
 
   /** The way that dials take now: the first with a connection that takes new streams. */
   get inUse(): Way | undefined {
     const all = this.all();
-    return all.find(({ connections }) => [...connections].some(({ usable }) => usable)) ?? all[0];
+    return all.find(isUsable) ?? all[0];
   }
 
   /** Also of a runner that nobody serves now. */
@@ -61,36 +70,76 @@ export class Ways {
     if (way !== undefined && !way.connections.has(connection) && way.connections.size >= most) {
       throw new TurnaboutError("overloaded", `register ${runnerId}: more than ${most} connections`);
     }
+    if (!discovered && !this.hasRoomFor(connection.hello.instance, connection.standby)) {
+      const reason = `a newer agent serves it, and ${MAX_STANDBYS_PER_RUNNER} stand by already`;
+      throw new TurnaboutError("runner_taken", `register ${runnerId}: ${reason}`);
+    }
     if (discovered && way === undefined && this.#discovered.length >= MAX_DISCOVERERS_PER_RUNNER) {
       const reason = `more than ${MAX_DISCOVERERS_PER_RUNNER} agents have discovered it`;
       throw new TurnaboutError("overloaded", `register ${runnerId}: ${reason}`);
     }
   }
 
-  enter(info: RunnerInfo, connection: AgentConnection, standby: boolean): Entered {
+  /** False if as many stand by as may. */
+  hasRoomFor(instance: string | undefined, standby: boolean): boolean {
+    if (!standby || this.own === undefined || this.own.connections.size === 0) return true;
+    if (this.own.instance === instance || this.#standbys.length < MAX_STANDBYS_PER_RUNNER) return true;
+    return this.#standbys.some((way) => way.instance === instance);
+  }
+
+  enter(info: RunnerInfo, connection: AgentConnection): Entered {
     const discovered = info.discovered === true;
     const known = this.#find(connection, discovered);
     const way = known ?? newWay(connection, discovered);
-    const replaced = known === undefined && !discovered ? this.own : undefined;
-    if (known === undefined) {
-      if (discovered) this.#insert(way, standby);
-      else this.own = way;
+    const isServed = this.own !== undefined && this.own.connections.size > 0;
+    // Once behind, a process stays there, also with a connection that it began before it was told.
+    const standsBy =
+      !discovered && way !== this.own && isServed && (connection.standby || known !== undefined);
+    let replaced: Way | undefined;
+    if (discovered || standsBy) {
+      if (known === undefined && discovered) this.#insert(way, connection.standby);
+      else if (known === undefined) this.demote(way);
+    } else if (way !== this.own) {
+      replaced = this.own;
+      this.#standbys = this.#standbys.filter((other) => other !== way);
+      this.own = way;
     }
     way.connections.add(connection);
     way.info = info;
-    this.#last = way;
-    return { way, isNew: known === undefined, replaced };
+    if (!standsBy) this.#last = way;
+    return { way, isNew: known === undefined, standsBy, replaced };
   }
 
-  /** True if this was the last connection of its way. A discovered way ends with it; the runner's own is remembered. */
+  /** It stands by from now on, with the connections that it has: the newest process first. */
+  demote(way: Way): void {
+    const older = this.#standbys.findIndex(({ bootEpochMs }) => bootEpochMs <= way.bootEpochMs);
+    if (older < 0) this.#standbys.push(way);
+    else this.#standbys.splice(older, 0, way);
+  }
+
+  /** The next process that stands by becomes the runner's own agent. Undefined if there is none. */
+  promote(): Way | undefined {
+    const next = this.#standbys.find(isUsable) ?? this.#standbys[0];
+    if (next === undefined) return undefined;
+    this.#standbys = this.#standbys.filter((way) => way !== next);
+    this.own = next;
+    this.#last = next;
+    return next;
+  }
+
+  /** True if this was the last connection of its way. Other ways end with it; the runner's own is remembered. */
   leave(connection: AgentConnection, way: Way): boolean {
     if (!way.connections.delete(connection) || way.connections.size > 0) return false;
+    this.#standbys = this.#standbys.filter((other) => other !== way);
     this.#discovered = this.#discovered.filter((other) => other !== way);
     return true;
   }
 
   #find({ hello, identity }: AgentConnection, discovered: boolean): Way | undefined {
-    if (!discovered) return this.own?.instance === hello.instance ? this.own : undefined;
+    if (!discovered) {
+      if (this.own?.instance === hello.instance) return this.own;
+      return this.#standbys.find(({ instance }) => instance === hello.instance);
+    }
     return this.#discovered.find(
       ({ instance, credential }) => instance === hello.instance && credential === identity.id,
     );
@@ -102,6 +151,10 @@ export class Ways {
     if (older < 0 || standby) this.#discovered.push(way);
     else this.#discovered.splice(older, 0, way);
   }
+}
+
+function isUsable({ connections }: Way): boolean {
+  return [...connections].some(({ usable }) => usable);
 }
 
 function newWay({ hello, identity }: AgentConnection, discovered: boolean): Way {
