@@ -87,6 +87,10 @@ export const CALLER_MAX_STREAMS = 256;
 /** A refused caller's socket may take this long to read the answer. */
 export const REFUSAL_LINGER_MS = 2_000;
 
+/** A caller that goes on sending what is no request, while its last response is still under way, is cut off after so
+ * many pieces. */
+export const MAX_PARSE_ERRORS = 1_000;
+
 /** Idle keep-alive connections of callers: above the 60 s of the usual load balancers, so that they close first. */
 export const CALLER_KEEPALIVE_MS = 75_000;
 

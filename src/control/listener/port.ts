@@ -28,6 +28,7 @@ import {
   MAX_REQUEST_HEADER_BYTES,
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
+import { ClientErrors } from "./client-errors.ts";
 import { RefusalLog } from "../refusal-log.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
@@ -150,8 +151,10 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   });
   // A kept-alive connection of a port that has stopped is of no use to its caller: it closes behind its exchange.
   const release = () => setImmediate(() => server.closeIdleConnections());
+  const clientErrors = new ClientErrors();
   server.on("request", (request, response) => {
     busy.hold(response, release);
+    clientErrors.follow(request, response);
     handlers.request(request, response);
   });
   server.on("upgrade", (request, socket, head) => {
@@ -162,12 +165,7 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
     busy.hold(socket);
     handlers.connect(request, socket, head);
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
-    const status =
-      error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  });
+  server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
   // It never listens itself, but its header and keep-alive time limits are armed by this event.
   server.emit("listening");
   return server;
