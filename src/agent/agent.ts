@@ -96,7 +96,12 @@ export function createAgent(options: AgentOptions): Agent {
       instance: config.instance,
       bootEpochMs: BOOT_EPOCH_MS,
       standby: context.standby,
-      capabilities: [CAPABILITY.websocket, CAPABILITY.notices, ...(config.events ? [CAPABILITY.events] : [])],
+      capabilities: [
+        CAPABILITY.websocket,
+        CAPABILITY.targetHost,
+        CAPABILITY.notices,
+        ...(config.events ? [CAPABILITY.events] : []),
+      ],
       runners: offered(),
     }),
     onNotices: (notices) => {

@@ -14,6 +14,7 @@ import { errorCodeOf } from "../wire/errors.ts";
 import { Guard } from "../wire/guard.ts";
 import { endToEndHeaders, headerListBytes, headerListPairs, http2Fields } from "../wire/http-fields.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
+import { HEADER } from "../wire/protocol.ts";
 import { relay } from "../wire/relay.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import type { OpenTarget } from "./open-targets.ts";
@@ -34,6 +35,8 @@ function handshake(
   open: OpenTarget,
 ): void {
   const key = randomBytes(16).toString("base64");
+  // A control plane that sends `host` does not know our field: then the field is a caller's, and means nothing.
+  const { [HEADER.targetHost]: targetHost, ...fields } = endToEndHeaders(headers);
   const request = http.request({
     maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // what can pass on; node's own limit is 16 KiB
     createConnection: () => socket,
@@ -41,8 +44,8 @@ function handshake(
     path: headers[":path"] ?? "/",
     setHost: false,
     headers: {
-      host: "localhost",
-      ...endToEndHeaders(headers),
+      host: String(targetHost ?? "localhost"),
+      ...fields,
       connection: "Upgrade",
       upgrade: "websocket",
       "sec-websocket-version": headers["sec-websocket-version"] ?? "13",

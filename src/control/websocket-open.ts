@@ -3,7 +3,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { resetStream } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
-import { CAPABILITY } from "../wire/protocol.ts";
+import { CAPABILITY, HEADER } from "../wire/protocol.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { onResponse } from "../wire/response.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
@@ -32,8 +32,8 @@ export async function openWebSocket(
   signal: AbortSignal,
 ): Promise<WebSocketAnswer> {
   const { destination, path } = job;
-  const headers = {
-    ...toRecord(requestFields(request, job)),
+  const fields = requestFields(request, job);
+  const pseudoFields = {
     ":method": "CONNECT",
     ":protocol": "websocket",
     ":scheme": "http",
@@ -45,12 +45,14 @@ export async function openWebSocket(
       waitMs: preferredWaitMs(request.headers),
       signal,
     });
-    if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
+    const { capabilities } = connection.hello;
+    if (!capabilities.includes(CAPABILITY.websocket)) {
       throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
     }
+    const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
     let stream: ClientHttp2Stream | undefined;
     try {
-      stream = connection.openStream(headers);
+      stream = connection.openStream({ ...headers, ...pseudoFields });
       return await answered(stream, request, job, context, signal);
     } catch (error) {
       if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
@@ -81,6 +83,7 @@ async function answered(
   onResponse(stream, {
     response: (headers) => {
       const status = headers[":status"] ?? 502;
+      delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
       const refused = parseProxyStatus(headers["proxy-status"]);
       if (refused === undefined) resolve({ stream, status, headers });
       else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
@@ -95,7 +98,10 @@ async function answered(
   }
 }
 
-function toRecord(fields: readonly string[]): Record<string, string | string[]> {
+function handshakeFields(
+  fields: readonly string[],
+  knowsTargetHost: boolean,
+): Record<string, string | string[]> {
   const record: Record<string, string | string[]> = {};
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] ?? "";
@@ -105,5 +111,8 @@ function toRecord(fields: readonly string[]): Record<string, string | string[]> 
     else record[name] = [...(Array.isArray(known) ? known : [known]), value];
   }
   delete record["sec-websocket-key"]; // each hop has its own (RFC 8441 §5)
-  return record;
+  delete record[HEADER.targetHost];
+  const { host, ...rest } = record;
+  if (host === undefined || !knowsTargetHost) return record;
+  return { ...rest, [HEADER.targetHost]: host };
 }

@@ -44,6 +44,11 @@ export const HEADER = {
   instance: "turnabout-instance",
   /** `1`: register only if no other instance holds the runner (sent by an agent that has been replaced). */
   standby: "turnabout-standby",
+  /**
+   * On Extended CONNECT: the `Host` that the target is to see. A `host` field would differ from `:authority`, which
+   * RFC 9113 §8.3.1 lets a server refuse.
+   */
+  targetHost: "turnabout-host",
 } as const;
 
 /** Capabilities that an agent may list in `/hello`. An unknown capability is not used. */
@@ -54,6 +59,8 @@ export const CAPABILITY = {
   events: "events",
   /** `POST /notices`: the control plane says what has become of a runner that was offered. */
   notices: "notices",
+  /** `Turnabout-Host` on Extended CONNECT, in place of `host`. */
+  targetHost: "target-host",
 } as const;
 
 /** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */

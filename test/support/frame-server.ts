@@ -25,7 +25,7 @@ const ENABLE_CONNECT_PROTOCOL = Buffer.from([0, 8, 0, 0, 0, 1]);
 
 /** The stream that it resolves to is the carrier: destroy it at the end. */
 export async function serveFrames(options: FrameServerOptions): Promise<Duplex> {
-  const carrier = await within(dial(options), "the carrier");
+  const carrier = await within(dialCarrier(options), "the carrier");
   carrier.on("error", () => {}); // permanently
   carrier.write(encodeFrame(FRAME.SETTINGS, 0, 0, ENABLE_CONNECT_PROTOCOL));
   answer(carrier, options).catch(() => {}); // the carrier is destroyed at the end of the test
@@ -62,7 +62,13 @@ function hello({ runner, targets, capabilities = [] }: FrameServerOptions): Buff
   ]);
 }
 
-async function dial({ port, token, carrier, runner }: FrameServerOptions): Promise<Duplex> {
+/** An agent's dial, as far as the carrier: nothing has been sent on it. */
+export async function dialCarrier({
+  port,
+  token,
+  carrier,
+  runner,
+}: Pick<FrameServerOptions, "port" | "token" | "carrier" | "runner">): Promise<Duplex> {
   const path = `${DOOR_PATH}?runnerid=${runner}`;
   const headers = { authorization: `Bearer ${token}` };
   if (carrier === "websocket") {
