@@ -62,6 +62,12 @@ export const PARTS: readonly Part[] = [
     why: "the compose files, as Compose v2 reads them",
   },
   {
+    name: "h2spec",
+    packages: [],
+    module: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+    why: "the conformance of every HTTP/2 server end",
+  },
+  {
     name: "docker-compose",
     packages: ["docker-compose"],
     why: "the compose files, as Debian's Compose reads them",
