@@ -1,7 +1,7 @@
 /** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { AGENT_PATHS } from "../../wire/protocol.ts";
+import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
 import { getAgent } from "../agent-request.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -15,7 +15,7 @@ const PING_TIMEOUT_MS = 5_000;
 
 const connectionSchema = z.object({
   id: z.string(),
-  carrier: z.enum(["rh2", "ptth", "websocket"]),
+  carrier: z.enum(CARRIER_KINDS),
   since: z.string(),
   rttMs: z.number().nullable(),
   peer: z.string().nullable(),
@@ -28,7 +28,7 @@ const runnerSchema = z
     id: z.string().openapi({ example: "wolf-local" }),
     state: z.enum(["connected", "reconnecting", "gone"]),
     since: z.string(),
-    carrier: z.enum(["rh2", "ptth", "websocket"]).nullable(),
+    carrier: z.enum(CARRIER_KINDS).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
