@@ -12,7 +12,7 @@ import { doorUrl } from "./door-url.ts";
 import { parseEngineUrl } from "./docker/engine-url.ts";
 import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
 import { parseListenAddress } from "./relay/listen-address.ts";
-import { checkRunners, parseTargetAddress, defaultHttp } from "./targets.ts";
+import { checkRunners, parseTarget } from "./targets.ts";
 import type { Runner, TargetAddress } from "./targets.ts";
 
 /** What an agent tells its owner. */
@@ -28,7 +28,8 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   /** URL of the control plane, or of a relay: `https://cp.example`, `http://localhost:8080/base`, `unix:/run/turnabout.sock` */
   server: string;
   /**
-   * Runners and their targets. A target is its address (`unix:/path`, `host:port`) or a full {@link Runner} entry.
+   * Runners and their targets. A target is its address (`unix:/path`, `host:port`), with `;http=2` and the like behind it
+   * where its HTTP version matters; or a full {@link Runner} entry.
    * @example { "wolf-local": { wolf: "unix:/var/run/wolf/wolf.sock" } }
    */
   runners: Record<string, Record<string, string>> | Runner[];
@@ -119,10 +120,6 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
 function toRunners(runners: Record<string, Record<string, string>>): Runner[] {
   return Object.entries(runners).map(([id, targets]) => ({
     id,
-    targets: Object.entries(targets).map(([name, address]) => ({
-      name,
-      address: parseTargetAddress(address),
-      http: defaultHttp(name),
-    })),
+    targets: Object.entries(targets).map(([name, spec]) => parseTarget(`${name}=${spec}`)),
   }));
 }

@@ -85,6 +85,7 @@ describe("a target on the command line", () => {
       http: "auto",
     });
     assert.equal(parseTarget("web=localhost:80;http=1.1").http, "1.1");
+    assert.equal(parseTarget("grpc=localhost:50051;http=2").http, "2");
     assert.equal(parseTarget("wolf=unix:/w.sock").http, "1.0"); // Wolf refuses chunked bodies
     assert.equal(parseTarget("wolf=unix:/w.sock;http=auto").http, "auto");
     assert.deepEqual(parseTarget("a=unix:/x=y").address, { kind: "unix", path: "/x=y" });
@@ -96,7 +97,7 @@ describe("a target on the command line", () => {
       "web",
       "=localhost:80",
       "Web=localhost:80",
-      "web=localhost:80;http=2",
+      "web=localhost:80;http=3",
       "web=h:1;x",
     ]) {
       assert.throws(() => parseTarget(text), isConfigInvalid, text);

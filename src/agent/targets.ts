@@ -1,5 +1,6 @@
 /** Named targets: what an agent lets the control plane reach. Nothing else can be reached, whatever is asked. */
 import { TurnaboutError } from "../wire/errors.ts";
+import { TARGET_HTTP } from "../wire/hello.ts";
 import type { RunnerInfo, TargetHttp } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../wire/limits.ts";
 import { parseRunnerId, parseTargetName } from "../wire/names.ts";
@@ -42,7 +43,7 @@ export function parseTargetAddress(text: string): TargetAddress {
 }
 
 /**
- * `NAME=ADDRESS`, with `;http=1.0|1.1|auto` behind it for a target whose HTTP version matters.
+ * `NAME=ADDRESS`, with `;http=1.0|1.1|2|auto` behind it for a target whose HTTP version matters.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -58,11 +59,11 @@ export function parseTarget(text: string): Target {
   const name = parseTargetName(spec.slice(0, equals));
   let http: TargetHttp = defaultHttp(name);
   for (const option of options) {
-    if (option === "http=1.0" || option === "http=1.1" || option === "http=auto") {
-      http = option.slice("http=".length) as TargetHttp;
-    } else {
+    const version = TARGET_HTTP.find((known) => option === `http=${known}`);
+    if (version === undefined) {
       throw new TurnaboutError("config_invalid", `target ${name}: unknown option ${JSON.stringify(option)}`);
     }
+    http = version;
   }
   return { name, address: parseTargetAddress(spec.slice(equals + 1)), http };
 }

@@ -4,7 +4,7 @@ import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 
 import { carrierBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
 import { TurnaboutError } from "../wire/errors.ts";
-import type { Hello, RunnerInfo } from "../wire/hello.ts";
+import type { Hello, RunnerInfo, TargetHttp } from "../wire/hello.ts";
 import { headerListBytes, headerListPairs } from "../wire/http-fields.ts";
 import type { Liveness } from "../wire/keepalive.ts";
 import {
@@ -131,6 +131,11 @@ export class AgentConnection {
       this.#openStreams -= 1;
     });
     return stream;
+  }
+
+  /** How the target speaks HTTP, as its agent says. */
+  httpOf({ runner, target }: Destination): TargetHttp {
+    return this.runners.get(runner)?.targets.find(({ name }) => name === target)?.http ?? "auto";
   }
 
   /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */

@@ -55,6 +55,38 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
   return fields;
 }
 
+/** Fields that have no meaning behind a body, or would go past what was decided at its head (RFC 9110 §6.5.1). */
+const NOT_IN_TRAILERS = new Set([
+  "authorization",
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "content-type",
+  "cookie",
+  "x-api-key",
+]);
+
+/** A request's trailers for an HTTP/2 target, when its body has ended. */
+export function trailerFields(request: AnyRequest): Record<string, string | string[]> {
+  const { rawTrailers } = request;
+  const fields: Record<string, string | string[]> = {};
+  for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
+    const name = (rawTrailers[i] ?? "").toLowerCase();
+    const value = rawTrailers[i + 1] ?? "";
+    const variable = name.replaceAll("_", "-");
+    if (name.startsWith(":") || isHopByHop(name) || NOT_IN_TRAILERS.has(variable)) continue;
+    if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
+    const known = fields[name];
+    fields[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
+  }
+  return fields;
+}
+
+/** gRPC over HTTP/2: `application/grpc`, `application/grpc+proto`; not gRPC-Web, which is made for HTTP/1.1 proxies. */
+export function isGrpc(headers: IncomingHttpHeaders): boolean {
+  return /^application\/grpc(?:$|[+;\s])/i.test(headers["content-type"] ?? "");
+}
+
 /** End-to-end fields of a target's response, without what it must not say for our origin. */
 export function responseFields(
   headers: IncomingHttpHeaders,

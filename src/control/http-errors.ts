@@ -1,7 +1,8 @@
 /** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
-import { resetStream } from "../wire/end-stream.ts";
+import { constants } from "node:http2";
+import { resetStream, resetStreamWith } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { HEADER } from "../wire/protocol.ts";
@@ -79,10 +80,16 @@ export function sendError(
   return answer.requestId;
 }
 
-/** RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken. */
-export function breakResponse(request: AnyRequest, response: AnyResponse): void {
+/**
+ * RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken.
+ *
+ * @param code of RFC 9113 §7, for HTTP/2. Default INTERNAL_ERROR
+ */
+export function breakResponse(request: AnyRequest, response: AnyResponse, code?: number): void {
   if ("stream" in request) {
-    resetStream(request.stream, new Error("the response cannot be completed"));
+    if (code === undefined || code === constants.NGHTTP2_INTERNAL_ERROR) {
+      resetStream(request.stream, new Error("the response cannot be completed"));
+    } else resetStreamWith(request.stream, code);
     return;
   }
   const { socket } = request;

@@ -14,10 +14,20 @@ import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Dialer } from "./dialer.ts";
-import { preferredWaitMs, requestedTimeoutMs, requestFields, responseFields } from "./forwarding.ts";
+import {
+  isGrpc,
+  preferredWaitMs,
+  requestedTimeoutMs,
+  requestFields,
+  responseFields,
+  trailerFields,
+} from "./forwarding.ts";
 import type { Route } from "./forwarding.ts";
 import type { Client } from "./front/fronts.ts";
 import { breakResponse, sendError } from "./http-errors.ts";
+import type { Http2Exchange } from "./http2-target/exchange.ts";
+import { callerResetCode } from "./http2-target/reset.ts";
+import type { TargetDispatchOptions } from "./http2-target/target.ts";
 import { isolate } from "./isolation.ts";
 import type { AnyRequest, AnyResponse } from "./listener/port.ts";
 import {
@@ -139,21 +149,21 @@ class Exchange implements Dispatcher.DispatchHandler {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#waiting.signal,
     });
-    const info = connection.runners
-      .get(destination.runner)
-      ?.targets.find(({ name }) => name === destination.target);
-    const target = connection.pools.get(destination, info?.http ?? "auto");
+    const target = connection.pools.get(destination, connection.httpOf(destination));
     const body = this.#hasBody ? await this.#body(target) : null;
     if (this.#callerGone) return;
     const fields = requestFields(request, this.#job);
     if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
-    const most = this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS;
-    const options: Dispatcher.DispatchOptions = {
+    // gRPC has deadlines of its own, and a stream without news has no response header either.
+    const hasDeadline = target.version === "2" && isGrpc(request.headers);
+    const most = hasDeadline ? Infinity : (this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
+    const options: TargetDispatchOptions = {
       path,
       method: request.method ?? "GET",
       headers: fields,
       body,
       headersTimeout: requestedTimeoutMs(request.headers, most),
+      trailers: () => trailerFields(request),
     };
     target.pool.dispatch(options, this);
   }
@@ -161,8 +171,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** RFC 9112 §6.1: chunked only to a target that is known to speak HTTP/1.1. */
   async #body(target: TargetPool): Promise<Buffer | Readable> {
     const request = this.#request;
-    if (request.headers["content-length"] !== undefined || target.version === "1.1")
-      return new RequestBody(request);
+    const isMeasured = request.headers["content-length"] !== undefined;
+    if (isMeasured || target.version === "1.1" || target.version === "2") return new RequestBody(request);
     const held =
       target.version === "1.0"
         ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
@@ -224,8 +234,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
     this.#noContent = hasNoContent(status, this.#request.method);
+    // A gRPC response of trailers only has to stay one header section that ends the stream.
+    const endStream = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
     try {
-      writeHead(response, status, fields, reason);
+      writeHead(response, status, fields, { reason, endStream });
     } catch (cause) {
       throw inexpressible("response", status, cause);
     }
@@ -315,10 +327,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     const known = classify(error, this.#job);
     const { runner, target } = this.#job.destination;
     this.#context.metrics.requests.inc({ outcome: known.code });
-    if (this.#response.headersSent) breakResponse(this.#request, this.#response);
-    const requestId = this.#response.headersSent
-      ? undefined
-      : sendError(this.#request, this.#response, known);
+    const { resetCode } = lossOf(error) ?? {};
+    const isBegun = this.#response.headersSent;
+    // To gRPC a reset says more than our error page.
+    const mustReset = isBegun || (resetCode !== undefined && isGrpc(this.#request.headers));
+    if (mustReset) breakResponse(this.#request, this.#response, callerResetCode(resetCode, isBegun));
+    const requestId = mustReset ? undefined : sendError(this.#request, this.#response, known);
     this.#context.log.info(
       {
         runner,

@@ -26,23 +26,40 @@ export function hasNoContent(status: number, method: string | undefined): boolea
   return method === "HEAD" || status === 204 || status === 205 || status === 304;
 }
 
+export interface HeadOptions {
+  /** HTTP/1.1 only: HTTP/2 has no reason phrase. */
+  reason?: string | undefined;
+  /** HTTP/2 only: the header section ends the stream, and neither content nor trailers follow. */
+  endStream?: boolean | undefined;
+}
+
 /**
- * Sends the header section. HTTP/2 has no reason phrase; HTTP/1.1 passes the target's on.
+ * Sends the header section.
  *
  * @throws Error if the caller's protocol has no expression for it, as for a status above 599 on HTTP/2
  */
-export function writeHead(response: AnyResponse, status: number, headers: Fields, reason?: string): void {
+export function writeHead(
+  response: AnyResponse,
+  status: number,
+  headers: Fields,
+  { reason, endStream = false }: HeadOptions = {},
+): void {
   const fields = withoutForbiddenLength(status, headers);
   // Always with a reason: node remembers one that it has refused, and would refuse the next response because of it.
   if (response instanceof ServerResponse) {
     response.writeHead(status, reasonPhrase(status, reason), orderedForHttp1(fields));
-  } else writeHttp2Head(response, status, fields);
+  } else writeHttp2Head(response, status, fields, endStream);
 }
 
 /** Not through the response's own writeHead(), which remembers the fields that it has refused. */
-function writeHttp2Head({ stream }: Http2ServerResponse, status: number, fields: Fields): void {
+function writeHttp2Head(
+  { stream }: Http2ServerResponse,
+  status: number,
+  fields: Fields,
+  endStream: boolean,
+): void {
   if (stream.destroyed || stream.closed) return;
-  stream.respond({ ...http2Fields(fields), ":status": status }, { waitForTrailers: true });
+  stream.respond({ ...http2Fields(fields), ":status": status }, { waitForTrailers: !endStream, endStream });
 }
 
 /**

@@ -4,13 +4,12 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../wire/errors.ts";
 import { parseAuthority } from "../wire/names.ts";
-import { PTTH_UPGRADE_TOKEN } from "../wire/protocol.ts";
+import { DOOR_PATH } from "../wire/protocol.ts";
 import { authenticate } from "./auth/authenticate.ts";
 import type { CookiePolicy } from "./auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
 import type { ConnectProxyContext } from "./connect-proxy.ts";
 import type { DataRoutes } from "./data-routes.ts";
-import { DoorPaths } from "./doors/door-path.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "./front/ambiguous.ts";
@@ -33,7 +32,7 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext, Co
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const doors = new DoorPaths(context.basePath);
+  const doors = new Set([`${context.basePath}${DOOR_PATH}`, `${context.basePath}/revdial`]);
 
   /** Undefined if the URL leads to no target. */
   function apiJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
@@ -97,9 +96,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     try {
       refuseAmbiguous(request);
       refuseUpgradeWithBody(request);
-      const token = request.headers.upgrade?.trim().toLowerCase();
-      if (doors.has(path, token)) return context.door.handle(request, socket, head);
-      if (token !== "websocket") {
+      if (doors.has(path)) return context.door.handle(request, socket, head);
+      if (request.headers.upgrade?.trim().toLowerCase() !== "websocket") {
         throw new TurnaboutError("not_found", "no such upgrade at this path");
       }
       const job = url.startsWith("/") ? apiJob(request, url, true) : proxyJob(request, url);
@@ -119,14 +117,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const isProxy = parseAuthority(request.authority) !== undefined;
     try {
       refuseAmbiguous(request);
-      const [path = ""] = request.url.split("?", 1);
-      if (protocol === PTTH_UPGRADE_TOKEN && doors.has(path, PTTH_UPGRADE_TOKEN)) {
-        return context.door.handleStream(request, response);
-      }
-      if (protocol === PTTH_UPGRADE_TOKEN)
-        throw new TurnaboutError("not_found", "no agent endpoint at this path");
-      if (protocol !== "websocket")
-        throw new TurnaboutError("bad_request", "only :protocol websocket and ptth");
+      if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       const job = isProxy
         ? authorityJob(request, request.authority, request.url)

@@ -1,23 +1,34 @@
 /**
- * HTTP/1.1 over CONNECT streams: an undici pool for each target of a connection. Every request in flight has a stream
- * of its own; one that a keep-alive target leaves open may be taken over by a later request.
+ * HTTP over CONNECT streams. For HTTP/1.1 an undici pool for each target of a connection: every request in flight has a
+ * stream of its own; one that a keep-alive target leaves open may be taken over by a later request. For HTTP/2 one
+ * connection, in one stream, for all requests (`http2-target/`).
  */
 import type { Socket } from "node:net";
+import type { Dispatcher } from "undici";
 import { Pool } from "undici";
 import type { TargetHttp } from "../wire/hello.ts";
 import type { Destination } from "../wire/names.ts";
 import { formatAuthority } from "../wire/names.ts";
 import type { TunnelSocket } from "../wire/tunnel-socket.ts";
+import { Http2Target } from "./http2-target/target.ts";
+import type { TargetDispatchOptions } from "./http2-target/target.ts";
 import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "./limits.ts";
 
 interface Opener {
   openTunnel(destination: Destination): TunnelSocket;
 }
 
+/** What {@link Pool} and {@link Http2Target} have in common. */
+interface RequestPool {
+  dispatch(options: TargetDispatchOptions, handler: Dispatcher.DispatchHandler): unknown;
+  close(): Promise<void>;
+  destroy(reason: Error): Promise<void>;
+}
+
 export interface TargetPool {
-  readonly pool: Pool;
+  readonly pool: RequestPool;
   /** HTTP version that the target has answered with, as RFC 9112 §6.1 asks us to remember. */
-  version: "unknown" | "1.0" | "1.1";
+  version: "unknown" | "1.0" | "1.1" | "2";
 }
 
 export class TargetPools {
@@ -33,9 +44,21 @@ export class TargetPools {
     const authority = formatAuthority(destination);
     const known = this.#pools.get(authority);
     if (known !== undefined) return known;
+    const created = http === "2" ? this.#http2(destination) : this.#http1(destination, http);
+    this.#pools.set(authority, created);
+    return created;
+  }
+
+  #http2(destination: Destination): TargetPool {
+    const label = `${destination.runner} ${destination.target}`;
+    const openTunnel = (): TunnelSocket => this.#opener.openTunnel(destination);
+    return { version: "2", pool: new Http2Target({ label, openTunnel }) };
+  }
+
+  #http1(destination: Destination, http: Exclude<TargetHttp, "2">): TargetPool {
     const created: TargetPool = {
       version: http === "auto" ? "unknown" : http,
-      pool: new Pool(`http://${authority}`, {
+      pool: new Pool(`http://${formatAuthority(destination)}`, {
         connect: (_options, callback) => {
           // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
           queueMicrotask(() => {
@@ -58,7 +81,6 @@ export class TargetPools {
         maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
       }),
     };
-    this.#pools.set(authority, created);
     return created;
   }
 

@@ -49,6 +49,10 @@ export async function openWebSocket(
     if (!capabilities.includes(CAPABILITY.websocket)) {
       throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
     }
+    if (connection.httpOf(destination) === "2") {
+      const label = `${destination.runner} ${destination.target}`;
+      throw new TurnaboutError("not_supported", `WebSocket ${label}: the target speaks HTTP/2`);
+    }
     const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
     let stream: ClientHttp2Stream | undefined;
     try {

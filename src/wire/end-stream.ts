@@ -95,6 +95,18 @@ export function resetStream(stream: Http2Stream, error: Error): void {
 }
 
 /**
+ * The same with an error code of RFC 9113 §7 that is to reach the peer, such as CANCEL. Only for a stream whose own half
+ * has ended, has not begun, or waits for trailers (`waitForTrailers`): node's `close(code)` of any other sends END_STREAM
+ * first.
+ */
+export function resetStreamWith(stream: Http2Stream, code: number): void {
+  guardStream(stream);
+  if (stream.destroyed || stream.closed) return;
+  stream.close(code);
+  stream.resume(); // nothing more is read of it, and a stream that holds bytes does not close
+}
+
+/**
  * "The response is complete, and the rest of the request is not wanted": RST_STREAM(NO_ERROR) (RFC 9113 §8.1). Call it in
  * the turn of `respond(…, { endStream: true })`, of `end()`, or at any time later. Response and body always leave first:
  * RST_STREAM follows when END_STREAM has been sent, however long the peer's window or a full socket holds it. A peer

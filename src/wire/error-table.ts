@@ -34,6 +34,7 @@ export type ErrorCode =
   | "instances_full"
   | "wolf_failed"
   | "length_required"
+  | "not_supported"
   | "upgrade_required"
   | "headers_too_large"
   | "internal"
@@ -184,6 +185,12 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     proxyError: "http_request_error",
     initiator: "user",
     text: "A Content-Length is needed: the body cannot be measured first.",
+  },
+  not_supported: {
+    status: 501,
+    proxyError: "http_request_error",
+    initiator: "remote",
+    text: "The target is declared as one that takes no such request, such as a WebSocket.",
   },
   upgrade_required: {
     status: 426,

@@ -113,8 +113,10 @@ describe("/hello", () => {
 describe("a line of /events", () => {
   it("is one of the known events, or undefined for a type from the future", () => {
     const runner = { id: "a", targets: [{ name: "t", http: "auto" }] };
+    const grpc = { id: "b", targets: [{ name: "t", http: "2" }] };
     for (const event of [
       { type: "runner-added", runner },
+      { type: "runner-added", runner: grpc },
       { type: "runner-removed", id: "a" },
       { type: "target-health", runner: "a", target: "t", healthy: false },
     ]) {

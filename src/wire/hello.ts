@@ -6,8 +6,11 @@ import { TurnaboutError } from "./errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "./limits.ts";
 import { isRunnerId, isTargetName } from "./names.ts";
 
-/** How a target speaks HTTP. `auto`: remembered from its answers (RFC 9112 §6.1). */
-export type TargetHttp = "auto" | "1.0" | "1.1";
+/** How a target speaks HTTP. `auto`: HTTP/1, its version remembered from its answers (RFC 9112 §6.1). `2`: HTTP/2 on a
+ * plain connection, with prior knowledge (RFC 9113 §3.3). */
+export type TargetHttp = (typeof TARGET_HTTP)[number];
+
+export const TARGET_HTTP = ["auto", "1.0", "1.1", "2"] as const;
 
 export interface TargetInfo {
   name: string;
@@ -71,8 +74,7 @@ function parseTarget(value: unknown): TargetInfo {
   const target = record(value, "target");
   const name = target["name"];
   if (typeof name !== "string" || !isTargetName(name)) throw wrong("target.name");
-  const http = target["http"];
-  return { name, http: http === "1.0" || http === "1.1" ? http : "auto" };
+  return { name, http: TARGET_HTTP.find((http) => http === target["http"]) ?? "auto" };
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

@@ -24,9 +24,15 @@ export interface Loss {
   reused: boolean;
   /** The agent says that it has not looked at the request (RFC 9113 §8.7), or refused it because it drains. */
   unprocessed: boolean;
+  /** HTTP/2 error code with which an HTTP/2 target has reset the stream. */
+  resetCode?: number | undefined;
 }
 
 const LOSSES = new WeakMap<Error, Loss>();
+
+export function noteLoss(error: Error, loss: Loss): void {
+  LOSSES.set(error, loss);
+}
 
 export function lossOf(error: Error): Loss | undefined {
   return LOSSES.get(error);

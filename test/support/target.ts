@@ -1,5 +1,7 @@
 /** A private service: what an agent reaches. TCP on a free port, or a Unix socket. */
 import http from "node:http";
+import http2 from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { TargetAddress } from "../../src/agent/targets.ts";
@@ -40,6 +42,29 @@ export async function startHttpTarget(
 ): Promise<TestTarget & { readonly http: http.Server }> {
   const server = http.createServer(listener);
   return Object.assign(await track(server, on), { http: server });
+}
+
+/** Speaks HTTP/2 with prior knowledge, and nothing else. `onStream` gets every stream. */
+export async function startHttp2Target(
+  onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]) => void,
+  { settings = {} }: { settings?: http2.Settings } = {},
+): Promise<Http2TestTarget> {
+  const server = http2.createServer({ settings });
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("error", () => {}); // permanent
+    session.once("close", () => sessions.delete(session));
+  });
+  server.on("stream", (stream: ServerHttp2Stream, headers, _flags, raw) => {
+    stream.on("error", () => {}); // permanent
+    onStream(stream, headers, raw);
+  });
+  return Object.assign(await track(server, "tcp"), { sessions });
+}
+
+export interface Http2TestTarget extends TestTarget {
+  readonly sessions: ReadonlySet<ServerHttp2Session>;
 }
 
 /** An address at which nothing listens, for as long as the port is not given out again. */

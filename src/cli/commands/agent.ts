@@ -3,7 +3,6 @@ import { parseArgs } from "node:util";
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
 import type { Secret } from "../../agent/credentials.ts";
-import { CARRIER_KINDS } from "../../wire/protocol.ts";
 import { parseTarget } from "../../agent/targets.ts";
 import type { Runner } from "../../agent/targets.ts";
 import { UsageError } from "../command.ts";
@@ -22,13 +21,14 @@ Dials the control plane and serves the named targets. Nothing else can be reache
   --server URL            control plane: http(s)://HOST[:PORT][/BASE], or a relay: unix:/PATH
   --runner ID             runner to register; may be repeated, each followed by its own targets
   --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
-                          that refuses chunked bodies (assumed for a target named wolf)
+                          that refuses chunked bodies (assumed for a target named wolf), ";http=2" for one that
+                          speaks HTTP/2 without TLS, such as gRPC
   --docker URL            Docker Engine whose labelled containers are announced while they run:
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner needs no target then
   --listen ADDRESS        be a relay: unix:/PATH[;mode=0660] or HOST:PORT, where agents without a route to the
                           control plane dial in its place; may be repeated
   --token-file FILE       bearer token; read again at every attempt
-  --carrier KIND          auto (default), rh2, ptth, websocket or h2
+  --carrier KIND          auto (default), rh2, ptth or websocket
   --connections N         connections to the control plane; default 2
   --ca FILE               CA of the control plane's certificate, besides the system's
   --cert FILE --key FILE  client certificate for rh2
@@ -45,7 +45,7 @@ environment:
   NO_PROXY                    hosts to dial directly: names, addresses, CIDR blocks, *
 `;
 
-const CARRIERS: readonly string[] = ["auto", ...CARRIER_KINDS];
+const CARRIERS: readonly string[] = ["auto", "rh2", "ptth", "websocket"];
 
 export const agent: Command = {
   name: "turnabout agent",

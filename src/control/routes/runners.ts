@@ -1,7 +1,8 @@
 /** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
+import { TARGET_HTTP } from "../../wire/hello.ts";
+import { AGENT_PATHS } from "../../wire/protocol.ts";
 import { getAgent } from "../agent-request.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -15,7 +16,7 @@ const PING_TIMEOUT_MS = 5_000;
 
 const connectionSchema = z.object({
   id: z.string(),
-  carrier: z.enum(CARRIER_KINDS),
+  carrier: z.enum(["rh2", "ptth", "websocket"]),
   since: z.string(),
   rttMs: z.number().nullable(),
   peer: z.string().nullable(),
@@ -28,7 +29,7 @@ const runnerSchema = z
     id: z.string().openapi({ example: "wolf-local" }),
     state: z.enum(["connected", "reconnecting", "gone"]),
     since: z.string(),
-    carrier: z.enum(CARRIER_KINDS).nullable(),
+    carrier: z.enum(["rh2", "ptth", "websocket"]).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
@@ -37,9 +38,7 @@ const runnerSchema = z
     }),
     bootEpoch: z.string().nullable(),
     waitingDials: z.number().int(),
-    targets: z.array(
-      z.object({ name: z.string(), http: z.enum(["auto", "1.0", "1.1"]), healthy: z.boolean() }),
-    ),
+    targets: z.array(z.object({ name: z.string(), http: z.enum(TARGET_HTTP), healthy: z.boolean() })),
     connections: z.array(connectionSchema),
     behind: z.array(connectionSchema).openapi({
       description: "Connections that take over when those in use are gone",

@@ -1,0 +1,219 @@
+/** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
+import http2 from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
+import { endSession, guardSession } from "../../wire/end-stream.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
+import { noteLoss } from "../../wire/tunnel-socket.ts";
+import type { TunnelSocket } from "../../wire/tunnel-socket.ts";
+import {
+  HTTP2_TARGET_FRAME_BYTES,
+  HTTP2_TARGET_IDLE_MS,
+  HTTP2_TARGET_MAX_STREAMS,
+  HTTP2_TARGET_SETTINGS_TIMEOUT_MS,
+  HTTP2_TARGET_STREAM_WINDOW_BYTES,
+  HTTP2_TARGET_WINDOW_BYTES,
+  MAX_RESPONSE_HEADER_BYTES,
+} from "../limits.ts";
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
+
+/** RFC 9113 §7: what a reset of a target's stream means to its caller; all others are `target_closed`. */
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  1: "target_protocol", // PROTOCOL_ERROR, also where nghttp2 has found that the response is not valid
+  3: "target_protocol", // FLOW_CONTROL_ERROR
+  5: "target_protocol", // STREAM_CLOSED
+  6: "target_protocol", // FRAME_SIZE_ERROR
+  7: "overloaded", // REFUSED_STREAM
+  9: "target_protocol", // COMPRESSION_ERROR
+  11: "overloaded", // ENHANCE_YOUR_CALM
+  13: "target_protocol", // HTTP_1_1_REQUIRED
+};
+
+export interface Http2ConnectionParts {
+  socket: TunnelSocket;
+  /** `<runner> <target>`, for error messages. */
+  label: string;
+  /** There may be room for another request, or there will be no more. */
+  onChange: () => void;
+}
+
+export class Http2Connection {
+  readonly #session: ClientHttp2Session;
+  readonly #socket: TunnelSocket;
+  readonly #label: string;
+  readonly #onChange: () => void;
+  #failure: Error | undefined;
+  #isReady = false;
+  #isEnded = false;
+  #openStreams = 0;
+  #requests = 0;
+  /** From GOAWAY: streams above it have not been processed (RFC 9113 §6.8). */
+  #lastStreamId = Infinity;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  constructor({ socket, label, onChange }: Http2ConnectionParts) {
+    this.#socket = socket;
+    this.#label = label;
+    this.#onChange = onChange;
+    // Before node's own listeners: what ended the connection has to be known when its streams close.
+    socket.on("error", (error) => this.#end(error));
+    socket.once("end", () => this.#end());
+    socket.once("close", () => this.#end());
+    this.#session = http2.connect("http://target", {
+      createConnection: () => socket,
+      maxSessionMemory: SESSION_MEMORY_MB,
+      maxHeaderListPairs: MAX_HEADER_PAIRS,
+      settings: {
+        enablePush: false,
+        initialWindowSize: HTTP2_TARGET_STREAM_WINDOW_BYTES,
+        maxFrameSize: HTTP2_TARGET_FRAME_BYTES,
+        maxHeaderListSize: MAX_RESPONSE_HEADER_BYTES,
+      },
+    });
+    guardSession(this.#session);
+    this.#follow();
+  }
+
+  #follow(): void {
+    const session = this.#session;
+    const timer = setTimeout(() => {
+      const most = `${HTTP2_TARGET_SETTINGS_TIMEOUT_MS} ms`;
+      this.destroy(
+        new TurnaboutError("target_protocol", `target ${this.#label}: no HTTP/2 SETTINGS within ${most}`),
+      );
+    }, HTTP2_TARGET_SETTINGS_TIMEOUT_MS);
+    session.on("error", (error) => this.#end(error)); // permanent: an 'error' without a listener ends the process
+    session.once("remoteSettings", () => {
+      clearTimeout(timer);
+      this.#isReady = true;
+      session.setLocalWindowSize(HTTP2_TARGET_WINDOW_BYTES);
+    });
+    session.on("remoteSettings", () => this.#changed());
+    session.on("goaway", (code, lastStreamId) => {
+      this.#lastStreamId = Math.min(this.#lastStreamId, lastStreamId);
+      if (code !== NGHTTP2_NO_ERROR) this.#end(new Error(`GOAWAY with code ${code}`));
+      this.#changed();
+    });
+    session.once("close", () => {
+      clearTimeout(timer);
+      clearTimeout(this.#idleTimer);
+      this.#end();
+      // A target may keep its end open; the pause lets GOAWAY leave first.
+      const socket = this.#socket;
+      if (!socket.destroyed) {
+        const lingering = setTimeout(() => socket.destroy(), CARRIER_DESTROY_DELAY_MS);
+        socket.once("close", () => clearTimeout(lingering));
+      }
+      this.#onChange();
+    });
+  }
+
+  #end(cause?: Error): void {
+    this.#isEnded = true;
+    this.#failure ??= cause;
+  }
+
+  /** New requests may be sent, now or when SETTINGS have come. */
+  get isUsable(): boolean {
+    return (
+      !this.#isEnded && !this.#session.closed && !this.#session.destroyed && this.#lastStreamId === Infinity
+    );
+  }
+
+  get isClosed(): boolean {
+    return this.#session.destroyed;
+  }
+
+  get isIdle(): boolean {
+    return this.#openStreams === 0;
+  }
+
+  /** A request has been sent on it. */
+  get wasUsed(): boolean {
+    return this.#requests > 0;
+  }
+
+  get hasRoom(): boolean {
+    if (!this.#isReady || !this.isUsable) return false;
+    const { maxConcurrentStreams = Infinity } = this.#session.remoteSettings;
+    return this.#openStreams < Math.min(maxConcurrentStreams, HTTP2_TARGET_MAX_STREAMS);
+  }
+
+  /** The largest header list that the target says it takes. */
+  get maxHeaderBytes(): number {
+    return this.#session.remoteSettings.maxHeaderListSize ?? Infinity;
+  }
+
+  /** @param list as {@link ClientHttp2Session.request} takes it: names and values in turn */
+  request(list: readonly string[], options: ClientSessionRequestOptions): ClientHttp2Stream {
+    const stream = this.#session.request(list, options);
+    clearTimeout(this.#idleTimer);
+    this.#openStreams += 1;
+    this.#requests += 1;
+    stream.on("error", () => {}); // permanent: 'error' can come after 'end'
+    stream.once("close", () => {
+      this.#openStreams -= 1;
+      this.#changed();
+    });
+    return stream;
+  }
+
+  #changed(): void {
+    clearTimeout(this.#idleTimer);
+    if (this.#openStreams === 0 && this.isUsable && this.#isReady) {
+      this.#idleTimer = setTimeout(() => this.close(), HTTP2_TARGET_IDLE_MS);
+      this.#idleTimer.unref();
+    }
+    this.#onChange();
+  }
+
+  /** No new requests; those in flight finish. */
+  close(): void {
+    clearTimeout(this.#idleTimer);
+    if (!this.#session.closed) this.#session.close();
+  }
+
+  destroy(reason: Error): void {
+    this.#end(reason);
+    endSession(this.#session, reason);
+    if (!this.#socket.destroyed) this.#socket.destroy(reason);
+  }
+
+  /** Why the connection is of no use. */
+  get reason(): TurnaboutError {
+    const cause = this.#failure;
+    if (cause instanceof TurnaboutError) return cause;
+    const error = this.#isReady
+      ? new TurnaboutError("target_closed", `target ${this.#label}: its HTTP/2 connection ended`, { cause })
+      : new TurnaboutError("target_protocol", `target ${this.#label}: does not speak HTTP/2`, { cause });
+    if (this.#isReady) noteLoss(error, { reused: this.#requests > 1, unprocessed: false });
+    return error;
+  }
+
+  /** Why a stream ended before its response was complete. */
+  reasonFor(stream: ClientHttp2Stream): TurnaboutError {
+    const isUnprocessed = this.#isUnprocessed(stream);
+    if (this.#isEnded || this.#session.destroyed) {
+      const lost = this.reason;
+      if (!isUnprocessed) return lost;
+      const error = new TurnaboutError(lost.code, lost.message, { cause: lost });
+      noteLoss(error, { reused: false, unprocessed: true });
+      return error;
+    }
+    const { rstCode, errored } = stream;
+    const error = new TurnaboutError(
+      CODES[rstCode] ?? "target_closed",
+      `target ${this.#label}: the stream was reset with code ${rstCode}`,
+      { cause: errored ?? undefined },
+    );
+    noteLoss(error, { reused: false, unprocessed: isUnprocessed, resetCode: rstCode });
+    return error;
+  }
+
+  #isUnprocessed(stream: ClientHttp2Stream): boolean {
+    const { id = Infinity, rstCode } = stream;
+    return rstCode === NGHTTP2_REFUSED_STREAM || id > this.#lastStreamId;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * A target that speaks HTTP/2: one connection to it for each agent connection, and a queue in front of the streams that
+ * the target allows (RFC 9113 §5.1.2). Behaves towards its user as undici's pool does for HTTP/1.1.
+ */
+import type { Readable } from "node:stream";
+import type { Dispatcher } from "undici";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { noteLoss } from "../../wire/tunnel-socket.ts";
+import type { TunnelSocket } from "../../wire/tunnel-socket.ts";
+import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
+import { Http2Connection } from "./connection.ts";
+import { Http2Exchange } from "./exchange.ts";
+import type { Http2Queue } from "./exchange.ts";
+
+/** undici's, and what it does not know. */
+export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
+  headers: string[];
+  body: Readable | Buffer | null;
+  headersTimeout: number;
+  /** Trailers of the request, asked when its body has ended. HTTP/1.1 targets get none. */
+  trailers?: (() => Record<string, string | string[]>) | undefined;
+}
+
+export interface Http2TargetParts {
+  /** `<runner> <target>`, for error messages. */
+  label: string;
+  /** @throws TurnaboutError */
+  openTunnel: () => TunnelSocket;
+}
+
+export class Http2Target implements Http2Queue {
+  readonly #parts: Http2TargetParts;
+  readonly #waiting = new Set<Http2Exchange>();
+  readonly #again = new Set<Http2Exchange>();
+  readonly #connections = new Set<Http2Connection>();
+  #current: Http2Connection | undefined;
+  #isClosing = false;
+
+  constructor(parts: Http2TargetParts) {
+    this.#parts = parts;
+  }
+
+  dispatch(options: TargetDispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    const exchange = new Http2Exchange(
+      {
+        method: options.method,
+        path: options.path,
+        fields: options.headers,
+        body: options.body,
+        trailers: options.trailers ?? (() => ({})),
+        responseTimeoutMs: options.headersTimeout,
+      },
+      handler,
+      this,
+    );
+    exchange.begin();
+    if (exchange.isDone) return;
+    if (this.#waiting.size >= HTTP2_TARGET_MAX_WAITING) {
+      const message = `target ${this.#parts.label}: ${HTTP2_TARGET_MAX_WAITING} requests wait for a stream`;
+      return exchange.fail(new TurnaboutError("overloaded", message));
+    }
+    this.#waiting.add(exchange);
+    this.#pump();
+  }
+
+  /** It was not processed: before those that have not been tried yet. */
+  again(exchange: Http2Exchange): void {
+    this.#again.add(exchange);
+    // Not in the turn of the loss: its connection may be about to say that it has ended.
+    setImmediate(() => this.#pump());
+  }
+
+  leave(exchange: Http2Exchange): void {
+    this.#again.delete(exchange);
+    this.#waiting.delete(exchange);
+  }
+
+  #pump(): void {
+    for (const queue of [this.#again, this.#waiting]) {
+      for (const exchange of queue) {
+        const connection = this.#usable();
+        if (connection === undefined || !connection.hasRoom) return;
+        queue.delete(exchange);
+        exchange.start(connection);
+      }
+    }
+  }
+
+  /** The connection that takes new requests, opened if there is none. */
+  #usable(): Http2Connection | undefined {
+    if (this.#current?.isUsable === true) return this.#current;
+    this.#current = undefined;
+    if (this.#isClosing) {
+      this.#failAll(draining(this.#parts.label));
+      return undefined;
+    }
+    if (this.#connections.size >= HTTP2_TARGET_MAX_CONNECTIONS) return undefined;
+    try {
+      const socket = this.#parts.openTunnel();
+      const connection: Http2Connection = new Http2Connection({
+        socket,
+        label: this.#parts.label,
+        onChange: () => this.#onChange(connection),
+      });
+      this.#connections.add(connection);
+      this.#current = connection;
+      return connection;
+    } catch (error) {
+      this.#failAll(toError(error));
+      return undefined;
+    }
+  }
+
+  #onChange(connection: Http2Connection): void {
+    if (connection.isClosed) {
+      this.#connections.delete(connection);
+      // What waits for a connection that came to nothing would open another one, and again.
+      if (!connection.wasUsed) this.#failAll(connection.reason);
+    }
+    this.#pump();
+    if (this.#isClosing && this.#waiting.size + this.#again.size === 0) this.#closeIdle();
+  }
+
+  #failAll(error: Error): void {
+    for (const exchange of [...this.#again, ...this.#waiting]) exchange.fail(error);
+  }
+
+  /** No new requests; those in flight finish. */
+  close(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#waiting.size + this.#again.size === 0) this.#closeIdle();
+    return Promise.resolve();
+  }
+
+  #closeIdle(): void {
+    for (const connection of this.#connections) if (connection.isIdle) connection.close();
+  }
+
+  destroy(reason: Error): Promise<void> {
+    this.#isClosing = true;
+    this.#failAll(reason);
+    for (const connection of this.#connections) connection.destroy(reason);
+    return Promise.resolve();
+  }
+}
+
+function draining(label: string): TurnaboutError {
+  const error = new TurnaboutError(
+    "agent_draining",
+    `target ${label}: the connection to its agent is closing`,
+  );
+  noteLoss(error, { reused: false, unprocessed: true });
+  return error;
+}
