@@ -36,6 +36,12 @@ describe("a test file", { concurrency: true }, () => {
     assert.ok(wallMs < 60_000);
   });
 
+  it("whose fixtures are made and not closed ends by itself, and says only what its test says", async () => {
+    const { passed, failed, faults } = await outcome("forgets-its-fixtures");
+    assert.match(failed[0]?.error ?? "", /half way/);
+    assert.deepEqual([passed, failed.length, faults], [1, 1, []]);
+  });
+
   it("that blocks its event loop is ended, and the code that blocks it is named", async () => {
     const { faults } = await outcome("spins", { fileTimeoutMs: 2_000 });
     assert.equal(faults.length, 1);

@@ -6,6 +6,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentLifecycleEvent, AgentOptions } from "../../src/agent/config.ts";
 import type { Dial } from "../../src/wire/dial.ts";
 import type { Logger } from "../../src/wire/log.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { ending } from "./events.ts";
 import { ADMIN_TOKEN, RUNNER, TARGET } from "./system.ts";
@@ -45,7 +46,7 @@ export function followAgent(options: Partial<AgentOptions> & { server: string })
     connected: () => find("connected"),
     failed: (from) => find("attempt-failed", from),
     lost: () => find("lost"),
-    [Symbol.asyncDispose]: () => agent.close(),
+    [Symbol.asyncDispose]: closedAtTheEnd(() => agent.close()),
   };
 }
 

@@ -5,6 +5,7 @@ import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import https from "node:https";
 import type { Readable, Writable } from "node:stream";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { ending, next, within } from "./events.ts";
 import type { Ending } from "./events.ts";
 import { ADMIN_TOKEN, RUNNER, TARGET } from "./system.ts";
@@ -121,6 +122,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
     system.pki === undefined ? {} : { ca: system.pki.ca },
   );
   session.on("error", () => {}); // for ever
+  const close = closedAtTheEnd(() => closeSession(session));
   await next(session, "remoteSettings");
   const open = ({ method = "GET", path, headers = {}, bodyless = false }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -150,7 +152,6 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
     });
     return { request: stream, answer: promise, informational, abort: () => stream.close(CANCEL) };
   };
-  const close = (): Promise<void> => closeSession(session);
   return { isHttp2: true, open, call: wholeCall(open), close, [Symbol.asyncDispose]: close };
 }
 

@@ -9,6 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../src/wire/limits.ts";
 import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { webSocketStream } from "../../src/wire/websocket-stream.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { within } from "./events.ts";
 import { openFaultyPath } from "./faulty-path.ts";
 import type { FaultyPath } from "./faulty-path.ts";
@@ -45,26 +46,23 @@ export async function openCarrier(
   if (kind === "unix") server.listen(unixPath);
   else server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const path =
-    faulty && kind !== "unix" ? await openFaultyPath((server.address() as AddressInfo).port) : undefined;
+  const ends: Duplex[] = [];
+  let path: FaultyPath | undefined;
+  const close = closedAtTheEnd(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    await path?.close();
+    for (const end of ends) end.destroy();
+    await closed;
+  });
+  path = faulty && kind !== "unix" ? await openFaultyPath((server.address() as AddressInfo).port) : undefined;
   const port = kind === "unix" ? 0 : (path?.port ?? (server.address() as AddressInfo).port);
   const [agent, control] = await within(
     Promise.all([dial(kind, port, unixPath), accepted.promise]),
     `a ${kind} carrier`,
   );
-  for (const end of [agent, control]) end.on("error", () => {}); // for ever
-  return {
-    agent,
-    control,
-    path,
-    close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      await path?.close();
-      agent.destroy();
-      control.destroy();
-      await closed;
-    },
-  };
+  ends.push(agent, control);
+  for (const end of ends) end.on("error", () => {}); // for ever
+  return { agent, control, path, close };
 }
 
 const pki = await createPki();

@@ -4,12 +4,13 @@ import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { within } from "./events.ts";
 import { ADMIN_TOKEN } from "./system.ts";
 
 /** A process takes its time to start, on a busy machine all the more. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export type CommandName = "turnabout" | "revdial-client" | "wolf-revdial-client";
 
@@ -52,6 +53,7 @@ export class Command implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<Exit>();
     this.child.once("close", (code, signal) => resolve({ code, signal }));
     this.exited = promise;
+    closedAtTheEnd(() => this[Symbol.asyncDispose]());
     follow(this.child.stderr, (line) => this.lines.push(parseLine(line)));
     follow(this.child.stdout, this.output.push);
   }

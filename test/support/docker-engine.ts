@@ -4,6 +4,7 @@
  */
 import http from "node:http";
 import type { ServerResponse } from "node:http";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { next } from "./events.ts";
 import { tempPath } from "./temp.ts";
@@ -40,6 +41,7 @@ export class DockerEngine implements AsyncDisposable {
   async listen(): Promise<this> {
     const server = http.createServer((request, response) => this.#answer(request.url ?? "", response));
     this.#server = server;
+    closedAtTheEnd(() => this.stop());
     server.listen(this.path);
     await next(server, "listening");
     return this;

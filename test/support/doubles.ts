@@ -4,6 +4,7 @@ import type { MoonlightDouble } from "../../src/demo/moonlight/double.ts";
 import { createWolfDouble } from "../../src/demo/wolf/double.ts";
 import type { WolfDouble, WolfDoubleOptions } from "../../src/demo/wolf/double.ts";
 import { via } from "./callers.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { startSystem } from "./system.ts";
 import type { System, SystemOptions } from "./system.ts";
 import { tempPath } from "./temp.ts";
@@ -22,7 +23,9 @@ export async function startDoubles(
   options: Omit<SystemOptions, "target" | "agents"> & { wolf?: Partial<WolfDoubleOptions> } = {},
 ): Promise<DoubleSystem> {
   const wolf = await createWolfDouble({ socketPath: tempPath(), ...options.wolf });
+  closedAtTheEnd(() => wolf.close());
   const moonlight = await createMoonlightDouble({ credentials: MOONLIGHT_CREDENTIALS, pairDelayMs: 60_000 });
+  closedAtTheEnd(() => moonlight.close());
   const system = await startSystem({ ...options, agents: 0 });
   await system.addAgent({
     [WOLF_RUNNER]: { wolf: `unix:${wolf.socketPath}` },

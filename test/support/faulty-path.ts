@@ -1,6 +1,7 @@
 /** A TCP path that can go wrong: it relays to one port, until a test makes it stall, cut, reset or half-close. */
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { closedAtTheEnd } from "./cleanup.ts";
 
 export interface FaultyPath extends AsyncDisposable {
   /** Where to connect in place of the real port. */
@@ -92,7 +93,7 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
   server.listen(0, "127.0.0.1", resolve);
   await promise;
 
-  const close = async (): Promise<void> => {
+  const close = closedAtTheEnd(async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     server.close(() => resolve());
     each(({ dialler, listener }) => {
@@ -100,7 +101,7 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
       listener.destroy();
     });
     await promise;
-  };
+  });
   return {
     port: (server.address() as AddressInfo).port,
     get connections() {

@@ -4,6 +4,7 @@ import net from "node:net";
 import type { AddressInfo } from "node:net";
 import tls from "node:tls";
 import type { Duplex } from "node:stream";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import type { Credential } from "./pki.ts";
 
@@ -124,11 +125,11 @@ export async function listen(
   server.once("error", reject);
   server.listen(0, host, resolve);
   await promise;
-  const close = async (): Promise<void> => {
+  const close = closedAtTheEnd(async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     for (const socket of sockets) socket.destroy();
     await closed;
-  };
+  });
   return {
     port: (server.address() as AddressInfo).port,
     upgrades,

@@ -6,6 +6,7 @@ import http2 from "node:http2";
 import https from "node:https";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { within } from "./events.ts";
 import { join, listen } from "./fronts.ts";
@@ -86,10 +87,10 @@ export async function startHttp2ConnectProxy(
     upstream.once("error", () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR));
   });
   const front = await listen(server);
-  const close = async (): Promise<void> => {
+  const close = closedAtTheEnd(async () => {
     for (const session of sessions) session.destroy();
     await front.close();
-  };
+  });
   return { port: front.port, connects, [Symbol.asyncDispose]: close };
 }
 
@@ -119,15 +120,16 @@ export async function startTinyproxy(
   child.stdout.on("data", follow);
   child.stderr.on("data", follow);
   const closed = new Promise((resolve) => child.once("close", resolve));
+  const close = closedAtTheEnd(async () => {
+    child.kill("SIGKILL");
+    await within(closed, "the end of tinyproxy");
+  });
   await log.find((line) => line.includes("Accepting connections"), "tinyproxy's readiness");
   return {
     port,
     connects,
     log,
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL");
-      await within(closed, "the end of tinyproxy");
-    },
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { createAgent } from "../../src/agent/agent.ts";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/config.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { ending } from "./events.ts";
 import { tempPath } from "./temp.ts";
 
@@ -30,6 +31,7 @@ export async function startRelayTo(
     drainMs: 100,
     ...own,
   });
+  const close = closedAtTheEnd(() => agent.close());
   const [unix = "", tcp = ""] = await agent.listening();
   return {
     agent,
@@ -37,7 +39,7 @@ export async function startRelayTo(
     socketPath,
     http: `http://${tcp}`,
     port: Number(tcp.split(":").at(-1)),
-    [Symbol.asyncDispose]: () => agent.close(),
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -10,6 +10,7 @@ import { openReversed, serveReversed } from "../../src/wire/session.ts";
 import { TunnelSocket } from "../../src/wire/tunnel-socket.ts";
 import { openCarrier } from "./carriers.ts";
 import type { CarrierPair, TestCarrier } from "./carriers.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { next } from "./events.ts";
 
 export interface SessionPair extends AsyncDisposable {
@@ -53,14 +54,14 @@ export async function openSessionPair(options: SessionPairOptions = {}): Promise
     stream.on("error", () => {}); // for ever
     return stream;
   };
-  const close = async (): Promise<void> => {
+  const close = closedAtTheEnd(async () => {
     const open = [agent, control].filter((session) => !session.destroyed);
     const ended = open.map((session) => next(session, "close"));
     agent.destroy();
     control.destroy();
     await carrier.close();
     await Promise.all(ended);
-  };
+  });
   return {
     carrier,
     agent,

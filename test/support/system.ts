@@ -5,6 +5,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/config.ts";
 import { createControlPlane } from "../../src/control/control-plane.ts";
 import type { ControlPlane, ControlPlaneOptions } from "../../src/control/control-plane.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { eventually, within } from "./events.ts";
 import { openFaultyPath } from "./faulty-path.ts";
 import type { FaultyPath } from "./faulty-path.ts";
@@ -70,11 +71,19 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...(pki !== undefined && { tls: await issueServer(pki) }),
     ...options.controlPlane,
   });
-  const path = options.faulty === true ? await openFaultyPath(controlPlane.port) : undefined;
+  const agents: Agent[] = [];
+  let path: FaultyPath | undefined;
+  const close = closedAtTheEnd(async () => {
+    path?.resume();
+    await target.close();
+    await Promise.all(agents.map((agent) => agent.close()));
+    await controlPlane.close();
+    await path?.close();
+  });
+  if (options.faulty === true) path = await openFaultyPath(controlPlane.port);
   const origin = (port: number) =>
     pki === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
   const door = origin(path?.port ?? controlPlane.port);
-  const agents: Agent[] = [];
 
   async function addAgent(runners: AgentOptions["runners"], own: Partial<AgentOptions> = {}): Promise<Agent> {
     const agent = createAgent({
@@ -97,14 +106,6 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       controlPlane.runners().some((view) => view.id === id && view.state === "connected");
     await eventually(() => ids.every(isConnected), `registration of ${ids.join(", ")}`);
     return agent;
-  }
-
-  async function close(): Promise<void> {
-    path?.resume();
-    await target.close();
-    await Promise.all(agents.map((agent) => agent.close()));
-    await controlPlane.close();
-    await path?.close();
   }
 
   const count = options.agents ?? 1;

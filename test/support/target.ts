@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { TargetAddress } from "../../src/agent/targets.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { tempPath } from "./temp.ts";
 
 export interface TestTarget extends AsyncDisposable {
@@ -94,12 +95,12 @@ async function track(server: net.Server, on: "tcp" | "unix"): Promise<TestTarget
   else server.listen(0, "127.0.0.1", resolve);
   await promise;
   const port = on === "unix" ? 0 : (server.address() as AddressInfo).port;
-  const close = async (): Promise<void> => {
+  const close = closedAtTheEnd(async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     server.close(() => resolve());
     for (const socket of sockets) socket.destroy();
     await promise;
-  };
+  });
   return {
     address: on === "unix" ? `unix:${path}` : `127.0.0.1:${port}`,
     parsed: on === "unix" ? { kind: "unix", path } : { kind: "tcp", host: "127.0.0.1", port },

@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
 import type { ClientOptions } from "ws";
 import type { CallerKind, CallerTo } from "./callers.ts";
+import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { ending, next, within } from "./events.ts";
 import { ExtendedConnectSocket } from "./extended-connect.ts";
@@ -40,6 +41,7 @@ export class SocketCaller implements AsyncDisposable {
   constructor(socket: WebSocket, session: ClientHttp2Session | undefined) {
     this.socket = socket;
     this.#session = session;
+    closedAtTheEnd(() => this[Symbol.asyncDispose]());
     socket.on("error", () => {}); // for ever; 'close' follows
     socket.on("message", (data, isBinary) => this.messages.push({ data: data as Buffer, isBinary }));
     socket.on("ping", () => this.controlFrames.push("ping"));

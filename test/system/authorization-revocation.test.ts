@@ -10,10 +10,11 @@ import type { ControlPlaneOptions } from "../../src/control/control-plane.ts";
 import { hashToken } from "../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../src/control/auth/tokens.ts";
 import { file } from "../support/agents.ts";
-import { ending, eventually, next, within } from "../support/events.ts";
+import { ending, eventually, next } from "../support/events.ts";
 import type { Ending } from "../support/events.ts";
 import { call, open } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { promptly, startStopwatch } from "../support/stopwatch.ts";
 import { startHttpTarget } from "../support/target.ts";
 import type { TestTarget } from "../support/target.ts";
 import { tempPath } from "../support/temp.ts";
@@ -148,10 +149,10 @@ describe("revoking a user's token", () => {
     await using opened = await openAll(stand, first);
     const path = `/api/v1/external-agents/${session.id}/ws/input`;
     await using other = await openSocket("HTTP/1.1 Upgrade", url, path, { token: second });
-    const startedAt = performance.now();
+    const stopwatch = startStopwatch();
     assert.equal((await api(url, "DELETE", "/api/v1/tokens/alice-1")).status, 204);
     assert.deepEqual(await opened.ends, allEnded(REVOKED));
-    assert.ok(performance.now() - startedAt < AT_ONCE_MS);
+    assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
     assert.equal((await api(url, "GET", "/api/v1/sessions", { token: first })).status, 401);
     assert.equal((await api(url, "GET", "/api/v1/sessions", { token: second })).status, 200);
     other.close(1000, "still there until now");
@@ -179,7 +180,7 @@ describe("revoking a user's token", () => {
     const closed = next(events.socket, "close");
     assert.equal((await api(stand.url, "DELETE", "/api/v1/tokens/alice")).status, 204);
     events.resume();
-    await within(closed, "its end", AT_ONCE_MS);
+    await promptly(closed, "its end", AT_ONCE_MS);
   });
 });
 
@@ -191,13 +192,13 @@ describe("deleting a session", () => {
     await using opened = await openAll(stand, token);
     const env = stand.stand.wolf("a").state.lobbies[0]?.runner["env"] as string[];
     const secret = env.find((entry) => entry.startsWith("USER_API_TOKEN="))?.slice(15) ?? "";
-    const startedAt = performance.now();
+    const stopwatch = startStopwatch();
     assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`, { token })).status, 204);
     // Events are the user's, and not the session's.
     const stillOpen = Promise.race([opened.ends, Promise.resolve("open")]);
     assert.equal(await stillOpen, "open");
-    await eventually(() => stand.target.sockets.size === 0, "every connection of the sandbox", AT_ONCE_MS);
-    assert.ok(performance.now() - startedAt < AT_ONCE_MS);
+    await eventually(() => stand.target.sockets.size === 0, "every connection of the sandbox");
+    assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
     await api(url, "DELETE", "/api/v1/tokens/alice");
     assert.deepEqual(await opened.ends, allEnded(ENDED));
     const door = await call(`${url}/api/v1/revdial?runnerid=${session.runner}`, { token: secret });
@@ -215,11 +216,11 @@ describe("deleting an owner", () => {
     await issueToken(url, { id: "runner-alice", kind: "runner", owner: "alice", runners: ["x"] });
     const his = await newSession(url, {}, bob);
     await using opened = await openAll(stand, alice);
-    const startedAt = performance.now();
+    const stopwatch = startStopwatch();
     const answer = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
     assert.deepEqual([answer.status, answer.body], [200, { tokens: 2, sessions: 1 }]);
     assert.deepEqual(await opened.ends, allEnded(REVOKED));
-    assert.ok(performance.now() - startedAt < AT_ONCE_MS);
+    assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
     assert.deepEqual(
       (await listSessions(url)).map(({ id }) => id),
       [his.id],
@@ -255,11 +256,11 @@ describe("revoking a runner's token", () => {
     await eventually(() => agent.connections === 2, "both connections");
     const download = await open(`${url}/api/v1/runners/web-1/targets/web/`);
     const end = ending(download);
-    const startedAt = performance.now();
+    const stopwatch = startStopwatch();
     assert.equal((await api(url, "DELETE", "/api/v1/tokens/web")).status, 204);
     await stand.stand.event("lost", "web-1", from);
     assert.equal((await end).kind, "error");
-    assert.ok(performance.now() - startedAt < AT_ONCE_MS);
+    assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
   });
 
   it("reaches an agent that is only connecting", async () => {
@@ -316,7 +317,7 @@ describe("a wish that waits for a sandbox", () => {
         await waiting(url, 1);
         const suffix = undo.endsWith("/") ? session.id : "";
         assert.equal((await api(url, "DELETE", `/api/v1/${undo}${suffix}`)).status, 204);
-        await using socket = await within(opening, "its refusal", AT_ONCE_MS);
+        await using socket = await promptly(opening, "its refusal", AT_ONCE_MS);
         assert.equal(socket.status, 403);
         await waiting(url, 0);
       }
@@ -366,8 +367,8 @@ describe("a wish that waits for a sandbox", () => {
     const connect = next<[http.IncomingMessage, Socket]>(proxy, "connect");
     await waiting(url, 2);
     await api(url, "DELETE", "/api/v1/tokens/alice");
-    assert.equal((await within(screenshot, "its refusal", AT_ONCE_MS)).status, 403);
-    const [answer, socket] = await within(connect, "its refusal", AT_ONCE_MS);
+    assert.equal((await promptly(screenshot, "its refusal", AT_ONCE_MS)).status, 403);
+    const [answer, socket] = await promptly(connect, "its refusal", AT_ONCE_MS);
     assert.equal(answer.statusCode, 403);
     const closed = next(socket, "close");
     socket.resume();
@@ -377,7 +378,7 @@ describe("a wish that waits for a sandbox", () => {
 
 /** Dials that wait for a runner: until they are as many. */
 async function waiting(url: string, count: number): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   for (;;) {
     const { body } = await call(`${url}/metrics`);
     const [, text] = /^turnabout_waiting_dials (\d+)$/m.exec(body) ?? [];

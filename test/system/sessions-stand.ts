@@ -7,6 +7,7 @@ import type { ControlPlaneOptions } from "../../src/control/control-plane.ts";
 import type { ControlEvent } from "../../src/control/event-bus.ts";
 import { createWolfDouble } from "../../src/demo/wolf/double.ts";
 import type { WolfDouble, WolfDoubleOptions } from "../../src/demo/wolf/double.ts";
+import { closedAtTheEnd } from "../support/cleanup.ts";
 import { Command } from "../support/commands.ts";
 import { EventLog } from "../support/event-log.ts";
 import { pause, within } from "../support/events.ts";
@@ -195,6 +196,7 @@ export interface SessionStandOptions {
 /** All in this process: control plane, agents, doubles. */
 export async function startSessions(options: SessionStandOptions = {}): Promise<SessionStand> {
   const stack = new AsyncDisposableStack();
+  const close = closedAtTheEnd(() => stack.disposeAsync());
   const events = new EventLog<ControlEvent>();
   const wolves = new Map<string, WolfDouble>();
   for (const id of options.instances ?? ["a"]) {
@@ -226,7 +228,7 @@ export async function startSessions(options: SessionStandOptions = {}): Promise<
       type Found = Extract<ControlEvent, { type: typeof type }>;
       return (await events.find(isIt, `${type} ${subject ?? ""}`, { from })) as Found;
     },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    [Symbol.asyncDispose]: close,
   };
 }
 
@@ -266,6 +268,7 @@ export async function connectAgent(server: string, options: Partial<AgentOptions
     drainMs: 500,
     ...options,
   });
+  closedAtTheEnd(() => agent.close());
   await within(agent.connected(), "an agent's connection");
   return agent;
 }
