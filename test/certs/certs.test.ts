@@ -21,7 +21,7 @@ const SCRIPT = new URL("../../certs/main.ts", import.meta.url);
 
 async function certs(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   await using command = new Command(SCRIPT, args);
-  const { code } = await within(command.exited, "the end of certs", 30_000);
+  const { code } = await within(command.exited, "the end of certs", 60_000);
   return { code, stdout: command.stdout, stderr: command.lines.all.map(({ msg }) => msg).join("\n") };
 }
 

@@ -50,7 +50,7 @@ describe("the lock of a folder of certificates", () => {
     const path = folder();
     await using holder = new Command(new URL("./hold-lock.child.ts", import.meta.url), [path]);
     await holder.output.find((line) => line === "held", "the lock in the other process", {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     await assert.rejects(
       withLock(path, async () => {}, 100),

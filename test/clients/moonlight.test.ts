@@ -104,14 +104,14 @@ for (const way of WAYS) {
         assert.equal(step.kind, "pin");
         break;
       }
-      await within(double.whenIdle(), "the end of the pairing", 1_000);
+      await within(double.whenIdle(), "the end of the pairing");
       const giveUp = new AbortController();
       const pairing = moonlight.pair(1, { signal: giveUp.signal });
       await pairing.next();
       const next = assert.rejects(pairing.next(), code("aborted"));
       giveUp.abort();
       await next;
-      await within(double.whenIdle(), "the end of the pairing", 1_000);
+      await within(double.whenIdle(), "the end of the pairing");
       assert.equal(double.finishPairings("paired"), 0);
     });
 

@@ -44,7 +44,7 @@ for (const tls of [false, true]) {
       await using _ = system;
       const socket = await dial(RUNNER, TARGET);
       const atTarget = await target.accepted();
-      const theirs = ending(atTarget, 1_000);
+      const theirs = ending(atTarget);
       const ours = ending(socket);
       socket.destroy(new Error("given up"));
       assert.equal((await theirs).code, "ECONNRESET");

@@ -7,6 +7,7 @@ import type { WolfClient } from "../../src/clients/wolf/client.ts";
 import { lossOf } from "../../src/wire/tunnel-socket.ts";
 import { ending, eventually, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { promptly } from "../support/stopwatch.ts";
 import { refusingAddress, startTarget } from "../support/target.ts";
 import type { TestTarget } from "../support/target.ts";
 import { code, reach } from "./ways.ts";
@@ -49,7 +50,7 @@ for (const way of WAYS) {
     test("gives up a call that is never answered, and Wolf sees its connection go", async () => {
       const wolf = await start(() => {});
       const calling = assert.rejects(wolf.apps.list({ timeoutMs: 1_000 }), code("response_timeout"));
-      const seen = await ending(await target.accepted(), 2_000);
+      const seen = await ending(await target.accepted());
       assert.notEqual(seen.kind, "closed");
       await calling;
     });
@@ -59,9 +60,9 @@ for (const way of WAYS) {
       const giveUp = new AbortController();
       const calling = assert.rejects(wolf.system.memory({ signal: giveUp.signal }), code("aborted"));
       const socket = await target.accepted();
-      const gone = ending(socket, 1_000);
+      const gone = ending(socket);
       giveUp.abort(new Error("the user has left"));
-      await gone;
+      await promptly(gone, "the end at Wolf", 1_000);
       await calling;
     });
 
@@ -119,7 +120,7 @@ for (const way of WAYS) {
         assert.equal(layer_id, "a");
         break;
       }
-      await eventually(() => target.sockets.size === 0, "the end of the pull's connection", 1_000);
+      await eventually(() => target.sockets.size === 0, "the end of the pull's connection");
     });
 
     test("ends an image pull that says nothing more", async () => {

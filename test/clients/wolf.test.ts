@@ -285,7 +285,7 @@ for (const way of WAYS) {
       assert.equal((await nextEvent(events)).name, "DockerPullImageStartEvent");
       await events.close();
       assert.equal(await events.next(), undefined);
-      await within(double.whenIdle(), "the end of the event stream", 1_000);
+      await within(double.whenIdle(), "the end of the event stream");
     });
 
     test("reads events on although nobody takes them, and says how many went", async () => {
@@ -374,7 +374,7 @@ for (const way of WAYS) {
       const next = events.next();
       giveUp.abort();
       await assert.rejects(next, code("aborted"));
-      await within(double.whenIdle(), "the end of the event stream", 1_000);
+      await within(double.whenIdle(), "the end of the event stream");
     });
 
     test("ends an event stream when its loop is left", async () => {
@@ -384,7 +384,7 @@ for (const way of WAYS) {
         assert.equal(name, "PairSignal");
         break;
       }
-      await within(double.whenIdle(), "the end of the event stream", 1_000);
+      await within(double.whenIdle(), "the end of the event stream");
     });
 
     test("says that an event stream was lost", async () => {

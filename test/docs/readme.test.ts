@@ -21,7 +21,7 @@ import { eventually, within } from "../support/events.ts";
 import { fences, readDocument, ROOT } from "./markdown.ts";
 import type { Fence } from "./markdown.ts";
 
-const BLOCK_TIMEOUT_MS = 60_000;
+const BLOCK_TIMEOUT_MS = 100_000;
 
 /** `.` keeps other tools' globs out. */
 const SNIPPETS = path.join(ROOT, "test/docs/.snippets");

@@ -1,14 +1,10 @@
 /**
- * Runs in every test process before its test file (`--import`): serves stripped sources from the runner's cache, and
- * tells the runner over file descriptor 3 what runs and what is open. Self-contained: it is itself stripped once.
+ * Runs in every test process before its test file (`--import`), and tells the runner over file descriptor 3 what runs
+ * and what is open. Self-contained: it is stripped alone.
  */
-import { createHash } from "node:crypto";
 import { readFileSync, writeSync } from "node:fs";
-import { registerHooks } from "node:module";
 import { Server, Socket } from "node:net";
-import { join } from "node:path";
 import { after, beforeEach } from "node:test";
-import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type { ChildProcess } from "node:child_process";
 import type { Message } from "./messages.ts";
@@ -16,29 +12,8 @@ import type { Message } from "./messages.ts";
 const CHANNEL = 3;
 const { TEST_FILE, TEST_RUNNER_PID, TEST_LINGER_MS } = process.env;
 
-serveStrippedSources(import.meta.dirname);
 // Workers and forks inherit the flag that loads this file, not the channel.
 if (isMainThread && process.argv[1] === TEST_FILE && String(process.ppid) === TEST_RUNNER_PID) follow();
-
-/** Stripping costs a test process that imports everything a quarter of a second. */
-function serveStrippedSources(cache: string): void {
-  registerHooks({
-    load: (url, context, nextLoad) => {
-      if (!url.startsWith("file:") || !url.endsWith(".ts") || url.includes("/node_modules/")) {
-        return nextLoad(url, context);
-      }
-      try {
-        const name = createHash("sha256")
-          .update(readFileSync(fileURLToPath(url)))
-          .digest("hex");
-        const source = readFileSync(join(cache, `${name}.mjs`), "utf8");
-        return { format: "module", source, shortCircuit: true };
-      } catch {
-        return nextLoad(url, context); // written since the run began: node strips it
-      }
-    },
-  });
-}
 
 function follow(): void {
   // By beforeEach and writeSync rather than by a reporter: known also where the event loop is blocked right after.

@@ -3,7 +3,7 @@ import { stripSources } from "./stripped.ts";
 import { killRunning, runTestFile } from "./test-process.ts";
 import type { FileResult, TestProcessOptions } from "./test-process.ts";
 
-export interface RunOptions extends Omit<TestProcessOptions, "lingerMs" | "onOutput" | "preload"> {
+export interface RunOptions extends Omit<TestProcessOptions, "lingerMs" | "onOutput" | "preloads"> {
   /** How many files run at a time. */
   concurrency: number;
   lingerMs?: number;
@@ -31,7 +31,7 @@ export function commandLine(): { given: string[]; flags: string[]; isVerbose: bo
 export async function runFiles(files: readonly string[], options: RunOptions): Promise<number> {
   const started = performance.now();
   endWithUs();
-  const preload = stripSources();
+  const preloads = stripSources();
   const queue = [...files];
   const results: FileResult[] = [];
   const { concurrency, verbose = false, lingerMs = LINGER_MS, whenDone, ...rest } = options;
@@ -39,7 +39,7 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
   async function work(): Promise<void> {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const onOutput = verbose ? write : undefined;
-      const result = await runTestFile(file, { ...rest, preload, lingerMs, onOutput });
+      const result = await runTestFile(file, { ...rest, preloads, lingerMs, onOutput });
       results.push(result);
       write(`${line(result, `${results.length}/${files.length}`)}\n`);
       if (!verbose && isFailed(result)) write(`${result.output}\n`);

@@ -6,12 +6,12 @@ import { stripSources } from "./stripped.ts";
 import { runTestFile } from "./test-process.ts";
 import type { FileResult, TestProcessOptions } from "./test-process.ts";
 
-const preload = stripSources();
+const preloads = stripSources();
 
 async function outcome(name: string, options: Partial<TestProcessOptions> = {}): Promise<FileResult> {
   const file = fileURLToPath(new URL(`./fixtures/${name}.child.ts`, import.meta.url));
   const limits = { testTimeoutMs: 60_000, fileTimeoutMs: 60_000, lingerMs: 20_000 };
-  return runTestFile(file, { preload, ...limits, ...options });
+  return runTestFile(file, { preloads, ...limits, ...options });
 }
 
 describe("a test file", { concurrency: true }, () => {

@@ -16,31 +16,34 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const PRELOAD = "preload.mjs";
+/** What `--import` takes: the one in all our processes, the other in test processes only. */
+export interface Preloads {
+  hooks: string;
+  preload: string;
+}
 
-/**
- * Brings the cache up to date. Positions in the files stay as they are, so that coverage and stacks fit.
- *
- * @returns where `preload.ts` is to be loaded from: the folder that it serves
- */
-export function stripSources(): string {
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Brings the cache up to date. Positions in the files stay as they are, so that coverage and stacks fit. */
+export function stripSources(): Preloads {
   const folder = cacheFolder();
-  const wanted = new Set([PRELOAD]);
+  const first = (name: string): string => {
+    const path = join(folder, `${name}.mjs`);
+    write(path, stripTypeScriptTypes(readFileSync(join(import.meta.dirname, `${name}.ts`), "utf8")));
+    return path;
+  };
+  const preloads = { hooks: first("hooks"), preload: first("preload") };
+  const wanted = new Set(["hooks.mjs", "preload.mjs"]);
   for (const path of globSync("{src,test,agents,certs}/**/*.ts", { cwd: ROOT })) {
     const source = readFileSync(join(ROOT, path));
     const name = `${createHash("sha256").update(source).digest("hex")}.mjs`;
     wanted.add(name);
     if (!existsSync(join(folder, name))) write(join(folder, name), stripTypeScriptTypes(source.toString()));
   }
-  write(
-    join(folder, PRELOAD),
-    stripTypeScriptTypes(readFileSync(join(import.meta.dirname, "preload.ts"), "utf8")),
-  );
   for (const name of readdirSync(folder)) {
     if (name.endsWith(".mjs") && !wanted.has(name)) rmSync(join(folder, name), { force: true });
   }
-  return join(folder, PRELOAD);
+  return preloads;
 }
 
 function cacheFolder(): string {

@@ -13,10 +13,11 @@ import { fileURLToPath } from "node:url";
 import { diagnose, diagnosisFlags } from "./diagnosis.ts";
 import type { Message } from "./messages.ts";
 import { describeProcess, kill, MARK, processesOf } from "./processes.ts";
+import type { Preloads } from "./stripped.ts";
 
 export interface TestProcessOptions {
   /** What `stripSources()` has returned. */
-  preload: string;
+  preloads: Preloads;
   /** Passed to node: `--test-name-pattern=…`. */
   flags?: readonly string[];
   /** Of one test. */
@@ -69,6 +70,7 @@ export async function runTestFile(file: string, options: TestProcessOptions): Pr
       ...options.env,
       NODE_TEST_CONTEXT: undefined,
       TEST_FILE: path,
+      TEST_HOOKS: options.preloads.hooks,
       TEST_RUNNER_PID: String(process.pid),
       TEST_LINGER_MS: String(options.lingerMs),
       [MARK]: id,
@@ -109,9 +111,10 @@ export async function runTestFile(file: string, options: TestProcessOptions): Pr
   return Object.assign(result, { wallMs: performance.now() - started });
 }
 
-function nodeFlags({ preload, flags = [], testTimeoutMs }: TestProcessOptions, report: string): string[] {
+function nodeFlags({ preloads, flags = [], testTimeoutMs }: TestProcessOptions, report: string): string[] {
   return [
-    `--import=${preload}`,
+    `--import=${preloads.hooks}`,
+    `--import=${preloads.preload}`,
     `--test-reporter=${REPORTER}`,
     "--test-reporter-destination=stdout",
     `--test-timeout=${testTimeoutMs}`,

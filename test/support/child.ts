@@ -1,6 +1,7 @@
 /** A test's own script as another process: for what may end a process, or must not. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { nodeFlags } from "./commands.ts";
 
 export interface ChildResult {
   /** Exit code; null if a signal ended it. */
@@ -10,7 +11,7 @@ export interface ChildResult {
   stderr: string;
 }
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 100_000;
 
 /**
  * Runs a TypeScript file with this node and waits for its end. No handler for uncaught errors is installed: an
@@ -19,7 +20,7 @@ const TIMEOUT_MS = 60_000;
  * @param script URL of the script, usually `new URL("./x.child.ts", import.meta.url)`
  */
 export async function runChild(script: URL, args: readonly string[] = []): Promise<ChildResult> {
-  const child = spawn(process.execPath, [fileURLToPath(script), ...args], {
+  const child = spawn(process.execPath, [...nodeFlags(), fileURLToPath(script), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NODE_TEST_CONTEXT: undefined },
     timeout: TIMEOUT_MS,

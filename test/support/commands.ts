@@ -44,7 +44,7 @@ export class Command implements AsyncDisposable {
   constructor(name: CommandName | URL, args: readonly string[], options: CommandOptions = {}) {
     const url = name instanceof URL ? name : new URL(`../../src/cli/${name}.ts`, import.meta.url);
     const script = fileURLToPath(url);
-    const line = [...(options.through ?? []), process.execPath, script, ...args];
+    const line = [...(options.through ?? []), process.execPath, ...nodeFlags(), script, ...args];
     this.child = spawn(line[0] ?? "", line.slice(1), {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...cleanEnvironment(), ...options.env },
@@ -147,6 +147,12 @@ export function startAgent(
     ["agent", "--server", server, "--runner", runner, "--target", target, "--backoff-cap", "0.3", ...args],
     { env: { TURNABOUT_TOKEN: ADMIN_TOKEN, ...env } },
   );
+}
+
+/** Under the test runner our sources need not be stripped anew in every process. */
+export function nodeFlags(): string[] {
+  const { TEST_HOOKS: hooks } = process.env;
+  return hooks === undefined ? [] : [`--import=${hooks}`];
 }
 
 /** Without what would change a command's behaviour behind the test's back. */

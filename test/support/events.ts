@@ -10,6 +10,7 @@ const PATIENCE_MS = 30_000;
 /** What is ready is seen at once; after that a test that waits leaves the cores to what it waits for. */
 const EAGER_TURNS = 20;
 const POLL_MS = 2;
+const REQUEST_POLL_MS = 15;
 
 /** The arguments of the next `event`. An 'error' event rejects, unless it is the one waited for. */
 export async function next<T extends unknown[]>(
@@ -44,13 +45,13 @@ export async function eventually(
   const deadline = performance.now() + timeoutMs;
   for (let turns = 0; !check(); turns += 1) {
     if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await (turns < EAGER_TURNS ? turn() : pause());
+    await (turns < EAGER_TURNS ? turn() : delay(POLL_MS));
   }
 }
 
-/** Between two looks at what has no event of its own. */
+/** Between two requests about what has no event of its own: a request takes both ends more than a look does. */
 export async function pause(): Promise<void> {
-  await delay(POLL_MS);
+  await delay(REQUEST_POLL_MS);
 }
 
 /** `count` turns of the event loop: everything that was ready has been handled. */

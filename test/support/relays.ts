@@ -46,7 +46,7 @@ export async function startRelayTo(
 /** Sends bytes to a relay and reads all that it answers until it closes. */
 export async function rawExchange(port: number, bytes: string | Buffer): Promise<string> {
   const socket: Socket = net.connect({ port, host: "127.0.0.1" });
-  const end = ending(socket, 15_000);
+  const end = ending(socket);
   socket.write(bytes);
   const { data } = await end;
   socket.destroy();

@@ -54,7 +54,7 @@ export class SocketCaller implements AsyncDisposable {
   /** Messages in their order, each once. */
   async message(): Promise<Message> {
     const from = this.#taken++;
-    return this.messages.find(() => true, `message ${from + 1}`, { from, timeoutMs: 20_000 });
+    return this.messages.find(() => true, `message ${from + 1}`, { from });
   }
 
   async text(): Promise<string> {

@@ -12,6 +12,7 @@ import { EventLog } from "../support/event-log.ts";
 import { ending, eventually, next } from "../support/events.ts";
 import { bodyOf, call, errorCode, open, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { promptly } from "../support/stopwatch.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
 import { startEchoTarget, startHttpTarget } from "../support/target.ts";
 
@@ -114,7 +115,7 @@ describe("an agent process that is killed", () => {
     await assert.rejects(waiting, (error) => codeOf(error) === "runner_offline");
     await stand.registry.find(({ type }) => type === "grace-expired", "the end of the grace");
     assert.equal(stand.controlPlane.runners()[0]?.state, "gone");
-    const answer = await call(targetUrl(stand.url, "victim", "echo"), { timeoutMs: 200 });
+    const answer = await promptly(call(targetUrl(stand.url, "victim", "echo")), "the refusal", 250);
     assert.deepEqual([answer.status, errorCode(answer)], [503, "runner_offline"]);
     assert.ok(Number(answer.headers["retry-after"]) > 0);
   });
@@ -132,7 +133,7 @@ describe("an agent process that is killed", () => {
       stand.controlPlane.dial("victim", "echo"),
       (error) => codeOf(error) === "overloaded",
     );
-    const answer = await call(targetUrl(stand.url, "victim", "echo"), { timeoutMs: 200 });
+    const answer = await promptly(call(targetUrl(stand.url, "victim", "echo")), "the refusal", 1_000);
     assert.deepEqual([answer.status, errorCode(answer)], [503, "overloaded"]);
 
     given.abort();

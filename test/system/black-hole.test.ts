@@ -34,7 +34,7 @@ describe("a path that goes silent without a FIN", () => {
       const socket = await system.controlPlane.dial(RUNNER, TARGET);
       const end = ending(socket);
       system.path?.stall();
-      await registry.find(({ type }) => type === "lost", "the control plane's notice", { timeoutMs: 3_000 });
+      await registry.find(({ type }) => type === "lost", "the control plane's notice");
       await agent.lost();
       const { kind, error } = await end;
       assert.equal(kind, "error");

@@ -73,7 +73,7 @@ describe("renewal", () => {
         assert.equal(echo.toString(), `round ${round}`);
       }
       const before = done;
-      await eventually(() => done > before + 3, "requests on the renewed connections", 20_000);
+      await eventually(() => done > before + 3, "requests on the renewed connections");
       renewing = false;
       await requests;
       assert.equal(await within(bulk, "100 MB", 60_000), expectedDigest());
@@ -213,7 +213,7 @@ describe("a session", () => {
         connections.every(({ certificate }) => certificate?.serialNumber !== serialOf(stand.credential.cert))
       );
     };
-    await eventually(isNew, "only renewed connections", 10_000);
+    await eventually(isNew, "only renewed connections");
     assert.equal(stand.agent.events.all.filter(({ type }) => type === "lost").length, 0);
     await assertEchoesHello(stand);
   });
@@ -289,7 +289,7 @@ async function start({ agentSeconds = 3_600 }: { agentSeconds?: number } = {}): 
     runners: { [RUNNER]: { web: target.address } },
   };
   const agent = stack.use(followAgent({ ...options, server: `https://localhost:${controlPlane.port}` }));
-  await eventually(() => controlPlane.runners()[0]?.connections.length === 2, "both connections", 10_000);
+  await eventually(() => controlPlane.runners()[0]?.connections.length === 2, "both connections");
   return {
     controlPlane,
     url: `http://127.0.0.1:${controlPlane.port}`,

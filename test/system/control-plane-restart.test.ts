@@ -36,7 +36,7 @@ describe("a control plane that is killed and started again on its port", () => {
       const env = { TURNABOUT_TOKEN: ADMIN_TOKEN };
       return stack.use(new Command(new URL("../support/agents.child.ts", import.meta.url), args, { env }));
     });
-    await runnersUntil(before.url, allConnected, "the first connects", 20_000);
+    await runnersUntil(before.url, allConnected, "the first connects");
 
     await before.end("SIGKILL");
     const events = (command: Command): CrowdEvent[] =>
@@ -46,7 +46,7 @@ describe("a control plane that is killed and started again on its port", () => {
       await command.output.find((line) => line.includes('"attempt-failed"'), "an attempt in between");
     }
     const after = stack.use(await startServe([], { port: before.port }));
-    await runnersUntil(after.url, allConnected, "the reconnects", 20_000);
+    await runnersUntil(after.url, allConnected, "the reconnects");
     assert.ok(
       crowd.every(({ running }) => running),
       "every process lives",

@@ -34,7 +34,7 @@ async function freePort(): Promise<number> {
 describe("turnabout demo", () => {
   it("prints lines that work as they are", { skip: missing("curl") }, async () => {
     await using demo = startDemo(0, newFolder());
-    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 30_000 });
+    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
     const url = /URL +(\S+)/.exec(demo.stdout)?.[1] ?? "";
     const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
     assert.equal((await call(`${url}/readyz`)).status, 200);
@@ -67,7 +67,7 @@ describe("turnabout demo", () => {
 
   it("shows a whole session by the lines that it prints", { skip: missing("curl") }, async () => {
     await using demo = startDemo(0, newFolder());
-    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 30_000 });
+    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
     const printed = demo.output.all.map((line) => line.trim());
     const url = /URL +(\S+)/.exec(demo.stdout)?.[1] ?? "";
     const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
@@ -95,7 +95,7 @@ describe("turnabout demo", () => {
     const port = await freePort();
     await using demo = startDemo(port, temporary);
     const seen: number[] = [];
-    const deadline = performance.now() + 30_000;
+    const deadline = performance.now() + 60_000;
     while (seen.at(-1) !== 200 && performance.now() < deadline) {
       const status = await statusOf(`http://127.0.0.1:${port}/readyz`);
       if (status !== 0 && status !== seen.at(-1)) seen.push(status);
@@ -115,7 +115,7 @@ describe("turnabout demo", () => {
     const listens = async (): Promise<void> => {
       while ((await statusOf(`http://127.0.0.1:${port}/healthz`)) !== 200);
     };
-    await within(listens(), "the first answer", 30_000);
+    await within(listens(), "the first answer", 60_000);
     const family = [demo.pid, ...descendants(demo.pid)];
     await demo.end("SIGINT");
     assert.deepEqual(readdirSync(temporary), []);
@@ -131,7 +131,7 @@ async function showsEvents(command: string, url: string, token: string): Promise
   curl.stdout.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
   const body = JSON.stringify({ lobby_id: "none", moonlight_session_id: "none" });
   const provoke = targetUrl(url, "wolf-local", "wolf", "/api/v1/lobbies/leave");
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (!text.includes("LeaveLobbyEvent") && performance.now() < deadline) {
     assert.equal((await call(provoke, { method: "POST", body, token })).status, 200);
   }

@@ -9,6 +9,7 @@ import { TurnaboutError } from "../../src/wire/errors.ts";
 import { ending, eventually } from "../support/events.ts";
 import { call, errorCode, open, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { promptly } from "../support/stopwatch.ts";
 import { startSystem } from "../support/system.ts";
 import { startHttpTarget } from "../support/target.ts";
 
@@ -17,7 +18,7 @@ afterEach(() => assertNothingOpen());
 describe("a runner that has never connected", () => {
   it("is answered for at once, without a wait", async () => {
     await using system = await startSystem({ agents: 0 });
-    const answer = await call(targetUrl(system.url, "nobody", "web"), { timeoutMs: 500 });
+    const answer = await promptly(call(targetUrl(system.url, "nobody", "web")), "the refusal", 1_000);
     assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
   });
 

@@ -288,8 +288,8 @@ function follow(
     received: () => Buffer.concat(seen),
     messages,
     pings,
-    closed: within(closed.promise, "the end of the WebSocket", 20_000),
-    ended: within(ended.promise, "the end of the connection", 20_000),
+    closed: within(closed.promise, "the end of the WebSocket"),
+    ended: within(ended.promise, "the end of the connection"),
     send: (text) => void stream.write(frame(text)),
     frame,
     close: (code, reason) => {

@@ -51,7 +51,7 @@ for (const kind of CALLERS) {
         const call = caller.open({ path: via("/slow") });
         call.request.end();
         const socket = await within(target.accepted(), "the target's connection");
-        const end = ending(socket, 1_000);
+        const end = ending(socket);
         await next(socket, "data");
         call.abort();
         // A Unix socket knows no reset.
@@ -67,7 +67,7 @@ for (const kind of CALLERS) {
       const { body } = await within(call.answer, "the header");
       await next(body, "data");
       call.abort();
-      await within(doubles.wolf.whenIdle(), "Wolf's connection closed", 1_000);
+      await within(doubles.wolf.whenIdle(), "Wolf's connection closed");
     });
 
     it("a caller that leaves in the middle of its upload is gone from the target too, as a reset", async () => {

@@ -98,12 +98,12 @@ describe("a control plane that is killed and started again behind a relay", () =
     const env = { TURNABOUT_TOKEN: ADMIN_TOKEN };
     const crowd = new URL("../support/agents.child.ts", import.meta.url);
     const agents = stack.use(new Command(crowd, [relay.unix, "0", String(AGENTS)], { env }));
-    await runnersUntil(before.url, isComplete, "the first connects", 20_000);
+    await runnersUntil(before.url, isComplete, "the first connects");
     await before.end("SIGKILL");
     await agents.output.findNth(AGENTS, (line) => line.includes('"lost"'), "the losses");
     await agents.output.find((line) => line.includes('"attempt-failed"'), "an attempt in between");
     const after = stack.use(await startServe([], { port: before.port }));
-    await runnersUntil(after.url, isComplete, "the reconnects", 20_000);
+    await runnersUntil(after.url, isComplete, "the reconnects");
     await agents.end();
   });
 });

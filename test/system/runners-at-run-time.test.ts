@@ -12,6 +12,7 @@ import { next } from "../support/events.ts";
 import { call, errorCode, runnersUntil, targetUrl } from "../support/http.ts";
 import type { RunnerListing } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { promptly } from "../support/stopwatch.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import { refusingAddress, startHttpTarget, startTarget } from "../support/target.ts";
 
@@ -38,7 +39,11 @@ describe("runners that come and go while their agent is connected", () => {
     const gone = (runners: RunnerListing[]): boolean =>
       runners.some(({ id, state }) => id === "sandbox-1" && state === "gone");
     await runnersUntil(system.url, gone, "the removal");
-    const answer = await call(targetUrl(system.url, "sandbox-1", "screenshot"), { timeoutMs: 500 });
+    const answer = await promptly(
+      call(targetUrl(system.url, "sandbox-1", "screenshot")),
+      "the refusal",
+      1_000,
+    );
     assert.deepEqual([answer.status, errorCode(answer)], [503, "runner_offline"]);
     await assertEchoes(system.controlPlane.dial);
   });

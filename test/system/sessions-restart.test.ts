@@ -80,10 +80,10 @@ describe("a control plane that is killed and started again on its directory", ()
     const waiting = call(`${url}/api/v1/wolf/lobbies?wolf_instance_id=a`);
     const early = ["alice", "alice", "alice"].map(() => createSession(url, {}, alice));
     await using second = startWolfAgent(url, "a", wolf, agentToken);
-    const answer = await within(waiting, "the answer", 20_000);
+    const answer = await within(waiting, "the answer");
     assert.equal(answer.status, 200);
     assert.match(answer.body, new RegExp(session.id));
-    const created = await within(Promise.all(early), "the creations", 20_000);
+    const created = await within(Promise.all(early), "the creations");
     assert.deepEqual(created.map(({ status, code }) => code ?? String(status)).toSorted(), [
       "201",
       "201",

@@ -155,7 +155,7 @@ describe("an agent's token file", () => {
     replace(control, tokens(runnerToken("wolves", "second")));
     await serve.logged("credential revoked; closing the connection");
     await runnersUntil(serve.url, (runners) => !registered(runners), "the loss");
-    await runnersUntil(serve.url, registered, "the return with the new token", 20_000);
+    await runnersUntil(serve.url, registered, "the return with the new token");
     assert.ok(agent.running);
   });
 
@@ -181,7 +181,7 @@ describe("an agent's token file", () => {
     assert.match(String(refused["reason"]), /refused \(401\): A valid token is required/);
     replace(control, tokens(runnerToken("wolves", "early")));
     await serve.logged("tokens loaded again");
-    await runnersUntil(serve.url, registered, "the agent, now that its token is known", 30_000);
+    await runnersUntil(serve.url, registered, "the agent, now that its token is known");
     const answer = await call(targetUrl(serve.url, RUNNER, "nothing"));
     assert.equal(errorCode(answer), "target_unknown");
   });

@@ -26,7 +26,7 @@ describe("a drain", () => {
     it(`of the ${side} ends at once when only its own endless streams are open`, async () => {
       await using system = await start(LONG_MS);
       const closing = side === "agent" ? system.agent.close() : system.controlPlane.close();
-      await within(closing, "the end of the drain", 5_000);
+      await within(closing, "the end of the drain");
     });
 
     it(`of the ${side} lets a stream in flight finish, and opens no other`, async () => {
@@ -41,7 +41,7 @@ describe("a drain", () => {
       const end = ending(socket);
       socket.end("after");
       assert.deepEqual([(await end).kind, (await end).data.toString()], ["end", "before after"]);
-      await within(closing, "the end of the drain", 5_000);
+      await within(closing, "the end of the drain");
     });
 
     it(`of the ${side} breaks off at its deadline what does not finish`, async () => {
@@ -52,7 +52,7 @@ describe("a drain", () => {
       const gone = next(target, "close").catch(() => {}); // a reset is an 'error' first
       const closing = side === "agent" ? system.agent.close() : system.controlPlane.close();
       assert.equal((await end).kind, "error");
-      await within(closing, "the end of the drain", 5_000);
+      await within(closing, "the end of the drain");
       await gone;
       await eventually(() => system.target.sockets.size === 0, "the end of the target's connection");
     });

@@ -106,7 +106,7 @@ describe("a reader of events that does not read", () => {
     stream.pause();
     stand.bus.publish({ type: "lost", runner: "x".repeat(200_000) });
     stand.work.closeRevoked(() => false);
-    await eventually(() => stand.work.size === 0, "its end", 2_000);
+    await eventually(() => stand.work.size === 0, "its end");
     assert.equal((await ending(stream)).kind, "error");
     session.close();
     await next(session, "close");
