@@ -43,6 +43,7 @@ import type { ControlMetrics } from "./metrics.ts";
 import type { OpenWork } from "./open-work.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "./response-writer.ts";
+import type { TargetHandler } from "./target-client.ts";
 import type { TargetPool } from "./target-pools.ts";
 
 /** Where a route leads. */
@@ -94,7 +95,9 @@ export function proxyHttp(
   new Exchange(request, response, job, context).start();
 }
 
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements TargetHandler {
+  /** Set by the pool. */
+  expectResponse: (() => void) | undefined;
   readonly #request: AnyRequest;
   readonly #response: AnyResponse;
   readonly #job: ProxyJob;
@@ -190,6 +193,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.expectResponse?.();
     if (this.#callerGone || this.#settled) controller.abort(callerGone());
   }
 

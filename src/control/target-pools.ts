@@ -3,15 +3,15 @@
  * stream of its own; one that a keep-alive target leaves open may be taken over by a later request. For HTTP/2 one
  * connection, in one stream, for all requests (`http2-target/`).
  */
-import type { Socket } from "node:net";
-import type { Dispatcher } from "undici";
 import { Pool } from "undici";
+import type { Dispatcher } from "undici";
 import type { TargetHttp } from "../wire/hello.ts";
 import type { Destination } from "../wire/names.ts";
 import { formatAuthority } from "../wire/names.ts";
 import type { TunnelSocket } from "../wire/tunnel-socket.ts";
 import { Http2Target } from "./http2-target/target.ts";
 import type { TargetDispatchOptions } from "./http2-target/target.ts";
+import { TargetClient } from "./target-client.ts";
 import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "./limits.ts";
 
 interface Opener {
@@ -59,18 +59,13 @@ export class TargetPools {
     const created: TargetPool = {
       version: http === "auto" ? "unknown" : http,
       pool: new Pool(`http://${formatAuthority(destination)}`, {
-        connect: (_options, callback) => {
-          // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
-          queueMicrotask(() => {
-            try {
-              const socket = this.#opener.openTunnel(destination);
-              socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
-              // undici takes anything that behaves like a socket; its types ask for a net.Socket.
-              callback(null, socket as unknown as Socket);
-            } catch (error) {
-              callback(error as Error, null);
-            }
-          });
+        factory: (origin, options) => {
+          const open = (): TunnelSocket => {
+            const socket = this.#opener.openTunnel(destination);
+            socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
+            return socket;
+          };
+          return new TargetClient(origin, options, open);
         },
         connections: null, // bounded by the streams of the connection
         pipelining: 1,

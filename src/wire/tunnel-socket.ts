@@ -50,6 +50,8 @@ export class TunnelSocket extends Duplex {
   bytesWritten = 0;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
+  /** What the reader gets of the bytes that the target sends. Must not throw. */
+  inbound: ((bytes: Buffer) => Buffer) | undefined;
 
   // Read by code that expects a net.Socket.
   readonly connecting = false;
@@ -74,7 +76,8 @@ export class TunnelSocket extends Duplex {
     stream.on("data", (chunk: Buffer) => {
       if (this.bytesRead === 0) this.onFirstBytes?.(chunk);
       this.bytesRead += chunk.length;
-      if (!this.push(chunk)) stream.pause();
+      const bytes = this.inbound === undefined ? chunk : this.inbound(chunk);
+      if (bytes.length > 0 && !this.push(bytes)) stream.pause();
     });
     stream.pause();
     // Not push(null) at once: a reset may follow the 'end' in the same turn of the loop.

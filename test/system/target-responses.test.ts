@@ -51,6 +51,12 @@ const RESPONSES: Readonly<Record<string, string>> = {
   "/hints-length": hints(
     "Link: </a>; rel=preload\r\nContent-Length: 5\r\nKeep-Alive: x\r\nETag: a\r\nETag: b\r\n",
   ),
+  "/continue": `HTTP/1.1 100 Continue\r\n\r\n${OK}${BODY}`,
+  "/continue-many": `${"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n".repeat(20)}${OK}${BODY}`,
+  "/continue-hints": `HTTP/1.1 100 Continue\r\n\r\n${hints("Link: </a>\r\n")}`,
+  "/continue-flood": `${"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_500)}${OK}${BODY}`,
+  "/lf": "HTTP/1.1 200 OK\nContent-Length: 2\nX-Kept: yes\n\nok",
+  "/lf-mixed": "HTTP/1.1 200 OK\r\nX-Kept: yes\nContent-Length: 2\r\n\nok",
   "/processing": `${"HTTP/1.1 102 Processing\r\n\r\n".repeat(3)}${OK}${BODY}`,
   "/199": `HTTP/1.1 199 What\r\nX-A: b\r\n\r\n${OK}${BODY}`,
   "/informational-flood": `${"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(1_500)}${OK}${BODY}`,
@@ -206,6 +212,18 @@ for (const kind of PLAINTEXT_CALLERS) {
           call.informational.map(({ status }) => status),
           statuses,
         );
+      }
+    });
+
+    it("a 100 that nobody asked for is dropped", async () => {
+      for (const path of ["/continue", "/continue-many", "/continue-hints"]) await whole(path);
+      const flood = await get("/continue-flood");
+      assert.deepEqual([flood.status, errorCode(flood.text)], [502, "target_protocol"]);
+    });
+
+    it("header lines that end with LF alone are taken, also on a connection that is used again", async () => {
+      for (const path of ["/lf", "/lf-mixed", "/lf"]) {
+        assert.equal((await whole(path)).headers["x-kept"], "yes", path);
       }
     });
 

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ResponseHeads } from "./response-heads.ts";
+
+const FINAL = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+const CONTINUE = "HTTP/1.1 100 Continue\r\nX: y\r\n\r\n";
+const HINTS = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+
+/** What the parser gets, with the bytes cut into pieces of `size`. */
+function passed(text: string, size: number): string {
+  const heads = new ResponseHeads();
+  heads.expect();
+  const bytes = Buffer.from(text, "latin1");
+  let out = "";
+  for (let from = 0; from < bytes.length; from += size) {
+    out += heads.feed(bytes.subarray(from, from + size)).toString("latin1");
+  }
+  return out;
+}
+
+const CASES: readonly (readonly [what: string, given: string, expected: string])[] = [
+  ["a response as it is", `${FINAL}ok`, `${FINAL}ok`],
+  ["no 100", `${CONTINUE}${CONTINUE}${FINAL}ok`, `${FINAL}ok`],
+  ["other informational responses", `${HINTS}${CONTINUE}${HINTS}${FINAL}ok`, `${HINTS}${HINTS}${FINAL}ok`],
+  ["lines with LF alone", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", `${FINAL}ok`],
+  [
+    "both kinds of line",
+    "HTTP/1.0 200 OK\r\nA: b\nC: d\r\n\nok",
+    "HTTP/1.0 200 OK\r\nA: b\r\nC: d\r\n\r\nok",
+  ],
+  ["content that looks like a 100", `${FINAL}${CONTINUE}\n\n`, `${FINAL}${CONTINUE}\n\n`],
+  ["content of LF", `${FINAL}\n\r\n`, `${FINAL}\n\r\n`],
+  ["garbage", "SSH-2.0-x\nHTTP/1.1 100\n", "SSH-2.0-x\nHTTP/1.1 100\n"],
+  ["a status that is none", "HTTP/1.1 1x0 a\n\n", "HTTP/1.1 1x0 a\n\n"],
+  ["a switch", "HTTP/1.1 101 S\r\n\r\nbytes\n", "HTTP/1.1 101 S\r\n\r\nbytes\n"],
+];
+
+describe("the parser gets", () => {
+  for (const [what, given, expected] of CASES) {
+    it(what, () => {
+      for (const size of [1, 2, 3, 7, 11, 12, 13, 50, 1_000])
+        assert.equal(passed(given, size), expected, `${size}`);
+    });
+  }
+
+  it("more 100s than anyone sends, to refuse them", () => {
+    assert.match(passed(CONTINUE.repeat(1_001), 64_000), /^HTTP\/1\.1 100/);
+  });
+
+  it("bytes that nobody has asked for as they are", () => {
+    assert.equal(new ResponseHeads().feed(Buffer.from(CONTINUE)).toString(), CONTINUE);
+  });
+});
