@@ -88,6 +88,10 @@ describe("a target on the command line", () => {
     assert.equal(parseTarget("grpc=localhost:50051;http=2").http, "2");
     assert.equal(parseTarget("wolf=unix:/w.sock").http, "1.0"); // Wolf refuses chunked bodies
     assert.equal(parseTarget("wolf=unix:/w.sock;http=auto").http, "auto");
+    assert.equal(parseTarget("web=localhost:80").rewrite, undefined);
+    assert.equal(parseTarget("web=localhost:80;rewrite=on").rewrite, undefined);
+    const both = parseTarget("web=localhost:80;rewrite=off;http=1.1");
+    assert.deepEqual([both.rewrite, both.http], ["off", "1.1"]);
     assert.deepEqual(parseTarget("a=unix:/x=y").address, { kind: "unix", path: "/x=y" });
   });
 
@@ -98,6 +102,7 @@ describe("a target on the command line", () => {
       "=localhost:80",
       "Web=localhost:80",
       "web=localhost:80;http=3",
+      "web=localhost:80;rewrite=no",
       "web=h:1;x",
     ]) {
       assert.throws(() => parseTarget(text), isConfigInvalid, text);

@@ -12,6 +12,11 @@ export interface Target {
   address: TargetAddress;
   /** How the target speaks HTTP. Default `auto`, for a target named `wolf` `1.0`: Wolf refuses chunked bodies. */
   http: TargetHttp;
+  /**
+   * `off`: the target's redirects and other addresses in header fields reach callers of the API as it writes them, and it
+   * is not told the path of its route. Default: rewritten to the route.
+   */
+  rewrite?: "off" | undefined;
 }
 
 export interface Runner {
@@ -43,7 +48,8 @@ export function parseTargetAddress(text: string): TargetAddress {
 }
 
 /**
- * `NAME=ADDRESS`, with `;http=1.0|1.1|2|auto` behind it for a target whose HTTP version matters.
+ * `NAME=ADDRESS`, with options behind it: `;http=1.0|1.1|2|auto` for a target whose HTTP version matters, `;rewrite=off` for
+ * one whose redirects are to stay as they are.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -58,14 +64,17 @@ export function parseTarget(text: string): Target {
   }
   const name = parseTargetName(spec.slice(0, equals));
   let http: TargetHttp = defaultHttp(name);
+  let isRewritten = true;
   for (const option of options) {
     const version = TARGET_HTTP.find((known) => option === `http=${known}`);
-    if (version === undefined) {
+    if (version !== undefined) http = version;
+    else if (option === "rewrite=off" || option === "rewrite=on") isRewritten = option === "rewrite=on";
+    else {
       throw new TurnaboutError("config_invalid", `target ${name}: unknown option ${JSON.stringify(option)}`);
     }
-    http = version;
   }
-  return { name, address: parseTargetAddress(spec.slice(equals + 1)), http };
+  const address = parseTargetAddress(spec.slice(equals + 1));
+  return { name, address, http, ...(!isRewritten && { rewrite: "off" }) };
 }
 
 export function defaultHttp(targetName: string): TargetHttp {
@@ -104,7 +113,11 @@ export interface ServedRunner extends Runner {
 export function describeRunner(runner: ServedRunner): RunnerInfo {
   return {
     id: runner.id,
-    targets: runner.targets.map(({ name, http }) => ({ name, http })),
+    targets: runner.targets.map(({ name, http, rewrite }) => ({
+      name,
+      http,
+      ...(rewrite === "off" && { rewrite }),
+    })),
     ...(runner.discovered === true && { discovered: true }),
   };
 }

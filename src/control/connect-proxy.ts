@@ -17,12 +17,12 @@ import type { TokenStore } from "./auth/tokens.ts";
 import { watchCaller } from "./caller-watch.ts";
 import type { Dialer } from "./dialer.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
-import { preferredWaitMs } from "./forwarding.ts";
 import { refuseAmbiguous } from "./front/ambiguous.ts";
 import type { Fronts } from "./front/fronts.ts";
 import { errorAnswer } from "./http-errors.ts";
 import type { AnyRequest } from "./listener/port.ts";
 import type { OpenWork } from "./open-work.ts";
+import { preferredWaitMs } from "./prefer.ts";
 import { sessionOfRunner } from "./sessions/ids.ts";
 
 export interface ConnectProxyContext {

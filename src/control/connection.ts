@@ -4,7 +4,7 @@ import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 
 import { carrierBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
 import { TurnaboutError } from "../wire/errors.ts";
-import type { Hello, RunnerInfo, TargetHttp } from "../wire/hello.ts";
+import type { Hello, RunnerInfo, TargetHttp, TargetInfo } from "../wire/hello.ts";
 import { headerListBytes, headerListPairs } from "../wire/http-fields.ts";
 import type { Liveness } from "../wire/keepalive.ts";
 import {
@@ -134,8 +134,13 @@ export class AgentConnection {
   }
 
   /** How the target speaks HTTP, as its agent says. */
-  httpOf({ runner, target }: Destination): TargetHttp {
-    return this.runners.get(runner)?.targets.find(({ name }) => name === target)?.http ?? "auto";
+  httpOf(destination: Destination): TargetHttp {
+    return this.targetInfo(destination)?.http ?? "auto";
+  }
+
+  /** What its agent says of the target. */
+  targetInfo({ runner, target }: Destination): TargetInfo | undefined {
+    return this.runners.get(runner)?.targets.find(({ name }) => name === target);
   }
 
   /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */

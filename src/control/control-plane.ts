@@ -7,7 +7,8 @@ import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
-import { parseRunnerId } from "../wire/names.ts";
+import { formatAuthority, parseRunnerId } from "../wire/names.ts";
+import type { Destination } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
 import { checkPair } from "../wire/pem.ts";
 import { TunnelSocket } from "../wire/tunnel-socket.ts";
@@ -16,7 +17,7 @@ import { Policy } from "./auth/policy.ts";
 import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { ClientCertificates } from "./auth/client-certificates.ts";
-import { isNarrowed } from "./auth/identity.ts";
+import { isNarrowed, matchesPattern } from "./auth/identity.ts";
 import { CertificateWatch } from "./certificate-watch.ts";
 import type { AgentConnection } from "./connection.ts";
 import { DataRoutes } from "./data-routes.ts";
@@ -74,6 +75,12 @@ export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
   tokenFile?: string | undefined;
   /** Origins from which a cookie is accepted for WebSockets and changes, besides the control plane's own. */
   allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Targets whose pages keep the control plane's origin where a browser opens them with its cookie, as
+   * `<target>.<runner>`, with `*` for any run of characters. A script on such a page may do whatever its viewer may.
+   * Default: none.
+   */
+  trustedPages?: readonly string[] | undefined;
   /** Moonlight Web's shared secret; without it its routes are refused. */
   moonlightCredentials?: string | undefined;
   /** What the agents of sandboxes dial, as seen from inside them; goes into their environment. */
@@ -140,6 +147,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const fronts = new Fronts(options);
   const sandboxImage = options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE;
   const images = new ImageRules(sandboxImage, options.allowedImages);
+  const trustsPages = pageTrust(options.trustedPages ?? []);
   for (const id of options.readyWhenConnected ?? []) parseRunnerId(id);
   const certificates = new ClientCertificates();
   if (options.tls !== undefined) {
@@ -304,6 +312,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     fronts,
     log,
     metrics,
+    ownHost: URL.parse(options.agentUrl ?? "")?.hostname,
     policy,
     responseTimeoutMs: options.responseTimeoutMs,
     routes: new DataRoutes({
@@ -314,6 +323,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       rate: new StreamRate(),
     }),
     tokens,
+    trustsPages,
     work,
   });
   if (options.tlsFiles !== undefined) {
@@ -422,4 +432,16 @@ function checkBasePath(basePath: string): string {
     );
   }
   return trimmed;
+}
+
+/** @throws TurnaboutError `config_invalid` */
+function pageTrust(patterns: readonly string[]): (destination: Destination) => boolean {
+  for (const pattern of patterns) {
+    if (/^[a-z0-9_*-]+\.[a-z0-9_*-]+$/.test(pattern)) continue;
+    throw new TurnaboutError(
+      "config_invalid",
+      `trusted pages ${JSON.stringify(pattern)}: use <target>.<runner>, with * for any characters`,
+    );
+  }
+  return (destination) => patterns.some((pattern) => matchesPattern(pattern, formatAuthority(destination)));
 }

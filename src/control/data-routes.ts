@@ -4,7 +4,7 @@
  */
 import { TurnaboutError } from "../wire/errors.ts";
 import type { Destination } from "../wire/names.ts";
-import { queryOf, TOKEN_PARAMETER, withoutParameters } from "./auth/authenticate.ts";
+import { queryOf, withoutParameters } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Policy } from "./auth/policy.ts";
 import type { RoutedJob } from "./http-proxy.ts";
@@ -94,14 +94,15 @@ function targetRoute({ policy, basePath }: DataRoutesContext): Route {
       const path = rest.startsWith("?") ? `/${rest}` : rest;
       return {
         ...job({ runner, target }, path, identity, sessionOfRunner(runner)),
-        cookiePath: `${basePath}/api/v1/runners/${runner}/targets/${target}`,
+        mount: { path: `${basePath}/api/v1/runners/${runner}/targets/${target}`, targetPath: "" },
+        hasCookies: true,
       };
     },
   };
 }
 
 /** `ANY /api/v1/wolf/{path}?wolf_instance_id=`: never a default instance. */
-function wolfRoute({ policy, instances }: DataRoutesContext): Route {
+function wolfRoute({ policy, instances, basePath }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/wolf(\/[^?]*)(\?[^]*)?$/,
     resolve: ([, path = "/", query = ""], _asked, identity, url) => {
@@ -112,13 +113,20 @@ function wolfRoute({ policy, instances }: DataRoutesContext): Route {
         throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
       }
       instances.get(id);
-      return job(destination, withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]), identity);
+      return {
+        ...job(destination, withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]), identity),
+        mount: {
+          path: `${basePath}/api/v1/wolf`,
+          targetPath: "/api/v1",
+          query: `wolf_instance_id=${encodeURIComponent(id)}`,
+        },
+      };
     },
   };
 }
 
 /** `/api/v1/external-agents/{session}/{screenshot,clipboard,upload,input,exec}` */
-function sandboxHttpRoute({ policy }: DataRoutesContext): Route {
+function sandboxHttpRoute({ policy, basePath }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
@@ -128,13 +136,13 @@ function sandboxHttpRoute({ policy }: DataRoutesContext): Route {
       if (asked.isWebSocket || !methods.includes(asked.method)) {
         throw new TurnaboutError("method_not_allowed", `sandbox ${name}: ${asked.method}`);
       }
-      return job(sandbox(session.id), `/${name}${query}`, identity, session.id);
+      return sandboxJob(session.id, `/${name}${query}`, identity, basePath);
     },
   };
 }
 
 /** `WS /api/v1/external-agents/{session}/ws/{input,stream,clipboard}` */
-function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
+function sandboxSocketRoute({ policy, basePath }: DataRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/ws\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
@@ -143,14 +151,14 @@ function sandboxSocketRoute({ policy }: DataRoutesContext): Route {
         throw new TurnaboutError("not_found", `sandbox: no WebSocket ${name}`);
       if (!asked.isWebSocket)
         throw new TurnaboutError("method_not_allowed", "sandbox: a WebSocket is needed");
-      return job(sandbox(session.id), `/ws/${name}${query}`, identity, session.id);
+      return sandboxJob(session.id, `/ws/${name}${query}`, identity, basePath);
     },
   };
 }
 
 /** `WS /api/v1/stream/{session}` and `ANY /moonlight/*?session_id=` */
 function moonlightRoutes(context: DataRoutesContext): Route[] {
-  const { policy, rate, moonlightCredentials } = context;
+  const { policy, rate, moonlightCredentials, basePath } = context;
   function resolve(id: string | null, path: string, asked: Asked, identity: Identity): RoutedJob {
     if (id === null || id === "") throw missing("session_id");
     const session = policy.openSession(identity, sessionOfQuery(id));
@@ -164,6 +172,11 @@ function moonlightRoutes(context: DataRoutesContext): Route[] {
     const ours = withoutParameters(path, ["session_id"]);
     return {
       ...job(destination, ours, identity, session.id),
+      mount: {
+        path: `${basePath}/moonlight`,
+        targetPath: "",
+        query: `session_id=${encodeURIComponent(id)}`,
+      },
       credentials: moonlightCredentials,
       ...(asked.isWebSocket && { admit: () => rate.take(session.id) }),
     };
@@ -191,14 +204,17 @@ function missing(parameter: string): TurnaboutError {
   });
 }
 
-function sandbox(session: string): Destination {
-  return { runner: sandboxRunner(session), target: "screenshot" };
+function sandboxJob(session: string, path: string, identity: Identity, basePath: string): RoutedJob {
+  return {
+    ...job({ runner: sandboxRunner(session), target: "screenshot" }, path, identity, session),
+    mount: { path: `${basePath}/api/v1/external-agents/${session}`, targetPath: "" },
+  };
 }
 
 function job(destination: Destination, path: string, identity: Identity, session?: string): RoutedJob {
   return {
     destination,
-    path: withoutParameters(path, [TOKEN_PARAMETER]),
+    path,
     route: "api",
     host: TARGET_HOST,
     identity,

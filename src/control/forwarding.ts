@@ -1,33 +1,46 @@
 /** Header fields between caller and target: what crosses, what is ours to add, what must never reach the target. */
 import type { IncomingHttpHeaders } from "node:http";
-import { connectionNominates, isHopByHop } from "../wire/http-fields.ts";
+import type { TargetInfo } from "../wire/hello.ts";
+import { connectionNominates, isHopByHop, listMembers } from "../wire/http-fields.ts";
 import { withoutTokenCookie } from "./auth/authenticate.ts";
 import type { Client } from "./front/fronts.ts";
 import type { AnyRequest } from "./listener/port.ts";
+import { isLocationField, rewriteLocation } from "./location-fields.ts";
+import type { Mount, Place } from "./mount.ts";
 import { isOriginWide, limitedCookies } from "./origin-fields.ts";
+import { withoutWait } from "./prefer.ts";
 
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
 export type Route = "api" | "proxy";
 
 /** Besides all that begins with `x-forwarded-`: who a client is, is ours to say. */
-const CONSUMED = new Set(["expect", "host", "prefer", "turnabout-timeout", "forwarded", "x-real-ip"]);
+const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x-real-ip"]);
 
 export interface Forwarded {
   route: Route;
   host: string;
+  /** Path and query at the target. */
+  path: string;
   client: Client;
   credentials?: string | undefined;
-  /** Path of the route to the target, to which its cookies are limited; without it they are dropped. */
-  cookiePath?: string | undefined;
+  /** How the route's paths stand for the target's; without it nothing is rewritten. */
+  mount?: Mount | undefined;
+  /** The target may set cookies, limited to its route. */
+  hasCookies?: boolean | undefined;
+  /** Fields of the request that hold a token of ours. */
+  withheld?: ReadonlySet<string> | undefined;
 }
 
+/** What the agent says of the target, as far as it matters here. */
+export type ForwardedTo = Pick<TargetInfo, "rewrite"> | undefined;
+
 /**
- * The fields that go to the target, as a flat list of names and values. The credential that we consumed is not among
- * them: `Authorization`, `X-Api-Key` and the token cookie on the API, `Proxy-Authorization` on the forward proxy.
+ * The fields that go to the target, as a flat list of names and values. No credential of ours is among them:
+ * `Authorization`, `X-Api-Key` and the token cookie on the API, `Proxy-Authorization` on the forward proxy.
  */
-export function requestFields(request: AnyRequest, job: Forwarded): string[] {
+export function requestFields(request: AnyRequest, job: Forwarded, target: ForwardedTo): string[] {
   const { headers } = request;
-  const { route, credentials, client } = job;
+  const { route, credentials, client, withheld } = job;
   const nominated = connectionNominates(headers.connection);
   const fields: string[] = ["host", job.host];
   for (const [name, value] of Object.entries(headers)) {
@@ -35,7 +48,12 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
     // Targets that make variables of fields (CGI, WSGI) cannot tell `_` from `-`.
     const variable = name.replaceAll("_", "-");
     if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
-    if (route === "api" && (name === "authorization" || name === "x-api-key")) continue;
+    if (withheld?.has(name) === true || (name === "authorization" && credentials !== undefined)) continue;
+    if (name === "prefer") {
+      const preferences = withoutWait(value);
+      if (preferences !== undefined) fields.push(name, preferences);
+      continue;
+    }
     if (name === "cookie" && route === "api") {
       const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;
       if (kept !== undefined) fields.push(name, kept);
@@ -47,11 +65,15 @@ export function requestFields(request: AnyRequest, job: Forwarded): string[] {
     else fields.push(name, value);
   }
   if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
-  if (route === "proxy") fields.push("via", `${request.httpVersion} turnabout`);
-  else {
-    fields.push("x-forwarded-for", client.address, "x-forwarded-proto", client.scheme);
-    if (client.host !== undefined) fields.push("x-forwarded-host", client.host);
+  if (acceptsTrailers(request)) fields.push("te", "trailers");
+  if (route === "proxy") {
+    fields.push("via", `${request.httpVersion} turnabout`);
+    return fields;
   }
+  fields.push("x-forwarded-for", client.address, "x-forwarded-proto", client.scheme);
+  if (client.host !== undefined) fields.push("x-forwarded-host", client.host);
+  const place = placeOf(job, target);
+  if (place !== undefined && isPrefix(place.mount)) fields.push("x-forwarded-prefix", place.path);
   return fields;
 }
 
@@ -87,33 +109,55 @@ export function isGrpc(headers: IncomingHttpHeaders): boolean {
   return /^application\/grpc(?:$|[+;\s])/i.test(headers["content-type"] ?? "");
 }
 
-/** End-to-end fields of a target's response, without what it must not say for our origin. */
+/** RFC 9110 §10.1.4. The rest of `TE` is about our own connection to the caller, but trailers cross. */
+function acceptsTrailers({ headers, method }: AnyRequest): boolean {
+  if (headers.upgrade !== undefined || method === "CONNECT") return false;
+  return listMembers(String(headers["te"] ?? "")).some((member) => member.toLowerCase() === "trailers");
+}
+
+/** The prefix and the target's own path are the path on our side, for every path. */
+function isPrefix({ targetPath, query }: Mount): boolean {
+  return targetPath === "" && query === undefined;
+}
+
+/** Undefined: the target's addresses stay as it writes them. */
+function placeOf({ mount, client, host, path }: Forwarded, target: ForwardedTo): Place | undefined {
+  if (mount === undefined || target?.rewrite === "off") return undefined;
+  const hosts = { asked: host, known: client.host };
+  return { path: `${client.prefix}${mount.path}`, mount, hosts, requestPath: path };
+}
+
+/** End-to-end fields of a target's response, without what it must not say for our origin, and with addresses of ours. */
 export function responseFields(
   headers: IncomingHttpHeaders,
-  { route, cookiePath }: Pick<Forwarded, "route" | "cookiePath">,
+  job: Forwarded,
+  target: ForwardedTo,
 ): Record<string, string | string[]> {
   const nominated = connectionNominates(headers.connection);
   const fields: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
-    if (route === "proxy") fields[name] = value;
-    else if (name === "set-cookie") {
-      if (cookiePath === undefined) continue;
-      const cookies = limitedCookies(Array.isArray(value) ? value : [value], cookiePath);
-      if (cookies.length > 0) fields[name] = cookies;
-    } else if (!isOriginWide(name)) fields[name] = value;
+    const passed = job.route === "proxy" ? value : responseField(name, value, job, target);
+    if (passed !== undefined) fields[name] = passed;
   }
   return fields;
 }
 
-/** RFC 7240 `Prefer: wait=N`: seconds that the caller is willing to wait for the runner. */
-export function preferredWaitMs(headers: IncomingHttpHeaders): number {
-  const value = headers["prefer"];
-  const seconds = /(?:^|[,;\s])wait=(\d{1,5})/.exec(
-    Array.isArray(value) ? value.join(",") : (value ?? ""),
-  )?.[1];
-  return seconds === undefined ? 0 : Number(seconds) * 1_000;
+function responseField(
+  name: string,
+  value: string | string[],
+  job: Forwarded,
+  target: ForwardedTo,
+): string | string[] | undefined {
+  if (name === "set-cookie") {
+    if (job.hasCookies !== true || job.mount === undefined) return undefined;
+    const path = `${job.client.prefix}${job.mount.path}`;
+    const cookies = limitedCookies(Array.isArray(value) ? value : [value], path);
+    return cookies.length > 0 ? cookies : undefined;
+  }
+  if (isLocationField(name)) return rewriteLocation(name, value, placeOf(job, target));
+  return isOriginWide(name) ? undefined : value;
 }
 
 /** `Turnabout-Timeout: N`: seconds that the caller gives the target for its response header, below our own limit. */

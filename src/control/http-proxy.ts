@@ -14,15 +14,8 @@ import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { Dialer } from "./dialer.ts";
-import {
-  isGrpc,
-  preferredWaitMs,
-  requestedTimeoutMs,
-  requestFields,
-  responseFields,
-  trailerFields,
-} from "./forwarding.ts";
-import type { Route } from "./forwarding.ts";
+import { isGrpc, requestedTimeoutMs, requestFields, responseFields, trailerFields } from "./forwarding.ts";
+import type { ForwardedTo, Route } from "./forwarding.ts";
 import type { Client } from "./front/fronts.ts";
 import { breakResponse, sendError } from "./http-errors.ts";
 import type { Http2Exchange } from "./http2-target/exchange.ts";
@@ -40,7 +33,9 @@ import {
   UNKNOWN_TARGET_HOLD_MS,
 } from "./limits.ts";
 import type { ControlMetrics } from "./metrics.ts";
+import type { Mount } from "./mount.ts";
 import type { OpenWork } from "./open-work.ts";
+import { preferredWaitMs } from "./prefer.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "./response-writer.ts";
 import type { TargetHandler } from "./target-client.ts";
@@ -60,8 +55,10 @@ export interface RoutedJob {
   session?: string | undefined;
   /** The target's own shared secret, injected here and unknown to the caller. */
   credentials?: string | undefined;
-  /** Path of the route to the target, to which its cookies are limited; without it they are dropped. */
-  cookiePath?: string | undefined;
+  /** How the route's paths stand for the target's. Without it the target's addresses stay as they are. */
+  mount?: Mount | undefined;
+  /** The target may set cookies, limited to its route. */
+  hasCookies?: boolean | undefined;
   /** For WebSockets, when their handshake is in order and before anything is opened. @throws TurnaboutError */
   admit?: (() => void) | undefined;
 }
@@ -71,6 +68,8 @@ export interface ProxyJob extends RoutedJob {
   client: Client;
   /** A browser may show the answer as a page: it must not have our origin. */
   isolated?: boolean | undefined;
+  /** Fields of the request that hold a token of ours. */
+  withheld?: ReadonlySet<string> | undefined;
 }
 
 export interface HttpProxyContext {
@@ -109,6 +108,8 @@ class Exchange implements TargetHandler {
     () => breakResponse(this.#request, this.#response),
   );
   #controller: Dispatcher.DispatchController | undefined;
+  /** What its agent says of the target. */
+  #target: ForwardedTo;
   #attempt = 0;
   #hasBody = false;
   #callerGone = false;
@@ -152,10 +153,11 @@ class Exchange implements TargetHandler {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#waiting.signal,
     });
+    this.#target = connection.targetInfo(destination);
     const target = connection.pools.get(destination, connection.httpOf(destination));
     const body = this.#hasBody ? await this.#body(target) : null;
     if (this.#callerGone) return;
-    const fields = requestFields(request, this.#job);
+    const fields = requestFields(request, this.#job, this.#target);
     if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
     // gRPC has deadlines of its own, and a stream without news has no response header either.
     const hasDeadline = target.version === "2" && isGrpc(request.headers);
@@ -219,7 +221,7 @@ class Exchange implements TargetHandler {
       );
     }
     try {
-      writeInformational(this.#response, status, responseFields(headers, this.#job));
+      writeInformational(this.#response, status, responseFields(headers, this.#job, this.#target));
     } catch (error) {
       // The final response does not depend on it.
       this.#context.log.debug({ status, reason: toError(error).message }, "informational response dropped");
@@ -233,7 +235,7 @@ class Exchange implements TargetHandler {
     reason: string | undefined,
   ): void {
     const response = this.#response;
-    const fields = responseFields(headers, this.#job);
+    const fields = responseFields(headers, this.#job, this.#target);
     if (this.#job.isolated === true) isolate(fields);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
@@ -291,7 +293,7 @@ class Exchange implements TargetHandler {
 
   #passTrailers(trailers: IncomingHttpHeaders): void {
     try {
-      writeTrailers(this.#response, responseFields(trailers, this.#job));
+      writeTrailers(this.#response, responseFields(trailers, this.#job, this.#target));
     } catch (error) {
       // Trailers may be left out (RFC 9110 §6.5.1); the content is complete.
       this.#context.log.info({ reason: toError(error).message }, "trailer section dropped");

@@ -130,6 +130,8 @@ export const MAX_PROXY_HEADER_BYTES = 4_096;
 
 /** Proxies in a row that are believed at most: nobody has more, and a list of the caller's may be as long as a header. */
 export const MAX_FORWARDED_HOPS = 32;
+/** Path that trusted proxies have taken off: it comes back in every cookie and redirect. */
+export const MAX_FORWARDED_PREFIX_LENGTH = 256;
 
 /** Token file: size, and how often it is looked at. */
 export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;

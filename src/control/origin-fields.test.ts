@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { responseFields } from "./forwarding.ts";
+import type { Forwarded } from "./forwarding.ts";
 import { limitedCookies } from "./origin-fields.ts";
 
 const PREFIX = "/base/api/v1/runners/r/targets/t";
+const CLIENT = { address: "192.0.2.1", scheme: "https", host: "cp.example", prefix: "" } as const;
+const PROXY: Forwarded = { route: "proxy", host: "t.r", path: "/", client: CLIENT };
+const API: Forwarded = {
+  route: "api",
+  host: "localhost",
+  path: "/",
+  client: CLIENT,
+  mount: { path: PREFIX, targetPath: "" },
+};
 
 describe("responseFields", () => {
   /** What a target must not say for our origin. */
@@ -49,23 +59,24 @@ describe("responseFields", () => {
 
   it("on the API are the target's own, and nothing that holds for our origin", () => {
     for (const [name, value] of Object.entries(ORIGIN_WIDE)) {
-      assert.deepEqual(responseFields({ [name]: value }, { route: "api" }), {}, name);
+      assert.deepEqual(responseFields({ [name]: value }, API, undefined), {}, name);
     }
-    assert.deepEqual(responseFields({ ...OWN, ...ORIGIN_WIDE }, { route: "api" }), OWN);
+    const all = { ...OWN, ...ORIGIN_WIDE };
+    assert.deepEqual(responseFields(all, API, undefined), { ...OWN, location: `${PREFIX}/x` });
   });
 
   it("on the forward proxy are all end-to-end fields: there a target is an origin of its own", () => {
     const all = { ...OWN, ...ORIGIN_WIDE };
-    assert.deepEqual(responseFields({ ...all, connection: "x-hop", "x-hop": "1" }, { route: "proxy" }), all);
+    assert.deepEqual(responseFields({ ...all, connection: "x-hop", "x-hop": "1" }, PROXY, undefined), all);
   });
 
   it("have cookies where there is a path for them", () => {
     const headers = { "set-cookie": ["access_token=x", "a=1", "b=2; Path=/b"] };
-    assert.deepEqual(responseFields(headers, { route: "api", cookiePath: PREFIX }), {
+    assert.deepEqual(responseFields(headers, { ...API, hasCookies: true }, undefined), {
       "set-cookie": [`a=1; Path=${PREFIX}/`, `b=2; Path=${PREFIX}/b`],
     });
     const none = { "set-cookie": ["access_token=x"] };
-    assert.deepEqual(responseFields(none, { route: "api", cookiePath: PREFIX }), {});
+    assert.deepEqual(responseFields(none, { ...API, hasCookies: true }, undefined), {});
   });
 });
 
@@ -85,6 +96,9 @@ describe("limitedCookies", () => {
         `a=b=c; HttpOnly; SameSite=Strict; Max-Age=5; Path=${PREFIX}/`,
       ],
       ["__Secure-a=1; Secure", `__Secure-a=1; Secure; Path=${PREFIX}/`],
+      [`a=1; Path=${PREFIX}`, `a=1; Path=${PREFIX}`],
+      [`a=1; Path=${PREFIX}/x`, `a=1; Path=${PREFIX}/x`],
+      [`a=1; Path=${PREFIX}x/`, `a=1; Path=${PREFIX}${PREFIX}x/`],
       ["xaccess_token=1", `xaccess_token=1; Path=${PREFIX}/`],
     ] as const) {
       assert.deepEqual(limitedCookies([cookie], PREFIX), [expected], cookie);

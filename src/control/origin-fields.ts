@@ -16,7 +16,6 @@ const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "origin-agent-cluster", // decides for the whole origin, whoever comes first
   "public-key-pins", // locks users out
   "public-key-pins-report-only",
-  "refresh", // takes the place of a page: a redirect that looks like none
   "report-to",
   "reporting-endpoints",
   "secure-session-registration", // binds the origin's cookies to a session of the target's
@@ -36,8 +35,8 @@ export function isOriginWide(name: string): boolean {
 }
 
 /**
- * A target's cookies, for its own route only: `Path` is put below it, `Domain` goes. None by the name of ours, and none
- * without a name, because what follows would be read as a name when it comes back.
+ * A target's cookies, for its own route only: `Path` is put below it where it is not there already, `Domain` goes. None
+ * by the name of ours, and none without a name, because what follows would be read as a name when it comes back.
  *
  * @param prefix path of the route that leads to the target, without a slash at the end
  */
@@ -60,5 +59,11 @@ function limitedCookie(cookie: string, prefix: string): string | undefined {
     if (known !== "path") kept.push(attribute);
     else path = value.join("=").trim();
   }
-  return [pair, ...kept, ` Path=${prefix}${path.startsWith("/") ? path : "/"}`].join(";");
+  return [pair, ...kept, ` Path=${limitedPath(path, prefix)}`].join(";");
+}
+
+/** A target that knows its prefix has written it itself. Paths of cookies are compared as they are: dots climb nowhere. */
+function limitedPath(path: string, prefix: string): string {
+  if (path === prefix || path.startsWith(`${prefix}/`)) return path;
+  return `${prefix}${path.startsWith("/") ? path : "/"}`;
 }

@@ -3,9 +3,9 @@ import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../wire/errors.ts";
-import { parseAuthority } from "../wire/names.ts";
+import type { Destination } from "../wire/names.ts";
 import { DOOR_PATH } from "../wire/protocol.ts";
-import { authenticate } from "./auth/authenticate.ts";
+import { authenticate, credentialPlace, holdsToken, withoutTokens } from "./auth/authenticate.ts";
 import type { CookiePolicy } from "./auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
 import type { ConnectProxyContext } from "./connect-proxy.ts";
@@ -14,10 +14,12 @@ import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "./front/ambiguous.ts";
 import { sendError } from "./http-errors.ts";
+import type { Refuser } from "./http-errors.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
-import { isByCookie } from "./isolation.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./listener/port.ts";
+import { requestTarget } from "./request-target.ts";
+import type { OwnNames } from "./request-target.ts";
 import { sessionOfRunner } from "./sessions/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "./websocket-proxy.ts";
 
@@ -29,33 +31,56 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext, Co
   draining(): boolean;
   /** Path before all of ours, without a trailing slash; usually empty. */
   basePath: string;
+  /** Host of the URL that agents dial, where it is known. */
+  ownHost: string | undefined;
+  /** The operator trusts the target's pages with our origin. */
+  trustsPages(destination: Destination): boolean;
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
   const doors = new Set([`${context.basePath}${DOOR_PATH}`, `${context.basePath}/revdial`]);
 
+  const own: OwnNames = {
+    ownHost: context.ownHost,
+    isOwnPath: (url, isWebSocket) => {
+      if (!url.startsWith(context.basePath)) return false;
+      const rest = url.slice(context.basePath.length);
+      return isWebSocket
+        ? context.routes.patterns.some((pattern) => pattern.test(rest))
+        : OWN_PATH.test(rest);
+    },
+  };
+
+  /** Undefined if the request leads to no target; then it has the origin form. */
+  function jobOf(request: AnyRequest, isWebSocket: boolean): ProxyJob | undefined {
+    const target = requestTarget(request, isWebSocket, own);
+    if (target.kind === "proxy") return authorityJob(request, target.authority, target.path);
+    if (target.host !== undefined) {
+      request.url = target.url;
+      request.headers.host = target.host; // whatever Host said (RFC 9112 §3.2.2)
+    }
+    return apiJob(request, target.url, isWebSocket);
+  }
+
   /** Undefined if the URL leads to no target. */
   function apiJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
     const { headers } = request;
+    const { tokens } = context;
     const method = request.method ?? "GET";
     const client = context.fronts.client(request);
     const routed = context.routes.resolve(url, { method, isWebSocket }, () =>
-      authenticate({ method, headers, url, isWebSocket, client }, context.tokens, context),
+      authenticate({ method, headers, url, isWebSocket, client }, tokens, context),
     );
     if (routed === undefined) return undefined;
+    // Who gives a credential in a field has written a program: a browser's own navigation comes with a cookie.
+    const isByBrowser = credentialPlace({ headers, url, isWebSocket }) === "cookie";
     // Moonlight Web is the operator's own, and its page needs our origin.
-    const isolated = routed.credentials === undefined && isByCookie(headers);
-    return { ...routed, client, isolated };
-  }
-
-  /** Absolute form: a forward-proxy request. The URI decides, whatever Host says (RFC 9112 §3.2.2). */
-  function proxyJob(request: AnyRequest, url: string): ProxyJob {
-    const match = /^http:\/\/([^/?#@]+)([/?][^#]*)?$/i.exec(url);
-    if (match?.[1] === undefined) {
-      throw new TurnaboutError("bad_request", "forward proxy: only http:// URIs without user information");
-    }
-    const rest = match[2] ?? "/";
-    return authorityJob(request, match[1], rest.startsWith("?") ? `/${rest}` : rest);
+    const isTrusted = routed.credentials !== undefined || context.trustsPages(routed.destination);
+    const withheld = new Set(
+      ["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),
+    );
+    const path = withoutTokens(routed.path, tokens);
+    return { ...routed, path, client, isolated: isByBrowser && !isTrusted, withheld };
   }
 
   function authorityJob(request: AnyRequest, authority: string, path: string): ProxyJob {
@@ -66,46 +91,54 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   }
 
   function request(request: AnyRequest, response: AnyResponse): void {
-    const url = request.url ?? "/";
-    const isAbsolute = !url.startsWith("/") && url !== "*";
     try {
       refuseAmbiguous(request);
-      const job = isAbsolute ? proxyJob(request, url) : apiJob(request, url, false);
+      const job = jobOf(request, false);
       if (job === undefined) return context.app(request, response);
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       proxyHttp(request, response, job, context);
     } catch (error) {
       request.resume();
-      refuse(request, response, error, isAbsolute);
+      refuse(request, response, error, refuserOf(request, false));
     }
   }
 
-  function refuse(request: AnyRequest, response: AnyResponse, error: unknown, isProxy: boolean): void {
+  function refuserOf(request: AnyRequest, isWebSocket: boolean): Refuser {
+    try {
+      return requestTarget(request, isWebSocket, own).kind === "proxy" ? "proxy" : "server";
+    } catch {
+      return "proxy"; // an absolute form that is none of a target's
+    }
+  }
+
+  function refuse(request: AnyRequest, response: AnyResponse, error: unknown, refuser: Refuser): void {
     response.on("error", () => {}); // for ever
     request.on("error", () => {}); // for ever
-    const requestId = sendError(request, response, error, isProxy ? "proxy" : "server");
+    const requestId = sendError(request, response, error, refuser);
     const reason = error instanceof Error ? error.message : String(error);
     const client = context.fronts.client(request).address;
     context.log.info({ requestId, client, reason }, "request refused");
   }
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const url = request.url ?? "/";
-    const [path = ""] = url.split("?", 1);
     socket.on("error", () => {}); // for ever
     try {
       refuseAmbiguous(request);
       refuseUpgradeWithBody(request);
-      if (doors.has(path)) return context.door.handle(request, socket, head);
-      if (request.headers.upgrade?.trim().toLowerCase() !== "websocket") {
-        throw new TurnaboutError("not_found", "no such upgrade at this path");
+      const isWebSocket = request.headers.upgrade?.trim().toLowerCase() === "websocket";
+      const target = requestTarget(request, isWebSocket, own);
+      const [path = ""] = target.kind === "own" ? target.url.split("?", 1) : [];
+      if (doors.has(path)) {
+        if (target.kind === "own") request.url = target.url;
+        return context.door.handle(request, socket, head);
       }
-      const job = url.startsWith("/") ? apiJob(request, url, true) : proxyJob(request, url);
+      if (!isWebSocket) throw new TurnaboutError("not_found", "no such upgrade at this path");
+      const job = jobOf(request, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       void proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, error, url.startsWith("/") ? "server" : "proxy");
+      refuseRaw(socket, error, refuserOf(request, true));
     }
   }
 
@@ -113,19 +146,15 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const protocol = request.headers[":protocol"];
     if (protocol === undefined) return void connectFromStream(request, context);
     request.stream.on("error", () => {}); // for ever
-    // `<target>.<runner>` as the authority is the forward proxy's WebSocket.
-    const isProxy = parseAuthority(request.authority) !== undefined;
     try {
       refuseAmbiguous(request);
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      const job = isProxy
-        ? authorityJob(request, request.authority, request.url)
-        : apiJob(request, request.url, true);
+      const job = jobOf(request, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       void proxyWebSocketStream(request, job, context);
     } catch (error) {
-      refuse(request, response, error, isProxy);
+      refuse(request, response, error, refuserOf(request, true));
     }
   }
 
@@ -139,3 +168,6 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     connectStream,
   };
 }
+
+/** First segments of all that the control plane serves, below the base path. */
+const OWN_PATH = /^\/(?:api|moonlight|healthz|readyz|metrics|openapi\.json|revdial)(?:[/?]|$)/;

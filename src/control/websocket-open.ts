@@ -8,16 +8,20 @@ import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { onResponse } from "../wire/response.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
 import { provablyUnprocessed } from "./dialer.ts";
-import { preferredWaitMs, requestedTimeoutMs, requestFields } from "./forwarding.ts";
+import { requestedTimeoutMs, requestFields } from "./forwarding.ts";
+import type { ForwardedTo } from "./forwarding.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "./limits.ts";
 import type { AnyRequest } from "./listener/port.ts";
+import { preferredWaitMs } from "./prefer.ts";
 
 /** What became of the handshake with the target. */
 export interface WebSocketAnswer {
   stream: ClientHttp2Stream;
   status: number;
   headers: IncomingHttpHeaders;
+  /** What its agent says of the target. */
+  target: ForwardedTo;
 }
 
 /**
@@ -32,7 +36,6 @@ export async function openWebSocket(
   signal: AbortSignal,
 ): Promise<WebSocketAnswer> {
   const { destination, path } = job;
-  const fields = requestFields(request, job);
   const pseudoFields = {
     ":method": "CONNECT",
     ":protocol": "websocket",
@@ -53,11 +56,13 @@ export async function openWebSocket(
       const label = `${destination.runner} ${destination.target}`;
       throw new TurnaboutError("not_supported", `WebSocket ${label}: the target speaks HTTP/2`);
     }
+    const target = connection.targetInfo(destination);
+    const fields = requestFields(request, job, target);
     const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
     let stream: ClientHttp2Stream | undefined;
     try {
       stream = connection.openStream({ ...headers, ...pseudoFields });
-      return await answered(stream, request, job, context, signal);
+      return { ...(await answered(stream, request, job, context, signal)), target };
     } catch (error) {
       if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
     }
@@ -70,8 +75,8 @@ async function answered(
   { destination }: ProxyJob,
   context: HttpProxyContext,
   signal: AbortSignal,
-): Promise<WebSocketAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<WebSocketAnswer>();
+): Promise<Omit<WebSocketAnswer, "target">> {
+  const { promise, resolve, reject } = Promise.withResolvers<Omit<WebSocketAnswer, "target">>();
   const give = (error: TurnaboutError) => {
     reject(error);
     resetStream(stream, error);

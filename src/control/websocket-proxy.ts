@@ -40,9 +40,9 @@ export async function proxyWebSocketUpgrade(
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, status, headers } = await opening.open(request);
+    const { stream, status, headers, target } = await opening.open(request);
     watch.stop();
-    const fields = responseFields(headers, job);
+    const fields = responseFields(headers, job, target);
     if (status !== 200) {
       socket.write(refusalHead(status, fields), "latin1");
       return passRefusal(socket, stream, status);
@@ -71,8 +71,8 @@ export async function proxyWebSocketStream(
   watchRemoteEnd(caller);
   const opening = new Opening(caller, job, context);
   try {
-    const { stream, status, headers } = await opening.open(request);
-    respondOnHttp2(caller, status, responseFields(headers, job));
+    const { stream, status, headers, target } = await opening.open(request);
+    respondOnHttp2(caller, status, responseFields(headers, job, target));
     if (status === 200) opening.carry(stream);
     else passRefusal(caller, stream, status);
   } catch (error) {

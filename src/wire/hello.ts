@@ -15,6 +15,8 @@ export const TARGET_HTTP = ["auto", "1.0", "1.1", "2"] as const;
 export interface TargetInfo {
   name: string;
   http: TargetHttp;
+  /** Its addresses in header fields of responses are for the callers to read as it writes them. Default: they are rewritten. */
+  rewrite?: "off";
 }
 
 export interface RunnerInfo {
@@ -74,7 +76,11 @@ function parseTarget(value: unknown): TargetInfo {
   const target = record(value, "target");
   const name = target["name"];
   if (typeof name !== "string" || !isTargetName(name)) throw wrong("target.name");
-  return { name, http: TARGET_HTTP.find((http) => http === target["http"]) ?? "auto" };
+  return {
+    name,
+    http: TARGET_HTTP.find((http) => http === target["http"]) ?? "auto",
+    ...(target["rewrite"] === "off" && { rewrite: "off" }),
+  };
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

@@ -26,6 +26,43 @@ export function connectionNominates(value: string | undefined): ReadonlySet<stri
 
 const NONE: ReadonlySet<string> = new Set();
 
+/** A field value in pieces, in order: quoted strings (RFC 9110 §5.6.4), and what stands between them. */
+export function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
+  const pieces: { text: string; isQuoted: boolean }[] = [];
+  const add = (text: string, isQuoted: boolean): void => {
+    if (text !== "") pieces.push({ text, isQuoted });
+  };
+  let start = 0;
+  for (;;) {
+    const open = value.indexOf('"', start);
+    const end = open < 0 ? -1 : closingQuote(value, open + 1);
+    if (end < 0) break; // the rest holds no whole one
+    add(value.slice(start, open), false);
+    add(value.slice(open, end + 1), true);
+    start = end + 1;
+  }
+  add(value.slice(start), false);
+  return pieces;
+}
+
+function closingQuote(value: string, from: number): number {
+  for (let i = from; i < value.length; i += 1) {
+    if (value[i] === "\\") i += 1;
+    else if (value[i] === '"') return i;
+  }
+  return -1;
+}
+
+/** Members of a list (RFC 9110 §5.6.1), without white space around them and without empty ones. */
+export function listMembers(value: string): string[] {
+  const members = [""];
+  for (const { text, isQuoted } of quotedPieces(value)) {
+    const [first = "", ...others] = isQuoted ? [text] : text.split(",");
+    members.push(`${members.pop() ?? ""}${first}`, ...others);
+  }
+  return members.map((member) => member.trim()).filter((member) => member !== "");
+}
+
 /** End-to-end fields of a message, without pseudo-header fields. */
 export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const nominated = connectionNominates(headers.connection);

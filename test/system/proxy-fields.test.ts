@@ -53,7 +53,7 @@ for (const kind of CALLERS) {
       };
       const answer = await caller.call({
         path: via("/"),
-        headers: { "x-end": "to the end", te: "trailers", ...(!caller.isHttp2 && hop) },
+        headers: { "x-end": "to the end", ...(!caller.isHttp2 && hop) },
       });
       const seen = names(target.heads[0]);
       assert.ok(seen.includes("x-end"));
@@ -79,6 +79,56 @@ for (const kind of CALLERS) {
       assert.match(head, /^cookie: a=b$/im);
     });
 
+    it("keep every token of ours from the target, and nothing else", async () => {
+      const target = await startQuietTarget();
+      await using system = await startSystem({ tls: true, target });
+      await using caller = await openCaller(kind, system);
+      const basic = (password: string): string => `Basic ${Buffer.from(`x:${password}`).toString("base64")}`;
+      const cookie = `access_token=${ADMIN_TOKEN}`;
+      for (const [headers, query, kept] of [
+        [{ "x-api-key": "theirs" }, "?access_token=theirs", ["x-api-key: theirs"]],
+        [{ "x-api-key": ADMIN_TOKEN }, `?access_token=${ADMIN_TOKEN}`, []],
+        [
+          { authorization: basic("theirs"), "x-api-key": ADMIN_TOKEN },
+          "",
+          [`authorization: ${basic("theirs")}`],
+        ],
+        [{ authorization: 'Digest username="u"', cookie }, "", ['authorization: Digest username="u"']],
+        [{ authorization: basic(ADMIN_TOKEN), cookie: `${cookie}; a=b` }, "", ["cookie: a=b"]],
+      ] as const) {
+        const answer = await caller.call({ path: via(`/x${query}`), headers });
+        assert.equal(answer.status, 200, JSON.stringify(headers));
+        const head = target.heads.at(-1) ?? "";
+        assert.ok(!head.includes(ADMIN_TOKEN));
+        assert.equal(head.split(" ", 2)[1], query.endsWith("theirs") ? `/x${query}` : "/x");
+        const credentials = head
+          .split("\r\n")
+          .filter((line) => /^(?:authorization|x-api-key|cookie):/i.test(line));
+        assert.deepEqual(credentials, kept);
+      }
+      const bearer = { authorization: "Bearer theirs", "x-api-key": ADMIN_TOKEN };
+      assert.equal((await caller.call({ path: via("/"), headers: bearer })).status, 401, "Bearer is ours");
+      const alone = { authorization: basic("theirs") };
+      assert.equal((await caller.call({ path: via("/"), headers: alone })).status, 401);
+    });
+
+    it("tell the target what the caller prefers, and that it takes trailers", async () => {
+      const target = await startQuietTarget();
+      await using system = await startSystem({ tls: true, target });
+      await using caller = await openCaller(kind, system);
+      const prefer = 'return=representation, wait=5, foo="a, wait=9"';
+      const connection = caller.isHttp2 ? {} : { connection: "TE, close" };
+      await caller.call({ path: via("/"), headers: { prefer, te: "trailers", ...connection } });
+      const [head = ""] = target.heads;
+      assert.match(head, /^prefer: return=representation, foo="a, wait=9"$/im);
+      assert.match(head, /^te: trailers$/im);
+      await caller.call({
+        path: via("/"),
+        headers: { prefer: "wait=5", ...(!caller.isHttp2 && { te: "gzip;q=0.5", connection: "TE, close" }) },
+      });
+      assert.doesNotMatch(target.heads[1] ?? "", /^(?:prefer|te):/im);
+    });
+
     it("say who called, and nobody can say it in their place", async () => {
       const target = await startQuietTarget();
       await using system = await startSystem({ tls: true, target });
@@ -86,6 +136,7 @@ for (const kind of CALLERS) {
       const forged = {
         "x-forwarded-for": "6.6.6.6",
         "x-forwarded-proto": "gopher",
+        "x-forwarded-prefix": "/gopher",
         forwarded: "for=6.6.6.6",
       };
       await caller.call({ path: via("/"), headers: forged });
@@ -93,6 +144,7 @@ for (const kind of CALLERS) {
       assert.match(head, /^host: localhost$/im);
       assert.match(head, /^x-forwarded-for: (::ffff:)?127\.0\.0\.1$/im);
       assert.match(head, new RegExp(`^x-forwarded-proto: ${kind.endsWith("TLS") ? "https" : "http"}$`, "im"));
+      assert.match(head, new RegExp(`^x-forwarded-prefix: ${via("")}$`, "im"));
       assert.doesNotMatch(head, /6\.6\.6\.6|gopher/);
     });
   });

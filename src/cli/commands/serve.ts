@@ -27,6 +27,8 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --allow-image PATTERN   images that users may name besides it, * for any characters; may be repeated
   --max-sessions-per-user N  sessions that a user may have at once; default: as many as there are places
   --allowed-origin ORIGIN origin from which a token cookie is accepted, besides our own; may be repeated
+  --trusted-pages TARGET.RUNNER  targets whose pages a browser may run with our origin and its user's rights, * for
+                          any characters; may be repeated; default none
   --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
   --tls-key FILE          its key, PEM
   --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
@@ -66,6 +68,7 @@ export const serve: Command = {
         "allow-image": { type: "string", multiple: true },
         "max-sessions-per-user": { type: "string" },
         "allowed-origin": { type: "string", multiple: true },
+        "trusted-pages": { type: "string", multiple: true },
         "tls-cert": { type: "string" },
         "tls-key": { type: "string" },
         "client-ca": { type: "string" },
@@ -106,6 +109,7 @@ export const serve: Command = {
       allowedImages: values["allow-image"],
       maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
       allowedOrigins: values["allowed-origin"],
+      trustedPages: values["trusted-pages"],
       basePath: values["base-path"],
       graceMs: parseSeconds(values.grace, "--grace"),
       responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),

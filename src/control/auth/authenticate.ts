@@ -46,22 +46,53 @@ export function authenticateProxy(headers: IncomingHttpHeaders, tokens: TokenSto
 
 /**
  * API: `Authorization: Bearer`, else `X-Api-Key`, else the cookie, else (WebSockets) the query parameter. The first one
- * that is there decides; a wrong one is not passed over for a later one.
+ * that is there decides; a wrong one is not passed over for a later one. `Authorization` with another scheme is the
+ * target's where one of the others is there.
  *
  * @throws TurnaboutError `unauthenticated`, `origin_not_allowed`
  */
 export function authenticate(request: Presented, tokens: TokenStore, policy: CookiePolicy): Identity {
   const { headers } = request;
-  if (headers.authorization !== undefined) return authenticateBearer(headers, tokens);
-  const key = headers["x-api-key"];
-  if (typeof key === "string") return identify(key, "X-Api-Key", tokens);
-  const fromCookie = cookie(headers.cookie, TOKEN_COOKIE);
-  if (fromCookie !== undefined) {
-    requireOrigin(request, policy);
-    return identify(fromCookie, "cookie", tokens);
+  switch (credentialPlace(request)) {
+    case "Authorization":
+      return authenticateBearer(headers, tokens);
+    case "X-Api-Key":
+      return identify(String(headers["x-api-key"]), "X-Api-Key", tokens);
+    case "cookie":
+      requireOrigin(request, policy);
+      return identify(cookie(headers.cookie, TOKEN_COOKIE), "cookie", tokens);
+    case "query":
+      return identify(queryOf(request.url).get(TOKEN_PARAMETER) ?? undefined, "query", tokens);
+    case undefined:
+      throw new TurnaboutError("unauthenticated", "request: no token");
   }
-  const fromQuery = request.isWebSocket ? queryOf(request.url).get(TOKEN_PARAMETER) : null;
-  return identify(fromQuery ?? undefined, fromQuery === null ? "request" : "query", tokens);
+}
+
+/** Places on the API in which a credential may stand, in the order in which they are looked at. */
+export type CredentialPlace = "Authorization" | "X-Api-Key" | "cookie" | "query";
+
+/** Where the credential of an API request stands; undefined if there is none. */
+export function credentialPlace({
+  headers,
+  url,
+  isWebSocket,
+}: Pick<Presented, "headers" | "url" | "isWebSocket">): CredentialPlace | undefined {
+  const { authorization } = headers;
+  if (authorization !== undefined && /^ *Bearer(?: |$)/i.test(authorization)) return "Authorization";
+  if (typeof headers["x-api-key"] === "string") return "X-Api-Key";
+  if (cookie(headers.cookie, TOKEN_COOKIE) !== undefined) return "cookie";
+  if (isWebSocket && queryOf(url).has(TOKEN_PARAMETER)) return "query";
+  return authorization === undefined ? undefined : "Authorization";
+}
+
+/**
+ * Whether the value of `Authorization` or `X-Api-Key` holds a token of ours. Such a value never reaches a target; any
+ * other is the target's own.
+ */
+export function holdsToken(value: string, tokens: TokenStore): boolean {
+  return [value, bearer(value), basicPassword(value)].some(
+    (token) => token !== undefined && tokens.isKnown(token.trim()),
+  );
 }
 
 /**
@@ -129,19 +160,31 @@ export function withoutTokenCookie(header: string): string | undefined {
 
 /** Path and query without the named parameters; everything else stays as the caller wrote it. */
 export function withoutParameters(path: string, names: readonly string[]): string {
+  return filterQuery(path, (name) => !names.includes(name));
+}
+
+/** Path and query without the parameters that hold a token of ours. One of the same name with another value is the target's. */
+export function withoutTokens(path: string, tokens: TokenStore): string {
+  return filterQuery(path, (name, value) => name !== TOKEN_PARAMETER || !tokens.isKnown(value));
+}
+
+function filterQuery(path: string, isKept: (name: string, value: string) => boolean): string {
   const mark = path.indexOf("?");
   if (mark < 0) return path;
   const kept = path
     .slice(mark + 1)
     .split("&")
-    .filter((pair) => !names.includes(decodeName(pair.split("=", 1)[0] ?? "")));
+    .filter((pair) => {
+      const [name = "", ...value] = pair.split("=");
+      return isKept(decode(name), decode(value.join("=")));
+    });
   return kept.length === 0 ? path.slice(0, mark) : `${path.slice(0, mark)}?${kept.join("&")}`;
 }
 
-function decodeName(name: string): string {
+function decode(text: string): string {
   try {
-    return decodeURIComponent(name.replaceAll("+", " "));
+    return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
-    return name;
+    return text;
   }
 }

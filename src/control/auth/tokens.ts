@@ -68,6 +68,11 @@ export class TokenStore {
       : undefined;
   }
 
+  /** It is a token of ours, also where it has expired. */
+  isKnown(token: string): boolean {
+    return this.#byHash.has(hashToken(token));
+  }
+
   /** The identity as it stands now: undefined if its token has been revoked or has expired. */
   current(identity: Identity): Identity | undefined {
     const known = this.#byHash.get(identity.fingerprint);

@@ -67,13 +67,52 @@ describe("Forwarded", () => {
   ] as const) {
     it(`${field} is of ${address}`, () => {
       const said = readForwarded({ forwarded: field, "x-forwarded-for": "6.6.6.6" }, "forwarded", isTrusted);
-      assert.deepEqual(said, { address, scheme, host });
+      assert.deepEqual(said, { address, scheme, host, prefix: undefined });
     });
   }
 
   it("is not looked at where the fronts write the other", () => {
     const headers = { forwarded: "for=6.6.6.6", "x-forwarded-for": "203.0.113.9" };
     assert.equal(readForwarded(headers, "x-forwarded", isTrusted).address, "203.0.113.9");
+  });
+});
+
+describe("X-Forwarded-Prefix", () => {
+  const read = (field: string | string[], fields: "x-forwarded" | "forwarded" = "x-forwarded") =>
+    readForwarded({ "x-forwarded-prefix": field }, fields, isTrusted).prefix;
+
+  for (const [field, prefix] of [
+    ["/tunnel", "/tunnel"],
+    ["/tunnel/", "/tunnel"],
+    ["/a/b-c_d.e~f", "/a/b-c_d.e~f"],
+    ["/outer, /inner/", "/outer/inner"],
+    ["/outer,, /", "/outer"],
+    ["", undefined],
+    ["/", undefined],
+    ["tunnel", undefined],
+    ["//evil.example", undefined],
+    ["/a//b", undefined],
+    ["/a/../b", undefined],
+    ["/.", undefined],
+    ["/a?b", undefined],
+    ["/a b", undefined],
+    ["/%2f", undefined],
+    ["/a\\b", undefined],
+    ["https://evil.example", undefined],
+    [`/${"a".repeat(255)}`, `/${"a".repeat(255)}`],
+    [`/${"a".repeat(256)}`, undefined],
+  ] as const) {
+    it(`${JSON.stringify(field).slice(0, 40)} is ${prefix?.slice(0, 40)}`, () => {
+      assert.equal(read(field), prefix);
+    });
+  }
+
+  it("is each proxy's own part, the outermost first", () => {
+    assert.equal(read(["/outer", "/inner"]), "/outer/inner");
+  });
+
+  it("is not looked at where the proxies write Forwarded", () => {
+    assert.equal(read("/tunnel", "forwarded"), undefined);
   });
 });
 

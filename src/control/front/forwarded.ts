@@ -1,7 +1,7 @@
 /** What a trusted front says of the client in header fields: `X-Forwarded-*`, or `Forwarded` (RFC 7239). */
 import type { IncomingHttpHeaders } from "node:http";
 import parse from "forwarded-parse";
-import { MAX_FORWARDED_HOPS } from "../limits.ts";
+import { MAX_FORWARDED_HOPS, MAX_FORWARDED_PREFIX_LENGTH } from "../limits.ts";
 import { canonicalAddress } from "./addresses.ts";
 
 /** Which of the two the fronts write. The other is a caller's own, and not looked at. */
@@ -15,9 +15,11 @@ export interface Said {
   address: string | undefined;
   scheme: Scheme | undefined;
   host: string | undefined;
+  /** Path that the fronts have taken off, without a slash at the end. */
+  prefix: string | undefined;
 }
 
-const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined };
+const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
 /** @param isTrusted whether an address is one of our fronts, whose own word counts */
 export function readForwarded(
@@ -35,6 +37,7 @@ function readXForwarded(headers: IncomingHttpHeaders, isTrusted: (address: strin
     // The nearest front's word: the one behind it has told it.
     scheme: schemeOf(list(headers["x-forwarded-proto"]).at(-1)),
     host: hostOf(list(headers["x-forwarded-host"]).at(-1)),
+    prefix: prefixOf(list(headers["x-forwarded-prefix"])),
   };
 }
 
@@ -53,6 +56,7 @@ function readRfc7239(headers: IncomingHttpHeaders, isTrusted: (address: string) 
     address: found?.address,
     scheme: schemeOf(found?.element["proto"]),
     host: hostOf(found?.element["host"]),
+    prefix: undefined, // RFC 7239 has none
   };
 }
 
@@ -95,4 +99,11 @@ function hostOf(text: string | undefined): string | undefined {
   return text !== undefined && /^[\w.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i.test(text)
     ? text
     : undefined;
+}
+
+/** Each front adds what it has taken off, the outermost first. */
+function prefixOf(texts: readonly string[]): string | undefined {
+  const prefix = texts.map((text) => text.replace(/\/$/, "")).join("");
+  const isPath = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/.test(prefix);
+  return isPath && prefix.length <= MAX_FORWARDED_PREFIX_LENGTH ? prefix : undefined;
 }

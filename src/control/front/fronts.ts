@@ -30,12 +30,14 @@ export interface Client {
   scheme: Scheme;
   /** Name and port as the client knows us. */
   host: string | undefined;
+  /** Path that trusted proxies have taken off the front of the request's path; usually empty. */
+  prefix: string;
 }
 
 /** A socket, or what stands for one in an HTTP/2 request. */
 type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
 
-const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined };
+const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
 export class Fronts {
   readonly #trusted: AddressSet;
@@ -87,6 +89,7 @@ export class Fronts {
       address: said.address ?? address,
       scheme: said.scheme ?? (isSecure ? "https" : "http"),
       host: said.host ?? authority ?? headers.host,
+      prefix: said.prefix ?? "",
     };
   }
 

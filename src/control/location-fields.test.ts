@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { rewriteLocation } from "./location-fields.ts";
+import type { Place } from "./mount.ts";
+
+const PREFIX = "/front/api/v1/runners/r/targets/t";
+
+const PLACE: Place = {
+  path: PREFIX,
+  mount: { path: "/api/v1/runners/r/targets/t", targetPath: "" },
+  hosts: { asked: "localhost", known: "cp.example:8443" },
+  requestPath: "/app/page?x=1",
+};
+
+const WOLF: Place = {
+  ...PLACE,
+  path: "/api/v1/wolf",
+  mount: { path: "/api/v1/wolf", targetPath: "/api/v1", query: "wolf_instance_id=b" },
+  requestPath: "/api/v1/apps",
+};
+
+describe("Location", () => {
+  const location = (value: string, place: Place = PLACE) => rewriteLocation("location", value, place);
+
+  it("leads back through the route where it names the target", () => {
+    for (const [value, expected] of [
+      ["/signin", "/signin"],
+      ["/", "/"],
+      ["/a?b=/c#d", "/a?b=/c#d"],
+      ["/a//b", "/a//b"],
+      ["/../../x", "/x"],
+      ["/a/%2e%2e/..", "/"],
+      ["http://localhost:3000/dir/", "/dir/"],
+      ["https://LOCALHOST/dir/", "/dir/"],
+      ["http://127.0.0.1:1/x", "/x"],
+      ["http://127.1/x", "/x"],
+      ["http://[::1]:3000/x", "/x"],
+      ["http://0.0.0.0:3000", "/"],
+      ["http://localhost?a", "/?a"],
+      ["http://user:pw@localhost/x", "/x"],
+      ["//localhost:3000/x", "/x"],
+      ["\\\\localhost/x", "/x"],
+      ["https://cp.example:8443/x", "/x"],
+      ["http://cp.example:8443/x", "/x"],
+      ["//CP.example:8443", "/"],
+      ["../../x", "/x"],
+      ["../../../x?y#z", "/x?y#z"],
+    ] as const) {
+      assert.equal(location(value), `${PREFIX}${expected}`, value);
+    }
+  });
+
+  it("stays where it leads to the right place already", () => {
+    for (const value of [
+      "",
+      "dir/",
+      "./dir",
+      "../x",
+      "?a=b",
+      "#top",
+      PREFIX,
+      `${PREFIX}/x`,
+      `${PREFIX}?x`,
+      `https://cp.example:8443${PREFIX}/x`,
+    ]) {
+      assert.equal(location(value), value, value);
+    }
+    assert.equal(
+      location(`http://localhost${PREFIX}/x`),
+      `${PREFIX}/x`,
+      "it knows its path, but not its host",
+    );
+    assert.equal(location(`${PREFIX}x`), `${PREFIX}${PREFIX}x`, "another path that begins alike");
+  });
+
+  it("stays where it leads to somebody else", () => {
+    for (const value of [
+      "https://example.com/x",
+      "//example.com/x",
+      "/\\example.com/x",
+      "https://cp.example/x",
+      "https://cp.example:9/x",
+      "https://localhost.example.com/",
+      "https://localhost@example.com/",
+      "http://[::2]/",
+      "http://:80:80/",
+      "mailto:a@localhost",
+      "app://localhost/x",
+    ]) {
+      assert.equal(location(value), value, value);
+    }
+  });
+
+  it("knows the authority's port by either scheme", () => {
+    const place = { ...PLACE, hosts: { asked: "localhost", known: "cp.example" } };
+    for (const value of ["https://cp.example:443/x", "http://cp.example:80/x", "http://cp.example/x"]) {
+      assert.equal(location(value, place), `${PREFIX}/x`, value);
+    }
+  });
+
+  it("is mapped to a route with other paths and a parameter of its own, or left out", () => {
+    for (const [value, expected] of [
+      ["/api/v1/lobbies", "/api/v1/wolf/lobbies?wolf_instance_id=b"],
+      ["http://localhost/api/v1/x?a=1#b", "/api/v1/wolf/x?a=1&wolf_instance_id=b#b"],
+      ["lobbies", "/api/v1/wolf/lobbies?wolf_instance_id=b"],
+      ["/other", undefined],
+      ["/api/v10/x", undefined],
+      ["http://localhost/", undefined],
+      ["https://example.com/api/v1/x", "https://example.com/api/v1/x"],
+    ] as const) {
+      assert.equal(location(value, WOLF), expected, value);
+    }
+  });
+
+  it("stays as it is where nothing is rewritten", () => {
+    for (const value of ["/signin", "http://localhost:3000/"]) {
+      assert.equal(rewriteLocation("location", value, undefined), value);
+    }
+  });
+
+  it("may be there several times", () => {
+    assert.deepEqual(rewriteLocation("content-location", ["/a", "b"], PLACE), [`${PREFIX}/a`, "b"]);
+    assert.deepEqual(rewriteLocation("location", ["/a"], WOLF), undefined);
+  });
+});
+
+describe("Refresh", () => {
+  const refresh = (value: string, place: Place | undefined = PLACE) =>
+    rewriteLocation("refresh", value, place);
+
+  it("leads back through the route", () => {
+    for (const [value, expected] of [
+      ["5", "5"],
+      ["0.5", "0.5"],
+      ["5; url=/next", `5; url=${PREFIX}/next`],
+      ["5;URL='http://localhost:3000/next' x", `5;URL='${PREFIX}/next'`],
+      ['0, url = "/next"', `0, url = "${PREFIX}/next"`],
+      ["5 /next", `5 ${PREFIX}/next`],
+      ["5; url=next", "5; url=next"],
+      [`5; url=https://cp.example:8443${PREFIX}/`, `5; url=https://cp.example:8443${PREFIX}/`],
+    ] as const) {
+      assert.equal(refresh(value), expected, value);
+    }
+  });
+
+  it("leads to no other host", () => {
+    for (const value of [
+      "0; url=https://evil.example",
+      "0;url='//evil.example'",
+      "0 \\\\evil.example",
+      "0; url=javascript:alert(1)",
+      "now; url=/x",
+    ]) {
+      assert.equal(refresh(value), undefined, value);
+      if (!value.startsWith("now"))
+        assert.equal(rewriteLocation("refresh", value, undefined), undefined, value);
+    }
+    assert.equal(rewriteLocation("refresh", "5; url=/next", undefined), "5; url=/next");
+  });
+});
+
+describe("Link", () => {
+  it("has its targets on the route, and its parameters as they were", () => {
+    for (const [value, expected] of [
+      ["</a>; rel=next", `<${PREFIX}/a>; rel=next`],
+      [
+        '<http://localhost/a>; title="</b>, \\"<c>"; rel=next, <b>; rel=prev, <https://example.com/>; rel=x',
+        `<${PREFIX}/a>; title="</b>, \\"<c>"; rel=next, <b>; rel=prev, <https://example.com/>; rel=x`,
+      ],
+      ['</a>; title="open', `<${PREFIX}/a>; title="open`],
+    ] as const) {
+      assert.equal(rewriteLocation("link", value, PLACE), expected);
+    }
+  });
+
+  it("takes time in proportion to its length, whatever is in it", () => {
+    const startedAt = performance.now();
+    for (const piece of ["<", '"', '\\"', "<a>", '"\\', "</"]) {
+      rewriteLocation("link", piece.repeat(16_000), PLACE);
+      rewriteLocation("refresh", `5; url=${piece.repeat(16_000)}`, PLACE);
+      rewriteLocation("location", piece.repeat(16_000), PLACE);
+    }
+    assert.ok(performance.now() - startedAt < 5_000);
+  });
+});

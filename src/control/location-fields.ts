@@ -1,0 +1,72 @@
+/** Response fields that hold addresses of the target's: rewritten, so that they lead to it and not past it. */
+import { quotedPieces } from "../wire/http-fields.ts";
+import { locate } from "./mount.ts";
+import type { Place } from "./mount.ts";
+
+type Rewrite = (value: string, place: Place) => string | undefined;
+
+const REWRITES: Readonly<Record<string, Rewrite>> = {
+  location: rewriteReference, // RFC 9110 §10.2.2
+  "content-location": rewriteReference, // RFC 9110 §8.7
+  refresh: rewriteRefresh,
+  link: rewriteLink, // RFC 8288 §3
+};
+
+export function isLocationField(name: string): boolean {
+  return Object.hasOwn(REWRITES, name);
+}
+
+/**
+ * The field as the caller should have it; undefined: not at all, because it would lead nowhere or, in `Refresh`, away.
+ *
+ * @param place undefined: as the target wrote it, but for a `Refresh` that leads to another host
+ */
+export function rewriteLocation(
+  name: string,
+  value: string | string[],
+  place: Place | undefined,
+): string | string[] | undefined {
+  const rewrite = REWRITES[name];
+  const one = (item: string): string | undefined => {
+    if (place === undefined) return name === "refresh" ? rewriteRefresh(item, undefined) : item;
+    return rewrite === undefined ? item : rewrite(item, place);
+  };
+  if (!Array.isArray(value)) return one(value);
+  const kept = value.flatMap((item) => one(item) ?? []);
+  return kept.length === 0 ? undefined : kept;
+}
+
+function rewriteReference(value: string, place: Place): string | undefined {
+  const located = locate(value, place);
+  if (located.kind === "target") return located.reference;
+  return located.kind === "foreign" ? value : undefined;
+}
+
+/** HTML's "shared declarative refresh steps": `5`, `5; url=/next`, `5, URL='/next'`, `5 /next`. */
+const REFRESH = /^(\s*\d*(?:\.[\d.]*)?)(?:(\s*[;,]\s*|\s+)(url\s*=\s*)?(.*))?$/is;
+const LEAVES = /^\s*(?:[a-z][a-z0-9+.-]*:|[\\/]{2})/i;
+
+/** A redirect that looks like none: it never leads to another host. */
+function rewriteRefresh(value: string, place: Place | undefined): string | undefined {
+  const [, delay = "", between, url = "", rest = ""] = REFRESH.exec(value) ?? [];
+  if (between === undefined) return /^\s*[\d.]+\s*$/.test(value) ? value : undefined;
+  const quote = /^["']/.exec(rest)?.[0] ?? "";
+  const [reference = ""] = quote === "" ? [rest] : rest.slice(1).split(quote, 1);
+  if (place === undefined) return LEAVES.test(reference) ? undefined : value;
+  const located = locate(reference, place);
+  return located.kind === "target"
+    ? `${delay}${between}${url}${quote}${located.reference}${quote}`
+    : undefined;
+}
+
+/** The target of each link-value; its parameters stay, also where a quoted one holds `<`. */
+function rewriteLink(value: string, place: Place): string {
+  const rewritten = (text: string): string =>
+    text.replace(/<([^<>]*)>/g, (link, reference: string) => {
+      const located = locate(reference, place);
+      return located.kind === "target" ? `<${located.reference}>` : link;
+    });
+  return quotedPieces(value)
+    .map(({ text, isQuoted }) => (isQuoted ? text : rewritten(text)))
+    .join("");
+}
