@@ -26,9 +26,9 @@ const WAYS: Readonly<Record<string, () => void>> = {
       if (pieces.length * BYTES_PER_PIECE < MAX_BYTES) pieces.push(Buffer.alloc(BYTES_PER_PIECE, 1));
     }
   },
-  /** Asleep for three limits, then on with the event loop. */
+  /** Asleep for many limits, which a busy machine needs to see it, then on with the event loop. */
   sleep() {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 3);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 8);
     process.stdout.write("awake\n");
   },
   /** Nothing but its event loop. */
