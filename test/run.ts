@@ -33,6 +33,7 @@ process.exitCode = await runFiles(files, {
   concurrency: isAll ? availableParallelism() + 2 : 1,
   testTimeoutMs: 120_000,
   fileTimeoutMs: 240_000,
+  runTimeoutMs: 2_400_000,
   verbose: !isAll || isVerbose,
   env: isAll ? { NODE_V8_COVERAGE: `${COVERAGE}/tmp` } : {},
   whenDone: () => void (isAll && reportCoverage()),

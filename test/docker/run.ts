@@ -20,4 +20,5 @@ process.exitCode = await runFiles(given.length > 0 ? given : [...FIRST, ...other
   concurrency: 2,
   testTimeoutMs: 1_200_000,
   fileTimeoutMs: 1_500_000,
+  runTimeoutMs: 2_400_000,
 });

@@ -17,5 +17,6 @@ process.exitCode = await runFiles(given.length > 0 ? given : globSync("test/e2e/
   concurrency: 1,
   testTimeoutMs: 300_000,
   fileTimeoutMs: 900_000,
+  runTimeoutMs: 1_800_000,
   verbose: true,
 });

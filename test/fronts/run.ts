@@ -12,6 +12,7 @@ process.exitCode = await runFiles(["test/fronts/fronts.test.ts"], {
   concurrency: 1,
   testTimeoutMs: 600_000,
   fileTimeoutMs: 1_200_000,
+  runTimeoutMs: 1_200_000,
   verbose: true,
   env: process.argv.includes("--write-table") ? { WRITE_TABLE: "yes" } : {},
 });

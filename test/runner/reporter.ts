@@ -24,10 +24,17 @@ async function* followed(source: AsyncIterable<TestEvent>): AsyncGenerator<TestE
     } else if (event.type === "test:pass" || event.type === "test:fail") {
       const { nesting, details, name } = event.data;
       const path = [...names.slice(0, nesting), name].join(" > ");
-      if (event.type === "test:fail" || details.type !== "suite") tell(result(event, path));
+      const isSuite = details.type === "suite";
+      if (event.type === "test:fail" ? !isByItsTests(details) : !isSuite) tell(result(event, path));
     }
     yield event;
   }
+}
+
+/** A suite that fails because one of its tests has, which is counted itself. */
+function isByItsTests(details: object): boolean {
+  const { error } = details as { error?: { failureType?: string } };
+  return error?.failureType === "subtestsFailed";
 }
 
 function result(

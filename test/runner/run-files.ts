@@ -6,6 +6,8 @@ import type { FileResult, TestProcessOptions } from "./test-process.ts";
 export interface RunOptions extends Omit<TestProcessOptions, "lingerMs" | "onOutput" | "preloads"> {
   /** How many files run at a time. */
   concurrency: number;
+  /** Of the whole run: files that have not begun by then fail, those that run are ended. */
+  runTimeoutMs: number;
   lingerMs?: number;
   /** Everything that tests write, as it comes; by default only of files that fail. */
   verbose?: boolean;
@@ -34,12 +36,12 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
   const preloads = stripSources();
   const queue = [...files];
   const results: FileResult[] = [];
-  const { concurrency, verbose = false, lingerMs = LINGER_MS, whenDone, ...rest } = options;
+  const { concurrency, verbose = false, lingerMs = LINGER_MS, runTimeoutMs, whenDone, ...rest } = options;
   const write = (text: string): void => void process.stdout.write(text);
   async function work(): Promise<void> {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const onOutput = verbose ? write : undefined;
-      const result = await runTestFile(file, { ...rest, preloads, lingerMs, onOutput });
+      const leftMs = started + runTimeoutMs - performance.now();
+      const result = leftMs > 0 ? await runOne(file, leftMs) : notBegun(file, runTimeoutMs);
       results.push(result);
       write(`${line(result, `${results.length}/${files.length}`)}\n`);
       if (!verbose && isFailed(result)) write(`${result.output}\n`);
@@ -47,10 +49,21 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
       for (const fault of result.faults) write(`  ${file} ${fault}\n`);
     }
   }
+  async function runOne(file: string, leftMs: number): Promise<FileResult> {
+    const fileTimeoutMs = Math.min(rest.fileTimeoutMs, leftMs);
+    const onOutput = verbose ? write : undefined;
+    return runTestFile(file, { ...rest, fileTimeoutMs, preloads, lingerMs, onOutput });
+  }
   await Promise.all(Array.from({ length: concurrency }, work));
   whenDone?.();
   write(summary(results, performance.now() - started));
   return files.length > 0 && !results.some(isFailed) ? 0 : 1;
+}
+
+function notBegun(file: string, runTimeoutMs: number): FileResult {
+  const faults = [`was not begun: the whole run's ${seconds(runTimeoutMs)} are over`];
+  const none = { passed: 0, failed: [], skipped: [], todo: [], wallMs: 0, cpuMs: undefined, output: "" };
+  return { file, faults, ...none };
 }
 
 function isFailed({ failed, faults }: FileResult): boolean {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { runChild } from "../support/child.ts";
+import { Command } from "../support/commands.ts";
+import { eventually } from "../support/events.ts";
 import { processesOf } from "./processes.ts";
 import { stripSources } from "./stripped.ts";
 import { runTestFile } from "./test-process.ts";
@@ -74,3 +78,52 @@ describe("a test file", { concurrency: true }, () => {
     assert.deepEqual(faults, ['has ended before its tests were done, in "exits"']);
   });
 });
+
+describe("a run", { concurrency: true }, () => {
+  const RUN = new URL("./fixtures/run.child.ts", import.meta.url);
+
+  it("goes on after a file that leaks, fails, and says what was skipped and what took long", async () => {
+    const { code, stdout } = await runChild(RUN, ["60000", "leaks", "passes"]);
+    assert.equal(code, 1);
+    assert.match(stdout, /✖ .*leaks\.child\.ts: 0 passed, 1 failed/);
+    assert.match(stdout, /✔ .*passes\.child\.ts: 1 passed, 1 skipped/);
+    assert.match(stdout, /slowest files:\n.*leaks\.child\.ts/);
+    assert.match(stdout, /skipped: .*passes\.child\.ts: a suite > is skipped \(not installed: something\)/);
+    assert.match(stdout, /tests: 1 passed, 1 failed, 1 skipped\n✖ .*leaks\.child\.ts: forgets its server/);
+  });
+
+  it("succeeds when every file does", async () => {
+    assert.equal((await runChild(RUN, ["60000", "passes"])).code, 0);
+  });
+
+  it("ends at its own limit, and what has not begun has failed", async () => {
+    const { code, stdout } = await runChild(RUN, ["5000", "waits", "passes"]);
+    assert.equal(code, 1);
+    assert.match(stdout, /waits\.child\.ts has not ended after \d s/);
+    assert.match(stdout, /passes\.child\.ts was not begun: the whole run's 5\.0 s are over/);
+  });
+
+  it("takes its files with it when it is ended", async () => {
+    await using run = new Command(RUN, ["60000", "waits"]);
+    const mark = fileURLToPath(new URL("./fixtures/waits.child.ts", import.meta.url));
+    const files = (): number[] => childrenOf(run.pid).filter((pid) => commandOf(pid).includes(mark));
+    await eventually(() => files().length === 1, "its file");
+    const [pid = -1] = files();
+    await run.end("SIGTERM");
+    await eventually(() => commandOf(pid) === "", "the end of its file");
+  });
+});
+
+function childrenOf(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];
+}
+
+/** Empty once the process has ended, also before its parent has waited for it. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -187,7 +187,7 @@ async function ended(
   const after = (ms: number): Promise<unknown> => delay(ms, undefined, { signal: abort.signal });
   const exit = once(child, "exit").then(() => undefined);
   const late = after(fileTimeoutMs).then(
-    () => `has not ended after ${fileTimeoutMs / 1_000} s${progress.where()}`,
+    () => `has not ended after ${Math.round(fileTimeoutMs / 1_000)} s${progress.where()}`,
   );
   // A little more than the process has itself, which can say better what is open.
   const lingers = progress.done
