@@ -12,6 +12,7 @@ import {
   MAX_HEADER_BLOCK_BYTES,
   MAX_HEADER_PAIRS,
   OPEN_STREAMS_PER_CONNECTION,
+  RESERVED_STREAMS,
 } from "../wire/limits.ts";
 import { formatAuthority } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
@@ -58,7 +59,7 @@ export class AgentConnection {
   standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
   #openStreams = 0;
-  #draining = false;
+  readonly #drain = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
   #sampledAt = 0;
   #sampledBytes = 0;
@@ -86,13 +87,21 @@ export class AgentConnection {
     return this.#openStreams;
   }
 
-  /** New streams may be opened. */
-  get usable(): boolean {
-    return !this.#draining && !this.session.closed && !this.session.destroyed;
+  /** Aborted when no new streams are opened any more. */
+  get draining(): AbortSignal {
+    return this.#drain.signal;
   }
 
+  /** New streams may be opened. */
+  get usable(): boolean {
+    return !this.#drain.signal.aborted && !this.session.closed && !this.session.destroyed;
+  }
+
+  /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
   get full(): boolean {
-    return this.#openStreams >= OPEN_STREAMS_PER_CONNECTION;
+    const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
+    const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(1, peerLimit - RESERVED_STREAMS));
+    return this.#openStreams >= limit;
   }
 
   /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */
@@ -151,15 +160,15 @@ export class AgentConnection {
 
   /** No new streams; the open ones finish until the deadline. */
   drain(reason: GoawayReason, message: string, deadlineMs: number = DRAIN_DEADLINE_MS): void {
-    if (this.#draining || this.session.destroyed) return;
+    if (this.#drain.signal.aborted || this.session.destroyed) return;
     sendGoaway(this.session, { reason, message });
     this.#startDrain(message, deadlineMs);
   }
 
   /** PING cannot watch a session that drains (nghttp2 sends none after GOAWAY): the deadline does. */
   #startDrain(message: string, deadlineMs: number): void {
-    if (this.#draining) return;
-    this.#draining = true;
+    if (this.#drain.signal.aborted) return;
+    this.#drain.abort();
     this.pools.drain();
     this.session.close();
     this.#drainTimer = setTimeout(() => this.destroy(message), deadlineMs);

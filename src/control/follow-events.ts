@@ -52,7 +52,13 @@ async function readEvents(connection: AgentConnection, context: FollowContext): 
   });
   const { promise, resolve } = Promise.withResolvers<void>();
   stream.on("error", () => {}); // for ever
-  stream.once("close", () => resolve());
+  // An agent on a stock HTTP/2 server is not told of GOAWAY: this stream would keep its session open.
+  const stop = (): void => resetStream(stream, new Error("the connection drains"));
+  connection.draining.addEventListener("abort", stop, { once: true });
+  stream.once("close", () => {
+    connection.draining.removeEventListener("abort", stop);
+    resolve();
+  });
   stream.setEncoding("utf8");
   let rest = "";
   stream.on("data", (text: string) => {

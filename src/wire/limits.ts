@@ -26,6 +26,9 @@ export const AGENT_MAX_STREAMS = 1_000;
  * queued inside nghttp2 fails with ENHANCE_YOUR_CALM when a local abort frees its slot. */
 export const OPEN_STREAMS_PER_CONNECTION = 900;
 
+/** Of the streams that an agent allows, these are kept for its own routes: `/events`, `/notices`, `/metrics`, `/hello`. */
+export const RESERVED_STREAMS = 4;
+
 /** Aborts arrive as RST_STREAM; node's default budget (1,000, then 33/s) would end a busy tunnel with GOAWAY. */
 export const STREAM_RESET_BURST = 100_000;
 /** Refill of the reset budget, per second. */

@@ -19,6 +19,8 @@ export interface Part {
   packages: readonly string[];
   /** The Go module that it is, with its version, where Debian has no package; needs `go`. */
   module?: string;
+  /** Folder of a Go module of this repository that it is built from; needs `go`. */
+  source?: string;
   why: string;
 }
 
@@ -66,6 +68,12 @@ export const PARTS: readonly Part[] = [
     packages: [],
     module: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
     why: "the conformance of every HTTP/2 server end",
+  },
+  {
+    name: "turnabout-go-agent",
+    packages: [],
+    source: "test/interop/go-agent",
+    why: "an agent of another make: the stock HTTP/2 server of Go",
   },
   {
     name: "docker-compose",
