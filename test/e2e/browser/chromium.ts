@@ -1,7 +1,9 @@
 /** A real Chromium with a home of its own; everything of it is gone when it is disposed of, once or twice. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 
@@ -27,10 +29,16 @@ export interface TestBrowser extends AsyncDisposable {
   readonly home: string;
 }
 
-export async function startChromium(): Promise<TestBrowser> {
+export interface ChromiumOptions {
+  /** PEM of an authority that it trusts besides the usual ones. */
+  ca?: string | undefined;
+}
+
+export async function startChromium({ ca }: ChromiumOptions = {}): Promise<TestBrowser> {
   const home = await mkdtemp(join(tmpdir(), "turnabout-e2e-chromium-"));
   const remove = (): Promise<void> => rm(home, { recursive: true, force: true, maxRetries: 5 });
   try {
+    if (ca !== undefined) await trust(home, ca);
     const browser = await chromium.launch({
       executablePath: "/usr/bin/chromium",
       headless: true,
@@ -48,4 +56,15 @@ export async function startChromium(): Promise<TestBrowser> {
     await remove();
     throw error;
   }
+}
+
+/** Chromium on Linux reads authorities from the user's NSS database. */
+async function trust(home: string, ca: string): Promise<void> {
+  const folder = join(home, ".pki", "nssdb");
+  const file = join(home, "ca.pem");
+  await mkdir(folder, { recursive: true });
+  await writeFile(file, ca);
+  const certutil = (...args: string[]) => promisify(execFile)("certutil", ["-d", `sql:${folder}`, ...args]);
+  await certutil("-N", "--empty-password");
+  await certutil("-A", "-n", "test authority", "-t", "C,,", "-i", file);
 }
