@@ -87,7 +87,11 @@ class Tunnel {
     const close = (): void => this.#revoke();
     this.#done = context.work.add({ identity, session: sessionOfRunner(runner), close });
     try {
-      const stream = await context.dialer.openStream(destination, { signal: this.#gone.signal, waitMs });
+      const stream = await context.dialer.openStream(destination, {
+        signal: this.#gone.signal,
+        waitMs,
+        caller: identity.id,
+      });
       if (this.#isRevoked) {
         abort(stream);
         throw new TurnaboutError("aborted", "revoked while it was opened");

@@ -59,6 +59,8 @@ export class AgentConnection {
   standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
   #openStreams = 0;
+  /** By authority. */
+  readonly #streamsTo = new Map<string, number>();
   readonly #drain = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
   #sampledAt = 0;
@@ -98,10 +100,20 @@ export class AgentConnection {
   }
 
   /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
-  get full(): boolean {
+  get freeStreams(): number {
     const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
     const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(1, peerLimit - RESERVED_STREAMS));
-    return this.#openStreams >= limit;
+    return Math.max(0, limit - this.#openStreams);
+  }
+
+  get full(): boolean {
+    return this.freeStreams === 0;
+  }
+
+  /** Streams to a target, but for those that lie idle for its next request. */
+  busyStreams(destination: Destination): number {
+    const open = this.#streamsTo.get(formatAuthority(destination)) ?? 0;
+    return open - this.pools.idle(destination);
   }
 
   /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */
@@ -132,13 +144,12 @@ export class AgentConnection {
       const most = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
       throw new TurnaboutError("headers_too_large", `more than ${most} of header`);
     }
+    const authority = String(headers[":authority"]);
     const stream = this.session.request(headers);
-    this.#openStreams += 1;
+    this.#count(authority, 1);
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // for ever: 'error' can come after 'end'
-    stream.once("close", () => {
-      this.#openStreams -= 1;
-    });
+    stream.once("close", () => this.#count(authority, -1));
     return stream;
   }
 
@@ -150,6 +161,13 @@ export class AgentConnection {
   /** What its agent says of the target. */
   targetInfo({ runner, target }: Destination): TargetInfo | undefined {
     return this.runners.get(runner)?.targets.find(({ name }) => name === target);
+  }
+
+  #count(authority: string, change: 1 | -1): void {
+    this.#openStreams += change;
+    const streams = (this.#streamsTo.get(authority) ?? 0) + change;
+    if (streams === 0) this.#streamsTo.delete(authority);
+    else this.#streamsTo.set(authority, streams);
   }
 
   /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */

@@ -13,6 +13,11 @@ import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "./limits.ts";
 import type { ControlMetrics } from "./metrics.ts";
 import type { Registry } from "./registry.ts";
 
+export interface CallerDialOptions extends DialOptions {
+  /** Id of the credential on whose behalf it is. Default: this process itself. */
+  caller?: string;
+}
+
 export class Dialer {
   readonly #registry: Registry;
   readonly #metrics: ControlMetrics;
@@ -27,12 +32,12 @@ export class Dialer {
    *
    * @throws TurnaboutError `runner_unknown`, `runner_offline`, `target_unknown`, `overloaded`, `aborted`, `bad_request`
    */
-  async acquire(destination: Destination, options: DialOptions = {}): Promise<AgentConnection> {
+  async acquire(destination: Destination, options: CallerDialOptions = {}): Promise<AgentConnection> {
     const { runner, target } = destination;
     if (!isRunnerId(runner) || !isTargetName(target)) {
       throw new TurnaboutError("bad_request", "dial: not a runner id and a target name");
     }
-    const connection = this.#registry.pick(runner) ?? (await this.#registry.acquire(runner, options));
+    const connection = await this.#registry.acquire(runner, { ...options, target });
     if (connection.runners.get(runner)?.targets.some(({ name }) => name === target) !== true) {
       throw new TurnaboutError("target_unknown", `dial ${runner} ${target}: the runner has no such target`);
     }
@@ -45,7 +50,7 @@ export class Dialer {
   }
 
   /** A stream that the agent has answered with 200. @throws TurnaboutError the reason of the refusal */
-  async openStream(destination: Destination, options: DialOptions = {}): Promise<ClientHttp2Stream> {
+  async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
     const startedAt = performance.now();
     try {

@@ -152,6 +152,7 @@ class Exchange implements TargetHandler {
     const connection = await this.#context.dialer.acquire(destination, {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#waiting.signal,
+      caller: this.#job.identity.id,
     });
     this.#target = connection.targetInfo(destination);
     const target = connection.pools.get(destination, connection.httpOf(destination));

@@ -6,14 +6,27 @@ export const GRACE_MS = 30_000;
 /** After a start, runners that were known before are awaited this long: agents come back with jitter. */
 export const WARM_UP_MS = 30_000;
 
-/** Dials that wait for one runner, in grace or for a first connect; the next is refused at once. */
-export const WAITING_DIALS_PER_RUNNER = 100;
+/** Dials of one credential that wait for one runner, in grace or for a first connect; the next is refused at once. Four
+ * seconds at 1,000 requests a second: longer than an agent's reconnect takes. */
+export const WAITING_DIALS_PER_CALLER_AND_RUNNER = 4_096;
+/** Dials that wait in all. A waiting HTTP request holds about 16 KiB (socket, parser, header): this many are 256 MiB. Where
+ * all places are taken, the credential with the most waiting dials gives one up for a credential with fewer. */
+export const MAX_WAITING_DIALS = 16_384;
+/** Streams to one target up to which waiting dials are let go: below the 512 that an agent takes, with room for others. */
+export const RELEASE_STREAMS_PER_TARGET = 448;
+/** The room that is left, divided by this, is filled at a time: the agent counts a stream until its target has closed,
+ * which is later than we see it. */
+export const RELEASE_DIVISOR = 8;
+/** Between two times: thousands are let go within half a second. */
+export const RELEASE_PAUSE_MS = 5;
 
 /** Longest wait for a first connect that a caller may ask for. */
 export const MAX_WAIT_MS = 120_000;
 
 /** Runner ids, never connected, that dials may wait for at once: ids are the caller's to invent. */
 export const MAX_AWAITED_UNKNOWN_RUNNERS = 1_000;
+/** Of these, one credential's. */
+export const AWAITED_UNKNOWN_RUNNERS_PER_CALLER = 100;
 
 /** Runners that are gone and still known (503 instead of 404); the oldest is forgotten first. */
 export const MAX_GONE_RUNNERS = 10_000;

@@ -11,10 +11,17 @@ import type { RunnerInfo } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { AgentConnection } from "./connection.ts";
 import type { Identity } from "./auth/identity.ts";
-import { GRACE_MS, MAX_WAIT_MS } from "./limits.ts";
+import {
+  GRACE_MS,
+  MAX_WAIT_MS,
+  RELEASE_DIVISOR,
+  RELEASE_PAUSE_MS,
+  RELEASE_STREAMS_PER_TARGET,
+} from "./limits.ts";
 import { Entries } from "./registry/entries.ts";
 import type { Entry, RunnerState } from "./registry/entries.ts";
-import { bestOf, expectedWay } from "./registry/ways.ts";
+import type { Wait } from "./registry/waiting.ts";
+import { bestOf, busyStreams, expectedWay, freeStreams } from "./registry/ways.ts";
 import type { Way } from "./registry/ways.ts";
 
 export type { RunnerState };
@@ -47,6 +54,9 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds to wait for a runner that is not connected. Default 0: only a grace is waited out. */
   waitMs?: number | undefined;
+  /** Whose share of the waiting dials it takes: the id of a credential. Default: this process itself. */
+  caller?: string | undefined;
+  target?: string | undefined;
 }
 
 export interface RegistryOptions {
@@ -184,18 +194,28 @@ export class Registry {
   async acquire(runnerId: string, options: WaitOptions = {}): Promise<AgentConnection> {
     const waitMs = Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
     const startedAt = performance.now();
-    for (;;) {
+    const { caller = "", target = "" } = options;
+    for (let isTurn = false; ;) {
       const connection = this.pick(runnerId);
-      if (connection !== undefined) return connection;
+      // Whoever comes while others wait for the same target lines up behind them.
+      if (connection !== undefined && (isTurn || !this.#isQueued(runnerId, target))) return connection;
       if (options.signal?.aborted === true) throw new TurnaboutError("aborted", `dial ${runnerId}: given up`);
       const state = this.state(runnerId);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";
       // Counted from the start of this dial: an agent that comes and goes cannot hold it for ever.
       const leftMs = startedAt + (inGrace ? Math.max(waitMs, this.#graceMs) : waitMs) - performance.now();
-      if (this.#closed || leftMs <= 0) throw this.#absent(runnerId, state);
-      await this.#wait(runnerId, leftMs, options.signal);
+      if (this.#closed || leftMs <= 0) {
+        if (this.#closed || connection === undefined) throw this.#absent(runnerId, state);
+        throw new TurnaboutError("overloaded", `dial ${runnerId} ${target}: all its streams are in use`);
+      }
+      isTurn = await this.#wait(runnerId, { caller, target, timeoutMs: leftMs, signal: options.signal });
     }
+  }
+
+  #isQueued(runnerId: string, target: string): boolean {
+    const waiting = this.#entries.get(runnerId)?.waiting;
+    return waiting !== undefined && waiting.size > 0 && waiting.isQueued(target);
   }
 
   state(runnerId: string): RunnerState {
@@ -240,8 +260,9 @@ export class Registry {
   /** Wakes and refuses all who wait; no timer stays behind. */
   close(): void {
     this.#closed = true;
-    for (const { id, graceTimer, waiting } of this.#entries.all()) {
+    for (const { id, graceTimer, releaseTimer, waiting } of this.#entries.all()) {
       clearTimeout(graceTimer);
+      clearTimeout(releaseTimer);
       waiting.fail(new TurnaboutError("control_plane_draining", `dial ${id}: the control plane shuts down`));
     }
   }
@@ -263,7 +284,7 @@ export class Registry {
     const before = ways.own?.bootEpochMs;
     const { way, isNew, standsBy, replaced } = ways.enter(info, connection);
     if (standsBy) {
-      entry.waiting.wake(); // the one before it may be draining
+      this.#letGo(entry); // the one before it may be draining
       return way;
     }
     const restarted = !discovered && isRestart(before, hello.bootEpochMs);
@@ -273,7 +294,7 @@ export class Registry {
     if (isNew && replaced !== undefined && replaced.connections.size > 0) this.#release(entry, replaced);
     this.#onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted });
     this.#noteRoute(entry);
-    entry.waiting.wake();
+    this.#letGo(entry);
     return way;
   }
 
@@ -303,7 +324,7 @@ export class Registry {
     const restarted = isRestart(lost.bootEpochMs, next.bootEpochMs);
     this.#onEvent({ type: "connected", runner: entry.id, connection: connection.id, restarted });
     this.#noteRoute(entry);
-    entry.waiting.wake();
+    this.#letGo(entry);
     return true;
   }
 
@@ -327,7 +348,7 @@ export class Registry {
     if (ways.inUse !== undefined) {
       if (!way.discovered && !mayComeBack) ways.own = undefined;
       this.#noteRoute(entry);
-      return entry.waiting.wake();
+      return this.#letGo(entry);
     }
     entry.route = undefined;
     this.#onEvent({ type: "lost", runner: runnerId });
@@ -359,7 +380,7 @@ export class Registry {
     this.#endGrace(entry);
     this.#entries.setState(entry, "gone");
     this.#onEvent({ type: "grace-expired", runner: entry.id });
-    entry.waiting.wake(); // each decides by its own deadline
+    entry.waiting.wakeAll(); // each decides by its own deadline
   }
 
   #noteRoute(entry: Entry): void {
@@ -369,13 +390,40 @@ export class Registry {
     if (isOther) this.#onEvent({ type: "rerouted", runner: entry.id, discovered });
   }
 
-  async #wait(runnerId: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    this.#entries.checkAwaited(runnerId);
+  /** True if its turn has come. */
+  async #wait(runnerId: string, wait: Wait): Promise<boolean> {
+    const entry = this.#entries.awaited(runnerId, wait.caller);
     try {
-      await this.#entries.of(runnerId).waiting.wait(runnerId, timeoutMs, signal);
+      const woken = entry.waiting.wait(runnerId, wait);
+      this.#letGo(entry);
+      return (await woken) === "turn";
     } finally {
       this.#entries.forgetUnseen(runnerId);
     }
+  }
+
+  /**
+   * Waiting dials go on, as many as the agent takes. What they open is seen in the turn that follows, so that there is one
+   * look at a time, and the next one a little later.
+   */
+  #letGo(entry: Entry): void {
+    if (entry.waiting.size === 0 || entry.releaseTimer !== undefined || this.#closed) return;
+    const way = entry.ways.inUse;
+    if (way === undefined || bestOf(way) === undefined) return; // they are let go when there is one
+    const rooms = new Map<string, number>();
+    let streams = freeStreams(way);
+    entry.waiting.release((target) => {
+      const room = rooms.get(target) ?? releaseRoom(busyStreams(way, { runner: entry.id, target }));
+      if (room <= 0 || streams <= 0) return false;
+      rooms.set(target, room - 1);
+      streams -= 1;
+      return true;
+    });
+    entry.releaseTimer = setTimeout(() => {
+      entry.releaseTimer = undefined;
+      this.#letGo(entry);
+    }, RELEASE_PAUSE_MS);
+    entry.releaseTimer.unref();
   }
 
   #absent(runnerId: string, state: RunnerState): TurnaboutError {
@@ -393,6 +441,10 @@ function checkAllowed(id: string, identity: Identity): void {
 
 function isRestart(before = 0, now: number): boolean {
   return before !== 0 && before !== now;
+}
+
+function releaseRoom(busy: number): number {
+  return Math.ceil((RELEASE_STREAMS_PER_TARGET - busy) / RELEASE_DIVISOR);
 }
 
 function viewOf({ id, state, since, ways, waiting }: Entry): RunnerView {

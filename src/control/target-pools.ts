@@ -79,6 +79,12 @@ export class TargetPools {
     return created;
   }
 
+  /** Streams that lie open for the next request. */
+  idle(destination: Destination): number {
+    const pool = this.#pools.get(formatAuthority(destination))?.pool;
+    return pool instanceof Pool ? pool.stats.free : 0;
+  }
+
   /** A runner that is withdrawn, or whose targets have changed: its requests in flight finish. */
   forget(runner: string): void {
     for (const [authority, { pool }] of this.#pools) {

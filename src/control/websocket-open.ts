@@ -47,6 +47,7 @@ export async function openWebSocket(
     const connection = await context.dialer.acquire(destination, {
       waitMs: preferredWaitMs(request.headers),
       signal,
+      caller: job.identity.id,
     });
     const { capabilities } = connection.hello;
     if (!capabilities.includes(CAPABILITY.websocket)) {

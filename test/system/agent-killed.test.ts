@@ -3,7 +3,7 @@ import { afterEach, describe, it } from "node:test";
 import { createControlPlane } from "../../src/control/control-plane.ts";
 import type { ControlPlane } from "../../src/control/control-plane.ts";
 import type { RegistryEvent } from "../../src/control/registry.ts";
-import { WAITING_DIALS_PER_RUNNER } from "../../src/control/limits.ts";
+import { WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../../src/control/limits.ts";
 import { TurnaboutError } from "../../src/wire/errors.ts";
 import { assertEchoes } from "../support/agents.ts";
 import { startAgent } from "../support/commands.ts";
@@ -120,27 +120,30 @@ describe("an agent process that is killed", () => {
     assert.ok(Number(answer.headers["retry-after"]) > 0);
   });
 
-  it("is waited for by a bounded number of dials; the next is refused at once", async () => {
+  it("is waited for by a bounded number of dials of each caller; its next is refused at once", async () => {
     await using stand = await start(30_000);
     await using echo = await startEchoTarget();
     await killed(stand, await stand.agent(`echo=${echo.address}`));
     const given = new AbortController();
-    const first = stand.controlPlane.dial("victim", "echo", { signal: given.signal });
-    const others = Array.from({ length: WAITING_DIALS_PER_RUNNER - 1 }, () =>
-      assertEchoes(stand.controlPlane.dial, "victim", "echo"),
+    const dials = Array.from({ length: WAITING_DIALS_PER_CALLER_AND_RUNNER }, () =>
+      stand.controlPlane.dial("victim", "echo", { signal: given.signal }).catch(codeOf),
     );
     await assert.rejects(
       stand.controlPlane.dial("victim", "echo"),
       (error) => codeOf(error) === "overloaded",
     );
-    const answer = await promptly(call(targetUrl(stand.url, "victim", "echo")), "the refusal", 1_000);
-    assert.deepEqual([answer.status, errorCode(answer)], [503, "overloaded"]);
-
+    const other = call(targetUrl(stand.url, "victim", "echo"), { signal: given.signal });
+    await eventually(
+      () => stand.controlPlane.runners()[0]?.waitingDials === WAITING_DIALS_PER_CALLER_AND_RUNNER + 1,
+      "another caller's place",
+    );
     given.abort();
-    await assert.rejects(first, (error) => codeOf(error) === "aborted");
-    const inItsPlace = assertEchoes(stand.controlPlane.dial, "victim", "echo");
+    assert.deepEqual(new Set(await Promise.all(dials)), new Set(["aborted"]));
+    await assert.rejects(other);
+    await eventually(() => stand.controlPlane.runners()[0]?.waitingDials === 0, "all places are free");
+    const again = assertEchoes(stand.controlPlane.dial, "victim", "echo");
     await stand.agent(`echo=${echo.address}`);
-    await Promise.all([...others, inItsPlace]);
+    await again;
   });
 
   it("is no longer waited for by a caller that has gone", async () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, it, mock } from "node:test";
 import {
   MAX_AWAITED_UNKNOWN_RUNNERS,
   MAX_WAIT_MS,
-  WAITING_DIALS_PER_RUNNER,
+  WAITING_DIALS_PER_CALLER_AND_RUNNER,
 } from "../../src/control/limits.ts";
 import { TurnaboutError } from "../../src/wire/errors.ts";
 import { ending, eventually } from "../support/events.ts";
@@ -58,7 +58,7 @@ describe("a runner that has never connected", () => {
       system.controlPlane
         .dial(runner, "web", { waitMs: 60_000, signal: given.signal })
         .catch((error: unknown) => (error instanceof TurnaboutError ? error.code : error));
-    const same = Array.from({ length: WAITING_DIALS_PER_RUNNER }, () => wait("nobody"));
+    const same = Array.from({ length: WAITING_DIALS_PER_CALLER_AND_RUNNER }, () => wait("nobody"));
     assert.equal(await wait("nobody"), "overloaded");
     const different = Array.from({ length: MAX_AWAITED_UNKNOWN_RUNNERS - 1 }, (_, i) => wait(`nobody-${i}`));
     assert.equal(await wait("one-too-many"), "overloaded");

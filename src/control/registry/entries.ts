@@ -1,7 +1,11 @@
 /** The runners that are known, with their states, and bounds on how many of them are remembered. */
 import { TurnaboutError } from "../../wire/errors.ts";
-import { MAX_AWAITED_UNKNOWN_RUNNERS, MAX_GONE_RUNNERS } from "../limits.ts";
-import { Waiting } from "./waiting.ts";
+import {
+  AWAITED_UNKNOWN_RUNNERS_PER_CALLER,
+  MAX_AWAITED_UNKNOWN_RUNNERS,
+  MAX_GONE_RUNNERS,
+} from "../limits.ts";
+import { WaitBudget, Waiting } from "./waiting.ts";
 import { Ways } from "./ways.ts";
 
 export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
@@ -14,6 +18,8 @@ export interface Entry {
   readonly ways: Ways;
   readonly waiting: Waiting;
   graceTimer: NodeJS.Timeout | undefined;
+  /** Set while waiting dials are let go bit by bit. */
+  releaseTimer: NodeJS.Timeout | undefined;
   /** Whether the way that was last told of was a discovered one; undefined while there is none. */
   route: boolean | undefined;
 }
@@ -22,7 +28,10 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Entries {
   readonly #entries = new Map<string, Mutable<Entry>>();
+  readonly #budget = new WaitBudget();
   #unknownAwaited = 0;
+  /** Who was the first to wait for a runner that nobody has seen. */
+  readonly #askers = new Map<string, string>();
   #goneCount = 0;
 
   get(id: string): Entry | undefined {
@@ -48,19 +57,26 @@ export class Entries {
       state: "never-seen",
       since: new Date(),
       ways: new Ways(),
-      waiting: new Waiting(),
+      waiting: new Waiting(this.#budget),
       graceTimer: undefined,
+      releaseTimer: undefined,
       route: undefined,
     };
     this.#entries.set(id, entry);
     return entry;
   }
 
-  /** @throws TurnaboutError `overloaded` if callers have invented too many */
-  checkAwaited(id: string): void {
-    if (!this.#entries.has(id) && this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS) {
+  /** As {@link of}, for a caller that waits. @throws TurnaboutError `overloaded` if callers have invented too many */
+  awaited(id: string, caller: string): Entry {
+    const known = this.#entries.get(id);
+    if (known !== undefined) return known;
+    // This process itself (the library's user) has no share: it invents none.
+    const own = caller === "" ? 0 : [...this.#askers.values()].filter((asker) => asker === caller).length;
+    if (this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS || own >= AWAITED_UNKNOWN_RUNNERS_PER_CALLER) {
       throw new TurnaboutError("overloaded", `dial ${id}: too many dials wait for unknown runners`);
     }
+    this.#askers.set(id, caller);
+    return this.of(id);
   }
 
   /** Nobody has ever seen it, and nobody waits for it. */
@@ -68,13 +84,17 @@ export class Entries {
     const entry = this.#entries.get(id);
     if (entry?.state !== "never-seen" || entry.waiting.size > 0) return;
     this.#entries.delete(id);
+    this.#askers.delete(id);
     this.#unknownAwaited -= 1;
   }
 
   setState({ id }: Entry, state: RunnerState): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    if (entry.state === "never-seen") this.#unknownAwaited -= 1;
+    if (entry.state === "never-seen") {
+      this.#unknownAwaited -= 1;
+      this.#askers.delete(id);
+    }
     if (entry.state === "gone") this.#goneCount -= 1;
     if (state === "gone") this.#goneCount += 1;
     entry.state = state;

@@ -1,54 +1,179 @@
-/** Dials that wait for one runner, each with its own deadline. */
+/**
+ * Dials that wait for one runner, each with its own deadline. They go on in turns of their callers, and no faster than the
+ * agent takes them: after a gap there may be thousands.
+ */
 import { setMaxListeners } from "node:events";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { WAITING_DIALS_PER_RUNNER } from "../limits.ts";
+import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
+
+/** Why a wait is over: its turn has come, or something else has changed, or its time is over. */
+export type Woken = "turn" | "change";
+
+export interface Wait {
+  /** Whose share it takes: the id of a credential; empty for this process itself. */
+  caller: string;
+  target: string;
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+}
 
 interface Waiter {
-  wake(): void;
+  readonly caller: string;
+  readonly target: string;
+  wake(how: Woken): void;
   fail(error: TurnaboutError): void;
 }
 
-export class Waiting {
-  readonly #waiters = new Set<Waiter>();
+/** Counts the dials that wait for any runner, and keeps one caller from using up what belongs to others. */
+export class WaitBudget {
+  readonly #byCaller = new Map<string, Set<Waiter>>();
+  #total = 0;
 
-  get size(): number {
-    return this.#waiters.size;
-  }
-
-  /** Something has changed; each decides for itself. */
-  wake(): void {
-    for (const waiter of this.#waiters) waiter.wake();
-  }
-
-  fail(error: TurnaboutError): void {
-    for (const waiter of this.#waiters) waiter.fail(error);
+  get total(): number {
+    return this.#total;
   }
 
   /**
-   * Until something changes or the time is over.
+   * Where all places are taken, the caller with the most gives up its latest.
+   *
+   * @throws TurnaboutError `overloaded` if that is this caller itself
+   */
+  add(runnerId: string, waiter: Waiter): void {
+    const own = this.#byCaller.get(waiter.caller) ?? new Set<Waiter>();
+    if (this.#total >= MAX_WAITING_DIALS) {
+      const largest = this.#largest();
+      if (largest.size <= own.size + 1) throw tooMany(runnerId, `${MAX_WAITING_DIALS} dials wait already`);
+      const latest = [...largest].at(-1);
+      latest?.fail(tooMany(runnerId, "its place was needed for a caller with fewer waiting dials"));
+      if (latest !== undefined) this.remove(latest);
+    }
+    own.add(waiter);
+    this.#byCaller.set(waiter.caller, own);
+    this.#total += 1;
+  }
+
+  remove(waiter: Waiter): void {
+    const own = this.#byCaller.get(waiter.caller);
+    if (own?.delete(waiter) !== true) return;
+    this.#total -= 1;
+    if (own.size === 0) this.#byCaller.delete(waiter.caller);
+  }
+
+  #largest(): ReadonlySet<Waiter> {
+    let largest: ReadonlySet<Waiter> = new Set();
+    for (const waiters of this.#byCaller.values()) if (waiters.size > largest.size) largest = waiters;
+    return largest;
+  }
+}
+
+export class Waiting {
+  readonly #budget: WaitBudget;
+  /** First come, first served within a caller's lane to a target; the lanes take turns. */
+  readonly #lanes = new Map<string, Set<Waiter>>();
+  readonly #callers = new Map<string, number>();
+  #size = 0;
+
+  constructor(budget: WaitBudget) {
+    this.#budget = budget;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether dials to this target wait: who comes now has to line up. */
+  isQueued(target: string): boolean {
+    return [...this.#lanes.values()].some((lane) => first(lane)?.target === target);
+  }
+
+  /** One of each lane in turn goes on, for as long as there is room for its target. */
+  release(takeRoom: (target: string) => boolean): void {
+    const full = new Set<string>();
+    for (let released = true; released;) {
+      released = false;
+      for (const lane of this.#lanes.values()) {
+        const waiter = first(lane);
+        if (waiter === undefined || full.has(waiter.target)) continue;
+        if (takeRoom(waiter.target)) {
+          this.#remove(waiter);
+          waiter.wake("turn");
+          released = true;
+        } else full.add(waiter.target);
+      }
+    }
+  }
+
+  /** Something has changed; each decides for itself. */
+  wakeAll(): void {
+    for (const waiter of this.#all()) waiter.wake("change");
+  }
+
+  fail(error: TurnaboutError): void {
+    for (const waiter of this.#all()) waiter.fail(error);
+  }
+
+  /**
+   * Until its turn comes, something changes, or the time is over.
    *
    * @throws TurnaboutError `overloaded`, `aborted`, or what {@link fail} was given
    */
-  async wait(runnerId: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiters.size >= WAITING_DIALS_PER_RUNNER) {
-      throw new TurnaboutError(
-        "overloaded",
-        `dial ${runnerId}: ${WAITING_DIALS_PER_RUNNER} dials wait already`,
-      );
+  async wait(runnerId: string, { caller, target, timeoutMs, signal }: Wait): Promise<Woken> {
+    const most = WAITING_DIALS_PER_CALLER_AND_RUNNER;
+    if ((this.#callers.get(caller) ?? 0) >= most) {
+      throw tooMany(runnerId, `${most} dials of this caller wait already`);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = { wake: resolve, fail: reject };
-    this.#waiters.add(waiter);
-    const timer = setTimeout(resolve, timeoutMs);
+    const { promise, resolve, reject } = Promise.withResolvers<Woken>();
+    const waiter: Waiter = { caller, target, wake: resolve, fail: reject };
+    this.#budget.add(runnerId, waiter);
+    this.#add(waiter);
+    const timer = setTimeout(() => resolve("change"), timeoutMs);
     const onAbort = () => reject(new TurnaboutError("aborted", `dial ${runnerId}: given up`));
     if (signal !== undefined) setMaxListeners(0, signal);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      await promise;
+      return await promise;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-      this.#waiters.delete(waiter);
+      this.#remove(waiter);
     }
   }
+
+  #all(): Waiter[] {
+    return [...this.#lanes.values()].flatMap((lane) => [...lane]);
+  }
+
+  #add(waiter: Waiter): void {
+    const key = laneOf(waiter);
+    const lane = this.#lanes.get(key) ?? new Set<Waiter>();
+    lane.add(waiter);
+    this.#lanes.set(key, lane);
+    this.#callers.set(waiter.caller, (this.#callers.get(waiter.caller) ?? 0) + 1);
+    this.#size += 1;
+  }
+
+  #remove(waiter: Waiter): void {
+    this.#budget.remove(waiter);
+    const key = laneOf(waiter);
+    const lane = this.#lanes.get(key);
+    if (lane?.delete(waiter) !== true) return;
+    if (lane.size === 0) this.#lanes.delete(key);
+    this.#size -= 1;
+    const left = (this.#callers.get(waiter.caller) ?? 1) - 1;
+    if (left === 0) this.#callers.delete(waiter.caller);
+    else this.#callers.set(waiter.caller, left);
+  }
+}
+
+function laneOf({ caller, target }: Waiter): string {
+  return `${target} ${caller}`;
+}
+
+function first(lane: Set<Waiter>): Waiter | undefined {
+  const [waiter] = lane;
+  return waiter;
+}
+
+function tooMany(runnerId: string, reason: string): TurnaboutError {
+  return new TurnaboutError("overloaded", `dial ${runnerId}: ${reason}`);
 }

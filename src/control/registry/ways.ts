@@ -5,6 +5,7 @@
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/hello.ts";
+import type { Destination } from "../../wire/names.ts";
 import type { AgentConnection } from "../connection.ts";
 import {
   MAX_CONNECTIONS_PER_GENERATION,
@@ -199,6 +200,16 @@ export function bestOf({ connections }: Way): AgentConnection | undefined {
     }
   }
   return best;
+}
+
+/** Streams that its connections can still open. */
+export function freeStreams({ connections }: Way): number {
+  return [...connections].reduce((sum, one) => sum + (one.usable ? one.freeStreams : 0), 0);
+}
+
+/** Streams to a target that are in use; those that its keep-alive leaves open for the next request are not. */
+export function busyStreams({ connections }: Way, destination: Destination): number {
+  return [...connections].reduce((sum, connection) => sum + connection.busyStreams(destination), 0);
 }
 
 /** More than any load of a connection. */
