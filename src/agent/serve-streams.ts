@@ -34,7 +34,7 @@ export function serveStreams(session: ServerHttp2Session, context: ServeContext)
 function serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, context: ServeContext): void {
   const authority = headers[":authority"] ?? "";
   if (headers[":method"] !== "CONNECT") {
-    if (authority === AGENT_AUTHORITY) serveOwnRoute(stream, headers, context);
+    if (isAgent(authority)) serveOwnRoute(stream, headers, context);
     else refuse(stream, "not_allowed");
     return;
   }
@@ -47,4 +47,9 @@ function serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, co
   if (typeof open === "string") return refuse(stream, open);
   if (protocol === undefined) serveConnect(stream, open);
   else serveWebSocket(stream, headers, open);
+}
+
+/** By the rules of every authority (docs/protocol.md): case does not matter, and a port is ignored. */
+function isAgent(authority: string): boolean {
+  return authority.toLowerCase().replace(/:\d{1,5}$/, "") === AGENT_AUTHORITY;
 }
