@@ -1,32 +1,56 @@
 /** Signals and last resorts of a long-running command. */
 import type { Logger } from "../wire/log.ts";
 
+/** After an internal error running responses have so long to become complete, and agents to go elsewhere. */
+const FAULT_DRAIN_MS = 3_000;
+
+/** `EX_SOFTWARE` of sysexits.h: an internal error. */
+const FAULT_EXIT_CODE = 70;
+
 /**
- * SIGTERM and SIGINT close in good order; a second one ends at once. Whatever escapes every handler is logged and
- * survived: a tunnel that is up is worth more than a clean stack.
+ * SIGTERM and SIGINT close in good order; a second one ends at once.
+ *
+ * An exception that has left every guard, or a rejection that has no handler, ends the process too, with status 70 after
+ * a short drain: nothing proves what it left half done, and a supervisor's new process is whole
+ * (docs/decisions/027-uncaught-exceptions.md).
  */
 export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<number>();
   let closing = false;
+  let exitCode = 0;
+  const start = () => {
+    closing = true;
+    close().then(
+      () => resolve(exitCode),
+      (error: unknown) => {
+        log.error({ err: error }, "close failed");
+        resolve(exitCode);
+      },
+    );
+  };
   const onSignal = (signal: NodeJS.Signals) => {
     if (closing) {
       log.warn({ signal }, "second signal: ending at once");
       process.exit(1);
     }
-    closing = true;
     log.info({ signal }, "draining; a second signal ends at once");
-    close().then(resolve, (error: unknown) => {
-      log.error({ err: error }, "close failed");
-      resolve();
-    });
+    start();
+  };
+  const onFault = (error: unknown) => {
+    const isFirst = exitCode === 0;
+    exitCode = FAULT_EXIT_CODE;
+    log.error({ err: error }, "internal error: ending the process; please report this");
+    if (!isFirst) return;
+    setTimeout(() => process.exit(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
+    if (!closing) start();
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   process.on("SIGHUP", () => {}); // a lost terminal or ssh session is no reason to end
-  process.on("uncaughtException", (error) => log.error({ err: error }, "internal error; going on"));
-  process.on("unhandledRejection", (reason) => log.error({ err: reason }, "internal error; going on"));
+  process.on("uncaughtException", onFault);
+  process.on("unhandledRejection", onFault);
   // Nothing may be left that keeps the process: sockets of callers, timers of libraries.
-  return promise.then(() => process.exit(0));
+  return promise.then((code) => process.exit(code));
 }
 
 /** `ps` and /proc show arguments to everybody: a title of ours takes their place, where the command line has a secret. */
