@@ -13,6 +13,7 @@ import type { Destination } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
 import type { Identity } from "./auth/identity.ts";
+import { targetConnection } from "./connection-logins.ts";
 import type { Dialer } from "./dialer.ts";
 import { isGrpc, requestedTimeoutMs, requestFields, responseFields, trailerFields } from "./forwarding.ts";
 import type { ForwardedTo, Route } from "./forwarding.ts";
@@ -155,7 +156,7 @@ class Exchange implements TargetHandler {
       caller: this.#job.identity.id,
     });
     this.#target = connection.targetInfo(destination);
-    const target = connection.pools.get(destination, connection.httpOf(destination));
+    const { target, isSingleUse } = targetConnection(request, this.#job, connection);
     const body = this.#hasBody ? await this.#body(target) : null;
     if (this.#callerGone) return;
     const fields = requestFields(request, this.#job, this.#target);
@@ -170,6 +171,7 @@ class Exchange implements TargetHandler {
       body,
       headersTimeout: requestedTimeoutMs(request.headers, most),
       trailers: () => trailerFields(request),
+      reset: isSingleUse,
     };
     target.pool.dispatch(options, this);
   }

@@ -143,6 +143,9 @@ export const MAX_PROXY_HEADER_BYTES = 4_096;
 
 /** Proxies in a row that are believed at most: nobody has more, and a list of the caller's may be as long as a header. */
 export const MAX_FORWARDED_HOPS = 32;
+/** Logins bound to a connection (NTLM) that one caller's connection holds: each has a stream of its own. */
+export const MAX_LOGINS_PER_CALLER = 8;
+
 /** Path that trusted proxies have taken off: it comes back in every cookie and redirect. */
 export const MAX_FORWARDED_PREFIX_LENGTH = 256;
 

@@ -5,7 +5,13 @@ import type { Forwarded } from "./forwarding.ts";
 import { limitedCookies } from "./origin-fields.ts";
 
 const PREFIX = "/base/api/v1/runners/r/targets/t";
-const CLIENT = { address: "192.0.2.1", scheme: "https", host: "cp.example", prefix: "" } as const;
+const CLIENT = {
+  address: "192.0.2.1",
+  scheme: "https",
+  host: "cp.example",
+  prefix: "",
+  isForwarded: false,
+} as const;
 const PROXY: Forwarded = { route: "proxy", host: "t.r", path: "/", client: CLIENT };
 const API: Forwarded = {
   route: "api",

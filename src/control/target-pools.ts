@@ -44,7 +44,8 @@ export class TargetPools {
     const authority = formatAuthority(destination);
     const known = this.#pools.get(authority);
     if (known !== undefined) return known;
-    const created = http === "2" ? this.#http2(destination) : this.#http1(destination, http);
+    const created =
+      http === "2" ? this.#http2(destination) : createHttp1Pool(this.#opener, destination, http);
     this.#pools.set(authority, created);
     return created;
   }
@@ -53,30 +54,6 @@ export class TargetPools {
     const label = `${destination.runner} ${destination.target}`;
     const openTunnel = (): TunnelSocket => this.#opener.openTunnel(destination);
     return { version: "2", pool: new Http2Target({ label, openTunnel }) };
-  }
-
-  #http1(destination: Destination, http: Exclude<TargetHttp, "2">): TargetPool {
-    const created: TargetPool = {
-      version: http === "auto" ? "unknown" : http,
-      pool: new Pool(`http://${formatAuthority(destination)}`, {
-        factory: (origin, options) => {
-          const open = (): TunnelSocket => {
-            const socket = this.#opener.openTunnel(destination);
-            socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
-            return socket;
-          };
-          return new TargetClient(origin, options, open);
-        },
-        connections: null, // bounded by the streams of the connection
-        pipelining: 1,
-        keepAliveTimeout: TARGET_KEEPALIVE_MS,
-        keepAliveMaxTimeout: TARGET_KEEPALIVE_MS,
-        headersTimeout: RESPONSE_TIMEOUT_MS,
-        bodyTimeout: 0, // SSE and downloads may pause for as long as they like; a lost tunnel ends them
-        maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-      }),
-    };
-    return created;
   }
 
   /** Streams that lie open for the next request. */
@@ -104,6 +81,42 @@ export class TargetPools {
     for (const { pool } of this.#pools.values()) void pool.destroy(reason).catch(() => {});
     this.#pools.clear();
   }
+}
+
+export interface Http1PoolOptions {
+  /** Connections to the target at the same time. Default: as many as the agent's connection has streams. */
+  connections?: number;
+  /** How long an idle one is kept. Default {@link TARGET_KEEPALIVE_MS}. */
+  keepAliveMs?: number;
+}
+
+export function createHttp1Pool(
+  opener: Opener,
+  destination: Destination,
+  http: Exclude<TargetHttp, "2">,
+  { connections, keepAliveMs = TARGET_KEEPALIVE_MS }: Http1PoolOptions = {},
+): TargetPool {
+  const created: TargetPool = {
+    version: http === "auto" ? "unknown" : http,
+    pool: new Pool(`http://${formatAuthority(destination)}`, {
+      factory: (origin, options) => {
+        const open = (): TunnelSocket => {
+          const socket = opener.openTunnel(destination);
+          socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
+          return socket;
+        };
+        return new TargetClient(origin, options, open);
+      },
+      connections: connections ?? null,
+      pipelining: 1,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: keepAliveMs,
+      headersTimeout: RESPONSE_TIMEOUT_MS,
+      bodyTimeout: 0, // SSE and downloads may pause for as long as they like; a lost tunnel ends them
+      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
+    }),
+  };
+  return created;
 }
 
 function noteVersion(target: TargetPool, bytes: Buffer): void {

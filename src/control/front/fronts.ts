@@ -32,6 +32,8 @@ export interface Client {
   host: string | undefined;
   /** Path that trusted proxies have taken off the front of the request's path; usually empty. */
   prefix: string;
+  /** A trusted proxy speaks for it, on a connection that it may use for others as well. */
+  isForwarded: boolean;
 }
 
 /** A socket, or what stands for one in an HTTP/2 request. */
@@ -90,6 +92,7 @@ export class Fronts {
       scheme: said.scheme ?? (isSecure ? "https" : "http"),
       host: said.host ?? authority ?? headers.host,
       prefix: said.prefix ?? "",
+      isForwarded: isTrusted,
     };
   }
 
