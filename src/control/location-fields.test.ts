@@ -159,25 +159,12 @@ describe("Refresh", () => {
   });
 });
 
-describe("Link", () => {
-  it("has its targets on the route, and its parameters as they were", () => {
-    for (const [value, expected] of [
-      ["</a>; rel=next", `<${PREFIX}/a>; rel=next`],
-      [
-        '<http://localhost/a>; title="</b>, \\"<c>"; rel=next, <b>; rel=prev, <https://example.com/>; rel=x',
-        `<${PREFIX}/a>; title="</b>, \\"<c>"; rel=next, <b>; rel=prev, <https://example.com/>; rel=x`,
-      ],
-      ['</a>; title="open', `<${PREFIX}/a>; title="open`],
-    ] as const) {
-      assert.equal(rewriteLocation("link", value, PLACE), expected);
-    }
-  });
-
-  it("takes time in proportion to its length, whatever is in it", () => {
+describe("whatever they hold", () => {
+  it("takes time in proportion to its length", () => {
     const startedAt = performance.now();
-    for (const piece of ["<", '"', '\\"', "<a>", '"\\', "</"]) {
-      rewriteLocation("link", piece.repeat(16_000), PLACE);
+    for (const piece of ["<", '"', "../", "/..", "a;", "\\\\", " "]) {
       rewriteLocation("refresh", `5; url=${piece.repeat(16_000)}`, PLACE);
+      rewriteLocation("refresh", piece.repeat(16_000), PLACE);
       rewriteLocation("location", piece.repeat(16_000), PLACE);
     }
     assert.ok(performance.now() - startedAt < 5_000);

@@ -1,5 +1,7 @@
-/** Response fields that hold addresses of the target's: rewritten, so that they lead to it and not past it. */
-import { quotedPieces } from "../wire/http-fields.ts";
+/**
+ * Response fields that say where the resource is, or where to go: rewritten, so that they lead to the target and not past
+ * it. `Link` is not among them: links, in a field as in a page, are the target's content.
+ */
 import { locate } from "./mount.ts";
 import type { Place } from "./mount.ts";
 
@@ -9,7 +11,6 @@ const REWRITES: Readonly<Record<string, Rewrite>> = {
   location: rewriteReference, // RFC 9110 §10.2.2
   "content-location": rewriteReference, // RFC 9110 §8.7
   refresh: rewriteRefresh,
-  link: rewriteLink, // RFC 8288 §3
 };
 
 export function isLocationField(name: string): boolean {
@@ -57,16 +58,4 @@ function rewriteRefresh(value: string, place: Place | undefined): string | undef
   return located.kind === "target"
     ? `${delay}${between}${url}${quote}${located.reference}${quote}`
     : undefined;
-}
-
-/** The target of each link-value; its parameters stay, also where a quoted one holds `<`. */
-function rewriteLink(value: string, place: Place): string {
-  const rewritten = (text: string): string =>
-    text.replace(/<([^<>]*)>/g, (link, reference: string) => {
-      const located = locate(reference, place);
-      return located.kind === "target" ? `<${located.reference}>` : link;
-    });
-  return quotedPieces(value)
-    .map(({ text, isQuoted }) => (isQuoted ? text : rewritten(text)))
-    .join("");
 }

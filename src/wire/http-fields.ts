@@ -27,7 +27,7 @@ export function connectionNominates(value: string | undefined): ReadonlySet<stri
 const NONE: ReadonlySet<string> = new Set();
 
 /** A field value in pieces, in order: quoted strings (RFC 9110 §5.6.4), and what stands between them. */
-export function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
+function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
   const pieces: { text: string; isQuoted: boolean }[] = [];
   const add = (text: string, isQuoted: boolean): void => {
     if (text !== "") pieces.push({ text, isQuoted });

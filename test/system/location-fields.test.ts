@@ -46,7 +46,7 @@ function judge(headers: Record<string, unknown>, prefix: string, what: string): 
       location: `${prefix}/dir/?a=b`,
       canonical: `${prefix}/canonical`,
       refresh: `5; url=${prefix}/next`,
-      link: `<${prefix}/page/2>; rel=next, <https://elsewhere.example/>; rel=author`,
+      link: "</page/2>; rel=next, <https://elsewhere.example/>; rel=author", // content, as links in a page
       cookies: `sid=1; HttpOnly; Path=${prefix}/app,own=1; Path=${prefix}/app`,
     },
     what,
