@@ -98,8 +98,7 @@ function summary(results: readonly FileResult[], wallMs: number): string {
     lines.push(`  ${result.file} ${times(result)}`);
   }
   for (const { file, skipped, todo } of results) {
-    for (const { name, reason } of skipped) lines.push(`skipped: ${file}: ${name} (${reason})`);
-    for (const { name, reason } of todo) lines.push(`to do: ${file}: ${name} (${reason})`);
+    lines.push(...byReason(`skipped: ${file}`, skipped), ...byReason(`to do: ${file}`, todo));
   }
   lines.push(
     "",
@@ -112,6 +111,14 @@ function summary(results: readonly FileResult[], wallMs: number): string {
     for (const fault of faults) lines.push(`✖ ${file} ${fault.split("\n")[0]}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** One line for all tests of a file that have the same reason. */
+function byReason(head: string, tests: readonly { name: string; reason: string }[]): string[] {
+  const groups = Map.groupBy(tests, ({ reason }) => reason);
+  return [...groups].map(([reason, same]) => {
+    return `${head} (${reason}): ${same.map(({ name }) => name).join("; ")}`;
+  });
 }
 
 /** The files run in sessions of their own: neither a terminal's Ctrl-C nor a kill of the runner reaches them. */

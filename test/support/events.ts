@@ -91,6 +91,11 @@ export async function ending(stream: Readable | Duplex, timeoutMs: number = PATI
   stream.on("close", () => {
     if (!ended && failed === undefined) settle("closed");
   });
+  if (stream.closed) {
+    // Its events are over, as on a machine that was busy with others.
+    failed = stream.errored ?? undefined;
+    settle(failed === undefined ? (stream.readableEnded ? "end" : "closed") : "error");
+  }
   stream.resume(); // also if the test had paused it
   return within(promise, "the end of a stream", timeoutMs);
 }

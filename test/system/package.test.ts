@@ -18,6 +18,8 @@ const IN_PACKAGE = [
   "CHANGELOG.md",
 ];
 const NODE = dirname(process.execPath);
+/** Below a test's: where the registry cannot be reached, npm tries for minutes. */
+const COMMAND_TIMEOUT_MS = 100_000;
 
 interface Result {
   code: number;
@@ -28,7 +30,8 @@ interface Result {
 function run(command: string, args: readonly string[], cwd: string): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();
   const env = { ...process.env, NODE_TEST_CONTEXT: undefined, PATH: `${NODE}:${process.env["PATH"]}` };
-  execFile(command, args, { cwd, env, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+  const bounds = { maxBuffer: 16 * 1024 * 1024, timeout: COMMAND_TIMEOUT_MS, killSignal: "SIGKILL" } as const;
+  execFile(command, args, { cwd, env, ...bounds }, (error, stdout, stderr) => {
     const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
     resolve({ code, stdout, stderr });
   });
