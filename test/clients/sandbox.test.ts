@@ -242,7 +242,7 @@ async function standstill(socket: WebSocket): Promise<void> {
   await eventually(() => {
     unchanged = socket.bufferedAmount === before ? unchanged + 1 : 0;
     before = socket.bufferedAmount;
-    return unchanged > 2_000;
+    return unchanged > 150;
   }, "the end of all movement");
 }
 
