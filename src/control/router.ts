@@ -4,12 +4,13 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { Destination } from "../wire/names.ts";
-import { DOOR_PATH } from "../wire/protocol.ts";
+import { PTTH_UPGRADE_TOKEN } from "../wire/protocol.ts";
 import { authenticate, credentialPlace, holdsToken, withoutTokens } from "./auth/authenticate.ts";
 import type { CookiePolicy } from "./auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
 import type { ConnectProxyContext } from "./connect-proxy.ts";
 import type { DataRoutes } from "./data-routes.ts";
+import { DoorPaths } from "./doors/door-path.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import type { UpgradeDoor } from "./doors/upgrade.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "./front/ambiguous.ts";
@@ -38,7 +39,7 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext, Co
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const doors = new Set([`${context.basePath}${DOOR_PATH}`, `${context.basePath}/revdial`]);
+  const doors = new DoorPaths(context.basePath);
 
   const own: OwnNames = {
     ownHost: context.ownHost,
@@ -125,10 +126,11 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     try {
       refuseAmbiguous(request);
       refuseUpgradeWithBody(request);
-      const isWebSocket = request.headers.upgrade?.trim().toLowerCase() === "websocket";
+      const token = request.headers.upgrade?.trim().toLowerCase();
+      const isWebSocket = token === "websocket";
       const target = requestTarget(request, isWebSocket, own);
       const [path = ""] = target.kind === "own" ? target.url.split("?", 1) : [];
-      if (doors.has(path)) {
+      if (doors.has(path, token)) {
         if (target.kind === "own") request.url = target.url;
         return context.door.handle(request, socket, head);
       }
@@ -148,6 +150,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     request.stream.on("error", () => {}); // for ever
     try {
       refuseAmbiguous(request);
+      const [path = ""] = request.url.split("?", 1);
+      if (protocol === PTTH_UPGRADE_TOKEN && doors.has(path, PTTH_UPGRADE_TOKEN)) {
+        return context.door.handleStream(request, response);
+      }
       if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       const job = jobOf(request, true);
@@ -170,4 +176,5 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
 }
 
 /** First segments of all that the control plane serves, below the base path. */
-const OWN_PATH = /^\/(?:api|moonlight|healthz|readyz|metrics|openapi\.json|revdial)(?:[/?]|$)/;
+const OWN_PATH =
+  /^\/(?:api|moonlight|healthz|readyz|metrics|openapi\.json|revdial|\.well-known\/ptth)(?:[/?]|$)/;

@@ -5,10 +5,14 @@
 /** Version of the exchange in `GET /hello`. Raised only when an old peer could misunderstand a new one. */
 export const PROTOCOL_VERSION = 1;
 
-/** ALPN identifiers under which a TLS connection is a reversed session from its first byte, in order of preference. */
-export const REVERSED_ALPN = ["rh2", "h2-reverse"] as const;
+/**
+ * ALPN identifiers under which a TLS connection is a reversed session from its first byte, in order of preference: the
+ * bytes d5 87 c9 a5 of draft-thomson-ptth-potato-02 as UTF-8, `rh2` of its -00 and -01, `h2-reverse` of
+ * draft-bt-httpbis-reverse-http. Compare with `isReversedAlpn`.
+ */
+export const REVERSED_ALPN = ["\u0547\u0265", "rh2", "h2-reverse"] as const;
 
-/** HTTP/1.1 upgrade token of draft-kazuho-ptth-ptth. */
+/** Upgrade token of draft-kazuho-ptth-ptth on HTTP/1.1, and its `:protocol` in Extended CONNECT (from -01 on). */
 export const PTTH_UPGRADE_TOKEN = "ptth";
 
 /** Value of the `ALPN` header (RFC 7639) in a `ptth` upgrade: HTTP/2 is the only protocol that we reverse. */
@@ -19,6 +23,12 @@ export const WEBSOCKET_SUBPROTOCOL = "turnabout.h2.v1";
 
 /** The agent door (the path is Helix's). */
 export const DOOR_PATH = "/api/v1/revdial";
+
+/**
+ * Where draft-kazuho-ptth-ptth-01 expects the agent door, for `ptth` alone. A list of serialised origins may follow, each
+ * of which names a runner by its host.
+ */
+export const WELL_KNOWN_DOOR_PATH = "/.well-known/ptth/";
 
 /** Query parameter of the door that names a runner; may be repeated. */
 export const DOOR_RUNNER_PARAMETER = "runnerid";
@@ -69,4 +79,5 @@ export const PROXY_NAME = "turnabout";
 /** The same for a relay in front of the control plane; in `Via` its own random id follows. */
 export const RELAY_NAME = "turnabout-relay";
 
-export type CarrierKind = "rh2" | "ptth" | "websocket";
+export const CARRIER_KINDS = ["rh2", "ptth", "websocket", "h2"] as const;
+export type CarrierKind = (typeof CARRIER_KINDS)[number];

@@ -7,7 +7,7 @@ import { RUNNER, startSystem } from "../support/system.ts";
 afterEach(() => assertNothingOpen());
 
 describe("upgrade carriers, forced", () => {
-  for (const carrier of ["ptth", "websocket"] as const) {
+  for (const carrier of ["ptth", "websocket", "h2"] as const) {
     for (const tls of [false, true]) {
       it(`carries a session by ${carrier} over ${tls ? "https" : "http"}`, async () => {
         await using system = await startSystem({ tls, agent: { carrier } });
@@ -31,7 +31,7 @@ describe("upgrade carriers, forced", () => {
   }
 
   it("moves bytes both ways at once on all carriers", async () => {
-    for (const carrier of ["ptth", "websocket", "rh2"] as const) {
+    for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
       await using system = await startSystem({ tls: true, agent: { carrier, connections: 2 } });
       const sockets = await Promise.all(
         Array.from({ length: 8 }, () => system.controlPlane.dial(RUNNER, "echo")),

@@ -10,6 +10,7 @@ import { serveReversed } from "../../wire/session.ts";
 import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
 import { refusedByAlert } from "../tls-trouble.ts";
 import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
+import { dialH2 } from "./h2.ts";
 import { dialPtth } from "./ptth.ts";
 import { dialRh2 } from "./rh2.ts";
 import { dialWebSocket } from "./websocket.ts";
@@ -27,8 +28,10 @@ const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
   rh2: dialRh2,
   ptth: dialPtth,
   websocket: dialWebSocket,
+  h2: dialH2,
 };
-const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket"];
+/** Last the one that few intermediaries pass: where no upgrade gets through, the front may speak HTTP/2 alone. */
+const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket", "h2"];
 
 /** What another carrier may get through: a proxy that drops an unknown upgrade makes the door answer 426. */
 const ELSEWHERE: ReadonlySet<string> = new Set(["carrier_failed", "upgrade_required"]);

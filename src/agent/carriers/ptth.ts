@@ -6,7 +6,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
 import { openTransport } from "../transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
-import { upgradeRefused } from "./upgrade-refused.ts";
+import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
 
 export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
   const { url, token } = options;
@@ -35,7 +35,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
     resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Partial<Socket>).remoteAddress });
   });
   request.on("response", (response) => {
-    void upgradeRefused(response, "ptth").then(reject);
+    void upgradeRefused(refusalOf(response), "ptth").then(reject);
   });
   request.on("error", (cause) => {
     const what = options.signal.aborted ? "no answer to the upgrade in time" : cause.message;

@@ -1,6 +1,7 @@
 /** `rh2`: TLS whose ALPN says that the roles are reversed from the first byte on. Only without a TLS terminator between. */
 import type { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/carrier.ts";
+import { isReversedAlpn } from "../../wire/alpn.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import { openTransport } from "../transport.ts";
@@ -11,12 +12,11 @@ export async function dialRh2(options: CarrierOptions): Promise<Carrier> {
     throw new TurnaboutError("carrier_failed", "rh2: needs an https:// server URL");
   }
   const socket = (await openTransport({ ...options, alpn: REVERSED_ALPN })) as TLSSocket;
-  const negotiated = socket.alpnProtocol;
-  if (typeof negotiated !== "string" || !(REVERSED_ALPN as readonly string[]).includes(negotiated)) {
+  if (!isReversedAlpn(socket.alpnProtocol)) {
     socket.destroy();
     throw new TurnaboutError(
       "carrier_failed",
-      `rh2: the TLS peer did not select ${REVERSED_ALPN.join(" or ")}: TLS ends in front of the control plane`,
+      "rh2: the TLS peer did not select a reversed ALPN: TLS ends in front of the control plane",
     );
   }
   return { kind: "rh2", stream: socket, remoteAddress: socket.remoteAddress };

@@ -1,24 +1,34 @@
-/** What an answer other than 101 at the agent door means. */
-import type { IncomingMessage } from "node:http";
+/** What a response other than 101 (on HTTP/2, 200) of the agent door means. */
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 import { isErrorCode } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { HEADER, RELAY_NAME } from "../../wire/protocol.ts";
+import type { CarrierKind } from "../../wire/protocol.ts";
 import { redactUrl } from "../door-url.ts";
 import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
+
+export interface Refusal {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Readable;
+}
 
 /**
  * The control plane's own refusal keeps its code; anything else (a portal, a proxy, a wrong path) is `carrier_failed`
  * with the status and the first bytes of the body, so that a wrong URL is seen at once and not as a time-out.
  */
-export async function upgradeRefused(response: IncomingMessage, carrier: string): Promise<TurnaboutError> {
+export async function upgradeRefused(
+  { status, headers, body: response }: Refusal,
+  carrier: CarrierKind,
+): Promise<TurnaboutError> {
   const body = await excerpt(response);
-  const fromControlPlane = response.headers[HEADER.version] !== undefined;
-  const status = response.statusCode ?? 0;
+  const fromControlPlane = headers[HEADER.version] !== undefined;
   const own = fromControlPlane ? ownError(body) : undefined;
   if (own !== undefined) {
-    const who = String(response.headers["proxy-status"]).startsWith(RELAY_NAME) ? "relay" : "control plane";
-    const retryAfterS = Number(response.headers["retry-after"]);
+    const who = String(headers["proxy-status"]).startsWith(RELAY_NAME) ? "relay" : "control plane";
+    const retryAfterS = Number(headers["retry-after"]);
     return new TurnaboutError(
       own.code,
       `${carrier}: the ${who} refused (${status}): ${own.message}`,
@@ -26,17 +36,21 @@ export async function upgradeRefused(response: IncomingMessage, carrier: string)
     );
   }
   // Not followed: the token would go wherever somebody in between says.
-  const to = response.headers.location;
+  const to = headers.location;
   const redirect =
     to === undefined ? "" : ` (it redirects to ${redactUrl(to).slice(0, REFUSAL_EXCERPT_BYTES)})`;
   const seen = body.replaceAll(/\s+/g, " ").slice(0, REFUSAL_EXCERPT_BYTES);
   return new TurnaboutError(
     "carrier_failed",
-    `${carrier}: answered ${status} instead of 101${redirect}${seen === "" ? "" : `: ${seen}`}`,
+    `${carrier}: answered ${status} instead of ${carrier === "h2" ? 200 : 101}${redirect}${seen === "" ? "" : `: ${seen}`}`,
   );
 }
 
-async function excerpt(response: IncomingMessage): Promise<string> {
+export function refusalOf(response: IncomingMessage): Refusal {
+  return { status: response.statusCode ?? 0, headers: response.headers, body: response };
+}
+
+async function excerpt(response: Readable): Promise<string> {
   const timer = setTimeout(() => response.destroy(), REFUSAL_EXCERPT_TIMEOUT_MS);
   let text = "";
   try {

@@ -9,7 +9,7 @@ import { WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
 import { webSocketStream } from "../../wire/websocket-stream.ts";
 import { openTransport } from "../transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
-import { upgradeRefused } from "./upgrade-refused.ts";
+import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
 
 export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
   const { token, signal } = options;
@@ -35,7 +35,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
     reject(new TurnaboutError("carrier_failed", `websocket: ${what}`, { cause }));
   });
   socket.on("unexpected-response", (_request: unknown, response: IncomingMessage) => {
-    void upgradeRefused(response, "websocket").then(reject);
+    void upgradeRefused(refusalOf(response), "websocket").then(reject);
   });
   // Bytes may follow the 101 in the same packet: the stream must listen before 'open' lets them through.
   const stream = webSocketStream(socket, transport);

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
 import type { Secret } from "../../agent/credentials.ts";
+import { CARRIER_KINDS } from "../../wire/protocol.ts";
 import { parseTarget } from "../../agent/targets.ts";
 import type { Runner } from "../../agent/targets.ts";
 import { UsageError } from "../command.ts";
@@ -29,7 +30,7 @@ Dials the control plane and serves the named targets. Nothing else can be reache
   --listen ADDRESS        be a relay: unix:/PATH[;mode=0660] or HOST:PORT, where agents without a route to the
                           control plane dial in its place; may be repeated
   --token-file FILE       bearer token; read again at every attempt
-  --carrier KIND          auto (default), rh2, ptth or websocket
+  --carrier KIND          auto (default), rh2, ptth, websocket or h2
   --connections N         connections to the control plane; default 2
   --ca FILE               CA of the control plane's certificate, besides the system's
   --cert FILE --key FILE  client certificate for rh2
@@ -46,7 +47,7 @@ environment:
   NO_PROXY                    hosts to dial directly: names, addresses, CIDR blocks, *
 `;
 
-const CARRIERS: readonly string[] = ["auto", "rh2", "ptth", "websocket"];
+const CARRIERS: readonly string[] = ["auto", ...CARRIER_KINDS];
 
 export const agent: Command = {
   name: "turnabout agent",

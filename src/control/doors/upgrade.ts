@@ -1,33 +1,40 @@
-/** The agent door on HTTP/1.1: `Upgrade: ptth` and `Upgrade: websocket` at the same path, with a bearer token. */
-import type { IncomingMessage } from "node:http";
+/**
+ * The agent door: on HTTP/1.1 `Upgrade: ptth` and `Upgrade: websocket`, on HTTP/2 Extended CONNECT with `:protocol: ptth`,
+ * at the same path, with a bearer token.
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { offersHttp2 } from "../../wire/alpn.ts";
 import type { Carrier } from "../../wire/carrier.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { MAX_RUNNERS_PER_CONNECTION, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
-import { isRunnerId } from "../../wire/names.ts";
-import {
-  DOOR_RUNNER_PARAMETER,
-  HEADER,
-  PTTH_ALPN,
-  PTTH_UPGRADE_TOKEN,
-  WEBSOCKET_SUBPROTOCOL,
-} from "../../wire/protocol.ts";
+import { CARRIER_STREAM_WINDOW_BYTES, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
+import { HEADER, PTTH_ALPN, PTTH_UPGRADE_TOKEN, WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
+import { StreamCarrier } from "../../wire/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/websocket-stream.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Fronts } from "../front/fronts.ts";
-import { rawErrorAnswer } from "../http-errors.ts";
+import { rawErrorAnswer, sendError } from "../http-errors.ts";
 import type { Refuser } from "../http-errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import { admit } from "./admission.ts";
 import type { AdmissionContext } from "./admission.ts";
+import { runnersNamed } from "./door-path.ts";
 
 export interface UpgradeDoorContext extends AdmissionContext {
   draining: () => boolean;
   fronts: Fronts;
+}
+
+interface DoorRequest {
+  headers: IncomingHttpHeaders;
+  url: string | undefined;
+  /** Upgrade token, or `:protocol`. */
+  protocol: string | undefined;
 }
 
 export class UpgradeDoor {
@@ -44,12 +51,31 @@ export class UpgradeDoor {
     this.#context = context;
   }
 
+  /** Takes over the stream. Every refusal is a response in place of the 200. */
+  handleStream(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const { stream, headers, url } = request;
+    const { address: remoteAddress } = this.#context.fronts.client(request);
+    stream.on("error", () => {}); // permanently
+    try {
+      const { identity, standby } = this.#check({ headers, url, protocol: PTTH_UPGRADE_TOKEN });
+      stream.respond({ ":status": 200, alpn: PTTH_ALPN, [HEADER.version]: VERSION });
+      widen(stream.session);
+      const carrier: Carrier = { kind: "h2", stream: new StreamCarrier(stream), remoteAddress };
+      void admit(carrier, { identity, standby }, this.#context);
+    } catch (error) {
+      this.#refused(error, remoteAddress);
+      if (!stream.destroyed) sendError(request, response, error);
+    }
+  }
+
   /** Takes over the socket. Every refusal is an HTTP answer before the upgrade. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { address: remoteAddress } = this.#context.fronts.client(request);
     try {
-      const { identity, standby } = this.#check(request);
-      const isPtth = request.headers.upgrade?.trim().toLowerCase() === PTTH_UPGRADE_TOKEN;
+      const { headers, url } = request;
+      const protocol = headers.upgrade?.trim().toLowerCase();
+      const { identity, standby } = this.#check({ headers, url, protocol });
+      const isPtth = protocol === PTTH_UPGRADE_TOKEN;
       const go = (carrier: Carrier) => void admit(carrier, { identity, standby }, this.#context);
       if (isPtth) acceptPtth(socket, head, () => go({ kind: "ptth", stream: socket, remoteAddress }));
       else {
@@ -60,36 +86,43 @@ export class UpgradeDoor {
         });
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#context.refusals.warn({ peer: remoteAddress, reason }, "agent door: refused");
+      this.#refused(error, remoteAddress);
       refuseRaw(socket, error);
     }
   }
 
-  #check(request: IncomingMessage): { identity: Identity; standby: boolean } {
+  #refused(error: unknown, peer: string): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#context.refusals.warn({ peer, reason }, "agent door: refused");
+  }
+
+  #check({ headers, url, protocol }: DoorRequest): { identity: Identity; standby: boolean } {
     const { registry, tokens, draining } = this.#context;
     if (draining()) throw new TurnaboutError("control_plane_draining", "agent door: shutting down");
-    const identity = authenticateBearer(request.headers, tokens);
-    const upgrade = request.headers.upgrade?.trim().toLowerCase();
-    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
-    if (upgrade === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {
+    const identity = authenticateBearer(headers, tokens);
+    const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
+    if (protocol === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {
       throw new TurnaboutError(
         "upgrade_required",
         `agent door: no sub-protocol ${WEBSOCKET_SUBPROTOCOL} offered`,
       );
     }
-    if (upgrade === PTTH_UPGRADE_TOKEN && !(request.headers["alpn"] ?? PTTH_ALPN).includes(PTTH_ALPN)) {
+    if (protocol === PTTH_UPGRADE_TOKEN && !offersHttp2(headers["alpn"])) {
       throw new TurnaboutError("upgrade_required", "agent door: ptth without h2 in its ALPN header");
     }
-    const runners = new URL(request.url ?? "/", "http://door").searchParams.getAll(DOOR_RUNNER_PARAMETER);
-    if (runners.length === 0 || runners.length > MAX_RUNNERS_PER_CONNECTION || !runners.every(isRunnerId)) {
-      throw new TurnaboutError("bad_request", `agent door: ${DOOR_RUNNER_PARAMETER} is missing or not valid`);
-    }
-    const standby = request.headers[HEADER.standby] === "1";
-    const instance = request.headers[HEADER.instance];
+    const runners = runnersNamed(url ?? "");
+    const standby = headers[HEADER.standby] === "1";
+    const instance = headers[HEADER.instance];
     registry.check(runners, identity, typeof instance === "string" ? instance : undefined, standby);
     return { identity, standby };
   }
+}
+
+/** A caller's windows would hold a whole tunnel to 1 MiB per round trip. */
+function widen(session: Http2Session | undefined): void {
+  if (session === undefined || session.destroyed) return;
+  session.settings({ initialWindowSize: CARRIER_STREAM_WINDOW_BYTES });
+  session.setLocalWindowSize(CARRIER_STREAM_WINDOW_BYTES);
 }
 
 function acceptPtth(socket: Duplex, head: Buffer, attach: () => void): void {

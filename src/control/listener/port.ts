@@ -14,6 +14,7 @@ import type { TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
 import { endSession, guardSession } from "../../wire/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
+import { isReversedAlpn } from "../../wire/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import type { ClientTrust } from "../auth/client-certificates.ts";
@@ -231,7 +232,7 @@ function createTls(
     if (alpn === "h2") {
       socket.allowHalfOpen = false;
       h2.emit("connection", socket);
-    } else if (typeof alpn === "string" && (REVERSED_ALPN as readonly string[]).includes(alpn)) {
+    } else if (isReversedAlpn(alpn)) {
       handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;

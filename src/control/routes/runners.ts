@@ -2,7 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { TARGET_HTTP } from "../../wire/hello.ts";
-import { AGENT_PATHS } from "../../wire/protocol.ts";
+import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
 import { getAgent } from "../agent-request.ts";
 import type { AgentConnection } from "../connection.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -16,7 +16,7 @@ const PING_TIMEOUT_MS = 5_000;
 
 const connectionSchema = z.object({
   id: z.string(),
-  carrier: z.enum(["rh2", "ptth", "websocket"]),
+  carrier: z.enum(CARRIER_KINDS),
   since: z.string(),
   rttMs: z.number().nullable(),
   peer: z.string().nullable(),
@@ -29,7 +29,7 @@ const runnerSchema = z
     id: z.string().openapi({ example: "wolf-local" }),
     state: z.enum(["connected", "reconnecting", "gone"]),
     since: z.string(),
-    carrier: z.enum(["rh2", "ptth", "websocket"]).nullable(),
+    carrier: z.enum(CARRIER_KINDS).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({

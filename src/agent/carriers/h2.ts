@@ -1,0 +1,114 @@
+/**
+ * `h2`: the reversed session inside one stream of an ordinary HTTP/2 connection, opened by Extended CONNECT with
+ * `:protocol: ptth` (draft-kazuho-ptth-ptth-01, RFC 8441). For fronts that speak HTTP/2 alone. Two layers of frames.
+ */
+import http2 from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { offersHttp2 } from "../../wire/alpn.ts";
+import type { Carrier } from "../../wire/carrier.ts";
+import { endSession, guardSession } from "../../wire/end-stream.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import {
+  CARRIER_DESTROY_DELAY_MS,
+  CARRIER_STREAM_WINDOW_BYTES,
+  MAX_FRAME_BYTES,
+  SESSION_MEMORY_MB,
+} from "../../wire/limits.ts";
+import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import { StreamCarrier } from "../../wire/stream-carrier.ts";
+import { openTransport } from "../transport.ts";
+import type { CarrierOptions } from "./dial-carrier.ts";
+import { upgradeRefused } from "./upgrade-refused.ts";
+
+export async function dialH2(options: CarrierOptions): Promise<Carrier> {
+  const transport = await openTransport({ ...options, alpn: ["h2"] });
+  if (transport instanceof TLSSocket && transport.alpnProtocol !== "h2") {
+    transport.destroy();
+    throw failed("the TLS peer did not select h2");
+  }
+  const session = http2.connect(options.url.origin, {
+    createConnection: () => transport,
+    maxSessionMemory: SESSION_MEMORY_MB,
+    settings: {
+      enablePush: false,
+      initialWindowSize: CARRIER_STREAM_WINDOW_BYTES,
+      maxFrameSize: MAX_FRAME_BYTES,
+    },
+  });
+  guardSession(session);
+  session.on("error", () => {}); // permanently; the carrier's owner learns of the end by its 'close'
+  try {
+    const stream = await openStream(session, options);
+    const carrier = new StreamCarrier(stream);
+    carrier.once("close", () => closeOuter(session, transport));
+    const { remoteAddress } = transport as { remoteAddress?: string };
+    return { kind: "h2", stream: carrier, remoteAddress };
+  } catch (error) {
+    endSession(session, error as Error);
+    transport.destroy();
+    throw error;
+  }
+}
+
+/** Resolves when the door has answered 200. */
+async function openStream(session: ClientHttp2Session, options: CarrierOptions): Promise<ClientHttp2Stream> {
+  const { signal } = options;
+  const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
+  const onError = (cause: Error) => reject(failed(`the peer does not speak HTTP/2: ${cause.message}`, cause));
+  const onClose = () => reject(failed("the connection was closed"));
+  const onAbort = () => reject(failed("no response to Extended CONNECT in time"));
+  session.once("error", onError);
+  session.once("close", onClose);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  // Before it the peer has not said whether it takes Extended CONNECT (RFC 8441 §3).
+  session.once("remoteSettings", ({ enableConnectProtocol }) => {
+    if (enableConnectProtocol !== true) return reject(failed("the HTTP/2 peer offers no Extended CONNECT"));
+    session.setLocalWindowSize(CARRIER_STREAM_WINDOW_BYTES);
+    const stream = session.request(requestHeaders(options), { endStream: false });
+    stream.once("close", () => reject(failed(`the stream was reset (code ${stream.rstCode})`)));
+    stream.once("response", (headers) => {
+      const status = headers[":status"] ?? 0;
+      if (status !== 200) void upgradeRefused({ status, headers, body: stream }, "h2").then(reject);
+      else if (offersHttp2(headers["alpn"])) resolve(stream);
+      else reject(failed(`the peer chose ${String(headers["alpn"])} for the reversed session`));
+    });
+  });
+  try {
+    return await promise;
+  } finally {
+    session.off("error", onError);
+    session.off("close", onClose);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function requestHeaders({ url, token, headers }: CarrierOptions): http2.OutgoingHttpHeaders {
+  return {
+    ":method": "CONNECT",
+    ":protocol": PTTH_UPGRADE_TOKEN,
+    ":scheme": url.protocol.slice(0, -1),
+    ":authority": url.host,
+    ":path": url.pathname + url.search,
+    alpn: PTTH_ALPN,
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...headers,
+  };
+}
+
+/** The outer connection is there for its one stream. A silent path does not answer, so it is not waited for. */
+function closeOuter(session: ClientHttp2Session, transport: Duplex): void {
+  if (!session.destroyed) session.close();
+  const timer = setTimeout(() => {
+    endSession(session, new Error("the carrier was closed"));
+    transport.destroy();
+  }, CARRIER_DESTROY_DELAY_MS);
+  transport.once("close", () => clearTimeout(timer));
+  if (transport.destroyed) clearTimeout(timer);
+}
+
+function failed(what: string, cause?: Error): TurnaboutError {
+  return new TurnaboutError("carrier_failed", `h2: ${what}`, { cause });
+}
