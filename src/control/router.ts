@@ -154,7 +154,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (protocol === PTTH_UPGRADE_TOKEN && doors.has(path, PTTH_UPGRADE_TOKEN)) {
         return context.door.handleStream(request, response);
       }
-      if (protocol !== "websocket") throw new TurnaboutError("bad_request", "only :protocol websocket");
+      if (protocol === PTTH_UPGRADE_TOKEN)
+        throw new TurnaboutError("not_found", "no agent endpoint at this path");
+      if (protocol !== "websocket")
+        throw new TurnaboutError("bad_request", "only :protocol websocket and ptth");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       const job = jobOf(request, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");

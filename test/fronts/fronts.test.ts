@@ -59,7 +59,7 @@ for (const name of names) {
         console.log(`${KINDS[name].title}: auto took ${carrier}: ${why}`);
         table.put("agent, `auto`", name, `\`${carrier}\``);
       }
-      for (const carrier of ["ptth", "websocket", "rh2"] as const) {
+      for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
         await using agent = stand.agent({ carrier });
         table.put(`carrier \`${carrier}\``, name, await connects(agent, stand));
       }

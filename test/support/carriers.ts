@@ -2,12 +2,15 @@
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
+import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import { WebSocket, WebSocketServer } from "ws";
+import { guardSession } from "../../src/wire/end-stream.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../src/wire/limits.ts";
 import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
+import { StreamCarrier } from "../../src/wire/stream-carrier.ts";
 import { webSocketStream } from "../../src/wire/websocket-stream.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
 import { within } from "./events.ts";
@@ -17,9 +20,8 @@ import { createPki, issueServer } from "./pki.ts";
 import { tempPath } from "./temp.ts";
 
 /** `unix` is the cheapest; `stream.duplexPair()` cannot carry HTTP/2. */
-export type TestCarrier = "unix" | "tcp" | "tls" | "websocket";
-
-export const TEST_CARRIERS: readonly TestCarrier[] = ["unix", "tcp", "tls", "websocket"];
+export const TEST_CARRIERS = ["unix", "tcp", "tls", "websocket", "h2"] as const;
+export type TestCarrier = (typeof TEST_CARRIERS)[number];
 
 export interface CarrierPair {
   /** The end that dialled. */
@@ -83,6 +85,16 @@ function listener(kind: TestCarrier, accept: (stream: Duplex) => void): net.Serv
     sockets.on("connection", (socket) => accept(webSocketStream(socket)));
     return server;
   }
+  if (kind === "h2") {
+    const server = http2.createServer({ settings: { enableConnectProtocol: true } });
+    server.on("session", guardSession);
+    server.on("stream", (stream: http2.ServerHttp2Stream) => {
+      stream.respond({ ":status": 200 });
+      const carrier = new StreamCarrier(stream);
+      accept(carrier);
+    });
+    return server;
+  }
   return net.createServer({ noDelay: true, allowHalfOpen: true }, accept);
 }
 
@@ -94,6 +106,17 @@ async function dial(kind: TestCarrier, port: number, unixPath: string): Promise<
     const stream = webSocketStream(socket);
     await once(socket, "open");
     return stream;
+  }
+  if (kind === "h2") {
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    guardSession(session);
+    session.on("error", () => {}); // permanently
+    await once(session, "remoteSettings");
+    const stream = session.request({ ":method": "CONNECT", ":protocol": "ptth", ":path": "/" });
+    await once(stream, "response");
+    const carrier = new StreamCarrier(stream);
+    carrier.once("close", () => session.close());
+    return carrier;
   }
   if (kind === "tls") {
     const socket = tls.connect({ port, host: "127.0.0.1", ca: pki.ca, ALPNProtocols: [...REVERSED_ALPN] });

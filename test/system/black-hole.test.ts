@@ -13,7 +13,7 @@ afterEach(() => assertNothingOpen());
 const keepalive = { pingIntervalMs: 50, pingDeadlineMs: 200 };
 
 describe("a path that goes silent without a FIN", () => {
-  for (const carrier of ["ptth", "websocket", "rh2"] as const) {
+  for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
     it(`is noticed by both ends of ${carrier}, streams fail as errors, and the agent comes back`, async () => {
       const registry = new EventLog<RegistryEvent>();
       await using system = await startSystem({

@@ -112,7 +112,7 @@ describe("--carrier auto", () => {
       assert.match(
         why,
         alpn === undefined
-          ? /^the better ones failed: rh2: the TLS peer did not select rh2 or h2-reverse: TLS ends in front/
+          ? /^the better ones failed: rh2: the TLS peer did not select a reversed ALPN: TLS ends in front/
           : /^the better ones failed: TLS with https:\/\/localhost:\d+\S* .*no application protocol/i,
       );
       await assertEchoes(system.controlPlane.dial);

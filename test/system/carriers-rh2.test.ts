@@ -136,48 +136,56 @@ describe("a token that changes while its agent connects", () => {
   }
 });
 
-describe("rh2 by its other name, h2-reverse", () => {
-  it("is a door of the control plane", async () => {
-    await using stand = await start({ clientCa: clients.ca });
-    const socket = tls.connect({
-      port: stand.controlPlane.port,
-      host: "localhost",
-      ca: servers.ca,
-      ...(await clients.issue({ commonName: "wolf-1" })),
-      ALPNProtocols: ["h2-reverse"],
-    });
-    await next(socket, "secureConnect");
-    assert.equal(socket.alpnProtocol, "h2-reverse");
-    const session = await serveReversed(socket, (session) => {
-      session.on("stream", (stream, headers) => {
-        if (headers[":path"] !== "/hello") return void stream.destroy(new Error("unexpected"));
-        const runners = [{ id: "wolf-1", targets: [{ name: "wolf" }] }];
-        stream.respond({ ":status": 200 });
-        stream.end(JSON.stringify({ protocol: 1, version: "other", instance: "x", runners }));
-      });
-    });
-    await stand.events.find((event) => event.type === "connected", "the registration");
-    assert.equal(stand.controlPlane.runners()[0]?.id, "wolf-1");
-    const closed = next(session, "close");
-    session.destroy();
-    await closed;
-  });
+/** As it is offered, and as node reports the bytes that were selected. */
+const OTHER_NAMES = [
+  ["h2-reverse", "h2-reverse"],
+  ["\u0547\u0265", "\xd5\x87\xc9\xa5"],
+] as const;
 
-  it("is taken by the agent where the peer knows only that name", async () => {
-    const accepted = Promise.withResolvers<tls.TLSSocket>();
-    const server = tls.createServer(
-      { ...(await issueServer(servers)), ALPNProtocols: ["h2-reverse"] },
-      accepted.resolve,
-    );
-    await using front = await listen(server);
-    await using followed = followAgent(
-      options(front.port, { "wolf-1": { echo: "127.0.0.1:1" } }, { token: "good" }),
-    );
-    const session = await openReversed(await accepted.promise);
-    const stream = session.request({ ":path": "/hello", ":authority": "agent" });
-    const { data } = await ending(stream);
-    assert.equal((JSON.parse(data.toString()) as { instance: string }).instance, followed.agent.instance);
-  });
+describe("rh2 by its other names", () => {
+  for (const [alpn, reported] of OTHER_NAMES) {
+    it(`${alpn}: is a door of the control plane`, async () => {
+      await using stand = await start({ clientCa: clients.ca });
+      const socket = tls.connect({
+        port: stand.controlPlane.port,
+        host: "localhost",
+        ca: servers.ca,
+        ...(await clients.issue({ commonName: "wolf-1" })),
+        ALPNProtocols: [alpn],
+      });
+      await next(socket, "secureConnect");
+      assert.equal(socket.alpnProtocol, reported);
+      const session = await serveReversed(socket, (session) => {
+        session.on("stream", (stream, headers) => {
+          if (headers[":path"] !== "/hello") return void stream.destroy(new Error("unexpected"));
+          const runners = [{ id: "wolf-1", targets: [{ name: "wolf" }] }];
+          stream.respond({ ":status": 200 });
+          stream.end(JSON.stringify({ protocol: 1, version: "other", instance: "x", runners }));
+        });
+      });
+      await stand.events.find((event) => event.type === "connected", "the registration");
+      assert.equal(stand.controlPlane.runners()[0]?.id, "wolf-1");
+      const closed = next(session, "close");
+      session.destroy();
+      await closed;
+    });
+
+    it(`${alpn}: is taken by the agent where the peer knows only that name`, async () => {
+      const accepted = Promise.withResolvers<tls.TLSSocket>();
+      const server = tls.createServer(
+        { ...(await issueServer(servers)), ALPNProtocols: [alpn] },
+        accepted.resolve,
+      );
+      await using front = await listen(server);
+      await using followed = followAgent(
+        options(front.port, { "wolf-1": { echo: "127.0.0.1:1" } }, { token: "good" }),
+      );
+      const session = await openReversed(await accepted.promise);
+      const stream = session.request({ ":path": "/hello", ":authority": "agent" });
+      const { data } = await ending(stream);
+      assert.equal((JSON.parse(data.toString()) as { instance: string }).instance, followed.agent.instance);
+    });
+  }
 });
 
 type Credential = { token: string } | { cert: string; key: string };

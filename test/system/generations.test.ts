@@ -131,7 +131,7 @@ for (const carrier of ["ptth", "rh2"] as const) {
 }
 
 describe("an agent of another credential", () => {
-  for (const carrier of ["ptth", "websocket", "rh2"] as const) {
+  for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
     it(`is refused by the ${carrier} door with the reason`, async () => {
       await using stand = await start(carrier === "rh2");
       await using first = await named("first");

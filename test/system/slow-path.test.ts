@@ -18,7 +18,7 @@ const BYTES_PER_S = 200_000;
 const WATCHED_MS = 4 * DEADLINE_MS;
 
 describe("a connection whose path is slow and full", { concurrency: true }, () => {
-  for (const carrier of ["ptth", "websocket", "rh2"] as const) {
+  for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
     for (const direction of ["download", "upload"] as const) {
       it(`lives through bulk that is ${direction}ed on ${carrier}, and a black hole in it is noticed`, async () => {
         const events = new EventLog<AgentLifecycleEvent>();
