@@ -218,6 +218,32 @@ describe("the agent endpoint by Extended CONNECT", () => {
     });
   }
 
+  it("takes many tunnels at once on one connection, as a front would send them", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const session = http2.connect(system.url);
+    guardSession(session);
+    session.on("error", () => {}); // permanently
+    await next(session, "remoteSettings");
+    const ids = Array.from({ length: 20 }, (_, n) => `runner-${n}`);
+    const reversed = await Promise.all(
+      ids.map(async (id) => {
+        const stream = session.request({
+          ":method": "CONNECT",
+          ":protocol": "ptth",
+          ":path": `${DOOR}?runnerid=${id}`,
+          authorization: `Bearer ${ADMIN_TOKEN}`,
+        });
+        await next(stream, "response");
+        return serveReversed(new StreamCarrier(stream), (own) => serveHello(own, [id]));
+      }),
+    );
+    await eventually(() => system.controlPlane.runners().length === ids.length, "all registrations");
+    const closed = next(session, "close");
+    for (const each of reversed) each.destroy();
+    session.close();
+    await closed;
+  });
+
   for (const [what, status, code, path, fields] of [
     ["without a token", 401, "unauthenticated", `${DOOR}?runnerid=a`, { authorization: "" }],
     ["with an unknown token", 401, "unauthenticated", `${DOOR}?runnerid=a`, { authorization: "Bearer no" }],

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import net from "node:net";
+import { networkInterfaces } from "node:os";
 import { afterEach, describe, it } from "node:test";
 import tls from "node:tls";
 import { assertEchoes, followAgent } from "../support/agents.ts";
@@ -42,6 +44,36 @@ describe("an agent's server URL", () => {
       await system.addAgent({ six: { echo: system.target.address } }, { server });
       await assertEchoes(system.controlPlane.dial, "six");
     }
+  });
+
+  it("may have a zone, which Host and the certificate's check do not see; so may a target's address", async () => {
+    const zone = Object.entries(networkInterfaces()).find(([, of]) =>
+      of?.some(({ internal }) => internal),
+    )?.[0];
+    for (const tls of [false, true]) {
+      await using system = await startSystem({ tls, agents: 0, controlPlane: { host: "::1" } });
+      await using target = await listen(
+        net.createServer((socket) => void socket.pipe(socket)),
+        undefined,
+        "::1",
+      );
+      for (const [id, sign] of [
+        ["plain", "%"],
+        ["encoded", "%25"],
+      ] as const) {
+        const server = `${tls ? "https" : "http"}://[::1${sign}${zone}]:${system.controlPlane.port}`;
+        await system.addAgent({ [id]: { echo: `[::1%${zone}]:${target.port}` } }, { server });
+        await assertEchoes(system.controlPlane.dial, id);
+      }
+    }
+  });
+
+  it("is dialled on the interface that its zone names", async () => {
+    await using agent = followAgent({ server: "http://[fe80::1%br-no_such]:8080" });
+    assert.match(
+      (await agent.failed()).error.message,
+      /^connect to fe80::1%br-no_such:8080: .*fe80::1%br-no_such/,
+    );
   });
 
   it("may name an IPv4 address on TLS, which SNI cannot carry", async () => {

@@ -16,7 +16,7 @@ Dials the control plane and serves one local address. One dash or two; the names
   -token TOKEN       bearer token [-runner-token]
   -token-file FILE   the same from a file, which is read again at every attempt
   -local ADDRESS     host:port or unix:///path; default localhost:9876 [-local-addr]
-  -carrier KIND      auto (default), rh2, ptth or websocket
+  -carrier KIND      auto (default), rh2, ptth, websocket or h2
   -ca FILE           CA of the control plane's certificate, besides the system's
   -watchdog SECONDS  end the process if its main thread is stuck for so long; default 30, 0 turns it off
   -insecure          accept any certificate (never in production)

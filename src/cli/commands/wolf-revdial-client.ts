@@ -17,7 +17,7 @@ Dials the control plane and serves the local Wolf as runner wolf-ID, target wolf
   -token-file FILE    the same from a file, which is read again at every attempt
   -local ADDRESS      host:port or unix:///path; default localhost:8080
   -reconnect SECONDS  longest pause between attempts; default 5
-  -carrier KIND       auto (default), rh2, ptth or websocket
+  -carrier KIND       auto (default), rh2, ptth, websocket or h2
   -ca FILE            CA of the control plane's certificate, besides the system's
   -watchdog SECONDS   end the process if its main thread is stuck for so long; default 30, 0 turns it off
   -insecure           accept any certificate (never in production)

@@ -118,9 +118,15 @@ export class UpgradeDoor {
   }
 }
 
-/** A caller's windows would hold a whole tunnel to 1 MiB per round trip. */
+const WIDENED = new WeakSet<Http2Session>();
+
+/**
+ * A caller's windows would hold a whole tunnel to 1 MiB per round trip. Once for a connection, which may carry the tunnels of
+ * many agents: node destroys a session of which ten SETTINGS wait for their ACK.
+ */
 function widen(session: Http2Session | undefined): void {
-  if (session === undefined || session.destroyed) return;
+  if (session === undefined || session.destroyed || WIDENED.has(session)) return;
+  WIDENED.add(session);
   session.settings({ initialWindowSize: CARRIER_STREAM_WINDOW_BYTES });
   session.setLocalWindowSize(CARRIER_STREAM_WINDOW_BYTES);
 }
