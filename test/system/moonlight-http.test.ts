@@ -24,7 +24,10 @@ for (const kind of PLAINTEXT_CALLERS) {
           `access_token=${alice}`,
         ],
         [{ authorization: undefined, "x-api-key": alice }, "a=1"],
-        [{ authorization: undefined, cookie: `theme=dark; access_token=${alice}` }, "access%5Ftoken=x&a=1"],
+        [
+          { authorization: undefined, cookie: `theme=dark; access_token=${alice}` },
+          `access%5Ftoken=${alice}&a=1`,
+        ],
         [{ ...bearer, "proxy-authorization": bearer.authorization }, `a=1&session_id=${id}`],
       ] as const) {
         const path = `/moonlight/api/apps?host_id=0&session_id=agent-${id}-7&${query}`;
