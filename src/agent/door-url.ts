@@ -2,7 +2,7 @@
 import { TurnaboutError } from "../wire/errors.ts";
 import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../wire/protocol.ts";
 import { MAX_SOCKET_PATH_BYTES } from "./limits.ts";
-import { splitZone } from "./url-zone.ts";
+import { splitZone } from "../wire/url-zone.ts";
 
 const SCHEMES: Readonly<Record<string, "http:" | "https:">> = {
   "http:": "http:",

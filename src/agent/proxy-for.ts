@@ -6,7 +6,7 @@ import { TurnaboutError } from "../wire/errors.ts";
 import { certificateName } from "../wire/server-name.ts";
 import { hostAndPort } from "./door-url.ts";
 import { bypassesProxy, isLoopback } from "./no-proxy.ts";
-import { splitZone, withZone } from "./url-zone.ts";
+import { splitZone, withZone } from "../wire/url-zone.ts";
 
 const DEFAULT_PORTS = { http: 80, https: 443, socks4: 1080, socks4a: 1080, socks5: 1080, socks5h: 1080 };
 export type ProxyScheme = keyof typeof DEFAULT_PORTS;

@@ -9,7 +9,7 @@ import { hostAndPort, redactUrl } from "./door-url.ts";
 import { connectThroughProxy } from "./outbound-proxy.ts";
 import { proxyFor } from "./proxy-for.ts";
 import { connectTcp, connectUnix, stepFailed } from "./tcp.ts";
-import { withZone } from "./url-zone.ts";
+import { withZone } from "../wire/url-zone.ts";
 
 export interface TransportOptions {
   url: URL;

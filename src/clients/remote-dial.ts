@@ -9,6 +9,7 @@ import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
 import { sniName } from "../wire/server-name.ts";
+import { splitZone, withZone } from "../wire/url-zone.ts";
 
 export interface RemoteDialOptions {
   /** URL of the control plane. */
@@ -19,12 +20,13 @@ export interface RemoteDialOptions {
 }
 
 export function createRemoteDial(remote: RemoteDialOptions): Dial {
-  const url = new URL(remote.server);
+  const { text, zone } = splitZone(remote.server);
+  const url = new URL(text);
   return (runner, target, options = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
     const label = `dial ${runner} ${target}`;
     const authority = formatAuthority({ runner, target });
-    const { tcp, socket } = connect(url, remote.ca);
+    const { tcp, socket } = connect(url, zone, remote.ca);
     resetUnlessFinished(socket, tcp);
     const request = http.request({
       createConnection: () => socket,
@@ -66,12 +68,16 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
 }
 
 /** `tcp` is below `socket`, or the same. */
-function connect(url: URL, ca: string | undefined): { tcp: net.Socket; socket: net.Socket } {
+function connect(
+  url: URL,
+  zone: string | undefined,
+  ca: string | undefined,
+): { tcp: net.Socket; socket: net.Socket } {
   const isTls = url.protocol === "https:";
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
   // Half-open, because one end of a tunnel may finish long before the other.
-  const tcp = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
+  const tcp = net.connect({ host: withZone(host, zone), port, allowHalfOpen: true, noDelay: true });
   if (!isTls) return { tcp, socket: tcp };
   const socket = tls.connect({
     socket: tcp,

@@ -1,5 +1,6 @@
 /** Dialling by CONNECT from another process, as it were: ends, resets and refusals are what they are in the tunnel. */
 import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
 import { afterEach, describe, test } from "node:test";
 import { readFile } from "node:fs/promises";
 import { createRemoteDial } from "../../src/clients/remote-dial.ts";
@@ -78,3 +79,21 @@ for (const tls of [false, true]) {
     });
   });
 }
+
+test("a remote dial connects on the interface that the server's zone names", async () => {
+  const zone = Object.entries(networkInterfaces()).find(([, of]) =>
+    of?.some(({ internal }) => internal),
+  )?.[0];
+  await using system = await startSystem({ agents: 0, controlPlane: { host: "::1" } });
+  const { port } = system.controlPlane;
+  await system.addAgent(
+    { [RUNNER]: { [TARGET]: system.target.address } },
+    { server: `http://[::1]:${port}` },
+  );
+  const dial = createRemoteDial({ server: `http://[::1%25${zone}]:${port}`, token: ADMIN_TOKEN });
+  const socket = await dial(RUNNER, TARGET);
+  socket.end("hello");
+  assert.equal((await ending(socket)).data.toString(), "hello");
+  const elsewhere = createRemoteDial({ server: `http://[fe80::1%br-no_such]:${port}`, token: ADMIN_TOKEN });
+  await assert.rejects(elsewhere(RUNNER, TARGET), /fe80::1%br-no_such/);
+});
