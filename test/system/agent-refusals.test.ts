@@ -14,7 +14,7 @@ import {
 import type { Field } from "../support/http2-frames.ts";
 import { turn } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
-import { startTarget } from "../support/target.ts";
+import { startEchoTarget, startTarget } from "../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -126,5 +126,23 @@ describe("an agent's refusal", () => {
     const statuses = ids.map((id) => client.streams.get(id)?.[0]);
     assert.equal(statuses.filter((each) => each === "HEADERS 200").length, 512);
     assert.equal(statuses.filter((each) => each === "HEADERS 503 END_STREAM").length, 48);
+  });
+
+  it("is never a bare reset while it drains: a stream above the last one of its GOAWAY may be tried elsewhere", async () => {
+    await using echo = await startEchoTarget();
+    await using to = await startFrameAgent({ echo: echo.address }, { drainMs: 5_000 });
+    const { client } = to;
+    client.write(connectFrame(1, "echo.runner"));
+    await client.until(({ stream }) => stream === 1);
+    const closed = to.agent.close();
+    const goaway = await client.until(({ type }) => type === FRAME.GOAWAY);
+    assert.equal(goaway.payload.readUInt32BE(0), 1);
+    client.write(connectFrame(3, "echo.runner"), dataFrame(1, "still here", true));
+    await client.until(({ type, stream }) => type === FRAME.DATA && stream === 1);
+    const late = client.streams.get(3)?.join(", ") ?? "left to the last stream id";
+    const allowed = ["left to the last stream id", "RST_STREAM 7", "HEADERS 503 END_STREAM, RST_STREAM 0"];
+    assert.ok(allowed.includes(late), late);
+    client.socket.destroy();
+    await closed;
   });
 });
