@@ -1,6 +1,6 @@
 /** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
 import { randomUUID } from "node:crypto";
-import { STATUS_CODES } from "node:http";
+import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import { resetStream, resetStreamWith } from "../wire/end-stream.ts";
 import { ERROR_TABLE } from "../wire/error-table.ts";
@@ -86,10 +86,10 @@ export function sendError(
  * @param code of RFC 9113 §7, for HTTP/2. Default INTERNAL_ERROR
  */
 export function breakResponse(request: AnyRequest, response: AnyResponse, code?: number): void {
-  if ("stream" in request) {
+  if (!(response instanceof ServerResponse)) {
     if (code === undefined || code === constants.NGHTTP2_INTERNAL_ERROR) {
-      resetStream(request.stream, new Error("the response cannot be completed"));
-    } else resetStreamWith(request.stream, code);
+      resetStream(response.stream, new Error("the response cannot be completed"));
+    } else resetStreamWith(response.stream, code);
     return;
   }
   const { socket } = request;

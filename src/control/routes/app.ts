@@ -4,6 +4,7 @@ import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
+import { closeAfterResponse } from "../../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { DOOR_PATH } from "../../wire/protocol.ts";
@@ -15,7 +16,7 @@ import type { TokenIssuer } from "../auth/issuer.ts";
 import type { Policy } from "../auth/policy.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import type { EventBus } from "../event-bus.ts";
-import { errorAnswer } from "../http-errors.ts";
+import { breakResponse, errorAnswer } from "../http-errors.ts";
 import type { Fronts } from "../front/fronts.ts";
 import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
@@ -128,14 +129,19 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
     root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
     root.onError((cause) => errorResponse(ours(cause)));
   }
-  const listener = getRequestListener(root.fetch, {
+  const options = {
     overrideGlobalObjects: false,
     hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
-  });
+  };
+  const onHttp1 = getRequestListener(root.fetch, options);
+  // Hono's own way with a body that nobody has read cuts a response whose caller is slow to take it.
+  const onHttp2 = getRequestListener(root.fetch, { ...options, autoCleanupIncoming: false });
   return (request, response) => {
-    listener(request, response).catch((error: unknown) => {
+    const isHttp2 = "stream" in request;
+    if (isHttp2) closeAfterResponse(request.stream);
+    (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
       context.log.error({ err: error }, "response could not be sent");
-      response.destroy();
+      breakResponse(request, response);
     });
   };
 }
