@@ -18,15 +18,33 @@ import { STREAM_SENT_POLL_MS } from "./limits.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_SESSION_SERVER } = constants;
 
-const GUARDED = new WeakSet<Http2Stream | Http2Session>();
+const GUARDED = new WeakSet<Http2Stream>();
+
+/** Of a session: how many of its streams are within `close()` or `destroy()`, and what waits for that. */
+interface SessionGuard {
+  ending: number;
+  destroyLate: (() => void) | undefined;
+}
+
+const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
 
 /**
  * Guards every stream that a session will have. Call it in the turn in which the session was made: on a server, in a
- * 'session' listener; elsewhere, behind `http2.connect()` or `performServerHandshake()`.
+ * 'session' listener; elsewhere, behind `http2.connect()` or `performServerHandshake()`. Idempotent.
+ *
+ * `destroy()` of the session within that of one of its streams (that is, in an 'aborted' listener) takes effect one
+ * turn later: a lost carrier closes the streams one by one, and a session that is destroyed meanwhile crashes node when
+ * its carrier is not a socket of node's own.
  */
 export function guardSession(session: Http2Session): void {
-  if (GUARDED.has(session)) return;
-  GUARDED.add(session);
+  if (SESSIONS.has(session)) return;
+  const guard: SessionGuard = { ending: 0, destroyLate: undefined };
+  SESSIONS.set(session, guard);
+  const destroy = session.destroy.bind(session);
+  session.destroy = (error, code) => {
+    if (guard.ending === 0) destroy(error, code);
+    else guard.destroyLate ??= () => destroy(error, code);
+  };
   session.prependListener("stream", guardStream);
   if (session.type === NGHTTP2_SESSION_SERVER) return;
   const client = session as ClientHttp2Session;
@@ -51,6 +69,7 @@ export function guardSession(session: Http2Session): void {
 export function guardStream(stream: Http2Stream): void {
   if (GUARDED.has(stream)) return;
   GUARDED.add(stream);
+  if (stream.session !== undefined) guardSession(stream.session);
   const close = stream.close.bind(stream);
   const destroy = stream.destroy.bind(stream);
   let isClosing = false;
@@ -58,13 +77,15 @@ export function guardStream(stream: Http2Stream): void {
 
   const closeNow = (code: number): void => {
     if (stream.closed || stream.destroyed) return;
-    isClosing = true;
-    try {
-      close(code);
-    } finally {
-      isClosing = false;
-      if (late !== undefined) destroy(late.error);
-    }
+    holdSession(stream, () => {
+      isClosing = true;
+      try {
+        close(code);
+      } finally {
+        isClosing = false;
+        if (late !== undefined) destroy(late.error);
+      }
+    });
   };
 
   stream.on("error", ignore);
@@ -79,8 +100,8 @@ export function guardStream(stream: Http2Stream): void {
   stream.destroy = (error) => {
     const reason =
       error ?? (isIncomplete(stream) ? new Error("the stream ended before its time") : undefined);
-    if (!isClosing) return destroy(reason);
-    late = { error: late?.error ?? reason };
+    if (isClosing) late = { error: late?.error ?? reason };
+    else if (!stream.destroyed) holdSession(stream, () => void destroy(reason));
     return stream;
   };
 }
@@ -130,14 +151,31 @@ export function endSession(session: Http2Session, reason: Error): void {
 
 function ignore(): void {}
 
+/** While `end` runs, which emits 'aborted', the stream's session is not destroyed. */
+function holdSession(stream: Http2Stream, end: () => void): void {
+  const session = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
+  if (session === undefined) return end();
+  session.ending += 1;
+  try {
+    end();
+  } finally {
+    session.ending -= 1;
+    if (session.ending === 0 && session.destroyLate !== undefined) {
+      setImmediate(session.destroyLate);
+      session.destroyLate = undefined;
+    }
+  }
+}
+
 function isServerRole(stream: Http2Stream): boolean {
   return stream.session?.type === NGHTTP2_SESSION_SERVER;
 }
 
-/** An answered request may be cut short (RFC 9113 §8.1); anything else has to be whole. */
+/** An answered request may be cut short (RFC 9113 §8.1), but not by the end of its session; anything else has to be whole. */
 function isIncomplete(stream: Http2Stream): boolean {
   if (stream.closed || stream.destroyed) return false;
-  return !stream.writableFinished || (!isServerRole(stream) && !stream.readableEnded);
+  const mayBeCut = isServerRole(stream) && stream.session?.destroyed === false;
+  return !stream.writableFinished || (!mayBeCut && !stream.readableEnded);
 }
 
 /** nghttp2 has packed END_STREAM. 'finish' comes earlier, and RST_STREAM would overtake what still waits. */

@@ -122,8 +122,15 @@ export function abort(
   if (stream.destroyed) return;
   const below = stream instanceof TLSSocket ? socketBelow(stream) : stream;
   // A Unix socket has no reset of its own: resetAndDestroy() throws there.
-  if (below instanceof net.Socket && below.remoteAddress !== undefined) below.resetAndDestroy();
+  // While its FIN is on its way a reset fails with EINVAL, and node loses the socket, open: nothing of it is cut by then.
+  const isEnding = isShuttingDown(stream) || isShuttingDown(below);
+  if (below instanceof net.Socket && below.remoteAddress !== undefined && !isEnding) below.resetAndDestroy();
   if (!stream.destroyed) stream.destroy(reason);
+}
+
+function isShuttingDown(stream: unknown): boolean {
+  if (!(stream instanceof net.Socket)) return false;
+  return stream.writableEnded && !stream.writableFinished && stream.writableLength === 0;
 }
 
 /**

@@ -9,7 +9,7 @@
 import { constants } from "node:http2";
 import { Duplex } from "node:stream";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
-import { discardStream, resetStream } from "./end-stream.ts";
+import { discardStream, guardStream, resetStream } from "./end-stream.ts";
 import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
 import { TurnaboutError } from "./errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
@@ -60,6 +60,7 @@ export class TunnelSocket extends Duplex {
   /** @param label `<runner> <target>`, for error messages */
   constructor(stream: ClientHttp2Stream, label: string) {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
+    guardStream(stream);
     this.#stream = stream;
     this.#session = stream.session;
     this.#label = label;
