@@ -104,7 +104,9 @@ export function createAgent(options: AgentOptions): Agent {
       ],
       runners: offered(),
     }),
+    onReconnectSpread: (spreadMs) => (context.reconnectSpreadMs = spreadMs),
     onNotices: (notices) => {
+      context.reconnectSpreadMs = notices.reconnectSpreadMs ?? context.reconnectSpreadMs;
       const has = (id: string): boolean => targets.has(id);
       board.post(notices, has);
       board.replaced(notices, (id) => has(id) && !targets.isDiscovered(id)).forEach(standBy);
@@ -119,6 +121,7 @@ export function createAgent(options: AgentOptions): Agent {
   const context: SlotContext = {
     config,
     standby: false,
+    reconnectSpreadMs: undefined,
     doorRunnerIds: () => {
       // Its own only: the others follow in /hello, and a URL has to stay short. It must name one, whatever has become of it.
       const own = offered().filter(({ discovered }) => discovered !== true);

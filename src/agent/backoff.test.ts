@@ -38,4 +38,12 @@ describe("backoff", () => {
       String(quarters),
     );
   });
+
+  it("has another longest and a least span where it is asked for", () => {
+    const backoff = new Backoff({ baseMs: 100, capMs: 8_000, random: () => 0.5 });
+    assert.equal(backoff.next(8_000, 4_000), 2_000);
+    assert.equal(backoff.next(8_000, 4_000), 2_000);
+    for (let n = 0; n < 10; n += 1) backoff.next();
+    assert.equal(backoff.next(1_000), 500);
+  });
 });

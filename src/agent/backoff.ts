@@ -18,10 +18,15 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Milliseconds to wait before the next attempt: uniform in [0, min(cap, base · 2^failures)). */
-  next(): number {
-    const { baseMs, capMs, random = Math.random } = this.#options;
-    const spanMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 30));
+  /**
+   * Milliseconds to wait before the next attempt: uniform in [0, min(cap, base · 2^failures)).
+   *
+   * @param capMs in place of the option
+   * @param floorMs the span is not shorter than this
+   */
+  next(capMs: number = this.#options.capMs, floorMs = 0): number {
+    const { baseMs, random = Math.random } = this.#options;
+    const spanMs = Math.min(capMs, Math.max(floorMs, baseMs * 2 ** Math.min(this.#failures, 30)));
     this.#failures += 1;
     return Math.floor(random() * spanMs);
   }

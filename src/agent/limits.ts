@@ -32,6 +32,10 @@ export const MAX_CONNECTIONS = 16;
 export const BACKOFF_BASE_MS = 500;
 /** Longest retry after network failures: thousands of agents are back within 10 s of a restart. */
 export const BACKOFF_CAP_MS = 8_000;
+/** Longest retry, unless the control plane has asked for more, for {@link RESTART_MS} after a connection has ended. */
+export const RESTART_BACKOFF_CAP_MS = 1_000;
+/** So long a control plane that does not answer is taken to be restarting: a host's upgrade fits in. */
+export const RESTART_MS: number = 5 * 60_000;
 /** No option makes it shorter: a dead server must not be dialled without a pause. */
 export const BACKOFF_CAP_FLOOR_MS = 20;
 /** The same for refused credentials, which only an operator's action can mend. */

@@ -11,6 +11,7 @@ import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
 import { parseNotices } from "../wire/notices.ts";
 import type { Notices } from "../wire/notices.ts";
 import { AGENT_PATHS, HEADER } from "../wire/protocol.ts";
+import { parseReconnectSpread } from "../wire/refusal.ts";
 import { readBody } from "../wire/read-body.ts";
 import { VERSION } from "../wire/version.ts";
 import { MAX_PENDING_EVENTS } from "./limits.ts";
@@ -33,6 +34,8 @@ export interface OwnRoutesContext {
   closing: AbortSignal;
   /** `/hello` was asked for and answered: the control plane has let us in this far. */
   onHello(): void;
+  /** The control plane says over which time its agents are to spread their reconnects. */
+  onReconnectSpread(spreadMs: number): void;
 }
 
 export function serveOwnRoute(
@@ -48,6 +51,7 @@ export function serveOwnRoute(
   switch (path) {
     case AGENT_PATHS.hello:
       sendJson(stream, context.hello());
+      takeSpread(headers[HEADER.reconnectSpread], context);
       return context.onHello();
     case AGENT_PATHS.ping:
       return sendJson(stream, { now: Date.now() });
@@ -71,6 +75,11 @@ const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
   [AGENT_PATHS.credential]: "GET",
   [AGENT_PATHS.notices]: "POST",
 };
+
+function takeSpread(value: string | string[] | undefined, context: OwnRoutesContext): void {
+  const spreadMs = parseReconnectSpread(typeof value === "string" ? Number(value) : undefined);
+  if (spreadMs !== undefined) context.onReconnectSpread(spreadMs);
+}
 
 async function takeNotices(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
   try {

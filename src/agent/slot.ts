@@ -29,6 +29,8 @@ import {
   MAX_DRAINING_SESSIONS,
   REFUSED_BACKOFF_BASE_MS,
   REFUSED_BACKOFF_CAP_MS,
+  RESTART_BACKOFF_CAP_MS,
+  RESTART_MS,
   STABLE_AFTER_MS,
   STANDBY_CONNECT_MS,
   STANDBY_DELAY_MS,
@@ -45,6 +47,8 @@ export interface SlotContext {
    * Never taken back: a process that was superseded once has no claim to be the newest.
    */
   standby: boolean;
+  /** What the control plane has said last of how its agents spread their reconnects; undefined where it says nothing. */
+  reconnectSpreadMs: number | undefined;
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
@@ -80,6 +84,8 @@ export class Slot {
   readonly #serving = new Set<Serving>();
   readonly #backoff: Backoff;
   readonly #refusedBackoff = new Backoff({ baseMs: REFUSED_BACKOFF_BASE_MS, capMs: REFUSED_BACKOFF_CAP_MS });
+  /** When a connection ended last, in Unix milliseconds. */
+  #lostAt = 0;
   #lastComplaint = "";
   #complainedAt = 0;
   #present: { certificate: string | undefined; renew(): void } | undefined;
@@ -292,7 +298,7 @@ export class Slot {
       }
       case "draining":
       case undefined: {
-        const delayMs = this.#backoff.next();
+        const delayMs = this.#reconnectDelayMs(goaway?.reconnectSpreadMs);
         config.log.warn(
           { slot: this.#index, reason, aliveMs, delayMs },
           "connection ended; connecting again",
@@ -318,6 +324,32 @@ export class Slot {
     return promise;
   }
 
+  /**
+   * A connection has ended. Where the control plane has said goodbye it knows how many come back: with few of them that
+   * is at once. Otherwise it may be starting anew, or flapping.
+   *
+   * @param cleanSpreadMs what it said in its goodbye
+   */
+  #reconnectDelayMs(cleanSpreadMs: number | undefined): number {
+    this.#lostAt = Date.now();
+    const isFirst = this.#backoff.failures === 0;
+    const delayMs = this.#retryDelayMs();
+    if (!isFirst || cleanSpreadMs === undefined) return delayMs;
+    return Math.floor(Math.random() * cleanSpreadMs);
+  }
+
+  /**
+   * Soon after a loss the control plane is most likely being restarted: then an attempt that was refused must not put the
+   * next one off for longer than all agents together are to take.
+   */
+  #retryDelayMs(): number {
+    const { config, reconnectSpreadMs } = this.#context;
+    if (reconnectSpreadMs === undefined || Date.now() - this.#lostAt > RESTART_MS)
+      return this.#backoff.next();
+    const capMs = Math.min(config.backoffCapMs ?? BACKOFF_CAP_MS, RESTART_BACKOFF_CAP_MS);
+    return this.#backoff.next(Math.max(capMs, BACKOFF_CAP_FLOOR_MS, reconnectSpreadMs), reconnectSpreadMs);
+  }
+
   #standbyDelayMs(): number {
     const span = this.#context.config.standbyDelayMs ?? STANDBY_DELAY_MS;
     return Math.round(span / 2 + (Math.random() * span) / 2);
@@ -331,7 +363,7 @@ export class Slot {
     const waits = this.#context.standby && error instanceof TurnaboutError && error.code === "runner_taken";
     const delayMs = waits
       ? this.#standbyDelayMs()
-      : Math.max((refused ? this.#refusedBackoff : this.#backoff).next(), askedToWaitMs(error));
+      : Math.max(refused ? this.#refusedBackoff.next() : this.#retryDelayMs(), askedToWaitMs(error));
     this.#context.connectFailed(error);
     const fields = {
       slot: this.#index,

@@ -11,8 +11,12 @@ import { VERSION } from "../wire/version.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "./limits.ts";
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
-export async function getAgentJson(session: ClientHttp2Session, path: string): Promise<unknown> {
-  const body = await getAgent(session, path);
+export async function getAgentJson(
+  session: ClientHttp2Session,
+  path: string,
+  fields: Record<string, string> = {},
+): Promise<unknown> {
+  const body = await ask(session, "GET", path, 200, { fields });
   try {
     return JSON.parse(body.toString("utf8")) as unknown;
   } catch (cause) {
@@ -31,7 +35,7 @@ export async function postAgentJson(
   path: string,
   value: unknown,
 ): Promise<void> {
-  await ask(session, "POST", path, 204, Buffer.from(JSON.stringify(value)));
+  await ask(session, "POST", path, 204, { body: Buffer.from(JSON.stringify(value)) });
 }
 
 async function ask(
@@ -39,7 +43,7 @@ async function ask(
   method: "GET" | "POST",
   path: string,
   expected: number,
-  body?: Buffer,
+  { body, fields = {} }: { body?: Buffer; fields?: Record<string, string> } = {},
 ): Promise<Buffer> {
   const what = `agent ${method} ${path}`;
   const stream = session.request(
@@ -49,6 +53,7 @@ async function ask(
       ":scheme": "http",
       ":authority": AGENT_AUTHORITY,
       [HEADER.version]: VERSION,
+      ...fields,
       ...(body !== undefined && { "content-type": "application/json", "content-length": body.length }),
     },
     { endStream: body === undefined },

@@ -55,6 +55,8 @@ export class AgentConnection {
   /** Runners that the agent offers and that are not registered. */
   readonly refused: Map<string, RunnerInfo> = new Map();
   noticesUnderWay = 0;
+  /** What the agent was told last of how its reconnects are spread. */
+  reconnectSpreadMs = 0;
   /** Its process has been replaced before: it serves a runner only while no other instance does. */
   standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
@@ -177,9 +179,14 @@ export class AgentConnection {
   }
 
   /** No new streams; the open ones finish until the deadline. */
-  drain(reason: GoawayReason, message: string, deadlineMs: number = DRAIN_DEADLINE_MS): void {
+  drain(
+    reason: GoawayReason,
+    message: string,
+    deadlineMs: number = DRAIN_DEADLINE_MS,
+    reconnectSpreadMs?: number,
+  ): void {
     if (this.#drain.signal.aborted || this.session.destroyed) return;
-    sendGoaway(this.session, { reason, message });
+    sendGoaway(this.session, { reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
   }
 

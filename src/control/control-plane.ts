@@ -36,6 +36,7 @@ import { StreamRate } from "./moonlight.ts";
 import { OpenWork } from "./open-work.ts";
 import { revise } from "./revision.ts";
 import { tellReplaced } from "./refused-runners.ts";
+import { ReconnectSpread } from "./reconnect-spread.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { Registry } from "./registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry.ts";
@@ -164,6 +165,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const bus = new EventBus();
   const opened = new Set<AgentConnection>();
   const watch = new CertificateWatch(opened, certificates, log);
+  const spread = new ReconnectSpread(opened, log);
   let tls = options.tls;
 
   const registry = new Registry({
@@ -250,6 +252,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     stopFollowing();
     followed?.stop();
     watch.close();
+    spread.close();
     clearInterval(remember);
     registry.close();
     sessions.close();
@@ -280,6 +283,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     opened,
     certificates,
     refusals: new RefusalLog(log),
+    spread,
     watch,
   };
   const app = createApp({
@@ -389,10 +393,11 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     const drainMs = options.drainMs ?? DRAIN_DEADLINE_MS;
     const startedAt = performance.now();
     const connections = [...admission.opened];
+    const spreadMs = spread.ms;
     const ended = connections.map((connection) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       connection.session.once("close", resolve);
-      connection.drain("draining", "the control plane is shutting down", drainMs);
+      connection.drain("draining", "the control plane is shutting down", drainMs, spreadMs);
       return promise;
     });
     registry.close();

@@ -111,6 +111,17 @@ export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
  * (node's default is 511; Linux caps it at `net.core.somaxconn`, 4,096 by default). */
 export const LISTEN_BACKLOG = 4_096;
 
+/** Reconnects of agents that are asked for in a millisecond after a restart: what one core takes, TLS included. */
+export const RECONNECTS_PER_MS = 1;
+/** However many agents there are, all are asked to be back within this. */
+export const MAX_SPREAD_MS = 8_000;
+/** How often it is looked at whether the number of agents has changed so much that they have to be told. */
+export const SPREAD_TELL_MS = 1_000;
+/** Agents that are told at once. */
+export const SPREAD_NOTICES_AT_ONCE = 200;
+/** Smaller changes are not worth a notice. */
+export const SPREAD_TOLERANCE_MS = 250;
+
 /** First byte of a connection, TLS handshake included. */
 export const SNIFF_TIMEOUT_MS = 10_000;
 

@@ -49,7 +49,8 @@ export function tellReplaced(connection: AgentConnection, runnerId: string, log:
   notify(connection, { replaced: [runnerId] }, log);
 }
 
-function notify(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
+/** Tells an agent something on which nothing depends. */
+export function notify(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
   if (!connection.usable || !connection.hello.capabilities.includes(CAPABILITY.notices)) return;
   if (connection.noticesUnderWay >= MAX_NOTICES_UNDER_WAY) return; // nothing depends on one
   connection.noticesUnderWay += 1;

@@ -64,6 +64,9 @@ export const PROGRESS_BYTES = 512;
 /** PINGs out at once on a session (node's default is 10): one each 5 s for as long as an answer may take. */
 export const MAX_OUTSTANDING_PINGS = 200;
 
+/** The longest time over which a control plane may ask its agents to spread their reconnects. */
+export const MAX_RECONNECT_SPREAD_MS = 60_000;
+
 /** From GOAWAY to the end of the last stream; then the session is destroyed. */
 export const DRAIN_DEADLINE_MS = 30_000;
 

@@ -54,6 +54,8 @@ export const HEADER = {
   instance: "turnabout-instance",
   /** `1`: register only if no other instance holds the runner (sent by an agent that has been replaced). */
   standby: "turnabout-standby",
+  /** In the request for `/hello`: milliseconds over which this control plane's agents spread their reconnects. */
+  reconnectSpread: "turnabout-reconnect-spread-ms",
   /**
    * On Extended CONNECT: the `Host` that the target is to see. A `host` field would differ from `:authority`, which
    * RFC 9113 §8.3.1 lets a server refuse.

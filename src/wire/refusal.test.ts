@@ -32,4 +32,13 @@ describe("the reason in a GOAWAY", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (data) => void parseGoaway(data)));
     fc.assert(fc.property(fc.json(), (text) => void parseGoaway(Buffer.from(text))));
   });
+
+  it("takes a spread of reconnects only where it is a number of milliseconds within bounds", () => {
+    const spread = (value: unknown) =>
+      parseGoaway(Buffer.from(JSON.stringify({ reason: "draining", reconnectSpreadMs: value })))
+        ?.reconnectSpreadMs;
+    assert.equal(spread(0), 0);
+    assert.equal(spread(8_000), 8_000);
+    for (const wrong of [-1, 1.5, 1e300, "8000", null, [], 60_001]) assert.equal(spread(wrong), undefined);
+  });
 });

@@ -3,6 +3,7 @@
  * HTTP response to refuse it with, and the one that tells "replaced" from "restarting".
  */
 import type { Http2Session } from "node:http2";
+import { MAX_RECONNECT_SPREAD_MS } from "./limits.ts";
 
 export type GoawayReason =
   /** This side shuts down; dial again, elsewhere. */
@@ -17,6 +18,8 @@ export type GoawayReason =
 export interface Goaway {
   reason: GoawayReason;
   message: string;
+  /** With `draining`: over how many milliseconds the agents of this control plane are to spread their reconnects. */
+  reconnectSpreadMs?: number | undefined;
 }
 
 const MAX_MESSAGE_LENGTH = 400;
@@ -28,6 +31,7 @@ export function sendGoaway(session: Http2Session, goaway: Goaway): void {
   const text = JSON.stringify({
     reason: goaway.reason,
     message: goaway.message.slice(0, MAX_MESSAGE_LENGTH),
+    reconnectSpreadMs: goaway.reconnectSpreadMs,
   });
   session.goaway(0, 0, Buffer.from(text)); // NO_ERROR: any other code would destroy the peer's session at once
 }
@@ -39,11 +43,19 @@ export function parseGoaway(data: Uint8Array | undefined): Goaway | undefined {
     const value = JSON.parse(Buffer.from(data).toString("utf8")) as Partial<Record<string, unknown>>;
     const { reason, message } = value;
     if (typeof reason !== "string" || !REASONS.includes(reason)) return undefined;
+    const spreadMs = parseReconnectSpread(value["reconnectSpreadMs"]);
     return {
       reason: reason as GoawayReason,
+      ...(spreadMs !== undefined && { reconnectSpreadMs: spreadMs }),
       message: (typeof message === "string" ? message : "").slice(0, MAX_MESSAGE_LENGTH),
     };
   } catch {
     return undefined;
   }
+}
+
+/** Undefined where it is not a number of milliseconds within {@link MAX_RECONNECT_SPREAD_MS}. */
+export function parseReconnectSpread(value: unknown): number | undefined {
+  if (typeof value !== "number" || !Number.isInteger(value)) return undefined;
+  return value >= 0 && value <= MAX_RECONNECT_SPREAD_MS ? value : undefined;
 }

@@ -84,6 +84,7 @@ async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
     onNotices: () => {},
     closing: new AbortController().signal,
     onHello: () => {},
+    onReconnectSpread: () => {},
     targets: new OpenTargets(metrics, () => {}),
     draining: () => false,
   };

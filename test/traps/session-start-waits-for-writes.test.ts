@@ -17,6 +17,7 @@ import type { AgentConnection } from "../../src/control/connection.ts";
 import { RefusalLog } from "../../src/control/refusal-log.ts";
 import { UpgradeDoor } from "../../src/control/doors/upgrade.ts";
 import { Fronts } from "../../src/control/front/fronts.ts";
+import { ReconnectSpread } from "../../src/control/reconnect-spread.ts";
 import { Registry } from "../../src/control/registry.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { runChild } from "../support/child.ts";
@@ -42,6 +43,7 @@ describe("a session on a carrier that has just been written to", () => {
   it("does not let the preface overtake a 101 that is still corked on TCP", async () => {
     const opened = new Set<AgentConnection>();
     const certificates = new ClientCertificates();
+    const spread = new ReconnectSpread(opened, silentLogger);
     const door = new UpgradeDoor({
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
@@ -50,6 +52,7 @@ describe("a session on a carrier that has just been written to", () => {
       opened,
       certificates,
       refusals: new RefusalLog(silentLogger),
+      spread,
       watch: new CertificateWatch(opened, certificates, silentLogger),
       draining: () => false,
       fronts: new Fronts({}),

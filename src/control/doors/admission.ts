@@ -13,7 +13,7 @@ import { describeDeath, keepAlive } from "../../wire/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/keepalive.ts";
 import type { Logger } from "../../wire/log.ts";
 import { nameLine } from "../../wire/pem.ts";
-import { AGENT_PATHS, CAPABILITY } from "../../wire/protocol.ts";
+import { AGENT_PATHS, CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { parseGoaway, sendGoaway } from "../../wire/refusal.ts";
 import { destroySession, openReversed } from "../../wire/session.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
@@ -26,6 +26,7 @@ import { AgentConnection } from "../connection.ts";
 import { followEvents } from "../follow-events.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import { reportRefused } from "../refused-runners.ts";
+import type { ReconnectSpread } from "../reconnect-spread.ts";
 import type { RefusalLog } from "../refusal-log.ts";
 import type { Registry } from "../registry.ts";
 
@@ -37,6 +38,7 @@ export interface AdmissionContext {
   certificates: ClientCertificates;
   refusals: RefusalLog;
   watch: CertificateWatch;
+  spread: ReconnectSpread;
   /** Every admitted connection until it closes, also one that serves no runner any more. */
   opened: Set<AgentConnection>;
 }
@@ -68,11 +70,14 @@ export async function admit(
       admission.identity === undefined
         ? await identify(carrier, session, context)
         : { identity: admission.identity, certificate: undefined };
-    const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello));
+    const spreadMs = context.spread.ms;
+    const fields = { [HEADER.reconnectSpread]: String(spreadMs) };
+    const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello, fields));
     known = current(known, context); // from here to the registration nothing waits
     const { identity } = known;
     const connection = createConnection(carrier, session, known, hello, context);
     connection.standby ||= admission.standby;
+    connection.reconnectSpreadMs = spreadMs;
     const refused = context.registry.register(connection);
     reportRefused(connection, refused, context);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
