@@ -42,7 +42,7 @@ export function serveOwnRoute(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   context: OwnRoutesContext,
-): void {
+): void | Promise<void> {
   const path = headers[":path"] ?? "";
   const method = METHODS[path];
   if (path !== AGENT_PATHS.notices) stream.resume(); // no other route takes a body
@@ -58,11 +58,11 @@ export function serveOwnRoute(
     case AGENT_PATHS.events:
       return serveEvents(stream, context);
     case AGENT_PATHS.metrics:
-      return void serveMetrics(stream, context);
+      return serveMetrics(stream, context);
     case AGENT_PATHS.credential:
-      return void serveCredential(stream, context);
+      return serveCredential(stream, context);
     default:
-      return void takeNotices(stream, context);
+      return takeNotices(stream, context);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Which handler a stream of the reversed session goes to. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { resetStream } from "../wire/end-stream.ts";
-import { toError } from "../wire/errors.ts";
+import { Guard } from "../wire/guard.ts";
 import { parseAuthority } from "../wire/names.ts";
 import { AGENT_AUTHORITY } from "../wire/protocol.ts";
 import { watchRemoteEnd } from "../wire/remote-end.ts";
@@ -21,22 +21,26 @@ export function serveStreams(session: ServerHttp2Session, context: ServeContext)
   session.on("stream", (stream, headers) => {
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // for ever: 'error' can come after 'end'
-    try {
-      serveStream(stream, headers, context);
-    } catch (error) {
-      context.log.error({ err: error }, "stream handler failed");
-      if (stream.headersSent) resetStream(stream, toError(error));
-      else refuse(stream, "internal");
-    }
+    const guard = new Guard(
+      (error) => {
+        context.log.error({ err: error }, "stream handler failed");
+        if (stream.headersSent) throw error;
+        refuse(stream, "internal");
+      },
+      (error) => resetStream(stream, error),
+    );
+    guard.run(() => serveStream(stream, headers, context));
   });
 }
 
-function serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, context: ServeContext): void {
+function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  context: ServeContext,
+): void | Promise<void> {
   const authority = headers[":authority"] ?? "";
   if (headers[":method"] !== "CONNECT") {
-    if (isAgent(authority)) serveOwnRoute(stream, headers, context);
-    else refuse(stream, "not_allowed");
-    return;
+    return isAgent(authority) ? serveOwnRoute(stream, headers, context) : refuse(stream, "not_allowed");
   }
   if (context.draining()) return refuse(stream, "agent_draining");
   const protocol = headers[":protocol"];

@@ -162,7 +162,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
   const policy = new Policy(sessionStore);
   const work = new OpenWork();
-  const bus = new EventBus();
+  const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
   const opened = new Set<AgentConnection>();
   const watch = new CertificateWatch(opened, certificates, log);
   const spread = new ReconnectSpread(opened, log);

@@ -1,4 +1,5 @@
 /** What happens in the control plane, for `GET /api/v1/events` and for whoever embeds it. */
+import { Guard } from "../wire/guard.ts";
 import type { RegistryEvent } from "./registry.ts";
 import type { SessionEvent } from "./sessions/sessions.ts";
 
@@ -11,6 +12,12 @@ interface Subscriber {
 
 export class EventBus {
   readonly #subscribers = new Set<Subscriber>();
+  readonly #guard: Guard;
+
+  /** @param onFailure told what a subscriber has thrown; the others, and whoever publishes, are not affected */
+  constructor(onFailure: (error: Error) => void = () => {}) {
+    this.#guard = new Guard(onFailure);
+  }
 
   /**
    * @param onEnd called when it is time to go
@@ -23,12 +30,12 @@ export class EventBus {
   }
 
   publish(event: ControlEvent): void {
-    for (const { listener } of this.#subscribers) listener(event);
+    for (const { listener } of this.#subscribers) this.#guard.run(() => listener(event));
   }
 
   /** The control plane drains: those who would read for ever are let go. */
   endReaders(): void {
-    for (const { onEnd } of this.#subscribers) onEnd?.();
+    for (const { onEnd } of this.#subscribers) this.#guard.run(() => onEnd?.());
   }
 
   /** What still happens is nobody's business. */

@@ -121,7 +121,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     context.log.info({ requestId, client, reason }, "request refused");
   }
 
-  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void | Promise<void> {
     socket.on("error", () => {}); // for ever
     try {
       refuseAmbiguous(request);
@@ -138,15 +138,15 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       const job = jobOf(request, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
-      void proxyWebSocketUpgrade(request, socket, head, job, context);
+      return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
       refuseRaw(socket, error, refuserOf(request, true));
     }
   }
 
-  function connectStream(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  function connectStream(request: Http2ServerRequest, response: Http2ServerResponse): void | Promise<void> {
     const protocol = request.headers[":protocol"];
-    if (protocol === undefined) return void connectFromStream(request, context);
+    if (protocol === undefined) return connectFromStream(request, context);
     request.stream.on("error", () => {}); // for ever
     try {
       refuseAmbiguous(request);
@@ -161,7 +161,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       const job = jobOf(request, true);
       if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
-      void proxyWebSocketStream(request, job, context);
+      return proxyWebSocketStream(request, job, context);
     } catch (error) {
       refuse(request, response, error, refuserOf(request, true));
     }
@@ -171,8 +171,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     request,
     upgrade,
     connect: (request, socket, head) => {
-      if (!context.draining()) return void connectFromSocket(request, socket, head, context);
-      refuseRaw(socket, new TurnaboutError("control_plane_draining", "shutting down"), "proxy");
+      if (!context.draining()) return connectFromSocket(request, socket, head, context);
+      return refuseRaw(socket, new TurnaboutError("control_plane_draining", "shutting down"), "proxy");
     },
     connectStream,
   };

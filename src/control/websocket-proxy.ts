@@ -7,7 +7,7 @@ import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import { resetStream } from "../wire/end-stream.ts";
+import { closeAfterResponse, resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
 import { http2Fields } from "../wire/http-fields.ts";
 import { watchRemoteEnd } from "../wire/remote-end.ts";
@@ -74,13 +74,19 @@ export async function proxyWebSocketStream(
     const { stream, status, headers, target } = await opening.open(request);
     respondOnHttp2(caller, status, responseFields(headers, job, target));
     if (status === 200) opening.carry(stream);
-    else passRefusal(caller, stream, status);
+    else {
+      passRefusal(caller, stream, status);
+      // A caller that keeps its half open would keep the stream.
+      if (caller.writableFinished) closeAfterResponse(caller);
+      else caller.once("finish", () => closeAfterResponse(caller));
+    }
   } catch (error) {
     const answer = errorAnswer(opening.failed(error));
     if (caller.destroyed) return;
     if (caller.headersSent) return resetStream(caller, toError(error));
     caller.respond({ ...answer.headers, ":status": answer.status });
     caller.end(answer.body);
+    closeAfterResponse(caller);
   }
 }
 

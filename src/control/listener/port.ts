@@ -30,21 +30,22 @@ import {
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
 import { ClientErrors } from "./client-errors.ts";
+import { guardHandlers } from "./guarded-handlers.ts";
 import { RefusalLog } from "../refusal-log.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
 export type AnyResponse = ServerResponse | Http2ServerResponse;
 
 export interface PortHandlers {
-  request: (request: AnyRequest, response: AnyResponse) => void;
+  request: (request: AnyRequest, response: AnyResponse) => void | Promise<void>;
   /** HTTP/1.1 `Upgrade`; the handler owns the socket. */
-  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
   /** HTTP/1.1 `CONNECT`; the handler owns the socket. */
-  connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
   /** HTTP/2 `CONNECT`, extended or not. */
-  connectStream: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+  connectStream: (request: Http2ServerRequest, response: Http2ServerResponse) => void | Promise<void>;
   /** A TLS connection that is a reversed session from its first byte. */
-  reversed: (socket: TLSSocket) => void;
+  reversed: (socket: TLSSocket) => void | Promise<void>;
 }
 
 export interface PortTls extends ClientTrust {
@@ -68,11 +69,12 @@ const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const TLS_HANDSHAKE_RECORD = 0x16;
 
 export function createPort(
-  handlers: PortHandlers,
+  given: PortHandlers,
   log: Logger,
   tlsOptions: PortTls | undefined,
   fronts: Fronts,
 ): Port {
+  const handlers = guardHandlers(given, log);
   const sockets = new Set<net.Socket>();
   const sessions = new Set<Http2Session>();
   const busy = new Busy();
@@ -156,15 +158,15 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   server.on("request", (request, response) => {
     busy.hold(response, release);
     clientErrors.follow(request, response);
-    handlers.request(request, response);
+    void handlers.request(request, response);
   });
   server.on("upgrade", (request, socket, head) => {
     busy.hold(socket);
-    handlers.upgrade(request, socket, head);
+    void handlers.upgrade(request, socket, head);
   });
   server.on("connect", (request, socket, head) => {
     busy.hold(socket);
-    handlers.connect(request, socket, head);
+    void handlers.connect(request, socket, head);
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
   // It never listens itself, but its header and keep-alive time limits are armed by this event.
@@ -193,9 +195,9 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     session.once("close", () => sessions.delete(session));
     session.setLocalWindowSize(8 * 1024 * 1024);
   });
-  server.on("request", handlers.request);
+  server.on("request", (request, response) => void handlers.request(request, response));
   // Without this listener node's compatibility layer answers every CONNECT with 405.
-  server.on("connect", handlers.connectStream);
+  server.on("connect", (request, response) => void handlers.connectStream(request, response));
   server.on("sessionError", () => {});
   return server;
 }
@@ -233,7 +235,7 @@ function createTls(
       socket.allowHalfOpen = false;
       h2.emit("connection", socket);
     } else if (isReversedAlpn(alpn)) {
-      handlers.reversed(socket);
+      void handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;
       h1.emit("connection", socket);
