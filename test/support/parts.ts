@@ -28,6 +28,7 @@ export const PARTS: readonly Part[] = [
   { name: "curl", packages: ["curl", "ca-certificates"], why: "the README's own commands" },
   { name: "openssl", packages: ["openssl"], why: "a certificate authority for TLS tests" },
   { name: "tinyproxy", packages: ["tinyproxy-bin"], why: "an authenticating CONNECT proxy" },
+  { name: "nginx", packages: ["nginx"], why: "what docs/http.md compares with" },
   { name: "sway", packages: ["sway"], why: "a real Wayland display for screenshots" },
   { name: "grim", packages: ["grim"], why: "screenshots of that display" },
   { name: "swaybg", packages: ["swaybg"], why: "a background of a known colour" },

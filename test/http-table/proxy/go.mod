@@ -1,0 +1,3 @@
+module turnabout.test/proxy
+
+go 1.24
