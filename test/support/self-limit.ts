@@ -1,4 +1,4 @@
-/** For a child whose main thread may spin: a thread of its own that ends the process, which no timer of the child's could. */
+/** For a process whose main thread may spin: a thread of its own that ends the process, which no timer of the child's could. */
 import { Worker } from "node:worker_threads";
 
 export interface SelfLimit {
@@ -8,7 +8,7 @@ export interface SelfLimit {
   stuckMs: number;
 }
 
-/** Exit code of a child that was ended: a signal, SIGKILL, behind a line on standard error. */
+/** Ends the process by SIGKILL, behind a line on standard error, when it is beyond a limit. */
 export function limitSelf({ memoryMb, stuckMs }: SelfLimit): void {
   const beats = new Int32Array(new SharedArrayBuffer(4));
   const watcher = new Worker(WATCH, {

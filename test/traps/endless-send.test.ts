@@ -13,9 +13,11 @@ import { closeAfterResponse, resetStream } from "../../src/wire/end-stream.ts";
 import { runChild } from "../support/child.ts";
 import { ending, next, turn, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
+import { limitSelf } from "../support/self-limit.ts";
 import { openSessionPair } from "../support/session-pair.ts";
 
 after(() => assertNothingOpen());
+limitSelf({ memoryMb: 600, stuckMs: 60_000 }); // without the guard this process would not end otherwise
 
 const CHILD = new URL("./endless-send.child.ts", import.meta.url);
 /** More of them: `PROPERTY_RUNS=20000 node --test test/traps/endless-send.test.ts`. */
