@@ -32,6 +32,7 @@ import {
 import { ClientErrors } from "./client-errors.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
 import { RefusalLog } from "../refusal-log.ts";
+import { escapeRequestTarget } from "./request-target.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
 export type AnyResponse = ServerResponse | Http2ServerResponse;
@@ -238,7 +239,7 @@ function createTls(
       void handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;
-      h1.emit("connection", socket);
+      beginHttp1(socket, h1);
     }
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
@@ -250,6 +251,32 @@ function createTls(
     socket.destroy();
   });
   return server;
+}
+
+/** Behind TLS: the first bytes are HTTP/1.1, but for what {@link escapeRequestTarget} has to mend. */
+function beginHttp1(socket: TLSSocket, h1: http.Server): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const giveUp = () => socket.destroy();
+  const timer = setTimeout(giveUp, SNIFF_TIMEOUT_MS);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off("readable", onReadable);
+    socket.off("end", giveUp);
+    socket.off("close", stop);
+  };
+  function onReadable(): void {
+    for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    const escaped = seen.length === 0 ? undefined : escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
+    if (escaped === undefined) return;
+    stop();
+    socket.unshift(escaped);
+    h1.emit("connection", socket);
+    socket.resume();
+  }
+  socket.on("readable", onReadable);
+  socket.on("end", giveUp);
+  socket.on("close", stop);
 }
 
 interface Servers {
@@ -277,6 +304,12 @@ function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger
     server.emit("connection", socket);
     if (server === servers.h1) socket.resume();
   };
+  const giveHttp1 = () => {
+    const escaped = escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
+    if (escaped === undefined) return; // the rest of the request line has to come
+    seen = escaped;
+    give(servers.h1);
+  };
   function onReadable(): void {
     for (;;) {
       const chunk = socket.read() as Buffer | null;
@@ -286,7 +319,7 @@ function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger
     if (seen.length === 0 || !passHeader() || seen.length === 0) return;
     if (seen[0] === TLS_HANDSHAKE_RECORD && servers.secure !== undefined) return give(servers.secure);
     const length = Math.min(seen.length, PREFACE.length);
-    if (!seen.subarray(0, length).equals(PREFACE.subarray(0, length))) return give(servers.h1);
+    if (!seen.subarray(0, length).equals(PREFACE.subarray(0, length))) return giveHttp1();
     if (length < PREFACE.length) return; // the rest of the preface has to come
     socket.allowHalfOpen = false;
     give(servers.h2);

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { escapeRequestTarget } from "./request-target.ts";
+
+const MAX_BYTES = 100;
+
+function escape(text: string): string | undefined {
+  return escapeRequestTarget(Buffer.from(text, "latin1"), MAX_BYTES)?.toString("latin1");
+}
+
+describe("a request-target with bytes beyond ASCII", () => {
+  it("is percent-encoded, byte by byte, and nothing else is touched", () => {
+    assert.equal(
+      escape("GET /caf\xc3\xa9?q=\xe6\x97\xa5&r=%41 HTTP/1.1\r\nX-A: \xc3\xa9\r\n\r\nb\xc3"),
+      "GET /caf%C3%A9?q=%E6%97%A5&r=%41 HTTP/1.1\r\nX-A: \xc3\xa9\r\n\r\nb\xc3",
+    );
+  });
+
+  it("is left as it is where there are none", () => {
+    const text = "GET /a HTTP/1.1\r\nX-A: \xc3\xa9\r\n\r\n";
+    assert.equal(escape(text), text);
+  });
+
+  it("is awaited to its end, but not beyond the limit of a request line", () => {
+    assert.equal(escape("GET /caf\xc3"), undefined);
+    assert.equal(escape("GET /plain"), "GET /plain");
+    const long = `GET /${"\xc3".repeat(MAX_BYTES)}`;
+    assert.equal(escape(long), long);
+  });
+
+  it("is the parser's to refuse where the line is no request line", () => {
+    for (const text of ["\xc3\xa9\r\n", "GET\xc3 /\r\n", "GET /\xc3\r\n"]) assert.equal(escape(text), text);
+  });
+});
