@@ -185,7 +185,8 @@ class Exchange implements TargetHandler {
       target.version === "1.0"
         ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
         : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
-    if (held.complete) return Buffer.concat(held.chunks, held.bytes);
+    const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // else they would be lost
+    if (held.complete && !isChunked) return Buffer.concat(held.chunks, held.bytes);
     if (target.version === "1.0") {
       discard(request);
       throw new TurnaboutError(

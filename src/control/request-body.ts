@@ -38,7 +38,10 @@ export class RequestBody extends Readable {
   readonly #onEnd = (): void => {
     if (this.#done) return;
     this.#done = true;
-    this.push(null);
+    // undici measures a body that has ended before it is read, and behind a length there are no trailers.
+    const isMeasurable = this.readableFlowing === null && this.#request.rawTrailers.length > 0;
+    if (isMeasurable) this.once("resume", () => this.push(null));
+    else this.push(null);
   };
   readonly #onError = (cause: Error): void => {
     if (!this.#done)

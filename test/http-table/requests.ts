@@ -194,7 +194,7 @@ export const REQUESTS: readonly Feature[] = [
       );
       return /x-sum: *7/i.test(seen?.body ?? "") ? "pass" : "dropped";
     },
-    why: "An HTTP/1.1 target gets none: RFC 9110 §6.5.1 allows it, and undici sends none. A target with `;http=2` gets them.",
+    why: "Both drop them, as RFC 9110 §6.5.1 allows. Checksums behind an upload are of use to the target.",
   },
   {
     name: "body of 1 MiB",

@@ -31,6 +31,8 @@ export interface CallOptions {
   headers?: OutgoingHttpHeaders;
   /** No body will follow; on HTTP/2 the header says so at once. Default false. */
   bodyless?: boolean;
+  /** On HTTP/2: the request asks for its trailers with 'wantTrailers'. Default false. */
+  waitForTrailers?: boolean;
 }
 
 /** What the control plane answered, as far as the header goes. */
@@ -124,13 +126,13 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
   session.on("error", () => {}); // for ever
   const close = closedAtTheEnd(() => closeSession(session));
   await next(session, "remoteSettings");
-  const open = ({ method = "GET", path, headers = {}, bodyless = false }: CallOptions): Call => {
+  const open = ({ method = "GET", path, headers = {}, bodyless = false, ...more }: CallOptions): Call => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     promise.catch(() => {});
     const informational: Call["informational"] = [];
     const stream = session.request(
       { ":method": method, ":path": path, ...withToken(headers) },
-      { endStream: bodyless },
+      { endStream: bodyless, waitForTrailers: more.waitForTrailers === true },
     );
     let trailers: IncomingHttpHeaders = {};
     stream.on("error", reject); // for ever

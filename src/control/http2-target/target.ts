@@ -17,7 +17,7 @@ export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
   headers: string[];
   body: Readable | Buffer | null;
   headersTimeout: number;
-  /** Trailers of the request, asked when its body has ended. HTTP/1.1 targets get none. */
+  /** Trailers of the request, asked when its body has ended. An HTTP/1.1 target gets them behind a chunked body. */
   trailers?: (() => Record<string, string | string[]>) | undefined;
 }
 
