@@ -373,20 +373,27 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
   });
 
   it("goes on when callers break off in the middle of a full house", async () => {
-    const streams: ServerHttp2Stream[] = [];
+    const held: ServerHttp2Stream[] = [];
     await using stand = await startStand(
       (stream, headers) => {
-        if (headers[":path"] === "/hold") streams.push(stream);
+        if (headers[":path"] === "/hold") held.push(stream);
         else echo(stream);
       },
-      { maxConcurrentStreams: 2 },
+      { maxConcurrentStreams: 4 },
     );
     await using caller = await openCaller(H2, stand.system);
-    const held = Array.from({ length: 6 }, () => caller.open({ path: via("/hold"), bodyless: true }));
-    const waiting = caller.call({ method: "POST", path: via("/"), body: "behind them" });
-    await eventually(() => streams.length === 2, "two requests at the target");
-    for (const call of held) call.abort();
-    assert.equal((await waiting).text, "behind them");
+    const calls = Array.from({ length: 4 }, () => caller.open({ path: via("/hold"), bodyless: true }));
+    await eventually(() => held.length === 4, "all the streams that the target allows");
+    const waiting = Array.from({ length: 20 }, (_item, n) =>
+      caller.call({ method: "POST", path: via("/"), body: `${n}` }),
+    );
+    await caller.call({ path: "/api/v1/runners" }); // the others have been taken in as well
+    for (const call of calls) call.abort();
+    const answers = await Promise.all(waiting);
+    assert.deepEqual(
+      answers.map(({ status, text }) => `${status} ${text}`),
+      answers.map((_answer, n) => `200 ${n}`),
+    );
     assert.equal(stand.sessions(), 1);
   });
 });

@@ -48,6 +48,9 @@ export class Http2Connection {
   #isReady = false;
   #isEnded = false;
   #openStreams = 0;
+  /** Of the open streams, those that were reset and may still count at the target. */
+  #resets = 0;
+  #isConfirming = false;
   #requests = 0;
   /** From GOAWAY: streams above it have not been processed (RFC 9113 §6.8). */
   #lastStreamId = Infinity;
@@ -127,7 +130,7 @@ export class Http2Connection {
   }
 
   get isIdle(): boolean {
-    return this.#openStreams === 0;
+    return this.#openStreams === this.#resets;
   }
 
   /** A request has been sent on it. */
@@ -135,10 +138,31 @@ export class Http2Connection {
     return this.#requests > 0;
   }
 
-  get hasRoom(): boolean {
+  /** Another request may be sent now. If not, `onChange` follows when one may. */
+  hasRoom(): boolean {
     if (!this.#isReady || !this.isUsable) return false;
     const { maxConcurrentStreams = Infinity } = this.#session.remoteSettings;
-    return this.#openStreams < Math.min(maxConcurrentStreams, HTTP2_TARGET_MAX_STREAMS);
+    if (this.#openStreams < Math.min(maxConcurrentStreams, HTTP2_TARGET_MAX_STREAMS)) return true;
+    this.#confirmResets();
+    return false;
+  }
+
+  /**
+   * A stream that was reset counts at the target until RST_STREAM has been handled there, and node's servers answer one
+   * too many with ENHANCE_YOUR_CALM. The answer to a PING behind it says that it has. Only where a request waits for it:
+   * gRPC's servers take many PINGs for abuse.
+   */
+  #confirmResets(): void {
+    if (this.#isConfirming || this.#resets === 0) return;
+    const count = this.#resets;
+    this.#isConfirming = true;
+    const confirmed = (): void => {
+      this.#isConfirming = false;
+      this.#resets -= count;
+      this.#openStreams -= count;
+      this.#changed();
+    };
+    if (!this.#session.ping(confirmed)) setImmediate(confirmed);
   }
 
   /** The largest header list that the target says it takes. */
@@ -154,7 +178,8 @@ export class Http2Connection {
     this.#requests += 1;
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'
     stream.once("close", () => {
-      this.#openStreams -= 1;
+      if (stream.rstCode === NGHTTP2_NO_ERROR) this.#openStreams -= 1;
+      else this.#resets += 1;
       this.#changed();
     });
     return stream;
@@ -162,7 +187,7 @@ export class Http2Connection {
 
   #changed(): void {
     clearTimeout(this.#idleTimer);
-    if (this.#openStreams === 0 && this.isUsable && this.#isReady) {
+    if (this.isIdle && this.isUsable && this.#isReady) {
       this.#idleTimer = setTimeout(() => this.close(), HTTP2_TARGET_IDLE_MS);
       this.#idleTimer.unref();
     }

@@ -79,7 +79,7 @@ export class Http2Target implements Http2Queue {
     for (const queue of [this.#again, this.#waiting]) {
       for (const exchange of queue) {
         const connection = this.#usable();
-        if (connection === undefined || !connection.hasRoom) return;
+        if (connection === undefined || !connection.hasRoom()) return;
         queue.delete(exchange);
         exchange.start(connection);
       }
