@@ -259,7 +259,10 @@ async function play(played: Scenario): Promise<void> {
     if (!session.destroyed) session.destroy(new Error("the scenario is over"));
   await stand.carrier.close();
   const all = stand.ends.flatMap(({ client, server }) => [client, server]);
-  await eventually(() => all.every(({ stream, held }) => stream.closed && held.closed), "every stream's end");
+  await eventually(() => all.every(({ stream }) => stream.closed), "every stream's end");
+  // A complete answer, and a peer that wants no more: whoever holds the socket need not have ended its own half.
+  for (const { held } of all) if (held.readableEnded) held.destroy();
+  await eventually(() => all.every(({ held }) => held.closed), "every consumer's end");
   await turn(2);
   if (isBare) return;
   await eventually(
