@@ -5,7 +5,12 @@
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
+import type {
+  ClientHttp2Stream,
+  Http2ServerRequest,
+  IncomingHttpHeaders,
+  ServerHttp2Stream,
+} from "node:http2";
 import type { Duplex } from "node:stream";
 import { closeAfterResponse, resetStream } from "../wire/end-stream.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
@@ -15,6 +20,7 @@ import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
 import { responseFields } from "./forwarding.ts";
+import type { ForwardedTo } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
 import { expected } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -42,7 +48,7 @@ export async function proxyWebSocketUpgrade(
     }
     const { stream, status, headers, target } = await opening.open(request);
     watch.stop();
-    const fields = responseFields(headers, job, target);
+    const fields = answerFields(headers, job, target);
     if (status !== 200) {
       socket.write(refusalHead(status, fields), "latin1");
       return passRefusal(socket, stream, status);
@@ -72,7 +78,7 @@ export async function proxyWebSocketStream(
   const opening = new Opening(caller, job, context);
   try {
     const { stream, status, headers, target } = await opening.open(request);
-    respondOnHttp2(caller, status, responseFields(headers, job, target));
+    respondOnHttp2(caller, status, answerFields(headers, job, target));
     if (status === 200) opening.carry(stream);
     else {
       passRefusal(caller, stream, status);
@@ -163,6 +169,22 @@ class Opening {
     log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
     return error instanceof TurnaboutError ? expected(error, this.#job) : error;
   }
+}
+
+const BEYOND_ASCII = /[^\0-\u007F]/;
+
+/**
+ * The fields of the target's answer to a handshake. A client may follow a redirect there (RFC 6455 §4.1), to a URI: a
+ * `Location` with bytes beyond ASCII is none (RFC 3986 §2), and passes as the target wrote it.
+ */
+function answerFields(
+  headers: IncomingHttpHeaders,
+  job: ProxyJob,
+  target: ForwardedTo,
+): Record<string, string | string[]> {
+  const fields = responseFields(headers, job, target);
+  const { location } = headers;
+  return location !== undefined && BEYOND_ASCII.test(location) ? { ...fields, location } : fields;
 }
 
 function revoked(): TurnaboutError {

@@ -22,7 +22,7 @@ const BODY = "Content-Length: 2\r\n\r\nno";
 const REFUSALS: Readonly<Record<string, string>> = {
   "/999": `HTTP/1.1 999 Denied\r\n${BODY}`,
   "/600": `HTTP/1.1 600 What\r\n${BODY}`,
-  "/found": `HTTP/1.1 302 Found\r\nContent-Length: 0\r\nX-Where: ${utf8("/日本")}\r\n\r\n`,
+  "/found": `HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ${utf8("/日本")}\r\nX-Where: ${utf8("/日本")}\r\n\r\n`,
   "/twice": `HTTP/1.1 401 Who\r\nETag: a\r\nETag: b\r\nContent-Type: a/b\r\nContent-Type: c/d\r\nKeep-Alive: x\r\nX-Padded: a \r\n${BODY}`,
   "/304": "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
   "/hints": `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 403 No\r\n${BODY}`,
@@ -70,7 +70,11 @@ for (const kind of PLAINTEXT_CALLERS) {
 
     it("a refusal passes with its bytes, also where fields came twice", async () => {
       const found = await refusedWebSocket(kind, system, via("/found"));
-      assert.deepEqual([found.status, found.headers["x-where"]], [302, utf8("/日本")]);
+      const bytes = utf8("/日本");
+      assert.deepEqual(
+        [found.status, found.headers["x-where"], found.headers["location"]],
+        [302, bytes, bytes],
+      );
       const twice = await refusedWebSocket(kind, system, via("/twice"));
       assert.deepEqual([twice.status, twice.text, twice.headers["x-padded"]], [401, "no", "a"]);
     });
