@@ -59,6 +59,16 @@ describe("/hello", () => {
     assert.equal(parseHello({ ...GOOD, protocol: 99 }).protocol, 99);
   });
 
+  it("says when the agent started only where that is a time", () => {
+    for (const bootEpochMs of [1e300, -1, -1e300, 8.64e15 + 1, NaN, Infinity, "5", null]) {
+      assert.equal(parseHello({ ...GOOD, bootEpochMs }).bootEpochMs, 0, String(bootEpochMs));
+    }
+    assert.equal(parseHello({ ...GOOD, bootEpochMs: 1.5 }).bootEpochMs, 2);
+    assert.doesNotThrow(() =>
+      new Date(parseHello({ ...GOOD, bootEpochMs: 8.64e15 }).bootEpochMs).toISOString(),
+    );
+  });
+
   it("survives its own JSON", () => {
     const hello = parseHello(GOOD);
     assert.deepEqual(parseHello(JSON.parse(JSON.stringify(hello))), hello);

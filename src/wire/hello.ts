@@ -51,7 +51,7 @@ export function parseHello(value: unknown): Hello {
     protocol,
     version: shortText(hello["version"], "hello.version"),
     instance: shortText(hello["instance"], "hello.instance"),
-    bootEpochMs: typeof hello["bootEpochMs"] === "number" ? hello["bootEpochMs"] : 0,
+    bootEpochMs: moment(hello["bootEpochMs"]),
     standby: hello["standby"] === true,
     capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", 64).filter(
       (item) => typeof item === "string",
@@ -81,6 +81,16 @@ function parseTarget(value: unknown): TargetInfo {
     http: TARGET_HTTP.find((http) => http === target["http"]) ?? "auto",
     ...(target["rewrite"] === "off" && { rewrite: "off" }),
   };
+}
+
+/** The largest time that a `Date` can be (ECMA-262 §21.4.1.1): one beyond it throws wherever it is shown. */
+const MAX_TIME_MS = 8.64e15;
+
+/** 0, which is unknown, where it is no time. */
+function moment(value: unknown): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) return 0;
+  const ms = Math.round(value);
+  return ms > 0 && ms <= MAX_TIME_MS ? ms : 0;
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {
