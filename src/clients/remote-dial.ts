@@ -8,6 +8,7 @@ import { codeFromStatus } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { parseProxyStatus } from "../wire/proxy-status.ts";
+import { isShuttingDown } from "../wire/relay.ts";
 import { sniName } from "../wire/server-name.ts";
 import { splitZone, withZone } from "../wire/url-zone.ts";
 
@@ -101,8 +102,7 @@ function resetUnlessFinished(socket: net.Socket, tcp: net.Socket): void {
     tcp.destroy = () => destroy(error);
     const isFinished = socket.writableFinished && socket.readableEnded;
     // Until 26 at least, a reset while a FIN is on its way fails with EINVAL and leaves the descriptor open for ever.
-    const isEnding = tcp.writableEnded && !tcp.writableFinished;
-    const mayReset = !isFinished && !isEnding && !tcp.connecting && !tcp.destroyed;
+    const mayReset = !isFinished && !isShuttingDown(tcp) && !tcp.connecting && !tcp.destroyed;
     return mayReset ? tcp.resetAndDestroy() : tcp.destroy();
   };
 }

@@ -81,8 +81,12 @@ async function ask(
     if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
     return answer;
   } catch (cause) {
-    if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError("tunnel_protocol", `${what}: ${toError(cause).message}`, { cause });
+    const error =
+      cause instanceof TurnaboutError
+        ? cause
+        : new TurnaboutError("tunnel_protocol", `${what}: ${toError(cause).message}`, { cause });
+    resetStream(stream, error);
+    throw error;
   } finally {
     clearTimeout(timer);
   }

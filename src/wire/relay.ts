@@ -128,7 +128,8 @@ export function abort(
   if (!stream.destroyed) stream.destroy(reason);
 }
 
-function isShuttingDown(stream: unknown): boolean {
+/** Its FIN is on its way, and nothing else: a reset would fail, and nothing can be cut any more. */
+export function isShuttingDown(stream: unknown): boolean {
   if (!(stream instanceof net.Socket)) return false;
   return stream.writableEnded && !stream.writableFinished && stream.writableLength === 0;
 }

@@ -5,7 +5,7 @@ import { afterEach, describe, test } from "node:test";
 import { readFile } from "node:fs/promises";
 import { createRemoteDial } from "../../src/clients/remote-dial.ts";
 import type { Dial } from "../../src/wire/dial.ts";
-import { ending, next } from "../support/events.ts";
+import { ending, next, turn } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System, SystemOptions } from "../support/system.ts";
@@ -50,6 +50,22 @@ for (const tls of [false, true]) {
       socket.destroy(new Error("given up"));
       assert.equal((await theirs).code, "ECONNRESET");
       assert.equal((await ours).code, "given up");
+    });
+
+    test("tells the target also of bytes that were given up behind an end()", async () => {
+      const target = await startTarget();
+      const { system, dial } = await start(tls, { target });
+      await using _ = system;
+      const socket = await dial(RUNNER, TARGET);
+      const atTarget = await target.accepted();
+      atTarget.pause();
+      const ours = ending(socket);
+      socket.end(Buffer.alloc(64 * 1024 * 1024)); // more than all buffers on the way hold
+      await turn(20);
+      socket.destroy(new Error("given up"));
+      assert.equal((await ours).code, "given up");
+      const theirs = await ending(atTarget);
+      assert.equal(theirs.code, "ECONNRESET");
     });
 
     test("ends without a reset when both have finished", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { startFrameAgent } from "../support/agent-door.ts";
+import { MAX_CONTROL_BODY_BYTES } from "../../src/wire/limits.ts";
 import type { FrameAgent } from "../support/agent-door.ts";
 import {
   connectFrame,
@@ -87,6 +88,20 @@ describe("an agent's refusal", () => {
       if (fields[0]?.[1] === "CONNECT") continue;
       assert.deepEqual(await refuse(to, fields, "none"), [response], `${name}, no body`);
     }
+  });
+
+  it("is a response also to notices that are too long", async () => {
+    await using to = await startFrameAgent({ echo: "127.0.0.1:1" });
+    const { client } = to;
+    const piece = Buffer.alloc(16 * 1024, " ");
+    const pieces = Array.from({ length: MAX_CONTROL_BODY_BYTES / piece.length }, () => dataFrame(1, piece));
+    client.write(headersFrame(1, request("POST", "agent", "/notices"), false), ...pieces);
+    await client.until(({ stream, type }) => stream === 1 && type === FRAME.WINDOW_UPDATE);
+    client.write(dataFrame(1, piece));
+    await client.until(({ stream, type }) => stream === 1 && type === FRAME.RST_STREAM);
+    // Without WINDOW_UPDATE.
+    const seen = client.streams.get(1)?.filter((frame) => frame !== "frame 8");
+    assert.deepEqual(seen, ["HEADERS 400 END_STREAM", "RST_STREAM 0"]);
   });
 
   it("waits with its reset for a response that the carrier does not take yet", async () => {
