@@ -82,7 +82,10 @@ function handshake(
     guard.wrap(() => fail("response_timeout")),
     WEBSOCKET_HANDSHAKE_TIMEOUT_MS,
   );
+  let answer: IncomingMessage | undefined;
   const onError = guard.wrap((error: Error) => {
+    // node ends a body that the connection's end delimits also where that end is a reset.
+    if (answer?.complete === false) resetStream(stream, error);
     if (stream.headersSent || stream.destroyed) return;
     const errno = errorCodeOf(error);
     fail(errno?.startsWith("HPE_") === true ? "target_protocol" : codeFromErrno(errno));
@@ -103,6 +106,7 @@ function handshake(
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);
+    answer = response;
     const status = response.statusCode ?? 502;
     // On Extended CONNECT 2xx means "the WebSocket is open": a target that answers 200 has not understood the upgrade.
     // A status above 599 has no expression in node's HTTP/2.

@@ -116,7 +116,7 @@ function acceptsTrailers({ headers, method }: AnyRequest): boolean {
 }
 
 /** The prefix and the target's own path are the path on our side, for every path. */
-function isPrefix({ targetPath, query }: Mount): boolean {
+export function isPrefix({ targetPath, query }: Mount): boolean {
   return targetPath === "" && query === undefined;
 }
 

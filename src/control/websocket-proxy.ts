@@ -19,7 +19,7 @@ import { watchRemoteEnd } from "../wire/remote-end.ts";
 import { abort, forward } from "../wire/relay.ts";
 import { watchCaller } from "./caller-watch.ts";
 import { refuseRaw } from "./doors/upgrade.ts";
-import { responseFields } from "./forwarding.ts";
+import { isPrefix, responseFields } from "./forwarding.ts";
 import type { ForwardedTo } from "./forwarding.ts";
 import { errorAnswer } from "./http-errors.ts";
 import { expected } from "./http-proxy.ts";
@@ -50,8 +50,9 @@ export async function proxyWebSocketUpgrade(
     watch.stop();
     const fields = answerFields(headers, job, target);
     if (status !== 200) {
-      socket.write(refusalHead(status, fields), "latin1");
-      return passRefusal(socket, stream, status);
+      const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
+      socket.write(refusalHead(status, fields, isChunked), "latin1");
+      return passRefusal(socket, stream, status, isChunked);
     }
     const lines = [
       "HTTP/1.1 101 Switching Protocols",
@@ -81,7 +82,7 @@ export async function proxyWebSocketStream(
     respondOnHttp2(caller, status, answerFields(headers, job, target));
     if (status === 200) opening.carry(stream);
     else {
-      passRefusal(caller, stream, status);
+      passRefusal(caller, stream, status, false);
       // A caller that keeps its half open would keep the stream.
       if (caller.writableFinished) closeAfterResponse(caller);
       else caller.once("finish", () => closeAfterResponse(caller));
@@ -172,10 +173,13 @@ class Opening {
 }
 
 const BEYOND_ASCII = /[^\0-\u007F]/;
+/** One slash, and what follows cannot be read as an authority: browsers read `\` as `/`, and pass over a tab. */
+const ROOTED_PATH = /^\/(?![\\/\t])/;
 
 /**
  * The fields of the target's answer to a handshake. A client may follow a redirect there (RFC 6455 §4.1), to a URI: a
- * `Location` with bytes beyond ASCII is none (RFC 3986 §2), and passes as the target wrote it.
+ * path with bytes beyond ASCII is none (RFC 3986 §2), and passes as the target wrote it, where the route leads to every
+ * path. What names a host is never passed so.
  */
 function answerFields(
   headers: IncomingHttpHeaders,
@@ -184,7 +188,8 @@ function answerFields(
 ): Record<string, string | string[]> {
   const fields = responseFields(headers, job, target);
   const { location } = headers;
-  return location !== undefined && BEYOND_ASCII.test(location) ? { ...fields, location } : fields;
+  if (location === undefined || job.mount === undefined || !isPrefix(job.mount)) return fields;
+  return BEYOND_ASCII.test(location) && ROOTED_PATH.test(location) ? { ...fields, location } : fields;
 }
 
 function revoked(): TurnaboutError {
@@ -195,21 +200,37 @@ function revoked(): TurnaboutError {
  * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
  * never ends its half keeps nothing open at the agent.
  */
-function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number): void {
+function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, isChunked: boolean): void {
   caller.resume();
   caller.once("close", () => abort(stream));
   if (hasNoContent(status, "GET")) {
     caller.end();
     return abort(stream);
   }
-  forward(stream, caller, () => {});
+  // Not up to the close: some clients, node's among them, take a reset for the end of such a body.
+  if (isChunked) forward(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
+  else forward(stream, caller, () => {});
   stream.end();
 }
 
-function refusalHead(status: number, fields: OutgoingHttpHeaders): string {
+/** RFC 9112 §7.1, but for the last chunk. */
+function copyInChunks(from: Duplex, to: Duplex): void {
+  from.on("data", (bytes: Buffer) => {
+    if (to.destroyed || bytes.length === 0) return;
+    to.cork();
+    to.write(`${bytes.length.toString(16)}\r\n`);
+    to.write(bytes);
+    if (!to.write("\r\n")) from.pause();
+    to.uncork();
+  });
+  to.on("drain", () => from.resume());
+}
+
+function refusalHead(status: number, fields: OutgoingHttpHeaders, isChunked: boolean): string {
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
     "Connection: close",
+    ...(isChunked && !hasNoContent(status, "GET") ? ["Transfer-Encoding: chunked"] : []),
     ...fieldLines(withoutForbiddenLength(status, fields)),
   ];
   return `${lines.join("\r\n")}\r\n\r\n`;

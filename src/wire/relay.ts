@@ -41,13 +41,18 @@ export function copy(from: Duplex, to: Duplex): void {
   from.pipe(to, { end: false });
 }
 
-/** One direction of it. */
+/**
+ * One direction of it.
+ *
+ * @param last written when `from` has ended as it should, before the end of `to`
+ */
 export function forward(
   from: Duplex,
   to: Duplex,
   closed: () => void,
   tell: (end: Duplex) => void = abort,
   pump: Pump = copy,
+  last = "",
 ): void {
   let ended = false;
   const onEnd = () => {
@@ -55,7 +60,9 @@ export function forward(
     setImmediate(() => {
       if (wasReset(from)) return tell(to);
       ended = true;
-      if (!to.writableEnded && !to.destroyed) to.end();
+      if (to.writableEnded || to.destroyed) return;
+      if (last === "") to.end();
+      else to.end(last);
     });
   };
   let isClosed = false;

@@ -2,15 +2,23 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type http from "node:http";
+import http2 from "node:http2";
+import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { errorCode, PLAINTEXT_CALLERS, via } from "../support/callers.ts";
+import type { CallerKind } from "../support/callers.ts";
+import { ending, next } from "../support/events.ts";
+import type { Ending } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startRawTarget } from "../support/raw-target.ts";
 import type { RawRequest } from "../support/raw-target.ts";
 import { exchangeRaw } from "../support/raw-http.ts";
 import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
 import type { System } from "../support/system.ts";
-import { openWebSocket, refusedWebSocket } from "../support/websockets.ts";
+import { openWebSocket, refusedWebSocket, startWebSocket } from "../support/websockets.ts";
 import type { WebSocketOptions } from "../support/websockets.ts";
 
 /** For the test's own client: node's limit is 16 KiB. */
@@ -18,6 +26,27 @@ const LARGE: WebSocketOptions & http.RequestOptions = { maxHeaderSize: 64 * 1024
 
 const utf8 = (text: string): string => Buffer.from(text).toString("latin1");
 const BODY = "Content-Length: 2\r\n\r\nno";
+
+/** Refusals of which only a part is ever sent. */
+const CUT: Readonly<Record<string, string>> = {
+  "/cut-open": "HTTP/1.1 403 No\r\n\r\nno",
+  "/cut-http10": "HTTP/1.0 403 No\r\n\r\nno",
+  "/cut-length": "HTTP/1.1 403 No\r\nContent-Length: 10\r\n\r\nno",
+  "/cut-chunked": "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n",
+};
+
+/** `Location` as it comes → as a caller of the route `ROUTE` has it; undefined: not at all. */
+const LOCATIONS: readonly (readonly [string, string | undefined])[] = [
+  ["http://127.0.0.1:9/a?q=é", "ROUTE/a?q=é"],
+  ["http://user:pw@localhost/é", "ROUTE/é"],
+  ["http://TARGET/é", "ROUTE/é"],
+  ["//localhost:3000/é", "ROUTE/é"],
+  ["/\\localhost/é", "ROUTE/é"],
+  ["/\t/localhost/é", "ROUTE/\t/localhost/é"],
+  ["https://other.example/é", "https://other.example/é"],
+  ["é", "é"],
+  ["/é", "/é"],
+];
 
 const REFUSALS: Readonly<Record<string, string>> = {
   "/999": `HTTP/1.1 999 Denied\r\n${BODY}`,
@@ -38,8 +67,19 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   "/too-many": Array.from({ length: 300 }, (_, i) => `x-${i}: y\r\n`).join(""),
 };
 
+const cutSockets = new Map<string, Socket>();
+
 function answer({ head, socket }: RawRequest): void {
   const path = head.split(" ", 2)[1] ?? "";
+  const located = /^\/located\?(\d+)$/.exec(path)?.[1];
+  if (located !== undefined) {
+    const location = LOCATIONS[Number(located)]?.[0].replace("TARGET", `127.0.0.1:${socket.localPort}`) ?? "";
+    return void socket.write(`HTTP/1.1 302 Found\r\nLocation: ${utf8(location)}\r\n${BODY}`, "latin1");
+  }
+  if (CUT[path] !== undefined) {
+    cutSockets.set(path, socket);
+    return void socket.write(CUT[path]);
+  }
   const fields = ACCEPTED[path];
   if (fields === undefined) return void socket.write(REFUSALS[path] ?? "", "latin1");
   const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1] ?? "";
@@ -49,6 +89,48 @@ function answer({ head, socket }: RawRequest): void {
 }
 
 let system: System;
+
+/** How the body of a refusal ends for its caller, when the target's connection ends so. */
+async function refusalCut(
+  kind: CallerKind,
+  path: string,
+  strike: (socket: Socket) => void,
+): Promise<Ending["kind"]> {
+  const cut = async (body: Readable): Promise<Ending["kind"]> => {
+    const end = ending(body);
+    await next(body, "data");
+    const socket = cutSockets.get(path);
+    assert.ok(socket !== undefined);
+    strike(socket);
+    return (await end).kind;
+  };
+  if (kind === "HTTP/1.1") {
+    await using caller = await startWebSocket(kind, system, via(path));
+    const [, response] = await next<[unknown, IncomingMessage]>(caller.socket, "unexpected-response");
+    assert.equal(response.statusCode, 403);
+    return await cut(response);
+  }
+  const session = http2.connect(`http://127.0.0.1:${system.controlPlane.port}`);
+  session.on("error", () => {}); // for ever
+  try {
+    await next(session, "remoteSettings");
+    const stream = session.request({
+      ":method": "CONNECT",
+      ":protocol": "websocket",
+      ":path": via(path),
+      "sec-websocket-version": "13",
+      authorization: `Bearer ${ADMIN_TOKEN}`,
+    });
+    const [{ ":status": status }] = await next<[IncomingHttpHeaders & IncomingHttpStatusHeader]>(
+      stream,
+      "response",
+    );
+    assert.equal(status, 403);
+    return await cut(stream);
+  } finally {
+    session.destroy();
+  }
+}
 
 before(async () => {
   system = await startSystem({ target: await startRawTarget(answer) });
@@ -77,6 +159,30 @@ for (const kind of PLAINTEXT_CALLERS) {
       );
       const twice = await refusedWebSocket(kind, system, via("/twice"));
       assert.deepEqual([twice.status, twice.text, twice.headers["x-padded"]], [401, "no", "a"]);
+    });
+
+    it("a redirect that names the target itself stays on the route, whatever bytes are in it", async () => {
+      for (const [i, [sent, expected]] of LOCATIONS.entries()) {
+        const { headers } = await refusedWebSocket(kind, system, via(`/located?${i}`));
+        const location = expected === undefined ? undefined : utf8(expected.replace("ROUTE", via("")));
+        assert.equal(headers["location"], location, sent);
+      }
+    });
+
+    for (const path of Object.keys(CUT)) {
+      it(`${path} that ends with a reset is broken off`, async () => {
+        assert.notEqual(await refusalCut(kind, path, (socket) => socket.resetAndDestroy()), "end");
+      });
+    }
+
+    for (const path of ["/cut-length", "/cut-chunked"]) {
+      it(`${path} that ends with a FIN is broken off`, async () => {
+        assert.notEqual(await refusalCut(kind, path, (socket) => socket.end()), "end");
+      });
+    }
+
+    it("a body up to the end of the connection is whole", async () => {
+      assert.equal(await refusalCut(kind, "/cut-open", (socket) => socket.end()), "end");
     });
 
     it("a refusal without content, and one behind an informational response, pass", async () => {
