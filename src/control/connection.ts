@@ -3,6 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { carrierBytes } from "../wire/carrier.ts";
 import type { Carrier } from "../wire/carrier.ts";
+import { hasEnded } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { Hello, RunnerInfo, TargetHttp, TargetInfo } from "../wire/hello.ts";
 import { headerListBytes, headerListPairs } from "../wire/http-fields.ts";
@@ -98,7 +99,7 @@ export class AgentConnection {
 
   /** New streams may be opened. */
   get usable(): boolean {
-    return !this.#drain.signal.aborted && !this.session.closed && !this.session.destroyed;
+    return !this.#drain.signal.aborted && !this.session.closed && !hasEnded(this.session);
   }
 
   /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
@@ -185,7 +186,7 @@ export class AgentConnection {
     deadlineMs: number = DRAIN_DEADLINE_MS,
     reconnectSpreadMs?: number,
   ): void {
-    if (this.#drain.signal.aborted || this.session.destroyed) return;
+    if (this.#drain.signal.aborted || hasEnded(this.session)) return;
     sendGoaway(this.session, { reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
   }

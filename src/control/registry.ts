@@ -6,6 +6,7 @@
  *     never-seen ──connect──▶ connected ──last connection closed──▶ reconnecting ──grace over──▶ gone
  *                                 ▲──────────────── connect ──────────────┴───────────────────────┘
  */
+import { hasEnded } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { RunnerInfo } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
@@ -120,7 +121,7 @@ export class Registry {
   register(connection: AgentConnection): RefusedRunner[] {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     // Its 'close' has been emitted already: nothing would ever take it out again.
-    if (connection.session.destroyed) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
+    if (hasEnded(connection.session)) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
     for (const info of own) this.#check(info, connection);

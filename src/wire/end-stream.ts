@@ -23,7 +23,12 @@ const GUARDED = new WeakSet<Http2Stream>();
 /** Of a session: how many of its streams are within `close()` or `destroy()`, and what waits for that. */
 interface SessionGuard {
   ending: number;
-  destroyLate: (() => void) | undefined;
+  /** Streams of a client, until one turn after their 'close'. */
+  readonly open: Set<Http2Stream>;
+  /** It will be destroyed: its streams first, and itself one turn later. */
+  endLate: (() => void) | undefined;
+  /** For `ending` to be 0 before that. */
+  isWaiting: boolean;
 }
 
 const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
@@ -35,15 +40,25 @@ const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
  * `destroy()` of the session within that of one of its streams (that is, in an 'aborted' listener) takes effect one
  * turn later: a lost carrier closes the streams one by one, and a session that is destroyed meanwhile crashes node when
  * its carrier is not a socket of node's own.
+ *
+ * A client's session that has streams is destroyed one turn later, too. node frees a header block that its peer has
+ * broken off (a field that is not valid, a missing CONTINUATION) with its stream, in the turn after the stream's end: a
+ * session that ends before, as with a GOAWAY behind such a block, counts that memory as lost and aborts the process.
  */
 export function guardSession(session: Http2Session): void {
   if (SESSIONS.has(session)) return;
-  const guard: SessionGuard = { ending: 0, destroyLate: undefined };
+  const guard: SessionGuard = { ending: 0, open: new Set(), endLate: undefined, isWaiting: false };
   SESSIONS.set(session, guard);
   const destroy = session.destroy.bind(session);
   session.destroy = (error, code) => {
-    if (guard.ending === 0) destroy(error, code);
-    else guard.destroyLate ??= () => destroy(error, code);
+    if (guard.ending === 0 && guard.open.size === 0) return destroy(error, code);
+    if (guard.endLate !== undefined) return;
+    guard.endLate = () => {
+      for (const stream of guard.open) stream.destroy(new Error("the session has ended", { cause: error }));
+      setImmediate(() => destroy(error, code));
+    };
+    if (guard.ending === 0) guard.endLate();
+    else guard.isWaiting = true;
   };
   session.prependListener("stream", guardStream);
   if (session.type === NGHTTP2_SESSION_SERVER) return;
@@ -52,6 +67,8 @@ export function guardSession(session: Http2Session): void {
   client.request = (...args) => {
     const stream = request(...args);
     guardStream(stream);
+    guard.open.add(stream);
+    stream.once("close", () => setImmediate(() => guard.open.delete(stream)));
     return stream;
   };
 }
@@ -149,6 +166,11 @@ export function endSession(session: Http2Session, reason: Error): void {
   if (!session.destroyed) session.destroy(reason);
 }
 
+/** It is destroyed, or will be one turn later ({@link guardSession}): nothing more can be done with it. */
+export function hasEnded(session: Http2Session): boolean {
+  return session.destroyed || SESSIONS.get(session)?.endLate !== undefined;
+}
+
 function ignore(): void {}
 
 /** While `end` runs, which emits 'aborted', the stream's session is not destroyed. */
@@ -160,9 +182,9 @@ function holdSession(stream: Http2Stream, end: () => void): void {
     end();
   } finally {
     session.ending -= 1;
-    if (session.ending === 0 && session.destroyLate !== undefined) {
-      setImmediate(session.destroyLate);
-      session.destroyLate = undefined;
+    if (session.ending === 0 && session.isWaiting) {
+      session.isWaiting = false;
+      setImmediate(() => session.endLate?.());
     }
   }
 }

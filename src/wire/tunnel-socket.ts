@@ -9,7 +9,7 @@
 import { constants } from "node:http2";
 import { Duplex } from "node:stream";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
-import { discardStream, guardStream, resetStream } from "./end-stream.ts";
+import { discardStream, guardStream, hasEnded, resetStream } from "./end-stream.ts";
 import { codeFromRst, codeFromStatus, ERROR_TABLE } from "./error-table.ts";
 import { TurnaboutError } from "./errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "./limits.ts";
@@ -217,7 +217,7 @@ export function streamLost(
   const { cause, session = stream.session } = options;
   if (cause instanceof TurnaboutError) return cause;
   // A lost carrier closes the streams with CANCEL before it destroys their session: not the target's doing.
-  const gone = session === undefined || session.destroyed || session.socket.destroyed;
+  const gone = session === undefined || hasEnded(session) || session.socket.destroyed;
   const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = gone
     ? "the connection to the agent was lost"

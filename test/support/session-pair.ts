@@ -56,7 +56,9 @@ export async function openSessionPair(options: SessionPairOptions = {}): Promise
   };
   const close = closedAtTheEnd(async () => {
     const open = [agent, control].filter((session) => !session.destroyed);
-    const ended = open.map((session) => next(session, "close"));
+    const ended = open.map(
+      (session) => new Promise<void>((resolve) => session.once("close", () => resolve())),
+    );
     agent.destroy();
     control.destroy();
     await carrier.close();

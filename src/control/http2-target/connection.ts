@@ -1,7 +1,7 @@
 /** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
-import { endSession, guardSession } from "../../wire/end-stream.ts";
+import { endSession, guardSession, hasEnded } from "../../wire/end-stream.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
@@ -121,7 +121,7 @@ export class Http2Connection {
   /** New requests may be sent, now or when SETTINGS have come. */
   get isUsable(): boolean {
     return (
-      !this.#isEnded && !this.#session.closed && !this.#session.destroyed && this.#lastStreamId === Infinity
+      !this.#isEnded && !this.#session.closed && !hasEnded(this.#session) && this.#lastStreamId === Infinity
     );
   }
 
@@ -220,7 +220,7 @@ export class Http2Connection {
   /** Why a stream ended before its response was complete. */
   reasonFor(stream: ClientHttp2Stream): TurnaboutError {
     const isUnprocessed = this.#isUnprocessed(stream);
-    if (this.#isEnded || this.#session.destroyed) {
+    if (this.#isEnded || hasEnded(this.#session)) {
       const lost = this.reason;
       if (!isUnprocessed) return lost;
       const error = new TurnaboutError(lost.code, lost.message, { cause: lost });
