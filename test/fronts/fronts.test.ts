@@ -182,6 +182,7 @@ for (const name of names) {
         "x-forwarded-for": "6.6.6.6",
         "x-forwarded-proto": "gopher",
         "x-forwarded-host": "evil.example",
+        "x-forwarded-prefix": "/evil",
         "x-real-ip": "6.6.6.6",
         forwarded: "for=6.6.6.6;host=evil.example",
       };
@@ -195,7 +196,7 @@ for (const name of names) {
         assert.equal(await ask(stand, port, spoof), 200);
         assert.deepEqual(told(), [CLIENT, "https", `localhost:${port}`]);
       }
-      table.put("client by `X-Forwarded-*`, the caller's own dropped", name, "yes");
+      table.put("client by `X-Forwarded-*`, the caller's own (and `-Prefix`) dropped", name, "yes");
       for (const ask of passthroughPort === undefined ? [] : [askHttp1, askHttp2]) {
         assert.equal(await ask(stand, passthroughPort ?? 0, spoof), 200);
         assert.deepEqual(told(), [CLIENT, "https", `localhost:${passthroughPort}`]);

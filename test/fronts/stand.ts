@@ -48,6 +48,7 @@ export async function startStand(
     drainMs: 1_000,
     tls: credential, // for what passes through; the terminators use plaintext on the same port
     trustedProxies: ["127.0.0.1"],
+    forwardedPrefix: true, // so that a prefix that the proxy lets pass is seen
     proxyProtocol: "allow",
     pingIntervalMs,
   });

@@ -109,6 +109,14 @@ describe("turnabout", () => {
       [["--trusted-proxy", "localhost"], /^error: trusted proxy "localhost": use an address or a block/],
       [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that speak it/],
       [
+        ["--forwarded-prefix"],
+        /^error: forwarded prefix: name the trusted proxies that set X-Forwarded-Prefix/,
+      ],
+      [
+        ["--trusted-proxy", "192.0.2.1", "--forwarded-prefix", "--forwarded-fields", "forwarded"],
+        /^error: forwarded prefix: .*leave the forwarded fields at x-forwarded/,
+      ],
+      [
         ["--data-dir", "/proc/none/at/all"],
         /^error: data directory \/proc\/none\/at\/all: EN\w+: .*\/proc\/none/,
       ],

@@ -65,7 +65,7 @@ describe("a target's addresses", () => {
     });
   }
 
-  const TRUST: ControlPlaneOptions = { trustedProxies: ["127.0.0.1"] };
+  const TRUST: ControlPlaneOptions = { trustedProxies: ["127.0.0.1"], forwardedPrefix: true };
   const BY_FRONT = {
     "x-forwarded-prefix": "/tunnel",
     "x-forwarded-host": "cp.example:8443",
@@ -77,6 +77,13 @@ describe("a target's addresses", () => {
     ["behind a proxy that takes a prefix off", TRUST, BY_FRONT, "", "/tunnel"],
     ["behind such a proxy and below a base path", { ...TRUST, basePath: "/b" }, BY_FRONT, "/b", "/tunnel/b"],
     ["for a caller who claims a prefix", {}, { "x-forwarded-prefix": "/evil" }, "", ""],
+    [
+      "for a caller whose prefix a trusted proxy passes on",
+      { trustedProxies: ["127.0.0.1"] },
+      { ...BY_FRONT, "x-forwarded-prefix": "/evil" },
+      "",
+      "",
+    ],
   ] as const) {
     it(`lead back to its route ${what}`, async () => {
       const target = await startApplication();

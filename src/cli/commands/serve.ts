@@ -41,6 +41,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --trusted-proxy CIDR    address or block of a proxy in front, whose word on the client counts; may be repeated
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
   --forwarded-fields NAME what a trusted proxy writes: x-forwarded or forwarded; default x-forwarded
+  --forwarded-prefix      X-Forwarded-Prefix of a trusted proxy counts, too: every one of them must set or remove it
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
 ${WATCHDOG_HELP}
 ${LOG_HELP}
@@ -80,6 +81,7 @@ export const serve: Command = {
         "trusted-proxy": { type: "string", multiple: true },
         "proxy-protocol": { type: "string" },
         "forwarded-fields": { type: "string" },
+        "forwarded-prefix": { type: "boolean" },
         "ready-when": { type: "string", multiple: true },
         watchdog: { type: "string" },
         "log-level": { type: "string" },
@@ -117,6 +119,7 @@ export const serve: Command = {
       trustedProxies: values["trusted-proxy"],
       proxyProtocol: parseChoice(values["proxy-protocol"], "--proxy-protocol", PROXY_PROTOCOL_MODES),
       forwardedFields: parseChoice(values["forwarded-fields"], "--forwarded-fields", FORWARDED_FIELDS),
+      forwardedPrefix: values["forwarded-prefix"],
       readyWhenConnected: values["ready-when"],
       log,
     });

@@ -15,7 +15,7 @@ export interface Said {
   address: string | undefined;
   scheme: Scheme | undefined;
   host: string | undefined;
-  /** Path that the fronts have taken off, without a slash at the end. */
+  /** Path that the fronts have taken off, without a slash at the end, or what a caller claims where they do not write it. */
   prefix: string | undefined;
 }
 

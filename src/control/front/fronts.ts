@@ -21,6 +21,11 @@ export interface FrontsOptions {
   proxyProtocol?: ProxyProtocolMode | undefined;
   /** Default `x-forwarded`. */
   forwardedFields?: ForwardedFields | undefined;
+  /**
+   * A trusted proxy's `X-Forwarded-Prefix` counts, too. Only for proxies that set or remove it on every request: most
+   * pass a field that they do not know on as the caller wrote it. Default false.
+   */
+  forwardedPrefix?: boolean | undefined;
 }
 
 /** Who has asked, as far as anybody whom we believe can tell. */
@@ -45,6 +50,7 @@ export class Fronts {
   readonly #trusted: AddressSet;
   readonly #mode: ProxyProtocolMode;
   readonly #fields: ForwardedFields;
+  readonly #hasPrefix: boolean;
   /** By the peer's address and port, unique while its connection lives: TLS and HTTP/2 have socket objects of their own. */
   readonly #introduced = new Map<string, Introduction>();
 
@@ -53,6 +59,13 @@ export class Fronts {
     this.#trusted = new AddressSet(options.trustedProxies ?? []);
     this.#mode = oneOf("proxy protocol", PROXY_PROTOCOL_MODES, options.proxyProtocol ?? "off");
     this.#fields = oneOf("forwarded fields", FORWARDED_FIELDS, options.forwardedFields ?? "x-forwarded");
+    this.#hasPrefix = options.forwardedPrefix ?? false;
+    if (this.#hasPrefix && (this.#trusted.isEmpty || this.#fields !== "x-forwarded")) {
+      throw new TurnaboutError(
+        "config_invalid",
+        "forwarded prefix: name the trusted proxies that set X-Forwarded-Prefix, and leave the forwarded fields at x-forwarded",
+      );
+    }
     if (this.#mode === "off" || !this.#trusted.isEmpty) return;
     throw new TurnaboutError("config_invalid", "proxy protocol: name the trusted proxies that speak it");
   }
@@ -91,7 +104,7 @@ export class Fronts {
       address: said.address ?? address,
       scheme: said.scheme ?? (isSecure ? "https" : "http"),
       host: said.host ?? authority ?? headers.host,
-      prefix: said.prefix ?? "",
+      prefix: this.#hasPrefix ? (said.prefix ?? "") : "",
       isForwarded: isTrusted,
     };
   }
