@@ -12,6 +12,7 @@ import type { AnyRequest } from "./listener/port.ts";
 export type RequestTarget =
   /** `host` where the request target names it, and not `Host`. */
   | { kind: "own"; url: string; host?: string | undefined }
+  /** `path` is `*` for an `OPTIONS` that asks of the server as a whole. */
   | { kind: "proxy"; authority: string; path: string };
 
 export interface OwnNames {
@@ -49,7 +50,9 @@ function absoluteTarget(
   if (!isPlain) {
     throw new TurnaboutError("bad_request", "forward proxy: only http:// URIs without user information");
   }
-  return { kind: "proxy", authority, path };
+  // RFC 9112 §3.2.4: a URI without path and query is `*` to the server behind the last proxy, and that is us.
+  const isAsterisk = request.method === "OPTIONS" && rest === "";
+  return { kind: "proxy", authority, path: isAsterisk ? "*" : path };
 }
 
 function http2Target(

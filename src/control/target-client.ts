@@ -15,15 +15,23 @@ export interface TargetHandler extends Dispatcher.DispatchHandler {
 /** undici's writer ends every chunked body with these characters, in one write; it knows no trailers. */
 const LAST_CHUNK = "\r\n0\r\n\r\n";
 
+/** undici takes no `*` as a path (RFC 9112 §3.2.4): it is given `/`, and its request line is changed on its way. */
+const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
+const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
+
+interface Connection {
+  heads: ResponseHeads;
+  trailers: TargetDispatchOptions["trailers"];
+  /** The next request line is to be {@link ASTERISK_LINE}. */
+  isAsterisk: boolean;
+}
+
 /** One connection to a target, whose header sections are made palatable to undici. */
 export class TargetClient extends Client {
-  readonly #connection: { heads: ResponseHeads; trailers: TargetDispatchOptions["trailers"] };
+  readonly #connection: Connection;
 
   constructor(origin: URL, options: Client.Options, open: () => TunnelSocket) {
-    const connection: { heads: ResponseHeads; trailers: TargetDispatchOptions["trailers"] } = {
-      heads: new ResponseHeads(),
-      trailers: undefined,
-    };
+    const connection: Connection = { heads: new ResponseHeads(), trailers: undefined, isAsterisk: false };
     super(origin, {
       ...options,
       connect: (_options, callback) => {
@@ -34,7 +42,7 @@ export class TargetClient extends Client {
             const heads = new ResponseHeads();
             connection.heads = heads;
             socket.inbound = (bytes) => heads.feed(bytes);
-            addTrailers(socket, () => connection.trailers?.() ?? {});
+            completeRequests(socket, connection);
             // undici takes anything that behaves like a socket; its types ask for a net.Socket.
             callback(null, socket as unknown as Socket);
           } catch (error) {
@@ -47,22 +55,30 @@ export class TargetClient extends Client {
   }
 
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
+    const isAsterisk = options.method === "OPTIONS" && options.path === "*";
     handler.expectResponse = () => {
       this.#connection.heads.expect();
       this.#connection.trailers = options.trailers;
+      this.#connection.isAsterisk = isAsterisk;
     };
-    return super.dispatch(options, handler);
+    return super.dispatch(isAsterisk ? { ...options, path: "/" } : options, handler);
   }
 }
 
-/** RFC 9112 §7.1.2. Only a string is undici's own: the bytes of a body are a Buffer, whatever they are. */
-function addTrailers(socket: TunnelSocket, trailers: () => Record<string, string | string[]>): void {
+/** What undici cannot write itself. Only its own text is a string: the bytes of a body are a Buffer, whatever they are. */
+function completeRequests(socket: TunnelSocket, connection: Connection): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-  const writeWithTrailers = (chunk: unknown, ...rest: unknown[]): boolean =>
-    write(chunk === LAST_CHUNK ? lastChunk(trailers()) : chunk, ...rest);
-  socket.write = writeWithTrailers as TunnelSocket["write"];
+  const complete = (chunk: unknown): unknown => {
+    if (chunk === LAST_CHUNK) return lastChunk(connection.trailers?.() ?? {});
+    if (!connection.isAsterisk || typeof chunk !== "string" || !chunk.startsWith(ROOT_LINE)) return chunk;
+    connection.isAsterisk = false;
+    return ASTERISK_LINE + chunk.slice(ROOT_LINE.length);
+  };
+  const writeComplete = (chunk: unknown, ...rest: unknown[]): boolean => write(complete(chunk), ...rest);
+  socket.write = writeComplete as TunnelSocket["write"];
 }
 
+/** RFC 9112 §7.1.2 */
 function lastChunk(trailers: Record<string, string | string[]>): string {
   const lines = Object.entries(trailers).flatMap(([name, value]) =>
     [value].flat().map((item) => `${name}: ${item}\r\n`),

@@ -89,7 +89,7 @@ for (const tls of [false, true]) {
         ["http://localhost/nothing", {}, "404 not_found"],
         ["ftp://localhost/healthz", {}, "400 bad_request"],
         ["http://user@localhost/healthz", {}, "400 bad_request"],
-        ["localhost/healthz", {}, "400"],
+        ["localhost/healthz", {}, "400 bad_request"],
         [`ws://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "502 target_protocol"],
         [`http://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "502 target_protocol"],
         [`wss://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "400 bad_request"],
@@ -109,6 +109,37 @@ for (const tls of [false, true]) {
     });
   });
 }
+
+describe("an OPTIONS for a target as a whole", () => {
+  it("is `*` to it, from a URI without path and query and from HTTP/2's `*`; any other keeps its path", async () => {
+    const target = await startRawTarget(({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ntarget"); // kept alive: the next one is on it, too
+    });
+    await using system = await startSystem({ target });
+    for (const [method, uri, line] of [
+      ["OPTIONS", `http://${NAME}`, "OPTIONS * HTTP/1.1"],
+      ["OPTIONS", `http://${NAME}/`, "OPTIONS / HTTP/1.1"],
+      ["OPTIONS", `HTTP://${NAME}:80`, "OPTIONS * HTTP/1.1"],
+      ["OPTIONS", `http://${NAME}?`, "OPTIONS /? HTTP/1.1"],
+      ["OPTIONS", `http://${NAME}?q`, "OPTIONS /?q HTTP/1.1"],
+      ["GET", `http://${NAME}`, "GET / HTTP/1.1"],
+    ] as const) {
+      assert.equal(await overHttp1(system, uri, { method, ...PROXY }), "200 target", uri);
+      assert.equal(target.heads.at(-1)?.split("\r\n", 1)[0], line, uri);
+    }
+    const body = { "content-length": "0", "content-type": "text/plain" };
+    assert.equal(
+      await overHttp1(system, `http://${NAME}`, { method: "OPTIONS", ...PROXY, ...body }),
+      "200 target",
+    );
+    assert.match(target.heads.at(-1) ?? "", /^OPTIONS \* HTTP\/1\.1\r\n/);
+    const pseudo = { ":method": "OPTIONS", ":scheme": "http", ":authority": NAME, ...PROXY };
+    for (const path of ["*", "/"]) {
+      assert.equal(await overHttp2(system, { ...pseudo, ":path": path }), "200 target");
+      assert.match(target.heads.at(-1) ?? "", new RegExp(`^OPTIONS [${path}] HTTP/1`));
+    }
+  });
+});
 
 describe("over HTTP/2", () => {
   it("on TLS, http is the forward proxy's and https is ours", async () => {
