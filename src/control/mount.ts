@@ -37,8 +37,23 @@ export type Located =
 const WITH_AUTHORITY = /^(?:(?:https?|wss?):)?[\\/]{2}([^\\/?#]*)(.*)$/is;
 const WITH_SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 const DOT_SEGMENT = /(?:^|[\\/])(?:\.|%2e){1,2}(?=[\\/?#]|$)/i;
-/** Any port: a target behind a published port knows another one than the agent dials. */
-const LOOPBACK = /^(?:localhost\.?|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])$/i;
+/**
+ * Names and addresses of a target's own machine, as `URL` writes a host: `localhost` and names below it (RFC 6761 §6.3),
+ * those that systems have in `/etc/hosts`, and loopback and unspecified addresses, IPv4-mapped ones too. Any port: a target
+ * behind a published port knows another one than the agent dials.
+ */
+const OWN_MACHINE = new RegExp(
+  `^(?:${[
+    String.raw`(?:[^.]+\.)*localhost\.?`,
+    String.raw`localhost[46]?\.localdomain[46]?\.?`,
+    String.raw`ip6-(?:localhost|loopback)\.?`,
+    String.raw`127(?:\.\d{1,3}){3}`,
+    String.raw`0\.0\.0\.0`,
+    String.raw`\[::1?\]`,
+    String.raw`\[::ffff:(?:7f[0-9a-f]{2}:[0-9a-f]{1,4}|0:0)\]`,
+  ].join("|")})$`,
+  "i",
+);
 
 /** RFC 3986 §5: `reference` as the target's response to `place.requestPath` has it. */
 export function locate(reference: string, place: Place): Located {
@@ -87,7 +102,7 @@ function ownHost(authority: string, hosts: Place["hosts"]): "target" | "public" 
   const url = URL.parse(`http://${authority}`);
   if (url === null) return undefined;
   if (hosts.known !== undefined && bare(authority) === bare(hosts.known)) return "public";
-  return LOOPBACK.test(url.hostname) || url.hostname === hosts.asked.toLowerCase() ? "target" : undefined;
+  return OWN_MACHINE.test(url.hostname) || url.hostname === hosts.asked.toLowerCase() ? "target" : undefined;
 }
 
 /** Without user information, and without the port that http and https have: a target may not know which it is. */
