@@ -94,8 +94,12 @@ export const MAX_INFORMATIONAL_RESPONSES = 1_000;
 /** While a caller has so much left to read, 1xx responses for it are dropped. */
 export const MAX_PENDING_INFORMATIONAL_BYTES: number = 64 * 1024;
 
-/** Request header of a caller. */
+/** Request header of a caller; on HTTP/2 with 32 bytes more for each field (RFC 9113 §6.5.2). Above it: 431. */
 export const MAX_REQUEST_HEADER_BYTES: number = 32 * 1024;
+
+/** Above this node resets an HTTP/2 caller's stream (ENHANCE_YOUR_CALM): more than {@link MAX_REQUEST_HEADER_BYTES}, so that
+ * what is only somewhat too large is told so. */
+export const MAX_HTTP2_REQUEST_HEADER_BYTES: number = 64 * 1024;
 
 /** A body without Content-Length for a target that needs one is held back up to here, to be measured. */
 export const MAX_MEASURED_BODY_BYTES: number = 8 * 1024 * 1024;

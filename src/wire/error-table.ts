@@ -26,6 +26,8 @@ export type ErrorCode =
   | "origin_not_allowed"
   | "runner_taken"
   | "already_exists"
+  | "request_timeout"
+  | "expectation_failed"
   | "payload_too_large"
   | "rate_limited"
   | "too_many_sessions"
@@ -126,6 +128,18 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     initiator: "user",
     text: "This name is taken.",
   },
+  request_timeout: {
+    status: 408,
+    proxyError: "http_request_error",
+    initiator: "user",
+    text: "The request did not become complete in time.",
+  },
+  expectation_failed: {
+    status: 417,
+    proxyError: "http_request_error",
+    initiator: "user",
+    text: "Expect can only be 100-continue.",
+  },
   payload_too_large: {
     status: 413,
     proxyError: "http_request_error",
@@ -202,7 +216,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     status: 431,
     proxyError: "http_request_error",
     initiator: "user",
-    text: "The request header is too large for the tunnel.",
+    text: "The request header is too large.",
   },
   internal: {
     status: 500,

@@ -5,8 +5,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { sendError } from "../http-errors.ts";
+import { rawErrorAnswer, sendError } from "../http-errors.ts";
 import { MAX_PARSE_ERRORS, REFUSAL_LINGER_MS } from "../limits.ts";
 
 interface Exchange {
@@ -14,17 +15,18 @@ interface Exchange {
   response: ServerResponse;
 }
 
-const STATUS_LINES: Readonly<Record<string, string>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Content Too Large",
-  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+/** Of node's HTTP/1.1 server and its parser; every other one is `bad_request`. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: "request_timeout",
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: "payload_too_large",
+  HPE_HEADER_OVERFLOW: "headers_too_large",
 };
 
 export class ClientErrors {
   /** Exchanges of a connection whose responses are not finished, in their order. */
   readonly #open = new WeakMap<Duplex, Set<Exchange>>();
   /** Connections whose requests cannot be parsed any more, and how often that was said. */
-  readonly #broken = new WeakMap<Duplex, { statusLine: string; count: number }>();
+  readonly #broken = new WeakMap<Duplex, { code: ErrorCode; count: number }>();
 
   /** Call it for every request. */
   follow(request: IncomingMessage, response: ServerResponse): void {
@@ -36,35 +38,35 @@ export class ClientErrors {
     response.once("close", () => {
       open.delete(exchange);
       const broken = this.#broken.get(socket);
-      if (open.size === 0 && broken !== undefined) refuse(socket, broken.statusLine);
+      if (open.size === 0 && broken !== undefined) refuse(socket, broken.code);
     });
   }
 
   /** For the server's 'clientError'; may come several times for one connection. */
   handle(error: Error, socket: Duplex): void {
-    const code = errorCodeOf(error) ?? "";
-    if (!socket.writable || code === "ECONNRESET") return void socket.destroy();
+    const reason = errorCodeOf(error) ?? "";
+    if (!socket.writable || reason === "ECONNRESET") return void socket.destroy();
     const known = this.#broken.get(socket);
     if (known !== undefined) {
       known.count += 1;
       if (known.count > MAX_PARSE_ERRORS) socket.destroy();
       return;
     }
-    const statusLine = STATUS_LINES[code] ?? "400 Bad Request";
-    this.#broken.set(socket, { statusLine, count: 1 });
+    const code = CODES[reason] ?? "bad_request";
+    this.#broken.set(socket, { code, count: 1 });
     const last = [...(this.#open.get(socket) ?? [])].at(-1);
-    if (last === undefined) return refuse(socket, statusLine);
+    if (last === undefined) return refuse(socket, code);
     const { request, response } = last;
     if (!response.headersSent) response.shouldKeepAlive = false; // it is the last on this connection
     if (request.complete) return;
     // Its own body is broken. Where the response has begun this cuts it.
-    sendError(request, response, new TurnaboutError("bad_request", "the request's body is not valid HTTP"));
+    sendError(request, response, new TurnaboutError(code, "the request's body is not valid HTTP"));
   }
 }
 
-function refuse(socket: Duplex, statusLine: string): void {
+function refuse(socket: Duplex, code: ErrorCode): void {
   if (!socket.writable) return;
   const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
-  socket.end(`HTTP/1.1 ${statusLine}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(rawErrorAnswer(new TurnaboutError(code, "the caller's HTTP cannot be read")));
 }

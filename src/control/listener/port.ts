@@ -26,12 +26,14 @@ import {
   CALLER_MAX_STREAMS,
   LISTEN_BACKLOG,
   MAX_HTTP2_HEADER_BLOCK_BYTES,
+  MAX_HTTP2_REQUEST_HEADER_BYTES,
   MAX_REQUEST_HEADER_BYTES,
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
 import { ClientErrors } from "./client-errors.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
 import { RefusalLog } from "../refusal-log.ts";
+import { refuseExpectation, refuseLargeHeader } from "./refused-requests.ts";
 import { escapeRequestTarget } from "./request-target.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
@@ -161,6 +163,11 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
     clientErrors.follow(request, response);
     void handlers.request(request, response);
   });
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    busy.hold(response, release);
+    clientErrors.follow(request, response);
+    refuseExpectation(request, response);
+  });
   server.on("upgrade", (request, socket, head) => {
     busy.hold(socket);
     void handlers.upgrade(request, socket, head);
@@ -180,7 +187,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     settings: {
       enableConnectProtocol: true,
       maxConcurrentStreams: CALLER_MAX_STREAMS,
-      maxHeaderListSize: MAX_REQUEST_HEADER_BYTES,
+      maxHeaderListSize: MAX_HTTP2_REQUEST_HEADER_BYTES,
       initialWindowSize: 1024 * 1024,
     },
     maxSessionMemory: 64,
@@ -196,9 +203,14 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     session.once("close", () => sessions.delete(session));
     session.setLocalWindowSize(8 * 1024 * 1024);
   });
-  server.on("request", (request, response) => void handlers.request(request, response));
+  server.on("request", (request, response) => {
+    if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
+  });
+  server.on("checkExpectation", refuseExpectation);
   // Without this listener node's compatibility layer answers every CONNECT with 405.
-  server.on("connect", (request, response) => void handlers.connectStream(request, response));
+  server.on("connect", (request, response) => {
+    if (!refuseLargeHeader(request, response)) void handlers.connectStream(request, response);
+  });
   server.on("sessionError", () => {});
   return server;
 }
