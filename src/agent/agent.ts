@@ -99,6 +99,7 @@ export function createAgent(options: AgentOptions): Agent {
       capabilities: [
         CAPABILITY.websocket,
         CAPABILITY.targetHost,
+        CAPABILITY.proxyStatus,
         CAPABILITY.notices,
         ...(config.events ? [CAPABILITY.events] : []),
       ],

@@ -14,6 +14,7 @@ import { errorCodeOf } from "../wire/errors.ts";
 import { Guard } from "../wire/guard.ts";
 import { endToEndHeaders, headerListBytes, headerListPairs, http2Fields } from "../wire/http-fields.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
+import { withoutOwnName } from "../wire/own-fields.ts";
 import { HEADER } from "../wire/protocol.ts";
 import { relay } from "../wire/relay.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
@@ -125,9 +126,17 @@ function handshake(
   request.end();
 }
 
-/** @throws Error above what a header block of the reversed session may have: a larger one would end the session. */
+/**
+ * What speaks in our name is the agent's own word ({@link CAPABILITY.proxyStatus}): of a target it does not cross.
+ *
+ * @throws Error above what a header block of the reversed session may have: a larger one would end the session.
+ */
 function fieldsWithinLimits(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const fields = http2Fields(headers);
+  const foreign: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) foreign[name] = withoutOwnName(name, value);
+  }
+  const fields = http2Fields(foreign);
   if (headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES || headerListPairs(fields) >= MAX_HEADER_PAIRS) {
     throw new Error("the header of the target's answer is too large");
   }

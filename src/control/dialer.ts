@@ -83,8 +83,11 @@ export class Dialer {
  * @param stream undefined if it could not be opened
  */
 export function provablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
-  if (stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM) return true;
-  return error instanceof TurnaboutError && error.code === "agent_draining";
+  return isRefusedStream(stream) || (error instanceof TurnaboutError && error.code === "agent_draining");
+}
+
+export function isRefusedStream(stream: ClientHttp2Stream | undefined): boolean {
+  return stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM;
 }
 
 async function answered(

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { TargetInfo } from "../wire/hello.ts";
 import { connectionNominates, isHopByHop, listMembers } from "../wire/http-fields.ts";
+import { withoutOwnName } from "../wire/own-fields.ts";
 import { withoutTokenCookie } from "./auth/authenticate.ts";
 import type { Client } from "./front/fronts.ts";
 import type { AnyRequest } from "./listener/port.ts";
@@ -127,7 +128,7 @@ function placeOf({ mount, client, host, path }: Forwarded, target: ForwardedTo):
   return { path: `${client.prefix}${mount.path}`, mount, hosts, requestPath: path };
 }
 
-/** End-to-end fields of a target's response, without what it must not say for our origin, and with addresses of ours. */
+/** End-to-end fields of a target's response, without what speaks in our name or for our origin, and with addresses of ours. */
 export function responseFields(
   headers: IncomingHttpHeaders,
   job: Forwarded,
@@ -138,7 +139,9 @@ export function responseFields(
   for (const name in headers) {
     const value = headers[name];
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
-    const passed = job.route === "proxy" ? value : responseField(name, value, job, target);
+    const kept = withoutOwnName(name, value);
+    if (kept === undefined) continue;
+    const passed = job.route === "proxy" ? kept : responseField(name, kept, job, target);
     if (passed !== undefined) fields[name] = passed;
   }
   return fields;

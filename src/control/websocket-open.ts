@@ -1,13 +1,16 @@
 /** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { resetStream } from "../wire/end-stream.ts";
+import { codeFromStatus, ERROR_TABLE } from "../wire/error-table.ts";
+import type { ErrorCode } from "../wire/error-table.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority } from "../wire/names.ts";
 import { CAPABILITY, HEADER } from "../wire/protocol.ts";
-import { parseProxyStatus } from "../wire/proxy-status.ts";
+import { hasOwnProxyStatus, parseProxyStatus } from "../wire/proxy-status.ts";
 import { onResponse } from "../wire/response.ts";
+import type { ResponseHeaders } from "../wire/response.ts";
 import { streamLost } from "../wire/tunnel-socket.ts";
-import { provablyUnprocessed } from "./dialer.ts";
+import { isRefusedStream, provablyUnprocessed } from "./dialer.ts";
 import { requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import type { ForwardedTo } from "./forwarding.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -60,22 +63,45 @@ export async function openWebSocket(
     const target = connection.targetInfo(destination);
     const fields = requestFields(request, job, target);
     const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
+    const marksRefusals = capabilities.includes(CAPABILITY.proxyStatus);
     let stream: ClientHttp2Stream | undefined;
     try {
       stream = connection.openStream({ ...headers, ...pseudoFields });
-      return { ...(await answered(stream, request, job, context, signal)), target };
+      return { ...(await answered(stream, { request, job, context, signal, marksRefusals })), target };
     } catch (error) {
-      if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
+      if (attempt >= DIAL_ATTEMPTS || !mayRepeat(stream, error, marksRefusals)) throw error;
     }
   }
 }
 
+/** Of an agent that does not mark its own refusals `agent_draining` may be the word of a target that was reached. */
+function mayRepeat(stream: ClientHttp2Stream | undefined, error: unknown, marksRefusals: boolean): boolean {
+  return stream === undefined || marksRefusals ? provablyUnprocessed(stream, error) : isRefusedStream(stream);
+}
+
+/**
+ * Undefined for the target's own answer. An agent that does not mark its refusals passes on a target's `Proxy-Status` as
+ * well: there it counts with the status that the agent would give.
+ */
+function agentsRefusal(headers: ResponseHeaders, marksRefusals: boolean): ErrorCode | undefined {
+  const { ":status": status = 502, "proxy-status": value } = headers;
+  const code = parseProxyStatus(value);
+  if (marksRefusals) return hasOwnProxyStatus(value) ? (code ?? codeFromStatus(status)) : undefined;
+  return code !== undefined && ERROR_TABLE[code].status === status ? code : undefined;
+}
+
+interface Opened {
+  request: AnyRequest;
+  job: ProxyJob;
+  context: HttpProxyContext;
+  signal: AbortSignal;
+  /** The agent has {@link CAPABILITY.proxyStatus}. */
+  marksRefusals: boolean;
+}
+
 async function answered(
   stream: ClientHttp2Stream,
-  request: AnyRequest,
-  { destination }: ProxyJob,
-  context: HttpProxyContext,
-  signal: AbortSignal,
+  { request, job: { destination }, context, signal, marksRefusals }: Opened,
 ): Promise<Omit<WebSocketAnswer, "target">> {
   const { promise, resolve, reject } = Promise.withResolvers<Omit<WebSocketAnswer, "target">>();
   const give = (error: TurnaboutError) => {
@@ -94,7 +120,7 @@ async function answered(
     response: (headers) => {
       const status = headers[":status"] ?? 502;
       delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
-      const refused = parseProxyStatus(headers["proxy-status"]);
+      const refused = agentsRefusal(headers, marksRefusals);
       if (refused === undefined) resolve({ stream, status, headers });
       else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
     },

@@ -73,6 +73,8 @@ export const CAPABILITY = {
   notices: "notices",
   /** `Turnabout-Host` on Extended CONNECT, in place of `host`. */
   targetHost: "target-host",
+  /** `Proxy-Status` of a response to Extended CONNECT is in our name only where the agent itself refuses. */
+  proxyStatus: "proxy-status",
 } as const;
 
 /** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */

@@ -49,7 +49,7 @@ async function refusingAgent(
     protocol: 1,
     version: "0",
     instance: "raw",
-    capabilities: ["websocket"],
+    capabilities: ["websocket", "proxy-status"],
     runners: [{ id: "raw", targets: [{ name: "t" }] }],
   };
   const accept = (session: ServerHttp2Session): void => {
