@@ -12,7 +12,13 @@ import { resetStream } from "../wire/end-stream.ts";
 import { codeFromErrno } from "../wire/error-table.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import { Guard } from "../wire/guard.ts";
-import { endToEndHeaders, headerListBytes, headerListPairs, http2Fields } from "../wire/http-fields.ts";
+import {
+  endToEndHeaders,
+  headerListBytes,
+  headerListPairs,
+  http2Fields,
+  isPlainlyChunked,
+} from "../wire/http-fields.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
 import { withoutOwnName } from "../wire/own-fields.ts";
 import { HEADER } from "../wire/protocol.ts";
@@ -111,7 +117,9 @@ function handshake(
     const status = response.statusCode ?? 502;
     // On Extended CONNECT 2xx means "the WebSocket is open": a target that answers 200 has not understood the upgrade.
     // A status above 599 has no expression in node's HTTP/2.
-    if (status < 300 || status > 599) return fail("target_protocol");
+    if (status < 300 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
+      return fail("target_protocol");
+    }
     passRefusal(stream, response, status);
     response.once("close", () => {
       stream.off("close", onClose);

@@ -8,6 +8,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { errorCodeOf, toError, TurnaboutError } from "../wire/errors.ts";
+import { isPlainlyChunked } from "../wire/http-fields.ts";
 import { Guard } from "../wire/guard.ts";
 import type { Destination } from "../wire/names.ts";
 import type { Logger } from "../wire/log.ts";
@@ -98,6 +99,8 @@ export function proxyHttp(
 class Exchange implements TargetHandler {
   /** Set by the pool. */
   expectResponse: (() => void) | undefined;
+  /** Set by the pool. */
+  received: TargetHandler["received"];
   readonly #request: AnyRequest;
   readonly #response: AnyResponse;
   readonly #job: ProxyJob;
@@ -239,15 +242,21 @@ class Exchange implements TargetHandler {
     reason: string | undefined,
   ): void {
     const response = this.#response;
+    this.#noContent = hasNoContent(status, this.#request.method);
+    if (!this.#noContent && !isPlainlyChunked(headers["transfer-encoding"])) {
+      throw new TurnaboutError(
+        "target_protocol",
+        "the target's content has a transfer coding besides chunked",
+      );
+    }
     const fields = responseFields(headers, this.#job, this.#target);
     if (this.#job.isolated === true) isolate(fields);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
-    this.#noContent = hasNoContent(status, this.#request.method);
     // A gRPC response of trailers only has to stay one header section that ends the stream.
     const endStream = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
     try {
-      writeHead(response, status, fields, { reason, endStream });
+      writeHead(response, status, fields, { reason: this.received?.reason ?? reason, endStream });
     } catch (cause) {
       throw inexpressible("response", status, cause);
     }
@@ -356,12 +365,17 @@ class Exchange implements TargetHandler {
     );
   }
 
+  /** A byte of a response has come, be it informational: the target has the request, and the caller may know. */
+  #hasBegun(): boolean {
+    return this.#response.headersSent || this.#informational > 0 || this.received?.hasBegun === true;
+  }
+
   /**
    * Only where no byte of the request can have had an effect: the agent has not looked at it, or an idle stream that a
    * safe request took over turned out to be closed (RFC 9110 §9.2.2).
    */
   #mayRetry(error: Error): boolean {
-    if (this.#hasBody || this.#response.headersSent || this.#attempt >= DIAL_ATTEMPTS) return false;
+    if (this.#hasBody || this.#hasBegun() || this.#attempt >= DIAL_ATTEMPTS) return false;
     const loss = lossOf(error);
     if (loss?.unprocessed === true) return true;
     const socket = (error as { socket?: { bytesRead?: number } }).socket;
@@ -372,7 +386,7 @@ class Exchange implements TargetHandler {
 
   /** A safe request whose agent has died before the caller got a byte: tried again, once (RFC 9110 §9.2.2). */
   #isLost(error: Error): boolean {
-    if (this.#hasBody || this.#response.headersSent || this.#hasLost) return false;
+    if (this.#hasBody || this.#hasBegun() || this.#hasLost) return false;
     if (!SAFE_METHODS.has(this.#request.method ?? "")) return false;
     return error instanceof TurnaboutError && error.code === "tunnel_lost";
   }

@@ -73,7 +73,8 @@ export function writeInformational(response: AnyResponse, status: number, header
   if (response instanceof ServerResponse) {
     const { httpVersionMajor: major, httpVersionMinor: minor } = response.req;
     if (major < 1 || (major === 1 && minor < 1)) return;
-    if (response.writableLength <= MAX_PENDING_INFORMATIONAL_BYTES) response.writeInformation(status, fields);
+    if (response.writableLength <= MAX_PENDING_INFORMATIONAL_BYTES)
+      response.writeInformation(status, fieldPairs(fields));
     return;
   }
   const { stream } = response;
@@ -81,6 +82,13 @@ export function writeInformational(response: AnyResponse, status: number, header
   // Header blocks have no flow control: what the caller does not read waits on the connection's socket.
   if ((stream.session?.socket.writableLength ?? 0) > MAX_PENDING_INFORMATIONAL_BYTES) return;
   stream.additionalHeaders({ ...http2Fields(fields), ":status": status });
+}
+
+/** One line for each value: node would join those of one name, and Set-Cookie may not be joined (RFC 9110 §5.3). */
+function fieldPairs(fields: Fields): string[] {
+  return Object.entries(fields).flatMap(([name, value]) =>
+    [value].flat().flatMap((item) => (item === undefined ? [] : [name, String(item)])),
+  );
 }
 
 /** Adds the trailer section, sent with the end. @throws Error if the caller's protocol has no expression for it */

@@ -10,6 +10,8 @@ import { ResponseHeads } from "./response-heads.ts";
 export interface TargetHandler extends Dispatcher.DispatchHandler {
   /** Set by the pool; to be called in `onRequestStart`: the next bytes of this connection are a response. */
   expectResponse?: (() => void) | undefined;
+  /** Set by the pool with every attempt: what of the response has come. */
+  received?: Pick<ResponseHeads, "hasBegun" | "reason"> | undefined;
 }
 
 /** undici's writer ends every chunked body with these characters, in one write; it knows no trailers. */
@@ -57,7 +59,9 @@ export class TargetClient extends Client {
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
     const isAsterisk = options.method === "OPTIONS" && options.path === "*";
     handler.expectResponse = () => {
-      this.#connection.heads.expect();
+      const { heads } = this.#connection;
+      heads.expect();
+      handler.received = heads;
       this.#connection.trailers = options.trailers;
       this.#connection.isAsterisk = isAsterisk;
     };

@@ -26,6 +26,14 @@ export function connectionNominates(value: string | undefined): ReadonlySet<stri
 
 const NONE: ReadonlySet<string> = new Set();
 
+/**
+ * Whether `Transfer-Encoding` says nothing but that content is chunked, or nothing. Any other coding is the hop's own
+ * (RFC 9112 §6.1, §7): content in it must not go on as if it were the target's representation.
+ */
+export function isPlainlyChunked(value: string | readonly string[] | undefined): boolean {
+  return value === undefined || /^(?:chunked|identity)$/i.test([value].flat().join().trim());
+}
+
 /** A field value in pieces, in order: quoted strings (RFC 9110 §5.6.4), and what stands between them. */
 function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
   const pieces: { text: string; isQuoted: boolean }[] = [];

@@ -6,8 +6,8 @@ import type { Caller } from "../support/callers.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { exchangeRaw } from "../support/raw-http.ts";
 import { startRawTarget } from "../support/raw-target.ts";
-import type { RawRequest } from "../support/raw-target.ts";
-import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
+import type { RawRequest, RawTarget } from "../support/raw-target.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
@@ -15,6 +15,13 @@ const BODY = "Content-Length: 2\r\n\r\nok";
 const hints = (fields: string): string => `HTTP/1.1 103 Early Hints\r\n${fields}\r\n${OK}${BODY}`;
 const trailing = (fields: string): string =>
   `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${fields}\r\n`;
+const coded = (coding: string): string => `${OK}Transfer-Encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`;
+/** Nothing else comes, and the connection ends. */
+const BEGINNINGS: Readonly<Record<string, string>> = {
+  "/begun-103": "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+  "/begun-100": "HTTP/1.1 100 Continue\r\n\r\n",
+  "/begun-line": "HTTP/1.1 20",
+};
 const utf8 = (text: string): string => Buffer.from(text).toString("latin1");
 
 /** What the target sends, byte for byte, by path. */
@@ -41,6 +48,7 @@ const RESPONSES: Readonly<Record<string, string>> = {
     "Connection: x-hop\r\nContent-Type: text/html\r\nTE: x\r\nUpgrade: x\r\nHTTP2-Settings: x\r\nX-Sum: 1\r\n",
   ),
   "/trailers-framing": trailing("Content-Length: 5\r\nX-Sum: 1\r\n"),
+  "/trailers-close": trailing("Connection: close\r\nUpgrade: h2c\r\nKeep-Alive: timeout=1\r\nX-Sum: 1\r\n"),
   "/trailers-pseudo": trailing(":status: 500\r\nX-Sum: 1\r\n"),
   "/trailers-raw": trailing("X-Raw: \x80\xff\r\nX-Sum: 1\r\n"),
   "/hints-list": hints("Link: </a.css>; rel=preload; as=style, </b.js>; rel=preload\r\n"),
@@ -51,6 +59,17 @@ const RESPONSES: Readonly<Record<string, string>> = {
   "/hints-length": hints(
     "Link: </a>; rel=preload\r\nContent-Length: 5\r\nKeep-Alive: x\r\nETag: a\r\nETag: b\r\n",
   ),
+  "/hints-close": hints("Connection: close\r\nKeep-Alive: x\r\nLink: </a>\r\n"),
+  "/hints-upgrade": hints("Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n"),
+  "/hints-cookies": hints(
+    "Set-Cookie: a=1\r\nSet-Cookie: b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT\r\nETag: a\r\nETag: b\r\n",
+  ),
+  "/coded": coded("gzip, chunked"),
+  "/coded-close": coded("gzip"),
+  "/coded-twice": coded("chunked\r\nTransfer-Encoding: chunked"),
+  "/coded-other": coded("chunked, x"),
+  "/coded-304": "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+  "/reason": `HTTP/1.1 200 \xe9t\xe9 \x80\r\n${BODY}`,
   "/continue": `HTTP/1.1 100 Continue\r\n\r\n${OK}${BODY}`,
   "/continue-many": `${"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n".repeat(20)}${OK}${BODY}`,
   "/continue-hints": `HTTP/1.1 100 Continue\r\n\r\n${hints("Link: </a>\r\n")}`,
@@ -65,11 +84,14 @@ const RESPONSES: Readonly<Record<string, string>> = {
 };
 
 let system: System;
+let target: RawTarget;
 
 before(async () => {
-  const target = await startRawTarget(({ head, socket }: RawRequest) => {
+  target = await startRawTarget(({ head, socket }: RawRequest) => {
     const path = head.split(" ", 2)[1] ?? "";
-    socket.write(Buffer.from(RESPONSES[path] ?? "", "latin1"));
+    const beginning = BEGINNINGS[path];
+    if (beginning === undefined) socket.write(Buffer.from(RESPONSES[path] ?? "", "latin1"));
+    else socket.end(beginning);
   });
   system = await startSystem({ target });
 });
@@ -160,7 +182,13 @@ for (const kind of PLAINTEXT_CALLERS) {
     });
 
     it("trailers pass, without those that frame the message or belong to a connection", async () => {
-      for (const path of ["/trailers-twice", "/trailers-forbidden", "/trailers-raw"]) {
+      for (const path of [
+        "/trailers-twice",
+        "/trailers-forbidden",
+        "/trailers-framing",
+        "/trailers-close",
+        "/trailers-raw",
+      ]) {
         const { trailers } = await whole(path);
         assert.equal(trailers["x-sum"], "1", path);
         for (const name of ["connection", "content-type", "te", "upgrade", "http2-settings"]) {
@@ -170,9 +198,31 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.equal((await whole("/trailers-raw")).trailers["x-raw"], "\x80\xff");
     });
 
-    it("trailers that contradict the message's framing, or are no fields, break it", async () => {
-      for (const path of ["/trailers-framing", "/trailers-pseudo"]) {
-        assert.notEqual((await get(path)).kind, "end", path);
+    it("trailers that are no fields break the message", async () => {
+      assert.notEqual((await get("/trailers-pseudo")).kind, "end");
+    });
+
+    it("fields of a connection in a trailer section or in a 103 harm no later response on it", async () => {
+      for (const path of ["/trailers-close", "/hints-close", "/hints-upgrade", "/trailers-framing"]) {
+        for (let i = 0; i < 3; i += 1) await whole(path);
+      }
+    });
+
+    it("content in a transfer coding besides chunked is 502; a response without content passes", async () => {
+      for (const path of ["/coded", "/coded-close", "/coded-twice", "/coded-other"]) {
+        const answer = await get(path);
+        assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"], path);
+      }
+      await whole("/coded-304", 304, "");
+    });
+
+    it("a response of which a byte has come is not asked for again", async () => {
+      for (const path of Object.keys(BEGINNINGS)) {
+        await whole("/etag-twice"); // a connection that is kept
+        const asked = (): number => target.heads.filter((head) => head.startsWith(`GET ${path} `)).length;
+        const before = asked();
+        const answer = await get(path);
+        assert.deepEqual([answer.status, asked() - before], [502, 1], path);
       }
     });
 
@@ -242,4 +292,20 @@ it("HTTP/1.0 callers get no informational response", async () => {
     );
     assert.deepEqual(statuses, [200], path);
   }
+});
+
+it("values of a 103 and a reason phrase reach an HTTP/1.1 caller as they are", async () => {
+  const ask = async (path: string): Promise<string> => {
+    const fields = `Host: ${TARGET}.${RUNNER}\r\nProxy-Authorization: Bearer ${ADMIN_TOKEN}\r\nConnection: close\r\n`;
+    const url = `http://${TARGET}.${RUNNER}${path}`;
+    return (await exchangeRaw(system.controlPlane.port, `GET ${url} HTTP/1.1\r\n${fields}\r\n`)).text;
+  };
+  const [informational = ""] = (await ask("/hints-cookies")).split("\r\n\r\n", 1);
+  assert.deepEqual(informational.split("\r\n").slice(1), [
+    "set-cookie: a=1",
+    "set-cookie: b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+    "etag: a",
+    "etag: b",
+  ]);
+  assert.match(await ask("/reason"), /^HTTP\/1\.1 200 \xe9t\xe9 \x80\r\n/);
 });
