@@ -147,6 +147,10 @@ export const REFUSAL_LINGER_MS = 2_000;
  * many pieces. */
 export const MAX_PARSE_ERRORS = 1_000;
 
+/** A CONNECT or an upgrade that a caller has pipelined behind responses still under way waits so long for its turn: as
+ * long as a response header may take. */
+export const UPGRADE_TURN_TIMEOUT_MS = 60_000;
+
 /** Idle keep-alive connections of callers: above the 60 s of the usual load balancers, so that they close first. */
 export const CALLER_KEEPALIVE_MS = 75_000;
 

@@ -52,6 +52,19 @@ describe("a relay", () => {
     assert.match(all, /proxy-status: turnabout-relay; error=destination_not_found; details="not_found"/);
   });
 
+  it("answers one request of a connection, and nothing that is pipelined behind it", async () => {
+    await using upstream = await startTarget();
+    await using relay = await startRelayTo(`http://${upstream.address}`);
+    const get = "GET /one HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (const behind of [upgradeRequest(), "CONNECT a.b:80 HTTP/1.1\r\nHost: a.b\r\n\r\n", "\0\r\n\r\n"]) {
+      const text = await rawExchange(relay.port, get.repeat(3) + behind);
+      assert.match(text, /^HTTP\/1\.1 404 /);
+      assert.deepEqual(text.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 404"], text);
+      assert.match(text, /"\}\}$/); // whole
+    }
+    assert.equal(upstream.sockets.size, 0);
+  });
+
   it("sends on what the agent says, with its own hop behind it and no other claim", async () => {
     const seen: http.IncomingMessage[] = [];
     await using upstream = await startHttpTarget(() => {});

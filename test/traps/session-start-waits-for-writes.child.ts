@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import tls from "node:tls";
 import { createAgent } from "../../src/agent/agent.ts";
 import { createPki, issueServer } from "../support/pki.ts";
-import { startSystem } from "../support/system.ts";
+import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
 import { tempPath } from "../support/temp.ts";
 
 /** The control plane writes its 101 and starts a session on the same TLS socket. */
@@ -47,5 +47,33 @@ async function agent(): Promise<void> {
   server.close();
 }
 
+/** An agent's upgrade comes on a connection whose earlier responses have not left yet. */
+async function pipelined(upgrade: string): Promise<void> {
+  await using system = await startSystem({ tls: true, agents: 0 });
+  const { port } = system.controlPlane;
+  const socket = tls.connect({ port, host: "127.0.0.1", servername: "localhost", ca: system.pki?.ca });
+  socket.on("error", () => {});
+  await once(socket, "secureConnect");
+  const request = (path: string, fields = "") =>
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n${fields}\r\n`;
+  socket.write(
+    request("/openapi.json").repeat(4) +
+      request(
+        "/api/v1/revdial?runnerid=r",
+        `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\nALPN: h2\r\nSec-WebSocket-Version: 13\r\n` +
+          `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: turnabout.h2.v1\r\n`,
+      ),
+  );
+  let text = "";
+  for await (const chunk of socket) {
+    text += (chunk as Buffer).toString("latin1");
+    if (text.includes("PRI * HTTP/2.0")) break;
+  }
+  const heads = text.match(/HTTP\/1\.1 \d{3}|PRI \* HTTP\/2\.0/g) ?? [];
+  process.stdout.write(`${heads.join(", ")}\n`);
+  socket.destroy();
+}
+
 if (process.argv[2] === "agent") await agent();
+else if (process.argv[2] === "pipelined") await pipelined(process.argv[3] ?? "");
 else await controlPlane();

@@ -1,7 +1,8 @@
 /**
  * Trap: an Http2Session that starts on a TLSSocket with an unfinished write aborts the process; on TCP a 101 that is
  * still corked is overtaken by the HTTP/2 preface, which goes past the JS buffer.
- * Guards: `acceptPtth()` in src/control/doors/upgrade.ts attaches in the write callback; `writesDone()` in
+ * Guards: `takeTurn()` in src/control/listener/response-order.ts lets every earlier response of the connection finish;
+ * `acceptPtth()` in src/control/doors/upgrade.ts attaches in the write callback; `writesDone()` in
  * src/agent/carriers/auto.ts waits for the request to have left.
  */
 import assert from "node:assert/strict";
@@ -39,6 +40,14 @@ describe("a session on a carrier that has just been written to", () => {
     const { code, signal, stdout } = await runChild(CHILD, ["agent"]);
     assert.deepEqual([code, signal, stdout], [0, null, "agent waited\n"]);
   });
+
+  for (const upgrade of ["ptth", "websocket"]) {
+    it(`does not abort the control plane where responses before its ${upgrade} upgrade have not left`, async () => {
+      const { code, signal, stdout } = await runChild(CHILD, ["pipelined", upgrade]);
+      const answers = [...Array<string>(4).fill("HTTP/1.1 200"), "HTTP/1.1 101", "PRI * HTTP/2.0"];
+      assert.deepEqual([code, signal, stdout], [0, null, `${answers.join(", ")}\n`]);
+    });
+  }
 
   it("does not let the preface overtake a 101 that is still corked on TCP", async () => {
     const opened = new Set<AgentConnection>();

@@ -39,6 +39,8 @@ export class Arrivals {
   readonly #handlers: ArrivalHandlers;
   /** In the order of their coming. */
   readonly #waiting = new Map<Duplex, NodeJS.Timeout>();
+  /** Connections whose only answer has been given, which may not have left yet. They close behind it. */
+  readonly #answered = new WeakSet<Duplex>();
 
   constructor(handlers: ArrivalHandlers) {
     this.#handlers = handlers;
@@ -57,15 +59,22 @@ export class Arrivals {
     server.on("connection", (socket) => this.#arrived(socket));
     server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket as Socket, head));
     server.on("request", (request, response) => {
+      const { socket } = request;
+      if (this.#answered.has(socket)) return; // `Connection: close` has been said
+      this.#answered.add(socket);
       const code = this.#isDoor(request) ? "upgrade_required" : "not_found";
       this.#handlers.refused(code);
       const { status, fields, body } = ownAnswer(code);
       response.writeHead(status, fields).end(body);
     });
-    server.on("connect", (_request, socket) => this.#refuse(socket, "not_found"));
+    server.on("connect", (request, socket) => {
+      if (this.#answered.has(request.socket)) socket.resume();
+      else this.#refuse(socket, "not_found");
+    });
     // Not HTTP/1.1: TLS, the HTTP/2 preface, garbage.
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+      if (this.#answered.has(socket)) return;
       const code = error.code === "HPE_HEADER_OVERFLOW" ? "headers_too_large" : "bad_request";
       this.#refuse(socket, code);
     });
@@ -100,6 +109,7 @@ export class Arrivals {
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    if (this.#answered.has(request.socket)) return void socket.resume();
     const upgrade = request.headers.upgrade?.trim().toLowerCase() ?? "";
     if (!this.#isDoor(request)) return this.#refuse(socket, "not_found");
     if (request.method !== "GET") return this.#refuse(socket, "method_not_allowed");

@@ -5,9 +5,11 @@ import type { AddressInfo } from "node:net";
 import net from "node:net";
 import { it } from "node:test";
 import { ClientErrors } from "./client-errors.ts";
+import { ResponseOrder } from "./response-order.ts";
 
 it("a request that does not become complete is 408, behind the response that is under way", async () => {
-  const errors = new ClientErrors();
+  const order = new ResponseOrder();
+  const errors = new ClientErrors(order);
   const timedOut = Promise.withResolvers<http.ServerResponse>();
   let response: http.ServerResponse | undefined;
   const server = http.createServer({
@@ -16,7 +18,7 @@ it("a request that does not become complete is 408, behind the response that is 
     requestTimeout: 0,
   });
   server.on("request", (request, given) => {
-    errors.follow(request, given);
+    order.follow(request, given);
     response = given;
     given.writeHead(200, { "content-length": "4" });
     given.write("ab");

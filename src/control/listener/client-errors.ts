@@ -3,17 +3,12 @@
  * a response that is under way (RFC 9112 §9.3.2): that one becomes complete first, or is cut so that it cannot be taken
  * for complete where its own request is broken.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 import { rawErrorAnswer, sendError } from "../http-errors.ts";
 import { MAX_PARSE_ERRORS, REFUSAL_LINGER_MS } from "../limits.ts";
-
-interface Exchange {
-  request: IncomingMessage;
-  response: ServerResponse;
-}
+import type { ResponseOrder } from "./response-order.ts";
 
 /** Of node's HTTP/1.1 server and its parser; every other one is `bad_request`. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -23,23 +18,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 export class ClientErrors {
-  /** Exchanges of a connection whose responses are not finished, in their order. */
-  readonly #open = new WeakMap<Duplex, Set<Exchange>>();
+  readonly #order: ResponseOrder;
   /** Connections whose requests cannot be parsed any more, and how often that was said. */
   readonly #broken = new WeakMap<Duplex, { code: ErrorCode; count: number }>();
 
-  /** Call it for every request. */
-  follow(request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
-    const open = this.#open.get(socket) ?? new Set();
-    this.#open.set(socket, open);
-    const exchange = { request, response };
-    open.add(exchange);
-    response.once("close", () => {
-      open.delete(exchange);
-      const broken = this.#broken.get(socket);
-      if (open.size === 0 && broken !== undefined) refuse(socket, broken.code);
-    });
+  constructor(order: ResponseOrder) {
+    this.#order = order;
   }
 
   /** For the server's 'clientError'; may come several times for one connection. */
@@ -54,8 +38,9 @@ export class ClientErrors {
     }
     const code = CODES[reason] ?? "bad_request";
     this.#broken.set(socket, { code, count: 1 });
-    const last = [...(this.#open.get(socket) ?? [])].at(-1);
-    if (last === undefined) return refuse(socket, code);
+    const last = this.#order.exchanges(socket).at(-1);
+    this.#order.whenIdle(socket, () => refuse(socket, code));
+    if (last === undefined) return;
     const { request, response } = last;
     if (!response.headersSent) response.shouldKeepAlive = false; // it is the last on this connection
     if (request.complete) return;

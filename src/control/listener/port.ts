@@ -31,6 +31,7 @@ import {
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
 import { ClientErrors } from "./client-errors.ts";
+import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
 import { RefusalLog } from "../refusal-log.ts";
 import { refuseExpectation, refuseLargeHeader } from "./refused-requests.ts";
@@ -157,24 +158,25 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   });
   // A kept-alive connection of a port that has stopped is of no use to its caller: it closes behind its exchange.
   const release = () => setImmediate(() => server.closeIdleConnections());
-  const clientErrors = new ClientErrors();
+  const order = new ResponseOrder();
+  const clientErrors = new ClientErrors(order);
   server.on("request", (request, response) => {
     busy.hold(response, release);
-    clientErrors.follow(request, response);
+    order.follow(request, response);
     void handlers.request(request, response);
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     busy.hold(response, release);
-    clientErrors.follow(request, response);
+    order.follow(request, response);
     refuseExpectation(request, response);
   });
   server.on("upgrade", (request, socket, head) => {
     busy.hold(socket);
-    void handlers.upgrade(request, socket, head);
+    order.takeTurn(request, socket, head, (...turn) => void handlers.upgrade(...turn));
   });
   server.on("connect", (request, socket, head) => {
     busy.hold(socket);
-    void handlers.connect(request, socket, head);
+    order.takeTurn(request, socket, head, (...turn) => void handlers.connect(...turn));
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
   // It never listens itself, but its header and keep-alive time limits are armed by this event.
