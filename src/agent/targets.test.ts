@@ -92,6 +92,17 @@ describe("a target on the command line", () => {
     assert.equal(parseTarget("web=localhost:80;rewrite=on").rewrite, undefined);
     const both = parseTarget("web=localhost:80;rewrite=off;http=1.1");
     assert.deepEqual([both.rewrite, both.http], ["off", "1.1"]);
+    for (const host of [
+      "vm:33801",
+      "vm",
+      "App.Example.",
+      "192.0.2.1:80",
+      "[::1]",
+      "[2001:db8::1]:8080",
+      "a_b-c",
+    ]) {
+      assert.equal(parseTarget(`web=localhost:80;host=${host};http=1.1`).host, host);
+    }
     assert.deepEqual(parseTarget("a=unix:/x=y").address, { kind: "unix", path: "/x=y" });
   });
 
@@ -104,6 +115,18 @@ describe("a target on the command line", () => {
       "web=localhost:80;http=3",
       "web=localhost:80;rewrite=no",
       "web=h:1;x",
+      "web=h:1;host=",
+      "web=h:1;host=vm:",
+      "web=h:1;host=vm:0",
+      "web=h:1;host=vm:65536",
+      "web=h:1;host=http://vm",
+      "web=h:1;host=u@vm",
+      "web=h:1;host=vm/x",
+      "web=h:1;host=a b",
+      "web=h:1;host=vm\r\nX: y",
+      "web=h:1;host=[::1",
+      "web=h:1;host=256.256.256.256",
+      `web=h:1;host=${"x".repeat(262)}`,
     ]) {
       assert.throws(() => parseTarget(text), isConfigInvalid, text);
     }

@@ -3,7 +3,7 @@ import { TurnaboutError } from "../wire/errors.ts";
 import { TARGET_HTTP } from "../wire/hello.ts";
 import type { RunnerInfo, TargetHttp } from "../wire/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../wire/limits.ts";
-import { parseRunnerId, parseTargetName } from "../wire/names.ts";
+import { isTargetHost, parseRunnerId, parseTargetName } from "../wire/names.ts";
 
 export type TargetAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
 
@@ -17,6 +17,11 @@ export interface Target {
    * is not told the path of its route. Default: rewritten to the route.
    */
   rewrite?: "off" | undefined;
+  /**
+   * `HOST` or `HOST:PORT` by which the target knows itself, a virtual host for example: the `Host` of requests by the API,
+   * and what its redirects to itself begin with. Without a port it is this host with any port. Default `localhost`.
+   */
+  host?: string | undefined;
 }
 
 export interface Runner {
@@ -49,7 +54,7 @@ export function parseTargetAddress(text: string): TargetAddress {
 
 /**
  * `NAME=ADDRESS`, with options behind it: `;http=1.0|1.1|2|auto` for a target whose HTTP version matters, `;rewrite=off` for
- * one whose redirects are to stay as they are.
+ * one whose redirects are to stay as they are, `;host=HOST[:PORT]` for one that has to be asked by its name.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -65,16 +70,32 @@ export function parseTarget(text: string): Target {
   const name = parseTargetName(spec.slice(0, equals));
   let http: TargetHttp = defaultHttp(name);
   let isRewritten = true;
+  let host: string | undefined;
   for (const option of options) {
     const version = TARGET_HTTP.find((known) => option === `http=${known}`);
     if (version !== undefined) http = version;
+    else if (option.startsWith("host=")) host = option.slice("host=".length);
     else if (option === "rewrite=off" || option === "rewrite=on") isRewritten = option === "rewrite=on";
     else {
       throw new TurnaboutError("config_invalid", `target ${name}: unknown option ${JSON.stringify(option)}`);
     }
   }
   const address = parseTargetAddress(spec.slice(equals + 1));
-  return { name, address, http, ...(!isRewritten && { rewrite: "off" }) };
+  if (host !== undefined && !isTargetHost(host)) throw badHost(name, host);
+  return {
+    name,
+    address,
+    http,
+    ...(!isRewritten && { rewrite: "off" }),
+    ...(host !== undefined && { host }),
+  };
+}
+
+function badHost(target: string, host: string): TurnaboutError {
+  return new TurnaboutError(
+    "config_invalid",
+    `target ${target}: host ${JSON.stringify(host)}: use HOST or HOST:PORT, as in a Host field`,
+  );
 }
 
 export function defaultHttp(targetName: string): TargetHttp {
@@ -97,6 +118,9 @@ export function checkRunners(runners: readonly Runner[]): void {
         `runner ${runner.id}: more than ${MAX_TARGETS_PER_RUNNER} targets`,
       );
     }
+    for (const { name, host } of runner.targets) {
+      if (host !== undefined && !isTargetHost(host)) throw badHost(name, host);
+    }
     const names = new Set(runner.targets.map((target) => parseTargetName(target.name)));
     if (names.size < runner.targets.length) {
       throw new TurnaboutError("config_invalid", `runner ${runner.id}: a target is listed twice`);
@@ -113,10 +137,11 @@ export interface ServedRunner extends Runner {
 export function describeRunner(runner: ServedRunner): RunnerInfo {
   return {
     id: runner.id,
-    targets: runner.targets.map(({ name, http, rewrite }) => ({
+    targets: runner.targets.map(({ name, http, rewrite, host }) => ({
       name,
       http,
       ...(rewrite === "off" && { rewrite }),
+      ...(host !== undefined && { host }),
     })),
     ...(runner.discovered === true && { discovered: true }),
   };

@@ -19,6 +19,7 @@ const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x
 
 export interface Forwarded {
   route: Route;
+  /** `Host` for a target that is not declared with one of its own. */
   host: string;
   /** Path and query at the target. */
   path: string;
@@ -33,7 +34,7 @@ export interface Forwarded {
 }
 
 /** What the agent says of the target, as far as it matters here. */
-export type ForwardedTo = Pick<TargetInfo, "rewrite"> | undefined;
+export type ForwardedTo = Pick<TargetInfo, "rewrite" | "host"> | undefined;
 
 /**
  * The fields that go to the target, as a flat list of names and values. No credential of ours is among them:
@@ -43,7 +44,7 @@ export function requestFields(request: AnyRequest, job: Forwarded, target: Forwa
   const { headers } = request;
   const { route, credentials, client, withheld } = job;
   const nominated = connectionNominates(headers.connection);
-  const fields: string[] = ["host", job.host];
+  const fields: string[] = ["host", hostOf(job, target)];
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
     // Targets that make variables of fields (CGI, WSGI) cannot tell `_` from `-`.
@@ -121,10 +122,16 @@ export function isPrefix({ targetPath, query }: Mount): boolean {
   return targetPath === "" && query === undefined;
 }
 
+/** A request of the forward proxy has the target's host already: its own. */
+function hostOf({ route, host }: Forwarded, target: ForwardedTo): string {
+  return route === "api" ? (target?.host ?? host) : host;
+}
+
 /** Undefined: the target's addresses stay as it writes them. */
-function placeOf({ mount, client, host, path }: Forwarded, target: ForwardedTo): Place | undefined {
+function placeOf(job: Forwarded, target: ForwardedTo): Place | undefined {
+  const { mount, client, path } = job;
   if (mount === undefined || target?.rewrite === "off") return undefined;
-  const hosts = { asked: host, known: client.host };
+  const hosts = { asked: hostOf(job, target), known: client.host };
   return { path: `${client.prefix}${mount.path}`, mount, hosts, requestPath: path };
 }
 

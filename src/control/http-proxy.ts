@@ -49,7 +49,7 @@ export interface RoutedJob {
   /** Path and query as the caller wrote them: nothing is normalised. */
   path: string;
   route: Route;
-  /** `Host` for the target. */
+  /** `Host` for the target, if the agent says none of it. */
   host: string;
   /** On whose behalf: what it has opened is closed when its credential is revoked. */
   identity: Identity;

@@ -60,6 +60,26 @@ describe("Location", () => {
     }
   });
 
+  it("leads back where it names the host that the target was asked by: with a port that one, without one any", () => {
+    const asked = (host: string): Place => ({ ...PLACE, hosts: { ...PLACE.hosts, asked: host } });
+    for (const [host, value, isOwn] of [
+      ["vm:33801", "http://vm:33801/x", true],
+      ["vm:33801", "https://u:p@VM:33801/x", true],
+      ["vm:33801", "http://vm:33802/x", false],
+      ["vm:33801", "http://vm/x", false],
+      ["vm:33801", "http://vm.example:33801/x", false],
+      ["vm:80", "http://vm/x", true],
+      ["vm:443", "https://vm/x", true],
+      ["vm", "http://vm:33801/x", true],
+      ["vm", "http://vm/x", true],
+      ["[2001:db8::1]:8080", "http://[2001:DB8:0::1]:8080/x", true],
+      ["[2001:db8::1]:8080", "http://[2001:db8::1]/x", false],
+      ["vm:33801", "http://localhost:3000/x", true],
+    ] as const) {
+      assert.equal(location(value, asked(host)), isOwn ? `${PREFIX}/x` : value, `${host} ${value}`);
+    }
+  });
+
   it("stays where it leads to the right place already", () => {
     for (const value of [
       "",

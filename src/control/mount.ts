@@ -102,7 +102,19 @@ function ownHost(authority: string, hosts: Place["hosts"]): "target" | "public" 
   const url = URL.parse(`http://${authority}`);
   if (url === null) return undefined;
   if (hosts.known !== undefined && bare(authority) === bare(hosts.known)) return "public";
-  return OWN_MACHINE.test(url.hostname) || url.hostname === hosts.asked.toLowerCase() ? "target" : undefined;
+  return OWN_MACHINE.test(url.hostname) || isAsked(url, authority, hosts.asked) ? "target" : undefined;
+}
+
+/** A host that was asked for with a port is that port of it; without one, any. */
+function isAsked({ hostname }: URL, authority: string, asked: string): boolean {
+  const url = URL.parse(`http://${asked}`);
+  if (url?.hostname !== hostname) return false;
+  return !/:\d+$/.test(asked) || portOf(authority) === portOf(asked);
+}
+
+/** Empty for the ports of http and https: a target may not know which it is asked by. */
+function portOf(authority: string): string {
+  return /:0*(\d+)$/.exec(authority)?.[1]?.replace(/^(?:80|443)$/, "") ?? "";
 }
 
 /** Without user information, and without the port that http and https have: a target may not know which it is. */

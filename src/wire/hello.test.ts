@@ -59,6 +59,29 @@ describe("/hello", () => {
     assert.equal(parseHello({ ...GOOD, protocol: 99 }).protocol, 99);
   });
 
+  it("says of a target only a host that a Host field can have", () => {
+    const hostOf = (host: unknown): string | undefined =>
+      parseHello({ ...GOOD, runners: [{ id: "a", targets: [{ name: "t", host }] }] }).runners[0]?.targets[0]
+        ?.host;
+    for (const host of ["vm:33801", "app.example", "[::1]:80", "x".repeat(255)])
+      assert.equal(hostOf(host), host);
+    for (const host of [
+      1,
+      null,
+      "",
+      "vm:0",
+      "a b",
+      "vm\r\nx: y",
+      "u@vm",
+      "vm/",
+      "vm,vm",
+      "é",
+      "x".repeat(262),
+    ]) {
+      assert.equal(hostOf(host), undefined, String(host));
+    }
+  });
+
   it("says when the agent started only where that is a time", () => {
     for (const bootEpochMs of [1e300, -1, -1e300, 8.64e15 + 1, NaN, Infinity, "5", null]) {
       assert.equal(parseHello({ ...GOOD, bootEpochMs }).bootEpochMs, 0, String(bootEpochMs));

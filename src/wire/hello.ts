@@ -4,7 +4,7 @@
  */
 import { TurnaboutError } from "./errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "./limits.ts";
-import { isRunnerId, isTargetName } from "./names.ts";
+import { isRunnerId, isTargetHost, isTargetName } from "./names.ts";
 
 /** How a target speaks HTTP. `auto`: HTTP/1, its version remembered from its answers (RFC 9112 §6.1). `2`: HTTP/2 on a
  * plain connection, with prior knowledge (RFC 9113 §3.3). */
@@ -17,6 +17,8 @@ export interface TargetInfo {
   http: TargetHttp;
   /** Its addresses in header fields of responses are for the callers to read as it writes them. Default: they are rewritten. */
   rewrite?: "off";
+  /** `HOST` or `HOST:PORT` by which the target knows itself: what callers of its route make it see. Default `localhost`. */
+  host?: string;
 }
 
 export interface RunnerInfo {
@@ -76,10 +78,12 @@ function parseTarget(value: unknown): TargetInfo {
   const target = record(value, "target");
   const name = target["name"];
   if (typeof name !== "string" || !isTargetName(name)) throw wrong("target.name");
+  const host = target["host"];
   return {
     name,
     http: TARGET_HTTP.find((http) => http === target["http"]) ?? "auto",
     ...(target["rewrite"] === "off" && { rewrite: "off" }),
+    ...(typeof host === "string" && isTargetHost(host) && { host }),
   };
 }
 

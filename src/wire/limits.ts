@@ -91,6 +91,9 @@ export const MAX_EVENT_LINE_BYTES: number = 64 * 1024;
 export const MAX_RUNNER_ID_LENGTH = 128;
 export const MAX_TARGET_NAME_LENGTH = 63;
 
+/** Length of the `Host` by which a target knows itself: a name of 255 (RFC 1035 §2.3.4), `:` and a port. */
+export const MAX_TARGET_HOST_LENGTH = 261;
+
 /** Runners on one connection, targets of one runner: a whole Wolf host with all its sandboxes fits. */
 export const MAX_RUNNERS_PER_CONNECTION = 256;
 export const MAX_TARGETS_PER_RUNNER = 64;

@@ -1,6 +1,6 @@
 /** Runner ids, target names, and the `<target>.<runner>` authority that carries both. */
 import { TurnaboutError } from "./errors.ts";
-import { MAX_RUNNER_ID_LENGTH, MAX_TARGET_NAME_LENGTH } from "./limits.ts";
+import { MAX_RUNNER_ID_LENGTH, MAX_TARGET_HOST_LENGTH, MAX_TARGET_NAME_LENGTH } from "./limits.ts";
 
 const NAME = /^[a-z0-9_-]+$/;
 
@@ -51,4 +51,15 @@ export function parseAuthority(authority: string): Destination | undefined {
   const match = /^([^.:]+)\.([^.:]+)(?::\d{1,5})?$/.exec(authority.toLowerCase());
   const [, target = "", runner = ""] = match ?? [];
   return isTargetName(target) && isRunnerId(runner) ? { runner, target } : undefined;
+}
+
+/** `HOST` or `HOST:PORT` of RFC 3986 §3.2, the host a name, an IPv4 address or `[IPv6]`: what `Host` may be. */
+const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i;
+
+export function isTargetHost(value: string): boolean {
+  if (value.length > MAX_TARGET_HOST_LENGTH) return false;
+  const match = HOST.exec(value);
+  if (match === null || !URL.canParse(`http://${value}`)) return false;
+  const port = match[1] === undefined ? 1 : Number(match[1]);
+  return port >= 1 && port <= 65_535;
 }

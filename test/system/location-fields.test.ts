@@ -121,6 +121,36 @@ describe("a target's addresses", () => {
     });
   }
 
+  for (const kind of CALLERS) {
+    it(`may begin with the name that it is declared with, by which it is asked over ${kind}`, async () => {
+      const target = await startRawTarget(({ socket, head }) => {
+        const isUpgrade = /^upgrade: websocket$/im.test(head);
+        socket.end(
+          `HTTP/1.1 ${isUpgrade ? "307 Temporary Redirect" : "302 Found"}\r\n` +
+            "Location: http://vm.test:33801/dir/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+      });
+      await using system = await startSystem({ tls: true, target, agents: 0 });
+      const options = { named: ";host=vm.test:33801", other: ";host=vm.test:1", plain: "" };
+      const targets = Object.entries(options).map(([name, text]) =>
+        parseTarget(`${name}=${target.address}${text}`),
+      );
+      await system.addAgent([{ id: RUNNER, targets }]);
+      await using caller = await openCaller(kind, system);
+      for (const [name, host, location] of [
+        ["named", "vm.test:33801", `${via("", "named")}/dir/`],
+        ["other", "vm.test:1", "http://vm.test:33801/dir/"],
+        ["plain", "localhost", "http://vm.test:33801/dir/"],
+      ] as const) {
+        const { headers } = await caller.call({ path: via("/x", name) });
+        assert.equal(headers.location, location);
+        const refusal = await refusedWebSocket(kind, system, via("/ws", name));
+        assert.equal(refusal.headers.location, location);
+        for (const head of target.heads.slice(-2)) assert.match(head, new RegExp(`^host: ${host}$`, "im"));
+      }
+    });
+  }
+
   it("stay as they are for a target whose agent says so, but for what holds for our whole origin", async () => {
     const target = await startApplication();
     await using system = await startSystem({ target, agents: 0 });

@@ -23,7 +23,8 @@ Dials the control plane and serves the named targets. Nothing else can be reache
   --runner ID             runner to register; may be repeated, each followed by its own targets
   --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
                           that refuses chunked bodies (assumed for a target named wolf), ";http=2" for one that
-                          speaks HTTP/2 without TLS, such as gRPC, ";rewrite=off" for one whose
+                          speaks HTTP/2 without TLS, such as gRPC, ";host=HOST[:PORT]" for one
+                          that has to be asked by its name and not as localhost, ";rewrite=off" for one whose
                           redirects callers are to see as it writes them
   --docker URL            Docker Engine whose labelled containers are announced while they run:
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner needs no target then
