@@ -171,6 +171,14 @@ export function hasEnded(session: Http2Session): boolean {
   return session.destroyed || SESSIONS.get(session)?.endLate !== undefined;
 }
 
+/**
+ * The connection's receive window (RFC 9113 §6.9). Does nothing with a session that has ended: what followed SETTINGS in
+ * the same packet may have ended it, and node throws then.
+ */
+export function widenConnection(session: Http2Session, windowBytes: number): void {
+  if (!hasEnded(session)) session.setLocalWindowSize(windowBytes);
+}
+
 function ignore(): void {}
 
 /** While `end` runs, which emits 'aborted', the stream's session is not destroyed. */

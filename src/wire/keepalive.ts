@@ -8,6 +8,8 @@
  * sender of the bulk that it is heard.
  */
 import type { Http2Session } from "node:http2";
+import { endSession, hasEnded } from "./end-stream.ts";
+import { Guard } from "./guard.ts";
 import {
   MAX_OUTSTANDING_PINGS,
   PING_ANSWER_LIMIT_MS,
@@ -132,13 +134,19 @@ function tick(): void {
   // waiting in the socket. So one tick counts for no more than two.
   clockMs += Math.min(now - lastTickAt, tickMs * 2);
   lastTickAt = now;
-  for (const watch of watches) look(watch);
+  for (const watch of watches) {
+    const endWatch = (error: Error): void => {
+      remove(watch);
+      endSession(watch.session, error);
+    };
+    new Guard(endWatch).run(() => look(watch));
+  }
 }
 
 function look(watch: Watch): void {
   const { session, deadlineMs, unanswered } = watch;
   // After a GOAWAY a PING that was under way gets no answer any more: from then on the drain deadline is the limit.
-  if (session.closed || session.destroyed) return remove(watch);
+  if (session.closed || hasEnded(session)) return remove(watch);
   const received = watch.received();
   if (received !== watch.receivedBytes) {
     watch.receivedBytes = received;

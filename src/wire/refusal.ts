@@ -3,6 +3,7 @@
  * HTTP response to refuse it with, and the one that tells "replaced" from "restarting".
  */
 import type { Http2Session } from "node:http2";
+import { hasEnded } from "./end-stream.ts";
 import { MAX_RECONNECT_SPREAD_MS } from "./limits.ts";
 
 export type GoawayReason =
@@ -27,7 +28,7 @@ const REASONS: readonly string[] = ["draining", "replaced", "kicked", "refused"]
 
 /** Announces the end; streams that are open may finish. The caller then closes the session. */
 export function sendGoaway(session: Http2Session, goaway: Goaway): void {
-  if (session.destroyed) return;
+  if (hasEnded(session)) return;
   const text = JSON.stringify({
     reason: goaway.reason,
     message: goaway.message.slice(0, MAX_MESSAGE_LENGTH),

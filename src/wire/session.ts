@@ -15,7 +15,7 @@
 import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
-import { endSession, guardSession } from "./end-stream.ts";
+import { endSession, guardSession, hasEnded, widenConnection } from "./end-stream.ts";
 import { TurnaboutError } from "./errors.ts";
 import {
   AGENT_MAX_STREAMS,
@@ -136,7 +136,10 @@ async function established(session: Http2Session, carrier: Duplex, options: Hand
   if (options.signal?.aborted === true) onAbort();
   try {
     await promise;
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    if (hasEnded(session)) {
+      throw new TurnaboutError("carrier_failed", "session handshake: the session ended behind its SETTINGS");
+    }
+    widenConnection(session, CONNECTION_WINDOW_BYTES);
   } catch (error) {
     destroySession(session, carrier, error as Error);
     throw error;

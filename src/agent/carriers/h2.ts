@@ -3,13 +3,14 @@
  * `:protocol: ptth` (draft-kazuho-ptth-ptth-01, RFC 8441). For fronts that speak HTTP/2 alone. Two layers of frames.
  */
 import http2 from "node:http2";
-import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, Settings } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { offersHttp2 } from "../../wire/alpn.ts";
 import type { Carrier } from "../../wire/carrier.ts";
-import { endSession, guardSession } from "../../wire/end-stream.ts";
+import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/guard.ts";
 import {
   CARRIER_DESTROY_DELAY_MS,
   CARRIER_STREAM_WINDOW_BYTES,
@@ -64,18 +65,22 @@ async function openStream(session: ClientHttp2Session, options: CarrierOptions):
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   // Before it the peer has not said whether it takes Extended CONNECT (RFC 8441 §3).
-  session.once("remoteSettings", ({ enableConnectProtocol }) => {
+  const onSettings = ({ enableConnectProtocol }: Settings): void => {
+    if (hasEnded(session)) return reject(failed("the connection was closed behind its SETTINGS"));
     if (enableConnectProtocol !== true) return reject(failed("the HTTP/2 peer offers no Extended CONNECT"));
-    session.setLocalWindowSize(CARRIER_STREAM_WINDOW_BYTES);
+    widenConnection(session, CARRIER_STREAM_WINDOW_BYTES);
     const stream = session.request(requestHeaders(options), { endStream: false });
     stream.once("close", () => reject(failed(`the stream was reset (code ${stream.rstCode})`)));
     stream.once("response", (headers) => {
       const status = headers[":status"] ?? 0;
-      if (status !== 200) void upgradeRefused({ status, headers, body: stream }, "h2").then(reject);
-      else if (offersHttp2(headers["alpn"])) resolve(stream);
+      if (status !== 200) {
+        guard.run(async () => reject(await upgradeRefused({ status, headers, body: stream }, "h2")));
+      } else if (offersHttp2(headers["alpn"])) resolve(stream);
       else reject(failed(`the peer chose ${String(headers["alpn"])} for the reversed session`));
     });
-  });
+  };
+  const guard = new Guard((error) => reject(failed(error.message, error)));
+  session.once("remoteSettings", guard.wrap(onSettings));
   try {
     return await promise;
   } finally {

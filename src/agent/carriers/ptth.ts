@@ -35,7 +35,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
     resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Partial<Socket>).remoteAddress });
   });
   request.on("response", (response) => {
-    void upgradeRefused(refusalOf(response), "ptth").then(reject);
+    void upgradeRefused(refusalOf(response), "ptth").then(reject, reject);
   });
   request.on("error", (cause) => {
     const what = options.signal.aborted ? "no answer to the upgrade in time" : cause.message;

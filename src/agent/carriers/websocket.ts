@@ -35,7 +35,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
     reject(new TurnaboutError("carrier_failed", `websocket: ${what}`, { cause }));
   });
   socket.on("unexpected-response", (_request: unknown, response: IncomingMessage) => {
-    void upgradeRefused(refusalOf(response), "websocket").then(reject);
+    void upgradeRefused(refusalOf(response), "websocket").then(reject, reject);
   });
   // Bytes may follow the 101 in the same packet: the stream must listen before 'open' lets them through.
   const stream = webSocketStream(socket, transport);

@@ -5,8 +5,10 @@ import type { X509Certificate } from "node:crypto";
 import { TLSSocket } from "node:tls";
 import { receivedBytes } from "../../wire/carrier.ts";
 import type { Carrier } from "../../wire/carrier.ts";
+import { hasEnded } from "../../wire/end-stream.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/guard.ts";
 import { parseHello } from "../../wire/hello.ts";
 import type { Hello } from "../../wire/hello.ts";
 import { describeDeath, keepAlive } from "../../wire/keepalive.ts";
@@ -101,18 +103,20 @@ export async function admit(
     );
     session.once("close", () => log.info({ connection: connection.id, runners }, "agent connection closed"));
   } catch (cause) {
-    const error = explained(toError(cause), known);
-    context.refusals.warn(
-      {
-        carrier: carrier.kind,
-        peer: carrier.remoteAddress,
-        ...presented(carrier),
-        reason: error.message,
-      },
-      "agent not admitted",
-    );
-    if (session === undefined) return void carrier.stream.destroy();
-    refuse(session, carrier, error);
+    new Guard((error) => carrier.stream.destroy(error)).run(() => {
+      const error = explained(toError(cause), known);
+      context.refusals.warn(
+        {
+          carrier: carrier.kind,
+          peer: carrier.remoteAddress,
+          ...presented(carrier),
+          reason: error.message,
+        },
+        "agent not admitted",
+      );
+      if (session === undefined) carrier.stream.destroy();
+      else refuse(session, carrier, error);
+    });
   }
 }
 
@@ -153,7 +157,7 @@ function unauthenticated(...details: string[]): TurnaboutError {
 }
 
 function refuse(session: ClientHttp2Session, carrier: Carrier, error: Error): void {
-  if (session.destroyed) return;
+  if (hasEnded(session)) return;
   const { code, details } =
     error instanceof TurnaboutError ? error : { code: "internal" as const, details: undefined };
   sendGoaway(session, {

@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { offersHttp2 } from "../../wire/alpn.ts";
 import type { Carrier } from "../../wire/carrier.ts";
+import { hasEnded, widenConnection } from "../../wire/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_STREAM_WINDOW_BYTES, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
 import { HEADER, PTTH_ALPN, PTTH_UPGRADE_TOKEN, WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
@@ -125,10 +126,10 @@ const WIDENED = new WeakSet<Http2Session>();
  * many agents: node destroys a session of which ten SETTINGS wait for their ACK.
  */
 function widen(session: Http2Session | undefined): void {
-  if (session === undefined || session.destroyed || WIDENED.has(session)) return;
+  if (session === undefined || hasEnded(session) || WIDENED.has(session)) return;
   WIDENED.add(session);
   session.settings({ initialWindowSize: CARRIER_STREAM_WINDOW_BYTES });
-  session.setLocalWindowSize(CARRIER_STREAM_WINDOW_BYTES);
+  widenConnection(session, CARRIER_STREAM_WINDOW_BYTES);
 }
 
 function acceptPtth(socket: Duplex, head: Buffer, attach: () => void): void {

@@ -1,7 +1,7 @@
 /** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
-import { endSession, guardSession, hasEnded } from "../../wire/end-stream.ts";
+import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/end-stream.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
@@ -91,7 +91,7 @@ export class Http2Connection {
     session.once("remoteSettings", () => {
       clearTimeout(timer);
       this.#isReady = true;
-      session.setLocalWindowSize(HTTP2_TARGET_WINDOW_BYTES);
+      widenConnection(session, HTTP2_TARGET_WINDOW_BYTES);
     });
     session.on("remoteSettings", () => this.#changed());
     session.on("goaway", (code, lastStreamId) => {
@@ -156,7 +156,10 @@ export class Http2Connection {
     if (this.#isConfirming || this.#resets === 0) return;
     const count = this.#resets;
     this.#isConfirming = true;
+    let isConfirmed = false;
     const confirmed = (): void => {
+      if (isConfirmed) return;
+      isConfirmed = true;
       this.#isConfirming = false;
       this.#resets -= count;
       this.#openStreams -= count;

@@ -12,7 +12,7 @@ import net from "node:net";
 import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
-import { endSession, guardSession } from "../../wire/end-stream.ts";
+import { endSession, guardSession, widenConnection } from "../../wire/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
@@ -203,7 +203,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     sessions.add(session);
     session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 session failed"));
     session.once("close", () => sessions.delete(session));
-    session.setLocalWindowSize(8 * 1024 * 1024);
+    widenConnection(session, 8 * 1024 * 1024);
   });
   server.on("request", (request, response) => {
     if (!refuseLargeHeader(request, response)) void handlers.request(request, response);

@@ -1,6 +1,7 @@
 /** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/guard.ts";
 import { TARGET_HTTP } from "../../wire/hello.ts";
 import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
 import { getAgent } from "../agent-request.ts";
@@ -201,12 +202,17 @@ function round(ms: number | undefined): number | null {
 
 function ping(connection: AgentConnection): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const fail = () => reject(new TurnaboutError("tunnel_timeout", `ping ${connection.id}: no answer`));
-  const timer = setTimeout(fail, PING_TIMEOUT_MS);
-  connection.session.ping((error, durationMs) => {
+  const fail = (): void => {
     clearTimeout(timer);
-    if (error === null) resolve(durationMs);
-    else fail();
-  });
+    reject(new TurnaboutError("tunnel_timeout", `ping ${connection.id}: no answer`));
+  };
+  const timer = setTimeout(fail, PING_TIMEOUT_MS);
+  const onAnswer = (error: Error | null, durationMs: number): void => {
+    if (error !== null) return fail();
+    clearTimeout(timer);
+    resolve(durationMs);
+  };
+  // node throws where the session has just ended.
+  new Guard(fail).run(() => connection.session.ping(onAnswer));
   return promise;
 }
