@@ -23,7 +23,7 @@ describe("the door of a server URL", () => {
     "https://[2001:db8::1]/x": "https://[2001:db8::1]/x/api/v1/revdial",
     "http://[fe80::1%eth0]:8080": "http://[fe80::1]:8080/api/v1/revdial",
     "[fe80::1%25br-1a2b]:8080/base": "http://[fe80::1]:8080/base/api/v1/revdial",
-    "https://user:secret@cp.example/?token=secret#f": "https://cp.example/api/v1/revdial",
+    "https://cp.example/?token=secret#f": "https://cp.example/api/v1/revdial",
     "https://cp.example:443": "https://cp.example/api/v1/revdial",
   };
   for (const [server, door] of Object.entries(doors)) {
@@ -67,7 +67,18 @@ describe("the door of a server URL", () => {
   });
 
   it("is refused with a message that holds no secret", () => {
-    for (const bad of ["", "ftp://h", "https://", "http://", "://x", "unix:x", "http://user:secret@"]) {
+    for (const bad of [
+      "",
+      "ftp://h",
+      "https://",
+      "http://",
+      "://x",
+      "unix:x",
+      "http://user:secret@",
+      "http://u:se/cret@h",
+      "u:secret@h:99999",
+      "http://u:x@secret@h:x",
+    ]) {
       assert.throws(
         () => doorUrl(bad),
         (error) =>
@@ -75,6 +86,28 @@ describe("the door of a server URL", () => {
           error.code === "config_invalid" &&
           !error.message.includes("secret"),
         bad,
+      );
+    }
+  });
+
+  it("is refused with user information, which nothing would use, by a message without it", () => {
+    for (const server of [
+      "https://user:secret@cp.example/base",
+      "http://secret@cp.example",
+      "https://:secret@cp.example",
+      "user:secret@cp.example",
+      "wss://user:se@secret@cp.example?x",
+      "https://user:secret@[fe80::1%25en_0]/base",
+    ]) {
+      assert.throws(
+        () => doorUrl(server),
+        (error) =>
+          error instanceof TurnaboutError &&
+          error.code === "config_invalid" &&
+          /^server URL "(?:http|ws)s?:\/\/[^@"]+": user information in it is not used$/.test(error.message) &&
+          error.hint?.includes("token") === true &&
+          !error.message.includes("secret"),
+        server,
       );
     }
   });
@@ -109,6 +142,7 @@ describe("host and port", () => {
 describe("a URL in a log", () => {
   it("has no user, password, query or fragment", () => {
     assert.equal(redactUrl("https://u:p@h/path?token=t#x"), "https://h/path");
+    assert.equal(redactUrl("https://u:p@ss@h/path"), "https://h/path");
     assert.equal(redactUrl("https://h/p@th"), "https://h/p@th");
   });
 });

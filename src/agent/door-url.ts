@@ -34,7 +34,7 @@ export function socketPathOf(server: string): string | undefined {
 
 /**
  * `http`, `https`, `ws` or `wss`; with or without port, base path and the door's own path (`/api/v1/revdial` or the
- * shorter `/revdial` of older scripts). Behind a Unix socket ({@link socketPathOf}) it is `http://localhost`.
+ * shorter `/revdial` of older scripts); without user information. Behind a Unix socket ({@link socketPathOf}) it is `http://localhost`.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -45,7 +45,14 @@ export function doorUrl(server: string, runnerIds: readonly string[] = []): URL 
   if (url === null || protocol === undefined || url.hostname === "") {
     throw new TurnaboutError(
       "config_invalid",
-      `server URL ${JSON.stringify(redactUrl(server))}: use http://HOST[:PORT][/BASE], https://… or unix:/PATH`,
+      `server URL ${JSON.stringify(redactText(server))}: use http://HOST[:PORT][/BASE], https://… or unix:/PATH`,
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new TurnaboutError(
+      "config_invalid",
+      `server URL ${JSON.stringify(`${url.protocol}//${url.host}`)}: user information in it is not used`,
+      { hint: "take it out: the agent's credential is its token (--token-file) or a client certificate" },
     );
   }
   const base = url.pathname.replace(/\/+$/, "").replace(/(\/api\/v1)?\/revdial$/, "");
@@ -62,7 +69,12 @@ export function zoneOf(server: string): string | undefined {
 
 /** Without user, password and query: fit for a log line. */
 export function redactUrl(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, "//").replace(/[?#].*$/, "");
+  return url.replace(/\/\/[^/?#]*@/, "//").replace(/[?#].*$/s, "");
+}
+
+/** The same for what is no URL, where user information may stand anywhere in front of the last `@`. */
+function redactText(text: string): string {
+  return redactUrl(text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1"));
 }
 
 /** Host without the brackets of an IPv6 literal, and the port with its scheme's default. */
