@@ -96,7 +96,7 @@ export const REQUESTS: readonly Feature[] = [
       const bytes = `${front.head("GET", "/a").replace(" /", ` http://front.example/`)}\r\n`;
       return refusal(front, bytes);
     }),
-    why: "The URI's authority decides (RFC 9112 §3.2.2).",
+    why: "A host with exactly one dot is a target's name here (`{target}.{id}`), and needs the proxy's credential; any other is our own, and passes.",
   },
   {
     name: "field twice",
