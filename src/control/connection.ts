@@ -115,8 +115,12 @@ export class AgentConnection {
 
   /** Streams to a target, but for those that lie idle for its next request. */
   busyStreams(destination: Destination): number {
-    const open = this.#streamsTo.get(formatAuthority(destination)) ?? 0;
-    return open - this.pools.idle(destination);
+    return this.streamsTo(destination) - this.pools.idle(destination);
+  }
+
+  /** Streams to a target, those included that lie idle for its next request. */
+  streamsTo(destination: Destination): number {
+    return this.#streamsTo.get(formatAuthority(destination)) ?? 0;
   }
 
   /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */

@@ -1,21 +1,39 @@
 /** `dial()`: a stream to a target, waited for where that makes sense, tried again where nothing has been processed. */
 import type { ClientHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
 import type { DialOptions } from "../wire/dial.ts";
 import { resetStream } from "../wire/end-stream.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import { formatAuthority, isRunnerId, isTargetName } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
 import { onResponse } from "../wire/response.ts";
-import { refusal, streamLost } from "../wire/tunnel-socket.ts";
+import { lossOf, refusal, streamLost } from "../wire/tunnel-socket.ts";
 import type { AgentConnection } from "./connection.ts";
-import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "./limits.ts";
+import { CROWDED_ATTEMPTS, CROWDED_PAUSE_MS, DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "./limits.ts";
 import type { ControlMetrics } from "./metrics.ts";
 import type { Registry } from "./registry.ts";
 
 export interface CallerDialOptions extends DialOptions {
   /** Id of the credential on whose behalf it is. Default: this process itself. */
   caller?: string;
+  /** It takes over a stream that lies idle for the target's next request. */
+  reusesStreams?: boolean;
+  /** What the agent has refused this dial with before. */
+  crowded?: TurnaboutError | undefined;
+}
+
+/** A dial whose target has too many streams at the moment: it lines up again, a limited number of times. */
+export class CrowdedDial {
+  #attempts = 0;
+
+  /** Whether it may line up again, once a pause is over. */
+  async again(): Promise<boolean> {
+    this.#attempts += 1;
+    if (this.#attempts >= CROWDED_ATTEMPTS) return false;
+    await pause(this.#attempts * CROWDED_PAUSE_MS);
+    return true;
+  }
 }
 
 export class Dialer {
@@ -53,9 +71,11 @@ export class Dialer {
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
     const startedAt = performance.now();
+    const crowd = new CrowdedDial();
+    let crowded: TurnaboutError | undefined;
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const connection = await this.acquire(destination, options);
+        const connection = await this.acquire(destination, { ...options, crowded });
         let stream: ClientHttp2Stream | undefined;
         try {
           stream = connection.openStream({
@@ -67,6 +87,8 @@ export class Dialer {
           this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
           return stream;
         } catch (error) {
+          crowded = asCrowded(error);
+          if (crowded !== undefined && (await crowd.again())) continue;
           if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
         }
       }
@@ -75,6 +97,11 @@ export class Dialer {
       throw error;
     }
   }
+}
+
+/** The error of a dial that nothing has reached the target of, because that has too many streams. */
+export function asCrowded(error: unknown): TurnaboutError | undefined {
+  return error instanceof TurnaboutError && lossOf(error)?.crowded === true ? error : undefined;
 }
 
 /**

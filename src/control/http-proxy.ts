@@ -15,6 +15,7 @@ import type { Logger } from "../wire/log.ts";
 import { lossOf } from "../wire/tunnel-socket.ts";
 import type { Identity } from "./auth/identity.ts";
 import { targetConnection } from "./connection-logins.ts";
+import { asCrowded, CrowdedDial } from "./dialer.ts";
 import type { Dialer } from "./dialer.ts";
 import { isGrpc, requestedTimeoutMs, requestFields, responseFields, trailerFields } from "./forwarding.ts";
 import type { ForwardedTo, Route } from "./forwarding.ts";
@@ -120,6 +121,8 @@ class Exchange implements TargetHandler {
   #settled = false;
   /** An agent has died under it, and it was tried again. */
   #hasLost = false;
+  readonly #crowd = new CrowdedDial();
+  #crowded: TurnaboutError | undefined;
   #informational = 0;
   /** The target may not send content, or what it sends is not for the caller. */
   #noContent = false;
@@ -157,6 +160,8 @@ class Exchange implements TargetHandler {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#waiting.signal,
       caller: this.#job.identity.id,
+      reusesStreams: true,
+      crowded: this.#crowded,
     });
     this.#target = connection.targetInfo(destination);
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
@@ -338,6 +343,12 @@ class Exchange implements TargetHandler {
       this.#guard.run(() => this.#dispatchElsewhere(error));
       return;
     }
+    const isCrowded = lossOf(error)?.crowded === true && !this.#hasBody && !this.#response.headersSent;
+    if (isCrowded && error !== this.#crowded) {
+      this.#crowded = asCrowded(error);
+      this.#guard.run(() => this.#lineUp(error));
+      return;
+    }
     if (this.#mayRetry(error)) {
       this.#guard.run(() => this.#dispatch());
       return;
@@ -398,6 +409,14 @@ class Exchange implements TargetHandler {
     if (this.#callerGone || !this.#context.dialer.reaches(this.#job.destination.runner)) {
       return this.#fail(loss);
     }
+    await this.#dispatch();
+  }
+
+  /** Its target has too many streams; nothing of the request has reached that. */
+  async #lineUp(crowded: Error): Promise<void> {
+    if (!(await this.#crowd.again())) return this.#fail(crowded);
+    if (this.#settled) return;
+    if (this.#callerGone) return this.#fail(crowded);
     await this.#dispatch();
   }
 

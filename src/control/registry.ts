@@ -13,6 +13,7 @@ import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { AgentConnection } from "./connection.ts";
 import type { Identity } from "./auth/identity.ts";
 import {
+  ARRIVAL_STREAMS_PER_TARGET,
   GRACE_MS,
   MAX_WAIT_MS,
   RELEASE_DIVISOR,
@@ -22,7 +23,7 @@ import {
 import { Entries } from "./registry/entries.ts";
 import type { Entry, RunnerState } from "./registry/entries.ts";
 import type { Wait } from "./registry/waiting.ts";
-import { bestOf, busyStreams, expectedWay, freeStreams } from "./registry/ways.ts";
+import { bestOf, busyStreams, expectedWay, freeStreams, mostIdle, openStreams } from "./registry/ways.ts";
 import type { Way } from "./registry/ways.ts";
 
 export type { RunnerState };
@@ -58,6 +59,10 @@ export interface WaitOptions {
   /** Whose share of the waiting dials it takes: the id of a credential. Default: this process itself. */
   caller?: string | undefined;
   target?: string | undefined;
+  /** It takes over a stream that lies idle for the target's next request. */
+  reusesStreams?: boolean | undefined;
+  /** The agent has refused this dial because the target has too many streams: it waits for its turn, or fails with this. */
+  crowded?: TurnaboutError | undefined;
 }
 
 export interface RegistryOptions {
@@ -195,17 +200,20 @@ export class Registry {
   async acquire(runnerId: string, options: WaitOptions = {}): Promise<AgentConnection> {
     const waitMs = Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
     const startedAt = performance.now();
-    const { caller = "", target = "" } = options;
+    const { caller = "", target = "", crowded } = options;
     for (let isTurn = false; ;) {
       const connection = this.pick(runnerId);
       // Whoever comes while others wait for the same target lines up behind them.
-      if (connection !== undefined && (isTurn || !this.#isQueued(runnerId, target))) return connection;
+      if (connection !== undefined && (isTurn || !this.#mustQueue(runnerId, target, crowded))) {
+        return this.#withStream(runnerId, target, options) ?? connection;
+      }
       if (options.signal?.aborted === true) throw new TurnaboutError("aborted", `dial ${runnerId}: given up`);
       const state = this.state(runnerId);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";
       // Counted from the start of this dial: an agent that comes and goes cannot hold it for ever.
-      const leftMs = startedAt + (inGrace ? Math.max(waitMs, this.#graceMs) : waitMs) - performance.now();
+      const graceMs = connection === undefined ? this.#graceMs : GRACE_MS;
+      const leftMs = startedAt + (inGrace ? Math.max(waitMs, graceMs) : waitMs) - performance.now();
       if (this.#closed || leftMs <= 0) {
         if (this.#closed || connection === undefined) throw this.#absent(runnerId, state);
         throw new TurnaboutError("overloaded", `dial ${runnerId} ${target}: all its streams are in use`);
@@ -214,9 +222,27 @@ export class Registry {
     }
   }
 
-  #isQueued(runnerId: string, target: string): boolean {
-    const waiting = this.#entries.get(runnerId)?.waiting;
-    return waiting !== undefined && waiting.size > 0 && waiting.isQueued(target);
+  /** @throws TurnaboutError `crowded`, where waiting would be in vain */
+  #mustQueue(runnerId: string, target: string, crowded: TurnaboutError | undefined): boolean {
+    const entry = this.#entries.get(runnerId);
+    const way = entry?.ways.inUse;
+    if (entry === undefined || way === undefined) return false;
+    const most = crowded === undefined ? ARRIVAL_STREAMS_PER_TARGET : RELEASE_STREAMS_PER_TARGET;
+    const hasRoom = busyStreams(way, { runner: runnerId, target }) < most;
+    const isStalled = entry.crowds.look(target, hasRoom);
+    if (crowded !== undefined && isStalled) throw crowded;
+    if (entry.waiting.size > 0 && entry.waiting.isQueued(target)) return true;
+    return crowded !== undefined || (!hasRoom && !isStalled);
+  }
+
+  /** At a target with many streams those that lie idle are used, or make room, on whichever connection they are. */
+  #withStream(runner: string, target: string, { reusesStreams }: WaitOptions): AgentConnection | undefined {
+    const way = this.#entries.get(runner)?.ways.inUse;
+    const destination = { runner, target };
+    if (way === undefined || openStreams(way, destination) < RELEASE_STREAMS_PER_TARGET) return undefined;
+    if (reusesStreams === true) return mostIdle(way, destination);
+    for (const { pools } of way.connections) pools.dropIdle(destination);
+    return undefined;
   }
 
   state(runnerId: string): RunnerState {
@@ -415,8 +441,10 @@ export class Registry {
     let streams = freeStreams(way);
     entry.waiting.release((target) => {
       const room = rooms.get(target) ?? releaseRoom(busyStreams(way, { runner: entry.id, target }));
-      if (room <= 0 || streams <= 0) return false;
-      rooms.set(target, room - 1);
+      if (!rooms.has(target) && entry.crowds.look(target, room > 0)) rooms.set(target, Infinity);
+      else rooms.set(target, room);
+      if ((rooms.get(target) ?? 0) <= 0 || streams <= 0) return false;
+      rooms.set(target, (rooms.get(target) ?? 0) - 1);
       streams -= 1;
       return true;
     });

@@ -62,6 +62,16 @@ export class TargetPools {
     return pool instanceof Pool ? pool.stats.free : 0;
   }
 
+  /** Closes the streams that lie open for the next request: the agent counts them too. Requests in flight finish. */
+  dropIdle(destination: Destination): void {
+    const authority = formatAuthority(destination);
+    const known = this.#pools.get(authority);
+    if (known === undefined || this.idle(destination) === 0 || known.version === "2") return;
+    const http = known.version === "unknown" ? "auto" : known.version;
+    this.#pools.set(authority, createHttp1Pool(this.#opener, destination, http));
+    void known.pool.close().catch(() => {});
+  }
+
   /** A runner that is withdrawn, or whose targets have changed: its requests in flight finish. */
   forget(runner: string): void {
     for (const [authority, { pool }] of this.#pools) {

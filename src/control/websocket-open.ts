@@ -9,8 +9,8 @@ import { CAPABILITY, HEADER } from "../wire/protocol.ts";
 import { hasOwnProxyStatus, parseProxyStatus } from "../wire/proxy-status.ts";
 import { onResponse } from "../wire/response.ts";
 import type { ResponseHeaders } from "../wire/response.ts";
-import { streamLost } from "../wire/tunnel-socket.ts";
-import { isRefusedStream, provablyUnprocessed } from "./dialer.ts";
+import { noteRefusal, streamLost } from "../wire/tunnel-socket.ts";
+import { asCrowded, CrowdedDial, isRefusedStream, provablyUnprocessed } from "./dialer.ts";
 import { requestedTimeoutMs, requestFields } from "./forwarding.ts";
 import type { ForwardedTo } from "./forwarding.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
@@ -46,8 +46,11 @@ export async function openWebSocket(
     ":authority": formatAuthority(destination),
     ":path": path,
   };
+  const crowd = new CrowdedDial();
+  let crowded: TurnaboutError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const connection = await context.dialer.acquire(destination, {
+      crowded,
       waitMs: preferredWaitMs(request.headers),
       signal,
       caller: job.identity.id,
@@ -69,6 +72,8 @@ export async function openWebSocket(
       stream = connection.openStream({ ...headers, ...pseudoFields });
       return { ...(await answered(stream, { request, job, context, signal, marksRefusals })), target };
     } catch (error) {
+      crowded = asCrowded(error);
+      if (crowded !== undefined && (await crowd.again())) continue;
       if (attempt >= DIAL_ATTEMPTS || !mayRepeat(stream, error, marksRefusals)) throw error;
     }
   }
@@ -122,7 +127,11 @@ async function answered(
       delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
       const refused = agentsRefusal(headers, marksRefusals);
       if (refused === undefined) resolve({ stream, status, headers });
-      else give(new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`));
+      else {
+        const error = new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`);
+        if (marksRefusals) noteRefusal(error); // else it may be the target that says so
+        give(error);
+      }
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, session })),
   });

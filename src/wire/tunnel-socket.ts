@@ -24,6 +24,8 @@ export interface Loss {
   reused: boolean;
   /** The agent says that it has not looked at the request (RFC 9113 §8.7), or refused it because it drains. */
   unprocessed: boolean;
+  /** The agent has refused it because its target has too many streams: nothing has reached that. */
+  crowded?: boolean | undefined;
   /** HTTP/2 error code with which an HTTP/2 target has reset the stream. */
   resetCode?: number | undefined;
 }
@@ -69,7 +71,6 @@ export class TunnelSocket extends Duplex {
       response: (headers) => {
         if (headers[":status"] === 200) return;
         const error = refusal(headers, label);
-        LOSSES.set(error, { reused: false, unprocessed: error.code === "agent_draining" });
         this.destroy(error);
       },
       lost: (error) => this.#lose(error),
@@ -195,11 +196,22 @@ export class TunnelSocket extends Duplex {
   }
 }
 
+/** A refusal of the agent's own: what it lets a retry know. */
+export function noteRefusal(error: TurnaboutError): void {
+  noteLoss(error, {
+    reused: false,
+    unprocessed: error.code === "agent_draining",
+    crowded: error.code === "overloaded",
+  });
+}
+
 /** The reason of a refused CONNECT: the agent's own, or what its status means. */
 export function refusal(headers: ResponseHeaders, label: string): TurnaboutError {
   const status = headers[":status"] ?? 0;
   const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
-  return new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+  const error = new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+  noteRefusal(error);
+  return error;
 }
 
 export interface StreamLostOptions {

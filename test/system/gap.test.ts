@@ -1,9 +1,12 @@
 /** Many requests within a gap of the agent: they wait, none fails, and the target is not buried when it is back. */
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { STREAMS_PER_TARGET } from "../../src/agent/limits.ts";
 import { hashToken } from "../../src/control/auth/tokens.ts";
+import { ARRIVAL_STREAMS_PER_TARGET } from "../../src/control/limits.ts";
+import type { TurnaboutError } from "../../src/wire/errors.ts";
 import { eventually, next } from "../support/events.ts";
 import { call, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -79,5 +82,57 @@ describe("an agent that is away for a second", () => {
     const sockets = await Promise.all(dials);
     await pause(0);
     for (const socket of sockets) socket.destroy();
+  });
+});
+
+describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
+  it("refuses further ones soon where they stay open", async () => {
+    await using target = await startTarget((socket) => void socket.write("open"));
+    await using system = await startSystem({ target });
+    const startedAt = performance.now();
+    const dials = Array.from({ length: STREAMS_PER_TARGET + 48 }, () =>
+      system.controlPlane.dial(RUNNER, TARGET),
+    );
+    const settled = await Promise.allSettled(dials);
+    const refused = settled.filter((dial) => dial.status === "rejected");
+    const codes = new Set(refused.map(({ reason }) => (reason as TurnaboutError).code));
+    for (const dial of settled) if (dial.status === "fulfilled") dial.value.destroy();
+    assert.deepEqual([refused.length, [...codes]], [48, ["overloaded"]]);
+    assert.ok(performance.now() - startedAt < 10_000, "soon");
+  });
+
+  it("makes requests wait where some end, over all connections together", async () => {
+    const held: ServerResponse[] = [];
+    let holds = true;
+    await using target = await startHttpTarget((_request, response) => {
+      if (holds) held.push(response);
+      else response.end("served");
+    });
+    await using system = await startSystem({ target, agent: { connections: 2 } });
+    await eventually(() => system.agent.connections === 2, "two connections");
+    const url = targetUrl(system.url, RUNNER, TARGET);
+    const answers = Array.from({ length: STREAMS_PER_TARGET + 100 }, () => call(url, { timeoutMs: 30_000 }));
+    const refusal = Promise.race(answers);
+    await Promise.race([refusal, waitFor(system, STREAMS_PER_TARGET + 100 - ARRIVAL_STREAMS_PER_TARGET)]);
+    holds = false;
+    for (const response of held) response.end("served");
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    assert.deepEqual(new Set(statuses), new Set([200]));
+  });
+
+  it("has room for others while most lie idle, kept for the next request", async () => {
+    const responses: ServerResponse[] = [];
+    await using target = await startHttpTarget((_request, response) => void responses.push(response));
+    await using system = await startSystem({ target });
+    const url = targetUrl(system.url, RUNNER, TARGET);
+    const most = 470;
+    const answers = Array.from({ length: most }, () => call(url, { timeoutMs: 30_000 }));
+    await eventually(() => responses.length === most, `${most} requests`);
+    for (const response of responses) response.end();
+    await Promise.all(answers);
+    const dials = Array.from({ length: STREAMS_PER_TARGET - 100 }, () =>
+      system.controlPlane.dial(RUNNER, TARGET),
+    );
+    for (const socket of await Promise.all(dials)) socket.destroy();
   });
 });

@@ -5,6 +5,7 @@ import {
   MAX_AWAITED_UNKNOWN_RUNNERS,
   MAX_GONE_RUNNERS,
 } from "../limits.ts";
+import { Crowds } from "./crowds.ts";
 import { WaitBudget, Waiting } from "./waiting.ts";
 import { Ways } from "./ways.ts";
 
@@ -17,6 +18,7 @@ export interface Entry {
   readonly since: Date;
   readonly ways: Ways;
   readonly waiting: Waiting;
+  readonly crowds: Crowds;
   graceTimer: NodeJS.Timeout | undefined;
   /** Set while waiting dials are let go bit by bit. */
   releaseTimer: NodeJS.Timeout | undefined;
@@ -58,6 +60,7 @@ export class Entries {
       since: new Date(),
       ways: new Ways(),
       waiting: new Waiting(this.#budget),
+      crowds: new Crowds(),
       graceTimer: undefined,
       releaseTimer: undefined,
       route: undefined,

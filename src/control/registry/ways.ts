@@ -212,6 +212,18 @@ export function busyStreams({ connections }: Way, destination: Destination): num
   return [...connections].reduce((sum, connection) => sum + connection.busyStreams(destination), 0);
 }
 
+/** Streams to a target, also those that its keep-alive leaves open. */
+export function openStreams({ connections }: Way, destination: Destination): number {
+  return [...connections].reduce((sum, connection) => sum + connection.streamsTo(destination), 0);
+}
+
+/** The connection with the most streams that lie idle for a target's next request; undefined if none has any. */
+export function mostIdle({ connections }: Way, destination: Destination): AgentConnection | undefined {
+  const idle = (connection: AgentConnection): number => connection.pools.idle(destination);
+  const having = [...connections].filter((connection) => connection.usable && idle(connection) > 0);
+  return having.toSorted((one, other) => idle(other) - idle(one))[0];
+}
+
 /** More than any load of a connection. */
 const OUTDATED_LOAD = 1_000_000;
 
