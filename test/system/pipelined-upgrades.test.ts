@@ -143,6 +143,23 @@ for (const kind of ["plaintext", "TLS"] as const) {
       await close(socket);
     });
 
+    it("behind a refusal that closes the connection nothing is answered", async () => {
+      for (const [first, status] of [
+        ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 /],
+        [get("/healthz", "Connection: Upgrade\r\nUpgrade: h2c\r\n"), /^HTTP\/1\.1 200 /],
+      ] as const) {
+        for (const behind of [CONNECT, upgrade("/api/v1/revdial?runnerid=other", "ptth"), get("/healthz")]) {
+          const { socket, text } = await open();
+          const ended = ending(socket);
+          socket.write(first + behind);
+          assert.equal((await ended).kind, "end");
+          assert.match(text(), status);
+          assert.equal(text().split("HTTP/1.1 ").length, 2, text());
+          await close(socket);
+        }
+      }
+    });
+
     it("on HTTP/1.0 that is not kept alive, and behind Connection: close, the connection ends instead", async () => {
       for (const first of [get(via("/halves"), "", "1.0"), get(via("/halves"), "Connection: close\r\n")]) {
         const { socket, text } = await open();

@@ -31,11 +31,11 @@ import {
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
 import { ClientErrors } from "./client-errors.ts";
+import { cutHttp1, http1Taker, readFirstBytes } from "./first-bytes.ts";
 import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
 import { RefusalLog } from "../refusal-log.ts";
-import { refuseExpectation, refuseLargeHeader } from "./refused-requests.ts";
-import { escapeRequestTarget } from "./request-target.ts";
+import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
 export type AnyResponse = ServerResponse | Http2ServerResponse;
@@ -148,6 +148,7 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
+    requireHostHeader: false, // node's own refusal is not followed; see refuseMissingHost()
     requestTimeout: 0, // an upload may last; a request that does not move is its target's business
     keepAliveTimeout: CALLER_KEEPALIVE_MS,
     // curl --http2 sends `Upgrade: h2c`: answered as the ordinary request that it also is (RFC 9110 §7.8).
@@ -163,7 +164,9 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   server.on("request", (request, response) => {
     busy.hold(response, release);
     order.follow(request, response);
-    void handlers.request(request, response);
+    // Node drops what its parser has read behind an upgrade that is ignored: nothing more may be expected here.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
+    if (!refuseMissingHost(request, response)) void handlers.request(request, response);
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     busy.hold(response, release);
@@ -253,7 +256,11 @@ function createTls(
       void handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;
-      beginHttp1(socket, h1);
+      readFirstBytes(
+        socket,
+        (seen) => http1Taker(seen, socket, h1),
+        (seen, how) => cutHttp1(seen, how, socket, h1),
+      );
     }
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
@@ -267,79 +274,39 @@ function createTls(
   return server;
 }
 
-/** Behind TLS: the first bytes are HTTP/1.1, but for what {@link escapeRequestTarget} has to mend. */
-function beginHttp1(socket: TLSSocket, h1: http.Server): void {
-  let seen: Buffer = Buffer.alloc(0);
-  const giveUp = () => socket.destroy();
-  const timer = setTimeout(giveUp, SNIFF_TIMEOUT_MS);
-  const stop = () => {
-    clearTimeout(timer);
-    socket.off("readable", onReadable);
-    socket.off("end", giveUp);
-    socket.off("close", stop);
-  };
-  function onReadable(): void {
-    for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-    const escaped = seen.length === 0 ? undefined : escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
-    if (escaped === undefined) return;
-    stop();
-    socket.unshift(escaped);
-    h1.emit("connection", socket);
-    socket.resume();
-  }
-  socket.on("readable", onReadable);
-  socket.on("end", giveUp);
-  socket.on("close", stop);
-}
-
 interface Servers {
   h1: http.Server;
   h2: http2.Http2Server;
   secure: tls.Server | undefined;
 }
 
-function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger): void {
-  let seen: Buffer = Buffer.alloc(0);
+function sniff(socket: net.Socket, { h1, h2, secure }: Servers, fronts: Fronts, log: Logger): void {
   let expected = fronts.headerFrom(socket);
-  const giveUp = () => socket.destroy();
-  const timer = setTimeout(giveUp, SNIFF_TIMEOUT_MS);
-  const stop = () => {
-    clearTimeout(timer);
-    socket.off("readable", onReadable);
-    socket.off("end", giveUp);
-    socket.off("close", stop);
-  };
-  const give = (server: net.Server) => {
-    stop();
-    // Until the handshake is over: who leaves within it, because he does not trust us, has left.
-    if (server === servers.secure) socket.allowHalfOpen = false;
-    socket.unshift(seen);
-    server.emit("connection", socket);
-    if (server === servers.h1) socket.resume();
-  };
-  const giveHttp1 = () => {
-    const escaped = escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
-    if (escaped === undefined) return; // the rest of the request line has to come
-    seen = escaped;
-    give(servers.h1);
-  };
-  function onReadable(): void {
-    for (;;) {
-      const chunk = socket.read() as Buffer | null;
-      if (chunk === null) break;
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-    }
-    if (seen.length === 0 || !passHeader() || seen.length === 0) return;
-    if (seen[0] === TLS_HANDSHAKE_RECORD && servers.secure !== undefined) return give(servers.secure);
-    const length = Math.min(seen.length, PREFACE.length);
-    if (!seen.subarray(0, length).equals(PREFACE.subarray(0, length))) return giveHttp1();
-    if (length < PREFACE.length) return; // the rest of the preface has to come
-    socket.allowHalfOpen = false;
-    give(servers.h2);
-  }
+  let headerBytes = 0;
+  readFirstBytes(
+    socket,
+    (all) => {
+      if (!passHeader(all)) return undefined;
+      const seen = all.subarray(headerBytes);
+      if (seen.length === 0) return undefined;
+      if (seen[0] === TLS_HANDSHAKE_RECORD && secure !== undefined) {
+        // Until the handshake is over: who leaves within it, because he does not trust us, has left.
+        socket.allowHalfOpen = false;
+        return { bytes: seen, take: () => void secure.emit("connection", socket) };
+      }
+      if (!beginsAsHttp2(seen)) return http1Taker(seen, socket, h1);
+      if (seen.length < PREFACE.length) return undefined;
+      socket.allowHalfOpen = false;
+      return { bytes: seen, take: () => void h2.emit("connection", socket) };
+    },
+    (all, how) => {
+      const seen = all.subarray(headerBytes);
+      if (expected !== "off" || seen.length === 0 || beginsAsHttp2(seen)) return undefined;
+      return cutHttp1(seen, how, socket, h1);
+    },
+  );
   /** False while the PROXY header has yet to come, and where the connection is refused. */
-  function passHeader(): boolean {
+  function passHeader(seen: Buffer): boolean {
     if (expected === "off") return true;
     const found = parseProxyHeader(seen);
     if (found.kind === "incomplete") return false;
@@ -352,10 +319,13 @@ function sniff(socket: net.Socket, servers: Servers, fronts: Fronts, log: Logger
     expected = "off";
     if (found.kind === "none") return true;
     fronts.introduce(socket, found.introduction);
-    seen = seen.subarray(found.length);
+    headerBytes = found.length;
     return true;
   }
-  socket.on("readable", onReadable);
-  socket.on("end", giveUp); // gone before it said what it wants
-  socket.on("close", stop);
+}
+
+/** The HTTP/2 preface, or so far as it has come. */
+function beginsAsHttp2(seen: Buffer): boolean {
+  const length = Math.min(seen.length, PREFACE.length);
+  return seen.subarray(0, length).equals(PREFACE.subarray(0, length));
 }

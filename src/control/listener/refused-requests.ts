@@ -1,4 +1,5 @@
 /** Requests that are refused before anything looks at what they are for. */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { sendError } from "../http-errors.ts";
@@ -11,6 +12,14 @@ const FIELD_OVERHEAD_BYTES = 32;
 /** RFC 9110 §10.1.1: 417. Without a listener node answers it with an empty body. */
 export function refuseExpectation(request: AnyRequest, response: AnyResponse): void {
   refuse(request, response, new TurnaboutError("expectation_failed", "Expect is not 100-continue"));
+}
+
+/** RFC 9112 §3.2: every HTTP/1.1 request has a Host. */
+export function refuseMissingHost(request: IncomingMessage, response: ServerResponse): boolean {
+  if (request.httpVersion !== "1.1" || request.headers.host !== undefined) return false;
+  response.shouldKeepAlive = false;
+  refuse(request, response, new TurnaboutError("bad_request", "HTTP/1.1 without Host"));
+  return true;
 }
 
 /**

@@ -23,9 +23,18 @@ describe("a request-target with bytes beyond ASCII", () => {
 
   it("is awaited to its end, but not beyond the limit of a request line", () => {
     assert.equal(escape("GET /caf\xc3"), undefined);
-    assert.equal(escape("GET /plain"), "GET /plain");
+    for (const text of ["G", "GET /plain", "\r\n", "\r\nGET /caf\xc3 HTTP/1.1\r"])
+      assert.equal(escape(text), undefined);
     const long = `GET /${"\xc3".repeat(MAX_BYTES)}`;
     assert.equal(escape(long), long);
+  });
+
+  it("is percent-encoded behind an empty line", () => {
+    assert.equal(escape("\r\n\r\nGET /\xc3 HTTP/1.1\r\n"), "\r\n\r\nGET /%C3 HTTP/1.1\r\n");
+  });
+
+  it("is not awaited where no method that is known can come", () => {
+    for (const text of ["\0", "GARBAGE", "get /", "GET\xc3", "\x16\x03"]) assert.equal(escape(text), text);
   });
 
   it("is the parser's to refuse where the line is no request line", () => {
