@@ -70,7 +70,7 @@ describe("a test file", { concurrency: true }, () => {
     assert.equal(passed, 1);
     assert.match(faults.join(), /has left a process behind: \d+ .* sleep 600/);
     const pid = Number(/behind: (\d+)/.exec(faults.join())?.[1]);
-    assert.deepEqual(processesOf(pid, "none"), []);
+    await eventually(() => processesOf(pid, "none").length === 0, "the end of what SIGKILL was sent to");
   });
 
   it("that ends in the middle of its tests fails, whatever its exit code", async () => {

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
+import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
 import { after, describe, it } from "node:test";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../src/wire/limits.ts";
 import { connectionOn } from "../support/agent-connection.ts";
@@ -87,7 +88,9 @@ describe("a header that is too large for the tunnel", () => {
     const fields: Record<string, string> = {};
     for (let n = 0; n < 120; n += 1) fields[`x${n}`] = "y".repeat(250);
     const refused = session.request({ ":path": `/api/v1/runners/${RUNNER}/targets/${TARGET}/`, ...fields });
-    assert.equal((await ending(refused)).kind, "error");
+    const [response] = (await next(refused, "response")) as [IncomingHttpHeaders & IncomingHttpStatusHeader];
+    assert.equal(response[":status"], 431);
+    assert.equal((await ending(refused)).kind, "end");
     const healthy = session.request({ ":path": "/healthz" });
     assert.equal((await ending(healthy)).data.toString(), "ok\n");
     session.close();
