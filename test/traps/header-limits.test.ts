@@ -88,7 +88,7 @@ describe("a header that is too large for the tunnel", () => {
     const fields: Record<string, string> = {};
     for (let n = 0; n < 120; n += 1) fields[`x${n}`] = "y".repeat(250);
     const refused = session.request({ ":path": `/api/v1/runners/${RUNNER}/targets/${TARGET}/`, ...fields });
-    const [response] = (await next(refused, "response")) as [IncomingHttpHeaders & IncomingHttpStatusHeader];
+    const [response] = await next<[IncomingHttpHeaders & IncomingHttpStatusHeader]>(refused, "response");
     assert.equal(response[":status"], 431);
     assert.equal((await ending(refused)).kind, "end");
     const healthy = session.request({ ":path": "/healthz" });
