@@ -77,7 +77,9 @@ const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
 };
 
 function takeSpread(value: string | string[] | undefined, context: OwnRoutesContext): void {
-  const spreadMs = parseReconnectSpread(typeof value === "string" ? Number(value) : undefined);
+  const spreadMs = parseReconnectSpread(
+    typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : undefined,
+  );
   if (spreadMs !== undefined) context.onReconnectSpread(spreadMs);
 }
 

@@ -19,6 +19,7 @@ import {
   http2Fields,
   isPlainlyChunked,
 } from "../wire/http-fields.ts";
+import { isHost } from "../wire/host.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
 import { withoutOwnName } from "../wire/own-fields.ts";
 import { HEADER } from "../wire/protocol.ts";
@@ -32,7 +33,17 @@ export function serveWebSocket(
   headers: IncomingHttpHeaders & { ":path"?: string | undefined },
   open: OpenTarget,
 ): void {
+  // The target gets both as they are, in a request line and a field of their own.
+  if (!isHost(hostFor(headers)) || headers[":path"]?.startsWith("/") !== true) {
+    open.close("bad_request");
+    return refuse(stream, "bad_request");
+  }
   reachTarget(stream, open, (socket) => handshake(stream, headers, socket, open));
+}
+
+/** A control plane that sends `host` does not know our field: then the field is a caller's, and means nothing. */
+function hostFor({ host, [HEADER.targetHost]: targetHost }: IncomingHttpHeaders): string {
+  return host ?? String(targetHost ?? "localhost");
 }
 
 function handshake(
@@ -42,8 +53,7 @@ function handshake(
   open: OpenTarget,
 ): void {
   const key = randomBytes(16).toString("base64");
-  // A control plane that sends `host` does not know our field: then the field is a caller's, and means nothing.
-  const { [HEADER.targetHost]: targetHost, ...fields } = endToEndHeaders(headers);
+  const { [HEADER.targetHost]: _targetHost, ...fields } = endToEndHeaders(headers);
   const request = http.request({
     maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // what can pass on; node's own limit is 16 KiB
     createConnection: () => socket,
@@ -51,8 +61,8 @@ function handshake(
     path: headers[":path"] ?? "/",
     setHost: false,
     headers: {
-      host: String(targetHost ?? "localhost"),
       ...fields,
+      host: hostFor(headers),
       connection: "Upgrade",
       upgrade: "websocket",
       "sec-websocket-version": headers["sec-websocket-version"] ?? "13",

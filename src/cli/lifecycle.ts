@@ -23,7 +23,7 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
     close().then(
       () => resolve(exitCode),
       (error: unknown) => {
-        log.error({ err: error }, "close failed");
+        report(log, error, "close failed");
         resolve(exitCode);
       },
     );
@@ -39,10 +39,9 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
   const onFault = (error: unknown) => {
     const isFirst = exitCode === 0;
     exitCode = FAULT_EXIT_CODE;
-    log.error({ err: error }, "internal error: ending the process; please report this");
-    if (!isFirst) return;
-    setTimeout(() => process.exit(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
-    if (!closing) start();
+    if (isFirst) setTimeout(() => process.exit(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
+    report(log, error, "internal error: ending the process; please report this");
+    if (isFirst && !closing) attempt(start); // the timer ends the process whatever becomes of it
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
@@ -51,6 +50,22 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
   process.on("unhandledRejection", onFault);
   // Nothing may be left that keeps the process: sockets of callers, timers of libraries.
   return promise.then((code) => process.exit(code));
+}
+
+/** Never throws: what was thrown may be anything, also an object whose properties throw when they are read. */
+function report(log: Logger, error: unknown, text: string): void {
+  if (attempt(() => log.error({ err: error }, text))) return;
+  attempt(() => log.error({ err: "what was thrown cannot be read" }, text));
+}
+
+/** Whether `work` has not thrown. An exception here would end the process at once, with status 7 and without a word. */
+function attempt(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `ps` and /proc show arguments to everybody: a title of ours takes their place, where the command line has a secret. */

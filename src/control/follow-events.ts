@@ -13,6 +13,7 @@ import type { Logger } from "../wire/log.ts";
 import { AGENT_AUTHORITY, AGENT_PATHS } from "../wire/protocol.ts";
 import { getAgentJson } from "./agent-request.ts";
 import type { AgentConnection } from "./connection.ts";
+import { EventLines } from "./event-lines.ts";
 import { EVENTS_RETRY_MS } from "./limits.ts";
 import { offerRunner } from "./refused-runners.ts";
 import type { Registry } from "./registry.ts";
@@ -59,20 +60,19 @@ async function readEvents(connection: AgentConnection, context: FollowContext): 
     connection.draining.removeEventListener("abort", stop);
     resolve();
   });
-  stream.setEncoding("utf8");
-  let rest = "";
-  stream.on("data", (text: string) => {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    if (rest.length > MAX_EVENT_LINE_BYTES) resetStream(stream, new Error("an event line is too long"));
-    for (const line of lines) {
+  const refused = (reason: string): void =>
+    log.warn({ connection: connection.id, reason }, "agent event refused");
+  const lines = new EventLines(MAX_EVENT_LINE_BYTES, {
+    line: (text) => {
       try {
-        apply(line);
+        apply(text);
       } catch (error) {
-        log.warn({ connection: connection.id, reason: toError(error).message }, "agent event refused");
+        refused(toError(error).message);
       }
-    }
+    },
+    tooLong: () => refused(`events: a line of more than ${MAX_EVENT_LINE_BYTES} bytes`),
   });
+  stream.on("data", (chunk: Buffer) => lines.push(chunk));
   function apply(line: string): void {
     const event = line === "" ? undefined : parseAgentEvent(line);
     if (event === undefined || !connection.usable) return;

@@ -2,6 +2,7 @@
 import { TurnaboutError } from "./errors.ts";
 import type { RunnerInfo } from "./hello.ts";
 import { parseRunner } from "./hello.ts";
+import { isRunnerId, isTargetName } from "./names.ts";
 
 export type AgentEvent =
   | { type: "runner-added"; runner: RunnerInfo }
@@ -19,21 +20,25 @@ export function parseAgentEvent(line: string): AgentEvent | undefined {
     case "runner-added":
       return { type: "runner-added", runner: parseRunner(value["runner"]) };
     case "runner-removed":
-      return { type: "runner-removed", id: name(value["id"]) };
+      return { type: "runner-removed", id: name(value["id"], isRunnerId) };
     case "target-health":
       return {
         type: "target-health",
-        runner: name(value["runner"]),
-        target: name(value["target"]),
-        healthy: value["healthy"] === true,
+        runner: name(value["runner"], isRunnerId),
+        target: name(value["target"], isTargetName),
+        healthy: flag(value["healthy"]),
       };
     default:
       return undefined;
   }
 }
 
-function name(value: unknown): string {
-  if (typeof value !== "string")
-    throw new TurnaboutError("tunnel_protocol", "events: a name is not a string");
-  return value;
+function name(value: unknown, isValid: (text: string) => boolean): string {
+  if (typeof value === "string" && isValid(value)) return value;
+  throw new TurnaboutError("tunnel_protocol", "events: a name is not valid");
+}
+
+function flag(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new TurnaboutError("tunnel_protocol", "events: healthy is not a boolean");
 }

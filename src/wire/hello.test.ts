@@ -83,7 +83,7 @@ describe("/hello", () => {
   });
 
   it("says when the agent started only where that is a time", () => {
-    for (const bootEpochMs of [1e300, -1, -1e300, 8.64e15 + 1, NaN, Infinity, "5", null]) {
+    for (const bootEpochMs of [1e300, -1, -1e300, 8.64e15 + 1, NaN, Infinity, null]) {
       assert.equal(parseHello({ ...GOOD, bootEpochMs }).bootEpochMs, 0, String(bootEpochMs));
     }
     assert.equal(parseHello({ ...GOOD, bootEpochMs: 1.5 }).bootEpochMs, 2);
@@ -106,6 +106,14 @@ describe("/hello", () => {
       ["hello.capabilities", { capabilities: {} }],
       ["hello.runners", { runners: undefined }],
       ["runner.id", { runners: [{ id: "Wolf" }] }],
+      ["hello.standby", { standby: "yes" }],
+      ["hello.standby", { standby: 1 }],
+      ["hello.bootEpochMs", { bootEpochMs: "5" }],
+      ["hello.capabilities", { capabilities: ["websocket", 5] }],
+      ["hello.capabilities", { capabilities: ["x".repeat(129)] }],
+      ["hello.runners", { runners: [{ id: "a" }, { id: "b" }, { id: "a" }] }],
+      ["runner.targets", { runners: [{ id: "a", targets: [{ name: "t" }, { name: "t" }] }] }],
+      ["runner.discovered", { runners: [{ id: "a", discovered: "true" }] }],
       ["target.name", { runners: [{ id: "a", targets: [{ name: "a.b" }] }] }],
     ];
     for (const [field, change] of bad) {

@@ -42,6 +42,9 @@ export interface Hello {
   runners: RunnerInfo[];
 }
 
+const MAX_CAPABILITIES = 64;
+const MAX_TEXT_LENGTH = 128;
+
 /** @throws TurnaboutError `tunnel_protocol` saying which field is wrong */
 export function parseHello(value: unknown): Hello {
   const hello = record(value, "hello");
@@ -54,11 +57,15 @@ export function parseHello(value: unknown): Hello {
     version: shortText(hello["version"], "hello.version"),
     instance: shortText(hello["instance"], "hello.instance"),
     bootEpochMs: moment(hello["bootEpochMs"]),
-    standby: hello["standby"] === true,
-    capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", 64).filter(
-      (item) => typeof item === "string",
+    standby: flag(hello["standby"], "hello.standby"),
+    capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", MAX_CAPABILITIES).map((item) =>
+      shortText(item, "hello.capabilities"),
     ),
-    runners: list(hello["runners"], "hello.runners", MAX_RUNNERS_PER_CONNECTION).map(parseRunner),
+    runners: distinct(
+      list(hello["runners"], "hello.runners", MAX_RUNNERS_PER_CONNECTION).map(parseRunner),
+      ({ id }) => id,
+      "hello.runners",
+    ),
   };
 }
 
@@ -69,8 +76,12 @@ export function parseRunner(value: unknown): RunnerInfo {
   if (typeof id !== "string" || !isRunnerId(id)) throw wrong("runner.id");
   return {
     id,
-    targets: list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget),
-    ...(runner["discovered"] === true && { discovered: true }),
+    targets: distinct(
+      list(runner["targets"] ?? [], "runner.targets", MAX_TARGETS_PER_RUNNER).map(parseTarget),
+      ({ name }) => name,
+      "runner.targets",
+    ),
+    ...(flag(runner["discovered"], "runner.discovered") && { discovered: true }),
   };
 }
 
@@ -90,9 +101,10 @@ function parseTarget(value: unknown): TargetInfo {
 /** The largest time that a `Date` can be (ECMA-262 §21.4.1.1): one beyond it throws wherever it is shown. */
 const MAX_TIME_MS = 8.64e15;
 
-/** 0, which is unknown, where it is no time. */
+/** 0, which is unknown, where it is absent or a number that is no time. */
 function moment(value: unknown): number {
-  if (typeof value !== "number" || !Number.isFinite(value)) return 0;
+  if (value === undefined || value === null) return 0;
+  if (typeof value !== "number") throw wrong("hello.bootEpochMs");
   const ms = Math.round(value);
   return ms > 0 && ms <= MAX_TIME_MS ? ms : 0;
 }
@@ -108,9 +120,28 @@ function list(value: unknown, what: string, most: number): unknown[] {
   return value;
 }
 
-function shortText(value: unknown, what: string): string {
-  if (typeof value !== "string" || value.length === 0 || value.length > 128) throw wrong(what);
+/** Each may be named once: of two there would be no saying which counts. */
+function distinct<T>(items: T[], nameOf: (item: T) => string, what: string): T[] {
+  const names = new Set(items.map(nameOf));
+  if (names.size !== items.length) throw wrong(`${what} (one is there twice)`);
+  return items;
+}
+
+/** False where it is absent. */
+function flag(value: unknown, what: string): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value !== "boolean") throw wrong(what);
   return value;
+}
+
+function shortText(value: unknown, what: string): string {
+  if (!isShortText(value)) throw wrong(what);
+  return value;
+}
+
+/** A version, an instance, a capability. */
+export function isShortText(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= MAX_TEXT_LENGTH;
 }
 
 function wrong(what: string): TurnaboutError {

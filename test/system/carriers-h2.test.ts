@@ -260,6 +260,14 @@ describe("the agent endpoint by Extended CONNECT", () => {
     ["with a runner that is none", 400, "bad_request", `${DOOR}?runnerid=A%20b`, {}],
     ["with an origin that is none", 400, "bad_request", "/.well-known/ptth/null/", {}],
     ["with an origin that is not encoded well", 400, "bad_request", "/.well-known/ptth/%zz/", {}],
+    [
+      "with an instance of 129 characters",
+      400,
+      "bad_request",
+      `${DOOR}?runnerid=a`,
+      { "turnabout-instance": "x".repeat(129) },
+    ],
+    ["with an empty instance", 400, "bad_request", `${DOOR}?runnerid=a`, { "turnabout-instance": "" }],
     ["at another path", 404, "not_found", "/elsewhere", {}],
   ] as const) {
     it(`refuses a request ${what} with ${status} ${code}`, async () => {
@@ -281,6 +289,33 @@ describe("the agent endpoint by Extended CONNECT", () => {
     });
   }
 
+  for (const [instance, outcome] of [
+    ["x", "connected"],
+    ["y", "refused"],
+  ] as const) {
+    it(`compares the instance ${instance} with that of /hello, x: ${outcome}`, async () => {
+      await using system = await startSystem({ agents: 0 });
+      const { stream, session } = await extendedConnect(system, `${DOOR}?runnerid=runner-1`, {
+        "turnabout-instance": instance,
+      });
+      const refused = Promise.withResolvers<string>();
+      const reversed = await serveReversed(new StreamCarrier(stream), (own) => {
+        own.on("goaway", (_code, _last, data) => refused.resolve(String(data)));
+        serveHello(own, ["runner-1"]);
+      });
+      const state = () => system.controlPlane.runners()[0]?.state;
+      if (outcome === "connected") await eventually(() => state() === outcome, "the registration");
+      else {
+        assert.match(await within(refused.promise, "the refusal"), /"refused".*tunnel_protocol/);
+        assert.equal(state(), undefined);
+      }
+      const closed = next(session, "close");
+      reversed.destroy();
+      session.close();
+      await closed;
+    });
+  }
+
   it("is refused by an agent's log with the control plane's words", async () => {
     await using system = await startSystem({ agents: 0 });
     await using agent = followAgent({ server: system.url, carrier: "h2", token: { value: "wrong" } });
@@ -295,6 +330,14 @@ describe("the well-known path by an HTTP/1.1 upgrade", () => {
     ["takes ptth for the origins behind it", "ptth", `/.well-known/ptth/${ORIGINS}/`, 101],
     ["takes ptth for runnerid", "ptth", "/.well-known/ptth/?runnerid=runner-1", 101],
     ["has no websocket", "websocket", "/.well-known/ptth/?runnerid=runner-1", 404],
+    [
+      "takes a comma that is percent-encoded",
+      "ptth",
+      `/.well-known/ptth/${ORIGINS.replaceAll(",", "%2C")}/`,
+      101,
+    ],
+    ["takes no slash at its end", "ptth", "/.well-known/ptth?runnerid=runner-1", 101],
+    ["ends where its name does", "ptth", "/.well-known/ptths?runnerid=runner-1", 404],
     ["needs a runner", "ptth", "/.well-known/ptth/", 400],
   ] as const) {
     it(what, async () => {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { createControlPlane } from "../../src/control/control-plane.ts";
+import { MAX_EVENT_LINE_BYTES } from "../../src/wire/limits.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { runnersUntil } from "../support/http.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
@@ -85,5 +86,36 @@ describe("an agent whose /events ends before its session", () => {
     followed.write(`${JSON.stringify({ type: "runner-removed", id: "comes" })}\n`);
     await runnersUntil(url, (list) => states(list)["comes"] === "gone", "a later event");
     assert.equal(controlPlane.runners().find(({ id }) => id === "stays")?.state, "connected");
+  });
+});
+
+describe("a line of /events that breaks the rules", () => {
+  it("is dropped alone: the session, the stream and the line behind it count", async () => {
+    await using controlPlane = await createControlPlane({ port: 0, adminToken: ADMIN_TOKEN });
+    const url = `http://127.0.0.1:${controlPlane.port}`;
+    await using agent = await dialByHand(controlPlane.port, ["first"]);
+    const events = await agent.nextEvents();
+    let isReset = false;
+    events.once("close", () => (isReset = true));
+    const runner = (id: string, more: object = {}): object => ({ id, targets: [{ name: "echo" }], ...more });
+    const lines = [
+      { type: "runner-added", runner: runner("long"), pad: "x".repeat(MAX_EVENT_LINE_BYTES) },
+      { type: "runner-added", runner: runner("longer"), pad: "x".repeat(200 * 1024) },
+      { type: "runner-added", runner: runner("twice", { targets: [{ name: "a" }, { name: "a" }] }) },
+      { type: "runner-added", runner: runner("found", { discovered: "yes" }) },
+      { type: "runner-removed", id: "First" },
+      { type: "target-health", runner: "first", target: "echo", healthy: "no" },
+      { type: "runner-added", runner: runner("last") },
+    ];
+    for (const line of lines) events.write(`${JSON.stringify(line)}\n`);
+    await runnersUntil(url, (list) => list.some(({ id }) => id === "last"), "the last line");
+    assert.deepEqual(
+      controlPlane
+        .runners()
+        .map(({ id, state }) => `${id} ${state}`)
+        .toSorted(),
+      ["first connected", "last connected"],
+    );
+    assert.equal(isReset, false);
   });
 });

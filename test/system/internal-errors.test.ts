@@ -41,6 +41,19 @@ describe("an internal error", () => {
     target.close();
   });
 
+  for (const fault of ["unreadable", "unreadable rejection"]) {
+    it(`ends the process with 70 and a line in the log also where it cannot be read: ${fault}`, async () => {
+      await using serve = await startServe([], { env: { ...FAULT, FAULT: fault } });
+      serve.signal("SIGUSR2");
+      const line = await serve.logged("internal error: ending the process");
+      assert.match(JSON.stringify(line), /cannot be read/);
+      assert.deepEqual(await within(serve.exited, "the end of the control plane"), {
+        code: 70,
+        signal: null,
+      });
+    });
+  }
+
   it("of an agent ends it with 70, also when it is a rejection, and while a stream never ends", async () => {
     await using serve = await startServe();
     const target = createServer((_request, response) => void response.write("for ever")).listen(

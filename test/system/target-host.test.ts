@@ -120,6 +120,28 @@ describe("the Host of a WebSocket's target", () => {
     for (const head of target.heads) assert.doesNotMatch(head, /turnabout-host/i);
   });
 
+  it("is refused with 400 where it is none, and where the path is none, before the target is reached", async () => {
+    await using target = await startRefusingTarget();
+    await using to = await startFrameAgent({ web: target.address });
+    const { client } = to;
+    // nghttp2 looks at the paths of http and https alone.
+    const wrongPath = EXTENDED.map(([name, value]): Field => {
+      if (name === ":scheme") return [name, "other"];
+      return [name, name === ":path" ? "x" : value];
+    });
+    const variants: readonly (readonly Field[])[] = [
+      [...EXTENDED, ["turnabout-host", "a b"]],
+      [...EXTENDED, ["turnabout-host", "a/b"]],
+      [...EXTENDED, ["turnabout-host", "a"], ["turnabout-host", "b"]],
+      wrongPath,
+    ];
+    client.write(...variants.map((fields, i) => headersFrame(1 + 2 * i, fields, false)));
+    while (client.streams.size < variants.length) await client.until(({ stream }) => stream > 0);
+    const seen = new Set([...client.streams.values()].map(([first]) => first));
+    assert.deepEqual([...seen], ["HEADERS 400 END_STREAM"]);
+    assert.equal(target.connections(), 0);
+  });
+
   it("is localhost by the API route, with our own agent", async () => {
     await using system = await startSystem({ target: await startRefusingTarget() });
     const socket = new WebSocket(`${system.url.replace("http", "ws")}${via("/")}`, {

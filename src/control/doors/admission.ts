@@ -49,6 +49,8 @@ export interface Admission {
   /** Known already where an HTTP request carried a token; on rh2 it is found out. */
   identity: Identity | undefined;
   standby: boolean;
+  /** As the request at the door says, if it does. */
+  instance?: string | undefined;
 }
 
 /** Who it is, and the certificate that says so. */
@@ -75,6 +77,9 @@ export async function admit(
     const spreadMs = context.spread.ms;
     const fields = { [HEADER.reconnectSpread]: String(spreadMs) };
     const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello, fields));
+    if (admission.instance !== undefined && admission.instance !== hello.instance) {
+      throw new TurnaboutError("tunnel_protocol", "hello: the instance is not the one named at the door");
+    }
     known = current(known, context); // from here to the registration nothing waits
     const { identity } = known;
     const connection = createConnection(carrier, session, known, hello, context);

@@ -23,7 +23,7 @@ export class DoorPaths {
   /** @param token of `Upgrade`, or `:protocol` */
   has(path: string, token: string | undefined): boolean {
     if (this.#own.has(path)) return true;
-    return token === PTTH_UPGRADE_TOKEN && this.#wellKnown.some((door) => path.startsWith(door));
+    return token === PTTH_UPGRADE_TOKEN && this.#wellKnown.some((door) => `${path}/`.startsWith(door));
   }
 }
 
@@ -45,14 +45,15 @@ export function runnersNamed(url: string): string[] {
 function originHosts(path: string): string[] {
   const at = path.indexOf(WELL_KNOWN_DOOR_PATH);
   const list = at < 0 ? "" : path.slice(at + WELL_KNOWN_DOOR_PATH.length).replace(/\/$/, "");
-  return list === "" ? [] : list.split(",").map(hostOf);
+  if (list === "") return [];
+  try {
+    return decodeURIComponent(list).split(",").map(hostOf); // the comma may be percent-encoded, too
+  } catch {
+    return [""];
+  }
 }
 
 /** Empty, which is no runner's id, for what is no origin. */
-function hostOf(encoded: string): string {
-  try {
-    return /^https?:\/\/([^/:]+)(?::\d{1,5})?$/i.exec(decodeURIComponent(encoded))?.[1]?.toLowerCase() ?? "";
-  } catch {
-    return "";
-  }
+function hostOf(origin: string): string {
+  return /^https?:\/\/([^/:]+)(?::\d{1,5})?$/i.exec(origin)?.[1]?.toLowerCase() ?? "";
 }

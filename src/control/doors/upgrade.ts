@@ -11,19 +11,19 @@ import { offersHttp2 } from "../../wire/alpn.ts";
 import type { Carrier } from "../../wire/carrier.ts";
 import { hasEnded, widenConnection } from "../../wire/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { isShortText } from "../../wire/hello.ts";
 import { CARRIER_STREAM_WINDOW_BYTES, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
 import { HEADER, PTTH_ALPN, PTTH_UPGRADE_TOKEN, WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
 import { StreamCarrier } from "../../wire/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/websocket-stream.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
-import type { Identity } from "../auth/identity.ts";
 import type { Fronts } from "../front/fronts.ts";
 import { rawErrorAnswer, sendError } from "../http-errors.ts";
 import type { Refuser } from "../http-errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import { admit } from "./admission.ts";
-import type { AdmissionContext } from "./admission.ts";
+import type { Admission, AdmissionContext } from "./admission.ts";
 import { runnersNamed } from "./door-path.ts";
 
 export interface UpgradeDoorContext extends AdmissionContext {
@@ -58,11 +58,11 @@ export class UpgradeDoor {
     const { address: remoteAddress } = this.#context.fronts.client(request);
     stream.on("error", () => {}); // permanently
     try {
-      const { identity, standby } = this.#check({ headers, url, protocol: PTTH_UPGRADE_TOKEN });
+      const admission = this.#check({ headers, url, protocol: PTTH_UPGRADE_TOKEN });
       stream.respond({ ":status": 200, alpn: PTTH_ALPN, [HEADER.version]: VERSION });
       widen(stream.session);
       const carrier: Carrier = { kind: "h2", stream: new StreamCarrier(stream), remoteAddress };
-      void admit(carrier, { identity, standby }, this.#context);
+      void admit(carrier, admission, this.#context);
     } catch (error) {
       this.#refused(error, remoteAddress);
       if (!stream.destroyed) sendError(request, response, error);
@@ -75,9 +75,9 @@ export class UpgradeDoor {
     try {
       const { headers, url } = request;
       const protocol = headers.upgrade?.trim().toLowerCase();
-      const { identity, standby } = this.#check({ headers, url, protocol });
+      const admission = this.#check({ headers, url, protocol });
       const isPtth = protocol === PTTH_UPGRADE_TOKEN;
-      const go = (carrier: Carrier) => void admit(carrier, { identity, standby }, this.#context);
+      const go = (carrier: Carrier) => void admit(carrier, admission, this.#context);
       if (isPtth) acceptPtth(socket, head, () => go({ kind: "ptth", stream: socket, remoteAddress }));
       else {
         this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
@@ -97,7 +97,7 @@ export class UpgradeDoor {
     this.#context.refusals.warn({ peer, reason }, "agent door: refused");
   }
 
-  #check({ headers, url, protocol }: DoorRequest): { identity: Identity; standby: boolean } {
+  #check({ headers, url, protocol }: DoorRequest): Admission {
     const { registry, tokens, draining } = this.#context;
     if (draining()) throw new TurnaboutError("control_plane_draining", "agent door: shutting down");
     const identity = authenticateBearer(headers, tokens);
@@ -114,8 +114,14 @@ export class UpgradeDoor {
     const runners = runnersNamed(url ?? "");
     const standby = headers[HEADER.standby] === "1";
     const instance = headers[HEADER.instance];
-    registry.check(runners, identity, typeof instance === "string" ? instance : undefined, standby);
-    return { identity, standby };
+    if (instance !== undefined && !isShortText(instance)) {
+      throw new TurnaboutError(
+        "bad_request",
+        `agent door: ${HEADER.instance} has to have 1 to 128 characters`,
+      );
+    }
+    registry.check(runners, identity, instance, standby);
+    return { identity, standby, instance };
   }
 }
 
