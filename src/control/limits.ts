@@ -135,7 +135,7 @@ export const SPREAD_NOTICES_AT_ONCE = 200;
 /** Smaller changes are not worth a notice. */
 export const SPREAD_TOLERANCE_MS = 250;
 
-/** First byte of a connection, TLS handshake included. */
+/** First bytes of a connection, up to the end of an HTTP/1.1 request line; TLS handshake included. */
 export const SNIFF_TIMEOUT_MS = 10_000;
 
 /** Answers of an agent's own routes: `/hello`, `/credential`, `/metrics`. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { exchangeRaw } from "../support/raw-http.ts";
 import { until } from "./desktop.ts";
 import { startServer } from "./server.ts";
 import type { TestServer } from "./server.ts";
@@ -126,4 +127,18 @@ test("a program in the background runs until the server ends", async () => {
   assert.ok(await isRunning(started.pid));
   await server.server.close();
   assert.equal(await isRunning(started.pid), false);
+});
+
+test("an upgrade that is pipelined behind a response under way is refused behind it, and the connection ends", async () => {
+  await using server = await startServer({ runtimeFolder, execAllowed: ["sh"] });
+  const upgrade =
+    "GET /ws/clipboard HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  const body = JSON.stringify({ command: ["sh", "-c", "sleep 0.1; echo out"] });
+  const post =
+    "POST /exec HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+  const { text, statuses } = await exchangeRaw(server.server.port, post + upgrade);
+  assert.deepEqual(statuses, [200, 400], text);
+  assert.match(text, /"output":"out"[^]*HTTP\/1\.1 400 /);
 });

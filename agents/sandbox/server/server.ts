@@ -161,9 +161,27 @@ async function digestOf(bytes: Buffer): Promise<string> {
 
 function listener(app: Hono<{ Bindings: HttpBindings }>, log: Logger): Server {
   const handle = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  /** Responses of a connection that are not finished. */
+  const underWay = new WeakMap<Duplex, number>();
+  const isBusy = ({ socket }: IncomingMessage) => (underWay.get(socket) ?? 0) > 0;
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      requireHostHeader: false, // node's own refusal would not be counted
+      // Node hands an upgrade over at once: its answer would land inside a response that is under way.
+      shouldUpgradeCallback: (request) => !isBusy(request),
+    },
     (request, response) => {
+      const isPipelined = request.headers.upgrade !== undefined && isBusy(request);
+      const { socket } = request;
+      underWay.set(socket, (underWay.get(socket) ?? 0) + 1);
+      response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+      const hasHost = request.headers.host !== undefined || request.httpVersion !== "1.1";
+      if (isPipelined || !hasHost) {
+        response.writeHead(400, { connection: "close" }).end();
+        return;
+      }
       handle(request, response).catch((error: unknown) => {
         log.warn({ err: error }, "response could not be sent");
         response.destroy();
