@@ -1,6 +1,6 @@
 /** Which handler a stream of the reversed session goes to. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { resetStream } from "../wire/end-stream.ts";
+import { discardStream, resetStream } from "../wire/end-stream.ts";
 import { Guard } from "../wire/guard.ts";
 import { parseAuthority } from "../wire/names.ts";
 import { AGENT_AUTHORITY } from "../wire/protocol.ts";
@@ -21,6 +21,8 @@ export function serveStreams(session: ServerHttp2Session, context: ServeContext)
   session.on("stream", (stream, headers) => {
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    // Its reset, or the session's end, came in the same packet: nobody is there to be answered.
+    if (stream.destroyed || stream.closed) return discardStream(stream);
     const guard = new Guard(
       (error) => {
         context.log.error({ err: error }, "stream handler failed");
