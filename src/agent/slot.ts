@@ -2,6 +2,7 @@
  * One of an agent's connections: dial, serve until it ends, wait, dial again, for ever. No error ends the loop; only
  * `close()` does.
  */
+import { constants } from "node:http2";
 import type { ServerHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import { receivedBytes } from "../wire/carrier.ts";
@@ -75,6 +76,9 @@ const REFUSED: ReadonlySet<string> = new Set([
   "bad_request",
   "relay_loop",
 ]);
+
+/** GOAWAY(NO_ERROR) without a reason that we know: no new streams come on this session (docs/protocol.md §7). */
+const UNEXPLAINED: Goaway = { reason: "draining", message: "the control plane gave no reason" };
 
 export class Slot {
   readonly #index: number;
@@ -150,8 +154,8 @@ export class Slot {
     let serving: Serving | undefined;
     const { carrier, why } = await this.#establish((session, carrier) => {
       // From the first turn on: a refusal may come right behind the preface.
-      session.on("goaway", (_code, _last, data) => {
-        const goaway = parseGoaway(data);
+      session.on("goaway", (code, _last, data) => {
+        const goaway = parseGoaway(data) ?? (code === constants.NGHTTP2_NO_ERROR ? UNEXPLAINED : undefined);
         if (goaway !== undefined) ended.resolve(goaway);
       });
       session.once("close", () => ended.resolve(undefined));
@@ -301,7 +305,9 @@ export class Slot {
         const delayMs = this.#reconnectDelayMs(goaway?.reconnectSpreadMs);
         config.log.warn(
           { slot: this.#index, reason, aliveMs, delayMs },
-          "connection ended; connecting again",
+          goaway === undefined
+            ? "connection ended; connecting again"
+            : "the control plane drains this connection; connecting again",
         );
         return delayMs;
       }
