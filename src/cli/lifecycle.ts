@@ -1,4 +1,5 @@
 /** Signals and last resorts of a long-running command. */
+import { Socket } from "node:net";
 import type { Logger } from "../wire/log.ts";
 
 /** After an internal error running responses have so long to become complete, and agents to go elsewhere. */
@@ -31,7 +32,7 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
   const onSignal = (signal: NodeJS.Signals) => {
     if (closing) {
       log.warn({ signal }, "second signal: ending at once");
-      process.exit(1);
+      exitAtOnce(1);
     }
     log.info({ signal }, "draining; a second signal ends at once");
     start();
@@ -39,7 +40,7 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
   const onFault = (error: unknown) => {
     const isFirst = exitCode === 0;
     exitCode = FAULT_EXIT_CODE;
-    if (isFirst) setTimeout(() => process.exit(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
+    if (isFirst) setTimeout(() => exitAtOnce(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
     report(log, error, "internal error: ending the process; please report this");
     if (isFirst && !closing) attempt(start); // the timer ends the process whatever becomes of it
   };
@@ -66,6 +67,23 @@ function attempt(work: () => void): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * Ends the process without a drain. The kernel would close its connections with FIN, and what is delimited by the end of
+ * the connection (CONNECT tunnels, HTTP/1.0 responses) would look complete: they are reset instead. A Unix socket has no
+ * reset.
+ */
+function exitAtOnce(code: number): never {
+  const handles = (process as unknown as { _getActiveHandles?: () => unknown[] })._getActiveHandles?.() ?? [];
+  for (const handle of handles) {
+    try {
+      if (handle instanceof Socket) handle.resetAndDestroy();
+    } catch {
+      // Not a TCP connection: a pipe, or a Unix socket.
+    }
+  }
+  process.exit(code);
 }
 
 /** `ps` and /proc show arguments to everybody: a title of ours takes their place, where the command line has a secret. */
