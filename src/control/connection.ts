@@ -17,6 +17,7 @@ import {
 } from "../wire/limits.ts";
 import { formatAuthority } from "../wire/names.ts";
 import type { Destination } from "../wire/names.ts";
+import { CAPABILITY } from "../wire/protocol.ts";
 import { sendGoaway } from "../wire/refusal.ts";
 import type { GoawayReason } from "../wire/refusal.ts";
 import { watchRemoteEnd } from "../wire/remote-end.ts";
@@ -105,7 +106,9 @@ export class AgentConnection {
   /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
   get freeStreams(): number {
     const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
-    const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(1, peerLimit - RESERVED_STREAMS));
+    // With next to none allowed, `/events` holds one for as long as the session lives.
+    const least = Math.min(1, peerLimit - (this.hello.capabilities.includes(CAPABILITY.events) ? 1 : 0));
+    const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
     return Math.max(0, limit - this.#openStreams);
   }
 
