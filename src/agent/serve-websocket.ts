@@ -9,7 +9,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { resetStream } from "../wire/end-stream.ts";
-import { codeFromErrno } from "../wire/error-table.ts";
+import { codeFromErrno, ERROR_TABLE } from "../wire/error-table.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import { Guard } from "../wire/guard.ts";
 import {
@@ -23,6 +23,7 @@ import { isHost } from "../wire/host.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../wire/limits.ts";
 import { withoutOwnName } from "../wire/own-fields.ts";
 import { HEADER } from "../wire/protocol.ts";
+import { formatProxyStatus } from "../wire/proxy-status.ts";
 import { relay } from "../wire/relay.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import type { OpenTarget } from "./open-targets.ts";
@@ -125,9 +126,8 @@ function handshake(
     clearTimeout(timer);
     answer = response;
     const status = response.statusCode ?? 502;
-    // On Extended CONNECT 2xx means "the WebSocket is open": a target that answers 200 has not understood the upgrade.
     // A status above 599 has no expression in node's HTTP/2.
-    if (status < 300 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
+    if (status < 200 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
       return fail("target_protocol");
     }
     passRefusal(stream, response, status);
@@ -149,11 +149,16 @@ function handshake(
  *
  * @throws Error above what a header block of the reversed session may have: a larger one would end the session.
  */
-function fieldsWithinLimits(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+function fieldsWithinLimits(
+  headers: IncomingHttpHeaders,
+  own: Readonly<Record<string, string>> = {},
+): OutgoingHttpHeaders {
   const foreign: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) foreign[name] = withoutOwnName(name, value);
   }
+  for (const [name, value] of Object.entries(own))
+    foreign[name] = [foreign[name] ?? [], value].flat().map(String);
   const fields = http2Fields(foreign);
   if (headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES || headerListPairs(fields) >= MAX_HEADER_PAIRS) {
     throw new Error("the header of the target's answer is too large");
@@ -163,10 +168,21 @@ function fieldsWithinLimits(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
 
 /** The target's own refusal, body included, goes to the caller. */
 function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, status: number): void {
-  stream.respond({ ...fieldsWithinLimits(endToEndHeaders(response.headers)), ":status": status });
+  const isSuccess = status < 300;
+  const own = isSuccess ? ignoredUpgrade(status) : {};
+  const fields = fieldsWithinLimits(endToEndHeaders(response.headers), own);
+  stream.respond({ ...fields, ":status": isSuccess ? ERROR_TABLE.target_protocol.status : status });
   stream.resume();
   response.on("error", (error) => resetStream(stream, error));
   response.pipe(stream);
+}
+
+/**
+ * On Extended CONNECT a 2xx means "the WebSocket is open": a target that answers 200 has ignored the upgrade, as it may
+ * (RFC 9110 §7.8). A control plane that does not know the field takes our word for it, `target_protocol`.
+ */
+function ignoredUpgrade(status: number): Record<string, string> {
+  return { "proxy-status": formatProxyStatus("target_protocol"), [HEADER.targetStatus]: String(status) };
 }
 
 /** RFC 6455 §4.2.2. */

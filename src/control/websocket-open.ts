@@ -21,6 +21,9 @@ import { preferredWaitMs } from "./prefer.ts";
 /** What became of the handshake with the target. */
 export interface WebSocketAnswer {
   stream: ClientHttp2Stream;
+  /** The WebSocket is open; otherwise the target has refused it, or has ignored the upgrade. */
+  isOpen: boolean;
+  /** The target's own, or 200 for an open WebSocket. */
   status: number;
   headers: IncomingHttpHeaders;
   /** What its agent says of the target. */
@@ -126,7 +129,9 @@ async function answered(
       const status = headers[":status"] ?? 502;
       delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
       const refused = agentsRefusal(headers, marksRefusals);
-      if (refused === undefined) resolve({ stream, status, headers });
+      const ignored = marksRefusals ? ignoredUpgrade(headers, refused) : undefined;
+      if (ignored !== undefined) resolve({ stream, isOpen: false, status: ignored, headers });
+      else if (refused === undefined) resolve({ stream, isOpen: status === 200, status, headers });
       else {
         const error = new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`);
         if (marksRefusals) noteRefusal(error); // else it may be the target that says so
@@ -141,6 +146,13 @@ async function answered(
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The 2xx of a target that has ignored the upgrade (RFC 9110 §7.8): {@link HEADER.targetStatus}. */
+function ignoredUpgrade(headers: ResponseHeaders, refused: ErrorCode | undefined): number | undefined {
+  const value = headers[HEADER.targetStatus];
+  const isStatus = typeof value === "string" && /^2\d\d$/.test(value);
+  return refused === "target_protocol" && isStatus ? Number(value) : undefined;
 }
 
 function handshakeFields(

@@ -46,10 +46,10 @@ export async function proxyWebSocketUpgrade(
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, status, headers, target } = await opening.open(request);
+    const { stream, isOpen, status, headers, target } = await opening.open(request);
     watch.stop();
     const fields = answerFields(headers, job, target);
-    if (status !== 200) {
+    if (!isOpen) {
       const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
       socket.write(refusalHead(status, fields, isChunked), "latin1");
       return passRefusal(socket, stream, status, isChunked);
@@ -78,9 +78,16 @@ export async function proxyWebSocketStream(
   watchRemoteEnd(caller);
   const opening = new Opening(caller, job, context);
   try {
-    const { stream, status, headers, target } = await opening.open(request);
+    const { stream, isOpen, status, headers, target } = await opening.open(request);
+    if (!isOpen && status < 300) {
+      const reason = "on HTTP/2 that would say that the WebSocket is open (RFC 8441 §4)";
+      throw new TurnaboutError(
+        "target_protocol",
+        `the target has answered ${status} and not switched: ${reason}`,
+      );
+    }
     respondOnHttp2(caller, status, answerFields(headers, job, target));
-    if (status === 200) opening.carry(stream);
+    if (isOpen) opening.carry(stream);
     else {
       passRefusal(caller, stream, status, false);
       // A caller that keeps its half open would keep the stream.
@@ -143,6 +150,7 @@ class Opening {
   async open(request: AnyRequest): Promise<WebSocketAnswer> {
     this.#job.admit?.();
     const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
+    this.#stream = answer.stream;
     if (!this.#isRevoked) return answer;
     resetStream(answer.stream, new Error("revoked while it was opened"));
     throw revoked();

@@ -61,6 +61,11 @@ export const HEADER = {
    * RFC 9113 §8.3.1 lets a server refuse.
    */
   targetHost: "turnabout-host",
+  /**
+   * In a refusal of Extended CONNECT: the 2xx with which the target has answered the handshake. On the stream itself it
+   * would say that the WebSocket is open.
+   */
+  targetStatus: "turnabout-target-status",
 } as const;
 
 /** Capabilities that an agent may list in `/hello`. An unknown capability is not used. */

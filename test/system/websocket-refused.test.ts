@@ -12,6 +12,22 @@ import { refusedWebSocket } from "../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
+/** RFC 9110 §7.8: a server may ignore `Upgrade`, as servers of single-page applications do. */
+const IGNORED_UPGRADES: readonly (readonly [status: number, answer: string, text: string])[] = [
+  [
+    200,
+    'HTTP/1.1 200 OK\r\nX-Kept: yes\r\nProxy-Status: turnabout; details="not_found", cdn; hit\r\nTurnabout-Target-Status: 299\r\nContent-Length: 2\r\n\r\nok',
+    "ok",
+  ],
+  [
+    201,
+    "HTTP/1.1 201 Created\r\nX-Kept: yes\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "ok",
+  ],
+  [204, "HTTP/1.1 204 No Content\r\nX-Kept: yes\r\n\r\n", ""],
+  [205, "HTTP/1.1 205 Reset Content\r\nX-Kept: yes\r\nContent-Length: 2\r\n\r\nok", ""],
+];
+
 for (const kind of CALLERS) {
   describe(`a WebSocket over ${kind}`, () => {
     for (const status of [401, 404, 503]) {
@@ -27,9 +43,26 @@ for (const kind of CALLERS) {
       });
     }
 
+    for (const [status, answer, text] of IGNORED_UPGRADES) {
+      it(`gets the ${status} of a target that ignores the upgrade, or 502 where that would mean success`, async () => {
+        const target = await startRawTarget(({ socket }) => void socket.write(answer));
+        await using system = await startSystem({ tls: true, target });
+        const refusal = await refusedWebSocket(kind, system, via("/"));
+        if (kind.startsWith("HTTP/2")) {
+          assert.deepEqual([refusal.status, errorCode(refusal.text)], [502, "target_protocol"]);
+        } else {
+          const { status: got, text: body, headers } = refusal;
+          assert.deepEqual(
+            [got, body, headers["x-kept"], headers.connection],
+            [status, text, "yes", "close"],
+          );
+          assert.equal(headers["proxy-status"], status === 200 ? "cdn; hit" : undefined);
+          assert.equal(headers["turnabout-target-status"], undefined);
+        }
+      });
+    }
+
     for (const [what, answer] of [
-      ["answers 200", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"],
-      ["answers 204", "HTTP/1.1 204 No Content\r\n\r\n"],
       [
         "answers 101 with a wrong key",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
