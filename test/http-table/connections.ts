@@ -194,6 +194,18 @@ export const CONNECTIONS: readonly Feature[] = [
     }),
   },
   {
+    name: "WebSocket that the target answers with 200",
+    rfc: "9110 §7.8",
+    cell: http1(async (front) => {
+      const { response } = await front.send(
+        `${front.head("GET", "/")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+        OK_RESPONSE,
+      );
+      return passes(response);
+    }),
+    why: "On HTTP/2 a 2xx would say that the WebSocket is open (RFC 8441 §5): 502 there.",
+  },
+  {
     name: "upgrade to another protocol",
     rfc: "9110 §7.8",
     cell: http1(async (front) => {

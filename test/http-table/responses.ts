@@ -77,6 +77,17 @@ export const RESPONSES: readonly Feature[] = [
       passes((await front.call({}, `HTTP/1.1 100 Continue\r\n\r\n${OK_RESPONSE}`)).response),
   },
   {
+    name: "103 with `Connection: close`: the final response",
+    rfc: "9110 §15.2",
+    cell: async (front) => {
+      const { response } = await front.call(
+        {},
+        `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${OK_RESPONSE}`,
+      );
+      return passes(response);
+    },
+  },
+  {
     name: "103 with `Link`",
     rfc: "8297",
     cell: async (front) => {
@@ -338,6 +349,16 @@ export const RESPONSES: readonly Feature[] = [
     rfc: "9112 §6.3",
     cell: async (front) =>
       passes((await front.call({}, ({ socket }) => socket.end("HTTP/1.1 200 OK\r\n\r\nok"))).response),
+  },
+  {
+    name: "`Transfer-Encoding: gzip, chunked`",
+    rfc: "9112 §6.1",
+    cell: async (front) => {
+      const answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+      const { response } = await front.call({}, answer);
+      return passes(response);
+    },
+    why: "Coded bytes are not the representation, and the caller would not learn that they are coded.",
   },
   {
     name: "chunked body, cut off by FIN",
