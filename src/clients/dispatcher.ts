@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { Agent } from "undici";
 import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../wire/errors.ts";
+import { Guard } from "../wire/guard.ts";
 import type { Dial } from "../wire/dial.ts";
 import { parseAuthority } from "../wire/names.ts";
 
@@ -25,8 +26,12 @@ export function createDispatcher(dial: Dial, options: Omit<Agent.Options, "conne
         (socket) => {
           // As undici's own sockets: its WebSocket waits for a close that a half-open one never comes to.
           socket.allowHalfOpen = false;
+          const guard = new Guard((error) => {
+            socket.destroy(error);
+            callback(error, null);
+          });
           // undici takes anything that behaves like a socket; its types ask for a net.Socket.
-          callback(null, socket as Socket);
+          guard.run(() => callback(null, socket as Socket));
         },
         (error: unknown) => callback(toError(error), null),
       );

@@ -10,6 +10,7 @@ import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { Client } from "undici";
 import { errorCodeOf, toError } from "../wire/errors.ts";
+import { Guard } from "../wire/guard.ts";
 import type { Call } from "./call.ts";
 import { httpFailure } from "./http-failure.ts";
 
@@ -55,10 +56,11 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
   let ended = false;
   stream.once("end", () => (ended = true));
   const bytesBefore = bytesReadOf(stream);
+  const guard = new Guard((error) => stream.destroy(error));
   const client = new Client("http://localhost", {
     // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
     // undici takes anything that behaves like a socket; its types ask for a net.Socket.
-    connect: (_options, callback) => queueMicrotask(() => callback(null, stream as Socket)),
+    connect: (_options, callback) => queueMicrotask(guard.wrap(() => callback(null, stream as Socket))),
     pipelining: 1,
     headersTimeout: 0, // the call has a deadline
     bodyTimeout: request.silenceTimeoutMs ?? 0,

@@ -2,6 +2,7 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import { toError } from "../wire/errors.ts";
+import { Guard } from "../wire/guard.ts";
 import type { Dial } from "../wire/dial.ts";
 
 /** Every request goes to this one target, whatever host it names. */
@@ -27,7 +28,9 @@ class DialledAgent extends http.Agent {
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
     this.#dial().then(
-      (stream) => callback?.(null, stream),
+      (stream) => {
+        new Guard((error) => stream.destroy(error)).run(() => callback?.(null, stream));
+      },
       (error: unknown) => callback?.(toError(error), undefined as unknown as Duplex),
     );
   }

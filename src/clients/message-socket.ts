@@ -68,7 +68,9 @@ export async function openMessageSocket(
   socket.once("open", resolve);
   socket.once("error", onError);
   socket.once("unexpected-response", (_request, response) => {
-    beginning(response).then((body) => reject(options.refused(response.statusCode ?? 0, body)), onError);
+    beginning(response)
+      .then((body) => reject(options.refused(response.statusCode ?? 0, body)))
+      .catch(onError);
   });
   call.signal.addEventListener("abort", onAbort, { once: true });
   if (call.signal.aborted) onAbort();

@@ -56,7 +56,7 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
       const code = parseProxyStatus(response.headers["proxy-status"]) ?? codeFromStatus(status);
       reject(new TurnaboutError(code, `${label}: the control plane answered ${status}`));
     });
-    request.once("error", (cause) => {
+    request.on("error", (cause) => {
       settled();
       socket.destroy();
       if (cause instanceof TurnaboutError) reject(cause);

@@ -114,12 +114,12 @@ function sessionBytes(random: Random): string {
       frames.push(dataFrame(id, random.chance(2) ? notice.slice(0, 16_000) : random.bytes(50), random.chance(2)));
     }
     if (random.chance(5)) frames.push(rstFrame(id, random.int(14)));
-    while (random.chance(4)) frames.push(anyFrame(random, streams));
+    while (random.chance(10)) frames.push(anyFrame(random, streams));
   }
   if (random.chance(3)) frames.push(goaway(random));
   if (random.chance(6)) frames.sort(() => random.int(3) - 1);
   const text = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${bytesOf(frames)}`;
-  return random.chance(4) ? mutated(random, text) : text;
+  return random.chance(8) ? mutated(random, text) : text;
 } // prettier-ignore
 
 function webSocketFrames(random: Random, text: string): string {

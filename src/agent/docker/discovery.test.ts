@@ -52,6 +52,8 @@ interface Stand extends AsyncDisposable {
   isAway: boolean;
   announced: string[];
   hint: () => void;
+  /** Withdrawing a runner throws. */
+  isBroken: boolean;
 }
 
 async function start(): Promise<Stand> {
@@ -60,6 +62,7 @@ async function start(): Promise<Stand> {
     looks: 0,
     containers: [],
     isAway: false,
+    isBroken: false,
     get announced() {
       return [...announced];
     },
@@ -89,7 +92,10 @@ async function start(): Promise<Stand> {
     own: () => new Set(),
     most: () => 10,
     add: ({ id }) => announced.add(id),
-    remove: (id) => announced.delete(id),
+    remove: (id) => {
+      if (stand.isBroken) throw new Error("cannot be withdrawn");
+      announced.delete(id);
+    },
   });
   discovery.start();
   await settle();
@@ -147,5 +153,20 @@ describe("an engine that falls silent", () => {
     stand.isAway = false;
     await pass(DOCKER_BACKOFF_CAP_MS);
     assert.deepEqual(stand.announced, ["sandbox-1"]);
+  });
+
+  it("is looked at again also where withdrawing its containers failed", async () => {
+    await using stand = await start();
+    stand.containers = [CONTAINER];
+    stand.hint();
+    await settle();
+    stand.isAway = true;
+    stand.isBroken = true;
+    while (now < DOCKER_SILENT_MS) await pass(DOCKER_BACKOFF_CAP_MS);
+    for (let n = 0; n < 3; n += 1) await pass(DOCKER_BACKOFF_CAP_MS);
+    const before = stand.looks;
+    await pass(DOCKER_BACKOFF_CAP_MS);
+    assert.ok(stand.looks > before);
+    stand.isBroken = false;
   });
 });

@@ -4,6 +4,7 @@
  * error; an engine that is not there is asked again.
  */
 import { toError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/guard.ts";
 import type { Logger } from "../../wire/log.ts";
 import { Backoff } from "../backoff.ts";
 import {
@@ -53,6 +54,11 @@ export class Discovery {
   #deafness = 0;
   #running: Promise<void> | undefined;
 
+  /** What the agent makes of an answer throws: the next look comes all the same. */
+  readonly #guard = new Guard((error) => {
+    this.#context.log.error({ err: error }, "docker: an answer could not be followed");
+  });
+
   constructor(context: DiscoveryContext) {
     this.#context = context;
   }
@@ -95,7 +101,7 @@ export class Discovery {
         await this.#untilHinted(DOCKER_LOOK_AGAIN_MS);
       } catch (error) {
         if (this.#closed) return;
-        this.#unanswered(toError(error));
+        this.#guard.run(() => this.#unanswered(toError(error)));
         await this.#sleep(backoff.next());
       }
     }

@@ -3,10 +3,11 @@
  * Nothing else of the control plane can be reached through it.
  */
 import http from "node:http";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
+import { Guard } from "../../wire/guard.ts";
 import { PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
 import {
   MAX_RELAY_ARRIVALS,
@@ -57,26 +58,22 @@ export class Arrivals {
       shouldUpgradeCallback: () => true,
     });
     server.on("connection", (socket) => this.#arrived(socket));
-    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket as Socket, head));
+    server.on("upgrade", (request, socket, head) => {
+      guard(socket).run(() => this.#upgrade(request, socket as Socket, head));
+    });
     server.on("request", (request, response) => {
-      const { socket } = request;
-      if (this.#answered.has(socket)) return; // `Connection: close` has been said
-      this.#answered.add(socket);
-      const code = this.#isDoor(request) ? "upgrade_required" : "not_found";
-      this.#handlers.refused(code);
-      const { status, fields, body } = ownAnswer(code);
-      response.writeHead(status, fields).end(body);
+      guard(request.socket).run(() => this.#answerRequest(request, response));
     });
     server.on("connect", (request, socket) => {
       if (this.#answered.has(request.socket)) socket.resume();
-      else this.#refuse(socket, "not_found");
+      else guard(socket).run(() => this.#refuse(socket, "not_found"));
     });
     // Not HTTP/1.1: TLS, the HTTP/2 preface, garbage.
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
       if (this.#answered.has(socket)) return;
       const code = error.code === "HPE_HEADER_OVERFLOW" ? "headers_too_large" : "bad_request";
-      this.#refuse(socket, code);
+      guard(socket).run(() => this.#refuse(socket, code));
     });
     return server;
   }
@@ -106,6 +103,16 @@ export class Arrivals {
   #release(socket: Duplex): void {
     clearTimeout(this.#waiting.get(socket));
     this.#waiting.delete(socket);
+  }
+
+  #answerRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    if (this.#answered.has(socket)) return; // `Connection: close` has been said
+    this.#answered.add(socket);
+    const code = this.#isDoor(request) ? "upgrade_required" : "not_found";
+    this.#handlers.refused(code);
+    const { status, fields, body } = ownAnswer(code);
+    response.writeHead(status, fields).end(body);
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -140,6 +147,10 @@ export class Arrivals {
     const [path = ""] = (request.url ?? "").split("?", 1);
     return this.#handlers.doors.has(path);
   }
+}
+
+function guard(socket: Duplex): Guard {
+  return new Guard((error) => socket.destroy(error));
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

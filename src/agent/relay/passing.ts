@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { carrierBytes } from "../../wire/carrier.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/guard.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isRunnerId } from "../../wire/names.ts";
 import { DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
@@ -79,6 +80,7 @@ export class Passing {
           this.#failed(arrival, toError(error));
         },
       )
+      .catch((error: unknown) => this.#lose(arrival.socket, toError(error)))
       .finally(() => {
         this.#dials -= 1;
         this.#settle();
@@ -159,9 +161,20 @@ export class Passing {
       ended();
       this.#joined.delete(joined);
       metrics.relayedConnections.set(this.#joined.size);
-      log.info(describe(arrival), "relay: connection closed");
       this.#settle();
+      new Guard().run(() => log.info(describe(arrival), "relay: connection closed"));
     });
+  }
+
+  /** What was made of an answer has thrown: nothing of the connection may be left for the drain to wait for. */
+  #lose(socket: Socket, reason: Error): void {
+    abort(socket, reason);
+    for (const joined of this.#joined) {
+      if (joined.inner !== socket) continue;
+      this.#joined.delete(joined);
+      abort(joined.outer, reason);
+    }
+    this.#context.metrics.relayedConnections.set(this.#joined.size);
   }
 
   #failed(arrival: Arrival, error: Error): void {
