@@ -51,15 +51,7 @@ export async function openMessageSocket(
   options: MessageSocketOptions,
   call: Call,
 ): Promise<MessageSocket> {
-  const { path, headers, protocols = [], autoPong = true, maxMessageBytes } = options;
-  const socket = new WebSocket(`ws://localhost${path}`, [...protocols], {
-    // ws takes anything that behaves like a socket; its types ask for a net.Socket.
-    createConnection: () => stream as Socket,
-    perMessageDeflate: false,
-    maxPayload: maxMessageBytes,
-    autoPong,
-    ...(headers !== undefined && { headers }),
-  });
+  const socket = connect(stream, options);
   // Before the handshake ends, so that a message that comes along with it is not lost.
   const messages = new MessageSocket(socket, stream, call.label);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -83,6 +75,24 @@ export async function openMessageSocket(
     throw error;
   } finally {
     call.signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** @throws Error where ws refuses the path, a field or a sub-protocol; the stream is closed then, too */
+function connect(stream: Duplex, options: MessageSocketOptions): WebSocket {
+  const { path, headers, protocols = [], autoPong = true, maxMessageBytes } = options;
+  try {
+    return new WebSocket(`ws://localhost${path}`, [...protocols], {
+      // ws takes anything that behaves like a socket; its types ask for a net.Socket.
+      createConnection: () => stream as Socket,
+      perMessageDeflate: false,
+      maxPayload: maxMessageBytes,
+      autoPong,
+      ...(headers !== undefined && { headers }),
+    });
+  } catch (error) {
+    stream.on("error", () => {}).destroy();
+    throw error;
   }
 }
 
