@@ -90,14 +90,15 @@ for (const tls of [false, true]) {
         ["ftp://localhost/healthz", {}, "400 bad_request"],
         ["http://user@localhost/healthz", {}, "400 bad_request"],
         ["localhost/healthz", {}, "400 bad_request"],
-        [`ws://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "502 target_protocol"],
-        [`http://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "502 target_protocol"],
+        // The target ignores the upgrade, and answers the request (RFC 9110 §7.8).
+        [`ws://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "200 target"],
+        [`http://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "200 target"],
         [`wss://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "400 bad_request"],
         [`ws://${NAME}/x`, { ...upgrade, ...key }, "407 unauthenticated"],
         [
           `ws://localhost/api/v1/runners/${RUNNER}/targets/${TARGET}/x`,
           { ...API, ...upgrade, ...key },
-          "502 target_protocol",
+          "200 target",
         ],
       ] as const) {
         assert.equal(

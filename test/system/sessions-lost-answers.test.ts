@@ -106,6 +106,8 @@ describe("a creation whose answer is lost", () => {
     const from = agent.lines.length;
     assert.equal((await api(after.url, "DELETE", `/api/v1/sessions/${left?.id}`)).status, 204);
     assert.deepEqual(await assertNoOrphans(after.url, wolves), []);
-    assert.equal(agent.lines.length, from, "the agent has noticed nothing");
+    // Its second connection may still be on its way back.
+    const noticed = agent.lines.all.slice(from).filter(({ msg }) => msg !== "connected");
+    assert.deepEqual(noticed, [], "the agent has noticed nothing");
   });
 });
