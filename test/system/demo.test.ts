@@ -3,10 +3,10 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
-import { promisify } from "node:util";
+import { isDeepStrictEqual, promisify } from "node:util";
 import { Command } from "../support/commands.ts";
 import { within } from "../support/events.ts";
-import { call, targetUrl } from "../support/http.ts";
+import { call, listRunners, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { missing } from "../support/parts.ts";
 import { refusingAddress } from "../support/target.ts";
@@ -53,7 +53,7 @@ describe("turnabout demo", () => {
         assert.equal(signature, "PNG");
       } else if (command.endsWith("/api/v1/runners")) {
         const { runners } = JSON.parse(stdout) as { runners: { id: string; state: string }[] };
-        assert.deepEqual(runners.map(({ id, state }) => `${id} ${state}`).sort(), [
+        assert.deepEqual(runners.map(({ id, state }) => `${id} ${state}`).toSorted(), [
           "moonlight-local connected",
           "sandbox-ses_demo connected",
           "wolf-local connected",
@@ -100,7 +100,19 @@ describe("turnabout demo", () => {
       const status = await statusOf(`http://127.0.0.1:${port}/readyz`);
       if (status !== 0 && status !== seen.at(-1)) seen.push(status);
     }
-    assert.deepEqual(seen, [503, 200]);
+    // A busy machine may miss the 503; what 200 says holds at once, and there is no way back.
+    assert.ok(
+      [[200], [503, 200]].some((statuses) => isDeepStrictEqual(seen, statuses)),
+      String(seen),
+    );
+    await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
+    const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
+    const runners = await listRunners(`http://127.0.0.1:${port}`, { token });
+    assert.deepEqual(runners.map(({ id, state }) => `${id} ${state}`).toSorted(), [
+      "moonlight-local connected",
+      "sandbox-ses_demo connected",
+      "wolf-local connected",
+    ]);
     assert.notDeepEqual(readdirSync(temporary), []);
     const family = [demo.pid, ...descendants(demo.pid)];
     assert.deepEqual(await demo.end("SIGINT"), { code: 0, signal: null });
