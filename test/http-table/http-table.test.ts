@@ -57,7 +57,15 @@ describe("the table in docs/http.md", () => {
     const measureHttp2 = async (front: Http2Front): Promise<void> => {
       for (const [index, feature] of HTTP2_TARGETS.entries()) {
         const row = http2Rows[index];
-        if (row !== undefined) row.cells[front.column] = await feature.cell(front);
+        if (row === undefined) continue;
+        const isKnown = (text: string): boolean =>
+          known.some(
+            (old) => old.part === row.part && old.name === row.name && old.cells[front.column] === text,
+          );
+        let text = await feature.cell(front);
+        // Once more, as above: a front that pools connections may not have seen its target's GOAWAY yet.
+        if (!isKnown(text)) text = await feature.cell(front);
+        row.cells[front.column] = text;
       }
     };
     await Promise.all([...stand.fronts.map(measure), ...stand.http2.map(measureHttp2)]);
