@@ -153,6 +153,6 @@ export async function fileWith(path: string, isComplete: (text: string) => boole
 
 /** Tries until it is true, as fast as it can: each try waits for a real answer. */
 export async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (!(await isTrue())) assert.ok(performance.now() < deadline, `never: ${what}`);
 }

@@ -15,9 +15,21 @@ const skip = skipWithoutDesktop;
 async function openTerminal(desktop: Desktop): Promise<string> {
   const { folder } = desktop;
   const script = `stty raw -echo; printf "\\033[?1003h\\033[?1006h"; echo > ${folder}/ready; cat > ${folder}/typed`;
-  await desktop.swaymsg(`exec foot sh -c '${script}'`);
+  await desktop.swaymsg(`exec foot -o colors.background=000000 sh -c '${script}'`);
   await fileWith(join(folder, "ready"), () => true);
+  // Where the layout has it, within the gaps: until then Sway takes positions on it from the screen's corner, and what
+  // arrives while the terminal moves is lost.
+  await until("the terminal is in its place", async () => {
+    const [outside, inside] = await Promise.all([pixel(desktop, "30,30"), pixel(desktop, "1190,630")]);
+    return outside === "204060" && inside === "000000";
+  });
   return join(folder, "typed");
+}
+
+/** The colour there, in hexadecimal. */
+async function pixel(desktop: Desktop, place: string): Promise<string> {
+  const picture = await desktop.run("grim", ["-t", "ppm", "-g", `${place} 1x1`, "-"]);
+  return picture.subarray(-3).toString("hex");
 }
 
 /** Until the terminal reports the pointer: it takes up a new one in its own time. */
