@@ -1,4 +1,4 @@
-/** Dependencies point one way; a failing line reads like `src/wire/session.ts imports ../agent/dialer.ts`. */
+/** Dependencies point one way; a failing line reads like `src/wire/session/reversed-session.ts imports ../agent/dialer.ts`. */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -10,11 +10,11 @@ const ROOT = path.join(import.meta.dirname, "..");
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   agent: ["wire"],
-  control: ["wire", "clients"],
+  control: ["wire", "clients", "helix"],
+  helix: ["wire", "clients", "control"],
   clients: ["wire"],
-  dashboard: ["wire", "control", "clients"],
-  demo: ["wire", "agent", "control", "clients"],
-  cli: ["wire", "agent", "control", "clients", "dashboard", "demo"],
+  demo: ["wire", "agent", "control", "clients", "helix"],
+  cli: ["wire", "agent", "control", "clients", "helix", "demo"],
 };
 
 /** The protocol works on any byte stream: no HTTP/1.1 server, no Docker, no logger or metrics library. */

@@ -1,6 +1,6 @@
 /**
  * HTTP/2 streams are ended in one place, because node:http2 can be made to loop for ever (docs/traps.md). A failing line
- * reads like `src/agent/slot.ts:12 stream.destroy`.
+ * reads like `src/agent/connection/connection-slot.ts:12 stream.destroy`.
  */
 import assert from "node:assert/strict";
 import { globSync } from "node:fs";
@@ -20,7 +20,7 @@ import type { ClientHttp2Session, Http2ServerRequest, Http2ServerResponse, Http2
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { Agent } from "http2-wrapper";
-import { guardSession } from "../../src/wire/end-stream.ts";
+import { guardSession } from "../../src/wire/streams/end-stream.ts";
 
 interface Own extends Http2Stream { own: true }
 
@@ -62,7 +62,7 @@ describe("HTTP/2 streams", () => {
   const found = findBareEndings([...SOURCES, WRONG], { [WRONG]: WRONG_TEXT });
   const wrong = found.filter(({ file }) => file === WRONG);
 
-  it("are ended by src/wire/end-stream.ts only, and every session that is made is guarded", () => {
+  it("are ended by src/wire/streams/end-stream.ts only, and every session that is made is guarded", () => {
     const elsewhere = found.filter(({ file }) => file !== WRONG);
     assert.deepEqual(
       elsewhere.map(({ file, line, text, why }) => `${file}:${line} ${text}: ${why}`),

@@ -15,17 +15,17 @@ import { provideParts, run } from "./support/provide-parts.ts";
 const COVERAGE = "coverage";
 /** The longest first, so that none of them is left alone at the end. */
 const FIRST: readonly string[] = [
-  "test/system/package.test.ts",
+  "test/system/cli/package.test.ts",
   "test/certs/certs.test.ts",
-  "test/system/bulk.test.ts",
+  "test/system/proxy/bulk.test.ts",
   "test/docs/readme.test.ts",
-  "test/system/cli.test.ts",
-  "test/system/token-files.test.ts",
+  "test/system/cli/cli.test.ts",
+  "test/system/auth/token-files.test.ts",
   "test/clients/sandbox.test.ts",
-  "test/system/certificates-renewed.test.ts",
-  "test/system/parallel.test.ts",
-  "test/system/watchdog.test.ts",
-  "test/system/control-plane-restart.test.ts",
+  "test/system/certificates/renewed.test.ts",
+  "test/system/requests/parallel.test.ts",
+  "test/system/cli/watchdog.test.ts",
+  "test/system/cli/control-plane-restart.test.ts",
 ];
 
 const { given, flags, isVerbose } = commandLine();

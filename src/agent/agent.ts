@@ -1,30 +1,30 @@
 /** The agent: slots that dial, targets that may be reached, and the routes of its own. */
 import { setMaxListeners } from "node:events";
-import type { AgentEvent } from "../wire/agent-events.ts";
+import type { AgentEvent } from "../wire/messages/agent-events.ts";
 import { toError, TurnaboutError } from "../wire/errors.ts";
-import type { RunnerInfo } from "../wire/hello.ts";
+import type { RunnerInfo } from "../wire/messages/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
 import { VERSION } from "../wire/version.ts";
-import { changesSince } from "./changes.ts";
+import { changesSince } from "./streams/pending-changes.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
-import { readSecret } from "./credentials.ts";
-import { Discovery } from "./docker/discovery.ts";
-import { openEngine } from "./docker/engine.ts";
-import { socketPathOf } from "./door-url.ts";
+import { readSecret } from "./transport/credentials.ts";
+import { Discovery } from "./discovery/discovery.ts";
+import { openEngine } from "./discovery/docker-engine.ts";
+import { socketPathOf } from "./transport/server-url.ts";
 import { MAX_DOOR_RUNNERS } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
-import { NoticeBoard } from "./notices.ts";
-import { OpenTargets } from "./open-targets.ts";
-import type { OwnRoutesContext } from "./own-routes.ts";
+import { NoticeBoard } from "./streams/notice-log.ts";
+import { OpenTargets } from "./targets/target-table.ts";
+import type { OwnRoutesContext } from "./streams/control-routes.ts";
 import { startRelay } from "./relay/relay.ts";
-import { watchRenewal } from "./renewal-watch.ts";
-import { serveStreams } from "./serve-streams.ts";
-import { Slot } from "./slot.ts";
-import type { SlotContext } from "./slot.ts";
-import { checkRunners, describeRunner } from "./targets.ts";
-import type { Runner, ServedRunner } from "./targets.ts";
+import { watchRenewal } from "./transport/certificate-renewal.ts";
+import { serveStreams } from "./streams/dispatch.ts";
+import { Slot } from "./connection/connection-slot.ts";
+import type { SlotContext } from "./connection/connection-slot.ts";
+import { checkRunners, describeRunner } from "./targets/targets.ts";
+import type { Runner, ServedRunner } from "./targets/targets.ts";
 
 export interface Agent extends AsyncDisposable {
   /** Random id of this agent process. */

@@ -1,19 +1,19 @@
 /** What an agent can be told, and what it assumes. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../wire/errors.ts";
-import type { KeepaliveOptions } from "../wire/keepalive.ts";
+import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import type { CarrierKind } from "../wire/protocol.ts";
 import type { CarrierChoice } from "./carriers/auto.ts";
-import type { Secret, TlsFiles } from "./credentials.ts";
-import { doorUrl } from "./door-url.ts";
-import { parseEngineUrl } from "./docker/engine-url.ts";
+import type { Secret, TlsFiles } from "./transport/credentials.ts";
+import { doorUrl } from "./transport/server-url.ts";
+import { parseEngineUrl } from "./discovery/engine-url.ts";
 import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
 import { parseListenAddress } from "./relay/listen-address.ts";
-import { checkRunners, parseTarget } from "./targets.ts";
-import type { Runner, TargetAddress } from "./targets.ts";
+import { checkRunners, parseTarget } from "./targets/targets.ts";
+import type { Runner, TargetAddress } from "./targets/targets.ts";
 
 /** What an agent tells its owner. */
 export type AgentLifecycleEvent =

@@ -1,7 +1,7 @@
 /** What the two Helix commands share: one runner with one target, named by the runner's prefix. */
 import { createAgent } from "../agent/agent.ts";
-import type { Secret } from "../agent/credentials.ts";
-import { defaultHttp, parseTargetAddress } from "../agent/targets.ts";
+import type { Secret } from "../agent/transport/credentials.ts";
+import { defaultHttp, parseTargetAddress } from "../agent/targets/targets.ts";
 import { hideArguments, runUntilSignal } from "./lifecycle.ts";
 import { createLogger, logFormat } from "./logger.ts";
 import { refusingMisuse } from "./options.ts";

@@ -1,7 +1,7 @@
 /** What happens in the control plane, for `GET /api/v1/events` and for whoever embeds it. */
-import { Guard } from "../wire/guard.ts";
-import type { RegistryEvent } from "./registry.ts";
-import type { SessionEvent } from "./sessions/sessions.ts";
+import { Guard } from "../wire/streams/guard.ts";
+import type { RegistryEvent } from "./registry/registry.ts";
+import type { SessionEvent } from "../helix/sessions/sessions.ts";
 
 export type ControlEvent = RegistryEvent | SessionEvent;
 

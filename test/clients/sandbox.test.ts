@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import type { WebSocket } from "ws";
-import type { Message, MessageSocket } from "../../src/clients/message-socket.ts";
+import type { Message, MessageSocket } from "../../src/clients/http/message-socket.ts";
 import { createSandboxClient, sandboxOverTunnel } from "../../src/clients/sandbox/client.ts";
 import type { SandboxClient } from "../../src/clients/sandbox/client.ts";
 import { SandboxError } from "../../src/clients/sandbox/errors.ts";

@@ -1,8 +1,8 @@
 /** The ways in which a typed client can reach its service. */
-import { createRemoteDial } from "../../src/clients/remote-dial.ts";
-import { overTunnel, overUnixSocket } from "../../src/clients/open-stream.ts";
-import type { Dial } from "../../src/wire/dial.ts";
-import type { OpenStream } from "../../src/clients/open-stream.ts";
+import { createRemoteDial } from "../../src/clients/dial/remote-dial.ts";
+import { overTunnel, overUnixSocket } from "../../src/clients/dial/open-stream.ts";
+import type { Dial } from "../../src/wire/streams/dial.ts";
+import type { OpenStream } from "../../src/clients/dial/open-stream.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 

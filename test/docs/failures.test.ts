@@ -28,7 +28,7 @@ describe("docs/failures.md", () => {
       const names = [...test.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
       assert.ok(names.length > 0 || test === "—", `${id}: no test and no dash`);
       for (const name of names) {
-        const path = name.includes("/") ? name : `test/system/${name}`;
+        const path = /^(?:src|test)\//.test(name) ? name : `test/system/${name}`;
         const file = path.endsWith(".ts") ? path : `${path}.test.ts`;
         assert.ok(existsSync(new URL(`../../${file}`, import.meta.url)), `${id}: ${file}`);
       }

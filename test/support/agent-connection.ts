@@ -1,6 +1,6 @@
 /** The control plane's view of a bare session pair: its own limits on streams and headers, without a registry. */
 import { createIdentity } from "../../src/control/auth/identity.ts";
-import { AgentConnection } from "../../src/control/connection.ts";
+import { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import type { SessionPair } from "./session-pair.ts";
 
 export function connectionOn({ carrier, control }: SessionPair): AgentConnection {

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { createAgent } from "../../src/agent/agent.ts";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentLifecycleEvent, AgentOptions } from "../../src/agent/config.ts";
-import type { Dial } from "../../src/wire/dial.ts";
+import type { Dial } from "../../src/wire/streams/dial.ts";
 import type { Logger } from "../../src/wire/log.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";

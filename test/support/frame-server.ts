@@ -4,7 +4,7 @@ import { request } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { DOOR_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
-import { webSocketStream } from "../../src/wire/websocket-stream.ts";
+import { webSocketStream } from "../../src/wire/session/websocket-carrier.ts";
 import { within } from "./events.ts";
 import { dataFrame, encodeFrame, FLAG, FRAME, headersFrame, readFrames } from "./http2-frames.ts";
 import type { Frame } from "./http2-frames.ts";

@@ -1,5 +1,5 @@
 /**
- * Where the sources end HTTP/2 streams and sessions by node's own methods instead of src/wire/end-stream.ts, and where
+ * Where the sources end HTTP/2 streams and sessions by node's own methods instead of src/wire/streams/end-stream.ts, and where
  * they make sessions without its guard. The compiler is asked for types, so a stream is found under any name.
  */
 import path from "node:path";
@@ -25,7 +25,7 @@ const ROOT = path.join(import.meta.dirname, "../..");
 const TSCONFIG = path.join(ROOT, "tsconfig.json");
 
 /** The file whose business it is. */
-const ENDINGS = "src/wire/end-stream.ts";
+const ENDINGS = "src/wire/streams/end-stream.ts";
 
 const STREAMS: ReadonlySet<string> = new Set([
   "Http2Stream",

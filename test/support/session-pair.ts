@@ -6,8 +6,8 @@ import type {
   ServerHttp2Session,
   ServerHttp2Stream,
 } from "node:http2";
-import { openReversed, serveReversed } from "../../src/wire/session.ts";
-import { TunnelSocket } from "../../src/wire/tunnel-socket.ts";
+import { openReversed, serveReversed } from "../../src/wire/session/reversed-session.ts";
+import { TunnelSocket } from "../../src/wire/streams/tunnel-socket.ts";
 import { openCarrier } from "./carriers.ts";
 import type { CarrierPair, TestCarrier } from "./carriers.ts";
 import { closedAtTheEnd } from "./cleanup.ts";

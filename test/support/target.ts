@@ -4,7 +4,7 @@ import http2 from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import type { TargetAddress } from "../../src/agent/targets.ts";
+import type { TargetAddress } from "../../src/agent/targets/targets.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
 import { tempPath } from "./temp.ts";
 

@@ -1,12 +1,12 @@
 /**
  * Trap: `ping()` has no deadline, `session.setTimeout` destroys nothing, TCP keep-alive does not act on unacknowledged
  * data; on a WebSocket carrier `session.destroy(error)` is not even enough: the Duplex below has to go too.
- * Guards: src/wire/keepalive.ts at both ends; `destroySession()` in src/wire/session.ts destroys the carrier as well.
+ * Guards: src/wire/session/keepalive.ts at both ends; `destroySession()` in src/wire/session/reversed-session.ts destroys the carrier as well.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import type { AgentLifecycleEvent } from "../../src/agent/config.ts";
-import type { RegistryEvent } from "../../src/control/registry.ts";
+import type { RegistryEvent } from "../../src/control/registry/registry.ts";
 import { ending, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../support/system.ts";

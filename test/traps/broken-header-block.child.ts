@@ -6,7 +6,7 @@ import http2 from "node:http2";
 import net from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { guardSession } from "../../src/wire/end-stream.ts";
+import { guardSession } from "../../src/wire/streams/end-stream.ts";
 import { encodeFrame, FRAME, headersFrame, uint32 } from "../support/http2-frames.ts";
 
 const SESSIONS = 200;

@@ -1,16 +1,16 @@
 /**
  * Traps: a request queued inside nghttp2 at the peer's stream limit fails with ENHANCE_YOUR_CALM when a local abort
  * frees its slot; requests made before SETTINGS go out beyond the limit and are refused.
- * Guards: OPEN_STREAMS_PER_CONNECTION below AGENT_MAX_STREAMS, kept by src/control/connection.ts; `established()` in
- * src/wire/session.ts waits for the peer's SETTINGS.
+ * Guards: OPEN_STREAMS_PER_CONNECTION below AGENT_MAX_STREAMS, kept by src/control/registry/agent-connection.ts; `established()` in
+ * src/wire/session/reversed-session.ts waits for the peer's SETTINGS.
  */
 import assert from "node:assert/strict";
 import type { ClientHttp2Stream } from "node:http2";
 import { after, describe, it } from "node:test";
-import type { AgentConnection } from "../../src/control/connection.ts";
+import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { TurnaboutError } from "../../src/wire/errors.ts";
 import { AGENT_MAX_STREAMS, OPEN_STREAMS_PER_CONNECTION } from "../../src/wire/limits.ts";
-import { openReversed } from "../../src/wire/session.ts";
+import { openReversed } from "../../src/wire/session/reversed-session.ts";
 import { connectionOn } from "../support/agent-connection.ts";
 import { openCarrier } from "../support/carriers.ts";
 import { eventually, next, turn } from "../support/events.ts";

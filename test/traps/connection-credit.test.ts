@@ -1,12 +1,12 @@
 /**
  * Trap: bytes of a stream that nobody reads to its end still count against the window of the whole connection. An end that
  * does not give them back when the stream is refused or reset stops all streams after 32 MiB of them (RFC 9113 §6.9).
- * Guards: node gives connection credit back on arrival; `refuse()` in src/agent/reach-target.ts reads and drops early data.
+ * Guards: node gives connection credit back on arrival; `refuse()` in src/agent/streams/reach-target.ts reads and drops early data.
  */
 import assert from "node:assert/strict";
 import type { ClientHttp2Stream, ServerHttp2Stream } from "node:http2";
 import { after, describe, it } from "node:test";
-import { refuse } from "../../src/agent/reach-target.ts";
+import { refuse } from "../../src/agent/streams/reach-target.ts";
 import { CONNECTION_WINDOW_BYTES } from "../../src/wire/limits.ts";
 import { ending, eventually, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";

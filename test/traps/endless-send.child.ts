@@ -10,9 +10,9 @@ import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Session 
 import { addAbortSignal, PassThrough, pipeline } from "node:stream";
 import type { Duplex } from "node:stream";
 import fc from "fast-check";
-import { guardSession } from "../../src/wire/end-stream.ts";
-import { abort } from "../../src/wire/relay.ts";
-import { TunnelSocket } from "../../src/wire/tunnel-socket.ts";
+import { guardSession } from "../../src/wire/streams/end-stream.ts";
+import { abort } from "../../src/wire/streams/splice.ts";
+import { TunnelSocket } from "../../src/wire/streams/tunnel-socket.ts";
 import { openCarrier } from "../support/carriers.ts";
 import type { CarrierPair } from "../support/carriers.ts";
 import { eventually, next, turn } from "../support/events.ts";

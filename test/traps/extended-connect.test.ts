@@ -1,8 +1,8 @@
 /**
  * Traps: Extended CONNECT needs the agent's setting; a 'request' listener makes node answer every CONNECT with 405; the
  * first frames share a packet with the 101, on both hops.
- * Guards: `enableConnectProtocol` in src/wire/session.ts; `socket.unshift(head)` in src/agent/serve-websocket.ts and
- * src/control/websocket-proxy.ts; the 'connect' listener in src/control/listener/port.ts.
+ * Guards: `enableConnectProtocol` in src/wire/session/reversed-session.ts; `socket.unshift(head)` in src/agent/streams/websocket.ts and
+ * src/control/websocket/websocket-proxy.ts; the 'connect' listener in src/control/listener/port.ts.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

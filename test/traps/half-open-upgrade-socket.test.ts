@@ -1,11 +1,11 @@
 /**
  * Trap: a plaintext socket from 'upgrade' is half-open: when the agent dies by FIN the control plane's session stays for
  * ever, without any event.
- * Guard: `prepare()` in src/wire/session.ts sets `allowHalfOpen = false`.
+ * Guard: `prepare()` in src/wire/session/reversed-session.ts sets `allowHalfOpen = false`.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import type { RegistryEvent } from "../../src/control/registry.ts";
+import type { RegistryEvent } from "../../src/control/registry/registry.ts";
 import { within } from "../support/events.ts";
 import type { FaultyPath } from "../support/faulty-path.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";

@@ -1,7 +1,7 @@
 /**
  * Traps: a header block above 64 KB closes the whole session; more pairs than the peer takes are ENHANCE_YOUR_CALM;
  * `:authority` with a character that nghttp2 does not like is a PROTOCOL_ERROR.
- * Guards: `openStream()` in src/control/connection.ts measures before it opens; src/wire/names.ts lets nothing else
+ * Guards: `openStream()` in src/control/registry/agent-connection.ts measures before it opens; src/wire/messages/names.ts lets nothing else
  * into the authority.
  */
 import assert from "node:assert/strict";

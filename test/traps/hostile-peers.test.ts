@@ -2,8 +2,8 @@
  * Traps: without an 'error' listener on session, stream and carrier, for ever, a peer that breaks the protocol or resets
  * ends the process; 'error' can come after 'end', when pipeline() has removed its own; a session may also stay behind
  * without a sign.
- * Guards: `prepare()` and `established()` in src/wire/session.ts; the permanent listeners wherever a stream or socket is
- * made; src/wire/keepalive.ts for whatever says nothing.
+ * Guards: `prepare()` and `established()` in src/wire/session/reversed-session.ts; the permanent listeners wherever a stream or socket is
+ * made; src/wire/session/keepalive.ts for whatever says nothing.
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

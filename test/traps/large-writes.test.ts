@@ -1,7 +1,7 @@
 /**
  * Trap: one `write()` above the session's memory makes all other streams fail with ENHANCE_YOUR_CALM, and if its reader
  * has stopped the session refuses every new stream for good.
- * Guards: `TunnelSocket` cuts what it is given (src/wire/tunnel-socket.ts); `maxSessionMemory` in src/wire/session.ts.
+ * Guards: `TunnelSocket` cuts what it is given (src/wire/streams/tunnel-socket.ts); `maxSessionMemory` in src/wire/session/reversed-session.ts.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

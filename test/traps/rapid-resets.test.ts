@@ -1,7 +1,7 @@
 /**
  * Trap: nghttp2 counts the resets that the agent receives, because it has the server role: after about 1000 in a burst it
  * sends GOAWAY and the tunnel is dead.
- * Guard: `streamResetBurst` and `streamResetRate` in src/wire/session.ts.
+ * Guard: `streamResetBurst` and `streamResetRate` in src/wire/session/reversed-session.ts.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

@@ -1,12 +1,12 @@
 /**
  * Trap: `stream.close(code)` sends END_STREAM before RST_STREAM, so the peer sees a clean end; `destroy()` without an
  * error resets with NO_ERROR. Unix sockets and TLS have no reset of their own (resetAndDestroy() throws there).
- * Guards: `relay()` and `abort()` in src/wire/relay.ts; `TunnelSocket._destroy` in src/wire/tunnel-socket.ts.
+ * Guards: `relay()` and `abort()` in src/wire/streams/splice.ts; `TunnelSocket._destroy` in src/wire/streams/tunnel-socket.ts.
  */
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, describe, it } from "node:test";
-import type { TunnelSocket } from "../../src/wire/tunnel-socket.ts";
+import type { TunnelSocket } from "../../src/wire/streams/tunnel-socket.ts";
 import { relayTo } from "../support/agent-streams.ts";
 import { ending, eventually, next } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";

@@ -1,7 +1,7 @@
 /**
  * Trap: Hono's streaming helpers set `transfer-encoding`; HTTP/2 forbids it, the response is lost, and an unhandled
  * rejection ends a process that has no handler.
- * Guard: src/control/routes/for-http2.ts, the first middleware of src/control/routes/app.ts.
+ * Guard: src/control/api/for-http2.ts, the first middleware of src/control/api/app.ts.
  */
 import { getRequestListener } from "@hono/node-server";
 import assert from "node:assert/strict";
@@ -9,9 +9,9 @@ import http2 from "node:http2";
 import { after, describe, it } from "node:test";
 import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
-import { Fronts } from "../../src/control/front/fronts.ts";
+import { Fronts } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { createPort } from "../../src/control/listener/port.ts";
-import { forHttp2 } from "../../src/control/routes/for-http2.ts";
+import { forHttp2 } from "../../src/control/api/for-http2.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { ending, next } from "../support/events.ts";
 import { open, bodyOf } from "../support/http.ts";

@@ -2,7 +2,7 @@
  * Trap: an Http2Session that starts on a TLSSocket with an unfinished write aborts the process; on TCP a 101 that is
  * still corked is overtaken by the HTTP/2 preface, which goes past the JS buffer.
  * Guards: `takeTurn()` in src/control/listener/response-order.ts lets every earlier response of the connection finish;
- * `acceptPtth()` in src/control/doors/upgrade.ts attaches in the write callback; `writesDone()` in
+ * `acceptPtth()` in src/control/admission/upgrade.ts attaches in the write callback; `writesDone()` in
  * src/agent/carriers/auto.ts waits for the request to have left.
  */
 import assert from "node:assert/strict";
@@ -13,13 +13,13 @@ import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { TokenStore } from "../../src/control/auth/tokens.ts";
 import { ClientCertificates } from "../../src/control/auth/client-certificates.ts";
-import { CertificateWatch } from "../../src/control/certificate-watch.ts";
-import type { AgentConnection } from "../../src/control/connection.ts";
-import { RefusalLog } from "../../src/control/refusal-log.ts";
-import { UpgradeDoor } from "../../src/control/doors/upgrade.ts";
-import { Fronts } from "../../src/control/front/fronts.ts";
-import { ReconnectSpread } from "../../src/control/reconnect-spread.ts";
-import { Registry } from "../../src/control/registry.ts";
+import { CertificateWatch } from "../../src/control/admission/certificate-expiry.ts";
+import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
+import { RefusalLog } from "../../src/control/listener/rate-limited-log.ts";
+import { UpgradeDoor } from "../../src/control/admission/upgrade.ts";
+import { Fronts } from "../../src/control/trusted-proxies/trusted-proxies.ts";
+import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
+import { Registry } from "../../src/control/registry/registry.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { runChild } from "../support/child.ts";
 import { next, turn } from "../support/events.ts";

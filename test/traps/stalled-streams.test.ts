@@ -1,7 +1,7 @@
 /**
  * Trap: a stream that nobody reads must hold its own window and nothing else; with the connection's window as its limit
  * it would stop all others.
- * Guards: the windows in src/wire/session.ts; node returns the connection's window at once.
+ * Guards: the windows in src/wire/session/reversed-session.ts; node returns the connection's window at once.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

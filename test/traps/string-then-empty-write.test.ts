@@ -1,13 +1,13 @@
 /**
  * Trap: on a bare Http2Stream a corked string write followed by an empty write sends freed memory. `http.request()`
  * with a string body does exactly that, and dockerode always.
- * Guard: src/wire/tunnel-socket.ts makes Buffers of strings and drops empty writes.
+ * Guard: src/wire/streams/tunnel-socket.ts makes Buffers of strings and drops empty writes.
  */
 import Docker from "dockerode";
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, describe, it } from "node:test";
-import { createHttpAgent } from "../../src/clients/http-agent.ts";
+import { createHttpAgent } from "../../src/clients/dial/http-agent.ts";
 import { ending } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { openSessionPair, echoStream } from "../support/session-pair.ts";

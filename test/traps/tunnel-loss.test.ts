@@ -1,12 +1,12 @@
 /**
  * Trap: when carrier or session go, a bare stream whose own half has ended reports a clean end, and so does one of a
  * session destroyed without an error.
- * Guards: `TunnelSocket` in src/wire/tunnel-socket.ts looks at rstCode and aborted one turn after 'end'; sessions are
- * only ever destroyed with an error (`destroySession()` in src/wire/session.ts).
+ * Guards: `TunnelSocket` in src/wire/streams/tunnel-socket.ts looks at rstCode and aborted one turn after 'end'; sessions are
+ * only ever destroyed with an error (`destroySession()` in src/wire/session/reversed-session.ts).
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { destroySession } from "../../src/wire/session.ts";
+import { destroySession } from "../../src/wire/session/reversed-session.ts";
 import { TEST_CARRIERS } from "../support/carriers.ts";
 import { ending, next } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";

@@ -1,14 +1,14 @@
 /**
  * Traps: a cut body must not look complete to undici: a truncated chunked body, a short one, and above all a
  * close-delimited one, whose only sign of completeness is a clean end of the stream.
- * Guards: src/wire/relay.ts and src/wire/tunnel-socket.ts keep FIN and reset apart; src/clients/dispatcher.ts hands
+ * Guards: src/wire/streams/splice.ts and src/wire/streams/tunnel-socket.ts keep FIN and reset apart; src/clients/dial/dispatcher.ts hands
  * undici a TunnelSocket and refuses `https:`, which would travel in plaintext.
  */
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, describe, it } from "node:test";
 import { request } from "undici";
-import { createDispatcher } from "../../src/clients/dispatcher.ts";
+import { createDispatcher } from "../../src/clients/dial/dispatcher.ts";
 import { within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startRawTarget } from "../support/raw-target.ts";

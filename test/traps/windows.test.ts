@@ -1,7 +1,7 @@
 /**
  * Trap: with default windows the whole tunnel moves 64 KiB a round trip; `initialWindowSize` alone changes nothing, and
  * `setLocalWindowSize` has to come after the connect.
- * Guard: SETTINGS and `established()` in src/wire/session.ts, both ends.
+ * Guard: SETTINGS and `established()` in src/wire/session/reversed-session.ts, both ends.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

@@ -3,12 +3,12 @@
  * an operator wants to know why the slow one was taken.
  */
 import type { ServerHttp2Session } from "node:http2";
-import type { Carrier } from "../../wire/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { CarrierKind } from "../../wire/protocol.ts";
-import { serveReversed } from "../../wire/session.ts";
+import { serveReversed } from "../../wire/session/reversed-session.ts";
 import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
-import { refusedByAlert } from "../tls-trouble.ts";
+import { refusedByAlert } from "../transport/tls-errors.ts";
 import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
 import { dialH2 } from "./h2.ts";
 import { dialPtth } from "./ptth.ts";

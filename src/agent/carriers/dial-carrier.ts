@@ -1,6 +1,6 @@
 /** What every carrier needs to be dialled. */
-import type { Carrier } from "../../wire/carrier.ts";
-import type { TlsFiles } from "../credentials.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import type { TlsFiles } from "../transport/credentials.ts";
 
 export interface CarrierOptions {
   url: URL;

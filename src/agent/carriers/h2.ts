@@ -6,11 +6,11 @@ import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, Settings } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { offersHttp2 } from "../../wire/alpn.ts";
-import type { Carrier } from "../../wire/carrier.ts";
-import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/end-stream.ts";
+import { offersHttp2 } from "../../wire/session/alpn.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { Guard } from "../../wire/guard.ts";
+import { Guard } from "../../wire/streams/guard.ts";
 import {
   CARRIER_DESTROY_DELAY_MS,
   CARRIER_STREAM_WINDOW_BYTES,
@@ -18,8 +18,8 @@ import {
   SESSION_MEMORY_MB,
 } from "../../wire/limits.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
-import { StreamCarrier } from "../../wire/stream-carrier.ts";
-import { openTransport } from "../transport.ts";
+import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
+import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { upgradeRefused } from "./upgrade-refused.ts";
 

@@ -1,10 +1,10 @@
 /** `ptth`: an HTTP/1.1 upgrade (draft-kazuho-ptth-ptth). Passes every TLS terminator that forwards unknown upgrade tokens. */
 import http from "node:http";
 import type { Socket } from "node:net";
-import type { Carrier } from "../../wire/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
-import { openTransport } from "../transport.ts";
+import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
 

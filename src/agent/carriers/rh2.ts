@@ -1,10 +1,10 @@
 /** `rh2`: TLS whose ALPN says that the roles are reversed from the first byte on. Only without a TLS terminator between. */
 import type { TLSSocket } from "node:tls";
-import type { Carrier } from "../../wire/carrier.ts";
-import { isReversedAlpn } from "../../wire/alpn.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { isReversedAlpn } from "../../wire/session/alpn.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
-import { openTransport } from "../transport.ts";
+import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 
 export async function dialRh2(options: CarrierOptions): Promise<Carrier> {

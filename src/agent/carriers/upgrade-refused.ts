@@ -6,7 +6,7 @@ import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { HEADER, RELAY_NAME } from "../../wire/protocol.ts";
 import type { CarrierKind } from "../../wire/protocol.ts";
-import { redactUrl } from "../door-url.ts";
+import { redactUrl } from "../transport/server-url.ts";
 import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
 
 export interface Refusal {

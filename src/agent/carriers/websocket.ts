@@ -2,12 +2,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
-import type { Carrier } from "../../wire/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
 import { WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
-import { webSocketStream } from "../../wire/websocket-stream.ts";
-import { openTransport } from "../transport.ts";
+import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
+import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
 

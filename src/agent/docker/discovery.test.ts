@@ -8,8 +8,8 @@ import {
   DOCKER_LOOK_PAUSE_MS,
   DOCKER_SILENT_MS,
 } from "../limits.ts";
-import type { Container } from "./containers.ts";
-import { Discovery } from "./discovery.ts";
+import type { Container } from "../discovery/containers.ts";
+import { Discovery } from "../discovery/discovery.ts";
 
 let now = 0;
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Container } from "./containers.ts";
-import { planRunners } from "./plan.ts";
-import type { Circumstances } from "./plan.ts";
+import type { Container } from "../discovery/containers.ts";
+import { planRunners } from "../discovery/plan.ts";
+import type { Circumstances } from "../discovery/plan.ts";
 
 function container(id: string, runner: string, createdAtS = 0): Container {
   return {

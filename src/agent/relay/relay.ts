@@ -14,13 +14,13 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Logger } from "../../wire/log.ts";
 import { DOOR_PATH } from "../../wire/protocol.ts";
-import type { TlsFiles } from "../credentials.ts";
-import { doorUrl, redactUrl } from "../door-url.ts";
+import type { TlsFiles } from "../transport/credentials.ts";
+import { doorUrl, redactUrl } from "../transport/server-url.ts";
 import { MAX_RELAY_ARRIVALS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
-import { Arrivals } from "./arrivals.ts";
+import { Arrivals } from "./listener.ts";
 import { formatListenAddress, parseListenAddress } from "./listen-address.ts";
-import { Passing } from "./passing.ts";
+import { Passing } from "./forwarder.ts";
 import { freeSocketPath, listenWithMode } from "./unix-socket.ts";
 
 export interface RelayOptions {

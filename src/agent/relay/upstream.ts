@@ -3,7 +3,7 @@ import http from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { isHopByHop } from "../../wire/http-fields.ts";
+import { isHopByHop } from "../../wire/fields/http-fields.ts";
 import { MAX_RELAY_HEADER_BYTES, MAX_RELAY_REFUSAL_BYTES } from "../limits.ts";
 
 export type UpstreamAnswer =

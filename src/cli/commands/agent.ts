@@ -2,10 +2,10 @@
 import { parseArgs } from "node:util";
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
-import type { Secret } from "../../agent/credentials.ts";
+import type { Secret } from "../../agent/transport/credentials.ts";
 import { CARRIER_KINDS } from "../../wire/protocol.ts";
-import { parseTarget } from "../../agent/targets.ts";
-import type { Runner } from "../../agent/targets.ts";
+import { parseTarget } from "../../agent/targets/targets.ts";
+import type { Runner } from "../../agent/targets/targets.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";

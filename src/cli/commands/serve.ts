@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { createControlPlane } from "../../control/control-plane.ts";
-import { FORWARDED_FIELDS } from "../../control/front/forwarded.ts";
-import { PROXY_PROTOCOL_MODES } from "../../control/front/fronts.ts";
-import type { TlsFiles } from "../../control/tls-files.ts";
+import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
+import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-proxies.ts";
+import type { TlsFiles } from "../../control/reload/tls-files.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";

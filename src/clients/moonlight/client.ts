@@ -1,17 +1,17 @@
 /** Moonlight Web: hosts, pairing, and the signalling of streams. */
 import { z } from "zod";
-import type { Dial } from "../../wire/dial.ts";
+import type { Dial } from "../../wire/streams/dial.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { Call } from "../call.ts";
-import type { CallOptions } from "../call.ts";
-import type { HttpRequest } from "../exchange.ts";
-import { HttpService } from "../http-service.ts";
-import type { WholeAnswer } from "../http-service.ts";
-import { parseJson } from "../json-text.ts";
-import { openMessageSocket } from "../message-socket.ts";
-import { overTunnel } from "../open-stream.ts";
-import type { OpenStream } from "../open-stream.ts";
-import { beginning, reasonFrom } from "../service-error.ts";
+import { Call } from "../http/call.ts";
+import type { CallOptions } from "../http/call.ts";
+import type { HttpRequest } from "../http/exchange.ts";
+import { HttpService } from "../http/service.ts";
+import type { WholeAnswer } from "../http/service.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import { openMessageSocket } from "../http/message-socket.ts";
+import { overTunnel } from "../dial/open-stream.ts";
+import type { OpenStream } from "../dial/open-stream.ts";
+import { beginning, reasonFrom } from "../http/service-error.ts";
 import { MoonlightError } from "./errors.ts";
 import { HostStream } from "./host-stream.ts";
 import type { HostStreamInit } from "./host-stream.ts";

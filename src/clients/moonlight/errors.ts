@@ -1,5 +1,5 @@
 /** Moonlight Web's own "no". */
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../http/service-error.ts";
 
 /** 401 for wrong credentials, 404 for an unknown host; there is hardly ever a `reason`. */
 export class MoonlightError extends ServiceError {

@@ -7,8 +7,8 @@
  */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { parseJson } from "../json-text.ts";
-import type { Closing, MessageSocket } from "../message-socket.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import type { Closing, MessageSocket } from "../http/message-socket.ts";
 
 /** What a stream is opened with; the credentials are the client's. */
 export interface HostStreamInit {

@@ -1,9 +1,9 @@
 /** `POST /api/pair`: a line with the PIN at once, and a second one when somebody has typed it in. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { HttpAnswer } from "../exchange.ts";
-import { parseJson } from "../json-text.ts";
-import { lines } from "../lines.ts";
+import type { HttpAnswer } from "../http/exchange.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import { lines } from "../http/lines.ts";
 import { MAX_LINE_BYTES } from "./limits.ts";
 
 export type PairStep =

@@ -1,5 +1,5 @@
 /** The sandbox server's own "no". */
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../http/service-error.ts";
 
 /** What the server says while the desktop is not there yet, and why it then answers 500 (or 503 on `ws/stream`). */
 const DISPLAY_MISSING = /wayland|failed to capture screenshot|pipewire/i;

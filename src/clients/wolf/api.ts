@@ -1,13 +1,13 @@
 /** What all of Wolf's endpoints have in common: JSON, `success`, and how little Wolf stands. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { CallOptions } from "../call.ts";
-import type { HttpAnswer } from "../exchange.ts";
-import { HttpService } from "../http-service.ts";
-import type { WholeAnswer } from "../http-service.ts";
-import { parseJson } from "../json-text.ts";
-import type { OpenStream } from "../open-stream.ts";
-import { beginning, reasonFrom } from "../service-error.ts";
+import type { CallOptions } from "../http/call.ts";
+import type { HttpAnswer } from "../http/exchange.ts";
+import { HttpService } from "../http/service.ts";
+import type { WholeAnswer } from "../http/service.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import type { OpenStream } from "../dial/open-stream.ts";
+import { beginning, reasonFrom } from "../http/service-error.ts";
 import { WolfError } from "./errors.ts";
 import { ANSWER_TIMEOUT_MS, MAX_ANSWER_BYTES, MAX_CALLS, MAX_STREAMS, MAX_WAITING_CALLS } from "./limits.ts";
 

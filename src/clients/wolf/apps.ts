@@ -1,6 +1,6 @@
 /** Apps, and the profiles that hold them. */
 import { z } from "zod";
-import type { CallOptions } from "../call.ts";
+import type { CallOptions } from "../http/call.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 

@@ -1,8 +1,8 @@
 /** Wolf's whole API, typed. Field names are Wolf's own; fields that are not named here pass. */
-import type { Dial } from "../../wire/dial.ts";
-import type { CallOptions } from "../call.ts";
-import { overTunnel, overUnixSocket } from "../open-stream.ts";
-import type { OpenStream } from "../open-stream.ts";
+import type { Dial } from "../../wire/streams/dial.ts";
+import type { CallOptions } from "../http/call.ts";
+import { overTunnel, overUnixSocket } from "../dial/open-stream.ts";
+import type { OpenStream } from "../dial/open-stream.ts";
 import { WolfApi } from "./api.ts";
 import { WolfApps, WolfProfiles } from "./apps.ts";
 import { WolfClients, WolfPairing } from "./clients.ts";

@@ -1,5 +1,5 @@
 /** Wolf's own "no". */
-import { ServiceError } from "../service-error.ts";
+import { ServiceError } from "../http/service-error.ts";
 
 /**
  * `{"success":false,"error":…}`, or a status other than 200. `reason` has Wolf's words: `Invalid PIN`.

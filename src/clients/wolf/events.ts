@@ -1,8 +1,8 @@
 /** `GET /api/v1/events`: server-sent events, for as long as somebody listens. */
-import type { HttpAnswer } from "../exchange.ts";
-import { Drained } from "../drained.ts";
-import { parseJson } from "../json-text.ts";
-import { lines } from "../lines.ts";
+import type { HttpAnswer } from "../http/exchange.ts";
+import { Drained } from "../http/bounded-buffer.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import { lines } from "../http/lines.ts";
 import { MAX_LINE_BYTES, MAX_UNREAD_BYTES, MAX_UNREAD_ITEMS } from "./limits.ts";
 
 /** Names that Wolf and its fork are known to send. */

@@ -1,10 +1,10 @@
 /** Icons, and the images of Wolf's own Docker engine. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { CallOptions } from "../call.ts";
-import { Drained } from "../drained.ts";
-import { parseJson } from "../json-text.ts";
-import { lines } from "../lines.ts";
+import type { CallOptions } from "../http/call.ts";
+import { Drained } from "../http/bounded-buffer.ts";
+import { parseJson } from "../http/lossless-json.ts";
+import { lines } from "../http/lines.ts";
 import { checkSuccess, rawQuery } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import {

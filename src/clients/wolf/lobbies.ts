@@ -1,8 +1,8 @@
 /** Lobbies: the shared desktops. */
 import { z } from "zod";
-import { Call } from "../call.ts";
-import type { CallOptions } from "../call.ts";
-import { Slots } from "../slots.ts";
+import { Call } from "../http/call.ts";
+import type { CallOptions } from "../http/call.ts";
+import { Slots } from "../http/semaphore.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import { runnerSchema } from "./apps.ts";

@@ -1,6 +1,6 @@
 /** Memory, threads and keyboards: the fork's diagnostics. */
 import { z } from "zod";
-import type { CallOptions } from "../call.ts";
+import type { CallOptions } from "../http/call.ts";
 import { countSchema, idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 

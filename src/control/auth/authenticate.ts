@@ -1,7 +1,7 @@
 /** From a request to an identity. One parser for each place in which a credential may stand, and one identity from it. */
 import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { Client } from "../front/fronts.ts";
+import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { Identity } from "./identity.ts";
 import type { TokenStore } from "./tokens.ts";
 

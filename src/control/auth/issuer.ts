@@ -1,7 +1,7 @@
 /** Issues and revokes tokens. The secret leaves once, in the answer to whoever asked for it; only its hash stays. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { sandboxRunner } from "../sessions/ids.ts";
+import { sandboxRunner } from "../../helix/ids.ts";
 import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
 import type { IdentityKind } from "./identity.ts";
 import { hashToken } from "./tokens.ts";

@@ -7,7 +7,7 @@ import { readFile, stat } from "node:fs/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
-import { poll } from "../poll.ts";
+import { poll } from "../reload/poll.ts";
 import { createIdentity } from "./identity.ts";
 import type { Identity, IdentityKind } from "./identity.ts";
 

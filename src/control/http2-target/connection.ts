@@ -1,12 +1,12 @@
 /** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
-import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/end-stream.ts";
+import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
-import { noteLoss } from "../../wire/tunnel-socket.ts";
-import type { TunnelSocket } from "../../wire/tunnel-socket.ts";
+import { noteLoss } from "../../wire/streams/tunnel-socket.ts";
+import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
   HTTP2_TARGET_FRAME_BYTES,
   HTTP2_TARGET_IDLE_MS,

@@ -1,7 +1,7 @@
 /** Header fields between undici's form (a flat list, an object) and HTTP/2's header list. */
 import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { isHopByHop } from "../../wire/http-fields.ts";
+import { isHopByHop } from "../../wire/fields/http-fields.ts";
 import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 
 export interface RequestHead {

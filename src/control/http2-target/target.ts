@@ -5,8 +5,8 @@
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { noteLoss } from "../../wire/tunnel-socket.ts";
-import type { TunnelSocket } from "../../wire/tunnel-socket.ts";
+import { noteLoss } from "../../wire/streams/tunnel-socket.ts";
+import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
 import { Http2Connection } from "./connection.ts";
 import { Http2Exchange } from "./exchange.ts";

@@ -6,7 +6,7 @@
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { rawErrorAnswer, sendError } from "../http-errors.ts";
+import { rawErrorAnswer, sendError } from "./error-response.ts";
 import { MAX_PARSE_ERRORS, REFUSAL_LINGER_MS } from "../limits.ts";
 import type { ResponseOrder } from "./response-order.ts";
 

@@ -2,7 +2,7 @@
 import type http from "node:http";
 import type net from "node:net";
 import { MAX_REQUEST_HEADER_BYTES, SNIFF_TIMEOUT_MS } from "../limits.ts";
-import { escapeRequestTarget } from "./request-target.ts";
+import { escapeRequestTarget } from "./request-line-bytes.ts";
 
 export interface Taker {
   /** What goes back into the socket. */

@@ -1,7 +1,7 @@
 /** Handlers of the port that cannot throw: what leaves one fails its own exchange, never the process. */
 import type { Logger } from "../../wire/log.ts";
-import { Guard } from "../../wire/guard.ts";
-import { breakResponse, rawErrorAnswer, sendError } from "../http-errors.ts";
+import { Guard } from "../../wire/streams/guard.ts";
+import { breakResponse, rawErrorAnswer, sendError } from "./error-response.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./port.ts";
 import type { Duplex } from "node:stream";
 

@@ -12,14 +12,14 @@ import net from "node:net";
 import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
-import { endSession, guardSession, widenConnection } from "../../wire/end-stream.ts";
+import { endSession, guardSession, widenConnection } from "../../wire/streams/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
-import { isReversedAlpn } from "../../wire/alpn.ts";
+import { isReversedAlpn } from "../../wire/session/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import type { ClientTrust } from "../auth/client-certificates.ts";
-import type { Fronts } from "../front/fronts.ts";
-import { parseProxyHeader } from "../front/proxy-header.ts";
+import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import { parseProxyHeader } from "../trusted-proxies/proxy-protocol.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
@@ -34,7 +34,7 @@ import { ClientErrors } from "./client-errors.ts";
 import { cutHttp1, http1Taker, readFirstBytes } from "./first-bytes.ts";
 import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
-import { RefusalLog } from "../refusal-log.ts";
+import { RefusalLog } from "./rate-limited-log.ts";
 import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;

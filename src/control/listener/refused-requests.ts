@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { sendError } from "../http-errors.ts";
+import { sendError } from "./error-response.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
 import type { AnyRequest, AnyResponse } from "./port.ts";
 

@@ -5,9 +5,9 @@ import {
   MAX_AWAITED_UNKNOWN_RUNNERS,
   MAX_GONE_RUNNERS,
 } from "../limits.ts";
-import { Crowds } from "./crowds.ts";
-import { WaitBudget, Waiting } from "./waiting.ts";
-import { Ways } from "./ways.ts";
+import { Crowds } from "./saturated-targets.ts";
+import { WaitBudget, Waiting } from "./wait-queue.ts";
+import { Ways } from "./upstreams.ts";
 
 export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
 

@@ -6,8 +6,8 @@ import { describe, it } from "node:test";
 import { tempPath } from "../../../test/support/temp.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { FILE_NAME, MIGRATIONS, openDatabase, storeId } from "./database.ts";
-import { InstanceStore } from "./instances.ts";
-import { SessionStore } from "./sessions.ts";
+import { InstanceStore } from "../../helix/store/instances.ts";
+import { SessionStore } from "../../helix/store/sessions.ts";
 import { IssuedTokenStore } from "./tokens.ts";
 
 /** A directory with a database of an older version. */

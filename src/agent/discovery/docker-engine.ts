@@ -1,0 +1,173 @@
+/**
+ * The little that discovery asks of a Docker Engine (or Podman), with a bound on all of it: which labelled containers
+ * run, and a sign whenever something may have changed.
+ */
+import http from "node:http";
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import type Docker from "dockerode";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { DOCKER_ANSWER_TIMEOUT_MS, MAX_DOCKER_ANSWER_BYTES } from "../limits.ts";
+import type { TargetAddress } from "../targets/targets.ts";
+import { parseContainers, parseNetworkMode } from "./containers.ts";
+import type { Container } from "./containers.ts";
+import { RUNNER_LABEL } from "./labels.ts";
+import { Patience } from "./deadline.ts";
+
+export interface Engine {
+  /** The labelled containers that run. @throws Error whatever goes wrong; after a deadline at the latest */
+  list(signal: AbortSignal): Promise<Container[]>;
+  /**
+   * Follows the engine's events until their stream ends. `onSubscribed` when it has begun, `onHint` at every sign that
+   * something has changed: what it says is not looked at.
+   *
+   * @throws Error if it could not be followed, or broke
+   */
+  follow(signal: AbortSignal, on: { subscribed: () => void; hint: () => void }): Promise<void>;
+}
+
+/** Docker's words and Podman's; an engine ignores those that it does not know. */
+const EVENTS = [
+  "start",
+  "restart",
+  "die",
+  "died",
+  "stop",
+  "kill",
+  "pause",
+  "unpause",
+  "destroy",
+  "remove",
+  "cleanup",
+].concat(["rename", "connect", "disconnect"]);
+
+export async function openEngine(address: TargetAddress): Promise<Engine> {
+  // Here and not at the top: it brings SSH and gRPC along, and most agents have no use for any of it.
+  const { default: DockerClient } = await import("dockerode");
+  const docker = connect(DockerClient, address);
+  /** Network modes of containers that the list does not tell (Podman's), by container: they never change. */
+  const modes = new Map<string, string>();
+
+  async function list(owner: AbortSignal): Promise<Container[]> {
+    using patience = new Patience("list", DOCKER_ANSWER_TIMEOUT_MS, owner);
+    const { signal } = patience;
+    const stream = await request(docker, "/containers/json", { label: [RUNNER_LABEL] }, signal);
+    const containers = parseContainers(await readText(stream, signal));
+    for (const id of modes.keys()) if (!containers.some((container) => container.id === id)) modes.delete(id);
+    for (const container of containers) {
+      if (container.networkMode !== undefined || container.addresses.size > 0) continue;
+      container.networkMode = modes.get(container.id) ?? (await inspectMode(container.id, signal));
+      if (container.networkMode !== undefined) modes.set(container.id, container.networkMode);
+    }
+    return containers;
+  }
+
+  async function inspectMode(id: string, signal: AbortSignal): Promise<string | undefined> {
+    const stream = await request(docker, `/containers/${encodeURIComponent(id)}/json`, {}, signal);
+    return parseNetworkMode(await readText(stream, signal));
+  }
+
+  return {
+    list,
+    follow: async (owner, { subscribed, hint }) => {
+      using patience = new Patience("events", DOCKER_ANSWER_TIMEOUT_MS, owner);
+      const filters = { type: ["container", "network"], event: EVENTS };
+      const stream = await request(docker, "/events", filters, patience.signal);
+      patience.stopClock();
+      subscribed();
+      await untilEnd(stream, patience.signal, hint);
+    },
+  };
+}
+
+/** dockerode prefers DOCKER_HOST to what it is told, and throws where it is no URL. */
+function connect(DockerClient: typeof Docker, address: TargetAddress): Docker {
+  const { DOCKER_HOST: ambient } = process.env;
+  delete process.env["DOCKER_HOST"];
+  try {
+    // The published types do not know `agent`. None is kept alive: it may lead to an engine that has gone.
+    const options: Docker.DockerOptions & { agent: http.Agent } = {
+      agent: new http.Agent({ keepAlive: false }),
+      ...(address.kind === "unix"
+        ? { socketPath: address.path }
+        : { protocol: "http", host: address.host, port: address.port }),
+    };
+    return new DockerClient(options);
+  } finally {
+    if (ambient !== undefined) process.env["DOCKER_HOST"] = ambient;
+  }
+}
+
+/** dockerode reads the text of a refusal to its end, however long it is: no status is one to it, and all are to us. */
+const EVERY_STATUS: Record<number, true> = Object.fromEntries(
+  Array.from({ length: 500 }, (_, index) => [100 + index, true]),
+);
+
+/** The body of a `GET`, as a stream: dockerode's own calls read any length of it, and wait for ever. */
+async function request(
+  docker: Docker,
+  path: string,
+  filters: Record<string, string[]>,
+  signal: AbortSignal,
+): Promise<Readable> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  docker.modem.dial(
+    {
+      path: `${path}?`,
+      method: "GET",
+      options: { filters },
+      isStream: true,
+      statusCodes: EVERY_STATUS,
+      abortSignal: signal,
+    },
+    (error: unknown, answer: unknown) => {
+      if (error === null || error === undefined) resolve(answer as IncomingMessage);
+      else reject(toError(error));
+    },
+  );
+  try {
+    const answer = await promise;
+    answer.on("error", () => {}); // for ever
+    if (answer.statusCode === 200) return answer;
+    answer.destroy();
+    throw new TurnaboutError("target_protocol", `docker GET ${path}: answered ${answer.statusCode}`);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function readText(stream: Readable, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  await untilEnd(stream, signal, (chunk) => {
+    bytes += chunk.length;
+    if (bytes <= MAX_DOCKER_ANSWER_BYTES) return void chunks.push(chunk);
+    stream.destroy(new TurnaboutError("target_protocol", "docker: an answer is too long"));
+  });
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Resolves at a clean end; everything else rejects. */
+async function untilEnd(
+  stream: Readable,
+  signal: AbortSignal,
+  onData: (chunk: Buffer) => void,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = (): void => void stream.destroy(signal.reason as Error);
+  stream.on("data", onData);
+  stream.once("error", reject);
+  stream.once("end", resolve);
+  stream.once("close", () => {
+    reject(new TurnaboutError("target_closed", "docker: the engine closed the connection"));
+  });
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,62 @@
+/** Which of the labelled containers are announced, and what stands against the others. */
+import { toError } from "../../wire/errors.ts";
+import type { Runner } from "../targets/targets.ts";
+import type { Container } from "./containers.ts";
+import { RUNNER_LABEL, runnerOf } from "./labels.ts";
+
+export interface PlannedRunner {
+  runner: Runner;
+  container: Container;
+}
+
+export interface Problem {
+  container: string;
+  reason: string;
+}
+
+export interface Plan {
+  runners: Map<string, PlannedRunner>;
+  problems: Problem[];
+}
+
+export interface Circumstances {
+  /** Runners that the agent serves itself: no container can take one over. */
+  own: ReadonlySet<string>;
+  /** Containers that are announced now, by runner: they keep their runner, and their place. */
+  announced: ReadonlyMap<string, string>;
+  /** How many runners there may be. */
+  most: number;
+}
+
+export function planRunners(containers: readonly Container[], circumstances: Circumstances): Plan {
+  const { own, announced, most } = circumstances;
+  const plan: Plan = { runners: new Map(), problems: [] };
+  const isAnnounced = ({ id, labels }: Container): boolean =>
+    announced.get(labels.get(RUNNER_LABEL) ?? "") === id;
+  // Whoever was there first: the same at every look, and a newcomer takes nothing away.
+  const ordered = containers
+    .filter(({ labels }) => labels.has(RUNNER_LABEL))
+    .toSorted(
+      (a, b) =>
+        Number(isAnnounced(b)) - Number(isAnnounced(a)) ||
+        a.createdAtS - b.createdAtS ||
+        (a.id < b.id ? -1 : 1),
+    );
+  for (const container of ordered) {
+    try {
+      const runner = runnerOf(container);
+      const reason = against(runner.id);
+      if (reason === undefined) plan.runners.set(runner.id, { runner, container });
+      else plan.problems.push({ container: container.name, reason });
+    } catch (error) {
+      plan.problems.push({ container: container.name, reason: toError(error).message });
+    }
+  }
+  function against(id: string): string | undefined {
+    if (own.has(id)) return `runner ${id} is the agent's own`;
+    const holder = plan.runners.get(id);
+    if (holder !== undefined) return `runner ${id} is taken by container ${holder.container.name}`;
+    return plan.runners.size < most ? undefined : `runner ${id}: more than ${most} discovered runners`;
+  }
+  return plan;
+}

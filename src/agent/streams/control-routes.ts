@@ -1,0 +1,155 @@
+/**
+ * The agent's own routes on the reversed session: `/hello`, `/events`, `/ping`, `/metrics`, `/notices` and, on rh2,
+ * `/credential`.
+ */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { AgentEvent } from "../../wire/messages/agent-events.ts";
+import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
+import type { Hello } from "../../wire/messages/hello.ts";
+import type { Logger } from "../../wire/log.ts";
+import { MAX_CONTROL_BODY_BYTES } from "../../wire/limits.ts";
+import { parseNotices } from "../../wire/messages/notices.ts";
+import type { Notices } from "../../wire/messages/notices.ts";
+import { AGENT_PATHS, HEADER } from "../../wire/protocol.ts";
+import { parseReconnectSpread } from "../../wire/session/goaway.ts";
+import { readBody } from "../../wire/streams/read-body.ts";
+import { VERSION } from "../../wire/version.ts";
+import { MAX_PENDING_EVENTS } from "../limits.ts";
+import type { AgentMetrics } from "../metrics.ts";
+import { refuse } from "./reach-target.ts";
+
+export interface OwnRoutesContext {
+  hello(): Hello;
+  metrics: AgentMetrics;
+  log: Logger;
+  /** What has changed since `/hello` was answered on this session. */
+  changes(): AgentEvent[];
+  /** Registers a listener; the returned function removes it. */
+  subscribe(listener: (event: AgentEvent) => void): () => void;
+  /** The bearer token, on a carrier that may ask for it; undefined elsewhere. */
+  credential: (() => Promise<string | undefined>) | undefined;
+  /** What the control plane has to tell. */
+  onNotices(notices: Notices): void;
+  /** The agent shuts down. */
+  closing: AbortSignal;
+  /** `/hello` was asked for and answered: the control plane has let us in this far. */
+  onHello(): void;
+  /** The control plane says over which time its agents are to spread their reconnects. */
+  onReconnectSpread(spreadMs: number): void;
+}
+
+export function serveOwnRoute(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  context: OwnRoutesContext,
+): void | Promise<void> {
+  const path = headers[":path"] ?? "";
+  const method = METHODS[path];
+  if (path !== AGENT_PATHS.notices) stream.resume(); // no other route takes a body
+  if (method === undefined) return refuse(stream, "not_found");
+  if (headers[":method"] !== method) return refuse(stream, "method_not_allowed", { allow: method });
+  switch (path) {
+    case AGENT_PATHS.hello:
+      sendJson(stream, context.hello());
+      takeSpread(headers[HEADER.reconnectSpread], context);
+      return context.onHello();
+    case AGENT_PATHS.ping:
+      return sendJson(stream, { now: Date.now() });
+    case AGENT_PATHS.events:
+      return serveEvents(stream, context);
+    case AGENT_PATHS.metrics:
+      return serveMetrics(stream, context);
+    case AGENT_PATHS.credential:
+      return serveCredential(stream, context);
+    default:
+      return takeNotices(stream, context);
+  }
+}
+
+/** The one method of each route. A query makes another path. */
+const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
+  [AGENT_PATHS.hello]: "GET",
+  [AGENT_PATHS.ping]: "GET",
+  [AGENT_PATHS.events]: "GET",
+  [AGENT_PATHS.metrics]: "GET",
+  [AGENT_PATHS.credential]: "GET",
+  [AGENT_PATHS.notices]: "POST",
+};
+
+function takeSpread(value: string | string[] | undefined, context: OwnRoutesContext): void {
+  const spreadMs = parseReconnectSpread(
+    typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : undefined,
+  );
+  if (spreadMs !== undefined) context.onReconnectSpread(spreadMs);
+}
+
+async function takeNotices(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  try {
+    const body = await readBody(stream, MAX_CONTROL_BODY_BYTES, "notices");
+    context.onNotices(parseNotices(body.toString("utf8")));
+    if (!stream.destroyed) stream.respond({ ":status": 204 }, { endStream: true });
+  } catch {
+    if (!stream.destroyed) refuse(stream, "bad_request");
+  }
+}
+
+function sendJson(stream: ServerHttp2Stream, value: unknown): void {
+  const body = Buffer.from(JSON.stringify(value));
+  stream.respond({
+    ":status": 200,
+    "content-type": "application/json",
+    "content-length": body.length,
+    "cache-control": "no-store",
+    [HEADER.version]: VERSION,
+  });
+  stream.end(body);
+  closeAfterResponse(stream);
+}
+
+function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void {
+  stream.respond({ ":status": 200, "content-type": "application/x-ndjson", "cache-control": "no-store" });
+  let pending = 0;
+  const send = (event: AgentEvent): void => {
+    if (pending >= MAX_PENDING_EVENTS) {
+      return resetStream(stream, new Error("the reader of /events does not keep up"));
+    }
+    pending += 1;
+    stream.write(Buffer.from(`${JSON.stringify(event)}\n`), () => (pending -= 1));
+  };
+  for (const event of context.changes()) send(event);
+  const unsubscribe = context.subscribe(send);
+  // Endless otherwise: a session that drains waits for its last stream.
+  const end = () => stream.end();
+  const { session } = stream;
+  session?.once("goaway", end);
+  context.closing.addEventListener("abort", end, { once: true });
+  stream.once("close", () => {
+    unsubscribe();
+    session?.off("goaway", end);
+    context.closing.removeEventListener("abort", end);
+  });
+}
+
+async function serveMetrics(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  try {
+    const body = Buffer.from(await context.metrics.registry.metrics());
+    if (stream.destroyed) return;
+    stream.respond({ ":status": 200, "content-type": context.metrics.registry.contentType });
+    stream.end(body);
+  } catch (error) {
+    context.log.error({ err: error }, "metrics failed");
+    refuse(stream, "internal");
+  }
+}
+
+async function serveCredential(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+  if (context.credential === undefined) return refuse(stream, "not_allowed");
+  try {
+    const token = await context.credential();
+    if (token === undefined) return refuse(stream, "not_found");
+    if (!stream.destroyed) sendJson(stream, { token });
+  } catch (error) {
+    context.log.error({ err: error }, "token could not be read");
+    refuse(stream, "internal");
+  }
+}

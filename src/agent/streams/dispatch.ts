@@ -1,0 +1,61 @@
+/** Which handler a stream of the reversed session goes to. */
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { discardStream, resetStream } from "../../wire/streams/end-stream.ts";
+import { Guard } from "../../wire/streams/guard.ts";
+import { parseAuthority } from "../../wire/messages/names.ts";
+import { AGENT_AUTHORITY } from "../../wire/protocol.ts";
+import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import type { OpenTargets } from "../targets/target-table.ts";
+import { serveOwnRoute } from "./control-routes.ts";
+import type { OwnRoutesContext } from "./control-routes.ts";
+import { refuse } from "./reach-target.ts";
+import { serveConnect } from "./connect.ts";
+import { serveWebSocket } from "./websocket.ts";
+
+export interface ServeContext extends OwnRoutesContext {
+  targets: OpenTargets;
+  draining(): boolean;
+}
+
+export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
+  session.on("stream", (stream, headers) => {
+    watchRemoteEnd(stream);
+    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    // Its reset, or the session's end, came in the same packet: nobody is there to be answered.
+    if (stream.destroyed || stream.closed) return discardStream(stream);
+    const guard = new Guard(
+      (error) => {
+        context.log.error({ err: error }, "stream handler failed");
+        if (stream.headersSent) throw error;
+        refuse(stream, "internal");
+      },
+      (error) => resetStream(stream, error),
+    );
+    guard.run(() => serveStream(stream, headers, context));
+  });
+}
+
+function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  context: ServeContext,
+): void | Promise<void> {
+  const authority = headers[":authority"] ?? "";
+  if (headers[":method"] !== "CONNECT") {
+    return isAgent(authority) ? serveOwnRoute(stream, headers, context) : refuse(stream, "not_allowed");
+  }
+  if (context.draining()) return refuse(stream, "agent_draining");
+  const protocol = headers[":protocol"];
+  if (protocol !== undefined && protocol !== "websocket") return refuse(stream, "not_allowed");
+  const destination = parseAuthority(authority);
+  if (destination === undefined) return refuse(stream, "bad_request");
+  const open = context.targets.open(destination);
+  if (typeof open === "string") return refuse(stream, open);
+  if (protocol === undefined) serveConnect(stream, open);
+  else serveWebSocket(stream, headers, open);
+}
+
+/** By the rules of every authority (docs/protocol.md): case does not matter, and a port is ignored. */
+function isAgent(authority: string): boolean {
+  return authority.toLowerCase().replace(/:\d{1,5}$/, "") === AGENT_AUTHORITY;
+}

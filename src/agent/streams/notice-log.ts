@@ -1,0 +1,40 @@
+/** What the control plane has to tell: runners that it refuses. Each is said once, however many connections tell of it. */
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { Notices } from "../../wire/messages/notices.ts";
+
+const REPLACED = "replaced";
+
+export class NoticeBoard {
+  readonly #log: Logger;
+  /** What has been said, by runner: runners that the agent has are the only ones. */
+  readonly #said = new Map<string, string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** @param has whether the agent serves this runner */
+  post({ refused }: Notices, has: (runnerId: string) => boolean): void {
+    for (const { runner, code } of refused) {
+      if (!has(runner) || this.#said.get(runner) === code) continue;
+      this.#said.set(runner, code);
+      this.#log.warn({ runner, code, reason: ERROR_TABLE[code].text }, "the control plane refuses a runner");
+    }
+  }
+
+  /** Runners that a newer agent has taken since they were said last. @param has as for {@link post} */
+  replaced({ replaced }: Notices, has: (runnerId: string) => boolean): string[] {
+    return replaced.filter((runner) => {
+      if (!has(runner) || this.#said.get(runner) === REPLACED) return false;
+      this.#said.set(runner, REPLACED);
+      this.#log.warn({ runner }, "a runner is replaced by a newer agent; standing by for it");
+      return true;
+    });
+  }
+
+  /** The runner is gone, or offered anew: what is said of it then is news. */
+  forget(runnerId: string): void {
+    this.#said.delete(runnerId);
+  }
+}

@@ -1,0 +1,65 @@
+/** What every stream to a target begins with: connect first, refuse with the reason, or hand over the socket. */
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { Guard } from "../../wire/streams/guard.ts";
+import { PROXY_NAME } from "../../wire/protocol.ts";
+import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
+import { connectTarget } from "../targets/connect-target.ts";
+import type { OpenTarget } from "../targets/target-table.ts";
+
+/** Until the target has accepted nobody reads the stream: bytes sent behind the request wait in its window. */
+export function reachTarget(
+  stream: ServerHttp2Stream,
+  open: OpenTarget,
+  serve: (socket: Socket) => void,
+): void {
+  const cancel = connectTarget(open.target.address, open.label, (error, socket) => {
+    stream.off("close", onClose);
+    open.connected(error);
+    if (error !== undefined) {
+      open.close(error.code);
+      return refuse(stream, error.code);
+    }
+    if (stream.destroyed || stream.closed) {
+      socket.destroy();
+      return open.close("aborted");
+    }
+    try {
+      serve(socket);
+    } catch (cause) {
+      // What was asked for is nothing that the target's protocol can express.
+      socket.destroy();
+      open.close("bad_request");
+      new Guard(
+        () => refuse(stream, "bad_request"),
+        (error) => resetStream(stream, error),
+      ).fail(cause);
+    }
+  });
+  const onClose = () => {
+    cancel();
+    open.close("aborted");
+  };
+  stream.once("close", onClose);
+}
+
+/** A refused dial is an HTTP status with its reason; nothing has reached the target. */
+export function refuse(stream: ServerHttp2Stream, code: ErrorCode, fields: OutgoingHttpHeaders = {}): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  const { status, retryAfterS } = ERROR_TABLE[code];
+  stream.respond(
+    {
+      ":status": status,
+      "proxy-status": formatProxyStatus(code),
+      ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
+      server: PROXY_NAME,
+      ...fields,
+    },
+    { endStream: true },
+  );
+  stream.resume(); // early data is dropped, and its window given back
+  closeAfterResponse(stream);
+}

@@ -1,0 +1,191 @@
+/**
+ * Extended CONNECT with `:protocol: websocket` (RFC 8441): the handshake with the target comes first, and its own
+ * status is the answer. From then on frames pass as bytes: nothing is read, answered or injected here.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import http from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { resetStream } from "../../wire/streams/end-stream.ts";
+import { codeFromErrno, ERROR_TABLE } from "../../wire/error-table.ts";
+import { errorCodeOf } from "../../wire/errors.ts";
+import { Guard } from "../../wire/streams/guard.ts";
+import {
+  endToEndHeaders,
+  headerListBytes,
+  headerListPairs,
+  http2Fields,
+  isPlainlyChunked,
+} from "../../wire/fields/http-fields.ts";
+import { isHost } from "../../wire/fields/host.ts";
+import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../wire/limits.ts";
+import { withoutOwnName } from "../../wire/fields/own-fields.ts";
+import { HEADER } from "../../wire/protocol.ts";
+import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
+import { relay } from "../../wire/streams/splice.ts";
+import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
+import type { OpenTarget } from "../targets/target-table.ts";
+import { reachTarget, refuse } from "./reach-target.ts";
+
+export function serveWebSocket(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders & { ":path"?: string | undefined },
+  open: OpenTarget,
+): void {
+  // The target gets both as they are, in a request line and a field of their own.
+  if (!isHost(hostFor(headers)) || headers[":path"]?.startsWith("/") !== true) {
+    open.close("bad_request");
+    return refuse(stream, "bad_request");
+  }
+  reachTarget(stream, open, (socket) => handshake(stream, headers, socket, open));
+}
+
+/** A control plane that sends `host` does not know our field: then the field is a caller's, and means nothing. */
+function hostFor({ host, [HEADER.targetHost]: targetHost }: IncomingHttpHeaders): string {
+  return host ?? String(targetHost ?? "localhost");
+}
+
+function handshake(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders & { ":path"?: string | undefined },
+  socket: Socket,
+  open: OpenTarget,
+): void {
+  const key = randomBytes(16).toString("base64");
+  const { [HEADER.targetHost]: _targetHost, ...fields } = endToEndHeaders(headers);
+  const request = http.request({
+    maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // what can pass on; node's own limit is 16 KiB
+    createConnection: () => socket,
+    method: "GET",
+    path: headers[":path"] ?? "/",
+    setHost: false,
+    headers: {
+      ...fields,
+      host: hostFor(headers),
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": headers["sec-websocket-version"] ?? "13",
+      "sec-websocket-key": key,
+    },
+  });
+  const onClose = () => {
+    clearTimeout(timer);
+    request.destroy();
+    socket.destroy();
+    open.close("aborted");
+  };
+  stream.once("close", onClose);
+  const fail = (code: Parameters<typeof refuse>[1]) => {
+    clearTimeout(timer);
+    stream.off("close", onClose);
+    open.close(code);
+    refuse(stream, code);
+    request.destroy();
+    socket.destroy();
+  };
+  /** Around everything that runs on what the target has sent. */
+  const guard = new Guard(
+    (error) => {
+      if (stream.headersSent) throw error;
+      fail("target_protocol");
+    },
+    (error) => {
+      resetStream(stream, error);
+      onClose();
+    },
+  );
+  const timer = setTimeout(
+    guard.wrap(() => fail("response_timeout")),
+    WEBSOCKET_HANDSHAKE_TIMEOUT_MS,
+  );
+  let answer: IncomingMessage | undefined;
+  const onError = guard.wrap((error: Error) => {
+    // node ends a body that the connection's end delimits also where that end is a reset.
+    if (answer?.complete === false) resetStream(stream, error);
+    if (stream.headersSent || stream.destroyed) return;
+    const errno = errorCodeOf(error);
+    fail(errno?.startsWith("HPE_") === true ? "target_protocol" : codeFromErrno(errno));
+  });
+  let informational = 0;
+  const onInformation = guard.wrap(() => {
+    informational += 1;
+    if (informational > MAX_INFORMATIONAL_RESPONSES) fail("target_protocol");
+  });
+  const onUpgrade = guard.wrap((response: IncomingMessage, upgraded: Duplex, head: Buffer) => {
+    clearTimeout(timer);
+    if (response.headers["sec-websocket-accept"] !== acceptKey(key)) return fail("target_protocol");
+    const { "sec-websocket-accept": _accept, ...rest } = endToEndHeaders(response.headers);
+    stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
+    stream.off("close", onClose);
+    if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
+    relay(stream, upgraded, () => open.close());
+  });
+  const onResponse = guard.wrap((response: IncomingMessage) => {
+    clearTimeout(timer);
+    answer = response;
+    const status = response.statusCode ?? 502;
+    // A status above 599 has no expression in node's HTTP/2.
+    if (status < 200 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
+      return fail("target_protocol");
+    }
+    passRefusal(stream, response, status);
+    response.once("close", () => {
+      stream.off("close", onClose);
+      socket.destroy(); // node would keep it for a further request, which never comes
+      open.close();
+    });
+  });
+  request.on("error", onError);
+  request.on("information", onInformation);
+  request.on("upgrade", onUpgrade);
+  request.on("response", onResponse);
+  request.end();
+}
+
+/**
+ * What speaks in our name is the agent's own word ({@link CAPABILITY.proxyStatus}): of a target it does not cross.
+ *
+ * @throws Error above what a header block of the reversed session may have: a larger one would end the session.
+ */
+function fieldsWithinLimits(
+  headers: IncomingHttpHeaders,
+  own: Readonly<Record<string, string>> = {},
+): OutgoingHttpHeaders {
+  const foreign: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) foreign[name] = withoutOwnName(name, value);
+  }
+  for (const [name, value] of Object.entries(own))
+    foreign[name] = [foreign[name] ?? [], value].flat().map(String);
+  const fields = http2Fields(foreign);
+  if (headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES || headerListPairs(fields) >= MAX_HEADER_PAIRS) {
+    throw new Error("the header of the target's answer is too large");
+  }
+  return fields;
+}
+
+/** The target's own refusal, body included, goes to the caller. */
+function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, status: number): void {
+  const isSuccess = status < 300;
+  const own = isSuccess ? ignoredUpgrade(status) : {};
+  const fields = fieldsWithinLimits(endToEndHeaders(response.headers), own);
+  stream.respond({ ...fields, ":status": isSuccess ? ERROR_TABLE.target_protocol.status : status });
+  stream.resume();
+  response.on("error", (error) => resetStream(stream, error));
+  response.pipe(stream);
+}
+
+/**
+ * On Extended CONNECT a 2xx means "the WebSocket is open": a target that answers 200 has ignored the upgrade, as it may
+ * (RFC 9110 §7.8). A control plane that does not know the field takes our word for it, `target_protocol`.
+ */
+function ignoredUpgrade(status: number): Record<string, string> {
+  return { "proxy-status": formatProxyStatus("target_protocol"), [HEADER.targetStatus]: String(status) };
+}
+
+/** RFC 6455 §4.2.2. */
+function acceptKey(key: string): string {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+}

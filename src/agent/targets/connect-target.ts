@@ -1,0 +1,56 @@
+/** Opens a connection to one target, with a deadline. */
+import net from "node:net";
+import { codeFromErrno } from "../../wire/error-table.ts";
+import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
+import { hearLastWords } from "./read-after-reset.ts";
+import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";
+import type { TargetAddress } from "./targets.ts";
+
+/**
+ * Calls back exactly once, unless `cancel` (the returned function) was called first. Callbacks, not a promise: this is
+ * the hot path of every dial, and the socket must have its listeners in the same turn in which it connects.
+ */
+export function connectTarget(
+  address: TargetAddress,
+  label: string,
+  done: (error: TurnaboutError | undefined, socket: net.Socket) => void,
+  timeoutMs: number = TARGET_CONNECT_TIMEOUT_MS,
+): () => void {
+  const socket = net.connect(
+    address.kind === "unix"
+      ? { path: address.path, allowHalfOpen: true }
+      : {
+          host: address.host,
+          port: address.port,
+          allowHalfOpen: true,
+          noDelay: true,
+          autoSelectFamily: true,
+        },
+  );
+  hearLastWords(socket);
+  const settle = (error: TurnaboutError | undefined) => {
+    clearTimeout(timer);
+    socket.off("connect", onConnect);
+    if (error !== undefined) socket.destroy();
+    socket.off("error", onError);
+    socket.on("error", () => {}); // for ever: whoever owns the socket acts on 'close'
+    done(error, socket);
+  };
+  const onConnect = () => settle(undefined);
+  const onError = (cause: Error) => {
+    const errno = errorCodeOf(cause) ?? "unknown error";
+    settle(new TurnaboutError(codeFromErrno(errno), `connect ${label}: ${errno}`, { cause }));
+  };
+  const timer = setTimeout(() => {
+    settle(new TurnaboutError("target_timeout", `connect ${label}: no connection within ${timeoutMs} ms`));
+  }, timeoutMs);
+  socket.once("connect", onConnect);
+  socket.once("error", onError);
+  return () => {
+    clearTimeout(timer);
+    socket.off("connect", onConnect);
+    socket.off("error", onError);
+    socket.on("error", () => {});
+    socket.destroy();
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * A target that answers before it has read everything, and closes, resets the connection under our writes. node destroys
+ * a socket at its first failed write, and with it the answer that waits unread in the kernel. Here a write that meets a
+ * gone reader is dropped instead, and the socket is read on for a while.
+ */
+import type { Socket } from "node:net";
+import { errorCodeOf } from "../../wire/errors.ts";
+import { LAST_WORDS_MS } from "../limits.ts";
+
+type Done = (error?: Error | null) => void;
+
+export function hearLastWords(socket: Socket): void {
+  let failure: Error | undefined;
+  const guard =
+    (done: Done): Done =>
+    (error) => {
+      const code = errorCodeOf(error);
+      if (!(error instanceof Error) || (code !== "EPIPE" && code !== "ECONNRESET")) return done(error);
+      if (failure === undefined) {
+        failure = error;
+        // Reading ends it sooner, by the reset itself; a target that only stopped reading is given up then.
+        const timer = setTimeout(() => socket.destroy(error), LAST_WORDS_MS);
+        socket.once("close", () => clearTimeout(timer));
+      }
+      done();
+    };
+  const write = socket._write.bind(socket);
+  socket._write = (chunk, encoding, done) => {
+    if (failure === undefined) write(chunk, encoding, guard(done));
+    else done();
+  };
+  const writev = socket._writev?.bind(socket);
+  if (writev === undefined) return;
+  socket._writev = (chunks, done) => {
+    if (failure === undefined) writev(chunks, guard(done));
+    else done();
+  };
+}

@@ -1,0 +1,104 @@
+/** Which targets there are, how many streams each has open, and whether its last connect worked. */
+import type { ErrorCode } from "../../wire/error-table.ts";
+import type { TurnaboutError } from "../../wire/errors.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import { STREAMS_PER_TARGET } from "../limits.ts";
+import type { AgentMetrics } from "../metrics.ts";
+import type { ServedRunner, Target } from "./targets.ts";
+
+/** One stream's hold on a target. `close` is idempotent. */
+export interface OpenTarget {
+  readonly target: Target;
+  /** `<runner> <target>`, for messages: never an address. */
+  readonly label: string;
+  connected(error: TurnaboutError | undefined): void;
+  close(code?: ErrorCode): void;
+}
+
+interface Entry {
+  target: Target;
+  open: number;
+  healthy: boolean;
+}
+
+interface OpenRunner {
+  discovered: boolean;
+  targets: Map<string, Entry>;
+}
+
+export class OpenTargets {
+  readonly #runners = new Map<string, OpenRunner>();
+  readonly #metrics: AgentMetrics;
+  readonly #onHealth: (destination: Destination, healthy: boolean) => void;
+
+  constructor(metrics: AgentMetrics, onHealth: (destination: Destination, healthy: boolean) => void) {
+    this.#metrics = metrics;
+    this.#onHealth = onHealth;
+  }
+
+  add(runner: ServedRunner): void {
+    const entries = runner.targets.map((target): [string, Entry] => [
+      target.name,
+      { target, open: 0, healthy: true },
+    ]);
+    this.#runners.set(runner.id, { discovered: runner.discovered === true, targets: new Map(entries) });
+  }
+
+  has(runnerId: string): boolean {
+    return this.#runners.has(runnerId);
+  }
+
+  isDiscovered(runnerId: string): boolean {
+    return this.#runners.get(runnerId)?.discovered === true;
+  }
+
+  remove(runnerId: string): void {
+    this.#runners.delete(runnerId);
+  }
+
+  runners(): ServedRunner[] {
+    return [...this.#runners].map(([id, { discovered, targets }]) => ({
+      id,
+      targets: [...targets.values()].map((entry) => entry.target),
+      discovered,
+    }));
+  }
+
+  /** Targets whose last connect failed. */
+  unhealthy(): Destination[] {
+    return [...this.#runners].flatMap(([runner, { targets }]) =>
+      [...targets.values()]
+        .filter(({ healthy }) => !healthy)
+        .map(({ target }) => ({ runner, target: target.name })),
+    );
+  }
+
+  /** The check that every stream goes through. */
+  open(destination: Destination): OpenTarget | ErrorCode {
+    const runner = this.#runners.get(destination.runner);
+    if (runner === undefined) return "runner_unknown";
+    const entry = runner.targets.get(destination.target);
+    if (entry === undefined) return "target_unknown";
+    if (entry.open >= STREAMS_PER_TARGET) return "overloaded";
+    entry.open += 1;
+    this.#metrics.streamsOpen.inc();
+    let closed = false;
+    return {
+      target: entry.target,
+      label: `${destination.runner} ${destination.target}`,
+      connected: (error) => {
+        const healthy = error === undefined;
+        if (entry.healthy === healthy) return;
+        entry.healthy = healthy;
+        this.#onHealth(destination, healthy);
+      },
+      close: (code) => {
+        if (closed) return;
+        closed = true;
+        entry.open -= 1;
+        this.#metrics.streamsOpen.dec();
+        this.#metrics.streamsTotal.inc({ target: destination.target, outcome: code ?? "ok" });
+      },
+    };
+  }
+}

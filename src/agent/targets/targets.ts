@@ -1,0 +1,148 @@
+/** Named targets: what an agent lets the control plane reach. Nothing else can be reached, whatever is asked. */
+import { TurnaboutError } from "../../wire/errors.ts";
+import { TARGET_HTTP } from "../../wire/messages/hello.ts";
+import type { RunnerInfo, TargetHttp } from "../../wire/messages/hello.ts";
+import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../../wire/limits.ts";
+import { isTargetHost, parseRunnerId, parseTargetName } from "../../wire/messages/names.ts";
+
+export type TargetAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
+
+export interface Target {
+  name: string;
+  address: TargetAddress;
+  /** How the target speaks HTTP. Default `auto`, for a target named `wolf` `1.0`: Wolf refuses chunked bodies. */
+  http: TargetHttp;
+  /**
+   * `off`: the target's redirects and other addresses in header fields reach callers of the API as it writes them, and it
+   * is not told the path of its route. Default: rewritten to the route.
+   */
+  rewrite?: "off" | undefined;
+  /**
+   * `HOST` or `HOST:PORT` by which the target knows itself, a virtual host for example: the `Host` of requests by the API,
+   * and what its redirects to itself begin with. Without a port it is this host with any port. Default `localhost`.
+   */
+  host?: string | undefined;
+}
+
+export interface Runner {
+  id: string;
+  targets: Target[];
+}
+
+/**
+ * `unix:/path`, `unix:///path`, `host:port`, `[v6]:port`, `tcp://host:port` or `http://host[:port]`.
+ *
+ * @throws TurnaboutError `config_invalid` with the offending text
+ */
+export function parseTargetAddress(text: string): TargetAddress {
+  const unix = /^unix:(?:\/\/)?(\/.+)$/.exec(text);
+  if (unix?.[1] !== undefined) return { kind: "unix", path: unix[1] };
+  const tcp =
+    /^(?:(tcp|http):\/\/)?(?:\[([0-9a-fA-F:.]+(?:%[^\s%/[\]]+)?)\]|([^\s:/[\]]+))(?::(\d{1,5}))?\/?$/.exec(
+      text,
+    );
+  const host = tcp?.[2] ?? tcp?.[3];
+  const port = tcp?.[4] === undefined && tcp?.[1] === "http" ? 80 : Number(tcp?.[4]);
+  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `target address ${JSON.stringify(text)}: use unix:/path or host:port`,
+    );
+  }
+  return { kind: "tcp", host, port };
+}
+
+/**
+ * `NAME=ADDRESS`, with options behind it: `;http=1.0|1.1|2|auto` for a target whose HTTP version matters, `;rewrite=off` for
+ * one whose redirects are to stay as they are, `;host=HOST[:PORT]` for one that has to be asked by its name.
+ *
+ * @throws TurnaboutError `config_invalid` with the offending text
+ */
+export function parseTarget(text: string): Target {
+  const [spec = "", ...options] = text.split(";");
+  const equals = spec.indexOf("=");
+  if (equals < 1) {
+    throw new TurnaboutError(
+      "config_invalid",
+      `target ${JSON.stringify(text)}: use NAME=ADDRESS, for example wolf=unix:/var/run/wolf/wolf.sock`,
+    );
+  }
+  const name = parseTargetName(spec.slice(0, equals));
+  let http: TargetHttp = defaultHttp(name);
+  let isRewritten = true;
+  let host: string | undefined;
+  for (const option of options) {
+    const version = TARGET_HTTP.find((known) => option === `http=${known}`);
+    if (version !== undefined) http = version;
+    else if (option.startsWith("host=")) host = option.slice("host=".length);
+    else if (option === "rewrite=off" || option === "rewrite=on") isRewritten = option === "rewrite=on";
+    else {
+      throw new TurnaboutError("config_invalid", `target ${name}: unknown option ${JSON.stringify(option)}`);
+    }
+  }
+  const address = parseTargetAddress(spec.slice(equals + 1));
+  if (host !== undefined && !isTargetHost(host)) throw badHost(name, host);
+  return {
+    name,
+    address,
+    http,
+    ...(!isRewritten && { rewrite: "off" }),
+    ...(host !== undefined && { host }),
+  };
+}
+
+function badHost(target: string, host: string): TurnaboutError {
+  return new TurnaboutError(
+    "config_invalid",
+    `target ${target}: host ${JSON.stringify(host)}: use HOST or HOST:PORT, as in a Host field`,
+  );
+}
+
+export function defaultHttp(targetName: string): TargetHttp {
+  return targetName === "wolf" ? "1.0" : "auto";
+}
+
+/** @throws TurnaboutError `config_invalid` for a bad id, a duplicate or too many */
+export function checkRunners(runners: readonly Runner[]): void {
+  if (runners.length > MAX_RUNNERS_PER_CONNECTION) {
+    throw new TurnaboutError("config_invalid", `more than ${MAX_RUNNERS_PER_CONNECTION} runners`);
+  }
+  const ids = new Set<string>();
+  for (const runner of runners) {
+    parseRunnerId(runner.id);
+    if (ids.has(runner.id)) throw new TurnaboutError("config_invalid", `runner ${runner.id} is listed twice`);
+    ids.add(runner.id);
+    if (runner.targets.length > MAX_TARGETS_PER_RUNNER) {
+      throw new TurnaboutError(
+        "config_invalid",
+        `runner ${runner.id}: more than ${MAX_TARGETS_PER_RUNNER} targets`,
+      );
+    }
+    for (const { name, host } of runner.targets) {
+      if (host !== undefined && !isTargetHost(host)) throw badHost(name, host);
+    }
+    const names = new Set(runner.targets.map((target) => parseTargetName(target.name)));
+    if (names.size < runner.targets.length) {
+      throw new TurnaboutError("config_invalid", `runner ${runner.id}: a target is listed twice`);
+    }
+  }
+}
+
+/** A runner as it is served: its own, or one that was found by discovery. */
+export interface ServedRunner extends Runner {
+  discovered?: boolean | undefined;
+}
+
+/** What the control plane is told: names, never addresses. */
+export function describeRunner(runner: ServedRunner): RunnerInfo {
+  return {
+    id: runner.id,
+    targets: runner.targets.map(({ name, http, rewrite, host }) => ({
+      name,
+      http,
+      ...(rewrite === "off" && { rewrite }),
+      ...(host !== undefined && { host }),
+    })),
+    ...(runner.discovered === true && { discovered: true }),
+  };
+}

@@ -1,0 +1,63 @@
+/** Looks at the client certificate's file, so that a renewed one is taken before the present one ends. */
+import type { X509Certificate } from "node:crypto";
+import { toError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import { dateProblem, isPair, parseCertificates, warnsFromMs } from "../../wire/session/pem.ts";
+import { readPair } from "./credentials.ts";
+import type { TlsFiles } from "./credentials.ts";
+import { RENEWAL_POLL_MS } from "../limits.ts";
+
+export interface RenewalWatchOptions {
+  files: TlsFiles;
+  log: Logger;
+  /** The certificate in the file, at first and after each change; only one that can be used now. */
+  onCertificate: (certificate: X509Certificate) => void;
+}
+
+/** @returns stops it */
+export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions): () => void {
+  let seen = "";
+  let warned = "";
+  let complaint = "";
+  let busy = false;
+
+  async function look(): Promise<void> {
+    const pair = await readPair(files);
+    // One of the two is still being replaced.
+    if (pair === undefined || !isPair(pair.cert, pair.key)) return;
+    const [certificate] = parseCertificates(pair.cert);
+    const { serialNumber: serial, validToDate: until, fingerprint256 } = certificate;
+    const problem = dateProblem(certificate);
+    if (warned !== serial && Date.now() >= warnsFromMs(certificate)) {
+      warned = serial;
+      const fields = { path: files.certFile, serial, until };
+      log.warn(
+        fields,
+        problem === undefined ? "the client certificate ends soon" : `the client certificate ${problem}`,
+      );
+    }
+    if (fingerprint256 === seen || problem !== undefined) return;
+    if (seen !== "") log.info({ path: files.certFile, serial, until }, "the client certificate was renewed");
+    seen = fingerprint256;
+    onCertificate(certificate);
+  }
+
+  function tick(): void {
+    if (busy) return;
+    busy = true;
+    look()
+      .then(() => (complaint = ""))
+      .catch((cause: unknown) => {
+        const { message } = toError(cause);
+        if (message !== complaint)
+          log.warn({ reason: message }, "the client certificate's files are not usable");
+        complaint = message;
+      })
+      .finally(() => (busy = false));
+  }
+
+  tick();
+  const timer = setInterval(tick, RENEWAL_POLL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}

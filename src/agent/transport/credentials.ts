@@ -1,0 +1,72 @@
+/** Token, CA, certificate and key: read again at every attempt, so that a rotated file needs no restart. */
+import { readFile, stat } from "node:fs/promises";
+import tls from "node:tls";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { checkPair, parseCertificates } from "../../wire/session/pem.ts";
+import type { PemText } from "../../wire/session/pem.ts";
+import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";
+
+/** A secret or certificate: given as it is, or as the path of the file that holds it. */
+export type Secret = { value: string } | { file: string };
+
+/** @throws TurnaboutError `config_invalid` naming the file, never its contents */
+export async function readSecret(secret: Secret, what: string): Promise<string> {
+  if ("value" in secret) return secret.value.trim();
+  try {
+    const { size } = await stat(secret.file);
+    if (size > MAX_CREDENTIAL_FILE_BYTES) throw new Error(`larger than ${MAX_CREDENTIAL_FILE_BYTES} bytes`);
+    const text = (await readFile(secret.file, "utf8")).trim();
+    if (text === "") throw new Error("empty");
+    return text;
+  } catch (cause) {
+    throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+export interface TlsFiles {
+  /** PEM file of a private CA, trusted besides the system's. */
+  caFile?: string | undefined;
+  /** PEM files of the client certificate for `rh2`. */
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+  /** Accept any certificate. Loud in the log, and never a default. */
+  insecure?: boolean | undefined;
+  /** Name in SNI and in the certificate, where it differs from the URL's host. */
+  serverName?: string | undefined;
+}
+
+export interface TlsMaterial {
+  ca?: string[];
+  cert?: string;
+  key?: string;
+  rejectUnauthorized: boolean;
+}
+
+export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
+  const material: TlsMaterial = { rejectUnauthorized: files.insecure !== true };
+  if (files.caFile !== undefined) {
+    const ca = await readSecret({ file: files.caFile }, "CA");
+    parseCertificates({ text: ca, from: `CA file ${files.caFile}` });
+    material.ca = [...tls.getCACertificates("default"), ca];
+  }
+  const pair = await readPair(files);
+  if (pair === undefined) return material;
+  checkPair(pair.cert, pair.key);
+  return { ...material, cert: pair.cert.text, key: pair.key.text };
+}
+
+/** The client certificate and its key, as they are at this moment: while they are replaced, they may not fit. */
+export async function readPair({
+  certFile,
+  keyFile,
+}: TlsFiles): Promise<{ cert: PemText; key: PemText } | undefined> {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const cert = await readSecret({ file: certFile }, "certificate");
+  const key = await readSecret({ file: keyFile }, "key");
+  return {
+    cert: { text: cert, from: `certificate file ${certFile}` },
+    key: { text: key, from: `key file ${keyFile}` },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * Out through the proxy that the environment names: by CONNECT, with Basic authentication from its URL, or by SOCKS.
+ * An https proxy may speak HTTP/2: its ALPN decides, and http2-wrapper opens the stream.
+ */
+import { Agent, auto } from "http2-wrapper";
+import http from "node:http";
+import https from "node:https";
+import type { Duplex } from "node:stream";
+import { guardSession, guardStream } from "../../wire/streams/end-stream.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { sniName } from "../../wire/session/server-name.ts";
+import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
+import { readTlsMaterial } from "./credentials.ts";
+import type { TlsFiles } from "./credentials.ts";
+import type { ProxyAddress } from "./proxy-from-env.ts";
+import { connectThroughSocks } from "./socks-proxy.ts";
+
+interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** @throws TurnaboutError `server_unreachable` with the proxy's reason, or `config_invalid` for a file of the agent's */
+export async function connectThroughProxy(
+  proxy: ProxyAddress,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  try {
+    if (proxy.scheme.startsWith("socks")) return await connectThroughSocks(proxy, to, signal);
+    return (await speaksHttp2(proxy, tlsFiles))
+      ? await connectByHttp2(proxy, to, tlsFiles, signal)
+      : await connectByHttp1(proxy, to, tlsFiles, signal);
+  } catch (cause) {
+    if (cause instanceof TurnaboutError && cause.code === "config_invalid") throw cause;
+    const what = toError(cause).name === "AbortError" ? "timed out" : toError(cause).message;
+    throw new TurnaboutError("server_unreachable", `outbound proxy ${proxy.label}: ${what}`, { cause });
+  }
+}
+
+async function speaksHttp2(proxy: ProxyAddress, tlsFiles: TlsFiles): Promise<boolean> {
+  // http2-wrapper takes a URL, which has no place for a zone.
+  if (proxy.scheme !== "https" || proxy.host.includes("%")) return false;
+  const resolve = auto.createResolveProtocol(new Map(), new Map()); // no memory: the proxy may change
+  const { alpnProtocol } = await resolve({
+    host: proxy.host,
+    port: proxy.port,
+    servername: sniName(proxy.host),
+    ALPNProtocols: ["h2", "http/1.1"],
+    timeout: 5_000,
+    ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
+  });
+  return alpnProtocol === "h2";
+}
+
+async function connectByHttp1(
+  proxy: ProxyAddress,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const authority = formatAuthority(to);
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const request = (proxy.scheme === "https" ? https : http).request({
+    host: proxy.host,
+    port: proxy.port,
+    method: "CONNECT",
+    path: authority,
+    headers: { host: authority, ...authorization(proxy) },
+    servername: sniName(proxy.host), // else node takes it from Host, which names the control plane
+    agent: false,
+    signal,
+    ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
+  });
+  request.on("error", reject);
+  request.on("connect", (response, socket, head) => {
+    socket.on("error", () => {}); // for ever
+    if (response.statusCode !== 200) {
+      socket.destroy();
+      return reject(
+        new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`),
+      );
+    }
+    if (head.length > 0) socket.unshift(head);
+    resolve(socket);
+  });
+  request.on("response", (response) => {
+    response.resume();
+    reject(new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`));
+  });
+  request.end();
+  return promise;
+}
+
+async function connectByHttp2(
+  proxy: ProxyAddress,
+  to: Endpoint,
+  tlsFiles: TlsFiles,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const authority = formatAuthority(to);
+  const agent = new Agent({ maxSessions: 1 });
+  agent.on("session", guardSession);
+  const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
+  const options = { ...material, servername: sniName(proxy.host) };
+  const stream = await agent.request(new URL(`https://${proxy.label}`), options, {
+    ":method": "CONNECT",
+    ":authority": authority,
+    ...authorization(proxy),
+  });
+  guardStream(stream);
+  const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
+  socket.once("close", () => agent.destroy());
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const onAbort = () => socket.destroy(toError(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  socket.once("error", reject);
+  stream.once("response", (headers) => {
+    if (headers[":status"] === 200) resolve(socket);
+    else reject(new Error(`CONNECT ${authority} answered ${headers[":status"]}`));
+  });
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    socket.off("error", reject);
+    socket.on("error", () => {}); // for ever
+  }
+}
+
+/** The client certificate is for the control plane, not for whatever proxy is in the way. */
+function withoutClientCertificate(files: TlsFiles): TlsFiles {
+  return { caFile: files.caFile, insecure: files.insecure };
+}
+
+function authorization(proxy: ProxyAddress): Record<string, string> {
+  if (proxy.username === "" && proxy.password === "") return {};
+  const pair = `${proxy.username}:${proxy.password}`;
+  return { "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` };
+}
+
+function formatAuthority({ host, port }: Endpoint): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,226 @@
+/**
+ * A WebSocket over a dialled stream, read by `for await`.
+ *
+ * Messages are kept from the very first on, which may come in one piece with the handshake; a reader that is slower
+ * than its peer makes the peer wait. Nothing is sent that the caller did not send, but the pongs of RFC 6455 §5.5.2,
+ * and those can be switched off.
+ */
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocket } from "ws";
+import type { RawData } from "ws";
+import { codeFromErrno } from "../../wire/error-table.ts";
+import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
+import type { Call } from "./call.ts";
+import { beginning } from "./service-error.ts";
+
+export interface MessageSocketOptions {
+  /** Path and query. */
+  path: string;
+  headers?: Readonly<Record<string, string>>;
+  /** Sub-protocols to offer. */
+  protocols?: readonly string[];
+  /** Answer pings. Default true. */
+  autoPong?: boolean;
+  /** Of one message. */
+  maxMessageBytes: number;
+  /** Makes the error of a handshake that was answered with another status than 101. */
+  refused: (status: number, body: Buffer) => Error;
+}
+
+export type Message = { kind: "text"; text: string } | { kind: "binary"; bytes: Buffer };
+
+export interface Closing {
+  /** RFC 6455 §7.4.1: 1005 for a close frame without a code, 1006 where there was no close frame. */
+  code: number;
+  reason: string;
+}
+
+/** Unread messages, above which the peer is made to wait. */
+const MAX_UNREAD_BYTES: number = 4 * 1024 * 1024;
+const MAX_UNREAD_MESSAGES = 1_000;
+
+/** From our close frame to the peer's; then the stream is closed anyway (ws's own limit is 30 s). */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+const NO_CLOSE_FRAME = 1006;
+
+/** Takes the stream over. @throws TurnaboutError, or what `refused` makes */
+export async function openMessageSocket(
+  stream: Duplex,
+  options: MessageSocketOptions,
+  call: Call,
+): Promise<MessageSocket> {
+  const socket = connect(stream, options);
+  // Before the handshake ends, so that a message that comes along with it is not lost.
+  const messages = new MessageSocket(socket, stream, call.label);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = (): void => reject(call.signal.reason as Error);
+  const onError = (error: Error): void => reject(socketFailure(error, call.label));
+  socket.once("open", resolve);
+  socket.once("error", onError);
+  socket.once("unexpected-response", (_request, response) => {
+    beginning(response)
+      .then((body) => reject(options.refused(response.statusCode ?? 0, body)))
+      .catch(onError);
+  });
+  call.signal.addEventListener("abort", onAbort, { once: true });
+  if (call.signal.aborted) onAbort();
+  try {
+    await promise;
+    return messages;
+  } catch (error) {
+    messages.terminate();
+    stream.destroy();
+    throw error;
+  } finally {
+    call.signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** @throws Error where ws refuses the path, a field or a sub-protocol; the stream is closed then, too */
+function connect(stream: Duplex, options: MessageSocketOptions): WebSocket {
+  const { path, headers, protocols = [], autoPong = true, maxMessageBytes } = options;
+  try {
+    return new WebSocket(`ws://localhost${path}`, [...protocols], {
+      // ws takes anything that behaves like a socket; its types ask for a net.Socket.
+      createConnection: () => stream as Socket,
+      perMessageDeflate: false,
+      maxPayload: maxMessageBytes,
+      autoPong,
+      ...(headers !== undefined && { headers }),
+    });
+  } catch (error) {
+    stream.on("error", () => {}).destroy();
+    throw error;
+  }
+}
+
+export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
+  /** How it ended; never rejects. */
+  readonly closed: Promise<Closing>;
+  readonly #socket: WebSocket;
+  readonly #label: string;
+  readonly #unread: Message[] = [];
+  #unreadBytes = 0;
+  /** Frames that are no WebSocket frames. */
+  #protocolError: Error | undefined;
+  /** Why the stream was lost: ws keeps it to itself and reports 1006. */
+  #streamError: Error | undefined;
+  #closing: Closing | undefined;
+  #dropping = false;
+  #wake: () => void = () => {};
+
+  /** Use {@link openMessageSocket}. */
+  constructor(socket: WebSocket, stream: Duplex, label: string) {
+    this.#socket = socket;
+    this.#label = label;
+    stream.on("error", (error) => (this.#streamError ??= socketFailure(error, label))); // for ever
+    socket.on("message", (data, isBinary) => this.#keep(toMessage(data, isBinary)));
+    socket.on("error", (error) => (this.#protocolError ??= socketFailure(error, label)));
+    const { promise, resolve } = Promise.withResolvers<Closing>();
+    this.closed = promise;
+    socket.once("close", (code, reason) => {
+      this.#closing = { code, reason: reason.toString("utf8") };
+      resolve(this.#closing);
+      this.#wake();
+    });
+  }
+
+  /** The sub-protocol that the peer chose; empty if none. */
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  /** Resolves when the message has been handed to the stream. @throws TurnaboutError `target_closed` */
+  send(message: string | Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.send(message, (error) => {
+        if (error) reject(this.#streamError ?? socketFailure(error, this.#label));
+        else resolve();
+      });
+    });
+  }
+
+  /** Closes properly, and after five seconds in any way. Unread messages are dropped. */
+  async close(code?: number, reason?: string): Promise<void> {
+    const timer = setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
+    this.#dropping = true;
+    this.#unread.length = 0;
+    this.#socket.close(code, reason);
+    this.#socket.resume(); // the peer's close frame may be behind what nobody reads any more
+    await this.closed;
+    clearTimeout(timer);
+  }
+
+  /** Closes without a close frame, at once. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /**
+   * One reader at a time. It ends at a close frame.
+   *
+   * @throws TurnaboutError `target_closed` or why the tunnel was lost, where there was no close frame
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
+    for (;;) {
+      const message = this.#unread.shift();
+      if (message !== undefined) {
+        this.#unreadBytes -= bytesOf(message);
+        if (this.#socket.isPaused && !this.#isFull()) this.#socket.resume();
+        yield message;
+      } else if (this.#closing === undefined) {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      } else {
+        const error = this.#failure(this.#closing);
+        if (error !== undefined) throw error;
+        return;
+      }
+    }
+  }
+
+  #failure({ code }: Closing): Error | undefined {
+    if (this.#dropping) return undefined;
+    if (this.#protocolError !== undefined || code !== NO_CLOSE_FRAME) return this.#protocolError;
+    return (
+      this.#streamError ?? new TurnaboutError("target_closed", `${this.#label}: ended without a close frame`)
+    );
+  }
+
+  #keep(message: Message): void {
+    if (this.#dropping) return;
+    this.#unread.push(message);
+    this.#unreadBytes += bytesOf(message);
+    if (this.#isFull()) this.#socket.pause();
+    this.#wake();
+  }
+
+  #isFull(): boolean {
+    return this.#unreadBytes >= MAX_UNREAD_BYTES || this.#unread.length >= MAX_UNREAD_MESSAGES;
+  }
+}
+
+function toMessage(data: RawData, isBinary: boolean): Message {
+  const bytes = data as Buffer; // ws's default `binaryType` gives one Buffer
+  return isBinary ? { kind: "binary", bytes } : { kind: "text", text: bytes.toString("utf8") };
+}
+
+function bytesOf(message: Message): number {
+  return message.kind === "text" ? Buffer.byteLength(message.text) : message.bytes.length;
+}
+
+function socketFailure(error: unknown, label: string): TurnaboutError {
+  if (error instanceof TurnaboutError) return error;
+  const code = errorCodeOf(error) ?? "";
+  const isProtocol = code.startsWith("WS_ERR_") || code.startsWith("HPE_");
+  return new TurnaboutError(
+    isProtocol ? "target_protocol" : codeFromErrno(code),
+    `${label}: ${toError(error).message}`,
+    { cause: error },
+  );
+}

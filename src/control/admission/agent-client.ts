@@ -1,0 +1,93 @@
+/** Requests to an agent's own routes. */
+import type { ClientHttp2Session } from "node:http2";
+import { resetStream } from "../../wire/streams/end-stream.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { MAX_CONTROL_BODY_BYTES } from "../../wire/limits.ts";
+import { AGENT_AUTHORITY, HEADER } from "../../wire/protocol.ts";
+import { readBody } from "../../wire/streams/read-body.ts";
+import { hasRemoteEnded, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { onResponse } from "../../wire/streams/response.ts";
+import { VERSION } from "../../wire/version.ts";
+import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
+
+/** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
+export async function getAgentJson(
+  session: ClientHttp2Session,
+  path: string,
+  fields: Record<string, string> = {},
+): Promise<unknown> {
+  const body = await ask(session, "GET", path, 200, { fields });
+  try {
+    return JSON.parse(body.toString("utf8")) as unknown;
+  } catch (cause) {
+    throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: not JSON`, { cause });
+  }
+}
+
+/** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
+export async function getAgent(session: ClientHttp2Session, path: string): Promise<Buffer> {
+  return ask(session, "GET", path, 200);
+}
+
+/** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
+export async function postAgentJson(
+  session: ClientHttp2Session,
+  path: string,
+  value: unknown,
+): Promise<void> {
+  await ask(session, "POST", path, 204, { body: Buffer.from(JSON.stringify(value)) });
+}
+
+async function ask(
+  session: ClientHttp2Session,
+  method: "GET" | "POST",
+  path: string,
+  expected: number,
+  { body, fields = {} }: { body?: Buffer; fields?: Record<string, string> } = {},
+): Promise<Buffer> {
+  const what = `agent ${method} ${path}`;
+  const stream = session.request(
+    {
+      ":method": method,
+      ":path": path,
+      ":scheme": "http",
+      ":authority": AGENT_AUTHORITY,
+      [HEADER.version]: VERSION,
+      ...fields,
+      ...(body !== undefined && { "content-type": "application/json", "content-length": body.length }),
+    },
+    { endStream: body === undefined },
+  );
+  watchRemoteEnd(stream);
+  stream.on("error", () => {}); // for ever
+  if (body !== undefined) stream.end(body);
+  const timer = setTimeout(() => {
+    resetStream(
+      stream,
+      new TurnaboutError("tunnel_timeout", `${what}: no answer within ${AGENT_REQUEST_TIMEOUT_MS} ms`),
+    );
+  }, AGENT_REQUEST_TIMEOUT_MS);
+  try {
+    const status = Promise.withResolvers<number>();
+    onResponse(stream, {
+      response: (headers) => status.resolve(headers[":status"] ?? 0),
+      lost: (cause) => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`, { cause })),
+    });
+    const [code, answer] = await Promise.all([
+      status.promise,
+      readBody(stream, MAX_CONTROL_BODY_BYTES, what),
+    ]);
+    if (hasRemoteEnded(stream) !== true) throw new TurnaboutError("tunnel_protocol", `${what}: cut off`);
+    if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
+    return answer;
+  } catch (cause) {
+    const error =
+      cause instanceof TurnaboutError
+        ? cause
+        : new TurnaboutError("tunnel_protocol", `${what}: ${toError(cause).message}`, { cause });
+    resetStream(stream, error);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+/** Which paths are the agent's endpoint, and which runners a request to it names. */
+import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
+import { isRunnerId } from "../../wire/messages/names.ts";
+import {
+  DOOR_PATH,
+  DOOR_RUNNER_PARAMETER,
+  PTTH_UPGRADE_TOKEN,
+  WELL_KNOWN_DOOR_PATH,
+} from "../../wire/protocol.ts";
+
+export class DoorPaths {
+  readonly #own: ReadonlySet<string>;
+  readonly #wellKnown: readonly string[];
+
+  /** @param basePath path before all of ours, without a trailing slash; usually empty */
+  constructor(basePath: string) {
+    this.#own = new Set([`${basePath}${DOOR_PATH}`, `${basePath}/revdial`]);
+    // RFC 8615 has it at the root; a front may pass on nothing but the base path.
+    this.#wellKnown = [WELL_KNOWN_DOOR_PATH, `${basePath}${WELL_KNOWN_DOOR_PATH}`];
+  }
+
+  /** @param token of `Upgrade`, or `:protocol` */
+  has(path: string, token: string | undefined): boolean {
+    if (this.#own.has(path)) return true;
+    return token === PTTH_UPGRADE_TOKEN && this.#wellKnown.some((door) => `${path}/`.startsWith(door));
+  }
+}
+
+/**
+ * By the query's `runnerid`, or behind the well-known path as a list of serialised origins (RFC 6454 §6.2) whose hosts are
+ * the runners: `/.well-known/ptth/https%3A%2F%2Frunner-1,https%3A%2F%2Frunner-2/`.
+ *
+ * @throws TurnaboutError `bad_request` if there is none, or one that is not valid
+ */
+export function runnersNamed(url: string): string[] {
+  const [path = "", query = ""] = url.split("?", 2);
+  const runners = [...originHosts(path), ...new URLSearchParams(query).getAll(DOOR_RUNNER_PARAMETER)];
+  if (runners.length === 0 || runners.length > MAX_RUNNERS_PER_CONNECTION || !runners.every(isRunnerId)) {
+    throw new TurnaboutError("bad_request", `agent door: ${DOOR_RUNNER_PARAMETER} is missing or not valid`);
+  }
+  return runners;
+}
+
+function originHosts(path: string): string[] {
+  const at = path.indexOf(WELL_KNOWN_DOOR_PATH);
+  const list = at < 0 ? "" : path.slice(at + WELL_KNOWN_DOOR_PATH.length).replace(/\/$/, "");
+  if (list === "") return [];
+  try {
+    return decodeURIComponent(list).split(",").map(hostOf); // the comma may be percent-encoded, too
+  } catch {
+    return [""];
+  }
+}
+
+/** Empty, which is no runner's id, for what is no origin. */
+function hostOf(origin: string): string {
+  return /^https?:\/\/([^/:]+)(?::\d{1,5})?$/i.exec(origin)?.[1]?.toLowerCase() ?? "";
+}

@@ -1,0 +1,174 @@
+/** The control plane's own HTTP API: Hono, one resource a file; its OpenAPI document comes from the same schemas. */
+import { getRequestListener } from "@hono/node-server";
+import type { HttpBindings, Http2Bindings } from "@hono/node-server";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { createMiddleware } from "hono/factory";
+import { HTTPException } from "hono/http-exception";
+import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import { DOOR_PATH } from "../../wire/protocol.ts";
+import { VERSION } from "../../wire/version.ts";
+import { authenticate } from "../auth/authenticate.ts";
+import type { CookiePolicy } from "../auth/authenticate.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { TokenIssuer } from "../auth/issuer.ts";
+import type { Policy } from "../../helix/sessions/policy.ts";
+import type { TokenStore } from "../auth/tokens.ts";
+import type { EventBus } from "../event-bus.ts";
+import { breakResponse, errorAnswer } from "../listener/error-response.ts";
+import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import type { AnyRequest, AnyResponse } from "../listener/port.ts";
+import type { ControlMetrics } from "../metrics.ts";
+import type { OpenWork } from "../auth/active-streams.ts";
+import type { Registry } from "../registry/registry.ts";
+import { hasBody } from "../proxy/request-body.ts";
+import type { ImageRules } from "../../helix/sessions/images.ts";
+import type { Instances } from "../../helix/instances/instances.ts";
+import type { Sessions } from "../../helix/sessions/sessions.ts";
+import type { SessionStore } from "../../helix/store/sessions.ts";
+import { describeDataRoutes } from "./target-paths.ts";
+import { eventRoutes } from "./events.ts";
+import { forHttp2 } from "./for-http2.ts";
+import { healthRoutes } from "./health.ts";
+import { runnerRoutes } from "./runners.ts";
+import { SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
+import { sessionRoutes } from "../../helix/api/sessions.ts";
+import { tokenRoutes } from "./tokens.ts";
+import { wolfInstanceRoutes } from "../../helix/api/wolf-instances.ts";
+
+export interface AppContext extends CookiePolicy {
+  registry: Registry;
+  tokens: TokenStore;
+  issuer: TokenIssuer;
+  policy: Policy;
+  sessions: Sessions;
+  sessionStore: SessionStore;
+  instances: Instances;
+  images: ImageRules;
+  maxSessionsPerUser: number | undefined;
+  bus: EventBus;
+  work: OpenWork;
+  metrics: ControlMetrics;
+  log: Logger;
+  kick: (runnerId: string) => boolean;
+  ready: () => { ready: boolean; missing: string[] };
+  fronts: Fronts;
+  basePath: string;
+}
+
+export interface AppEnv {
+  Bindings: HttpBindings | Http2Bindings;
+  Variables: { identity: Identity };
+}
+
+const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+/** JSON bodies of the API; uploads do not come here. */
+const MAX_BODY_BYTES: number = 1024 * 1024;
+
+/** All routes, below no base path. */
+export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  const document = (): { openapi: string } =>
+    app.getOpenAPI31Document({
+      openapi: "3.1.0",
+      info: { title: "Turnabout control plane", version: VERSION },
+      servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
+      security: SECURITY,
+    });
+  app.use(forHttp2);
+  app.use(limitBody);
+  app.route("/", healthRoutes(context, document));
+  for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
+    app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
+  }
+  describeDataRoutes(app.openAPIRegistry);
+
+  app.use("/api/*", async (c, next) => {
+    const { incoming } = c.env;
+    const { headers, url = "/" } = incoming;
+    c.set(
+      "identity",
+      authenticate(
+        { method: c.req.method, headers, url, isWebSocket: false, client: context.fronts.client(incoming) },
+        context.tokens,
+        context,
+      ),
+    );
+    await next();
+  });
+  for (const path of [DOOR_PATH, "/revdial"]) {
+    app.all(path, () => {
+      throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
+    });
+  }
+  app.route("/api/v1/runners", runnerRoutes(context));
+  app.route("/api/v1/sessions", sessionRoutes(context));
+  app.route("/api/v1/wolf-instances", wolfInstanceRoutes(context));
+  app.route("/api/v1/tokens", tokenRoutes(context));
+  app.route("/api/v1/events", eventRoutes(context));
+  app.notFound(() => {
+    throw new TurnaboutError("not_found", "no such route");
+  });
+  app.onError((cause) => {
+    const error = ours(cause);
+    const answer = errorAnswer(error);
+    if (!(error instanceof TurnaboutError)) {
+      context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
+    }
+    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+  });
+  return app;
+}
+
+export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
+  const app = createRoutes(context);
+  // Only below the base path: whatever else comes here has taken a wrong turn, and is told so in the same way.
+  const root = context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app);
+  if (root !== app) {
+    root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
+    root.onError((cause) => errorResponse(ours(cause)));
+  }
+  const options = {
+    overrideGlobalObjects: false,
+    hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
+  };
+  const onHttp1 = getRequestListener(root.fetch, options);
+  // Hono's own way with a body that nobody has read cuts a response whose caller is slow to take it.
+  const onHttp2 = getRequestListener(root.fetch, { ...options, autoCleanupIncoming: false });
+  return (request, response) => {
+    const isHttp2 = "stream" in request;
+    if (isHttp2) closeAfterResponse(request.stream);
+    (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
+      context.log.error({ err: error }, "response could not be sent");
+      breakResponse(request, response);
+    });
+  };
+}
+
+function errorResponse(error: Error): Response {
+  const { status, headers, body } = errorAnswer(error);
+  return new Response(body, { status, headers });
+}
+
+/** Measured by its length field: Hono reads a body whole, and its own limiter needs its own Request class globally. */
+const limitBody = createMiddleware<AppEnv>(async (c, next) => {
+  const { incoming } = c.env;
+  const length = incoming.headers["content-length"];
+  // Of the others nobody reads one; over HTTP/2 it may look as if they had one, until its empty end has come.
+  if (METHODS_WITH_BODY.has(c.req.method) && hasBody(incoming) && length === undefined) {
+    throw new TurnaboutError("length_required", "API bodies need a Content-Length");
+  }
+  if (Number(length ?? 0) > MAX_BODY_BYTES) {
+    throw new TurnaboutError("payload_too_large", `a body of more than ${MAX_BODY_BYTES} bytes`);
+  }
+  await next();
+});
+
+/** Hono's own exceptions (a body that is not JSON) are the caller's fault. */
+function ours(cause: unknown): Error {
+  if (cause instanceof HTTPException && cause.status < 500) {
+    return new TurnaboutError("bad_request", cause.message, { details: [cause.message], cause });
+  }
+  return toError(cause);
+}

@@ -1,0 +1,114 @@
+import { getRequestListener } from "@hono/node-server";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import assert from "node:assert/strict";
+import http from "node:http";
+import http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, it } from "node:test";
+import { assertNothingOpen } from "../../../test/support/nothing-open.ts";
+import { ending, eventually, next } from "../../../test/support/events.ts";
+import { createIdentity } from "../auth/identity.ts";
+import { Policy } from "../../helix/sessions/policy.ts";
+import { EventBus } from "../event-bus.ts";
+import { OpenWork } from "../auth/active-streams.ts";
+import { openDatabase } from "../store/database.ts";
+import { SessionStore } from "../../helix/store/sessions.ts";
+import type { AppContext, AppEnv } from "./app.ts";
+import { eventRoutes } from "./events.ts";
+
+afterEach(() => assertNothingOpen());
+
+const admin = createIdentity("admin", "hash", { kind: "admin", runners: ["*"] });
+
+interface Stand extends AsyncDisposable {
+  bus: EventBus;
+  work: OpenWork;
+  url: string;
+}
+
+async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
+  const database = openDatabase(undefined);
+  const sessionStore = new SessionStore(database);
+  const [bus, work, policy] = [new EventBus(), new OpenWork(), new Policy(sessionStore)];
+  const app = new OpenAPIHono<AppEnv>();
+  app.use(async (c, next) => {
+    c.set("identity", admin);
+    await next();
+  });
+  app.route("/", eventRoutes({ bus, work, policy, sessionStore } as AppContext));
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const sessions = new Set<http2.Http2Session>();
+  const server =
+    kind === "HTTP/1.1"
+      ? http.createServer((request, response) => void listener(request, response))
+      : http2.createServer((request, response) => void listener(request, response));
+  server.on("session", (session: http2.Http2Session) => sessions.add(session));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", resolve);
+  await promise;
+  return {
+    bus,
+    work,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      const closed = next(server, "close");
+      server.close();
+      for (const session of sessions) session.destroy();
+      await closed;
+      database.close();
+    },
+  };
+}
+
+/** Until the reader has been let go; each is a hundred kilobytes. */
+function flood({ bus, work }: Stand): Promise<number> {
+  let sent = 0;
+  return eventually(() => {
+    if (work.size === 0) return true;
+    sent += 1;
+    bus.publish({ type: "lost", runner: "x".repeat(100_000) });
+    return false;
+  }, "the end of the slow reader").then(() => sent);
+}
+
+describe("a reader of events that does not read", () => {
+  it("is cut off on HTTP/1.1 when a bounded amount waits for it", async () => {
+    await using stand = await start("HTTP/1.1");
+    const request = http.get(stand.url, { agent: false });
+    const [response] = await next<[http.IncomingMessage]>(request, "response");
+    response.pause();
+    const before = process.memoryUsage().rss;
+    const sent = await flood(stand);
+    assert.ok(sent > 2, `${sent} events fit`);
+    assert.ok(process.memoryUsage().rss - before < 100 * 1024 * 1024);
+    assert.equal((await ending(response)).kind, "error", "it sees that something is missing");
+  });
+
+  it("is cut off on HTTP/2 too", async () => {
+    await using stand = await start("HTTP/2");
+    const session = http2.connect(stand.url);
+    const stream = session.request({ ":path": "/" });
+    await next(stream, "response");
+    stream.pause();
+    const sent = await flood(stand);
+    assert.ok(sent > 2 && sent < 20, `${sent} events fit`);
+    assert.equal((await ending(stream)).kind, "error");
+    session.close();
+    await next(session, "close");
+  });
+
+  it("can be ended all the same", async () => {
+    await using stand = await start("HTTP/2");
+    const session = http2.connect(stand.url);
+    const stream = session.request({ ":path": "/" });
+    stream.on("error", () => {}); // for ever
+    await next(stream, "response");
+    stream.pause();
+    stand.bus.publish({ type: "lost", runner: "x".repeat(200_000) });
+    stand.work.closeRevoked(() => false);
+    await eventually(() => stand.work.size === 0, "its end");
+    assert.equal((await ending(stream)).kind, "error");
+    session.close();
+    await next(session, "close");
+  });
+});

@@ -1,0 +1,218 @@
+/** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { Guard } from "../../wire/streams/guard.ts";
+import { TARGET_HTTP } from "../../wire/messages/hello.ts";
+import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
+import { getAgent } from "../admission/agent-client.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { RunnerView } from "../registry/registry.ts";
+import type { AppContext, AppEnv } from "./app.ts";
+import { badInput } from "./bad-input.ts";
+import { answers } from "./schemas.ts";
+
+/** A PING is answered within a round trip, or the agent is in trouble. */
+const PING_TIMEOUT_MS = 5_000;
+
+const connectionSchema = z.object({
+  id: z.string(),
+  carrier: z.enum(CARRIER_KINDS),
+  since: z.string(),
+  rttMs: z.number().nullable(),
+  peer: z.string().nullable(),
+  streams: z.number().int(),
+  draining: z.boolean(),
+});
+
+const runnerSchema = z
+  .object({
+    id: z.string().openapi({ example: "wolf-local" }),
+    state: z.enum(["connected", "reconnecting", "gone"]),
+    since: z.string(),
+    carrier: z.enum(CARRIER_KINDS).nullable(),
+    version: z.string().nullable(),
+    rttMs: z.number().nullable(),
+    discovered: z.boolean().openapi({
+      description:
+        "It is reached by way of an agent that has discovered it, because its own agent is not there",
+    }),
+    bootEpoch: z.string().nullable(),
+    waitingDials: z.number().int(),
+    targets: z.array(z.object({ name: z.string(), http: z.enum(TARGET_HTTP), healthy: z.boolean() })),
+    connections: z.array(connectionSchema),
+    behind: z.array(connectionSchema).openapi({
+      description: "Connections that take over when those in use are gone",
+    }),
+  })
+  .openapi("Runner");
+
+const idParameter = z.object({ id: z.string() });
+
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["runners"],
+  summary: "The runners that the caller may dial; an admin's: all",
+  responses: answers(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
+});
+const get = createRoute({
+  method: "get",
+  path: "/{id}",
+  tags: ["runners"],
+  summary: "One runner",
+  request: { params: idParameter },
+  responses: answers(200, "The runner", runnerSchema),
+});
+const pingRoute = createRoute({
+  method: "get",
+  path: "/{id}/ping",
+  tags: ["runners"],
+  summary: "A round trip to the runner's agent",
+  request: { params: idParameter },
+  responses: answers(
+    200,
+    "The round trip",
+    z.object({ id: z.string(), connection: z.string(), rttMs: z.number() }),
+  ),
+});
+const metrics = createRoute({
+  method: "get",
+  path: "/{id}/metrics",
+  tags: ["runners"],
+  summary: "The agent's own figures, for Prometheus",
+  request: { params: idParameter },
+  responses: {
+    ...answers(200, "The figures"),
+    200: { description: "The figures", content: { "text/plain": { schema: z.string() } } },
+  },
+});
+const kick = createRoute({
+  method: "delete",
+  path: "/{id}",
+  tags: ["runners"],
+  summary: "Close all connections of a runner (admin)",
+  request: { params: idParameter },
+  responses: answers(204, "They drain; its agent comes back by itself"),
+});
+
+export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+
+  function maySee(identity: Identity, { id, info }: RunnerView): boolean {
+    if (identity.mayAdminister) return true;
+    return info?.targets.some(({ name }) => policy.mayDial(identity, id, name)) === true;
+  }
+
+  routes.openapi(list, (c) => {
+    const identity = c.get("identity");
+    return c.json(
+      {
+        runners: registry
+          .list()
+          .filter((view) => maySee(identity, view))
+          .map(describe),
+      },
+      200,
+    );
+  });
+
+  function find(identity: Identity, id: string): RunnerView {
+    const view = registry.view(id);
+    // To whoever may not see it, a runner that exists looks like one that does not.
+    if (view === undefined || !maySee(identity, view)) {
+      throw new TurnaboutError("runner_unknown", `runner ${JSON.stringify(id)} is not known`);
+    }
+    return view;
+  }
+
+  routes.openapi(get, (c) => c.json(describe(find(c.get("identity"), c.req.valid("param").id)), 200));
+
+  routes.openapi(pingRoute, async (c) => {
+    const view = find(c.get("identity"), c.req.valid("param").id);
+    const connection = registry.pick(view.id);
+    if (connection === undefined)
+      throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
+    const rttMs = round(await ping(connection)) ?? 0;
+    return c.json({ id: view.id, connection: connection.id, rttMs }, 200);
+  });
+
+  routes.openapi(metrics, async (c) => {
+    const view = find(c.get("identity"), c.req.valid("param").id);
+    const connection = registry.pick(view.id);
+    if (connection === undefined)
+      throw new TurnaboutError("runner_offline", `metrics ${view.id}: not connected`);
+    const text = await getAgent(connection.session, AGENT_PATHS.metrics);
+    return c.text(text.toString("utf8"), 200, {
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
+    });
+  });
+
+  routes.openapi(kick, (c) => {
+    policy.requireAdmin(c.get("identity"), "a kick");
+    const view = find(c.get("identity"), c.req.valid("param").id);
+    if (view.connections.length === 0)
+      throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
+    for (const connection of view.connections)
+      connection.drain("kicked", "an operator closed the connection");
+    log.info({ runner: view.id, connections: view.connections.length }, "kicked");
+    return c.body(null, 204);
+  });
+
+  return routes;
+}
+
+function describe(view: RunnerView): z.output<typeof runnerSchema> {
+  const [first] = view.connections;
+  return {
+    id: view.id,
+    state: view.state === "never-seen" ? "gone" : view.state, // those are not listed
+    since: view.since.toISOString(),
+    carrier: first?.carrier.kind ?? null,
+    version: first?.hello.version ?? null,
+    rttMs: round(first?.liveness.rttMs),
+    discovered: view.discovered,
+    bootEpoch: view.bootEpochMs === undefined ? null : new Date(view.bootEpochMs).toISOString(),
+    waitingDials: view.waitingDials,
+    targets: (view.info?.targets ?? []).map(({ name, http }) => ({
+      name,
+      http,
+      healthy: !view.unhealthy.has(name),
+    })),
+    connections: view.connections.map(describeConnection),
+    behind: view.behind.map(describeConnection),
+  };
+}
+
+function describeConnection(connection: AgentConnection): z.output<typeof connectionSchema> {
+  return {
+    id: connection.id,
+    carrier: connection.carrier.kind,
+    since: connection.since.toISOString(),
+    rttMs: round(connection.liveness.rttMs),
+    peer: connection.carrier.remoteAddress ?? null,
+    streams: connection.openStreams,
+    draining: !connection.usable,
+  };
+}
+
+function round(ms: number | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms * 100) / 100;
+}
+
+function ping(connection: AgentConnection): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const fail = (): void => {
+    clearTimeout(timer);
+    reject(new TurnaboutError("tunnel_timeout", `ping ${connection.id}: no answer`));
+  };
+  const timer = setTimeout(fail, PING_TIMEOUT_MS);
+  const onAnswer = (error: Error | null, durationMs: number): void => {
+    if (error !== null) return fail();
+    clearTimeout(timer);
+    resolve(durationMs);
+  };
+  // node throws where the session has just ended.
+  new Guard(fail).run(() => connection.session.ping(onAnswer));
+  return promise;
+}

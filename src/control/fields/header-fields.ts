@@ -1,0 +1,178 @@
+/** Header fields between caller and target: what crosses, what is ours to add, what must never reach the target. */
+import type { IncomingHttpHeaders } from "node:http";
+import type { TargetInfo } from "../../wire/messages/hello.ts";
+import { connectionNominates, isHopByHop, listMembers } from "../../wire/fields/http-fields.ts";
+import { withoutOwnName } from "../../wire/fields/own-fields.ts";
+import { withoutTokenCookie } from "../auth/authenticate.ts";
+import type { Client } from "../trusted-proxies/trusted-proxies.ts";
+import type { AnyRequest } from "../listener/port.ts";
+import { isLocationField, rewriteLocation } from "./location-fields.ts";
+import type { Mount, Place } from "./mount.ts";
+import { isOriginWide, limitedCookies } from "./response-filter.ts";
+import { withoutWait } from "../proxy/prefer.ts";
+
+/** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
+export type Route = "api" | "proxy";
+
+/** Besides all that begins with `x-forwarded-`: who a client is, is ours to say. */
+const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x-real-ip"]);
+
+export interface Forwarded {
+  route: Route;
+  /** `Host` for a target that is not declared with one of its own. */
+  host: string;
+  /** Path and query at the target. */
+  path: string;
+  client: Client;
+  credentials?: string | undefined;
+  /** How the route's paths stand for the target's; without it nothing is rewritten. */
+  mount?: Mount | undefined;
+  /** The target may set cookies, limited to its route. */
+  hasCookies?: boolean | undefined;
+  /** Fields of the request that hold a token of ours. */
+  withheld?: ReadonlySet<string> | undefined;
+}
+
+/** What the agent says of the target, as far as it matters here. */
+export type ForwardedTo = Pick<TargetInfo, "rewrite" | "host"> | undefined;
+
+/**
+ * The fields that go to the target, as a flat list of names and values. No credential of ours is among them:
+ * `Authorization`, `X-Api-Key` and the token cookie on the API, `Proxy-Authorization` on the forward proxy.
+ */
+export function requestFields(request: AnyRequest, job: Forwarded, target: ForwardedTo): string[] {
+  const { headers } = request;
+  const { route, credentials, client, withheld } = job;
+  const nominated = connectionNominates(headers.connection);
+  const fields: string[] = ["host", hostOf(job, target)];
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
+    // Targets that make variables of fields (CGI, WSGI) cannot tell `_` from `-`.
+    const variable = name.replaceAll("_", "-");
+    if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
+    if (withheld?.has(name) === true || (name === "authorization" && credentials !== undefined)) continue;
+    if (name === "prefer") {
+      const preferences = withoutWait(value);
+      if (preferences !== undefined) fields.push(name, preferences);
+      continue;
+    }
+    if (name === "cookie" && route === "api") {
+      const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;
+      if (kept !== undefined) fields.push(name, kept);
+      continue;
+    }
+    // The target has to see every byte of the first message: its credentials are ours to write.
+    if (name === "sec-websocket-extensions" && credentials !== undefined) continue;
+    if (Array.isArray(value)) for (const item of value) fields.push(name, item);
+    else fields.push(name, value);
+  }
+  if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
+  if (acceptsTrailers(request)) fields.push("te", "trailers");
+  if (route === "proxy") {
+    fields.push("via", `${request.httpVersion} turnabout`);
+    return fields;
+  }
+  fields.push("x-forwarded-for", client.address, "x-forwarded-proto", client.scheme);
+  if (client.host !== undefined) fields.push("x-forwarded-host", client.host);
+  const place = placeOf(job, target);
+  if (place !== undefined && isPrefix(place.mount)) fields.push("x-forwarded-prefix", place.path);
+  return fields;
+}
+
+/** Fields that have no meaning behind a body, or would go past what was decided at its head (RFC 9110 §6.5.1). */
+const NOT_IN_TRAILERS = new Set([
+  "authorization",
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "content-type",
+  "cookie",
+  "x-api-key",
+]);
+
+/** A request's trailers for an HTTP/2 target, when its body has ended. */
+export function trailerFields(request: AnyRequest): Record<string, string | string[]> {
+  const { rawTrailers } = request;
+  const fields: Record<string, string | string[]> = {};
+  for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
+    const name = (rawTrailers[i] ?? "").toLowerCase();
+    const value = rawTrailers[i + 1] ?? "";
+    const variable = name.replaceAll("_", "-");
+    if (name.startsWith(":") || isHopByHop(name) || NOT_IN_TRAILERS.has(variable)) continue;
+    if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
+    const known = fields[name];
+    fields[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
+  }
+  return fields;
+}
+
+/** gRPC over HTTP/2: `application/grpc`, `application/grpc+proto`; not gRPC-Web, which is made for HTTP/1.1 proxies. */
+export function isGrpc(headers: IncomingHttpHeaders): boolean {
+  return /^application\/grpc(?:$|[+;\s])/i.test(headers["content-type"] ?? "");
+}
+
+/** RFC 9110 §10.1.4. The rest of `TE` is about our own connection to the caller, but trailers cross. */
+function acceptsTrailers({ headers, method }: AnyRequest): boolean {
+  if (headers.upgrade !== undefined || method === "CONNECT") return false;
+  return listMembers(String(headers["te"] ?? "")).some((member) => member.toLowerCase() === "trailers");
+}
+
+/** The prefix and the target's own path are the path on our side, for every path. */
+export function isPrefix({ targetPath, query }: Mount): boolean {
+  return targetPath === "" && query === undefined;
+}
+
+/** A request of the forward proxy has the target's host already: its own. */
+function hostOf({ route, host }: Forwarded, target: ForwardedTo): string {
+  return route === "api" ? (target?.host ?? host) : host;
+}
+
+/** Undefined: the target's addresses stay as it writes them. */
+function placeOf(job: Forwarded, target: ForwardedTo): Place | undefined {
+  const { mount, client, path } = job;
+  if (mount === undefined || target?.rewrite === "off") return undefined;
+  const hosts = { asked: hostOf(job, target), known: client.host };
+  return { path: `${client.prefix}${mount.path}`, mount, hosts, requestPath: path };
+}
+
+/** End-to-end fields of a target's response, without what speaks in our name or for our origin, and with addresses of ours. */
+export function responseFields(
+  headers: IncomingHttpHeaders,
+  job: Forwarded,
+  target: ForwardedTo,
+): Record<string, string | string[]> {
+  const nominated = connectionNominates(headers.connection);
+  const fields: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
+    const kept = withoutOwnName(name, value);
+    if (kept === undefined) continue;
+    const passed = job.route === "proxy" ? kept : responseField(name, kept, job, target);
+    if (passed !== undefined) fields[name] = passed;
+  }
+  return fields;
+}
+
+function responseField(
+  name: string,
+  value: string | string[],
+  job: Forwarded,
+  target: ForwardedTo,
+): string | string[] | undefined {
+  if (name === "set-cookie") {
+    if (job.hasCookies !== true || job.mount === undefined) return undefined;
+    const path = `${job.client.prefix}${job.mount.path}`;
+    const cookies = limitedCookies(Array.isArray(value) ? value : [value], path);
+    return cookies.length > 0 ? cookies : undefined;
+  }
+  if (isLocationField(name)) return rewriteLocation(name, value, placeOf(job, target));
+  return isOriginWide(name) ? undefined : value;
+}
+
+/** `Turnabout-Timeout: N`: seconds that the caller gives the target for its response header, below our own limit. */
+export function requestedTimeoutMs(headers: IncomingHttpHeaders, mostMs: number): number {
+  const value = headers["turnabout-timeout"];
+  const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
+  return seconds === undefined || seconds <= 0 ? mostMs : Math.min(mostMs, Math.ceil(seconds * 1_000));
+}

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { responseFields } from "./header-fields.ts";
+import type { Forwarded } from "./header-fields.ts";
+import { limitedCookies } from "./response-filter.ts";
+
+const PREFIX = "/base/api/v1/runners/r/targets/t";
+const CLIENT = {
+  address: "192.0.2.1",
+  scheme: "https",
+  host: "cp.example",
+  prefix: "",
+  isForwarded: false,
+} as const;
+const PROXY: Forwarded = { route: "proxy", host: "t.r", path: "/", client: CLIENT };
+const API: Forwarded = {
+  route: "api",
+  host: "localhost",
+  path: "/",
+  client: CLIENT,
+  mount: { path: PREFIX, targetPath: "" },
+};
+
+describe("responseFields", () => {
+  /** What a target must not say for our origin. */
+  const ORIGIN_WIDE = {
+    "accept-ch": "Sec-CH-UA-Model",
+    "access-control-allow-credentials": "true",
+    "access-control-allow-headers": "*",
+    "access-control-allow-methods": "*",
+    "access-control-allow-origin": "https://evil.example",
+    "access-control-allow-private-network": "true",
+    "access-control-expose-headers": "*",
+    "access-control-max-age": "86400",
+    "alt-svc": 'h3="evil.example:443"',
+    "clear-site-data": '"*"',
+    "critical-ch": "Sec-CH-UA-Model",
+    "expect-ct": "max-age=1",
+    nel: "{}",
+    "origin-agent-cluster": "?0",
+    "public-key-pins": "pin",
+    "public-key-pins-report-only": "pin",
+    refresh: "0; url=https://evil.example",
+    "report-to": "{}",
+    "reporting-endpoints": 'a="https://evil.example"',
+    "sec-session-registration": "(ES256)",
+    "secure-session-registration": "(ES256)",
+    "service-worker-allowed": "/",
+    "set-cookie": ["access_token=x", "a=1"],
+    "set-cookie2": "a=1",
+    "set-login": "logged-out",
+    "strict-transport-security": "max-age=31536000",
+    "use-as-dictionary": 'match="/*"',
+  };
+  const OWN = {
+    "cache-control": "max-age=60",
+    "content-security-policy": "default-src 'self'",
+    "content-type": "text/html",
+    etag: '"x"',
+    location: "/x",
+    vary: "Origin",
+    "www-authenticate": "Basic",
+    "x-end": "to the end",
+  };
+
+  it("on the API are the target's own, and nothing that holds for our origin", () => {
+    for (const [name, value] of Object.entries(ORIGIN_WIDE)) {
+      assert.deepEqual(responseFields({ [name]: value }, API, undefined), {}, name);
+    }
+    const all = { ...OWN, ...ORIGIN_WIDE };
+    assert.deepEqual(responseFields(all, API, undefined), { ...OWN, location: `${PREFIX}/x` });
+  });
+
+  it("on the forward proxy are all end-to-end fields: there a target is an origin of its own", () => {
+    const all = { ...OWN, ...ORIGIN_WIDE };
+    assert.deepEqual(responseFields({ ...all, connection: "x-hop", "x-hop": "1" }, PROXY, undefined), all);
+  });
+
+  it("have cookies where there is a path for them", () => {
+    const headers = { "set-cookie": ["access_token=x", "a=1", "b=2; Path=/b"] };
+    assert.deepEqual(responseFields(headers, { ...API, hasCookies: true }, undefined), {
+      "set-cookie": [`a=1; Path=${PREFIX}/`, `b=2; Path=${PREFIX}/b`],
+    });
+    const none = { "set-cookie": ["access_token=x"] };
+    assert.deepEqual(responseFields(none, { ...API, hasCookies: true }, undefined), {});
+  });
+});
+
+describe("limitedCookies", () => {
+  it("stay below the route, whatever they say of themselves", () => {
+    for (const [cookie, expected] of [
+      ["a=1", `a=1; Path=${PREFIX}/`],
+      ["a=1; Path=/", `a=1; Path=${PREFIX}/`],
+      ["a=1; path=/app/x", `a=1; Path=${PREFIX}/app/x`],
+      ["a=1; PATH = /x ;Path=/y", `a=1; Path=${PREFIX}/y`],
+      ["a=1; Path=relative", `a=1; Path=${PREFIX}/`],
+      ["a=1; Path", `a=1; Path=${PREFIX}/`],
+      ["a=1; Path=/a=b", `a=1; Path=${PREFIX}/a=b`],
+      ["a=1; Domain=example.com; Secure", `a=1; Secure; Path=${PREFIX}/`],
+      [
+        "a=b=c; HttpOnly; SameSite=Strict; Max-Age=5",
+        `a=b=c; HttpOnly; SameSite=Strict; Max-Age=5; Path=${PREFIX}/`,
+      ],
+      ["__Secure-a=1; Secure", `__Secure-a=1; Secure; Path=${PREFIX}/`],
+      [`a=1; Path=${PREFIX}`, `a=1; Path=${PREFIX}`],
+      [`a=1; Path=${PREFIX}/x`, `a=1; Path=${PREFIX}/x`],
+      [`a=1; Path=${PREFIX}x/`, `a=1; Path=${PREFIX}${PREFIX}x/`],
+      ["xaccess_token=1", `xaccess_token=1; Path=${PREFIX}/`],
+    ] as const) {
+      assert.deepEqual(limitedCookies([cookie], PREFIX), [expected], cookie);
+    }
+  });
+
+  it("have neither our cookie's name, nor none, nor one that is for a whole host", () => {
+    for (const cookie of [
+      "access_token=x",
+      "access_token=",
+      " access_token =x; Path=/",
+      "\taccess_token\t=x",
+      "=access_token=x",
+      " =access_token=x",
+      "access_token",
+      "just a value",
+      "",
+      ";",
+      "__Host-a=1; Secure; Path=/",
+      "__host-a=1",
+    ]) {
+      assert.deepEqual(limitedCookies([cookie], PREFIX), [], cookie);
+    }
+  });
+});

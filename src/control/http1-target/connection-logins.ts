@@ -1,0 +1,78 @@
+/**
+ * Logins that count for a connection and not for a request (NTLM, Negotiate: RFC 4559 §6). Whoever came next on the
+ * target's connection would be taken for the one who has logged in. So such a login has a connection to the target of
+ * its own, for as long as its caller's connection lasts; where that one may carry several callers, for one request.
+ */
+import type { Socket } from "node:net";
+import { formatAuthority } from "../../wire/messages/names.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
+import type { ProxyJob } from "../proxy/http-proxy.ts";
+import { CALLER_KEEPALIVE_MS, MAX_LOGINS_PER_CALLER } from "../limits.ts";
+import type { AnyRequest } from "../listener/port.ts";
+import { createHttp1Pool } from "./target-pools.ts";
+import type { TargetPool } from "./target-pools.ts";
+
+interface Login {
+  connection: AgentConnection;
+  target: TargetPool;
+}
+
+export interface TargetConnection {
+  target: TargetPool;
+  /** The connection to the target is closed behind this request, and nobody gets it after. */
+  isSingleUse: boolean;
+}
+
+/** By the caller's connection, then by target and credential. */
+const LOGINS = new WeakMap<Socket, Map<string, Login>>();
+
+/** The connections to the target on which a request may travel. */
+export function targetConnection(
+  request: AnyRequest,
+  job: ProxyJob,
+  connection: AgentConnection,
+): TargetConnection {
+  const { destination, identity } = job;
+  const http = connection.httpOf(destination);
+  const shared = (): TargetPool => connection.pools.get(destination, http);
+  const isLogin = http !== "2" && bearsLogin(request, job);
+  // A proxy's connection, and one of HTTP/2, carry requests side by side and of several callers.
+  if ("stream" in request || job.client.isForwarded) return { target: shared(), isSingleUse: isLogin };
+  const key = `${formatAuthority(destination)} ${identity.fingerprint}`;
+  const logins = LOGINS.get(request.socket);
+  const known = logins?.get(key);
+  if (known?.connection.usable === true) return { target: known.target, isSingleUse: false };
+  if (known !== undefined) forget(known);
+  logins?.delete(key);
+  if (!isLogin) return { target: shared(), isSingleUse: false };
+  if ((logins?.size ?? 0) >= MAX_LOGINS_PER_CALLER) return { target: shared(), isSingleUse: true };
+  const target = createHttp1Pool(connection, destination, http, {
+    connections: 1,
+    keepAliveMs: CALLER_KEEPALIVE_MS,
+  });
+  loginsOf(request.socket).set(key, { connection, target });
+  return { target, isSingleUse: false };
+}
+
+/** `Authorization` is the target's here, with a scheme whose credentials count for what follows on the connection. */
+function bearsLogin({ headers }: AnyRequest, { withheld, credentials }: ProxyJob): boolean {
+  if (credentials !== undefined || withheld?.has("authorization") === true) return false;
+  return /^\s*(?:NTLM|Negotiate|Nego2)\b/i.test(headers.authorization ?? "");
+}
+
+function loginsOf(caller: Socket): Map<string, Login> {
+  const known = LOGINS.get(caller);
+  if (known !== undefined) return known;
+  const logins = new Map<string, Login>();
+  LOGINS.set(caller, logins);
+  caller.once("close", () => {
+    for (const login of logins.values()) forget(login);
+    logins.clear();
+  });
+  return logins;
+}
+
+/** A request that is under way ends. */
+function forget({ target }: Login): void {
+  void target.pool.close().catch(() => {});
+}

@@ -1,0 +1,91 @@
+/** One HTTP/1.1 connection to a target, in a CONNECT stream: undici's own, behind {@link ResponseHeads}. */
+import type { Socket } from "node:net";
+import { Client } from "undici";
+import type { Dispatcher } from "undici";
+import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
+import type { TargetDispatchOptions } from "../http2-target/target.ts";
+import { ResponseHeads } from "./response-heads.ts";
+
+/** What dispatches to a pool of {@link TargetClient}s. */
+export interface TargetHandler extends Dispatcher.DispatchHandler {
+  /** Set by the pool; to be called in `onRequestStart`: the next bytes of this connection are a response. */
+  expectResponse?: (() => void) | undefined;
+  /** Set by the pool with every attempt: what of the response has come. */
+  received?: Pick<ResponseHeads, "hasBegun" | "reason"> | undefined;
+}
+
+/** undici's writer ends every chunked body with these characters, in one write; it knows no trailers. */
+const LAST_CHUNK = "\r\n0\r\n\r\n";
+
+/** undici takes no `*` as a path (RFC 9112 §3.2.4): it is given `/`, and its request line is changed on its way. */
+const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
+const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
+
+interface Connection {
+  heads: ResponseHeads;
+  trailers: TargetDispatchOptions["trailers"];
+  /** The next request line is to be {@link ASTERISK_LINE}. */
+  isAsterisk: boolean;
+}
+
+/** One connection to a target, whose header sections are made palatable to undici. */
+export class TargetClient extends Client {
+  readonly #connection: Connection;
+
+  constructor(origin: URL, options: Client.Options, open: () => TunnelSocket) {
+    const connection: Connection = { heads: new ResponseHeads(), trailers: undefined, isAsterisk: false };
+    super(origin, {
+      ...options,
+      connect: (_options, callback) => {
+        // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
+        queueMicrotask(() => {
+          try {
+            const socket = open();
+            const heads = new ResponseHeads();
+            connection.heads = heads;
+            socket.inbound = (bytes) => heads.feed(bytes);
+            completeRequests(socket, connection);
+            // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+            callback(null, socket as unknown as Socket);
+          } catch (error) {
+            callback(error as Error, null);
+          }
+        });
+      },
+    });
+    this.#connection = connection;
+  }
+
+  override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
+    const isAsterisk = options.method === "OPTIONS" && options.path === "*";
+    handler.expectResponse = () => {
+      const { heads } = this.#connection;
+      heads.expect();
+      handler.received = heads;
+      this.#connection.trailers = options.trailers;
+      this.#connection.isAsterisk = isAsterisk;
+    };
+    return super.dispatch(isAsterisk ? { ...options, path: "/" } : options, handler);
+  }
+}
+
+/** What undici cannot write itself. Only its own text is a string: the bytes of a body are a Buffer, whatever they are. */
+function completeRequests(socket: TunnelSocket, connection: Connection): void {
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  const complete = (chunk: unknown): unknown => {
+    if (chunk === LAST_CHUNK) return lastChunk(connection.trailers?.() ?? {});
+    if (!connection.isAsterisk || typeof chunk !== "string" || !chunk.startsWith(ROOT_LINE)) return chunk;
+    connection.isAsterisk = false;
+    return ASTERISK_LINE + chunk.slice(ROOT_LINE.length);
+  };
+  const writeComplete = (chunk: unknown, ...rest: unknown[]): boolean => write(complete(chunk), ...rest);
+  socket.write = writeComplete as TunnelSocket["write"];
+}
+
+/** RFC 9112 §7.1.2 */
+function lastChunk(trailers: Record<string, string | string[]>): string {
+  const lines = Object.entries(trailers).flatMap(([name, value]) =>
+    [value].flat().map((item) => `${name}: ${item}\r\n`),
+  );
+  return `\r\n0\r\n${lines.join("")}\r\n`;
+}

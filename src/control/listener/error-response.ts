@@ -1,0 +1,108 @@
+/** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
+import { randomUUID } from "node:crypto";
+import { ServerResponse, STATUS_CODES } from "node:http";
+import { constants } from "node:http2";
+import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { HEADER } from "../../wire/protocol.ts";
+import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
+import { abort } from "../../wire/streams/splice.ts";
+import { VERSION } from "../../wire/version.ts";
+import type { AnyRequest, AnyResponse } from "./port.ts";
+import { writeHead } from "../proxy/response-writer.ts";
+
+export interface ErrorAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  requestId: string;
+}
+
+/**
+ * Who refuses: a `server` says 401, a `proxy` 407, because clients send the credential of a proxy only after that
+ * (RFC 9110 §11.7.1).
+ */
+export type Refuser = "server" | "proxy";
+
+/** Anything that is not ours is `internal`: its message stays in the log. */
+export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorAnswer {
+  const known = error instanceof TurnaboutError ? error : new TurnaboutError("internal", "unexpected error");
+  const row = ERROR_TABLE[known.code];
+  const requestId = randomUUID();
+  const asProxy = refuser === "proxy" && known.code === "unauthenticated";
+  const body = JSON.stringify({
+    error: {
+      code: known.code,
+      message: row.text,
+      requestId,
+      ...(known.details !== undefined && { details: known.details }),
+    },
+  });
+  return {
+    status: asProxy ? 407 : row.status,
+    requestId,
+    body,
+    headers: {
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(body)),
+      "cache-control": "no-store",
+      "proxy-status": formatProxyStatus(known.code),
+      "x-request-id": requestId,
+      [HEADER.version]: VERSION,
+      ...(known.retryAfterS !== undefined && { "retry-after": String(known.retryAfterS) }),
+      ...(known.code === "unauthenticated" && challenge(refuser)),
+    },
+  };
+}
+
+/** Basic, because that is what `curl -U` and library proxies can answer with. */
+function challenge(refuser: Refuser): Record<string, string> {
+  return refuser === "proxy"
+    ? { "proxy-authenticate": 'Basic realm="turnabout"' }
+    : { "www-authenticate": 'Bearer realm="turnabout"' };
+}
+
+/** Answers if nothing has been sent yet; otherwise breaks the response so that it cannot be taken for complete. */
+export function sendError(
+  request: AnyRequest,
+  response: AnyResponse,
+  error: unknown,
+  refuser: Refuser = "server",
+): string {
+  const answer = errorAnswer(error, refuser);
+  if (response.headersSent) {
+    breakResponse(request, response);
+    return answer.requestId;
+  }
+  writeHead(response, answer.status, answer.headers);
+  response.end(answer.body);
+  return answer.requestId;
+}
+
+/**
+ * RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken.
+ *
+ * @param code of RFC 9113 §7, for HTTP/2. Default INTERNAL_ERROR
+ */
+export function breakResponse(request: AnyRequest, response: AnyResponse, code?: number): void {
+  if (!(response instanceof ServerResponse)) {
+    if (code === undefined || code === constants.NGHTTP2_INTERNAL_ERROR) {
+      resetStream(response.stream, new Error("the response cannot be completed"));
+    } else resetStreamWith(response.stream, code);
+    return;
+  }
+  const { socket } = request;
+  if (socket.destroyed) return;
+  abort(socket); // a reset, because a close-delimited body would look complete after a FIN
+  response.destroy();
+}
+
+/** The same for a raw socket of an HTTP/1.1 upgrade or CONNECT that never became one. */
+export function rawErrorAnswer(error: unknown, refuser: Refuser = "server"): string {
+  const { status, headers, body } = errorAnswer(error, refuser);
+  const lines = Object.entries({ ...headers, connection: "close" }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${body}`;
+}

@@ -1,0 +1,214 @@
+/** One agent's reversed session, as the control plane sees it: what it serves, how busy it is, and streams on it. */
+import type { X509Certificate } from "node:crypto";
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import { carrierBytes } from "../../wire/session/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { hasEnded } from "../../wire/streams/end-stream.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { Hello, RunnerInfo, TargetHttp, TargetInfo } from "../../wire/messages/hello.ts";
+import { headerListBytes, headerListPairs } from "../../wire/fields/http-fields.ts";
+import type { Liveness } from "../../wire/session/keepalive.ts";
+import {
+  DRAIN_DEADLINE_MS,
+  MAX_HEADER_BLOCK_BYTES,
+  MAX_HEADER_PAIRS,
+  OPEN_STREAMS_PER_CONNECTION,
+  RESERVED_STREAMS,
+} from "../../wire/limits.ts";
+import { formatAuthority } from "../../wire/messages/names.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import { CAPABILITY } from "../../wire/protocol.ts";
+import { sendGoaway } from "../../wire/session/goaway.ts";
+import type { GoawayReason } from "../../wire/session/goaway.ts";
+import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { destroySession } from "../../wire/session/reversed-session.ts";
+import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
+import type { Identity } from "../auth/identity.ts";
+import { TargetPools } from "../http1-target/target-pools.ts";
+
+/** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
+const BULK_BYTES_PER_S = 4 * 1024 * 1024;
+/** How often the byte counters are looked at, at the most. */
+const SAMPLE_MS = 100;
+
+export interface AgentConnectionParts {
+  id: string;
+  carrier: Carrier;
+  session: ClientHttp2Session;
+  identity: Identity;
+  /** By which it was admitted; undefined with a token. */
+  certificate?: X509Certificate | undefined;
+  hello: Hello;
+  liveness: Liveness;
+}
+
+export class AgentConnection {
+  readonly id: string;
+  readonly carrier: Carrier;
+  readonly session: ClientHttp2Session;
+  /** As it stands now: what a token covers may change while the connection lives. */
+  identity: Identity;
+  readonly certificate: X509Certificate | undefined;
+  readonly hello: Hello;
+  readonly liveness: Liveness;
+  readonly since: Date = new Date();
+  /** Runners that are served by this connection at this moment. */
+  readonly runners: Map<string, RunnerInfo>;
+  /** Runners that the agent offers and that are not registered. */
+  readonly refused: Map<string, RunnerInfo> = new Map();
+  noticesUnderWay = 0;
+  /** What the agent was told last of how its reconnects are spread. */
+  reconnectSpreadMs = 0;
+  /** Its process has been replaced before: it serves a runner only while no other instance does. */
+  standby: boolean;
+  readonly pools: TargetPools = new TargetPools(this);
+  #openStreams = 0;
+  /** By authority. */
+  readonly #streamsTo = new Map<string, number>();
+  readonly #drain = new AbortController();
+  #drainTimer: NodeJS.Timeout | undefined;
+  #sampledAt = 0;
+  #sampledBytes = 0;
+  #bytesPerS = 0;
+
+  constructor(parts: AgentConnectionParts) {
+    this.id = parts.id;
+    this.carrier = parts.carrier;
+    this.session = parts.session;
+    this.identity = parts.identity;
+    this.certificate = parts.certificate;
+    this.hello = parts.hello;
+    this.standby = parts.hello.standby;
+    this.liveness = parts.liveness;
+    this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
+    this.session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
+    this.session.once("close", () => {
+      clearTimeout(this.#drainTimer);
+      this.pools.destroy(new TurnaboutError("tunnel_lost", "the connection to the agent has closed"));
+      this.carrier.stream.destroy();
+    });
+  }
+
+  get openStreams(): number {
+    return this.#openStreams;
+  }
+
+  /** Aborted when no new streams are opened any more. */
+  get draining(): AbortSignal {
+    return this.#drain.signal;
+  }
+
+  /** New streams may be opened. */
+  get usable(): boolean {
+    return !this.#drain.signal.aborted && !this.session.closed && !hasEnded(this.session);
+  }
+
+  /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
+  get freeStreams(): number {
+    const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
+    // With next to none allowed, `/events` holds one for as long as the session lives.
+    const least = Math.min(1, peerLimit - (this.hello.capabilities.includes(CAPABILITY.events) ? 1 : 0));
+    const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
+    return Math.max(0, limit - this.#openStreams);
+  }
+
+  get full(): boolean {
+    return this.freeStreams === 0;
+  }
+
+  /** Streams to a target, but for those that lie idle for its next request. */
+  busyStreams(destination: Destination): number {
+    return this.streamsTo(destination) - this.pools.idle(destination);
+  }
+
+  /** Streams to a target, those included that lie idle for its next request. */
+  streamsTo(destination: Destination): number {
+    return this.#streamsTo.get(formatAuthority(destination)) ?? 0;
+  }
+
+  /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */
+  load(): number {
+    const now = performance.now();
+    const elapsedMs = now - this.#sampledAt;
+    if (elapsedMs >= SAMPLE_MS) {
+      const bytes = carrierBytes(this.carrier.stream);
+      this.#bytesPerS = ((bytes - this.#sampledBytes) * 1_000) / elapsedMs;
+      this.#sampledBytes = bytes;
+      this.#sampledAt = now;
+    }
+    return (this.#bytesPerS > BULK_BYTES_PER_S ? OPEN_STREAMS_PER_CONNECTION : 0) + this.#openStreams;
+  }
+
+  /**
+   * Opens a stream. Bytes may be written at once, without waiting for the response: the agent reads them only when
+   * the target has accepted.
+   *
+   * @throws TurnaboutError `overloaded`, `headers_too_large`, `agent_draining`
+   */
+  openStream(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
+    if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
+    // Checked here: a larger block makes nghttp2 close the whole session, more fields are refused without a reason.
+    const fields = headers as Record<string, string | string[]>;
+    if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {
+      const most = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
+      throw new TurnaboutError("headers_too_large", `more than ${most} of header`);
+    }
+    const authority = String(headers[":authority"]);
+    const stream = this.session.request(headers);
+    this.#count(authority, 1);
+    watchRemoteEnd(stream);
+    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    stream.once("close", () => this.#count(authority, -1));
+    return stream;
+  }
+
+  /** How the target speaks HTTP, as its agent says. */
+  httpOf(destination: Destination): TargetHttp {
+    return this.targetInfo(destination)?.http ?? "auto";
+  }
+
+  /** What its agent says of the target. */
+  targetInfo({ runner, target }: Destination): TargetInfo | undefined {
+    return this.runners.get(runner)?.targets.find(({ name }) => name === target);
+  }
+
+  #count(authority: string, change: 1 | -1): void {
+    this.#openStreams += change;
+    const streams = (this.#streamsTo.get(authority) ?? 0) + change;
+    if (streams === 0) this.#streamsTo.delete(authority);
+    else this.#streamsTo.set(authority, streams);
+  }
+
+  /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */
+  openTunnel(destination: Destination): TunnelSocket {
+    const stream = this.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
+    return new TunnelSocket(stream, `${destination.runner} ${destination.target}`);
+  }
+
+  /** No new streams; the open ones finish until the deadline. */
+  drain(
+    reason: GoawayReason,
+    message: string,
+    deadlineMs: number = DRAIN_DEADLINE_MS,
+    reconnectSpreadMs?: number,
+  ): void {
+    if (this.#drain.signal.aborted || hasEnded(this.session)) return;
+    sendGoaway(this.session, { reason, message, reconnectSpreadMs });
+    this.#startDrain(message, deadlineMs);
+  }
+
+  /** PING cannot watch a session that drains (nghttp2 sends none after GOAWAY): the deadline does. */
+  #startDrain(message: string, deadlineMs: number): void {
+    if (this.#drain.signal.aborted) return;
+    this.#drain.abort();
+    this.pools.drain();
+    this.session.close();
+    this.#drainTimer = setTimeout(() => this.destroy(message), deadlineMs);
+    this.#drainTimer.unref();
+  }
+
+  destroy(message: string): void {
+    destroySession(this.session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
+  }
+}

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
+import { WaitBudget, Waiting } from "./wait-queue.ts";
+
+/** Waits, and notes who goes on, in which order. */
+function queue(budget: WaitBudget = new WaitBudget()) {
+  const waiting = new Waiting(budget);
+  const done: string[] = [];
+  const given = new AbortController();
+  const all: Promise<void>[] = [];
+  const wait = (caller: string, target = "t"): void => {
+    const ended = waiting.wait("r", { caller, target, timeoutMs: 60_000, signal: given.signal }).then(
+      (how) => void done.push(`${caller}:${how}`),
+      (error: unknown) => void done.push(`${caller}:${error instanceof TurnaboutError ? error.code : "?"}`),
+    );
+    all.push(ended);
+  };
+  const end = async (): Promise<void> => {
+    given.abort();
+    await Promise.all(all);
+  };
+  return { waiting, done, wait, end };
+}
+
+function room(places: number): () => boolean {
+  let left = places;
+  return () => {
+    left -= 1;
+    return left >= 0;
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+describe("dials that wait for a runner", () => {
+  it("go on in turns of their callers, however many each has", async () => {
+    const { waiting, done, wait, end } = queue();
+    for (let n = 0; n < 100; n += 1) wait("greedy");
+    wait("modest");
+    wait("modest");
+    waiting.release(room(5));
+    await turn();
+    assert.deepEqual(done, ["greedy:turn", "modest:turn", "greedy:turn", "modest:turn", "greedy:turn"]);
+    assert.equal(waiting.size, 97);
+    await end();
+    assert.equal(waiting.size, 0);
+  });
+
+  it("do not wait for a target that is full if theirs is not", async () => {
+    const { waiting, done, wait, end } = queue();
+    wait("a", "full");
+    wait("a", "free");
+    wait("b", "free");
+    waiting.release((target) => target === "free");
+    await turn();
+    assert.deepEqual(done, ["a:turn", "b:turn"]);
+    assert.ok(waiting.isQueued("full") && !waiting.isQueued("free"));
+    await end();
+  });
+
+  it("are bounded for each caller", async () => {
+    const { done, wait, end } = queue();
+    for (let n = 0; n < WAITING_DIALS_PER_CALLER_AND_RUNNER; n += 1) wait("greedy");
+    wait("greedy");
+    wait("modest");
+    await turn();
+    assert.deepEqual(done, ["greedy:overloaded"]);
+    await end();
+  });
+
+  it("give up a place of the caller with the most when all are taken, and never one of a modest caller's", async () => {
+    const budget = new WaitBudget();
+    const most = WAITING_DIALS_PER_CALLER_AND_RUNNER;
+    const runners = Array.from({ length: MAX_WAITING_DIALS / most }, () => queue(budget));
+    for (const { wait } of runners) for (let n = 0; n < most; n += 1) wait("greedy");
+    assert.equal(budget.total, MAX_WAITING_DIALS);
+    const other = queue(budget);
+    other.wait("modest");
+    other.wait("greedy");
+    await turn();
+    assert.deepEqual(other.done, ["greedy:overloaded"]);
+    assert.deepEqual(
+      runners.flatMap(({ done }) => done),
+      ["greedy:overloaded"],
+    );
+    assert.equal(budget.total, MAX_WAITING_DIALS);
+    await Promise.all([...runners, other].map(({ end }) => end()));
+    assert.equal(budget.total, 0);
+  });
+});

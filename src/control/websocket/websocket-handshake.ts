@@ -1,0 +1,175 @@
+/** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { resetStream } from "../../wire/streams/end-stream.ts";
+import { codeFromStatus, ERROR_TABLE } from "../../wire/error-table.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { formatAuthority } from "../../wire/messages/names.ts";
+import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
+import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-status.ts";
+import { onResponse } from "../../wire/streams/response.ts";
+import type { ResponseHeaders } from "../../wire/streams/response.ts";
+import { noteRefusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
+import { asCrowded, CrowdedDial, isRefusedStream, provablyUnprocessed } from "../registry/dialer.ts";
+import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
+import type { ForwardedTo } from "../fields/header-fields.ts";
+import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
+import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
+import type { AnyRequest } from "../listener/port.ts";
+import { preferredWaitMs } from "../proxy/prefer.ts";
+
+/** What became of the handshake with the target. */
+export interface WebSocketAnswer {
+  stream: ClientHttp2Stream;
+  /** The WebSocket is open; otherwise the target has refused it, or has ignored the upgrade. */
+  isOpen: boolean;
+  /** The target's own, or 200 for an open WebSocket. */
+  status: number;
+  headers: IncomingHttpHeaders;
+  /** What its agent says of the target. */
+  target: ForwardedTo;
+}
+
+/**
+ * A stream that the agent has provably not looked at is opened again, as a dial is.
+ *
+ * @throws TurnaboutError if the handshake did not get as far as an answer of the target's own
+ */
+export async function openWebSocket(
+  request: AnyRequest,
+  job: ProxyJob,
+  context: HttpProxyContext,
+  signal: AbortSignal,
+): Promise<WebSocketAnswer> {
+  const { destination, path } = job;
+  const pseudoFields = {
+    ":method": "CONNECT",
+    ":protocol": "websocket",
+    ":scheme": "http",
+    ":authority": formatAuthority(destination),
+    ":path": path,
+  };
+  const crowd = new CrowdedDial();
+  let crowded: TurnaboutError | undefined;
+  for (let attempt = 1; ; attempt += 1) {
+    const connection = await context.dialer.acquire(destination, {
+      crowded,
+      waitMs: preferredWaitMs(request.headers),
+      signal,
+      caller: job.identity.id,
+    });
+    const { capabilities } = connection.hello;
+    if (!capabilities.includes(CAPABILITY.websocket)) {
+      throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
+    }
+    if (connection.httpOf(destination) === "2") {
+      const label = `${destination.runner} ${destination.target}`;
+      throw new TurnaboutError("not_supported", `WebSocket ${label}: the target speaks HTTP/2`);
+    }
+    const target = connection.targetInfo(destination);
+    const fields = requestFields(request, job, target);
+    const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
+    const marksRefusals = capabilities.includes(CAPABILITY.proxyStatus);
+    let stream: ClientHttp2Stream | undefined;
+    try {
+      stream = connection.openStream({ ...headers, ...pseudoFields });
+      return { ...(await answered(stream, { request, job, context, signal, marksRefusals })), target };
+    } catch (error) {
+      crowded = asCrowded(error);
+      if (crowded !== undefined && (await crowd.again())) continue;
+      if (attempt >= DIAL_ATTEMPTS || !mayRepeat(stream, error, marksRefusals)) throw error;
+    }
+  }
+}
+
+/** Of an agent that does not mark its own refusals `agent_draining` may be the word of a target that was reached. */
+function mayRepeat(stream: ClientHttp2Stream | undefined, error: unknown, marksRefusals: boolean): boolean {
+  return stream === undefined || marksRefusals ? provablyUnprocessed(stream, error) : isRefusedStream(stream);
+}
+
+/**
+ * Undefined for the target's own answer. An agent that does not mark its refusals passes on a target's `Proxy-Status` as
+ * well: there it counts with the status that the agent would give.
+ */
+function agentsRefusal(headers: ResponseHeaders, marksRefusals: boolean): ErrorCode | undefined {
+  const { ":status": status = 502, "proxy-status": value } = headers;
+  const code = parseProxyStatus(value);
+  if (marksRefusals) return hasOwnProxyStatus(value) ? (code ?? codeFromStatus(status)) : undefined;
+  return code !== undefined && ERROR_TABLE[code].status === status ? code : undefined;
+}
+
+interface Opened {
+  request: AnyRequest;
+  job: ProxyJob;
+  context: HttpProxyContext;
+  signal: AbortSignal;
+  /** The agent has {@link CAPABILITY.proxyStatus}. */
+  marksRefusals: boolean;
+}
+
+async function answered(
+  stream: ClientHttp2Stream,
+  { request, job: { destination }, context, signal, marksRefusals }: Opened,
+): Promise<Omit<WebSocketAnswer, "target">> {
+  const { promise, resolve, reject } = Promise.withResolvers<Omit<WebSocketAnswer, "target">>();
+  const give = (error: TurnaboutError) => {
+    reject(error);
+    resetStream(stream, error);
+  };
+  const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
+  const timer = setTimeout(() => {
+    give(new TurnaboutError("response_timeout", `WebSocket handshake: no answer within ${timeoutMs} ms`));
+  }, timeoutMs);
+  const onAbort = () => give(new TurnaboutError("aborted", "the caller has gone"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  const label = `${destination.runner} ${destination.target}`;
+  const { session } = stream;
+  onResponse(stream, {
+    response: (headers) => {
+      const status = headers[":status"] ?? 502;
+      delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
+      const refused = agentsRefusal(headers, marksRefusals);
+      const ignored = marksRefusals ? ignoredUpgrade(headers, refused) : undefined;
+      if (ignored !== undefined) resolve({ stream, isOpen: false, status: ignored, headers });
+      else if (refused === undefined) resolve({ stream, isOpen: status === 200, status, headers });
+      else {
+        const error = new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`);
+        if (marksRefusals) noteRefusal(error); // else it may be the target that says so
+        give(error);
+      }
+    },
+    lost: (cause) => reject(streamLost(stream, label, { cause, session })),
+  });
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The 2xx of a target that has ignored the upgrade (RFC 9110 §7.8): {@link HEADER.targetStatus}. */
+function ignoredUpgrade(headers: ResponseHeaders, refused: ErrorCode | undefined): number | undefined {
+  const value = headers[HEADER.targetStatus];
+  const isStatus = typeof value === "string" && /^2\d\d$/.test(value);
+  return refused === "target_protocol" && isStatus ? Number(value) : undefined;
+}
+
+function handshakeFields(
+  fields: readonly string[],
+  knowsTargetHost: boolean,
+): Record<string, string | string[]> {
+  const record: Record<string, string | string[]> = {};
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? "";
+    const value = fields[i + 1] ?? "";
+    const known = record[name];
+    if (known === undefined) record[name] = value;
+    else record[name] = [...(Array.isArray(known) ? known : [known]), value];
+  }
+  delete record["sec-websocket-key"]; // each hop has its own (RFC 8441 §5)
+  delete record[HEADER.targetHost];
+  const { host, ...rest } = record;
+  if (host === undefined || !knowsTargetHost) return record;
+  return { ...rest, [HEADER.targetHost]: host };
+}

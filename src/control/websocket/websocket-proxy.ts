@@ -1,0 +1,256 @@
+/**
+ * WebSocket to a target: a caller's HTTP/1.1 Upgrade or RFC 8441 stream becomes Extended CONNECT on the reversed
+ * session. The target's answer comes first: a caller that is refused never sees a 101. Frames pass as bytes.
+ */
+import { createHash } from "node:crypto";
+import { STATUS_CODES } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type {
+  ClientHttp2Stream,
+  Http2ServerRequest,
+  IncomingHttpHeaders,
+  ServerHttp2Stream,
+} from "node:http2";
+import type { Duplex } from "node:stream";
+import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { http2Fields } from "../../wire/fields/http-fields.ts";
+import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { abort, forward } from "../../wire/streams/splice.ts";
+import { watchCaller } from "../proxy/client-disconnect.ts";
+import { refuseRaw } from "../admission/upgrade.ts";
+import { isPrefix, responseFields } from "../fields/header-fields.ts";
+import type { ForwardedTo } from "../fields/header-fields.ts";
+import { errorAnswer } from "../listener/error-response.ts";
+import { expected } from "../proxy/http-proxy.ts";
+import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
+import { credentialPump } from "../../helix/moonlight/credentials.ts";
+import type { CloseReason } from "../auth/active-streams.ts";
+import type { AnyRequest } from "../listener/port.ts";
+import { hasNoContent, withoutForbiddenLength } from "../proxy/response-writer.ts";
+import { openWebSocket } from "./websocket-handshake.ts";
+import type { WebSocketAnswer } from "./websocket-handshake.ts";
+import { relayWebSocket } from "./websocket-relay.ts";
+
+export async function proxyWebSocketUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  job: ProxyJob,
+  context: HttpProxyContext,
+): Promise<void> {
+  const watch = watchCaller(socket, head);
+  const opening = new Opening(socket, job, context, watch.signal);
+  try {
+    const key = request.headers["sec-websocket-key"];
+    if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
+      throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
+    }
+    const { stream, isOpen, status, headers, target } = await opening.open(request);
+    watch.stop();
+    const fields = answerFields(headers, job, target);
+    if (!isOpen) {
+      const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
+      socket.write(refusalHead(status, fields, isChunked), "latin1");
+      return passRefusal(socket, stream, status, isChunked);
+    }
+    const lines = [
+      "HTTP/1.1 101 Switching Protocols",
+      "Upgrade: websocket",
+      "Connection: Upgrade",
+      `Sec-WebSocket-Accept: ${acceptKey(key)}`,
+      ...fieldLines(fields),
+    ];
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1"); // node reads fields as latin1, so their bytes pass
+    opening.carry(stream);
+  } catch (error) {
+    watch.stop();
+    refuseRaw(socket, opening.failed(error), job.route === "proxy" ? "proxy" : "server");
+  }
+}
+
+export async function proxyWebSocketStream(
+  request: Http2ServerRequest,
+  job: ProxyJob,
+  context: HttpProxyContext,
+): Promise<void> {
+  const caller: ServerHttp2Stream = request.stream;
+  watchRemoteEnd(caller);
+  const opening = new Opening(caller, job, context);
+  try {
+    const { stream, isOpen, status, headers, target } = await opening.open(request);
+    if (!isOpen && status < 300) {
+      const reason = "on HTTP/2 that would say that the WebSocket is open (RFC 8441 §4)";
+      throw new TurnaboutError(
+        "target_protocol",
+        `the target has answered ${status} and not switched: ${reason}`,
+      );
+    }
+    respondOnHttp2(caller, status, answerFields(headers, job, target));
+    if (isOpen) opening.carry(stream);
+    else {
+      passRefusal(caller, stream, status, false);
+      // A caller that keeps its half open would keep the stream.
+      if (caller.writableFinished) closeAfterResponse(caller);
+      else caller.once("finish", () => closeAfterResponse(caller));
+    }
+  } catch (error) {
+    const answer = errorAnswer(opening.failed(error));
+    if (caller.destroyed) return;
+    if (caller.headersSent) return resetStream(caller, toError(error));
+    caller.respond({ ...answer.headers, ":status": answer.status });
+    caller.end(answer.body);
+    closeAfterResponse(caller);
+  }
+}
+
+/** @throws TurnaboutError `target_protocol` if the status has no expression on HTTP/2 */
+function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: OutgoingHttpHeaders): void {
+  try {
+    caller.respond({ ...http2Fields(withoutForbiddenLength(status, fields)), ":status": status });
+  } catch (cause) {
+    const reason = `the target's answer (${status}) cannot be passed on: ${toError(cause).message}`;
+    throw new TurnaboutError("target_protocol", reason, { cause });
+  }
+}
+
+/** A WebSocket from the caller's wish on: it counts at once, and ends with its credential and with its session. */
+class Opening {
+  readonly #caller: Duplex;
+  readonly #job: ProxyJob;
+  readonly #context: HttpProxyContext;
+  readonly #gone = new AbortController();
+  readonly #done: () => void;
+  #isRevoked = false;
+  #close = (_reason: CloseReason): void => {
+    this.#isRevoked = true;
+    this.#gone.abort();
+  };
+
+  /** @param left given when the caller has left, where 'close' would not tell */
+  constructor(caller: Duplex, job: ProxyJob, context: HttpProxyContext, left?: AbortSignal) {
+    this.#caller = caller;
+    left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
+    this.#job = job;
+    this.#context = context;
+    const { identity, session } = job;
+    this.#done = context.work.add({ identity, session, close: (reason) => this.#close(reason) });
+    const onGone = (): void => {
+      this.#gone.abort();
+      this.#done();
+    };
+    caller.on("error", onGone); // for ever
+    caller.once("close", onGone);
+  }
+
+  /** Ends the stream to the target with an exchange that fails after its answer. */
+  #stream: ClientHttp2Stream | undefined;
+
+  /** @throws TurnaboutError if there is no answer of the target's own, or if the caller may no longer have it */
+  async open(request: AnyRequest): Promise<WebSocketAnswer> {
+    this.#job.admit?.();
+    const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
+    this.#stream = answer.stream;
+    if (!this.#isRevoked) return answer;
+    resetStream(answer.stream, new Error("revoked while it was opened"));
+    throw revoked();
+  }
+
+  carry(stream: ClientHttp2Stream): void {
+    const { credentials, session = "" } = this.#job;
+    this.#close = relayWebSocket(this.#caller, stream, {
+      onClose: this.#done,
+      fromCaller:
+        credentials === undefined ? undefined : (refuse) => credentialPump(credentials, session, refuse),
+    });
+  }
+
+  /** What to tell the caller. */
+  failed(cause: unknown): unknown {
+    this.#done();
+    if (this.#stream !== undefined) abort(this.#stream, toError(cause));
+    const error = this.#isRevoked ? revoked() : cause;
+    const { metrics, log } = this.#context;
+    const { runner, target } = this.#job.destination;
+    const code = error instanceof TurnaboutError ? error.code : "internal";
+    metrics.requests.inc({ outcome: code });
+    const client = this.#job.client.address;
+    log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
+    return error instanceof TurnaboutError ? expected(error, this.#job) : error;
+  }
+}
+
+const BEYOND_ASCII = /[^\0-\u007F]/;
+/** One slash, and what follows cannot be read as an authority: browsers read `\` as `/`, and pass over a tab. */
+const ROOTED_PATH = /^\/(?![\\/\t])/;
+
+/**
+ * The fields of the target's answer to a handshake. A client may follow a redirect there (RFC 6455 §4.1), to a URI: a
+ * path with bytes beyond ASCII is none (RFC 3986 §2), and passes as the target wrote it, where the route leads to every
+ * path. What names a host is never passed so.
+ */
+function answerFields(
+  headers: IncomingHttpHeaders,
+  job: ProxyJob,
+  target: ForwardedTo,
+): Record<string, string | string[]> {
+  const fields = responseFields(headers, job, target);
+  const { location } = headers;
+  if (location === undefined || job.mount === undefined || !isPrefix(job.mount)) return fields;
+  return BEYOND_ASCII.test(location) && ROOTED_PATH.test(location) ? { ...fields, location } : fields;
+}
+
+function revoked(): TurnaboutError {
+  return new TurnaboutError("not_allowed", "revoked, or its session has ended");
+}
+
+/**
+ * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
+ * never ends its half keeps nothing open at the agent.
+ */
+function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, isChunked: boolean): void {
+  caller.resume();
+  caller.once("close", () => abort(stream));
+  if (hasNoContent(status, "GET")) {
+    caller.end();
+    return abort(stream);
+  }
+  // Not up to the close: some clients, node's among them, take a reset for the end of such a body.
+  if (isChunked) forward(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
+  else forward(stream, caller, () => {});
+  stream.end();
+}
+
+/** RFC 9112 §7.1, but for the last chunk. */
+function copyInChunks(from: Duplex, to: Duplex): void {
+  from.on("data", (bytes: Buffer) => {
+    if (to.destroyed || bytes.length === 0) return;
+    to.cork();
+    to.write(`${bytes.length.toString(16)}\r\n`);
+    to.write(bytes);
+    if (!to.write("\r\n")) from.pause();
+    to.uncork();
+  });
+  to.on("drain", () => from.resume());
+}
+
+function refusalHead(status: number, fields: OutgoingHttpHeaders, isChunked: boolean): string {
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}`,
+    "Connection: close",
+    ...(isChunked && !hasNoContent(status, "GET") ? ["Transfer-Encoding: chunked"] : []),
+    ...fieldLines(withoutForbiddenLength(status, fields)),
+  ];
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+function fieldLines(fields: OutgoingHttpHeaders): string[] {
+  return Object.entries(fields).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value ?? ""]).map((item) => `${name}: ${item}`),
+  );
+}
+
+/** RFC 6455 §4.2.2. */
+function acceptKey(key: string): string {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+}

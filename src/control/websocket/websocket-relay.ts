@@ -1,0 +1,72 @@
+/**
+ * Relays an open WebSocket: frames pass as bytes, and only where the tunnel fails or the session ends does the caller
+ * get a close frame of ours, between two of the target's, so that it learns more than "1006".
+ */
+import type { Duplex } from "node:stream";
+import { abort, copy, relay } from "../../wire/streams/splice.ts";
+import type { Pump } from "../../wire/streams/splice.ts";
+import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
+import type { CloseReason } from "../auth/active-streams.ts";
+
+interface Close {
+  code: number;
+  reason: string;
+}
+
+/** RFC 6455 §7.4.1 and the registry: 1012 service restart (come back), 1008 policy, 1001 going away. */
+const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
+const CLOSED: Readonly<Record<CloseReason, Close>> = {
+  revoked: { code: 1008, reason: "the credential has been revoked" },
+  "session-ended": { code: 1001, reason: "the session has ended" },
+};
+
+/** After our close frame the caller has this long to answer and close. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+export interface WebSocketRelayOptions {
+  /** Called once, when both ends are closed. */
+  onClose(): void;
+  /** How the caller's bytes get to the target; it may refuse them. Default: as they are. */
+  fromCaller?: ((refuse: (close: Close) => void) => Pump) | undefined;
+}
+
+/** @returns ends it, with a close frame that says why */
+export function relayWebSocket(
+  caller: Duplex,
+  stream: Duplex,
+  options: WebSocketRelayOptions,
+): (reason: CloseReason) => void {
+  const tracker = new FrameTracker();
+  stream.on("data", (chunk: Buffer) => tracker.feed(chunk));
+  relay(
+    caller,
+    stream,
+    () => options.onClose(),
+    (end) => {
+      if (end === caller) say(LOST);
+      else abort(end);
+    },
+    options.fromCaller?.(close) ?? copy,
+  );
+
+  function say({ code, reason }: Close): void {
+    if (caller.destroyed || caller.writableEnded) return;
+    // In the middle of a frame nothing can be said that would be understood.
+    if (!tracker.atBoundary || tracker.closed) return abort(caller);
+    caller.end(encodeClose(code, reason));
+    // Nobody takes its bytes any more: a pipe that is cut later would pause it, and its end would not be seen.
+    caller.unpipe();
+    caller.resume();
+    const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
+    caller.once("end", () => caller.destroy());
+    caller.once("close", () => clearTimeout(timer));
+  }
+
+  function close(why: Close): void {
+    stream.unpipe(caller);
+    say(why);
+    abort(stream);
+  }
+
+  return (reason) => close(CLOSED[reason]);
+}

@@ -1,0 +1,175 @@
+/** `/api/v1/sessions`: create on the least loaded instance, list, look, stop. Users see and touch their own only. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { preferredWaitMs } from "../../control/proxy/prefer.ts";
+import type { Registry } from "../../control/registry/registry.ts";
+import { sandboxRunner } from "../ids.ts";
+import type { Session } from "../store/sessions.ts";
+import type { AppContext, AppEnv } from "../../control/api/app.ts";
+import { badInput } from "../../control/api/bad-input.ts";
+import { answers, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
+
+const newSessionSchema = z
+  .strictObject({
+    name: z.string().min(1).max(MAX_NAME_LENGTH).default("session"),
+    owner: z.string().min(1).max(MAX_NAME_LENGTH).optional().openapi({ description: "Admin only: for whom" }),
+    width: z.number().int().min(64).max(16_384).default(1_920),
+    height: z.number().int().min(64).max(16_384).default(1_080),
+    refresh_rate: z.number().int().min(1).max(480).default(60),
+    image: z
+      .string()
+      .min(1)
+      .max(1_000)
+      .optional()
+      .openapi({ description: "Container image reference; a user's has to be one that the operator allows" }),
+    gpu_vendor: z.string().min(1).max(50).optional().openapi({ example: "nvidia" }),
+    privileged: z.boolean().optional(),
+  })
+  .openapi("NewSession");
+
+const sessionSchema = z
+  .object({
+    id: z.string().openapi({ example: "ses_0mh2k3l4m5a1b2c3d4e5f60718" }),
+    owner: z.string(),
+    name: z.string(),
+    state: z.enum(["creating", "running", "lost", "stopping"]),
+    reason: z.string().nullable(),
+    wolf_instance_id: z.string(),
+    wolf_lobby_id: z.string().nullable(),
+    runner: z.string().openapi({ example: "sandbox-ses_0mh2k3l4m5a1b2c3d4e5f60718" }),
+    runner_state: z.enum(["never-seen", "connected", "reconnecting", "gone"]),
+    created_at: z.string(),
+    updated_at: z.string(),
+    links: z.record(z.string(), z.string()),
+  })
+  .openapi("Session");
+
+const idParameter = z.object({ id: z.string().max(128) });
+
+const create = createRoute({
+  method: "post",
+  path: "/",
+  tags: ["sessions"],
+  summary: "Create a session on the least loaded Wolf instance",
+  description:
+    "Waits for an instance that is expected back. `Prefer: wait=N` waits up to N seconds for any instance or place.",
+  request: { body: { required: true, content: { "application/json": { schema: newSessionSchema } } } },
+  responses: answers(201, "Created", sessionSchema),
+});
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["sessions"],
+  summary: "The caller's sessions; an admin's: all",
+  responses: answers(200, "Sessions", z.object({ sessions: z.array(sessionSchema) })),
+});
+const get = createRoute({
+  method: "get",
+  path: "/{id}",
+  tags: ["sessions"],
+  summary: "One session",
+  request: { params: idParameter },
+  responses: answers(200, "The session", sessionSchema),
+});
+const remove = createRoute({
+  method: "delete",
+  path: "/{id}",
+  tags: ["sessions"],
+  summary: "Stop the session's lobby and free its place",
+  request: { params: idParameter },
+  responses: {
+    ...answers(204, "Stopped"),
+    202: { description: "Its lobby is stopped when its instance is back" },
+  },
+});
+
+export function sessionRoutes({
+  sessions,
+  sessionStore,
+  policy,
+  registry,
+  tokens,
+  images,
+  maxSessionsPerUser,
+  basePath,
+}: AppContext): OpenAPIHono<AppEnv> {
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const show = (session: Session) => describe(session, registry, basePath);
+
+  routes.openapi(create, async (c) => {
+    const identity = c.get("identity");
+    const body = c.req.valid("json");
+    if (tokens.current(identity) === undefined) {
+      throw new TurnaboutError("unauthenticated", "the credential was revoked while the body came");
+    }
+    const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
+    if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
+    if (owner !== identity.owner) policy.requireAdmin(identity, "a session for somebody else");
+    images.check(identity, body.image);
+    const spec = {
+      width: body.width,
+      height: body.height,
+      refreshRate: body.refresh_rate,
+      image: body.image,
+      gpuVendor: body.gpu_vendor,
+      privileged: body.privileged,
+    };
+    const session = await sessions.create(owner, body.name, spec, {
+      waitMs: preferredWaitMs(c.env.incoming.headers),
+      signal: c.req.raw.signal,
+      maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
+      mayCreate: () => tokens.current(identity) !== undefined,
+    });
+    return c.json(show(session), 201);
+  });
+
+  routes.openapi(list, (c) => {
+    const identity = c.get("identity");
+    return c.json(
+      {
+        sessions: sessionStore
+          .list()
+          .filter((session) => policy.owns(identity, session))
+          .map(show),
+      },
+      200,
+    );
+  });
+
+  routes.openapi(get, (c) => c.json(show(policy.session(c.get("identity"), c.req.valid("param").id)), 200));
+
+  routes.openapi(remove, async (c) => {
+    const session = policy.session(c.get("identity"), c.req.valid("param").id);
+    return c.body(null, (await sessions.remove(session)) ? 204 : 202);
+  });
+
+  return routes;
+}
+
+function describe(session: Session, registry: Registry, basePath: string): z.output<typeof sessionSchema> {
+  const runner = sandboxRunner(session.id);
+  const agent = `${basePath}/api/v1/external-agents/${session.id}`;
+  return {
+    id: session.id,
+    owner: session.owner,
+    name: session.name,
+    state: session.state,
+    reason: session.reason ?? null,
+    wolf_instance_id: session.instanceId,
+    wolf_lobby_id: session.lobbyId ?? null,
+    runner,
+    runner_state: registry.state(runner),
+    created_at: new Date(session.createdAtMs).toISOString(),
+    updated_at: new Date(session.updatedAtMs).toISOString(),
+    links: {
+      self: `${basePath}/api/v1/sessions/${session.id}`,
+      screenshot: `${agent}/screenshot`,
+      clipboard: `${agent}/clipboard`,
+      upload: `${agent}/upload`,
+      exec: `${agent}/exec`,
+      input: `${agent}/ws/input`,
+      stream: `${basePath}/api/v1/stream/${session.id}`,
+      moonlight: `${basePath}/moonlight/?session_id=${session.id}`,
+    },
+  };
+}

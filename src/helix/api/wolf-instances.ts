@@ -1,0 +1,172 @@
+/** `/api/v1/wolf-instances`: capacity, GPU and disk. Whether one is online is the tunnel's word. */
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { wolfRunner } from "../ids.ts";
+import type { Presence } from "../sessions/scheduler.ts";
+import { gpuAlertLevel } from "../instances/usage.ts";
+import type { Instance } from "../store/instances.ts";
+import type { AppContext, AppEnv } from "../../control/api/app.ts";
+import { badInput } from "../../control/api/bad-input.ts";
+import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
+import { answers } from "../../control/api/schemas.ts";
+
+const level = z.enum(["ok", "warning", "critical"]);
+
+const gpuView = z.object({
+  index: z.number().int(),
+  model_name: z.string().nullable(),
+  vendor: z.string().nullable(),
+  total_memory: z.number().nullable().openapi({ description: "bytes" }),
+  used_memory: z.number().nullable().openapi({ description: "bytes" }),
+  used_percent: z.number().nullable().openapi({ description: "of its memory" }),
+  utilization_percent: z.number().nullable(),
+  temperature_celsius: z.number().nullable(),
+  alert_level: level.openapi({ description: "of its memory: warning from 80 %, critical from 95 %" }),
+});
+
+const instanceSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    status: z.enum(["online", "reconnecting", "offline"]),
+    runner: z.string(),
+    connected_sandboxes: z.number().int(),
+    max_sandboxes: z.number().int(),
+    gpu_vendor: z.string().nullable(),
+    render_node: z.string().nullable(),
+    privileged_mode_enabled: z.boolean(),
+    desktop_versions: z.record(z.string(), z.string()),
+    disk_usage: z.array(diskUsage),
+    disk_alert_level: level.openapi({ description: "of the fullest disk" }),
+    disk_reported_at: z.string().nullable(),
+    gpus: z.array(gpuView),
+    gpu_alert_level: level.openapi({ description: "of the GPU with the fullest memory" }),
+    gpus_reported_at: z.string().nullable(),
+    container_usage: z.array(containerUsage),
+    last_heartbeat: z.string().nullable(),
+    created_at: z.string(),
+  })
+  .openapi("WolfInstance");
+
+const idParameter = z.object({ id: z.string().max(128) });
+
+const list = createRoute({
+  method: "get",
+  path: "/",
+  tags: ["wolf instances"],
+  summary: "All instances (admin)",
+  responses: answers(200, "Instances", z.object({ wolf_instances: z.array(instanceSchema) })),
+});
+const get = createRoute({
+  method: "get",
+  path: "/{id}",
+  tags: ["wolf instances"],
+  summary: "One instance (admin)",
+  request: { params: idParameter },
+  responses: answers(200, "The instance", instanceSchema),
+});
+const remove = createRoute({
+  method: "delete",
+  path: "/{id}",
+  tags: ["wolf instances"],
+  summary: "Forget an instance and close its tunnel; one that is offline takes its sessions with it (admin)",
+  request: { params: idParameter },
+  responses: answers(204, "Forgotten"),
+});
+const heartbeatRoute = {
+  method: "post" as const,
+  path: "/{id}/heartbeat" as const,
+  tags: ["wolf instances"] as string[],
+  summary: "Disk, GPU and capacity, by whoever may register the instance's runner",
+  responses: answers(
+    200,
+    "Noted",
+    z.object({
+      status: z.literal("ok"),
+      disk_alert_level: level,
+      gpu_alert_level: level,
+      ignored: z.array(z.string()).optional().openapi({ description: "what of the body did not fit" }),
+    }),
+  ),
+};
+const heartbeat = createRoute({ ...heartbeatRoute, hide: true, request: { params: idParameter } });
+/** The same with its body, which no validator checks: the route reads it itself, and refuses none. */
+const describedHeartbeat = createRoute({
+  ...heartbeatRoute,
+  request: { params: idParameter, body: { content: { "application/json": { schema: heartbeatSchema } } } },
+});
+
+export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
+  const { instances, sessions, sessionStore, policy, kick } = context;
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const show = (instance: Instance): z.output<typeof instanceSchema> =>
+    describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
+
+  routes.openapi(list, (c) => {
+    policy.requireAdmin(c.get("identity"), "listing instances");
+    return c.json({ wolf_instances: instances.list().map(show) }, 200);
+  });
+
+  routes.openapi(get, (c) => {
+    policy.requireAdmin(c.get("identity"), "an instance");
+    return c.json(show(instances.get(c.req.valid("param").id)), 200);
+  });
+
+  routes.openapi(remove, (c) => {
+    policy.requireAdmin(c.get("identity"), "forgetting an instance");
+    const { id } = c.req.valid("param");
+    if (instances.isOnline(id) && sessionStore.onInstance(id).length > 0) {
+      throw new TurnaboutError("already_exists", `instance ${id} has sessions`, {
+        details: ["the instance is online and has sessions: delete them first"],
+      });
+    }
+    instances.remove(id);
+    sessions.instanceForgotten(id);
+    kick(wolfRunner(id));
+    return c.body(null, 204);
+  });
+
+  routes.openAPIRegistry.registerPath(describedHeartbeat);
+  routes.openapi(heartbeat, async (c) => {
+    const { id } = c.req.valid("param");
+    if (!c.get("identity").mayRegister(wolfRunner(id))) {
+      throw new TurnaboutError("not_allowed", `${c.get("identity").id} is not instance ${id}`);
+    }
+    const text = await c.req.text();
+    const { beat, ignored } = readHeartbeat(text, c.req.header("content-type") !== undefined);
+    const instance = instances.heartbeat(id, beat, ignored);
+    sessions.vacancy();
+    const levels = { disk_alert_level: instance.diskAlert, gpu_alert_level: instance.gpuAlert };
+    return c.json({ status: "ok" as const, ...levels, ...(ignored.length > 0 && { ignored }) }, 200);
+  });
+
+  return routes;
+}
+
+function describe(instance: Instance, status: Presence, sessions: number): z.output<typeof instanceSchema> {
+  return {
+    id: instance.id,
+    name: instance.name,
+    status,
+    runner: wolfRunner(instance.id),
+    connected_sandboxes: sessions,
+    max_sandboxes: instance.maxSandboxes,
+    gpu_vendor: instance.gpuVendor ?? null,
+    render_node: instance.renderNode ?? null,
+    privileged_mode_enabled: instance.privileged,
+    desktop_versions: instance.desktopVersions,
+    disk_usage: instance.diskUsage,
+    disk_alert_level: instance.diskAlert,
+    disk_reported_at: timestamp(instance.diskReportedAtMs),
+    gpus: instance.gpus.map((gpu) => ({ ...gpu, alert_level: gpuAlertLevel(gpu) })),
+    gpu_alert_level: instance.gpuAlert,
+    gpus_reported_at: timestamp(instance.gpusReportedAtMs),
+    container_usage: instance.containerUsage,
+    last_heartbeat: timestamp(instance.lastHeartbeatMs),
+    created_at: new Date(instance.createdAtMs).toISOString(),
+  };
+}
+
+function timestamp(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}

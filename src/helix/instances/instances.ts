@@ -1,0 +1,199 @@
+/** Wolf instances: they register themselves by connecting; a heartbeat only adds what the tunnel cannot know. */
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { Registry } from "../../control/registry/registry.ts";
+import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
+import { wolfRunner } from "../ids.ts";
+import type { Presence } from "../sessions/scheduler.ts";
+import { alertLevel, fullest, isCurrent, rises } from "./usage.ts";
+
+const WOLF_TARGET = "wolf";
+
+/** Places of an instance that has not said how many it has (Helix's figure for those that register themselves). */
+const DEFAULT_MAX_SANDBOXES = 20;
+
+/** Instances that are known: each is looked at when a session is placed. */
+const MAX_INSTANCES = 10_000;
+
+export interface Heartbeat {
+  max_sandboxes?: number | null | undefined;
+  desktop_versions?: Record<string, string> | null | undefined;
+  disk_usage?: DiskUsage[] | null | undefined;
+  gpus?: GpuUsage[] | null | undefined;
+  container_usage?: ContainerUsage[] | null | undefined;
+  privileged_mode_enabled?: boolean | null | undefined;
+  gpu_vendor?: string | null | undefined;
+  render_node?: string | null | undefined;
+}
+
+export class Instances {
+  readonly #store: InstanceStore;
+  readonly #registry: Registry;
+  readonly #log: Logger;
+  /** What was last wrong with an instance's heartbeats: it is said once, not every 30 s. */
+  readonly #complaints = new Map<string, string>();
+
+  constructor(store: InstanceStore, registry: Registry, log: Logger) {
+    this.#store = store;
+    this.#registry = registry;
+    this.#log = log;
+  }
+
+  list(): Instance[] {
+    return this.#store.list();
+  }
+
+  /** @throws TurnaboutError `instance_unknown` */
+  get(id: string): Instance {
+    const instance = this.#store.get(id);
+    if (instance === undefined) throw new TurnaboutError("instance_unknown", `instance ${id} is not known`);
+    return instance;
+  }
+
+  isOnline(id: string): boolean {
+    return this.presence(id) === "online";
+  }
+
+  presence(id: string): Presence {
+    const runner = wolfRunner(id);
+    if (this.#registry.pick(runner) !== undefined) return "online";
+    const state = this.#registry.state(runner);
+    // Connected without a usable connection: all of them drain, and the agent is about to come back.
+    return state === "reconnecting" || state === "connected" ? "reconnecting" : "offline";
+  }
+
+  /** False where its agent has no such target, or could not reach Wolf the last time. */
+  isHealthy(id: string): boolean {
+    const view = this.#registry.view(wolfRunner(id));
+    const hasWolf = view?.info?.targets.some(({ name }) => name === WOLF_TARGET) === true;
+    return hasWolf && !view.unhealthy.has(WOLF_TARGET);
+  }
+
+  /** Its agent has connected. @returns whether its process has started anew since it was last seen */
+  connected(id: string, bootEpochMs: number): { restarted: boolean } {
+    const known = this.#store.get(id);
+    if (known === undefined && this.#store.list().length >= MAX_INSTANCES) return { restarted: false };
+    const restarted = known !== undefined && known.bootEpochMs !== 0 && known.bootEpochMs !== bootEpochMs;
+    this.#store.put({ ...(known ?? newInstance(id)), bootEpochMs });
+    return { restarted };
+  }
+
+  /**
+   * Absent fields keep what was said before.
+   *
+   * @param ignored what of it did not fit, for the log
+   * @throws TurnaboutError `instance_unknown`
+   */
+  heartbeat(id: string, beat: Heartbeat, ignored: readonly string[] = []): Instance {
+    const known = this.get(id);
+    const now = Date.now();
+    // Rounding goes a little over: no reason to refuse all the rest.
+    const diskUsage =
+      beat.disk_usage?.map((disk) => ({
+        ...disk,
+        used_percent: Math.min(100, Math.max(0, disk.used_percent)),
+      })) ?? known.diskUsage;
+    const gpus = beat.gpus ?? known.gpus;
+    const instance: Instance = {
+      ...known,
+      maxSandboxes: beat.max_sandboxes ?? known.maxSandboxes,
+      desktopVersions: beat.desktop_versions ?? known.desktopVersions,
+      diskUsage,
+      diskAlert: alertLevel(fullest(diskUsage)?.used_percent),
+      diskReportedAtMs: beat.disk_usage ? now : known.diskReportedAtMs,
+      gpus,
+      gpuAlert: alertLevel(fullest(gpus)?.used_percent),
+      gpusReportedAtMs: beat.gpus ? now : known.gpusReportedAtMs,
+      containerUsage: beat.container_usage ?? known.containerUsage,
+      privileged: beat.privileged_mode_enabled ?? known.privileged,
+      gpuVendor: beat.gpu_vendor ?? known.gpuVendor,
+      renderNode: beat.render_node ?? known.renderNode,
+      lastHeartbeatMs: now,
+    };
+    this.#store.put(instance);
+    this.#complain(id, ignored);
+    this.#sayRises(known, instance);
+    return instance;
+  }
+
+  /** In percent, of the fullest disk of each instance that has said it of late. */
+  diskUsedPercents(): Record<string, number> {
+    return this.#percents(({ diskUsage, diskReportedAtMs }) => [diskUsage, diskReportedAtMs]);
+  }
+
+  /** The same of its GPUs' memory. */
+  gpuMemoryUsedPercents(): Record<string, number> {
+    return this.#percents(({ gpus, gpusReportedAtMs }) => [gpus, gpusReportedAtMs]);
+  }
+
+  /** @throws TurnaboutError `instance_unknown` */
+  remove(id: string): void {
+    this.get(id);
+    this.#store.remove(id);
+    this.#complaints.delete(id);
+  }
+
+  #percents(
+    figures: (
+      instance: Instance,
+    ) => [readonly { used_percent: number | null }[], reportedAtMs: number | undefined],
+  ): Record<string, number> {
+    const now = Date.now();
+    const percents: Record<string, number> = Object.create(null) as Record<string, number>;
+    for (const instance of this.#store.list()) {
+      const [usage, reportedAtMs] = figures(instance);
+      const percent = fullest(usage)?.used_percent;
+      if (typeof percent === "number" && isCurrent(reportedAtMs, now)) percents[instance.id] = percent;
+    }
+    return percents;
+  }
+
+  #complain(id: string, ignored: readonly string[]): void {
+    const complaint = ignored.join("; ");
+    if (complaint === (this.#complaints.get(id) ?? "")) return;
+    if (complaint === "") return void this.#complaints.delete(id);
+    this.#complaints.set(id, complaint);
+    this.#log.warn({ instance: id, ignored }, "heartbeat: ignored what does not fit");
+  }
+
+  /** Once, when a level is reached. */
+  #sayRises(before: Instance, now: Instance): void {
+    if (rises(before.diskAlert, now.diskAlert)) {
+      const disk = fullest(now.diskUsage);
+      const fields = { mountPoint: disk?.mount_point, usedPercent: disk?.used_percent };
+      this.#log.warn({ instance: now.id, alert: now.diskAlert, ...fields }, "instance: a disk fills up");
+    }
+    if (rises(before.gpuAlert, now.gpuAlert)) {
+      const gpu = fullest(now.gpus);
+      const fields = { gpu: gpu?.index, model: gpu?.model_name, usedPercent: gpu?.used_percent };
+      this.#log.warn(
+        { instance: now.id, alert: now.gpuAlert, ...fields },
+        "instance: a GPU's memory fills up",
+      );
+    }
+  }
+}
+
+function newInstance(id: string): Instance {
+  const now = Date.now();
+  return {
+    id,
+    name: `Wolf ${id}`,
+    maxSandboxes: DEFAULT_MAX_SANDBOXES,
+    gpuVendor: undefined,
+    renderNode: undefined,
+    privileged: false,
+    desktopVersions: {},
+    diskUsage: [],
+    containerUsage: [],
+    diskAlert: "ok",
+    diskReportedAtMs: undefined,
+    gpus: [],
+    gpuAlert: "ok",
+    gpusReportedAtMs: undefined,
+    bootEpochMs: 0,
+    lastHeartbeatMs: undefined,
+    createdAtMs: now,
+    updatedAtMs: now,
+  };
+}

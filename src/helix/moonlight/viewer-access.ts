@@ -1,0 +1,36 @@
+/**
+ * What of Moonlight Web a user may ask for. One Moonlight Web serves everybody's sessions on its instance and knows one
+ * shared secret only, so behind it a user would be its administrator: its hosts, pairings and running streams are
+ * everybody's. A user gets what a viewer needs, written in exactly this way; all else is for admins.
+ */
+import type { Asked } from "../../control/proxy/target-routes.ts";
+
+/** Lists of what the instance has, the same for each of its sessions; none names a session or a user. */
+const API: ReadonlySet<string> = new Set(["/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"]);
+/** Signalling, and the media over a WebSocket. Their first message is checked for the session that it names. */
+const WEBSOCKETS: ReadonlySet<string> = new Set(["/api/host/stream", "/api/ws/stream"]);
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/** Plain segments: no escapes, no dots in front, no empty ones, so that nobody can read it as another path. */
+const FILE = /^(?:\/[a-z0-9_-][a-z0-9_.-]*)*\/?$/i;
+
+/** `/moonlight/api/x`, `/moonlight/x` → `/api/x`; a file of the page (`/moonlight/`, `/moonlight/a/b.js`) → itself. */
+export function moonlightPath(rest: string): string {
+  const path = rest === "" || rest.startsWith("?") ? `/${rest}` : rest;
+  const [bare = ""] = path.split("?", 1);
+  const isApi = bare === "/api" || bare.startsWith("/api/");
+  return isApi || isFile(bare) ? path : `/api${path}`;
+}
+
+/** @param path of Moonlight Web's own, with or without a query */
+export function mayUseMoonlight(path: string, { method, isWebSocket }: Asked): boolean {
+  const [bare = ""] = path.split("?", 1);
+  if (isWebSocket) return WEBSOCKETS.has(bare);
+  if (!READING.has(method)) return false;
+  return API.has(bare) || (isFile(bare) && FILE.test(bare) && !/^\/api(?:\/|$)/i.test(bare));
+}
+
+/** Moonlight Web's API has no dots and no slash at the end; its page has nothing without. */
+function isFile(bare: string): boolean {
+  return bare.endsWith("/") || bare.slice(bare.lastIndexOf("/")).includes(".");
+}

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { turn } from "../../../test/support/events.ts";
+import { Settling } from "./reconciler.ts";
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
+afterEach(() => mock.timers.reset());
+
+/** Each run waits until the test ends it. */
+function start(worthRetrying: () => boolean = () => true) {
+  const runs: { id: string; end: PromiseWithResolvers<void> }[] = [];
+  const failures: string[] = [];
+  const settling = new Settling({
+    task: (id) => {
+      const end = Promise.withResolvers<void>();
+      runs.push({ id, end });
+      return end.promise;
+    },
+    worthRetrying,
+    onFailure: (id, error) => failures.push(`${id}: ${(error as Error).message}`),
+  });
+  return { runs, failures, settling };
+}
+
+describe("Settling", () => {
+  it("runs for one subject at a time, and for several at once", async () => {
+    const { runs, settling } = start();
+    const all = [settling.run("a"), settling.run("b"), settling.run("a")];
+    await turn();
+    assert.deepEqual(
+      runs.map(({ id }) => id),
+      ["a", "b"],
+    );
+    for (const { end } of runs) end.resolve();
+    await turn();
+    assert.equal(runs.length, 3);
+    runs[2]?.end.resolve();
+    await Promise.all(all);
+  });
+
+  it("answers a wish with a run that began after it, however many wish", async () => {
+    const { runs, settling } = start();
+    const first = settling.run("a");
+    let isDone = false;
+    const later = Promise.all([settling.run("a"), settling.run("a")]).then(() => (isDone = true));
+    runs[0]?.end.resolve();
+    await first;
+    await turn();
+    assert.deepEqual([isDone, runs.length], [false, 2]);
+    const last = settling.run("a");
+    runs[1]?.end.resolve();
+    await later;
+    await turn();
+    assert.equal(runs.length, 3);
+    runs[2]?.end.resolve();
+    await last;
+  });
+
+  it("goes on after a failure, with whoever waits and by itself, more and more slowly", async () => {
+    const { runs, failures, settling } = start();
+    const first = settling.run("a");
+    const second = settling.run("a");
+    runs[0]?.end.reject(new Error("one"));
+    await assert.rejects(first, /one/);
+    await turn();
+    runs[1]?.end.reject(new Error("two"));
+    await assert.rejects(second, /two/);
+    assert.deepEqual(failures, ["a: one", "a: two"]);
+    mock.timers.tick(1_999);
+    assert.equal(runs.length, 2);
+    mock.timers.tick(1);
+    assert.equal(runs.length, 3);
+    runs[2]?.end.resolve();
+    await turn();
+    mock.timers.tick(1_000_000);
+    assert.equal(runs.length, 3, "settled");
+  });
+
+  it("does not try again what has become pointless, nor after its end", async () => {
+    const pointless = start(() => false);
+    pointless.settling.wish("a");
+    pointless.runs[0]?.end.reject(new Error("x"));
+    await turn();
+    mock.timers.tick(1_000_000);
+    assert.equal(pointless.runs.length, 1);
+    const closed = start();
+    closed.settling.wish("a");
+    closed.settling.wish("b");
+    closed.runs[0]?.end.reject(new Error("x"));
+    await turn();
+    closed.settling.close();
+    closed.runs[1]?.end.reject(new Error("x"));
+    await turn();
+    mock.timers.tick(1_000_000);
+    assert.equal(closed.runs.length, 2);
+  });
+});

@@ -1,0 +1,47 @@
+/** `Proxy-Status` (RFC 9209): why a hop answered in place of the target. `details` carries our own code. */
+import { ERROR_TABLE, isErrorCode } from "../error-table.ts";
+import type { ErrorCode } from "../error-table.ts";
+import { listMembers } from "./http-fields.ts";
+import { PROXY_NAME } from "../protocol.ts";
+
+/** @example formatProxyStatus("target_refused") // turnabout; error=connection_refused; details="target_refused" */
+export function formatProxyStatus(code: ErrorCode, name: string = PROXY_NAME): string {
+  return `${name}; error=${ERROR_TABLE[code].proxyError}; details="${code}"`;
+}
+
+/** Ours have 90 characters at the most. */
+const MAX_MEMBER_LENGTH = 1_024;
+
+type FieldValue = string | string[] | undefined;
+
+/** Whether a member is in our name: a hop of Turnabout's has answered in place of the target. */
+export function hasOwnProxyStatus(value: FieldValue): boolean {
+  return members(value).some(isOwn);
+}
+
+/** Our code in the last member in our name (the hop nearest to us), if it carries one that we know. */
+export function parseProxyStatus(value: FieldValue): ErrorCode | undefined {
+  const own = members(value).findLast(isOwn) ?? "";
+  if (own.length > MAX_MEMBER_LENGTH) return undefined;
+  const found = [...own.matchAll(/;[\t ]*details="([a-z_]+)"/g)].at(-1)?.[1];
+  return found !== undefined && isErrorCode(found) ? found : undefined;
+}
+
+/** A target's field without members in our name; undefined if none is left. Without such members it is as it came. */
+export function foreignProxyStatus(value: string | string[]): FieldValue {
+  const all = members(value);
+  const foreign = all.filter((member) => !isOwn(member));
+  if (foreign.length === all.length) return value;
+  return foreign.length === 0 ? undefined : foreign.join(", ");
+}
+
+function members(value: FieldValue): string[] {
+  return listMembers((Array.isArray(value) ? value.join(", ") : value) ?? "");
+}
+
+/** The name is a token or a string (RFC 9209 §2). A relay's begins with ours. */
+function isOwn(member: string): boolean {
+  const end = member.search(/[;=]/);
+  const name = (end < 0 ? member : member.slice(0, end)).replaceAll('"', "").trim().toLowerCase();
+  return name === PROXY_NAME || name.startsWith(`${PROXY_NAME}-`);
+}

@@ -1,0 +1,62 @@
+/**
+ * Why a session ends, as GOAWAY debug data (RFC 9113 §6.8): the only word that reaches an agent whose carrier had no
+ * HTTP response to refuse it with, and the one that tells "replaced" from "restarting".
+ */
+import type { Http2Session } from "node:http2";
+import { hasEnded } from "../streams/end-stream.ts";
+import { MAX_RECONNECT_SPREAD_MS } from "../limits.ts";
+
+export type GoawayReason =
+  /** This side shuts down; dial again, elsewhere. */
+  | "draining"
+  /** A newer agent holds the runner now; do not fight it. */
+  | "replaced"
+  /** An operator ended the connection. */
+  | "kicked"
+  /** The credential or what it may do was refused; the text says which. */
+  | "refused";
+
+export interface Goaway {
+  reason: GoawayReason;
+  message: string;
+  /** With `draining`: over how many milliseconds the agents of this control plane are to spread their reconnects. */
+  reconnectSpreadMs?: number | undefined;
+}
+
+const MAX_MESSAGE_LENGTH = 400;
+const REASONS: readonly string[] = ["draining", "replaced", "kicked", "refused"];
+
+/** Announces the end; streams that are open may finish. The caller then closes the session. */
+export function sendGoaway(session: Http2Session, goaway: Goaway): void {
+  if (hasEnded(session)) return;
+  const text = JSON.stringify({
+    reason: goaway.reason,
+    message: goaway.message.slice(0, MAX_MESSAGE_LENGTH),
+    reconnectSpreadMs: goaway.reconnectSpreadMs,
+  });
+  session.goaway(0, 0, Buffer.from(text)); // NO_ERROR: any other code would destroy the peer's session at once
+}
+
+/** Undefined if the peer gave no reason of ours (node sends several GOAWAYs for one drain, most of them bare). */
+export function parseGoaway(data: Uint8Array | undefined): Goaway | undefined {
+  if (data === undefined || data.length === 0 || data.length > 4_096) return undefined;
+  try {
+    const value = JSON.parse(Buffer.from(data).toString("utf8")) as Partial<Record<string, unknown>>;
+    const { reason, message } = value;
+    if (typeof reason !== "string" || !REASONS.includes(reason)) return undefined;
+    const spreadMs = parseReconnectSpread(value["reconnectSpreadMs"]);
+    return {
+      reason: reason as GoawayReason,
+      ...(spreadMs !== undefined && { reconnectSpreadMs: spreadMs }),
+      message: (typeof message === "string" ? message : "").slice(0, MAX_MESSAGE_LENGTH),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined where it is not a number of milliseconds within {@link MAX_RECONNECT_SPREAD_MS}. */
+export function parseReconnectSpread(value: unknown): number | undefined {
+  if (typeof value !== "number" || !Number.isInteger(value)) return undefined;
+  return value >= 0 && value <= MAX_RECONNECT_SPREAD_MS ? value : undefined;
+}

@@ -1,0 +1,238 @@
+/**
+ * A CONNECT stream dressed as a socket, safe to hand to undici, http.Agent, dockerode, tls.connect({ socket }) and ws.
+ * The bare Http2Stream is not:
+ * - a corked string write followed by an empty write sends freed memory: strings become Buffers here, empty writes vanish;
+ * - a single large write can exhaust the session's memory for good: it is cut, each piece waiting for the one before;
+ * - a reset or a lost tunnel can look like a clean end: here it is always an error;
+ * - an unfinished `destroy()` sends NO_ERROR: here it always resets with an error.
+ */
+import { constants } from "node:http2";
+import { Duplex } from "node:stream";
+import type { ClientHttp2Stream, Http2Session } from "node:http2";
+import { discardStream, guardStream, hasEnded, resetStream } from "./end-stream.ts";
+import { codeFromRst, codeFromStatus, ERROR_TABLE } from "../error-table.ts";
+import { TurnaboutError } from "../errors.ts";
+import { MAX_STREAM_WRITE_BYTES } from "../limits.ts";
+import { parseProxyStatus } from "../fields/proxy-status.ts";
+import { hasRemoteEnded, watchRemoteEnd } from "./remote-end.ts";
+import { onResponse } from "./response.ts";
+import type { ResponseHeaders } from "./response.ts";
+
+/** What a retry has to know of a lost stream. */
+export interface Loss {
+  /** The target had sent bytes on it before: an older exchange's, if the present one has had no answer. */
+  reused: boolean;
+  /** The agent says that it has not looked at the request (RFC 9113 §8.7), or refused it because it drains. */
+  unprocessed: boolean;
+  /** The agent has refused it because its target has too many streams: nothing has reached that. */
+  crowded?: boolean | undefined;
+  /** HTTP/2 error code with which an HTTP/2 target has reset the stream. */
+  resetCode?: number | undefined;
+}
+
+const LOSSES = new WeakMap<Error, Loss>();
+
+export function noteLoss(error: Error, loss: Loss): void {
+  LOSSES.set(error, loss);
+}
+
+export function lossOf(error: Error): Loss | undefined {
+  return LOSSES.get(error);
+}
+
+export class TunnelSocket extends Duplex {
+  readonly #stream: ClientHttp2Stream;
+  readonly #session: Http2Session | undefined;
+  readonly #label: string;
+  #ended = false;
+  #failure: Error | undefined;
+  #timeoutWired = false;
+  #failWrite: (() => void) | undefined;
+  bytesRead = 0;
+  bytesWritten = 0;
+  /** Called with the first bytes that the target sends. */
+  onFirstBytes: ((bytes: Buffer) => void) | undefined;
+  /** What the reader gets of the bytes that the target sends. Must not throw. */
+  inbound: ((bytes: Buffer) => Buffer) | undefined;
+
+  // Read by code that expects a net.Socket.
+  readonly connecting = false;
+  readonly remoteAddress = undefined;
+
+  /** @param label `<runner> <target>`, for error messages */
+  constructor(stream: ClientHttp2Stream, label: string) {
+    super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
+    guardStream(stream);
+    this.#stream = stream;
+    this.#session = stream.session;
+    this.#label = label;
+    watchRemoteEnd(stream);
+    onResponse(stream, {
+      response: (headers) => {
+        if (headers[":status"] === 200) return;
+        const error = refusal(headers, label);
+        this.destroy(error);
+      },
+      lost: (error) => this.#lose(error),
+    });
+    stream.on("data", (chunk: Buffer) => {
+      if (this.bytesRead === 0) this.onFirstBytes?.(chunk);
+      this.bytesRead += chunk.length;
+      const bytes = this.inbound === undefined ? chunk : this.inbound(chunk);
+      if (bytes.length > 0 && !this.push(bytes)) stream.pause();
+    });
+    stream.pause();
+    // Not push(null) at once: a reset may follow the 'end' in the same turn of the loop.
+    stream.on("end", () => setImmediate(() => this.#finish()));
+    stream.on("error", (error) => this.#lose(error));
+    stream.on("aborted", () => this.#lose());
+    stream.on("close", () => this.#finish());
+    // A stream that has been answered may have ended in the same packet, and have said so to nobody.
+    if (stream.readableEnded || stream.destroyed) setImmediate(() => this.#finish());
+    this.once("end", () => this.#failWrite?.());
+  }
+
+  /** What the peer had to say is complete: END_STREAM, and no reset but one that only declines what we still send. */
+  get #isComplete(): boolean {
+    return this.#stream.rstCode === 0 && hasRemoteEnded(this.#stream) === true;
+  }
+
+  #finish(): void {
+    if (this.destroyed || this.#ended || this.#failure !== undefined) return;
+    if (!this.#isComplete) return this.#fail(this.#lost());
+    this.#ended = true;
+    this.push(null);
+  }
+
+  /** A tick late: the refusal that a reset follows is reported first ({@link onResponse}). */
+  #lose(cause?: Error): void {
+    const error = this.#lost(cause);
+    process.nextTick(() => {
+      if (cause !== undefined || !this.#isComplete) this.#fail(error);
+    });
+  }
+
+  /** Bytes that came before a reset are read before it is seen, as on a TCP socket: they may be a whole early answer. */
+  #fail(error: Error): void {
+    if (this.readableLength === 0) this.destroy(error);
+    else this.#failure ??= error;
+  }
+
+  override read(size?: number): Buffer | null {
+    const chunk = super.read(size) as Buffer | null;
+    const failure = this.#failure;
+    if (failure !== undefined && this.readableLength === 0) setImmediate(() => this.destroy(failure));
+    return chunk;
+  }
+
+  #lost(cause?: Error): Error {
+    const error = streamLost(this.#stream, this.#label, { cause, session: this.#session });
+    const unprocessed = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+    if (!LOSSES.has(error)) LOSSES.set(error, { reused: this.bytesRead > 0, unprocessed });
+    return error;
+  }
+
+  override _read(): void {
+    this.#stream.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    if (chunk.length === 0) return callback();
+    if (this.#failure !== undefined) return callback(this.#failure);
+    this.bytesWritten += chunk.length;
+    this.#writePieces(chunk, (error) => {
+      if (!error) return callback();
+      const lost = this.#lost(error);
+      // A tick late, as in #lose(). And where the peer takes no more, but all that it sent is still to be read, a failed
+      // write would throw that away.
+      process.nextTick(() => {
+        if (this.#isComplete && !this.readableEnded) this.#failWrite = () => callback(lost);
+        else callback(lost);
+      });
+    });
+  }
+
+  #writePieces(chunk: Buffer, callback: (error?: Error | null) => void): void {
+    if (this.#stream.closed) return callback(this.#lost());
+    if (chunk.length <= MAX_STREAM_WRITE_BYTES) return void this.#stream.write(chunk, callback);
+    this.#stream.write(chunk.subarray(0, MAX_STREAM_WRITE_BYTES), (error) => {
+      if (error) callback(error);
+      else this.#writePieces(chunk.subarray(MAX_STREAM_WRITE_BYTES), callback);
+    });
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#stream.end(() => callback());
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    // Anything but a finished conversation must reach the peer as a reset.
+    if (error === null && this.writableFinished && this.#ended) discardStream(this.#stream);
+    else resetStream(this.#stream, error ?? new Error("socket destroyed"));
+    callback(error);
+  }
+
+  // What http.Agent, undici and dockerode call on a socket. There is no socket of its own to tune below a stream.
+  setTimeout(timeoutMs: number, callback?: () => void): this {
+    if (callback !== undefined) this.once("timeout", callback);
+    this.#stream.setTimeout(timeoutMs);
+    if (!this.#timeoutWired) {
+      this.#timeoutWired = true;
+      this.#stream.on("timeout", () => this.emit("timeout"));
+    }
+    return this;
+  }
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+}
+
+/** A refusal of the agent's own: what it lets a retry know. */
+export function noteRefusal(error: TurnaboutError): void {
+  noteLoss(error, {
+    reused: false,
+    unprocessed: error.code === "agent_draining",
+    crowded: error.code === "overloaded",
+  });
+}
+
+/** The reason of a refused CONNECT: the agent's own, or what its status means. */
+export function refusal(headers: ResponseHeaders, label: string): TurnaboutError {
+  const status = headers[":status"] ?? 0;
+  const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
+  const error = new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+  noteRefusal(error);
+  return error;
+}
+
+export interface StreamLostOptions {
+  cause?: Error | undefined;
+  /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
+  session?: Http2Session | undefined;
+}
+
+/** Why a stream ended before its time. */
+export function streamLost(
+  stream: ClientHttp2Stream,
+  label: string,
+  options: StreamLostOptions = {},
+): TurnaboutError {
+  const { cause, session = stream.session } = options;
+  if (cause instanceof TurnaboutError) return cause;
+  // A lost carrier closes the streams with CANCEL before it destroys their session: not the target's doing.
+  const gone = session === undefined || hasEnded(session) || session.socket.destroyed;
+  const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
+  const what = gone
+    ? "the connection to the agent was lost"
+    : `the stream was reset (code ${stream.rstCode})`;
+  return new TurnaboutError(code, `dial ${label}: ${what}`, { cause });
+}

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it, mock } from "node:test";
+import {
+  MAX_AWAITED_UNKNOWN_RUNNERS,
+  MAX_WAIT_MS,
+  WAITING_DIALS_PER_CALLER_AND_RUNNER,
+} from "../../../src/control/limits.ts";
+import { TurnaboutError } from "../../../src/wire/errors.ts";
+import { ending, eventually } from "../../support/events.ts";
+import { call, errorCode, open, targetUrl } from "../../support/http.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { promptly } from "../../support/stopwatch.ts";
+import { startSystem } from "../../support/system.ts";
+import { startHttpTarget } from "../../support/target.ts";
+
+afterEach(() => assertNothingOpen());
+
+describe("a runner that has never connected", () => {
+  it("is answered for at once, without a wait", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const answer = await promptly(call(targetUrl(system.url, "nobody", "web")), "the refusal", 1_000);
+    assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
+  });
+
+  it("is waited for with Prefer: wait, and the request goes through when it comes", async () => {
+    await using target = await startHttpTarget((_request, response) => void response.end("at last"));
+    await using system = await startSystem({ agents: 0 });
+    const answer = call(targetUrl(system.url, "late", "web"), { headers: { prefer: "wait=30" } });
+    await system.addAgent({ late: { web: target.address } });
+    assert.equal((await answer).body, "at last");
+  });
+
+  it("is waited for no longer than asked", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const startedAt = performance.now();
+    const answer = await call(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=1" } });
+    assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
+    assert.ok(performance.now() - startedAt >= 990);
+  });
+
+  it("is waited for no longer than the bound, whatever is asked", async (t) => {
+    await using system = await startSystem({ agents: 0 });
+    const timers = mock.method(globalThis, "setTimeout");
+    t.after(() => timers.mock.restore());
+    const given = new AbortController();
+    const waitMs = MAX_WAIT_MS * 100;
+    const dial = system.controlPlane.dial("nobody", "web", { waitMs, signal: given.signal });
+    const delays = timers.mock.calls.map(({ arguments: [, delayMs] }) => delayMs ?? 0);
+    assert.ok(Math.max(...delays) <= MAX_WAIT_MS);
+    given.abort();
+    await assert.rejects(dial, (error) => error instanceof TurnaboutError && error.code === "aborted");
+  });
+
+  it("is waited for by a bounded number of dials, and a bounded number of such runners", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const given = new AbortController();
+    const wait = (runner: string): Promise<unknown> =>
+      system.controlPlane
+        .dial(runner, "web", { waitMs: 60_000, signal: given.signal })
+        .catch((error: unknown) => (error instanceof TurnaboutError ? error.code : error));
+    const same = Array.from({ length: WAITING_DIALS_PER_CALLER_AND_RUNNER }, () => wait("nobody"));
+    assert.equal(await wait("nobody"), "overloaded");
+    const different = Array.from({ length: MAX_AWAITED_UNKNOWN_RUNNERS - 1 }, (_, i) => wait(`nobody-${i}`));
+    assert.equal(await wait("one-too-many"), "overloaded");
+    given.abort();
+    assert.deepEqual(new Set(await Promise.all([...same, ...different])), new Set(["aborted"]));
+    assert.deepEqual(system.controlPlane.runners(), [], "nothing is remembered of them");
+  });
+
+  it("is no longer waited for when the control plane shuts down", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const answer = open(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=60" } });
+    let asked = false;
+    // The listing is answered after the request before it has arrived.
+    await eventually(() => {
+      asked ||= true;
+      return asked;
+    }, "a turn");
+    await call(`${system.url}/healthz`);
+    await call(`${system.url}/healthz`);
+    const closed = system.controlPlane.close();
+    const response = await answer;
+    assert.equal(response.statusCode, 503);
+    const { data } = await ending(response);
+    assert.match(data.toString(), /control_plane_draining/);
+    await closed;
+  });
+});

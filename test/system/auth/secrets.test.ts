@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { afterEach, describe, it } from "node:test";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import { file } from "../../support/agents.ts";
+import { Command, startAgent, startServe } from "../../support/commands.ts";
+import { within } from "../../support/events.ts";
+import { call, runnersUntil, targetUrl } from "../../support/http.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { ADMIN_TOKEN } from "../../support/system.ts";
+import { refusingAddress } from "../../support/target.ts";
+
+afterEach(() => assertNothingOpen());
+
+const SECRET = "s3cr3t-of-the-runner";
+const WRONG = "wr0ng-but-still-secret";
+
+function tokenFile(): string {
+  const record = { id: "runners", kind: "runner", sha256: hashToken(SECRET), runners: ["*"] };
+  return file(JSON.stringify({ tokens: [record] }));
+}
+
+describe("secrets", () => {
+  it("are in no log line of agent or control plane, whether accepted or refused, at any level", async () => {
+    await using serve = await startServe(["--token-file", tokenFile(), "--log-level", "debug"]);
+    const debug = ["--log-level", "debug"];
+    for (const carrier of ["ptth", "websocket"]) {
+      const args = [...debug, "--carrier", carrier];
+      await using good = startAgent(serve.url, `good-${carrier}`, "web=127.0.0.1:1", args, {
+        TURNABOUT_TOKEN: SECRET,
+      });
+      await using bad = startAgent(serve.url, `bad-${carrier}`, "web=127.0.0.1:1", args, {
+        TURNABOUT_TOKEN: WRONG,
+      });
+      await good.logged("connected");
+      await bad.logged("refused; trying again more slowly");
+      for (const command of [good, bad]) {
+        assert.ok(!command.stderr.includes(SECRET) && !command.stderr.includes(WRONG));
+      }
+    }
+    // The caller's own credential, in each place where somebody may put one.
+    const url = targetUrl(serve.url, "good-ptth", "web");
+    await call(url, { token: WRONG });
+    await call(`${url}?access_token=${WRONG}`, { token: null });
+    await call(url, { token: null, headers: { "x-api-key": WRONG, cookie: `access_token=${WRONG}` } });
+    await call(`${serve.url}/api/v1/runners`, { headers: { "proxy-authorization": `Basic ${WRONG}` } });
+    await serve.end();
+    for (const secret of [SECRET, WRONG, ADMIN_TOKEN, hashToken(SECRET)]) {
+      assert.ok(!serve.stderr.includes(secret));
+    }
+  });
+
+  it("are in no error body, and neither is an address of the inside", async () => {
+    const address = await refusingAddress();
+    await using serve = await startServe();
+    await using agent = startAgent(serve.url, "web", `web=${address}`);
+    await agent.logged("connected");
+    await runnersUntil(serve.url, (runners) => runners[0]?.state === "connected", "the agent");
+    for (const [path, token] of [
+      [targetUrl("", "web", "web"), ADMIN_TOKEN],
+      [targetUrl("", "web", "nothing"), ADMIN_TOKEN],
+      [targetUrl("", "nobody", "web"), ADMIN_TOKEN],
+      [targetUrl("", "web", "web"), WRONG],
+      ["/api/v1/revdial?runnerid=x", WRONG],
+      ["/no/such/path", ADMIN_TOKEN],
+    ] as const) {
+      const { status, body, headers } = await call(`${serve.url}${path}`, { token });
+      assert.ok(status >= 400, path);
+      const { error } = JSON.parse(body) as { error: Record<string, unknown> };
+      assert.deepEqual(Object.keys(error), ["code", "message", "requestId"]);
+      const all = body + JSON.stringify(headers);
+      for (const inside of [WRONG, ADMIN_TOKEN, address, address.split(":").at(-1) ?? "", "127.0.0.1"]) {
+        assert.ok(!all.includes(inside), `${path}: ${all}`);
+      }
+    }
+  });
+
+  for (const [name, args] of [
+    ["revdial-client", ["-runner-id", "sandbox-x", "-token", SECRET, "-local", "localhost:1", "-server"]],
+    ["wolf-revdial-client", ["-wolf-id", "x", `-token=${SECRET}`, "-api-url"]],
+  ] as const) {
+    it(`given to ${name} as arguments do not stay in the process list`, async () => {
+      await using serve = await startServe(["--token-file", tokenFile()]);
+      await using command = new Command(name, [...args, serve.url]);
+      await command.logged("connected");
+      const commandLine = readFileSync(`/proc/${command.pid}/cmdline`, "latin1");
+      assert.ok(!commandLine.includes(SECRET), commandLine);
+      assert.ok(commandLine.startsWith(name));
+      assert.ok(!command.stderr.includes(SECRET));
+    });
+  }
+
+  for (const format of ["json", "pretty"]) {
+    it(`are redacted in ${format} where a line carries them as fields`, async () => {
+      const script = new URL("../../support/logger.child.ts", import.meta.url);
+      await using command = new Command(script, [format, SECRET]);
+      await within(command.exited, "its end");
+      assert.match(command.stderr, /a careless line/);
+      assert.match(command.stderr, /\[redacted\]/);
+      assert.match(command.stderr, /visible/);
+      assert.ok(!command.stderr.includes(SECRET), command.stderr);
+    });
+  }
+});

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { assertEchoes, followAgent, keptLog } from "../../support/agents.ts";
+import { startTlsTerminator, startWebSocketOnlyFront } from "../../support/fronts.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { createPki, issueServer } from "../../support/pki.ts";
+import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
+import { file } from "../../support/agents.ts";
+
+afterEach(() => assertNothingOpen());
+
+function runnersOf(system: System): Record<string, Record<string, string>> {
+  return { [RUNNER]: { [TARGET]: system.target.address } };
+}
+
+describe("--carrier auto", () => {
+  it("takes rh2 on direct TLS", async () => {
+    await using system = await startSystem({ tls: true, agents: 0 });
+    await using agent = followAgent({
+      server: system.url,
+      caFile: system.caFile,
+      runners: runnersOf(system),
+    });
+    const { carrier, why } = await agent.connected();
+    assert.deepEqual([carrier, why], ["rh2", "first choice for this URL"]);
+    await assertEchoes(system.controlPlane.dial);
+  });
+
+  it("takes ptth on plaintext", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using agent = followAgent({ server: system.url, runners: runnersOf(system) });
+    const { carrier, why } = await agent.connected();
+    assert.deepEqual([carrier, why], ["ptth", "first choice for this URL"]);
+    await assertEchoes(system.controlPlane.dial);
+  });
+
+  it("falls to websocket behind a proxy that refuses ptth, and says why in its log", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "refuse");
+    const { log, lines } = keptLog();
+    await using agent = followAgent({
+      server: `http://127.0.0.1:${front.port}`,
+      runners: runnersOf(system),
+      log,
+    });
+    const { carrier, why } = await agent.connected();
+    assert.equal(carrier, "websocket");
+    const reason =
+      "the better ones failed: ptth: answered 400 instead of 101: this proxy knows no such upgrade";
+    assert.equal(why, reason);
+    const line = await lines.find(({ message }) => message === "connected", "the log line");
+    assert.deepEqual([line.level, line.fields["carrier"], line.fields["why"]], ["info", "websocket", reason]);
+    await assertEchoes(system.controlPlane.dial);
+  });
+
+  it("falls to websocket behind a proxy that drops the unknown upgrade and passes the rest", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "drop");
+    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    const { carrier, why } = await agent.connected();
+    assert.equal(carrier, "websocket");
+    assert.match(why, /ptth: the control plane refused \(426\)/);
+    await assertEchoes(system.controlPlane.dial);
+  });
+
+  it("does not try the worse way again while the one that worked still does", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "refuse");
+    await using agent = followAgent({
+      server: `http://127.0.0.1:${front.port}`,
+      runners: runnersOf(system),
+    });
+    await agent.connected();
+    await assertEchoes(system.controlPlane.dial);
+    system.controlPlane.runners()[0]?.connections[0]?.destroy("test");
+    const again = await agent.events.findNth(2, ({ type }) => type === "connected", "the reconnect");
+    assert.deepEqual(again, { type: "connected", slot: 0, carrier: "websocket", why: "it worked before" });
+    assert.deepEqual(front.upgrades.all, ["ptth", "websocket", "websocket"]);
+  });
+
+  it("falls on from a proxy that swallows the upgrade when the time limit is over", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "swallow");
+    await using agent = followAgent({
+      server: `http://127.0.0.1:${front.port}`,
+      runners: runnersOf(system),
+      attemptTimeoutMs: 300,
+    });
+    const { carrier, why } = await agent.connected();
+    assert.equal(carrier, "websocket");
+    assert.equal(why, "the better ones failed: ptth: no answer to the upgrade in time");
+    await assertEchoes(system.controlPlane.dial);
+  });
+
+  for (const [what, alpn] of [
+    ["without ALPN", undefined],
+    ["that speaks only http/1.1", ["http/1.1"]],
+    ["that prefers h2", ["h2", "http/1.1"]],
+  ] as const) {
+    it(`takes ptth behind a TLS terminator ${what}, and says why not rh2`, async () => {
+      await using system = await startSystem({ agents: 0 });
+      const pki = await createPki();
+      await using front = await startTlsTerminator(system.controlPlane.port, await issueServer(pki), alpn);
+      await using agent = followAgent({
+        server: `https://localhost:${front.port}`,
+        caFile: file(pki.ca),
+        runners: runnersOf(system),
+      });
+      const { carrier, why } = await agent.connected();
+      assert.equal(carrier, "ptth");
+      assert.match(
+        why,
+        alpn === undefined
+          ? /^the better ones failed: rh2: the TLS peer did not select a reversed ALPN: TLS ends in front/
+          : /^the better ones failed: TLS with https:\/\/localhost:\d+\S* .*no application protocol/i,
+      );
+      await assertEchoes(system.controlPlane.dial);
+    });
+  }
+});

@@ -1,0 +1,78 @@
+/** What is wrong with a certificate or key is said by its file, with what to do. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { RefusalLog } from "../../../src/control/listener/rate-limited-log.ts";
+import { checkDates, checkPair } from "../../../src/wire/session/pem.ts";
+import type { TurnaboutError } from "../../../src/wire/errors.ts";
+import { file, keptLog } from "../../support/agents.ts";
+import { run } from "../../support/commands.ts";
+import { createPki, issueServer } from "../../support/pki.ts";
+
+const pki = await createPki();
+const good = await issueServer(pki);
+const other = await issueServer(pki);
+const old = { notBefore: new Date(Date.now() - 9e8), notAfter: new Date(Date.now() - 1e8) };
+const expired = await pki.issue({ commonName: "localhost", ...old });
+
+describe("a certificate and its key", () => {
+  const cases: [string, { cert: string; key: string }, RegExp, RegExp][] = [
+    ["no PEM", { ...good, cert: "nonsense" }, /^C: no PEM certificate in it$/, /BEGIN CERTIFICATE/],
+    ["a key in its place", { ...good, cert: good.key }, /^C: a key, not a certificate$/, /BEGIN CERTIFICATE/],
+    ["no key", { ...good, key: "nonsense" }, /^K: no PEM key in it$/, /BEGIN PRIVATE KEY/],
+    [
+      "a certificate as key",
+      { ...good, key: good.cert },
+      /^K: a certificate, not a key$/,
+      /BEGIN PRIVATE KEY/,
+    ],
+    ["another's key", { ...good, key: other.key }, /^K: not the key of C$/, /made together/],
+    [
+      "a passphrase",
+      { ...good, key: "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----" },
+      /^K: the key has a passphrase$/,
+      /openssl pkey/,
+    ],
+    ["one that is over", expired, /^C: the certificate has expired at .*Z$/, /renew it/],
+  ];
+  for (const [what, { cert, key }, message, hint] of cases) {
+    it(`${what} is named, with what to do, and without the key`, () => {
+      const certificate = { text: cert, from: "C" };
+      assert.throws(
+        () => {
+          checkPair(certificate, { text: key, from: "K" });
+          checkDates(certificate);
+        },
+        (error: TurnaboutError) => {
+          assert.equal(error.code, "config_invalid");
+          assert.match(error.message, message);
+          assert.match(error.hint ?? "", hint);
+          assert.ok(
+            !`${error.stack}`.includes(key.slice(30, 60)) || key === "nonsense" || key.includes("CERT"),
+          );
+          return true;
+        },
+      );
+    });
+  }
+
+  it("ends `turnabout serve` at the start with an error and a hint", async () => {
+    const files = ["--tls-cert", file(good.cert), "--tls-key", file(other.key)];
+    const { code, stderr } = await run("turnabout", ["serve", "--port", "0", ...files], {
+      env: { TURNABOUT_ADMIN_TOKEN: "x" },
+    });
+    assert.match(
+      stderr,
+      /error: --tls-key .*: not the key of --tls-cert .*\nhint: give the two that were made together/,
+    );
+    assert.equal(code, 1);
+  });
+});
+
+describe("refusals in the log", () => {
+  it("are bounded, however many there are", () => {
+    const { log, lines } = keptLog();
+    const refusals = new RefusalLog(log);
+    for (let count = 0; count < 1_000; count += 1) refusals.warn({ count }, "agent not admitted");
+    assert.equal(lines.all.length, 60);
+  });
+});

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { afterEach, describe, it } from "node:test";
+import { file } from "../../support/agents.ts";
+import { run, startServe } from "../../support/commands.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+
+afterEach(() => assertNothingOpen());
+
+const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+describe("turnabout", () => {
+  it("lists its commands with --help, -h, help and without a word", async () => {
+    const { code, stdout } = await run("turnabout", ["--help"]);
+    assert.equal(code, 0);
+    for (const name of ["serve", "agent", "token", "demo"])
+      assert.match(stdout, new RegExp(`^  ${name} `, "m"));
+    for (const args of [["-h"], ["help"], []]) assert.equal((await run("turnabout", args)).stdout, stdout);
+  });
+
+  it("says its version", async () => {
+    const { code, stdout } = await run("turnabout", ["--version"]);
+    assert.deepEqual([code, stdout], [0, `turnabout ${manifest.version}`]);
+  });
+
+  it("explains each command, and every option that the command knows", async () => {
+    for (const name of ["serve", "agent", "token", "demo"]) {
+      const { code, stdout } = await run("turnabout", [name, "--help"]);
+      assert.equal(code, 0);
+      assert.ok(stdout.startsWith(`usage: turnabout ${name} `), stdout);
+      const source = readFileSync(new URL(`../../../src/cli/commands/${name}.ts`, import.meta.url), "utf8");
+      const options = [...source.matchAll(/^ {8}"?([a-z-]+)"?: \{ type:/gm)].map(([, option]) => option);
+      assert.ok(options.length >= 4);
+      for (const option of options) assert.match(stdout, new RegExp(`--${option}\\b`), `${name} --${option}`);
+    }
+  });
+
+  const misuse: [string[], RegExp][] = [
+    [["fly"], /^error: no command "fly"\nhint: one of serve, agent, token, demo$/],
+    [["constructor"], /^error: no command "constructor"\nhint: /],
+    [["serve", "--porty", "1"], /^error: Unknown option '--porty'.*\nhint: run `turnabout serve --help`/],
+    [["serve", "extra"], /^error: Unexpected argument 'extra'.*\nhint: /],
+    [
+      ["serve"],
+      /^error: no tokens: nobody could connect\nhint: set TURNABOUT_ADMIN_TOKEN, or give --token-file/,
+    ],
+    [["agent"], /^error: no control plane\nhint: give --server URL/],
+    [["agent", "--server", "http://x"], /^error: no runner\nhint: /],
+    [["agent", "--server", "http://x", "--runner", "r"], /^error: runner r has no target\nhint: /],
+    [
+      ["agent", "--server", "http://x", "--target", "a=b:1"],
+      /^error: --target a=b:1: no runner before it\nhint: /,
+    ],
+    [
+      ["agent", "--server", "http://x", "--runner", "r", "--target", "a=b:1"],
+      /^error: no token\nhint: give --token-file FILE, set TURNABOUT_TOKEN/,
+    ],
+    [
+      [
+        "agent",
+        "--server",
+        "http://x",
+        "--runner",
+        "r",
+        "--target",
+        "a=b:1",
+        "--token-file",
+        "f",
+        "--carrier",
+        "pigeon",
+      ],
+      /^error: --carrier pigeon\nhint: use one of auto, rh2, ptth, websocket/,
+    ],
+    [
+      ["agent", "--server", "http://x", "--log-level", "loud"],
+      /^error: --log-level loud\nhint: use one of debug/,
+    ],
+    [["token", "--kind", "runner", "--runner", "x"], /^error: no usable id\nhint: /],
+    [["token", "--id", "admin", "--kind", "admin"], /^error: no usable id\nhint: /],
+    [["token", "--id", "a", "--kind", "king"], /^error: no kind\nhint: give --kind runner, user or admin/],
+    [["demo", "--port", "99999"], /^error: --port 99999\nhint: use a port, 0 to 65535/],
+  ];
+  it("says what is wrong and what to do, and exits with 2, when it is misused", async () => {
+    for (const [args, says] of misuse) {
+      const { code, stdout, stderr } = await run("turnabout", args);
+      assert.match(stderr, says);
+      assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+    }
+  });
+
+  it("says what is wrong with a file or a port, and exits with 1 or 2, without a stack trace", async () => {
+    const env = { TURNABOUT_ADMIN_TOKEN: "t" };
+    const noTls = ["serve", "--port", "0", "--tls-cert", "/no/such/file", "--tls-key", "/no/such/file"];
+    const missing = await run("turnabout", noTls, { env });
+    assert.match(missing.stderr, /^error: --tls-cert \/no\/such\/file: ENOENT.*\nhint: check the path/);
+    const half = await run("turnabout", ["serve", "--port", "0", "--tls-cert", file("")], { env });
+    assert.match(half.stderr, /^error: TLS needs a certificate and its key\nhint: /);
+    for (const [option, value] of [
+      ["--proxy-protocol", "sometimes"],
+      ["--forwarded-fields", "via"],
+    ] as const) {
+      const { code, stderr } = await run("turnabout", ["serve", option, value], { env });
+      assert.ok(stderr.startsWith(`error: ${option} ${value}\nhint: use `), stderr);
+      assert.equal(code, 2);
+    }
+    for (const [args, says] of [
+      [["--trusted-proxy", "localhost"], /^error: trusted proxy "localhost": use an address or a block/],
+      [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that speak it/],
+      [
+        ["--forwarded-prefix"],
+        /^error: forwarded prefix: name the trusted proxies that set X-Forwarded-Prefix/,
+      ],
+      [
+        ["--trusted-proxy", "192.0.2.1", "--forwarded-prefix", "--forwarded-fields", "forwarded"],
+        /^error: forwarded prefix: .*leave the forwarded fields at x-forwarded/,
+      ],
+      [
+        ["--data-dir", "/proc/none/at/all"],
+        /^error: data directory \/proc\/none\/at\/all: EN\w+: .*\/proc\/none/,
+      ],
+    ] as const) {
+      const { code, stderr } = await run("turnabout", ["serve", "--port", "0", ...args], { env });
+      assert.match(stderr, says);
+      assert.equal(code, 1);
+    }
+    await using serve = await startServe();
+    const args = ["serve", "--host", "127.0.0.1", "--port", String(serve.port)];
+    const taken = await run("turnabout", args, { env });
+    assert.match(taken.stderr, /^error: listen EADDRINUSE.*\nhint: another process listens there/);
+    assert.equal(taken.code, 1);
+    const elsewhere = await run("turnabout", ["serve", "--host", "203.0.113.1", "--port", "0"], { env });
+    assert.match(
+      elsewhere.stderr,
+      /^error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+    );
+    const relay = ["agent", "--server", "http://127.0.0.1:1", "--listen"];
+    const noFolder = await run("turnabout", [...relay, "unix:/no/such/folder/r.sock"]);
+    assert.match(
+      noFolder.stderr,
+      /error: listen E(NOENT|ACCES): .*\/no\/such\/folder\/r\.sock\nhint: .*folder/,
+    );
+    const noHost = await run("turnabout", [...relay, "203.0.113.1:0"]);
+    assert.match(
+      noHost.stderr,
+      /error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+    );
+    const inUse = await run("turnabout", [...relay, `127.0.0.1:${serve.port}`]);
+    assert.match(inUse.stderr, /error: listen EADDRINUSE.*\nhint: another process listens there/);
+    for (const { code } of [elsewhere, noFolder, noHost, inUse]) assert.equal(code, 1);
+    for (const { stderr } of [missing, half, taken, elsewhere, noFolder, noHost, inUse])
+      assert.ok(!/^ +at /m.test(stderr), stderr);
+  });
+});

@@ -1,0 +1,70 @@
+/** A process with a watchdog, whose main thread does what the first argument says. It ends by itself after a minute. */
+import http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { createLogger } from "../../../src/cli/logger.ts";
+import { startWatchdog } from "../../../src/cli/watchdog/watchdog.ts";
+
+const [how = "", limit = "1000", format = "json"] = process.argv.slice(2);
+const DEADLINE_MS = 60_000;
+const BYTES_PER_PIECE = 4 * 1024 * 1024;
+const MAX_BYTES = 1_500 * 1024 * 1024;
+
+const deadline = Date.now() + DEADLINE_MS;
+const isOver = (): boolean => Date.now() > deadline;
+
+/** Loops without a turn of the event loop. */
+const WAYS: Readonly<Record<string, () => void>> = {
+  spin() {
+    while (!isOver());
+  },
+  regex() {
+    /^(a+)+$/.test(`${"a".repeat(200)}!`);
+  },
+  grow() {
+    const pieces: Buffer[] = [];
+    while (!isOver()) {
+      if (pieces.length * BYTES_PER_PIECE < MAX_BYTES) pieces.push(Buffer.alloc(BYTES_PER_PIECE, 1));
+    }
+  },
+  /** Asleep for many limits, which a busy machine needs to see it, then on with the event loop. */
+  sleep() {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 8);
+    process.stdout.write("awake\n");
+  },
+  /** Nothing but its event loop. */
+  idle() {},
+};
+
+startWatchdog({
+  limitMs: Number(limit),
+  format: format === "pretty" ? "pretty" : "json",
+  log: createLogger({ format: "json" }),
+});
+setTimeout(() => process.exit(0), DEADLINE_MS);
+process.on("SIGTERM", () => process.exit(0));
+process.stdout.write("ready\n");
+// Once the watchdog has seen a beat.
+setTimeout(() => (how === "native" ? loopInHttp2() : WAYS[how]?.()), 1_000);
+
+/**
+ * The loop inside nghttp2 that a bare stream can be brought to: destroyed while it is closed and before its RST_STREAM
+ * has been sent (docs/traps.md). Memory is limited by the watchdog alone.
+ */
+function loopInHttp2(): void {
+  const server = http2.createServer((_request, response) => {
+    response.writeHead(200);
+    response.write("x");
+  });
+  server.listen(0, "127.0.0.1", () => {
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const stream = session.request({ ":method": "POST", ":path": "/" }, { endStream: false });
+    stream.on("error", () => {});
+    stream.on("response", () => {
+      setTimeout(() => {
+        stream.end("x");
+        stream.close(http2.constants.NGHTTP2_NO_ERROR);
+        stream.destroy();
+      });
+    });
+  });
+}

@@ -1,0 +1,380 @@
+/** A runner that one agent serves itself and others have discovered: which way is used, and who may offer one. */
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
+import type { RegistryEvent, RunnerView } from "../../../src/control/registry/registry.ts";
+import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import { followAgent, keptLog } from "../../support/agents.ts";
+import type { FollowedAgent, KeptLine } from "../../support/agents.ts";
+import { DockerEngine } from "../../support/docker-engine.ts";
+import { EventLog } from "../../support/event-log.ts";
+import { ending, eventually, next } from "../../support/events.ts";
+import { call } from "../../support/http.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startSystem } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
+import { startTarget } from "../../support/target.ts";
+import type { TestTarget } from "../../support/target.ts";
+import { tempPath } from "../../support/temp.ts";
+
+import { api, newSession, startSessions } from "../helix/sessions-stand.ts";
+
+afterEach(() => assertNothingOpen());
+
+const SANDBOX = "sandbox-1";
+const HOSTS: TokenRecord = {
+  id: "hosts",
+  kind: "runner",
+  sha256: hashToken("hosts"),
+  runners: ["host-*", "sandbox-*"],
+};
+const OTHER_HOSTS: TokenRecord = { ...HOSTS, id: "other-hosts", sha256: hashToken("other-hosts") };
+const OWN: TokenRecord = { id: "own", kind: "runner", sha256: hashToken("own"), runners: [SANDBOX] };
+const THIEF: TokenRecord = { ...OWN, id: "thief", sha256: hashToken("thief") };
+const NARROW: TokenRecord = {
+  id: "narrow",
+  kind: "runner",
+  sha256: hashToken("narrow"),
+  runners: ["host-*"],
+};
+
+interface Stand extends AsyncDisposable {
+  system: System;
+  events: EventLog<RegistryEvent>;
+  lines: EventLog<KeptLine>;
+  /** Names itself to whoever connects, then sends back what it gets. */
+  target(name: string): Promise<TestTarget>;
+  /** An agent of a host whose engine runs the sandbox. */
+  host(
+    name: string,
+    target: TestTarget,
+    token?: string,
+  ): Promise<{ agent: FollowedAgent; engine: DockerEngine; lines: EventLog<KeptLine> }>;
+  /** The sandbox's own agent. */
+  own(target: TestTarget, token?: string): FollowedAgent;
+}
+
+async function start(controlPlane: ControlPlaneOptions = {}): Promise<Stand> {
+  await using stack = new AsyncDisposableStack();
+  const events = new EventLog<RegistryEvent>();
+  const { log, lines } = keptLog();
+  const system = stack.use(
+    await startSystem({
+      agents: 0,
+      controlPlane: {
+        tokens: [HOSTS, OTHER_HOSTS, OWN, THIEF, NARROW],
+        onEvent: events.push,
+        log,
+        ...controlPlane,
+      },
+    }),
+  );
+  const moved = stack.move();
+  const common = { server: system.url, standbyDelayMs: 100 };
+  return {
+    system,
+    events,
+    lines,
+    target: async (name) =>
+      moved.use(
+        await startTarget((socket) => {
+          socket.write(name);
+          socket.pipe(socket);
+        }),
+      ),
+    host: async (name, target, token = "hosts") => {
+      const engine = moved.use(await new DockerEngine().listen());
+      const port = target.address.split(":")[1] ?? "";
+      engine.run({ id: "c1", labels: { "turnabout.runner": SANDBOX, "turnabout.target.api": port } });
+      const kept = keptLog();
+      const agent = moved.use(
+        followAgent({
+          ...common,
+          runners: [{ id: name, targets: [] }],
+          token: { value: token },
+          docker: engine.url,
+          log: kept.log,
+        }),
+      );
+      await agent.connected();
+      return { agent, engine, lines: kept.lines };
+    },
+    own: (target, token = "own") =>
+      moved.use(
+        followAgent({ ...common, runners: { [SANDBOX]: { api: target.address } }, token: { value: token } }),
+      ),
+    [Symbol.asyncDispose]: () => moved.disposeAsync(),
+  };
+}
+
+function view({ system }: Stand): RunnerView | undefined {
+  return system.controlPlane.runners().find(({ id }) => id === SANDBOX);
+}
+
+async function untilDiscovered(stand: Stand, discovered: boolean, behind: number): Promise<void> {
+  const isSo = (): boolean => {
+    const now = view(stand);
+    return now?.state === "connected" && now.discovered === discovered && now.behind.length === behind;
+  };
+  await eventually(isSo, `${discovered ? "discovered" : "its own"}, with ${behind} behind`);
+}
+
+async function whoAnswers({ system }: Stand): Promise<string> {
+  const socket = await system.controlPlane.dial(SANDBOX, "api");
+  const [chunk] = await next<[Buffer]>(socket, "data");
+  socket.destroy();
+  return chunk.toString();
+}
+
+describe("a discovered runner with an agent of its own", () => {
+  it("is reached by its own agent from the moment that it is there; what is open by the other way finishes", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    await untilDiscovered(stand, true, 0);
+    const open = await stand.system.controlPlane.dial(SANDBOX, "api");
+    assert.equal(String((await next<[Buffer]>(open, "data"))[0]), "discovered");
+
+    stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    assert.equal(await whoAnswers(stand), "own");
+    const rest = ending(open);
+    open.end("last words");
+    const { kind, data } = await rest;
+    assert.deepEqual([kind, data.toString()], ["end", "last words"]);
+    assert.ok(stand.events.all.every(({ type }) => type === "connected" || type === "rerouted"));
+  });
+
+  it("is reached by the other way at once when its own agent is lost, and by its own again when that is back", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    const own = stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    for (const connection of view(stand)?.connections ?? []) connection.destroy("test");
+    assert.equal(await whoAnswers(stand), "discovered", "without a wait");
+    await own.lost();
+    await untilDiscovered(stand, false, 1);
+    assert.equal(await whoAnswers(stand), "own");
+    const routes = stand.events.all.flatMap((event) => (event.type === "rerouted" ? [event.discovered] : []));
+    assert.deepEqual(routes.slice(-2), [true, false]);
+    assert.ok(!stand.events.all.some(({ type }) => type === "lost"));
+  });
+
+  it("stays reached while its own agent drains", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    const own = stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    const open = await stand.system.controlPlane.dial(SANDBOX, "api");
+    await next(open, "data");
+    const closed = own.agent.close();
+    await untilDiscovered(stand, true, 1);
+    assert.equal(await whoAnswers(stand), "discovered");
+    open.destroy();
+    await closed;
+    await untilDiscovered(stand, true, 0);
+  });
+
+  it("keeps its own agent's place for it: another credential does not get it", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    const own = stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    await own.agent.close();
+    await untilDiscovered(stand, true, 0);
+    const thief = stand.own(await stand.target("thief"), "thief");
+    assert.match((await thief.failed()).error.message, /refused \(409\)/);
+    assert.equal(await whoAnswers(stand), "discovered");
+  });
+
+  it("frees that place after the grace, although it is connected", async () => {
+    await using stand = await start({ graceMs: 200 });
+    await stand.host("host-1", await stand.target("discovered"));
+    const own = stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    await own.agent.close();
+    await untilDiscovered(stand, true, 0);
+    const heir = stand.own(await stand.target("heir"), "thief");
+    await heir.failed().catch(() => {}); // it may come too early
+    await untilDiscovered(stand, false, 1);
+    assert.equal(await whoAnswers(stand), "heir");
+  });
+
+  it("is not held by those who have discovered it, whatever their credential", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    await untilDiscovered(stand, true, 0);
+    await stand.own(await stand.target("own"), "thief").connected();
+    await untilDiscovered(stand, false, 1);
+    assert.equal(await whoAnswers(stand), "own");
+  });
+
+  it("is gone when both are: its own agent lost, its container stopped", async () => {
+    await using stand = await start({ graceMs: 300 });
+    const { engine } = await stand.host("host-1", await stand.target("discovered"));
+    const own = stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    engine.remove("c1");
+    await untilDiscovered(stand, false, 0);
+    assert.equal(await whoAnswers(stand), "own");
+    await own.agent.close();
+    await stand.events.find(({ type }) => type === "lost", "the loss");
+    assert.equal(view(stand)?.state, "reconnecting");
+    await eventually(() => view(stand)?.state === "gone", "the end of the grace");
+  });
+});
+
+describe("a runner that several agents have discovered", () => {
+  it("is reached by the first, then by the second", async () => {
+    await using stand = await start();
+    const first = await stand.host("host-1", await stand.target("first"));
+    await untilDiscovered(stand, true, 0);
+    await stand.host("host-2", await stand.target("second"), "other-hosts");
+    await untilDiscovered(stand, true, 1);
+    assert.equal(await whoAnswers(stand), "first");
+    first.engine.remove("c1");
+    await untilDiscovered(stand, true, 0);
+    assert.equal(await whoAnswers(stand), "second");
+  });
+
+  it("is reached by the newer process of one credential: the older may be dead", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("old"));
+    await untilDiscovered(stand, true, 0);
+    await stand.host("host-1b", await stand.target("new"));
+    await untilDiscovered(stand, true, 1);
+    assert.equal(await whoAnswers(stand), "new");
+  });
+});
+
+describe("a discovered runner without an agent of its own", () => {
+  it("is awaited when its discoverer is lost, and gone at once when its container stops", async () => {
+    await using stand = await start();
+    const { engine } = await stand.host("host-1", await stand.target("discovered"));
+    await untilDiscovered(stand, true, 0);
+    for (const connection of view(stand)?.connections ?? []) connection.destroy("test");
+    await eventually(() => view(stand)?.state === "reconnecting", "the loss");
+    assert.equal(await whoAnswers(stand), "discovered", "in the grace");
+    engine.remove("c1");
+    await eventually(() => view(stand)?.state === "gone", "the withdrawal");
+  });
+
+  it("says in the API by which way it is reached", async () => {
+    await using stand = await start();
+    await stand.host("host-1", await stand.target("discovered"));
+    await untilDiscovered(stand, true, 0);
+    stand.own(await stand.target("own"));
+    await untilDiscovered(stand, false, 1);
+    const answer = await call(`${stand.system.url}/api/v1/runners/${SANDBOX}`);
+    const said = JSON.parse(answer.body) as {
+      discovered: boolean;
+      connections: unknown[];
+      behind: unknown[];
+    };
+    assert.deepEqual([said.discovered, said.connections.length, said.behind.length], [false, 1, 1]);
+  });
+});
+
+describe("an agent whose credential does not cover what it has discovered", () => {
+  it("keeps its connection; both sides say what was refused, once", async () => {
+    await using stand = await start();
+    const { agent, lines, engine } = await stand.host("host-1", await stand.target("discovered"), "narrow");
+    const refused = await lines.find(
+      ({ message }) => message === "the control plane refuses a runner",
+      "the warning",
+    );
+    assert.deepEqual([refused.fields["runner"], refused.fields["code"]], [SANDBOX, "not_allowed"]);
+    const warned = stand.lines.all.filter(({ message }) => message === "runner refused");
+    assert.deepEqual([warned.length, warned[0]?.fields["runner"]], [1, SANDBOX]);
+    assert.match(String(warned[0]?.fields["reason"]), /narrow may not register this runner/);
+    assert.equal(view(stand), undefined);
+    const host = (): string | undefined => stand.system.controlPlane.runners()[0]?.state;
+    assert.deepEqual([host(), agent.agent.connections], ["connected", 1]);
+
+    engine.run({ id: "c2", labels: { "turnabout.runner": "sandbox-2", "turnabout.target.x": "1" } });
+    await lines.find(
+      ({ fields }) => fields["runner"] === "sandbox-2" && fields["code"] === "not_allowed",
+      "the next",
+    );
+    assert.equal(host(), "connected");
+    assert.equal(agent.events.length, 1, "one connection all the time");
+  });
+
+  it("is heard when the credential is widened, and loses only that when it is narrowed again", async () => {
+    await using stand = await start();
+    const { agent, lines } = await stand.host("host-1", await stand.target("discovered"), "narrow");
+    await lines.find(({ message }) => message === "the control plane refuses a runner", "the warning");
+    const others = [HOSTS, OTHER_HOSTS, OWN, THIEF];
+    stand.system.controlPlane.setTokens([...others, { ...NARROW, runners: ["host-*", "sandbox-*"] }]);
+    await untilDiscovered(stand, true, 0);
+    assert.equal(await whoAnswers(stand), "discovered");
+    stand.system.controlPlane.setTokens([...others, NARROW]);
+    assert.equal(view(stand)?.state, "gone");
+    assert.equal(agent.agent.connections, 1);
+    stand.system.controlPlane.setTokens(others);
+    await agent.lost();
+  });
+});
+
+describe("a session's sandbox", () => {
+  it("has labels by which it is discovered; the session's end ends its own agent, and not the discoverer", async () => {
+    await using stand = await startSessions();
+    const { url, system } = stand;
+    const session = await newSession(url);
+    const runner = stand.wolf("a").state.lobbies[0]?.runner;
+    const { Labels: labels } = JSON.parse(String(runner?.["base_create_json"])) as {
+      Labels: Record<string, string>;
+    };
+    assert.deepEqual(labels, { "turnabout.runner": session.runner, "turnabout.target.screenshot": "9876" });
+
+    await using engine = await new DockerEngine().listen();
+    engine.run({ id: "c1", labels });
+    await using host = followAgent({
+      server: url,
+      runners: [{ id: "host-1", targets: [] }],
+      docker: engine.url,
+    });
+    const secret = ((runner?.["env"] ?? []) as string[])
+      .find((entry) => entry.startsWith("USER_API_TOKEN="))
+      ?.slice(15);
+    await using own = followAgent({
+      server: url,
+      runners: { [session.runner]: { screenshot: system.target.address } },
+      token: { value: secret ?? "" },
+    });
+    const found = (): RunnerView | undefined =>
+      system.controlPlane.runners().find(({ id }) => id === session.runner);
+    await eventually(() => found()?.discovered === false && found()?.behind.length === 1, "both ways");
+    await api(url, "DELETE", `/api/v1/sessions/${session.id}`);
+    const { reason } = await own.lost();
+    assert.match(reason, /^(kicked: the session has ended|refused: unauthenticated)/);
+    await eventually(() => found()?.discovered === true, "the container, until it is stopped");
+    engine.remove("c1");
+    await eventually(() => found()?.state !== "connected", "its end");
+    assert.deepEqual([host.agent.connections, host.events.length], [1, 1]);
+  });
+});
+
+describe("a control plane that starts anew", () => {
+  it("awaits what was discovered, and holds it for nobody", async () => {
+    const directory = tempPath("-data");
+    {
+      await using stand = await start({ dataDirectory: directory });
+      await stand.host("host-1", await stand.target("discovered"));
+      await untilDiscovered(stand, true, 0);
+    }
+    {
+      await using stand = await start({ dataDirectory: directory });
+      assert.equal(view(stand)?.state, "reconnecting");
+      stand.own(await stand.target("own"));
+      await untilDiscovered(stand, false, 0);
+    }
+    {
+      await using stand = await start({ dataDirectory: directory });
+      const thief = stand.own(await stand.target("thief"), "thief");
+      assert.match((await thief.failed()).error.message, /refused \(409\)/, "this one is its own agent's");
+      await stand.host("host-1", await stand.target("discovered"));
+      await untilDiscovered(stand, true, 0);
+    }
+  });
+});

@@ -1,0 +1,19 @@
+/** An agent that allows next to no streams: who finds none free is told so at once. */
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { within } from "../../support/events.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
+
+afterEach(() => assertNothingOpen());
+
+describe("an agent that allows one stream, which its events hold", () => {
+  it("has none for dials", async () => {
+    await using system = await startSystem();
+    const [connection] = system.controlPlane.runners()[0]?.connections ?? [];
+    assert.ok(connection !== undefined);
+    Object.defineProperty(connection.session, "remoteSettings", { value: { maxConcurrentStreams: 1 } });
+    const dial = system.controlPlane.dial(RUNNER, TARGET);
+    await assert.rejects(within(dial, "the refusal", 2_000), { code: "overloaded" });
+  });
+});

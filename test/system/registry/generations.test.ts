@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
+import type { RegistryEvent } from "../../../src/control/registry/registry.ts";
+import { assertEchoes, followAgent } from "../../support/agents.ts";
+import type { FollowedAgent } from "../../support/agents.ts";
+import { EventLog } from "../../support/event-log.ts";
+import { ending, eventually, next } from "../../support/events.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startSystem } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
+import { startTarget } from "../../support/target.ts";
+import type { TestTarget } from "../../support/target.ts";
+
+afterEach(() => assertNothingOpen());
+
+/** Says who it is, and keeps the connection open for an echo. */
+function named(name: string): Promise<TestTarget> {
+  return startTarget((socket) => {
+    socket.write(name);
+    socket.pipe(socket);
+  });
+}
+
+interface Stand extends AsyncDisposable {
+  system: System;
+  registry: EventLog<RegistryEvent>;
+  add(target: TestTarget, options?: Partial<Parameters<typeof followAgent>[0]>): FollowedAgent;
+}
+
+/** A system whose agents are `wolf` unless they say otherwise, with room for strangers' credentials. */
+async function start(tls = false): Promise<Stand> {
+  const stack = new AsyncDisposableStack();
+  const registry = new EventLog<RegistryEvent>();
+  const runner = (id: string, runners: string[]): TokenRecord => {
+    return { id, kind: "runner", sha256: hashToken(id), runners };
+  };
+  const tokens = [runner("ours", ["*"]), runner("theirs", ["*"])];
+  const system = stack.use(
+    await startSystem({ tls, agents: 0, controlPlane: { tokens, onEvent: registry.push } }),
+  );
+  return {
+    system,
+    registry,
+    add: (target, options = {}) =>
+      stack.use(
+        followAgent({
+          server: system.url,
+          caFile: system.caFile,
+          token: { value: "ours" },
+          runners: { wolf: { api: target.address } },
+          standbyDelayMs: 100,
+          ...options,
+        }),
+      ),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+async function whoAnswers(system: System, runner = "wolf"): Promise<string> {
+  const socket = await system.controlPlane.dial(runner, "api", { waitMs: 5_000 });
+  const [chunk] = await next<[Buffer]>(socket, "data");
+  socket.destroy();
+  return chunk.toString();
+}
+
+for (const carrier of ["ptth", "rh2"] as const) {
+  describe(`a newer agent of the same credential, on ${carrier}`, () => {
+    it("takes over; the old one is told, finishes what it has in flight, and its late close removes nothing", async () => {
+      await using stand = await start(carrier === "rh2");
+      const { system, registry } = stand;
+      await using first = await named("first");
+      await using second = await named("second");
+      const old = stand.add(first, { carrier });
+      await old.connected();
+      const inFlight = await system.controlPlane.dial("wolf", "api", { waitMs: 5_000 });
+      assert.equal(String((await next<[Buffer]>(inFlight, "data"))[0]), "first");
+
+      const fresh = stand.add(second, { carrier });
+      await registry.find(({ type }) => type === "replaced", "the replacement");
+      const { reason } = await old.lost();
+      assert.equal(reason, "replaced: a newer agent serves wolf");
+      assert.equal(await whoAnswers(system), "second");
+
+      const rest = ending(inFlight);
+      inFlight.end(" and its last words");
+      assert.equal((await rest).data.toString(), " and its last words");
+      assert.equal((await rest).kind, "end");
+      await eventually(
+        () => system.controlPlane.runners()[0]?.behind.length === 1,
+        "the old one's place behind",
+      );
+      await eventually(() => old.agent.connections === 1, "the old connection's late close");
+      assert.equal(system.controlPlane.runners()[0]?.state, "connected");
+      assert.equal(await whoAnswers(system), "second");
+      assert.deepEqual(
+        registry.all.map(({ type }) => type),
+        ["connected", "replaced", "connected"],
+        "no loss was seen",
+      );
+      assert.equal(fresh.events.length, 1);
+    });
+
+    it("leaves the old one standing by, connected and not fighting, until the newest leaves", async () => {
+      await using stand = await start(carrier === "rh2");
+      const { system, registry } = stand;
+      await using first = await named("first");
+      await using second = await named("second");
+      const old = stand.add(first, { carrier });
+      await old.connected();
+      await registry.find(({ type }) => type === "connected", "the first registration");
+      const fresh = stand.add(second, { carrier });
+      await old.events.find(({ type }) => type === "replaced", "the replacement");
+      const view = () => system.controlPlane.runners()[0];
+      await eventually(() => view()?.behind.length === 1, "its place behind");
+      assert.equal(await whoAnswers(system), "second");
+      const before = old.events.length;
+
+      await fresh.agent.close();
+      assert.equal(await whoAnswers(system), "first");
+      await eventually(() => view()?.behind.length === 0, "the end of the newest");
+      assert.deepEqual(
+        registry.all.map(({ type }) => type),
+        ["connected", "replaced", "connected", "lost", "connected"],
+      );
+      assert.equal(view()?.state, "connected");
+      assert.equal(old.events.length, before, "its own connection serves: it did not dial for that");
+    });
+  });
+}
+
+describe("an agent of another credential", () => {
+  for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
+    it(`is refused by the ${carrier} door with the reason`, async () => {
+      await using stand = await start(carrier === "rh2");
+      await using first = await named("first");
+      await using second = await named("second");
+      await stand.add(first).connected();
+      await stand.registry.find(({ type }) => type === "connected", "the first registration");
+      const thief = stand.add(second, { carrier, token: { value: "theirs" } });
+      const { error } = await thief.failed();
+      assert.match(
+        error.message,
+        carrier === "rh2"
+          ? /^refused: runner_taken: The runner is held by another agent/
+          : /the control plane refused \(409\): The runner is held by another agent/,
+      );
+      assert.equal(await whoAnswers(stand.system), "first");
+    });
+  }
+
+  it("may not jump in while the rightful one is only reconnecting", async () => {
+    await using stand = await start();
+    await using first = await named("first");
+    const rightful = stand.add(first);
+    await rightful.connected();
+    await stand.registry.find(({ type }) => type === "connected", "the registration");
+    await rightful.agent.close();
+    await stand.registry.find(({ type }) => type === "lost", "the loss");
+    const thief = stand.add(first, { token: { value: "theirs" } });
+    assert.match((await thief.failed()).error.message, /refused \(409\)/);
+  });
+});
+
+describe("connections of one agent process", () => {
+  it("belong to one generation: none replaces another", async () => {
+    await using stand = await start();
+    await using target = await named("only");
+    const agent = stand.add(target, { connections: 3 });
+    const isConnect = ({ type }: { type: string }): boolean => type === "connected";
+    await stand.registry.findNth(3, isConnect, "three registrations");
+    assert.equal(stand.system.controlPlane.runners()[0]?.connections.length, 3);
+    assert.ok(stand.registry.all.every(isConnect));
+    assert.equal(agent.agent.connections, 3);
+  });
+
+  it("are one by one expendable: the runner stays connected", async () => {
+    await using stand = await start();
+    await using target = await named("only");
+    const agent = stand.add(target, { connections: 2 });
+    await stand.registry.findNth(2, ({ type }) => type === "connected", "two registrations");
+    stand.system.controlPlane.runners()[0]?.connections[0]?.destroy("test");
+    await agent.lost();
+    assert.equal(await whoAnswers(stand.system), "only");
+    await stand.registry.findNth(3, ({ type }) => type === "connected", "the reconnect");
+    assert.ok(
+      stand.registry.all.every(({ type }) => type === "connected"),
+      "never lost",
+    );
+  });
+
+  it("keep the runner that nobody has taken over", async () => {
+    await using stand = await start();
+    await using first = await named("first");
+    await using second = await named("second");
+    const both = stand.add(first, {
+      runners: { "wolf-a": { api: first.address }, "wolf-b": { api: first.address } },
+    });
+    await stand.registry.findNth(2, ({ type }) => type === "connected", "both registrations");
+    stand.add(second, { runners: { "wolf-a": { api: second.address } } });
+    await stand.registry.find(({ type }) => type === "replaced", "the take-over of one");
+    assert.equal(await whoAnswers(stand.system, "wolf-a"), "second");
+    assert.equal(await whoAnswers(stand.system, "wolf-b"), "first");
+    await assert.rejects(assertEchoes(stand.system.controlPlane.dial, "wolf-b", "other"), /no such target/);
+    assert.ok(!both.events.all.some(({ type }) => type === "lost"), "its connection was not closed");
+  });
+});

@@ -1,0 +1,202 @@
+/** CONNECT and upgrades behind responses that are under way on the same connection: answered in order, or not at all. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import net from "node:net";
+import type { Socket } from "node:net";
+import { after, before, beforeEach, describe, it } from "node:test";
+import tls from "node:tls";
+import { via } from "../../support/callers.ts";
+import { ending, eventually, next } from "../../support/events.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startRawTarget } from "../../support/raw-target.ts";
+import type { RawTarget } from "../../support/raw-target.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
+
+const HALF = "x".repeat(50);
+const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const LARGE_BYTES = 8 * 1024 * 1024;
+
+let system: System;
+let target: RawTarget;
+/** Lets the target send the second half of its response. */
+let finish: () => void;
+/** The target's connection of the last request for each path. */
+const asked = new Map<string, Socket>();
+
+before(async () => {
+  target = await startRawTarget(({ head, socket }) => {
+    const [, path = ""] = head.split(" ", 2);
+    asked.set(path, socket);
+    const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1];
+    if (key !== undefined) {
+      const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+      socket.write(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+          `Sec-WebSocket-Accept: ${accept}\r\n\r\n\x81\x02hi`,
+        "latin1",
+      );
+    } else if (path === "/large") {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${LARGE_BYTES}\r\n\r\n`);
+      socket.write(Buffer.alloc(LARGE_BYTES, "x"));
+    } else if (path === "/halves") {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n${HALF}`);
+      finish = () => socket.write(HALF);
+    } else if (path === "/tunnelled") socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ninside");
+  });
+  system = await startSystem({ tls: true, target });
+});
+
+beforeEach(() => {
+  finish = () => {};
+});
+
+after(async () => {
+  await system.close();
+  await assertNothingOpen();
+});
+
+function get(path: string, fields = "", version = "1.1"): string {
+  return `GET ${path} HTTP/${version}\r\nHost: x\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n${fields}\r\n`;
+}
+
+function upgrade(path: string, token: string): string {
+  return get(
+    path,
+    `Connection: Upgrade\r\nUpgrade: ${token}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n`,
+  );
+}
+
+const NAME = `${TARGET}.${RUNNER}`;
+const CONNECT = `CONNECT ${NAME} HTTP/1.1\r\nHost: ${NAME}\r\nProxy-Authorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
+
+/** Sent behind a response that is under way, and what has to come behind its body. */
+const PIPELINED: Readonly<Record<string, [bytes: string, answer: RegExp]>> = {
+  "a CONNECT": [CONNECT, /^HTTP\/1\.1 200 Connection Established\r\n/],
+  "a CONNECT without a credential": [`CONNECT ${NAME} HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`, /^HTTP\/1\.1 407 /],
+  "a WebSocket": [upgrade(via("/ws"), "websocket"), /^HTTP\/1\.1 101 [^]*\r\n\r\n[^\r\n]{2}hi$/],
+  "a WebSocket at no such path": [upgrade("/nope", "websocket"), /^HTTP\/1\.1 404 /],
+  "an agent's upgrade": [
+    upgrade("/api/v1/revdial?runnerid=other", "ptth"),
+    /^HTTP\/1\.1 101 [^]*\r\n\r\nPRI \* HTTP\/2\.0\r\n/,
+  ],
+  "an agent's upgrade without its runners": [upgrade("/api/v1/revdial", "ptth"), /^HTTP\/1\.1 400 /],
+  "a hundred CONNECTs": [CONNECT.repeat(100), /^HTTP\/1\.1 200 Connection Established\r\n[^\r\n]+\r\n\r\n$/],
+};
+
+for (const kind of ["plaintext", "TLS"] as const) {
+  describe(`on ${kind}`, () => {
+    async function open(): Promise<{ socket: Socket; text: () => string }> {
+      const to = { port: system.controlPlane.port, host: "127.0.0.1", allowHalfOpen: true };
+      const socket =
+        kind === "TLS"
+          ? tls.connect({ ...to, ca: system.pki?.ca, servername: "localhost" })
+          : net.connect(to);
+      socket.on("error", () => {}); // for ever
+      await next(socket, kind === "TLS" ? "secureConnect" : "connect");
+      let text = "";
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
+      return { socket, text: () => text };
+    }
+
+    async function close(socket: Socket): Promise<void> {
+      socket.destroy();
+      if (!socket.closed) await next(socket, "close");
+    }
+
+    for (const [what, [bytes, answer]] of Object.entries(PIPELINED)) {
+      it(`${what} is answered behind the body that is under way`, async () => {
+        const { socket, text } = await open();
+        const before = target.heads.length;
+        socket.write(get(via("/halves")) + bytes);
+        await eventually(() => text().includes(HALF), "the first half");
+        assert.equal(target.heads.length, before + 1);
+        finish();
+        const behind = () => text().slice(text().indexOf("\r\n\r\n") + 4 + 2 * HALF.length);
+        await eventually(() => answer.test(behind()), `the answer, but got ${JSON.stringify(text())}`);
+        assert.ok(text().includes(`\r\n\r\n${HALF}${HALF}HTTP/1.1 `), text());
+        await close(socket);
+      });
+    }
+
+    it("keeps the order behind several responses, of which the first has a body of its own request", async () => {
+      const { socket, text } = await open();
+      const body = get(via("/halves"), "Expect: 100-continue\r\nContent-Length: 3\r\n");
+      socket.write(`${body}abc${get("/healthz")}${get("/openapi.json")}${CONNECT}`);
+      await eventually(() => text().includes(HALF), "the first half");
+      finish();
+      await eventually(() => text().includes("Connection Established"), "the tunnel");
+      const statuses = [...text().matchAll(/HTTP\/1\.1 (\d{3} \w+)/g)].map(([, status]) => status);
+      assert.deepEqual(statuses, ["100 Continue", "200 OK", "200 OK", "200 OK", "200 Connection"]);
+      await close(socket);
+    });
+
+    it("a large body behind a slow reader arrives whole, and the tunnel carries what was sent early", async () => {
+      const { socket, text } = await open();
+      socket.pause();
+      socket.write(get(via("/large")) + CONNECT + "GET /tunnelled HTTP/1.1\r\nHost: x\r\n\r\n");
+      await eventually(() => target.heads.at(-1)?.startsWith("GET /large") === true, "the request");
+      socket.resume();
+      await eventually(() => text().endsWith("inside"), "the answer within the tunnel");
+      const at = text().indexOf("\r\n\r\n") + 4;
+      assert.equal(text().indexOf("HTTP/1.1 200 Connection Established", at) - at, LARGE_BYTES);
+      await close(socket);
+    });
+
+    it("behind a refusal that closes the connection nothing is answered", async () => {
+      for (const [first, status] of [
+        ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 /],
+        [get("/healthz", "Connection: Upgrade\r\nUpgrade: h2c\r\n"), /^HTTP\/1\.1 200 /],
+      ] as const) {
+        for (const behind of [CONNECT, upgrade("/api/v1/revdial?runnerid=other", "ptth"), get("/healthz")]) {
+          const { socket, text } = await open();
+          const ended = ending(socket);
+          socket.write(first + behind);
+          assert.equal((await ended).kind, "end");
+          assert.match(text(), status);
+          assert.equal(text().split("HTTP/1.1 ").length, 2, text());
+          await close(socket);
+        }
+      }
+    });
+
+    it("on HTTP/1.0 that is not kept alive, and behind Connection: close, the connection ends instead", async () => {
+      for (const first of [get(via("/halves"), "", "1.0"), get(via("/halves"), "Connection: close\r\n")]) {
+        const { socket, text } = await open();
+        socket.write(first + CONNECT);
+        const ended = ending(socket);
+        await eventually(() => text().includes(HALF), "the first half");
+        finish();
+        assert.equal((await ended).kind, "end");
+        assert.ok(text().endsWith(HALF + HALF), text());
+        await close(socket);
+      }
+    });
+
+    it("on HTTP/1.0 that is kept alive the order is kept", async () => {
+      const { socket, text } = await open();
+      socket.write(get(via("/halves"), "Connection: keep-alive\r\n", "1.0") + CONNECT);
+      await eventually(() => text().includes(HALF), "the first half");
+      finish();
+      await eventually(() => text().includes("x".repeat(100)), "the whole body");
+      await eventually(
+        () => text().includes("Connection Established") || socket.readableEnded,
+        "the tunnel, or the end",
+      );
+      await close(socket);
+    });
+
+    it("a caller that leaves takes its waiting CONNECT and its earlier requests with it", async () => {
+      const { socket, text } = await open();
+      const before = target.heads.length;
+      socket.write(get(via("/halves")) + get(via("/silent")) + CONNECT);
+      await eventually(() => text().includes(HALF), "the first half");
+      await eventually(() => target.heads.length === before + 2, "the second request");
+      const connections = target.connections();
+      await close(socket);
+      const areClosed = () => ["/halves", "/silent"].every((path) => asked.get(path)?.destroyed === true);
+      await eventually(areClosed, "the requests' connections closed");
+      assert.equal(target.connections(), connections);
+    });
+  });
+}

@@ -1,0 +1,229 @@
+/** Redirects, cookies and other addresses of a target lead its callers back to it, wherever its route is found. */
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import type { AgentOptions } from "../../../src/agent/config.ts";
+import { parseTarget } from "../../../src/agent/targets/targets.ts";
+import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
+import { CALLERS, openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
+import { call } from "../../support/http.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startRawTarget } from "../../support/raw-target.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import { refusedWebSocket } from "../../support/websockets.ts";
+import { openSocket } from "../helix/moonlight-stand.ts";
+import { newSession, startSessions } from "../helix/sessions-stand.ts";
+
+afterEach(() => assertNothingOpen());
+
+/** What a web server makes of the Host that it was asked by, of its own port and of what it was told of its clients. */
+async function startApplication() {
+  return startRawTarget(({ socket, head }) => {
+    const field = (name: string): string => new RegExp(`^${name}: (.*)$`, "im").exec(head)?.[1] ?? "";
+    const isUpgrade = /^upgrade: websocket$/im.test(head);
+    socket.end(
+      [
+        `HTTP/1.1 ${isUpgrade ? "307 Temporary Redirect" : "302 Found"}`,
+        `Location: http://${field("host").replace(/:.*/, "")}:3000/dir/?a=b`,
+        `Content-Location: https://${field("x-forwarded-host") || "nobody.example"}/canonical`,
+        "Refresh: 5; url=/next",
+        "Link: </page/2>; rel=next, <https://elsewhere.example/>; rel=author",
+        "Set-Cookie: sid=1; Path=/app; Domain=localhost; HttpOnly",
+        `Set-Cookie: own=1; Path=${field("x-forwarded-prefix") || "/none"}/app`,
+        "Content-Length: 0",
+        "Connection: close",
+        "",
+        "",
+      ].join("\r\n"),
+    );
+  });
+}
+
+function judge(headers: Record<string, unknown>, prefix: string, what: string): void {
+  const { location, refresh, link, "content-location": canonical, "set-cookie": cookies } = headers;
+  assert.deepEqual(
+    { location, refresh, link, canonical, cookies: [cookies].flat().join() },
+    {
+      location: `${prefix}/dir/?a=b`,
+      canonical: `${prefix}/canonical`,
+      refresh: `5; url=${prefix}/next`,
+      link: "</page/2>; rel=next, <https://elsewhere.example/>; rel=author", // content, as links in a page
+      cookies: `sid=1; HttpOnly; Path=${prefix}/app,own=1; Path=${prefix}/app`,
+    },
+    what,
+  );
+}
+
+describe("a target's addresses", () => {
+  for (const kind of CALLERS) {
+    it(`lead back to its route over ${kind}, from a refused WebSocket too`, async () => {
+      await using system = await startSystem({ tls: true, target: await startApplication() });
+      await using caller = await openCaller(kind, system);
+      judge((await caller.call({ path: via("/x") })).headers, via(""), "HTTP");
+      const refusal = await refusedWebSocket(kind, system, via("/ws"));
+      assert.equal(refusal.status, 307);
+      judge(refusal.headers, via(""), "WebSocket");
+    });
+  }
+
+  const TRUST: ControlPlaneOptions = { trustedProxies: ["127.0.0.1"], forwardedPrefix: true };
+  const BY_FRONT = {
+    "x-forwarded-prefix": "/tunnel",
+    "x-forwarded-host": "cp.example:8443",
+    "x-forwarded-proto": "https",
+    "x-forwarded-for": "203.0.113.9",
+  };
+  for (const [what, controlPlane, headers, base, prefix] of [
+    ["below a base path", { basePath: "/base/path" }, {}, "/base/path", "/base/path"],
+    ["behind a proxy that takes a prefix off", TRUST, BY_FRONT, "", "/tunnel"],
+    ["behind such a proxy and below a base path", { ...TRUST, basePath: "/b" }, BY_FRONT, "/b", "/tunnel/b"],
+    ["for a caller who claims a prefix", {}, { "x-forwarded-prefix": "/evil" }, "", ""],
+    [
+      "for a caller whose prefix a trusted proxy passes on",
+      { trustedProxies: ["127.0.0.1"] },
+      { ...BY_FRONT, "x-forwarded-prefix": "/evil" },
+      "",
+      "",
+    ],
+  ] as const) {
+    it(`lead back to its route ${what}`, async () => {
+      const target = await startApplication();
+      await using system = await startSystem({ target, controlPlane, agents: 0 });
+      await system.addAgent({ [RUNNER]: { [TARGET]: target.address } }, { server: `${system.url}${base}` });
+      const answer = await call(`${system.url}${base}${via("/x")}`, { headers });
+      judge(answer.headers, `${prefix}${via("")}`, what);
+      const [head = ""] = target.heads;
+      assert.match(head, new RegExp(`^x-forwarded-prefix: ${prefix}${via("")}$`, "im"));
+      const isTrusted = "trustedProxies" in controlPlane;
+      const host = isTrusted ? "cp\\.example:8443" : "127\\.0\\.0\\.1:\\d+";
+      assert.match(head, new RegExp(`^x-forwarded-host: ${host}$`, "im"));
+      assert.match(head, new RegExp(`^x-forwarded-proto: ${isTrusted ? "https" : "http"}$`, "im"));
+      assert.doesNotMatch(head, /evil/);
+    });
+  }
+
+  for (const kind of CALLERS) {
+    it(`are the target's own on the forward proxy, over ${kind}`, async () => {
+      const target = await startApplication();
+      await using system = await startSystem({ tls: true, target });
+      await using caller = await openCaller(kind, system);
+      const authority = `${TARGET}.${RUNNER}`;
+      const credential = { "proxy-authorization": `Bearer ${ADMIN_TOKEN}`, authorization: undefined };
+      const answer = await caller.call(
+        caller.isHttp2
+          ? { path: "/x", headers: { ":authority": authority, ":scheme": "http", ...credential } }
+          : { path: `http://${authority}/x`, headers: credential },
+      );
+      assert.equal(answer.status, 302);
+      assert.equal(answer.headers.location, `http://${authority}:3000/dir/?a=b`);
+      assert.equal(answer.headers["refresh"], "5; url=/next");
+      assert.equal(answer.headers["set-cookie"]?.[0], "sid=1; Path=/app; Domain=localhost; HttpOnly");
+      assert.doesNotMatch(target.heads[0] ?? "", /x-forwarded/i);
+    });
+  }
+
+  for (const kind of CALLERS) {
+    it(`may begin with the name that it is declared with, by which it is asked over ${kind}`, async () => {
+      const target = await startRawTarget(({ socket, head }) => {
+        const isUpgrade = /^upgrade: websocket$/im.test(head);
+        socket.end(
+          `HTTP/1.1 ${isUpgrade ? "307 Temporary Redirect" : "302 Found"}\r\n` +
+            "Location: http://vm.test:33801/dir/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+      });
+      await using system = await startSystem({ tls: true, target, agents: 0 });
+      const options = { named: ";host=vm.test:33801", other: ";host=vm.test:1", plain: "" };
+      const targets = Object.entries(options).map(([name, text]) =>
+        parseTarget(`${name}=${target.address}${text}`),
+      );
+      await system.addAgent([{ id: RUNNER, targets }]);
+      await using caller = await openCaller(kind, system);
+      for (const [name, host, location] of [
+        ["named", "vm.test:33801", `${via("", "named")}/dir/`],
+        ["other", "vm.test:1", "http://vm.test:33801/dir/"],
+        ["plain", "localhost", "http://vm.test:33801/dir/"],
+      ] as const) {
+        const { headers } = await caller.call({ path: via("/x", name) });
+        assert.equal(headers.location, location);
+        const refusal = await refusedWebSocket(kind, system, via("/ws", name));
+        assert.equal(refusal.headers.location, location);
+        for (const head of target.heads.slice(-2)) assert.match(head, new RegExp(`^host: ${host}$`, "im"));
+      }
+    });
+  }
+
+  it("stay as they are for a target whose agent says so, but for what holds for our whole origin", async () => {
+    const target = await startApplication();
+    await using system = await startSystem({ target, agents: 0 });
+    const runners: AgentOptions["runners"] = [
+      { id: RUNNER, targets: [parseTarget(`raw=${target.address};rewrite=off`)] },
+    ];
+    await system.addAgent(runners);
+    for (const headers of [
+      (await call(`${system.url}${via("/x", "raw")}`)).headers,
+      (await refusedWebSocket("HTTP/1.1", system, via("/ws", "raw"))).headers,
+    ]) {
+      assert.equal(headers.location, "http://localhost:3000/dir/?a=b");
+      assert.equal(headers["refresh"], "5; url=/next");
+      assert.match(String(headers["link"]), /^<\/page\/2>/);
+      const path = via("", "raw");
+      assert.deepEqual(headers["set-cookie"], [
+        `sid=1; HttpOnly; Path=${path}/app`,
+        `own=1; Path=${path}/none/app`,
+      ]);
+    }
+    assert.doesNotMatch(target.heads.join("\n"), /x-forwarded-prefix/i);
+  });
+
+  for (const kind of PLAINTEXT_CALLERS) {
+    it(`lead back to sandboxes, Wolf and Moonlight over ${kind}`, async () => {
+      await using stack = new AsyncDisposableStack();
+      const locations: Record<string, string> = {
+        "/screenshot": "/clipboard",
+        "/ws/stream": "http://localhost:9876/screenshot?x",
+        "/api/v1/apps": "http://localhost/api/v1/lobbies?x=1",
+        "/api/v1/outside": "/index.html",
+        "/": "/stream.html",
+        "/api/ws/stream": "/api/hosts",
+      };
+      const target = await startRawTarget(({ socket, head }) => {
+        const path = head.split(/[ ?]/, 2)[1] ?? "";
+        socket.end(
+          `HTTP/1.1 302 Found\r\nLocation: ${locations[path] ?? ""}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
+        );
+      });
+      stack.defer(() => target.close());
+      const stand = stack.use(await startSessions({ controlPlane: { moonlightCredentials: "secret" } }));
+      const { id, runner } = await newSession(stand.url);
+      await stand.system.addAgent({
+        "wolf-b": { wolf: target.address },
+        "moonlight-a": { moonlight: target.address },
+        [runner]: { screenshot: target.address },
+      });
+      const caller = stack.use(await openCaller(kind, stand.system));
+      const agent = `/api/v1/external-agents/${id}`;
+      const way = kind === "HTTP/1.1" ? "HTTP/1.1 Upgrade" : "RFC 8441";
+      for (const [path, expected, isWebSocket] of [
+        [`${agent}/screenshot`, `${agent}/clipboard`],
+        [`${agent}/ws/stream`, `${agent}/screenshot?x`, true],
+        ["/api/v1/wolf/apps?wolf_instance_id=b", "/api/v1/wolf/lobbies?x=1&wolf_instance_id=b"],
+        ["/api/v1/wolf/outside?wolf_instance_id=b", undefined],
+        [`/moonlight/?session_id=${id}`, `/moonlight/stream.html?session_id=${id}`],
+        [`/moonlight/api/ws/stream?session_id=${id}`, `/moonlight/api/hosts?session_id=${id}`, true],
+      ] as const) {
+        const headers =
+          isWebSocket === true
+            ? await (async () => {
+                await using socket = await openSocket(way, stand.url, path, { token: ADMIN_TOKEN });
+                return socket.headers;
+              })()
+            : (await caller.call({ path })).headers;
+        assert.equal(headers["location"], expected, path);
+      }
+      const prefixes = target.heads.map((head) => /^x-forwarded-prefix: (.*)$/im.exec(head)?.[1]);
+      assert.deepEqual(
+        prefixes.filter((prefix) => prefix !== undefined),
+        [agent, agent],
+      );
+    });
+  }
+});
