@@ -15,13 +15,13 @@ import { openEngine } from "./discovery/docker-engine.ts";
 import { socketPathOf } from "./transport/server-url.ts";
 import { MAX_DOOR_RUNNERS } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
-import { NoticeBoard } from "./streams/notice-log.ts";
-import { OpenTargets } from "./targets/target-table.ts";
+import { NoticeLog } from "./streams/notice-log.ts";
+import { TargetTable } from "./targets/target-table.ts";
 import type { OwnRoutesContext } from "./streams/control-routes.ts";
 import { startRelay } from "./relay/relay.ts";
 import { watchRenewal } from "./transport/certificate-renewal.ts";
 import { serveStreams } from "./streams/dispatch.ts";
-import { Slot } from "./connection/connection-slot.ts";
+import { ConnectionSlot } from "./connection/connection-slot.ts";
 import type { SlotContext } from "./connection/connection-slot.ts";
 import { checkRunners, describeRunner } from "./targets/targets.ts";
 import type { Runner, ServedRunner } from "./targets/targets.ts";
@@ -68,13 +68,13 @@ export function createAgent(options: AgentOptions): Agent {
   const publish = (event: AgentEvent) => {
     for (const listener of listeners) listener(event);
   };
-  const targets = new OpenTargets(metrics, ({ runner, target }, healthy) => {
+  const targets = new TargetTable(metrics, ({ runner, target }, healthy) => {
     config.log[healthy ? "info" : "warn"]({ runner, target }, healthy ? "target is up" : "target is down");
     publish({ type: "target-health", runner, target, healthy });
   });
   for (const runner of config.runners) targets.add(runner);
 
-  const board = new NoticeBoard(config.log);
+  const board = new NoticeLog(config.log);
   /** Of its own runners those that a newer agent has taken: never offered as its own again, or the two would fight. */
   const replaced = new Set<string>();
   const offer = (runner: ServedRunner): RunnerInfo =>
@@ -178,7 +178,7 @@ export function createAgent(options: AgentOptions): Agent {
   const isBare = config.runners.length === 0;
   const slots = Array.from(
     { length: isBare ? 0 : config.connections },
-    (_, index) => new Slot(index, context),
+    (_, index) => new ConnectionSlot(index, context),
   );
   // The first connection leads; with a wrong token or a dead server the others would only repeat its complaints.
   const [first, ...others] = slots;

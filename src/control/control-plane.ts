@@ -18,26 +18,26 @@ import { followTokenFile, TokenStore } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { ClientCertificates } from "./auth/client-certificates.ts";
 import { isNarrowed, matchesPattern } from "./auth/identity.ts";
-import { CertificateWatch } from "./admission/certificate-expiry.ts";
+import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
-import { DataRoutes } from "./proxy/target-routes.ts";
+import { TargetRoutes } from "./proxy/target-routes.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
-import { UpgradeDoor } from "./admission/upgrade.ts";
+import { AgentEndpoint } from "./admission/upgrade.ts";
 import { EventBus } from "./event-bus.ts";
-import { Fronts } from "./trusted-proxies/trusted-proxies.ts";
-import type { FrontsOptions } from "./trusted-proxies/trusted-proxies.ts";
+import { TrustedProxies } from "./trusted-proxies/trusted-proxies.ts";
+import type { TrustedProxiesOptions } from "./trusted-proxies/trusted-proxies.ts";
 import { GRACE_MS, WARM_UP_MS } from "./limits.ts";
 import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
 import { createControlMetrics } from "./metrics.ts";
 import { StreamRate } from "../helix/moonlight/credentials.ts";
-import { OpenWork } from "./auth/active-streams.ts";
+import { ActiveStreams } from "./auth/active-streams.ts";
 import { revise } from "./admission/token-changes.ts";
 import { tellReplaced } from "./admission/refused-runners.ts";
 import { ReconnectSpread } from "./admission/reconnect-spread.ts";
-import { RefusalLog } from "./listener/rate-limited-log.ts";
+import { RateLimitedLog } from "./listener/rate-limited-log.ts";
 import { Registry } from "./registry/registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry/registry.ts";
 import { createRouter } from "./proxy/router.ts";
@@ -57,7 +57,7 @@ import { IssuedTokenStore } from "./store/tokens.ts";
 import { certificateEnds, followTlsFiles } from "./reload/tls-files.ts";
 import type { FollowedTls, TlsFiles } from "./reload/tls-files.ts";
 
-export interface ControlPlaneOptions extends KeepaliveOptions, FrontsOptions {
+export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOptions {
   /** Port to listen on. 0 takes a free one. Default 8080. */
   port?: number | undefined;
   /** Address to listen on. Default: all. */
@@ -145,7 +145,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const log = options.log ?? silentLogger;
   const basePath = checkBasePath(options.basePath ?? "");
   const allowedOrigins = options.allowedOrigins ?? [];
-  const fronts = new Fronts(options);
+  const trustedProxies = new TrustedProxies(options);
   const sandboxImage = options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE;
   const images = new ImageRules(sandboxImage, options.allowedImages);
   const trustsPages = pageTrust(options.trustedPages ?? []);
@@ -161,10 +161,10 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const tokens = new TokenStore(options.adminToken, options.tokens);
   const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
   const policy = new Policy(sessionStore);
-  const work = new OpenWork();
+  const work = new ActiveStreams();
   const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
   const opened = new Set<AgentConnection>();
-  const watch = new CertificateWatch(opened, certificates, log);
+  const watch = new CertificateExpiry(opened, certificates, log);
   const spread = new ReconnectSpread(opened, log);
   let tls = options.tls;
 
@@ -282,7 +282,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     keepalive: options,
     opened,
     certificates,
-    refusals: new RefusalLog(log),
+    refusals: new RateLimitedLog(log),
     spread,
     watch,
   };
@@ -290,7 +290,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     allowedOrigins,
     basePath,
     bus,
-    fronts,
+    trustedProxies,
     images,
     instances,
     issuer,
@@ -311,15 +311,15 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     app,
     basePath,
     dialer,
-    door: new UpgradeDoor({ ...admission, draining, fronts }),
+    door: new AgentEndpoint({ ...admission, draining, trustedProxies }),
     draining,
-    fronts,
+    trustedProxies,
     log,
     metrics,
     ownHost: URL.parse(options.agentUrl ?? "")?.hostname,
     policy,
     responseTimeoutMs: options.responseTimeoutMs,
-    routes: new DataRoutes({
+    routes: new TargetRoutes({
       basePath,
       instances,
       moonlightCredentials: options.moonlightCredentials,
@@ -343,13 +343,17 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       ...router,
       reversed: (socket) => {
         if (draining()) return void socket.destroy();
-        const carrier = { kind: "rh2" as const, stream: socket, remoteAddress: fronts.address(socket) };
+        const carrier = {
+          kind: "rh2" as const,
+          stream: socket,
+          remoteAddress: trustedProxies.address(socket),
+        };
         void admit(carrier, { identity: undefined, standby: false }, admission);
       },
     },
     log,
     tls,
-    fronts,
+    trustedProxies,
   );
   const address = await port
     .listen({ port: options.port ?? 8080, host: options.host })

@@ -22,7 +22,7 @@ export const PTTH_ALPN = "h2";
 export const WEBSOCKET_SUBPROTOCOL = "turnabout.h2.v1";
 
 /** The agent door (the path is Helix's). */
-export const DOOR_PATH = "/api/v1/revdial";
+export const AGENT_ENDPOINT_PATH = "/api/v1/revdial";
 
 /**
  * Where draft-kazuho-ptth-ptth-01 expects the agent door, for `ptth` alone. A list of serialised origins may follow, each
@@ -31,7 +31,7 @@ export const DOOR_PATH = "/api/v1/revdial";
 export const WELL_KNOWN_DOOR_PATH = "/.well-known/ptth/";
 
 /** Query parameter of the door that names a runner; may be repeated. */
-export const DOOR_RUNNER_PARAMETER = "runnerid";
+export const ENDPOINT_RUNNER_PARAMETER = "runnerid";
 
 /** `:authority` of the agent's own routes on the reversed session. */
 export const AGENT_AUTHORITY = "agent";

@@ -9,7 +9,7 @@ import * as limits from "../../src/wire/limits.ts";
 import {
   AGENT_PATHS,
   CAPABILITY,
-  DOOR_PATH,
+  AGENT_ENDPOINT_PATH,
   HEADER,
   PTTH_UPGRADE_TOKEN,
   REVERSED_ALPN,
@@ -61,7 +61,7 @@ describe("docs/protocol.md", () => {
       ...REVERSED_ALPN,
       PTTH_UPGRADE_TOKEN,
       WEBSOCKET_SUBPROTOCOL,
-      DOOR_PATH,
+      AGENT_ENDPOINT_PATH,
       ...Object.values(AGENT_PATHS),
       ...Object.values(CAPABILITY),
     ];

@@ -102,7 +102,7 @@ function makeFront({ column, target, port, prefix, host, own, session }: FrontPa
   };
 }
 
-export interface Fronts extends AsyncDisposable {
+export interface TrustedProxies extends AsyncDisposable {
   readonly fronts: readonly Front[];
   /** In front of targets that speak HTTP/2. */
   readonly http2: readonly Http2Front[];
@@ -115,7 +115,7 @@ async function startHttp2Stand(): Promise<Http2Front["target"]> {
 }
 
 /** Everything that was started ends with it, also where a later part fails to start. */
-export async function startFronts(): Promise<Fronts> {
+export async function startFronts(): Promise<TrustedProxies> {
   await using stack = new AsyncDisposableStack();
   // One target for each front: they are measured side by side.
   const http1Target = async (): Promise<TableTarget> => stack.use(await startTableTarget());

@@ -1,13 +1,13 @@
 /** The agent's own stream handling over a bare session pair: what a CONNECT meets, without a control plane above it. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createAgentMetrics } from "../../src/agent/metrics.ts";
-import { OpenTargets } from "../../src/agent/targets/target-table.ts";
+import { TargetTable } from "../../src/agent/targets/target-table.ts";
 import { serveConnect } from "../../src/agent/streams/connect.ts";
 import { parseTargetAddress } from "../../src/agent/targets/targets.ts";
 
 /** An `onStream` for `openSessionPair()` that relays every CONNECT to one address. */
 export function relayTo(address: string): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
-  const targets = new OpenTargets(createAgentMetrics(), () => {});
+  const targets = new TargetTable(createAgentMetrics(), () => {});
   targets.add({
     id: "runner",
     targets: [{ name: "echo", address: parseTargetAddress(address), http: "auto" }],

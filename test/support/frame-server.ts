@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
-import { DOOR_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { webSocketStream } from "../../src/wire/session/websocket-carrier.ts";
 import { within } from "./events.ts";
 import { dataFrame, encodeFrame, FLAG, FRAME, headersFrame, readFrames } from "./http2-frames.ts";
@@ -69,7 +69,7 @@ export async function dialCarrier({
   carrier,
   runner,
 }: Pick<FrameServerOptions, "port" | "token" | "carrier" | "runner">): Promise<Duplex> {
-  const path = `${DOOR_PATH}?runnerid=${runner}`;
+  const path = `${AGENT_ENDPOINT_PATH}?runnerid=${runner}`;
   const headers = { authorization: `Bearer ${token}` };
   if (carrier === "websocket") {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, WEBSOCKET_SUBPROTOCOL, { headers });

@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import { createHash } from "node:crypto";
 import { after, describe, it } from "node:test";
 import { createAgent } from "../../src/agent/agent.ts";
-import { DOOR_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { eventually, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
@@ -76,7 +76,7 @@ describe("bytes in the same packet as the upgrade", () => {
     const fields = `Host: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}`;
     socket.write(
       Buffer.concat([
-        Buffer.from(`GET ${DOOR_PATH}?runnerid=runner-1 HTTP/1.1\r\n${fields}\r\n\r\n`),
+        Buffer.from(`GET ${AGENT_ENDPOINT_PATH}?runnerid=runner-1 HTTP/1.1\r\n${fields}\r\n\r\n`),
         EMPTY_SETTINGS,
       ]),
     );

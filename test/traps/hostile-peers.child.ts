@@ -7,7 +7,7 @@ import net from "node:net";
 import type { AddressInfo } from "node:net";
 import tls from "node:tls";
 import { createAgent } from "../../src/agent/agent.ts";
-import { DOOR_PATH } from "../../src/wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH } from "../../src/wire/protocol.ts";
 import { ending, eventually, within } from "../support/events.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System } from "../support/system.ts";
@@ -60,7 +60,7 @@ async function attackControlPlane(system: System, carrier: "ptth" | "ptths" | "r
       await once(peer, carrier === "ptth" ? "connect" : "secureConnect");
       if (carrier !== "rh2") {
         const fields = `Host: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}`;
-        peer.write(`GET ${DOOR_PATH}?runnerid=evil HTTP/1.1\r\n${fields}\r\n\r\n`);
+        peer.write(`GET ${AGENT_ENDPOINT_PATH}?runnerid=evil HTTP/1.1\r\n${fields}\r\n\r\n`);
       }
       await once(peer, "data");
       if (settingsFirst) peer.write(SETTINGS);

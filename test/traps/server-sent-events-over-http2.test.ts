@@ -9,7 +9,7 @@ import http2 from "node:http2";
 import { after, describe, it } from "node:test";
 import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
-import { Fronts } from "../../src/control/trusted-proxies/trusted-proxies.ts";
+import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { createPort } from "../../src/control/listener/port.ts";
 import { forHttp2 } from "../../src/control/api/for-http2.ts";
 import { silentLogger } from "../../src/wire/log.ts";
@@ -37,7 +37,7 @@ describe("server-sent events on one port", () => {
       },
       silentLogger,
       undefined,
-      new Fronts({}),
+      new TrustedProxies({}),
     );
     const address = await port.listen({ port: 0, host: "127.0.0.1" });
     const url = `http://127.0.0.1:${address.port}`;

@@ -13,11 +13,11 @@ import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { TokenStore } from "../../src/control/auth/tokens.ts";
 import { ClientCertificates } from "../../src/control/auth/client-certificates.ts";
-import { CertificateWatch } from "../../src/control/admission/certificate-expiry.ts";
+import { CertificateExpiry } from "../../src/control/admission/certificate-expiry.ts";
 import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
-import { RefusalLog } from "../../src/control/listener/rate-limited-log.ts";
-import { UpgradeDoor } from "../../src/control/admission/upgrade.ts";
-import { Fronts } from "../../src/control/trusted-proxies/trusted-proxies.ts";
+import { RateLimitedLog } from "../../src/control/listener/rate-limited-log.ts";
+import { AgentEndpoint } from "../../src/control/admission/upgrade.ts";
+import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
 import { Registry } from "../../src/control/registry/registry.ts";
 import { silentLogger } from "../../src/wire/log.ts";
@@ -53,18 +53,18 @@ describe("a session on a carrier that has just been written to", () => {
     const opened = new Set<AgentConnection>();
     const certificates = new ClientCertificates();
     const spread = new ReconnectSpread(opened, silentLogger);
-    const door = new UpgradeDoor({
+    const door = new AgentEndpoint({
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,
       keepalive: {},
       opened,
       certificates,
-      refusals: new RefusalLog(silentLogger),
+      refusals: new RateLimitedLog(silentLogger),
       spread,
-      watch: new CertificateWatch(opened, certificates, silentLogger),
+      watch: new CertificateExpiry(opened, certificates, silentLogger),
       draining: () => false,
-      fronts: new Fronts({}),
+      trustedProxies: new TrustedProxies({}),
     });
     const server = http.createServer();
     server.on("upgrade", (request, socket, head) => {

@@ -80,7 +80,7 @@ const REFUSED: ReadonlySet<string> = new Set([
 /** GOAWAY(NO_ERROR) without a reason that we know: no new streams come on this session (docs/protocol.md §7). */
 const UNEXPLAINED: Goaway = { reason: "draining", message: "the control plane gave no reason" };
 
-export class Slot {
+export class ConnectionSlot {
   readonly #index: number;
   readonly #context: SlotContext;
   readonly #chooser: CarrierChooser;

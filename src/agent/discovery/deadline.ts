@@ -1,7 +1,7 @@
 /** A signal that gives up when its owner does, or when an answer does not come in time: always with an error to show. */
 import { TurnaboutError } from "../../wire/errors.ts";
 
-export class Patience implements Disposable {
+export class Deadline implements Disposable {
   readonly #giveUp = new AbortController();
   readonly #owner: AbortSignal;
   readonly #timer: NodeJS.Timeout;

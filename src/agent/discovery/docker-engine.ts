@@ -12,7 +12,7 @@ import type { TargetAddress } from "../targets/targets.ts";
 import { parseContainers, parseNetworkMode } from "./containers.ts";
 import type { Container } from "./containers.ts";
 import { RUNNER_LABEL } from "./labels.ts";
-import { Patience } from "./deadline.ts";
+import { Deadline } from "./deadline.ts";
 
 export interface Engine {
   /** The labelled containers that run. @throws Error whatever goes wrong; after a deadline at the latest */
@@ -49,7 +49,7 @@ export async function openEngine(address: TargetAddress): Promise<Engine> {
   const modes = new Map<string, string>();
 
   async function list(owner: AbortSignal): Promise<Container[]> {
-    using patience = new Patience("list", DOCKER_ANSWER_TIMEOUT_MS, owner);
+    using patience = new Deadline("list", DOCKER_ANSWER_TIMEOUT_MS, owner);
     const { signal } = patience;
     const stream = await request(docker, "/containers/json", { label: [RUNNER_LABEL] }, signal);
     const containers = parseContainers(await readText(stream, signal));
@@ -70,7 +70,7 @@ export async function openEngine(address: TargetAddress): Promise<Engine> {
   return {
     list,
     follow: async (owner, { subscribed, hint }) => {
-      using patience = new Patience("events", DOCKER_ANSWER_TIMEOUT_MS, owner);
+      using patience = new Deadline("events", DOCKER_ANSWER_TIMEOUT_MS, owner);
       const filters = { type: ["container", "network"], event: EVENTS };
       const stream = await request(docker, "/events", filters, patience.signal);
       patience.stopClock();

@@ -8,7 +8,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
-import { DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import { ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { abort, relay } from "../../wire/streams/splice.ts";
 import type { TlsFiles } from "../transport/credentials.ts";
 import { doorUrl, socketPathOf, zoneOf } from "../transport/server-url.ts";
@@ -47,7 +47,7 @@ interface Joined {
   bytes: number;
 }
 
-export class Passing {
+export class RelayForwarder {
   readonly #context: PassingContext;
   readonly #joined = new Set<Joined>();
   readonly #closing = new AbortController();
@@ -237,7 +237,7 @@ function codeOf(error: Error): ErrorCode {
 /** For the log: where from, and for whom. Never the token. */
 function describe({ request, socket }: Arrival): { peer: string; runners: string[] } {
   const query = new URLSearchParams((request.url ?? "").split("?", 2)[1]);
-  const runners = query.getAll(DOOR_RUNNER_PARAMETER).filter(isRunnerId).slice(0, 4);
+  const runners = query.getAll(ENDPOINT_RUNNER_PARAMETER).filter(isRunnerId).slice(0, 4);
   return { peer: socket.remoteAddress ?? "unix", runners };
 }
 

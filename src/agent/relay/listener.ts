@@ -36,7 +36,7 @@ export interface ArrivalHandlers {
 }
 
 /** One server for each address; `destroy` ends those that have not said yet what they want. */
-export class Arrivals {
+export class RelayListener {
   readonly #handlers: ArrivalHandlers;
   /** In the order of their coming. */
   readonly #waiting = new Map<Duplex, NodeJS.Timeout>();

@@ -13,14 +13,14 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Logger } from "../../wire/log.ts";
-import { DOOR_PATH } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { TlsFiles } from "../transport/credentials.ts";
 import { doorUrl, redactUrl } from "../transport/server-url.ts";
 import { MAX_RELAY_ARRIVALS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
-import { Arrivals } from "./listener.ts";
+import { RelayListener } from "./listener.ts";
 import { formatListenAddress, parseListenAddress } from "./listen-address.ts";
-import { Passing } from "./forwarder.ts";
+import { RelayForwarder } from "./forwarder.ts";
 import { freeSocketPath, listenWithMode } from "./unix-socket.ts";
 
 export interface RelayOptions {
@@ -43,12 +43,12 @@ export interface Relay {
 /** @throws TurnaboutError `config_invalid`, or the system's error if an address cannot be listened on */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { log, metrics, server } = options;
-  const arrivals = new Arrivals({
+  const arrivals = new RelayListener({
     doors: doorPaths(server),
     accept: (arrival) => passing.handle(arrival),
     refused: (code) => metrics.relayedTotal.inc({ outcome: code }),
   });
-  const passing = new Passing({
+  const passing = new RelayForwarder({
     ...options,
     relayId: randomBytes(6).toString("hex"),
     answer: (socket, bytes) => arrivals.answer(socket, bytes),
@@ -83,8 +83,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 
 /** The control plane's own two, below no base path and below the one that the relay itself dials. */
 function doorPaths(server: string): ReadonlySet<string> {
-  const base = doorUrl(server).pathname.slice(0, -DOOR_PATH.length);
-  return new Set(["", base].flatMap((prefix) => [`${prefix}${DOOR_PATH}`, `${prefix}/revdial`]));
+  const base = doorUrl(server).pathname.slice(0, -AGENT_ENDPOINT_PATH.length);
+  return new Set(["", base].flatMap((prefix) => [`${prefix}${AGENT_ENDPOINT_PATH}`, `${prefix}/revdial`]));
 }
 
 async function listen(server: Server, text: string): Promise<string> {

@@ -5,7 +5,7 @@ import { Guard } from "../../wire/streams/guard.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
 import { AGENT_AUTHORITY } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import type { OpenTargets } from "../targets/target-table.ts";
+import type { TargetTable } from "../targets/target-table.ts";
 import { serveOwnRoute } from "./control-routes.ts";
 import type { OwnRoutesContext } from "./control-routes.ts";
 import { refuse } from "./reach-target.ts";
@@ -13,7 +13,7 @@ import { serveConnect } from "./connect.ts";
 import { serveWebSocket } from "./websocket.ts";
 
 export interface ServeContext extends OwnRoutesContext {
-  targets: OpenTargets;
+  targets: TargetTable;
   draining(): boolean;
 }
 

@@ -5,7 +5,7 @@ import type { Notices } from "../../wire/messages/notices.ts";
 
 const REPLACED = "replaced";
 
-export class NoticeBoard {
+export class NoticeLog {
   readonly #log: Logger;
   /** What has been said, by runner: runners that the agent has are the only ones. */
   readonly #said = new Map<string, string>();

@@ -26,7 +26,7 @@ interface OpenRunner {
   targets: Map<string, Entry>;
 }
 
-export class OpenTargets {
+export class TargetTable {
   readonly #runners = new Map<string, OpenRunner>();
   readonly #metrics: AgentMetrics;
   readonly #onHealth: (destination: Destination, healthy: boolean) => void;

@@ -1,6 +1,6 @@
 /** Where the agent door is, from what an operator writes as the server's URL. */
 import { TurnaboutError } from "../../wire/errors.ts";
-import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../limits.ts";
 import { splitZone } from "../../wire/fields/url-zone.ts";
 
@@ -57,8 +57,8 @@ export function doorUrl(server: string, runnerIds: readonly string[] = []): URL 
   }
   const base = url.pathname.replace(/\/+$/, "").replace(/(\/api\/v1)?\/revdial$/, "");
   const door = new URL(`${protocol}//${url.host}`);
-  door.pathname = base + DOOR_PATH;
-  for (const id of runnerIds) door.searchParams.append(DOOR_RUNNER_PARAMETER, id);
+  door.pathname = base + AGENT_ENDPOINT_PATH;
+  for (const id of runnerIds) door.searchParams.append(ENDPOINT_RUNNER_PARAMETER, id);
   return door;
 }
 

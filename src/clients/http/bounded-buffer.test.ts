@@ -1,7 +1,7 @@
 /** A source that is read whether or not anybody takes its items. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Drained } from "./bounded-buffer.ts";
+import { BoundedBuffer } from "./bounded-buffer.ts";
 
 async function* count(to: number, seen: number[] = []): AsyncGenerator<number, void, undefined> {
   for (let n = 1; n <= to; n += 1) {
@@ -12,7 +12,7 @@ async function* count(to: number, seen: number[] = []): AsyncGenerator<number, v
 
 const roomy = { maxItems: 100, maxBytes: 1_000, bytesOf: () => 1 };
 
-async function drainedOf(drained: Drained<number>): Promise<[number, number][]> {
+async function drainedOf(drained: BoundedBuffer<number>): Promise<[number, number][]> {
   const all: [number, number][] = [];
   for (let kept = await drained.next(); kept !== undefined; kept = await drained.next()) {
     all.push([kept.item, kept.missed]);
@@ -25,7 +25,7 @@ const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(
 
 test("reads to the end without a reader, and gives everything that fits", async () => {
   const seen: number[] = [];
-  const drained = new Drained(count(3, seen), roomy);
+  const drained = new BoundedBuffer(count(3, seen), roomy);
   await settled();
   assert.deepEqual(seen, [1, 2, 3]);
   assert.deepEqual(await drainedOf(drained), [
@@ -36,7 +36,7 @@ test("reads to the end without a reader, and gives everything that fits", async 
 });
 
 test("drops the oldest beyond its number, and says how many", async () => {
-  const drained = new Drained(count(10), { ...roomy, maxItems: 3 });
+  const drained = new BoundedBuffer(count(10), { ...roomy, maxItems: 3 });
   await settled();
   assert.deepEqual(await drainedOf(drained), [
     [8, 7],
@@ -46,7 +46,7 @@ test("drops the oldest beyond its number, and says how many", async () => {
 });
 
 test("drops the oldest beyond its bytes, but never the last", async () => {
-  const drained = new Drained(count(5), { ...roomy, maxBytes: 10, bytesOf: (n) => n * 3 });
+  const drained = new BoundedBuffer(count(5), { ...roomy, maxBytes: 10, bytesOf: (n) => n * 3 });
   await settled();
   assert.deepEqual(await drainedOf(drained), [[5, 4]]);
 });
@@ -56,7 +56,7 @@ test("throws what its source threw, after what came before it", async () => {
     yield 1;
     throw new RangeError("broken");
   }
-  const drained = new Drained(failing(), roomy);
+  const drained = new BoundedBuffer(failing(), roomy);
   await settled();
   assert.deepEqual(await drained.next(), { item: 1, missed: 0 });
   await assert.rejects(drained.next(), { name: "RangeError" });

@@ -17,7 +17,7 @@ export interface DrainedItem<T> {
 }
 
 /** One reader at a time. */
-export class Drained<T> {
+export class BoundedBuffer<T> {
   readonly #bounds: DrainedBounds<T>;
   #kept: T[] = [];
   #bytes = 0;

@@ -1,12 +1,12 @@
 /** So many at once, so many in the queue. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Slots } from "./semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
 
 const never = new AbortController().signal;
 
 test("hands a slot on, first come first served, once each", async () => {
-  const slots = new Slots({ open: 1, waiting: 2 });
+  const slots = new Semaphore({ open: 1, waiting: 2 });
   const order: string[] = [];
   const releaseFirst = await slots.acquire("first", never);
   const second = slots.acquire("second", never).then((release) => (order.push("second"), release));
@@ -23,7 +23,7 @@ test("hands a slot on, first come first served, once each", async () => {
 });
 
 test("frees the place of whoever gives up, and only that", async () => {
-  const slots = new Slots({ open: 1, waiting: 2 });
+  const slots = new Semaphore({ open: 1, waiting: 2 });
   const release = await slots.acquire("first", never);
   const giveUp = new AbortController();
   const given = slots.acquire("second", giveUp.signal);
@@ -36,7 +36,7 @@ test("frees the place of whoever gives up, and only that", async () => {
 });
 
 test("keeps a slot that comes in the moment of giving up", async () => {
-  const slots = new Slots({ open: 1, waiting: 2 });
+  const slots = new Semaphore({ open: 1, waiting: 2 });
   const release = await slots.acquire("first", never);
   const giveUp = new AbortController();
   const second = slots.acquire("second", giveUp.signal);

@@ -8,7 +8,7 @@ export interface SlotLimits {
   waiting: number;
 }
 
-export class Slots {
+export class Semaphore {
   readonly #limits: SlotLimits;
   readonly #waiters: (() => void)[] = [];
   #open = 0;

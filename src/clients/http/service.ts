@@ -6,7 +6,7 @@ import type { CallOptions } from "./call.ts";
 import { exchange } from "./exchange.ts";
 import type { HttpAnswer, HttpRequest } from "./exchange.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
-import { Slots } from "./semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
 import type { SlotLimits } from "./semaphore.ts";
 
 export interface HttpServiceOptions {
@@ -28,14 +28,14 @@ export interface WholeAnswer {
 export class HttpService {
   readonly #open: OpenStream;
   readonly #options: HttpServiceOptions;
-  readonly #calls: Slots;
-  readonly #streams: Slots;
+  readonly #calls: Semaphore;
+  readonly #streams: Semaphore;
 
   constructor(open: OpenStream, options: HttpServiceOptions) {
     this.#open = open;
     this.#options = options;
-    this.#calls = new Slots(options.calls);
-    this.#streams = new Slots(options.streams);
+    this.#calls = new Semaphore(options.calls);
+    this.#streams = new Semaphore(options.streams);
   }
 
   /** @param timeoutMs until the last byte, where the caller says nothing else */

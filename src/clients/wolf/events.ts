@@ -1,6 +1,6 @@
 /** `GET /api/v1/events`: server-sent events, for as long as somebody listens. */
 import type { HttpAnswer } from "../http/exchange.ts";
-import { Drained } from "../http/bounded-buffer.ts";
+import { BoundedBuffer } from "../http/bounded-buffer.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { lines } from "../http/lines.ts";
 import { MAX_LINE_BYTES, MAX_UNREAD_BYTES, MAX_UNREAD_ITEMS } from "./limits.ts";
@@ -49,12 +49,12 @@ interface RawEvent {
 /** Reads from the start on and all the time, so that Wolf never waits. One reader; `close` it or end its loop. */
 export class WolfEventStream implements AsyncIterable<WolfEvent>, AsyncDisposable {
   readonly #answer: HttpAnswer;
-  readonly #drained: Drained<RawEvent>;
+  readonly #drained: BoundedBuffer<RawEvent>;
 
   /** Use {@link WolfClient.events}. */
   constructor(answer: HttpAnswer, label: string) {
     this.#answer = answer;
-    this.#drained = new Drained(parseEvents(lines(answer.body, MAX_LINE_BYTES, label)), {
+    this.#drained = new BoundedBuffer(parseEvents(lines(answer.body, MAX_LINE_BYTES, label)), {
       maxItems: MAX_UNREAD_ITEMS,
       maxBytes: MAX_UNREAD_BYTES,
       bytesOf: ({ type, data }) => type.length + data.length,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { CallOptions } from "../http/call.ts";
-import { Drained } from "../http/bounded-buffer.ts";
+import { BoundedBuffer } from "../http/bounded-buffer.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { lines } from "../http/lines.ts";
 import { checkSuccess, rawQuery } from "./api.ts";
@@ -79,7 +79,7 @@ export class WolfImages {
       options,
     );
     try {
-      const drained = new Drained(lines(answer.body, MAX_LINE_BYTES, label), {
+      const drained = new BoundedBuffer(lines(answer.body, MAX_LINE_BYTES, label), {
         maxItems: MAX_UNREAD_ITEMS,
         maxBytes: MAX_UNREAD_BYTES,
         bytesOf: (line) => line.length,

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Call } from "../http/call.ts";
 import type { CallOptions } from "../http/call.ts";
-import { Slots } from "../http/semaphore.ts";
+import { Semaphore } from "../http/semaphore.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import { runnerSchema } from "./apps.ts";
@@ -75,7 +75,7 @@ const lobbySchema: z.ZodType<WolfLobby> = z.looseObject({
 
 export class WolfLobbies {
   readonly #api: WolfApi;
-  readonly #creations = new Slots({ open: MAX_LOBBY_CREATIONS, waiting: MAX_WAITING_LOBBY_CREATIONS });
+  readonly #creations = new Semaphore({ open: MAX_LOBBY_CREATIONS, waiting: MAX_WAITING_LOBBY_CREATIONS });
 
   constructor(api: WolfApi) {
     this.#api = api;

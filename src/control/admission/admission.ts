@@ -23,13 +23,13 @@ import { certificateIdentity } from "../auth/certificates.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { getAgentJson } from "./agent-client.ts";
-import type { CertificateWatch } from "./certificate-expiry.ts";
+import type { CertificateExpiry } from "./certificate-expiry.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
 import { followEvents } from "./agent-events.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import { reportRefused } from "./refused-runners.ts";
 import type { ReconnectSpread } from "./reconnect-spread.ts";
-import type { RefusalLog } from "../listener/rate-limited-log.ts";
+import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import type { Registry } from "../registry/registry.ts";
 
 export interface AdmissionContext {
@@ -38,8 +38,8 @@ export interface AdmissionContext {
   log: Logger;
   keepalive: KeepaliveOptions;
   certificates: ClientCertificates;
-  refusals: RefusalLog;
-  watch: CertificateWatch;
+  refusals: RateLimitedLog;
+  watch: CertificateExpiry;
   spread: ReconnectSpread;
   /** Every admitted connection until it closes, also one that serves no runner any more. */
   opened: Set<AgentConnection>;

@@ -6,7 +6,7 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 /** The longest that a timer holds; a later end is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-export class CertificateWatch {
+export class CertificateExpiry {
   readonly #opened: ReadonlySet<AgentConnection>;
   readonly #certificates: ClientCertificates;
   readonly #log: Logger;

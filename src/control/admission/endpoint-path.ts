@@ -3,19 +3,19 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
 import {
-  DOOR_PATH,
-  DOOR_RUNNER_PARAMETER,
+  AGENT_ENDPOINT_PATH,
+  ENDPOINT_RUNNER_PARAMETER,
   PTTH_UPGRADE_TOKEN,
   WELL_KNOWN_DOOR_PATH,
 } from "../../wire/protocol.ts";
 
-export class DoorPaths {
+export class EndpointPaths {
   readonly #own: ReadonlySet<string>;
   readonly #wellKnown: readonly string[];
 
   /** @param basePath path before all of ours, without a trailing slash; usually empty */
   constructor(basePath: string) {
-    this.#own = new Set([`${basePath}${DOOR_PATH}`, `${basePath}/revdial`]);
+    this.#own = new Set([`${basePath}${AGENT_ENDPOINT_PATH}`, `${basePath}/revdial`]);
     // RFC 8615 has it at the root; a front may pass on nothing but the base path.
     this.#wellKnown = [WELL_KNOWN_DOOR_PATH, `${basePath}${WELL_KNOWN_DOOR_PATH}`];
   }
@@ -35,9 +35,12 @@ export class DoorPaths {
  */
 export function runnersNamed(url: string): string[] {
   const [path = "", query = ""] = url.split("?", 2);
-  const runners = [...originHosts(path), ...new URLSearchParams(query).getAll(DOOR_RUNNER_PARAMETER)];
+  const runners = [...originHosts(path), ...new URLSearchParams(query).getAll(ENDPOINT_RUNNER_PARAMETER)];
   if (runners.length === 0 || runners.length > MAX_RUNNERS_PER_CONNECTION || !runners.every(isRunnerId)) {
-    throw new TurnaboutError("bad_request", `agent door: ${DOOR_RUNNER_PARAMETER} is missing or not valid`);
+    throw new TurnaboutError(
+      "bad_request",
+      `agent door: ${ENDPOINT_RUNNER_PARAMETER} is missing or not valid`,
+    );
   }
   return runners;
 }

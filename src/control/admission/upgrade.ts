@@ -18,7 +18,7 @@ import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
-import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { rawErrorAnswer, sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
@@ -28,7 +28,7 @@ import { runnersNamed } from "./endpoint-path.ts";
 
 export interface UpgradeDoorContext extends AdmissionContext {
   draining: () => boolean;
-  fronts: Fronts;
+  trustedProxies: TrustedProxies;
 }
 
 interface DoorRequest {
@@ -38,7 +38,7 @@ interface DoorRequest {
   protocol: string | undefined;
 }
 
-export class UpgradeDoor {
+export class AgentEndpoint {
   readonly #context: UpgradeDoorContext;
   readonly #websockets = new WebSocketServer({
     noServer: true,
@@ -55,7 +55,7 @@ export class UpgradeDoor {
   /** Takes over the stream. Every refusal is a response in place of the 200. */
   handleStream(request: Http2ServerRequest, response: Http2ServerResponse): void {
     const { stream, headers, url } = request;
-    const { address: remoteAddress } = this.#context.fronts.client(request);
+    const { address: remoteAddress } = this.#context.trustedProxies.client(request);
     stream.on("error", () => {}); // permanently
     try {
       const admission = this.#check({ headers, url, protocol: PTTH_UPGRADE_TOKEN });
@@ -71,7 +71,7 @@ export class UpgradeDoor {
 
   /** Takes over the socket. Every refusal is an HTTP answer before the upgrade. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { address: remoteAddress } = this.#context.fronts.client(request);
+    const { address: remoteAddress } = this.#context.trustedProxies.client(request);
     try {
       const { headers, url } = request;
       const protocol = headers.upgrade?.trim().toLowerCase();

@@ -7,7 +7,7 @@ import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { DOOR_PATH } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
@@ -17,17 +17,17 @@ import type { Policy } from "../../helix/sessions/policy.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import type { EventBus } from "../event-bus.ts";
 import { breakResponse, errorAnswer } from "../listener/error-response.ts";
-import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import type { AnyRequest, AnyResponse } from "../listener/port.ts";
 import type { ControlMetrics } from "../metrics.ts";
-import type { OpenWork } from "../auth/active-streams.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { Registry } from "../registry/registry.ts";
 import { hasBody } from "../proxy/request-body.ts";
 import type { ImageRules } from "../../helix/sessions/images.ts";
 import type { Instances } from "../../helix/instances/instances.ts";
 import type { Sessions } from "../../helix/sessions/sessions.ts";
 import type { SessionStore } from "../../helix/store/sessions.ts";
-import { describeDataRoutes } from "./target-paths.ts";
+import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
 import { forHttp2 } from "./for-http2.ts";
 import { healthRoutes } from "./health.ts";
@@ -48,12 +48,12 @@ export interface AppContext extends CookiePolicy {
   images: ImageRules;
   maxSessionsPerUser: number | undefined;
   bus: EventBus;
-  work: OpenWork;
+  work: ActiveStreams;
   metrics: ControlMetrics;
   log: Logger;
   kick: (runnerId: string) => boolean;
   ready: () => { ready: boolean; missing: string[] };
-  fronts: Fronts;
+  trustedProxies: TrustedProxies;
   basePath: string;
 }
 
@@ -82,7 +82,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
   }
-  describeDataRoutes(app.openAPIRegistry);
+  describeTargetRoutes(app.openAPIRegistry);
 
   app.use("/api/*", async (c, next) => {
     const { incoming } = c.env;
@@ -90,14 +90,20 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     c.set(
       "identity",
       authenticate(
-        { method: c.req.method, headers, url, isWebSocket: false, client: context.fronts.client(incoming) },
+        {
+          method: c.req.method,
+          headers,
+          url,
+          isWebSocket: false,
+          client: context.trustedProxies.client(incoming),
+        },
         context.tokens,
         context,
       ),
     );
     await next();
   });
-  for (const path of [DOOR_PATH, "/revdial"]) {
+  for (const path of [AGENT_ENDPOINT_PATH, "/revdial"]) {
     app.all(path, () => {
       throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
     });

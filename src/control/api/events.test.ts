@@ -10,7 +10,7 @@ import { ending, eventually, next } from "../../../test/support/events.ts";
 import { createIdentity } from "../auth/identity.ts";
 import { Policy } from "../../helix/sessions/policy.ts";
 import { EventBus } from "../event-bus.ts";
-import { OpenWork } from "../auth/active-streams.ts";
+import { ActiveStreams } from "../auth/active-streams.ts";
 import { openDatabase } from "../store/database.ts";
 import { SessionStore } from "../../helix/store/sessions.ts";
 import type { AppContext, AppEnv } from "./app.ts";
@@ -22,14 +22,14 @@ const admin = createIdentity("admin", "hash", { kind: "admin", runners: ["*"] })
 
 interface Stand extends AsyncDisposable {
   bus: EventBus;
-  work: OpenWork;
+  work: ActiveStreams;
   url: string;
 }
 
 async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
   const database = openDatabase(undefined);
   const sessionStore = new SessionStore(database);
-  const [bus, work, policy] = [new EventBus(), new OpenWork(), new Policy(sessionStore)];
+  const [bus, work, policy] = [new EventBus(), new ActiveStreams(), new Policy(sessionStore)];
   const app = new OpenAPIHono<AppEnv>();
   app.use(async (c, next) => {
     c.set("identity", admin);

@@ -1,7 +1,7 @@
 /** The routes that lead to targets, for /openapi.json: they are not Hono's, but callers want to find them there. */
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { DOOR_PATH, DOOR_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { REFUSED, SECURITY } from "./schemas.ts";
 
 type OpenApiRegistry = OpenAPIHono["openAPIRegistry"];
@@ -27,7 +27,7 @@ const waiting = z.object({
 /** Browsers can set no field on a WebSocket: there a parameter is accepted, and only there. */
 const OR_PARAMETER = [...SECURITY, { parameter: [] }];
 
-export function describeDataRoutes(registry: OpenApiRegistry): void {
+export function describeTargetRoutes(registry: OpenApiRegistry): void {
   const describe = (
     methods: readonly Method[],
     path: string,
@@ -66,11 +66,11 @@ export function describeDataRoutes(registry: OpenApiRegistry): void {
   };
   registry.registerPath({
     method: "get",
-    path: DOOR_PATH,
+    path: AGENT_ENDPOINT_PATH,
     summary: "The agent door: a dial that becomes a reversed session",
     tags: ["agents"],
     security: [{ bearer: [] }],
-    request: { query: z.object({ [DOOR_RUNNER_PARAMETER]: z.string() }) },
+    request: { query: z.object({ [ENDPOINT_RUNNER_PARAMETER]: z.string() }) },
     responses: { 101: { description: "Switched to ptth or websocket" }, ...REFUSED },
   });
   add(ANY, "/api/v1/runners/{id}/targets/{target}/{path}", "HTTP and WebSocket to any target", "targets");

@@ -13,7 +13,7 @@ export interface Work {
 
 export type CloseReason = "revoked" | "session-ended";
 
-export class OpenWork {
+export class ActiveStreams {
   readonly #open = new Set<Work>();
 
   get size(): number {

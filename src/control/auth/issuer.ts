@@ -10,7 +10,7 @@ import type { TokenRecord, TokenStore } from "./tokens.ts";
 /** Issued tokens: each is looked through when one changes. */
 const MAX_ISSUED_TOKENS = 100_000;
 
-export interface TokenWish {
+export interface TokenRequest {
   id: string;
   kind: IdentityKind;
   owner?: string | undefined;
@@ -35,7 +35,7 @@ export class TokenIssuer {
   }
 
   /** @throws TurnaboutError `already_exists`, `overloaded` */
-  issue(wish: TokenWish): { secret: string; record: StoredToken } {
+  issue(wish: TokenRequest): { secret: string; record: StoredToken } {
     if (wish.id === "admin" || this.#tokens.has(wish.id)) {
       throw new TurnaboutError("already_exists", `token ${wish.id} exists`);
     }

@@ -18,7 +18,7 @@ import { isReversedAlpn } from "../../wire/session/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import type { ClientTrust } from "../auth/client-certificates.ts";
-import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { parseProxyHeader } from "../trusted-proxies/proxy-protocol.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
@@ -34,7 +34,7 @@ import { ClientErrors } from "./client-errors.ts";
 import { cutHttp1, http1Taker, readFirstBytes } from "./first-bytes.ts";
 import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
-import { RefusalLog } from "./rate-limited-log.ts";
+import { RateLimitedLog } from "./rate-limited-log.ts";
 import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
@@ -76,7 +76,7 @@ export function createPort(
   given: PortHandlers,
   log: Logger,
   tlsOptions: PortTls | undefined,
-  fronts: Fronts,
+  trustedProxies: TrustedProxies,
 ): Port {
   const handlers = guardHandlers(given, log);
   const sockets = new Set<net.Socket>();
@@ -91,7 +91,7 @@ export function createPort(
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // for ever
-    sniff(socket, { h1, h2, secure }, fronts, log);
+    sniff(socket, { h1, h2, secure }, trustedProxies, log);
   });
 
   return {
@@ -245,7 +245,7 @@ function createTls(
     rejectUnauthorized: false, // callers have tokens; a reversed session without a good certificate is asked for one
     handshakeTimeout: SNIFF_TIMEOUT_MS,
   });
-  const refusals = new RefusalLog(log);
+  const refusals = new RateLimitedLog(log);
   server.on("secureConnection", (socket) => {
     socket.on("error", () => {}); // for ever
     const alpn = socket.alpnProtocol;
@@ -280,8 +280,13 @@ interface Servers {
   secure: tls.Server | undefined;
 }
 
-function sniff(socket: net.Socket, { h1, h2, secure }: Servers, fronts: Fronts, log: Logger): void {
-  let expected = fronts.headerFrom(socket);
+function sniff(
+  socket: net.Socket,
+  { h1, h2, secure }: Servers,
+  trustedProxies: TrustedProxies,
+  log: Logger,
+): void {
+  let expected = trustedProxies.headerFrom(socket);
   let headerBytes = 0;
   readFirstBytes(
     socket,
@@ -318,7 +323,7 @@ function sniff(socket: net.Socket, { h1, h2, secure }: Servers, fronts: Fronts, 
     }
     expected = "off";
     if (found.kind === "none") return true;
-    fronts.introduce(socket, found.introduction);
+    trustedProxies.setHeader(socket, found.header);
     headerBytes = found.length;
     return true;
   }

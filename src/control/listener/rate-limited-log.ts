@@ -4,7 +4,7 @@ import { REFUSALS_LOGGED_PER_MINUTE } from "../limits.ts";
 
 const MINUTE_MS = 60_000;
 
-export class RefusalLog {
+export class RateLimitedLog {
   readonly #log: Logger;
   #minuteStartedAt = -Infinity;
   #logged = 0;

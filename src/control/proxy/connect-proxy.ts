@@ -18,10 +18,10 @@ import { watchCaller } from "./client-disconnect.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import { refuseRaw } from "../admission/upgrade.ts";
 import { refuseAmbiguous } from "../listener/smuggling.ts";
-import type { Fronts } from "../trusted-proxies/trusted-proxies.ts";
+import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorAnswer } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/port.ts";
-import type { OpenWork } from "../auth/active-streams.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "./prefer.ts";
 import { sessionOfRunner } from "../../helix/ids.ts";
 
@@ -29,8 +29,8 @@ export interface ConnectProxyContext {
   dialer: Dialer;
   tokens: TokenStore;
   policy: Policy;
-  work: OpenWork;
-  fronts: Fronts;
+  work: ActiveStreams;
+  trustedProxies: TrustedProxies;
   log: Logger;
 }
 
@@ -122,7 +122,7 @@ export async function connectFromSocket(
   head: Buffer,
   context: ConnectProxyContext,
 ): Promise<void> {
-  const { address } = context.fronts.client(request);
+  const { address } = context.trustedProxies.client(request);
   const watch = watchCaller(socket, head);
   const tunnel = new Tunnel(socket, watch.signal);
   try {
@@ -144,7 +144,7 @@ export async function connectFromStream(
   request: Http2ServerRequest,
   context: ConnectProxyContext,
 ): Promise<void> {
-  const { address } = context.fronts.client(request);
+  const { address } = context.trustedProxies.client(request);
   const caller = request.stream;
   watchRemoteEnd(caller);
   const tunnel = new Tunnel(caller);

@@ -15,7 +15,7 @@ import type { Logger } from "../../wire/log.ts";
 import { lossOf } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { targetConnection } from "../http1-target/connection-logins.ts";
-import { asCrowded, CrowdedDial } from "../registry/dialer.ts";
+import { asCrowded, SaturatedDial } from "../registry/dialer.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import {
   isGrpc,
@@ -43,7 +43,7 @@ import {
 } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Mount } from "../fields/mount.ts";
-import type { OpenWork } from "../auth/active-streams.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "./prefer.ts";
 import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "./response-writer.ts";
@@ -84,7 +84,7 @@ export interface ProxyJob extends RoutedJob {
 export interface HttpProxyContext {
   dialer: Dialer;
   metrics: ControlMetrics;
-  work: OpenWork;
+  work: ActiveStreams;
   log: Logger;
   /** Default {@link RESPONSE_TIMEOUT_MS}. */
   responseTimeoutMs?: number | undefined;
@@ -127,7 +127,7 @@ class Exchange implements TargetHandler {
   #settled = false;
   /** An agent has died under it, and it was tried again. */
   #hasLost = false;
-  readonly #crowd = new CrowdedDial();
+  readonly #crowd = new SaturatedDial();
   #crowded: TurnaboutError | undefined;
   #informational = 0;
   /** The target may not send content, or what it sends is not for the caller. */

@@ -9,10 +9,10 @@ import { authenticate, credentialPlace, holdsToken, withoutTokens } from "../aut
 import type { CookiePolicy } from "../auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
 import type { ConnectProxyContext } from "./connect-proxy.ts";
-import type { DataRoutes } from "./target-routes.ts";
-import { DoorPaths } from "../admission/endpoint-path.ts";
+import type { TargetRoutes } from "./target-routes.ts";
+import { EndpointPaths } from "../admission/endpoint-path.ts";
 import { refuseRaw } from "../admission/upgrade.ts";
-import type { UpgradeDoor } from "../admission/upgrade.ts";
+import type { AgentEndpoint } from "../admission/upgrade.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/smuggling.ts";
 import { sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
@@ -25,8 +25,8 @@ import { sessionOfRunner } from "../../helix/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
 
 export interface RouterContext extends ConnectProxyContext, HttpProxyContext, CookiePolicy {
-  door: UpgradeDoor;
-  routes: DataRoutes;
+  door: AgentEndpoint;
+  routes: TargetRoutes;
   /** Everything else. */
   app: (request: AnyRequest, response: AnyResponse) => void;
   draining(): boolean;
@@ -39,7 +39,7 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext, Co
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const doors = new DoorPaths(context.basePath);
+  const doors = new EndpointPaths(context.basePath);
 
   const own: OwnNames = {
     ownHost: context.ownHost,
@@ -68,7 +68,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const { headers } = request;
     const { tokens } = context;
     const method = request.method ?? "GET";
-    const client = context.fronts.client(request);
+    const client = context.trustedProxies.client(request);
     const routed = context.routes.resolve(url, { method, isWebSocket }, () =>
       authenticate({ method, headers, url, isWebSocket, client }, tokens, context),
     );
@@ -87,7 +87,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   function authorityJob(request: AnyRequest, authority: string, path: string): ProxyJob {
     const { identity, ...destination } = authorizeProxy(request, authority, context);
     const session = sessionOfRunner(destination.runner);
-    const client = context.fronts.client(request);
+    const client = context.trustedProxies.client(request);
     return { destination, path, route: "proxy", host: authority, identity, session, client };
   }
 
@@ -117,7 +117,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     request.on("error", () => {}); // for ever
     const requestId = sendError(request, response, error, refuser);
     const reason = error instanceof Error ? error.message : String(error);
-    const client = context.fronts.client(request).address;
+    const client = context.trustedProxies.client(request).address;
     context.log.info({ requestId, client, reason }, "request refused");
   }
 

@@ -4,8 +4,8 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { createIdentity } from "../auth/identity.ts";
 import type { Identity } from "../auth/identity.ts";
 import { Policy } from "../../helix/sessions/policy.ts";
-import { DataRoutes } from "./target-routes.ts";
-import type { DataRoutesContext } from "./target-routes.ts";
+import { TargetRoutes } from "./target-routes.ts";
+import type { TargetRoutesContext } from "./target-routes.ts";
 import { StreamRate } from "../../helix/moonlight/credentials.ts";
 import type { Instances } from "../../helix/instances/instances.ts";
 import { openDatabase } from "../store/database.ts";
@@ -18,7 +18,7 @@ const alice = createIdentity("alice", "h", {
   targets: ["x", "wolf"],
 });
 
-function start(more: Partial<DataRoutesContext> = {}): DataRoutes {
+function start(more: Partial<TargetRoutesContext> = {}): TargetRoutes {
   const sessions = new SessionStore(openDatabase(undefined));
   sessions.insert({
     id: "ses_1",
@@ -38,7 +38,7 @@ function start(more: Partial<DataRoutesContext> = {}): DataRoutes {
       if (id !== "b") throw new TurnaboutError("instance_unknown", id);
     },
   } as unknown as Instances;
-  return new DataRoutes({
+  return new TargetRoutes({
     policy: new Policy(sessions),
     instances,
     rate: new StreamRate(),
@@ -56,7 +56,7 @@ function resolve(
     method = "GET",
     isWebSocket = false,
     routes = start(),
-  }: { as?: Identity; method?: string; isWebSocket?: boolean; routes?: DataRoutes } = {},
+  }: { as?: Identity; method?: string; isWebSocket?: boolean; routes?: TargetRoutes } = {},
 ): string | undefined {
   try {
     const job = routes.resolve(url, { method, isWebSocket }, () => as);
@@ -66,7 +66,7 @@ function resolve(
   }
 }
 
-describe("DataRoutes", () => {
+describe("TargetRoutes", () => {
   it("passes the path and the query of a target as they were written", () => {
     const base = "/api/v1/runners/web/targets/x";
     for (const [rest, expected] of [

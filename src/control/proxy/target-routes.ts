@@ -22,7 +22,7 @@ import type { Instances } from "../../helix/instances/instances.ts";
 /** `Host` that targets of the API see: what Helix sends, and what a server that checks it expects of a local caller. */
 const TARGET_HOST = "localhost";
 
-export interface DataRoutesContext {
+export interface TargetRoutesContext {
   policy: Policy;
   instances: Instances;
   rate: StreamRate;
@@ -52,11 +52,11 @@ const SANDBOX_HTTP: Readonly<Record<string, readonly string[]>> = {
 };
 const SANDBOX_WEBSOCKETS: ReadonlySet<string> = new Set(["input", "stream", "clipboard"]);
 
-export class DataRoutes {
+export class TargetRoutes {
   readonly #routes: readonly Route[];
   readonly #basePath: string;
 
-  constructor(context: DataRoutesContext) {
+  constructor(context: TargetRoutesContext) {
     this.#basePath = context.basePath;
     this.#routes = [
       targetRoute(context),
@@ -84,7 +84,7 @@ export class DataRoutes {
 }
 
 /** `ANY /api/v1/runners/{id}/targets/{target}/{path}` */
-function targetRoute({ policy, basePath }: DataRoutesContext): Route {
+function targetRoute({ policy, basePath }: TargetRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/runners\/([^/?]+)\/targets\/([^/?]+)(\/[^]*|\?[^]*)?$/,
     resolve: ([, runner = "", target = "", rest = "/"], _asked, identity) => {
@@ -102,7 +102,7 @@ function targetRoute({ policy, basePath }: DataRoutesContext): Route {
 }
 
 /** `ANY /api/v1/wolf/{path}?wolf_instance_id=`: never a default instance. */
-function wolfRoute({ policy, instances, basePath }: DataRoutesContext): Route {
+function wolfRoute({ policy, instances, basePath }: TargetRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/wolf(\/[^?]*)(\?[^]*)?$/,
     resolve: ([, path = "/", query = ""], _asked, identity, url) => {
@@ -126,7 +126,7 @@ function wolfRoute({ policy, instances, basePath }: DataRoutesContext): Route {
 }
 
 /** `/api/v1/external-agents/{session}/{screenshot,clipboard,upload,input,exec}` */
-function sandboxHttpRoute({ policy, basePath }: DataRoutesContext): Route {
+function sandboxHttpRoute({ policy, basePath }: TargetRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
@@ -142,7 +142,7 @@ function sandboxHttpRoute({ policy, basePath }: DataRoutesContext): Route {
 }
 
 /** `WS /api/v1/external-agents/{session}/ws/{input,stream,clipboard}` */
-function sandboxSocketRoute({ policy, basePath }: DataRoutesContext): Route {
+function sandboxSocketRoute({ policy, basePath }: TargetRoutesContext): Route {
   return {
     pattern: /^\/api\/v1\/external-agents\/([^/?]+)\/ws\/([a-z]+)(\?[^]*)?$/,
     resolve: ([, id = "", name = "", query = ""], asked, identity) => {
@@ -157,7 +157,7 @@ function sandboxSocketRoute({ policy, basePath }: DataRoutesContext): Route {
 }
 
 /** `WS /api/v1/stream/{session}` and `ANY /moonlight/*?session_id=` */
-function moonlightRoutes(context: DataRoutesContext): Route[] {
+function moonlightRoutes(context: TargetRoutesContext): Route[] {
   const { policy, rate, moonlightCredentials, basePath } = context;
   function resolve(id: string | null, path: string, asked: Asked, identity: Identity): RoutedJob {
     if (id === null || id === "") throw missing("session_id");

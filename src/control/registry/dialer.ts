@@ -24,7 +24,7 @@ export interface CallerDialOptions extends DialOptions {
 }
 
 /** A dial whose target has too many streams at the moment: it lines up again, a limited number of times. */
-export class CrowdedDial {
+export class SaturatedDial {
   #attempts = 0;
 
   /** Whether it may line up again, once a pause is over. */
@@ -71,7 +71,7 @@ export class Dialer {
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
     const startedAt = performance.now();
-    const crowd = new CrowdedDial();
+    const crowd = new SaturatedDial();
     let crowded: TurnaboutError | undefined;
     try {
       for (let attempt = 1; ; attempt += 1) {

@@ -5,9 +5,9 @@ import {
   MAX_AWAITED_UNKNOWN_RUNNERS,
   MAX_GONE_RUNNERS,
 } from "../limits.ts";
-import { Crowds } from "./saturated-targets.ts";
-import { WaitBudget, Waiting } from "./wait-queue.ts";
-import { Ways } from "./upstreams.ts";
+import { SaturatedTargets } from "./saturated-targets.ts";
+import { WaitBudget, WaitQueue } from "./wait-queue.ts";
+import { Upstreams } from "./upstreams.ts";
 
 export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
 
@@ -16,9 +16,9 @@ export interface Entry {
   readonly state: RunnerState;
   /** When the present state began. */
   readonly since: Date;
-  readonly ways: Ways;
-  readonly waiting: Waiting;
-  readonly crowds: Crowds;
+  readonly ways: Upstreams;
+  readonly waiting: WaitQueue;
+  readonly crowds: SaturatedTargets;
   graceTimer: NodeJS.Timeout | undefined;
   /** Set while waiting dials are let go bit by bit. */
   releaseTimer: NodeJS.Timeout | undefined;
@@ -58,9 +58,9 @@ export class Entries {
       id,
       state: "never-seen",
       since: new Date(),
-      ways: new Ways(),
-      waiting: new Waiting(this.#budget),
-      crowds: new Crowds(),
+      ways: new Upstreams(),
+      waiting: new WaitQueue(this.#budget),
+      crowds: new SaturatedTargets(),
       graceTimer: undefined,
       releaseTimer: undefined,
       route: undefined,

@@ -4,7 +4,7 @@
  */
 import { CROWD_STALL_MS } from "../limits.ts";
 
-export class Crowds {
+export class SaturatedTargets {
   /** By target; only those that had no room when they were looked at last. */
   readonly #full = new Map<string, { sinceMs: number; seenMs: number }>();
 

@@ -34,7 +34,7 @@ export interface Entered {
   replaced: Way | undefined;
 }
 
-export class Ways {
+export class Upstreams {
   /** The runner's own agent. Kept after its last connection has gone, for the credential that may come back. */
   own: Way | undefined;
   #standbys: Way[] = [];

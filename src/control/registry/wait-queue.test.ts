@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
-import { WaitBudget, Waiting } from "./wait-queue.ts";
+import { WaitBudget, WaitQueue } from "./wait-queue.ts";
 
 /** Waits, and notes who goes on, in which order. */
 function queue(budget: WaitBudget = new WaitBudget()) {
-  const waiting = new Waiting(budget);
+  const waiting = new WaitQueue(budget);
   const done: string[] = [];
   const given = new AbortController();
   const all: Promise<void>[] = [];

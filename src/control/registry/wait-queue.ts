@@ -66,7 +66,7 @@ export class WaitBudget {
   }
 }
 
-export class Waiting {
+export class WaitQueue {
   readonly #budget: WaitBudget;
   /** First come, first served within a caller's lane to a target; the lanes take turns. */
   readonly #lanes = new Map<string, Set<Waiter>>();

@@ -71,7 +71,7 @@ describe("Forwarded", () => {
     });
   }
 
-  it("is not looked at where the fronts write the other", () => {
+  it("is not looked at where the trustedProxies write the other", () => {
     const headers = { forwarded: "for=6.6.6.6", "x-forwarded-for": "203.0.113.9" };
     assert.equal(readForwarded(headers, "x-forwarded", isTrusted).address, "203.0.113.9");
   });

@@ -11,7 +11,7 @@ export type ForwardedFields = (typeof FORWARDED_FIELDS)[number];
 export type Scheme = "http" | "https";
 
 /** Undefined: not said. */
-export interface Said {
+export interface ForwardedInfo {
   address: string | undefined;
   scheme: Scheme | undefined;
   host: string | undefined;
@@ -19,18 +19,21 @@ export interface Said {
   prefix: string | undefined;
 }
 
-const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
+const NOTHING: ForwardedInfo = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
 /** @param isTrusted whether an address is one of our fronts, whose own word counts */
 export function readForwarded(
   headers: IncomingHttpHeaders,
   fields: ForwardedFields,
   isTrusted: (address: string) => boolean,
-): Said {
+): ForwardedInfo {
   return fields === "forwarded" ? readRfc7239(headers, isTrusted) : readXForwarded(headers, isTrusted);
 }
 
-function readXForwarded(headers: IncomingHttpHeaders, isTrusted: (address: string) => boolean): Said {
+function readXForwarded(
+  headers: IncomingHttpHeaders,
+  isTrusted: (address: string) => boolean,
+): ForwardedInfo {
   const hops = list(headers["x-forwarded-for"]).map((text) => ({ address: nodeAddress(text) }));
   return {
     address: firstUntrusted(hops, isTrusted)?.address,
@@ -41,7 +44,7 @@ function readXForwarded(headers: IncomingHttpHeaders, isTrusted: (address: strin
   };
 }
 
-function readRfc7239(headers: IncomingHttpHeaders, isTrusted: (address: string) => boolean): Said {
+function readRfc7239(headers: IncomingHttpHeaders, isTrusted: (address: string) => boolean): ForwardedInfo {
   const text = list(headers["forwarded"]).join(", ");
   if (text === "") return NOTHING;
   let elements: Record<string, string>[];

@@ -21,7 +21,7 @@ function said(bytes: Buffer): string {
   const found = parseProxyHeader(Buffer.concat([bytes, Buffer.from("GET")]));
   if (found.kind !== "header") return found.kind;
   assert.equal(found.length, bytes.length);
-  const { address = "-", isSecure } = found.introduction;
+  const { address = "-", isSecure } = found.header;
   return isSecure === undefined ? address : `${address} ${isSecure ? "secure" : "plain"}`;
 }
 

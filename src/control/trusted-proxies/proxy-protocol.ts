@@ -7,19 +7,19 @@ import { MAX_PROXY_HEADER_BYTES } from "../limits.ts";
 import { canonicalAddress } from "./addresses.ts";
 
 /** From whom a connection comes. */
-export interface Introduction {
+export interface ProxyHeader {
   /** Undefined: the front does not say (its own health check, `UNKNOWN`, a Unix socket). */
   address: string | undefined;
   /** The client's connection to the front is TLS. Undefined: the front does not say. */
   isSecure: boolean | undefined;
 }
 
-export type ProxyHeader =
+export type ProxyHeaderResult =
   | { kind: "incomplete" }
   /** These are the bytes of something else. */
   | { kind: "none" }
   | { kind: "invalid"; reason: string }
-  | { kind: "header"; length: number; introduction: Introduction };
+  | { kind: "header"; length: number; header: ProxyHeader };
 
 const V1 = Buffer.from("PROXY ");
 const V2 = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
@@ -34,7 +34,7 @@ const SSL_CLIENT_BIT = 0x01;
 const SSL_FIXED_BYTES = 5;
 
 /** Looks at the first bytes of a connection. Never throws. */
-export function parseProxyHeader(bytes: Buffer): ProxyHeader {
+export function parseProxyHeader(bytes: Buffer): ProxyHeaderResult {
   for (const [signature, parse] of [
     [V1, parseV1],
     [V2, parseV2],
@@ -47,7 +47,7 @@ export function parseProxyHeader(bytes: Buffer): ProxyHeader {
 }
 
 /** `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n` */
-function parseV1(bytes: Buffer): ProxyHeader {
+function parseV1(bytes: Buffer): ProxyHeaderResult {
   const line = bytes.subarray(0, V1_MAX_BYTES).toString("latin1");
   const end = line.indexOf("\r\n");
   if (end < 0) {
@@ -67,7 +67,7 @@ function isPort(text: string): boolean {
   return /^(0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
 }
 
-function parseV2(bytes: Buffer): ProxyHeader {
+function parseV2(bytes: Buffer): ProxyHeaderResult {
   if (bytes.length < V2_FIXED_BYTES) return { kind: "incomplete" };
   const command = bytes.readUInt8(12);
   const family = bytes.readUInt8(13);
@@ -111,10 +111,10 @@ function secureOf(tlvs: Buffer): boolean | undefined | "malformed" {
   return isSecure;
 }
 
-function invalid(reason: string): ProxyHeader {
+function invalid(reason: string): ProxyHeaderResult {
   return { kind: "invalid", reason };
 }
 
-function header(length: number, address: string | undefined, isSecure?: boolean): ProxyHeader {
-  return { kind: "header", length, introduction: { address, isSecure } };
+function header(length: number, address: string | undefined, isSecure?: boolean): ProxyHeaderResult {
+  return { kind: "header", length, header: { address, isSecure } };
 }

@@ -4,8 +4,8 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { AnyRequest } from "../listener/port.ts";
 import { AddressSet, canonicalAddress } from "./addresses.ts";
 import { FORWARDED_FIELDS, readForwarded } from "./forwarded.ts";
-import type { ForwardedFields, Said, Scheme } from "./forwarded.ts";
-import type { Introduction } from "./proxy-protocol.ts";
+import type { ForwardedFields, ForwardedInfo, Scheme } from "./forwarded.ts";
+import type { ProxyHeader } from "./proxy-protocol.ts";
 
 /**
  * `off`: a PROXY header is no HTTP, and refused. `allow`: a trusted proxy may send one. `require`: a trusted proxy must
@@ -14,7 +14,7 @@ import type { Introduction } from "./proxy-protocol.ts";
 export const PROXY_PROTOCOL_MODES = ["off", "allow", "require"] as const;
 export type ProxyProtocolMode = (typeof PROXY_PROTOCOL_MODES)[number];
 
-export interface FrontsOptions {
+export interface TrustedProxiesOptions {
   /** Addresses and CIDR blocks. Default none. */
   trustedProxies?: readonly string[] | undefined;
   /** Default `off`. */
@@ -44,18 +44,18 @@ export interface Client {
 /** A socket, or what stands for one in an HTTP/2 request. */
 type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
 
-const NOTHING: Said = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
+const NOTHING: ForwardedInfo = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
-export class Fronts {
+export class TrustedProxies {
   readonly #trusted: AddressSet;
   readonly #mode: ProxyProtocolMode;
   readonly #fields: ForwardedFields;
   readonly #hasPrefix: boolean;
   /** By the peer's address and port, unique while its connection lives: TLS and HTTP/2 have socket objects of their own. */
-  readonly #introduced = new Map<string, Introduction>();
+  readonly #headers = new Map<string, ProxyHeader>();
 
   /** @throws TurnaboutError `config_invalid` */
-  constructor(options: FrontsOptions) {
+  constructor(options: TrustedProxiesOptions) {
     this.#trusted = new AddressSet(options.trustedProxies ?? []);
     this.#mode = oneOf("proxy protocol", PROXY_PROTOCOL_MODES, options.proxyProtocol ?? "off");
     this.#fields = oneOf("forwarded fields", FORWARDED_FIELDS, options.forwardedFields ?? "x-forwarded");
@@ -77,28 +77,28 @@ export class Fronts {
   }
 
   /** What a trusted proxy's PROXY header said, for as long as the connection lives. */
-  introduce(socket: Socket, introduction: Introduction): void {
+  setHeader(socket: Socket, header: ProxyHeader): void {
     const key = keyOf(socket);
-    this.#introduced.set(key, introduction);
+    this.#headers.set(key, header);
     socket.once("close", () => {
-      if (this.#introduced.get(key) === introduction) this.#introduced.delete(key);
+      if (this.#headers.get(key) === header) this.#headers.delete(key);
     });
   }
 
   /** Address of the other end of a connection on which nobody forwards requests. */
   address(socket: Peer): string {
-    return this.#introduction(socket)?.address ?? addressOf(socket);
+    return this.#header(socket)?.address ?? addressOf(socket);
   }
 
   client(request: AnyRequest): Client {
     const { headers, socket } = request;
-    const introduction = this.#introduction(socket);
-    const address = introduction?.address ?? addressOf(socket);
+    const header = this.#header(socket);
+    const address = header?.address ?? addressOf(socket);
     // Behind a PROXY header speaks the client itself, or a front of its own: a front that does not say who, is not believed.
-    const isFront = !(introduction !== undefined && introduction.address === undefined);
+    const isFront = !(header !== undefined && header.address === undefined);
     const isTrusted = isFront && this.#trusted.has(address);
     const said = isTrusted ? readForwarded(headers, this.#fields, (hop) => this.#trusted.has(hop)) : NOTHING;
-    const isSecure = introduction?.isSecure ?? "encrypted" in socket;
+    const isSecure = header?.isSecure ?? "encrypted" in socket;
     const authority = (headers as { ":authority"?: string | undefined })[":authority"];
     return {
       address: said.address ?? address,
@@ -109,8 +109,8 @@ export class Fronts {
     };
   }
 
-  #introduction(socket: Peer): Introduction | undefined {
-    return this.#introduced.size === 0 ? undefined : this.#introduced.get(keyOf(socket));
+  #header(socket: Peer): ProxyHeader | undefined {
+    return this.#headers.size === 0 ? undefined : this.#headers.get(keyOf(socket));
   }
 }
 

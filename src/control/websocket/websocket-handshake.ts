@@ -10,7 +10,7 @@ import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-sta
 import { onResponse } from "../../wire/streams/response.ts";
 import type { ResponseHeaders } from "../../wire/streams/response.ts";
 import { noteRefusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
-import { asCrowded, CrowdedDial, isRefusedStream, provablyUnprocessed } from "../registry/dialer.ts";
+import { asCrowded, SaturatedDial, isRefusedStream, provablyUnprocessed } from "../registry/dialer.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { ForwardedTo } from "../fields/header-fields.ts";
 import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
@@ -49,7 +49,7 @@ export async function openWebSocket(
     ":authority": formatAuthority(destination),
     ":path": path,
   };
-  const crowd = new CrowdedDial();
+  const crowd = new SaturatedDial();
   let crowded: TurnaboutError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const connection = await context.dialer.acquire(destination, {

@@ -9,7 +9,7 @@ interface Waiter {
   fail(error: TurnaboutError): void;
 }
 
-export class Vacancies {
+export class CapacityQueue {
   /** In the order of their arrival, which is the order in which they are woken. */
   readonly #waiters = new Set<Waiter>();
   #closed = false;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { turn } from "../../../test/support/events.ts";
-import { Settling } from "./reconciler.ts";
+import { Reconciler } from "./reconciler.ts";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
 afterEach(() => mock.timers.reset());
@@ -10,7 +10,7 @@ afterEach(() => mock.timers.reset());
 function start(worthRetrying: () => boolean = () => true) {
   const runs: { id: string; end: PromiseWithResolvers<void> }[] = [];
   const failures: string[] = [];
-  const settling = new Settling({
+  const settling = new Reconciler({
     task: (id) => {
       const end = Promise.withResolvers<void>();
       runs.push({ id, end });
@@ -22,7 +22,7 @@ function start(worthRetrying: () => boolean = () => true) {
   return { runs, failures, settling };
 }
 
-describe("Settling", () => {
+describe("Reconciler", () => {
   it("runs for one subject at a time, and for several at once", async () => {
     const { runs, settling } = start();
     const all = [settling.run("a"), settling.run("b"), settling.run("a")];

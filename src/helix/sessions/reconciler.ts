@@ -19,7 +19,7 @@ export interface SettlingOptions {
   onFailure(id: string, error: unknown): void;
 }
 
-export class Settling {
+export class Reconciler {
   readonly #options: SettlingOptions;
   readonly #subjects = new Map<string, Subject>();
   #closed = false;

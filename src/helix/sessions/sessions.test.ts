@@ -6,7 +6,7 @@ import { silentLogger } from "../../wire/log.ts";
 import { TokenIssuer } from "../../control/auth/issuer.ts";
 import { TokenStore } from "../../control/auth/tokens.ts";
 import { MAX_FIGURE_AGE_MS } from "../../control/limits.ts";
-import { OpenWork } from "../../control/auth/active-streams.ts";
+import { ActiveStreams } from "../../control/auth/active-streams.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import { openDatabase, storeId } from "../../control/store/database.ts";
 import { InstanceStore } from "../store/instances.ts";
@@ -64,7 +64,7 @@ function start() {
   instances.connected("a", 1);
   const events: SessionEvent[] = [];
   const kicked: string[] = [];
-  const work = new OpenWork();
+  const work = new ActiveStreams();
   const sessions = new Sessions({
     store,
     storeId: storeId(database),

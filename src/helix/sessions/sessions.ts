@@ -7,7 +7,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { TokenIssuer } from "../../control/auth/issuer.ts";
 import { MAX_WAIT_MS } from "../../control/limits.ts";
-import type { OpenWork } from "../../control/auth/active-streams.ts";
+import type { ActiveStreams } from "../../control/auth/active-streams.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "../ids.ts";
 import type { Instances } from "../instances/instances.ts";
@@ -15,9 +15,9 @@ import { MADE_BY_VARIABLE } from "./lobbies.ts";
 import type { Lobbies, Lobby } from "./lobbies.ts";
 import { chooseInstance } from "./scheduler.ts";
 import type { Choice } from "./scheduler.ts";
-import { Settling } from "./reconciler.ts";
+import { Reconciler } from "./reconciler.ts";
 import { isNearlyFull } from "../instances/usage.ts";
-import { Vacancies } from "./capacity-queue.ts";
+import { CapacityQueue } from "./capacity-queue.ts";
 
 export type SessionEvent =
   | { type: "session-created"; session: string; owner: string; instance: string }
@@ -31,7 +31,7 @@ export interface SessionsContext {
   storeId: string;
   instances: Instances;
   issuer: TokenIssuer;
-  work: OpenWork;
+  work: ActiveStreams;
   lobbies: (instanceId: string) => Lobbies;
   /** Ends the tunnel of a session's sandbox. */
   kickSandbox: (sessionId: string) => void;
@@ -78,15 +78,15 @@ export interface CreateOptions {
 
 export class Sessions {
   readonly #context: SessionsContext;
-  readonly #vacancies = new Vacancies();
+  readonly #vacancies = new CapacityQueue();
   /** Creations of this process that wait for Wolf: a comparison leaves them alone. */
   readonly #creating = new Set<string>();
-  readonly #settling: Settling;
+  readonly #settling: Reconciler;
   readonly #checkTimer: NodeJS.Timeout;
 
   constructor(context: SessionsContext) {
     this.#context = context;
-    this.#settling = new Settling({
+    this.#settling = new Reconciler({
       task: (instanceId) => this.#compare(instanceId),
       worthRetrying: (instanceId) => context.instances.isOnline(instanceId),
       onFailure: (instance, error) => {

@@ -8,8 +8,8 @@ import http2 from "node:http2";
 import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
-import { DataRoutes } from "../../../src/control/proxy/target-routes.ts";
-import type { DataRoutesContext } from "../../../src/control/proxy/target-routes.ts";
+import { TargetRoutes } from "../../../src/control/proxy/target-routes.ts";
+import type { TargetRoutesContext } from "../../../src/control/proxy/target-routes.ts";
 import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
 import { WEBSOCKET_SUBPROTOCOL } from "../../../src/wire/protocol.ts";
 import { next, within } from "../../support/events.ts";
@@ -448,7 +448,7 @@ describe("authorization", () => {
       "rows without a route",
     );
     // Paths to targets are not Hono's: each pattern of the code must be met by a path of the document.
-    const { patterns } = new DataRoutes({ basePath: "" } as DataRoutesContext);
+    const { patterns } = new TargetRoutes({ basePath: "" } as TargetRoutesContext);
     const samples = Object.keys(here.document.paths).map((path) => path.replaceAll(/\{\w+\}/g, "x"));
     assert.ok(patterns.length >= 6);
     for (const pattern of patterns) {

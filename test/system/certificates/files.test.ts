@@ -1,7 +1,7 @@
 /** What is wrong with a certificate or key is said by its file, with what to do. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { RefusalLog } from "../../../src/control/listener/rate-limited-log.ts";
+import { RateLimitedLog } from "../../../src/control/listener/rate-limited-log.ts";
 import { checkDates, checkPair } from "../../../src/wire/session/pem.ts";
 import type { TurnaboutError } from "../../../src/wire/errors.ts";
 import { file, keptLog } from "../../support/agents.ts";
@@ -71,7 +71,7 @@ describe("a certificate and its key", () => {
 describe("refusals in the log", () => {
   it("are bounded, however many there are", () => {
     const { log, lines } = keptLog();
-    const refusals = new RefusalLog(log);
+    const refusals = new RateLimitedLog(log);
     for (let count = 0; count < 1_000; count += 1) refusals.warn({ count }, "agent not admitted");
     assert.equal(lines.all.length, 60);
   });

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import type { Http2Session } from "node:http2";
 import { describe, it } from "node:test";
 import { createAgentMetrics } from "../../../src/agent/metrics.ts";
-import { OpenTargets } from "../../../src/agent/targets/target-table.ts";
+import { TargetTable } from "../../../src/agent/targets/target-table.ts";
 import { serveStreams } from "../../../src/agent/streams/dispatch.ts";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
 import { silentLogger } from "../../../src/wire/log.ts";
@@ -91,7 +91,7 @@ async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
     closing: new AbortController().signal,
     onHello: () => {},
     onReconnectSpread: () => {},
-    targets: new OpenTargets(metrics, () => {}),
+    targets: new TargetTable(metrics, () => {}),
     draining: () => false,
   };
   const sessions = new Set<Http2Session>();
