@@ -1,7 +1,7 @@
 /**
  * Traps: an agent that ends its half before anybody reads its stream resets it with NO_ERROR, and the consumer can no
  * longer write; after a refusal with `endStream` the consumer's half stays open.
- * Guards: `relay()` in src/wire/streams/splice.ts attaches both readers before anything can end; `refuse()` in
+ * Guards: `splice()` in src/wire/streams/splice.ts attaches both readers before anything can end; `refuse()` in
  * src/agent/streams/reach-target.ts closes the stream; `TunnelSocket` destroys itself on a refusal.
  */
 import assert from "node:assert/strict";

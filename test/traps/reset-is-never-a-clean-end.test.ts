@@ -1,7 +1,7 @@
 /**
  * Trap: `stream.close(code)` sends END_STREAM before RST_STREAM, so the peer sees a clean end; `destroy()` without an
  * error resets with NO_ERROR. Unix sockets and TLS have no reset of their own (resetAndDestroy() throws there).
- * Guards: `relay()` and `abort()` in src/wire/streams/splice.ts; `TunnelSocket._destroy` in src/wire/streams/tunnel-socket.ts.
+ * Guards: `splice()` and `abort()` in src/wire/streams/splice.ts; `TunnelSocket._destroy` in src/wire/streams/tunnel-socket.ts.
  */
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";

@@ -9,7 +9,7 @@ import { Guard } from "../../wire/streams/guard.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
 import { ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
-import { abort, relay } from "../../wire/streams/splice.ts";
+import { abort, splice } from "../../wire/streams/splice.ts";
 import type { TlsFiles } from "../transport/credentials.ts";
 import { doorUrl, socketPathOf, zoneOf } from "../transport/server-url.ts";
 import {
@@ -157,7 +157,7 @@ export class RelayForwarder {
     socket.setTimeout(0);
     socket.write(answer.answer);
     const ended = limitHalfOpen(joined);
-    relay(socket, answer.stream, () => {
+    splice(socket, answer.stream, () => {
       ended();
       this.#joined.delete(joined);
       metrics.relayedConnections.set(this.#joined.size);

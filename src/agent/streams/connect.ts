@@ -1,12 +1,12 @@
-/** `CONNECT <target>.<runner>`: connect first, answer 200, then relay bytes. */
+/** `CONNECT <target>.<runner>`: connect first, answer 200, then copy bytes both ways. */
 import type { ServerHttp2Stream } from "node:http2";
-import { relay } from "../../wire/streams/splice.ts";
+import { splice } from "../../wire/streams/splice.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 import { reachTarget } from "./reach-target.ts";
 
 export function serveConnect(stream: ServerHttp2Stream, open: OpenTarget): void {
   reachTarget(stream, open, (socket) => {
     stream.respond({ ":status": 200 });
-    relay(stream, socket, () => open.close());
+    splice(stream, socket, () => open.close());
   });
 }

@@ -24,7 +24,7 @@ import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
-import { relay } from "../../wire/streams/splice.ts";
+import { splice } from "../../wire/streams/splice.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 import { reachTarget, refuse } from "./reach-target.ts";
@@ -120,7 +120,7 @@ function handshake(
     stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
     stream.off("close", onClose);
     if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
-    relay(stream, upgraded, () => open.close());
+    splice(stream, upgraded, () => open.close());
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 export interface CallerWatch {
   /** Given when the caller has left. */
   readonly signal: AbortSignal;
-  /** From here on the socket is the relay's. */
+  /** From here on, `splice()` reads the socket. */
   stop(): void;
 }
 

@@ -8,7 +8,7 @@ import { parseAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import { abort, relay } from "../../wire/streams/splice.ts";
+import { abort, splice } from "../../wire/streams/splice.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticateProxy } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -58,7 +58,7 @@ export function authorizeProxy(
   return { ...destination, identity };
 }
 
-/** From the caller's wish until the relay closes; ended when its credential is revoked or its session ends. */
+/** From the caller's request until both ends are closed; ended when its credential is revoked or its session ends. */
 class Tunnel {
   readonly #caller: Duplex;
   readonly #gone = new AbortController();
@@ -132,7 +132,7 @@ export async function connectFromSocket(
     watch.stop();
     if (socket.destroyed) return abort(stream);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
-    relay(socket, stream, tunnel.closed);
+    splice(socket, stream, tunnel.closed);
   } catch (error) {
     watch.stop();
     logRefusal(error, address, context.log);
@@ -154,7 +154,7 @@ export async function connectFromStream(
     const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
     if (caller.destroyed) return abort(stream);
     caller.respond({ ":status": 200, [HEADER.version]: VERSION });
-    relay(caller, stream, tunnel.closed);
+    splice(caller, stream, tunnel.closed);
   } catch (error) {
     logRefusal(error, address, context.log);
     if (caller.destroyed || caller.headersSent) return;

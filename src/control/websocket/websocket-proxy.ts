@@ -16,7 +16,7 @@ import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.t
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import { abort, forward } from "../../wire/streams/splice.ts";
+import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { watchCaller } from "../proxy/client-disconnect.ts";
 import { refuseRaw } from "../admission/upgrade.ts";
 import { isPrefix, responseFields } from "../fields/header-fields.ts";
@@ -30,7 +30,7 @@ import type { AnyRequest } from "../listener/port.ts";
 import { hasNoContent, withoutForbiddenLength } from "../proxy/response-writer.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
 import type { WebSocketAnswer } from "./websocket-handshake.ts";
-import { relayWebSocket } from "./websocket-relay.ts";
+import { spliceWebSocket } from "./websocket-splice.ts";
 
 export async function proxyWebSocketUpgrade(
   request: IncomingMessage,
@@ -158,7 +158,7 @@ class Opening {
 
   carry(stream: ClientHttp2Stream): void {
     const { credentials, session = "" } = this.#job;
-    this.#close = relayWebSocket(this.#caller, stream, {
+    this.#close = spliceWebSocket(this.#caller, stream, {
       onClose: this.#done,
       fromCaller:
         credentials === undefined ? undefined : (refuse) => credentialPump(credentials, session, refuse),
@@ -216,8 +216,8 @@ function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, 
     return abort(stream);
   }
   // Not up to the close: some clients, node's among them, take a reset for the end of such a body.
-  if (isChunked) forward(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
-  else forward(stream, caller, () => {});
+  if (isChunked) spliceOneWay(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
+  else spliceOneWay(stream, caller, () => {});
   stream.end();
 }
 

@@ -1,6 +1,6 @@
 /**
- * Blind relay (RFC 9110 §3.7) between two byte streams, each an Http2Stream or a socket. FIN stays FIN, so half-close
- * works both ways; a reset or a loss on one side is a reset on the other, never a clean end.
+ * Joins two byte streams, each an Http2Stream or a socket, into one blind tunnel (RFC 9110 §3.7). FIN stays FIN, so
+ * half-close works both ways; a reset or a loss on one side is a reset on the other, never a clean end.
  */
 import net from "node:net";
 import { constants } from "node:http2";
@@ -11,20 +11,21 @@ import { closeAfterResponse } from "./end-stream.ts";
 import { LINGER_MS } from "../limits.ts";
 import { hasRemoteEnded } from "./remote-end.ts";
 
-/** How bytes get from one end to the other. Their order is kept, and `to` is not ended. */
+/** Copies bytes from one end to the other, in order, without ending `to`. */
 export type Pump = (from: Duplex, to: Duplex) => void;
 
 /**
- * Starts copying both ways. `onClose` is called once, when both ends are closed.
+ * Starts copying both ways.
  *
- * @param tell what the other end is told when one is reset or lost. Default {@link abort}
- * @param pump how bytes get from `a` to `b`. Default {@link copy}
+ * @param onClose called once, when both ends are closed
+ * @param onLoss ends the other end when one is reset or lost. Default {@link abort}
+ * @param pump copies from `a` to `b`. Default {@link copy}
  */
-export function relay(
+export function splice(
   a: Duplex,
   b: Duplex,
   onClose?: () => void,
-  tell: (end: Duplex) => void = abort,
+  onLoss: (end: Duplex) => void = abort,
   pump: Pump = copy,
 ): void {
   let open = 2;
@@ -32,33 +33,33 @@ export function relay(
     open -= 1;
     if (open === 0) onClose?.();
   };
-  forward(a, b, closed, tell, pump);
-  forward(b, a, closed, tell, copy);
+  spliceOneWay(a, b, closed, onLoss, pump);
+  spliceOneWay(b, a, closed, onLoss, copy);
 }
 
-/** All bytes, as they are. */
+/** The default pump: all bytes, unchanged. */
 export function copy(from: Duplex, to: Duplex): void {
   from.pipe(to, { end: false });
 }
 
 /**
- * One direction of it.
+ * One direction of {@link splice}.
  *
- * @param last written when `from` has ended as it should, before the end of `to`
+ * @param last written before the end of `to` when `from` has ended cleanly
  */
-export function forward(
+export function spliceOneWay(
   from: Duplex,
   to: Duplex,
   closed: () => void,
-  tell: (end: Duplex) => void = abort,
+  onLoss: (end: Duplex) => void = abort,
   pump: Pump = copy,
   last = "",
 ): void {
   let ended = false;
   const onEnd = () => {
-    // An HTTP/2 stream that was reset may still say 'end' first; one turn of the loop later the code is known.
+    // An HTTP/2 stream that was reset may still emit 'end' first; its code is known one turn of the loop later.
     setImmediate(() => {
-      if (wasReset(from)) return tell(to);
+      if (wasReset(from)) return onLoss(to);
       ended = true;
       if (to.writableEnded || to.destroyed) return;
       if (last === "") to.end();
@@ -70,19 +71,19 @@ export function forward(
     if (isClosed) return;
     isClosed = true;
     setImmediate(() => {
-      if (!ended || wasReset(from)) tell(to);
-      else closeAfterEnd(to, tell);
+      if (!ended || wasReset(from)) onLoss(to);
+      else closeAfterEnd(to, onLoss);
       closed();
     });
   };
-  // What has happened before will not be said again: a stream may end in the packet that brings its response.
+  // Events that have fired are not repeated: a stream may end in the packet that brings its response.
   if (from.readableEnded) onEnd();
   else from.on("end", onEnd);
-  // For ever: 'error' can come after 'end'. What it means is handled on 'close', which always follows.
+  // Never removed: 'error' can come after 'end'. It is handled on 'close', which always follows.
   from.on("error", ignore);
   from.once("close", onClose);
   if (from.destroyed) onClose();
-  // The peer of `to` takes no more. A further write would destroy it, with what it has still to say.
+  // The peer of `to` accepts no more data. A further write would destroy `to`, with what is still to be read from it.
   to.once("aborted", () => from.unpipe(to));
   pump(from, to);
 }
@@ -108,42 +109,39 @@ function isServerStream(stream: Duplex): stream is ServerHttp2Stream {
 }
 
 /**
- * The other end has closed, having said everything: nobody takes what this one still sends. It gets what is on its way,
- * and its own bytes are dropped for a while, because a socket that is closed with unread bytes resets its peer, which
- * may not have read all.
+ * The other end has closed cleanly, so this one's data has no reader any more. Bytes on their way to it are still
+ * delivered. Its own are read and dropped for a while: closing a socket with unread bytes resets the connection, and the
+ * peer may not have read everything yet.
  */
-function closeAfterEnd(end: Duplex, tell: (end: Duplex) => void): void {
+function closeAfterEnd(end: Duplex, onLoss: (end: Duplex) => void): void {
   if (end.readableEnded || end.destroyed) return;
   if (isServerStream(end)) return closeAfterResponse(end);
   end.resume();
-  const timer = setTimeout(() => tell(end), LINGER_MS);
+  const timer = setTimeout(() => onLoss(end), LINGER_MS);
   end.once("end", () => clearTimeout(timer));
   end.once("close", () => clearTimeout(timer));
 }
 
-/** Ends a stream so that its peer sees an error: RST_STREAM, TCP RST, or the nearest thing that there is. */
-export function abort(
-  stream: Duplex,
-  reason: Error = new Error("the other end of the relay was reset"),
-): void {
+/** Ends a stream so that its peer sees an error: RST_STREAM, TCP RST, or the nearest equivalent. */
+export function abort(stream: Duplex, reason: Error = new Error("the other end was reset")): void {
   if (stream.destroyed) return;
   const below = stream instanceof TLSSocket ? socketBelow(stream) : stream;
-  // A Unix socket has no reset of its own: resetAndDestroy() throws there.
-  // While its FIN is on its way a reset fails with EINVAL, and node loses the socket, open: nothing of it is cut by then.
+  // A Unix socket has no reset: resetAndDestroy() throws there.
+  // While the FIN is on its way a reset fails with EINVAL, and node loses the open socket. No data can be lost by then.
   const isEnding = isShuttingDown(stream) || isShuttingDown(below);
   if (below instanceof net.Socket && below.remoteAddress !== undefined && !isEnding) below.resetAndDestroy();
   if (!stream.destroyed) stream.destroy(reason);
 }
 
-/** Its FIN is on its way, and nothing else: a reset would fail, and nothing can be cut any more. */
+/** Whether only the FIN is still on its way: a reset would fail, and no data can be lost any more. */
 export function isShuttingDown(stream: unknown): boolean {
   if (!(stream instanceof net.Socket)) return false;
   return stream.writableEnded && !stream.writableFinished && stream.writableLength === 0;
 }
 
 /**
- * TLS has no reset either, and a connection that ends without close_notify is a clean end to node's own TLS sockets:
- * the TCP socket below, which node keeps under this name, has to tell.
+ * TLS has no reset either, and node's TLS sockets take a connection that ends without close_notify for a clean end. So
+ * the TCP socket below, which node keeps under this name, is reset.
  */
 function socketBelow(socket: TLSSocket): unknown {
   return Reflect.get(socket, "_parent");

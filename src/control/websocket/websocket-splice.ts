@@ -1,9 +1,9 @@
 /**
- * Relays an open WebSocket: frames pass as bytes, and only where the tunnel fails or the session ends does the caller
+ * Joins the two ends of an open WebSocket: frames pass as bytes, and only where the tunnel fails or the session ends does the caller
  * get a close frame of ours, between two of the target's, so that it learns more than "1006".
  */
 import type { Duplex } from "node:stream";
-import { abort, copy, relay } from "../../wire/streams/splice.ts";
+import { abort, copy, splice } from "../../wire/streams/splice.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
 import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
@@ -23,7 +23,7 @@ const CLOSED: Readonly<Record<CloseReason, Close>> = {
 /** After our close frame the caller has this long to answer and close. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-export interface WebSocketRelayOptions {
+export interface WebSocketSpliceOptions {
   /** Called once, when both ends are closed. */
   onClose(): void;
   /** How the caller's bytes get to the target; it may refuse them. Default: as they are. */
@@ -31,14 +31,14 @@ export interface WebSocketRelayOptions {
 }
 
 /** @returns ends it, with a close frame that says why */
-export function relayWebSocket(
+export function spliceWebSocket(
   caller: Duplex,
   stream: Duplex,
-  options: WebSocketRelayOptions,
+  options: WebSocketSpliceOptions,
 ): (reason: CloseReason) => void {
   const tracker = new FrameTracker();
   stream.on("data", (chunk: Buffer) => tracker.feed(chunk));
-  relay(
+  splice(
     caller,
     stream,
     () => options.onClose(),
