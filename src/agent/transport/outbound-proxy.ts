@@ -5,7 +5,9 @@
 import { Agent, auto } from "http2-wrapper";
 import http from "node:http";
 import https from "node:https";
+import type { SecureClientSessionOptions } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { guardSession, guardStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { sniName } from "../../wire/session/server-name.ts";
@@ -100,32 +102,53 @@ async function connectByHttp2(
   signal: AbortSignal,
 ): Promise<Duplex> {
   const authority = formatAuthority(to);
-  const agent = new Agent({ maxSessions: 1 });
-  agent.on("session", guardSession);
   const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
-  const options = { ...material, servername: sniName(proxy.host) };
-  const stream = await agent.request(new URL(`https://${proxy.label}`), options, {
-    ":method": "CONNECT",
-    ":authority": authority,
-    ...authorization(proxy),
-  });
-  guardStream(stream);
-  const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
-  socket.once("close", () => agent.destroy());
-  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const onAbort = () => socket.destroy(toError(signal.reason));
+  const agent = new AbortableAgent({ maxSessions: 1 });
+  agent.on("session", guardSession);
+  const onAbort = () => agent.abort(toError(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
-  socket.once("error", reject);
-  stream.once("response", (headers) => {
-    if (headers[":status"] === 200) resolve(socket);
-    else reject(new Error(`CONNECT ${authority} answered ${headers[":status"]}`));
-  });
+  if (signal.aborted) onAbort();
   try {
+    const options = { ...material, servername: sniName(proxy.host) };
+    const stream = await agent.request(new URL(`https://${proxy.label}`), options, {
+      ":method": "CONNECT",
+      ":authority": authority,
+      ...authorization(proxy),
+    });
+    guardStream(stream);
+    const socket = new TunnelSocket(stream, `${authority} by HTTP/2`);
+    socket.on("error", () => {}); // permanently: an error without a listener would end the process
+    socket.once("close", () => agent.destroy());
+    const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+    socket.once("error", reject);
+    stream.once("response", (headers) => {
+      if (headers[":status"] === 200) resolve(socket);
+      else reject(new Error(`CONNECT ${authority} answered ${headers[":status"]}`));
+    });
     return await promise;
+  } catch (error) {
+    agent.abort(toError(error));
+    throw signal.aborted ? toError(signal.reason) : error;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    socket.off("error", reject);
-    socket.on("error", () => {}); // for ever
+  }
+}
+
+/** http2-wrapper's agent takes no signal: a proxy that sends no SETTINGS would hold the attempt permanently. */
+class AbortableAgent extends Agent {
+  readonly #aborted = new AbortController();
+
+  abort(reason: Error): void {
+    this.#aborted.abort(reason);
+    this.destroy(reason);
+  }
+
+  override async createConnection(origin: URL, options: SecureClientSessionOptions): Promise<TLSSocket> {
+    const socket = await super.createConnection(origin, options);
+    const { signal } = this.#aborted;
+    if (signal.aborted) socket.destroy(toError(signal.reason));
+    else signal.addEventListener("abort", () => socket.destroy(toError(signal.reason)), { once: true });
+    return socket;
   }
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { certificateName, sniName } from "../../wire/session/server-name.ts";
 import { readTlsMaterial } from "./credentials.ts";
-import type { TlsFiles } from "./credentials.ts";
+import type { TlsFiles, TlsMaterial } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./server-url.ts";
 import { connectThroughProxy } from "./outbound-proxy.ts";
 import { proxyFor } from "./proxy-from-env.ts";
@@ -36,15 +36,21 @@ export async function openTransport(options: TransportOptions): Promise<Duplex> 
     return connectUnix(socketPath, signal);
   }
   const proxy = proxyFor(url);
+  // Before there is a connection: an unreadable file then leaves none behind, and the handshake starts at once.
+  const material = url.protocol === "https:" ? await readTlsMaterial(options.tls) : undefined;
   const raw =
     proxy === undefined
       ? await connectTcp(withZone(host, options.zone), port, signal)
       : await connectThroughProxy(proxy, { host, port }, options.tls, signal);
-  return url.protocol === "https:" ? secure(raw, host, options) : raw;
+  return material === undefined ? raw : secure(raw, host, material, options);
 }
 
-async function secure(raw: Duplex, host: string, options: TransportOptions): Promise<tls.TLSSocket> {
-  const material = await readTlsMaterial(options.tls);
+async function secure(
+  raw: Duplex,
+  host: string,
+  material: TlsMaterial,
+  options: TransportOptions,
+): Promise<tls.TLSSocket> {
   const expected = options.tls.serverName ?? host;
   const socket = tls.connect({
     socket: raw,

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { afterEach, describe, it } from "node:test";
+import tls from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { assertEchoes, file, followAgent } from "../../support/agents.ts";
 import { startAgent } from "../../support/commands.ts";
 import type { Command } from "../../support/commands.ts";
+import { EventLog } from "../../support/event-log.ts";
+import { within } from "../../support/events.ts";
+import { listen } from "../../support/fronts.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startConnectProxy, startHttp2ConnectProxy, startTinyproxy } from "../../support/outbound-proxies.ts";
 import { missing } from "../../support/parts.ts";
@@ -94,6 +100,24 @@ describe("an agent behind an https proxy", () => {
     assert.equal((await agent.connected()).carrier, "ptth");
     await assertEchoes(system.controlPlane.dial);
     assert.equal(proxy.connects.length, 1);
+  });
+
+  it("gives up one that selects HTTP/2 and sends nothing", async () => {
+    const credential = await issueServer(pki);
+    const connections = new EventLog<TLSSocket>();
+    const server = tls.createServer({ ...credential, ALPNProtocols: ["h2"] });
+    await using proxy = await listen(server);
+    server.on("secureConnection", (socket: TLSSocket) => {
+      socket.on("error", () => {}); // permanently
+      // The first bytes are the preface: not a connection that only asked which protocol is selected.
+      socket.once("data", () => connections.push(socket));
+    });
+    process.env["HTTP_PROXY"] = `https://localhost:${proxy.port}`;
+    const agent = followAgent({ server: "http://control.example:8080", caFile: file(pki.ca) });
+    const socket = await connections.findNth(1, () => true, "a connection to the proxy");
+    const closed = once(socket, "close");
+    await within(Promise.resolve(agent[Symbol.asyncDispose]()), "the agent's end");
+    await within(closed, "the end of its connection to the proxy");
   });
 
   it("carries rh2, TLS inside HTTP/2 inside TLS", async () => {
