@@ -177,7 +177,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
-    waitingDials: () => registry.waitingDials(),
+    waitingDials: () => registry.waitingDials,
     certificateEnds: () => certificateEnds(tls),
     diskUsedPercents: () => instances.diskUsedPercents(),
     gpuMemoryUsedPercents: () => instances.gpuMemoryUsedPercents(),
@@ -201,13 +201,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       return known;
     },
     kickSandbox: (sessionId) => {
-      const runner = sandboxRunner(sessionId);
-      const { connections = [], behind = [] } = registry.view(runner) ?? {};
-      for (const connection of [...connections, ...behind]) {
-        // Not where it was discovered, or others share the connection: that is the agent beside Wolf.
-        const isOwn = connection.runners.get(runner)?.discovered !== true;
-        if (isOwn && connection.runners.size === 1) connection.drain("kicked", "the session has ended", 0);
-      }
+      const message = "the session has ended";
+      // Not the agent beside Wolf, which may have discovered the sandbox, or serves others on the same connection.
+      registry.kick(sandboxRunner(sessionId), { message, deadlineMs: 0, ownAgentOnly: true });
     },
     agentUrl: options.agentUrl,
     defaultImage: sandboxImage,
@@ -226,7 +222,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     if (event.type === "session-ended") knownRunners.forget(sandboxRunner(event.session));
     if (!("runner" in event)) return;
     const view = registry.view(event.runner);
-    if (event.type === "connected") knownRunners.seen(event.runner, registry.ownCredential(event.runner));
+    if (event.type === "connected") knownRunners.seen(event.runner, registry.holderOf(event.runner));
     else if (event.type === "lost") knownRunners.stillThere([event.runner]);
     const instance = instanceOfRunner(event.runner);
     if (instance === undefined) return;
@@ -237,7 +233,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     } else if (event.type === "grace-expired") sessions.instanceGone(instance);
   });
   for (const { id, credential } of knownRunners.recent()) {
-    registry.expect(id, credential, options.warmUpMs ?? WARM_UP_MS);
+    registry.expectReturn(id, credential, options.warmUpMs ?? WARM_UP_MS);
   }
 
   const remember = setInterval(() => {
@@ -384,9 +380,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   }
 
   function kick(runnerId: string): boolean {
-    const connections = registry.view(runnerId)?.connections ?? [];
-    for (const connection of connections) connection.drain("kicked", "closed by the control plane");
-    return connections.length > 0;
+    return registry.kick(runnerId, { message: "closed by the control plane" }) > 0;
   }
 
   async function close(): Promise<void> {

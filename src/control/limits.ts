@@ -17,12 +17,13 @@ export const RELEASE_STREAMS_PER_TARGET = 448;
 /** Streams to one target from which on those who come line up too: requests on all connections together, and the agent's
  * count runs behind ours. */
 export const ARRIVAL_STREAMS_PER_TARGET = 480;
-/** A target without room for so long has streams that stay open: who waits for it tries, and the agent's count decides. */
-export const CROWD_STALL_MS = 2_000;
-/** A dial that the agent refuses because its target has too many streams lines up again so often, after a pause that grows
- * by so much each time: by then the agent too has seen the end of those that have ended. */
-export const CROWDED_ATTEMPTS = 6;
-export const CROWDED_PAUSE_MS = 50;
+/** A target without room for this long has streams that stay open: dials no longer wait for it, and the agent's count
+ * decides. */
+export const SATURATED_STALL_MS = 2_000;
+/** A dial that the agent refuses because its target has too many streams queues again this often, after a pause that grows
+ * by this much each time: by then the agent too has seen the end of those that have ended. */
+export const SATURATED_DIAL_ATTEMPTS = 6;
+export const SATURATED_DIAL_PAUSE_MS = 50;
 /** The room that is left, divided by this, is filled at a time: the agent counts a stream until its target has closed,
  * which is later than we see it. */
 export const RELEASE_DIVISOR = 8;

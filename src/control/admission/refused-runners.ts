@@ -52,13 +52,13 @@ export function tellReplaced(connection: AgentConnection, runnerId: string, log:
 /** Tells an agent something on which nothing depends. */
 export function notify(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
   if (!connection.usable || !connection.hello.capabilities.includes(CAPABILITY.notices)) return;
-  if (connection.noticesUnderWay >= MAX_NOTICES_UNDER_WAY) return; // nothing depends on one
-  connection.noticesUnderWay += 1;
+  if (connection.pendingNotices >= MAX_NOTICES_UNDER_WAY) return; // nothing depends on one
+  connection.pendingNotices += 1;
   postAgentJson(connection.session, AGENT_PATHS.notices, notices)
     .catch((error: unknown) => {
       log.debug({ connection: connection.id, reason: toError(error).message }, "notice not delivered");
     })
-    .finally(() => (connection.noticesUnderWay -= 1));
+    .finally(() => (connection.pendingNotices -= 1));
 }
 
 /** The credential covers more now than it did, or something else has changed. */

@@ -120,7 +120,7 @@ export class AgentEndpoint {
         `agent door: ${HEADER.instance} has to have 1 to 128 characters`,
       );
     }
-    registry.check(runners, identity, instance, standby);
+    registry.checkMayRegister(runners, identity, instance, standby);
     return { identity, standby, instance };
   }
 }

@@ -130,7 +130,7 @@ export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono
 
   routes.openapi(pingRoute, async (c) => {
     const view = find(c.get("identity"), c.req.valid("param").id);
-    const connection = registry.pick(view.id);
+    const connection = registry.bestConnection(view.id);
     if (connection === undefined)
       throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
     const rttMs = round(await ping(connection)) ?? 0;
@@ -139,7 +139,7 @@ export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono
 
   routes.openapi(metrics, async (c) => {
     const view = find(c.get("identity"), c.req.valid("param").id);
-    const connection = registry.pick(view.id);
+    const connection = registry.bestConnection(view.id);
     if (connection === undefined)
       throw new TurnaboutError("runner_offline", `metrics ${view.id}: not connected`);
     const text = await getAgent(connection.session, AGENT_PATHS.metrics);
@@ -151,11 +151,9 @@ export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono
   routes.openapi(kick, (c) => {
     policy.requireAdmin(c.get("identity"), "a kick");
     const view = find(c.get("identity"), c.req.valid("param").id);
-    if (view.connections.length === 0)
-      throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
-    for (const connection of view.connections)
-      connection.drain("kicked", "an operator closed the connection");
-    log.info({ runner: view.id, connections: view.connections.length }, "kicked");
+    const connections = registry.kick(view.id, { message: "an operator closed the connection" });
+    if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
+    log.info({ runner: view.id, connections }, "kicked");
     return c.body(null, 204);
   });
 
@@ -180,7 +178,7 @@ function describe(view: RunnerView): z.output<typeof runnerSchema> {
       healthy: !view.unhealthy.has(name),
     })),
     connections: view.connections.map(describeConnection),
-    behind: view.behind.map(describeConnection),
+    behind: view.fallbackConnections.map(describeConnection),
   };
 }
 

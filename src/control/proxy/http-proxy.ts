@@ -15,7 +15,7 @@ import type { Logger } from "../../wire/log.ts";
 import { lossOf } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { targetConnection } from "../http1-target/connection-logins.ts";
-import { asCrowded, SaturatedDial } from "../registry/dialer.ts";
+import { asSaturated, SaturatedDial } from "../registry/dial-retries.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import {
   isGrpc,
@@ -127,8 +127,8 @@ class Exchange implements TargetHandler {
   #settled = false;
   /** An agent has died under it, and it was tried again. */
   #hasLost = false;
-  readonly #crowd = new SaturatedDial();
-  #crowded: TurnaboutError | undefined;
+  readonly #saturatedDial = new SaturatedDial();
+  #saturated: TurnaboutError | undefined;
   #informational = 0;
   /** The target may not send content, or what it sends is not for the caller. */
   #noContent = false;
@@ -167,7 +167,7 @@ class Exchange implements TargetHandler {
       signal: this.#waiting.signal,
       caller: this.#job.identity.id,
       reusesStreams: true,
-      crowded: this.#crowded,
+      saturated: this.#saturated,
     });
     this.#target = connection.targetInfo(destination);
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
@@ -350,8 +350,8 @@ class Exchange implements TargetHandler {
       return;
     }
     const isCrowded = lossOf(error)?.crowded === true && !this.#hasBody && !this.#response.headersSent;
-    if (isCrowded && error !== this.#crowded) {
-      this.#crowded = asCrowded(error);
+    if (isCrowded && error !== this.#saturated) {
+      this.#saturated = asSaturated(error);
       this.#guard.run(() => this.#lineUp(error));
       return;
     }
@@ -420,7 +420,7 @@ class Exchange implements TargetHandler {
 
   /** Its target has too many streams; nothing of the request has reached that. */
   async #lineUp(crowded: Error): Promise<void> {
-    if (!(await this.#crowd.again())) return this.#fail(crowded);
+    if (!(await this.#saturatedDial.mayRetry())) return this.#fail(crowded);
     if (this.#settled) return;
     if (this.#callerGone) return this.#fail(crowded);
     await this.#dispatch();

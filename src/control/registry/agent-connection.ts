@@ -1,4 +1,4 @@
-/** One agent's reversed session, as the control plane sees it: what it serves, how busy it is, and streams on it. */
+/** One tunnel connection of an agent: the runners that it serves, its streams and load, and how it ends. */
 import type { X509Certificate } from "node:crypto";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { carrierBytes } from "../../wire/session/carrier.ts";
@@ -25,10 +25,11 @@ import { destroySession } from "../../wire/session/reversed-session.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
+import { ByteRate } from "./byte-rate.ts";
 
 /** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
 const BULK_BYTES_PER_S = 4 * 1024 * 1024;
-/** How often the byte counters are looked at, at the most. */
+/** Shortest time between two samples of the byte counter. */
 const SAMPLE_MS = 100;
 
 export interface AgentConnectionParts {
@@ -36,7 +37,7 @@ export interface AgentConnectionParts {
   carrier: Carrier;
   session: ClientHttp2Session;
   identity: Identity;
-  /** By which it was admitted; undefined with a token. */
+  /** With which it was admitted; undefined if it was with a token. */
   certificate?: X509Certificate | undefined;
   hello: Hello;
   liveness: Liveness;
@@ -46,30 +47,29 @@ export class AgentConnection {
   readonly id: string;
   readonly carrier: Carrier;
   readonly session: ClientHttp2Session;
-  /** As it stands now: what a token covers may change while the connection lives. */
+  /** Replaced when the token's grant changes while the connection is open. */
   identity: Identity;
   readonly certificate: X509Certificate | undefined;
   readonly hello: Hello;
   readonly liveness: Liveness;
   readonly since: Date = new Date();
-  /** Runners that are served by this connection at this moment. */
+  /** Runners that this connection serves now. */
   readonly runners: Map<string, RunnerInfo>;
-  /** Runners that the agent offers and that are not registered. */
+  /** Runners that the agent offers and that were refused. */
   readonly refused: Map<string, RunnerInfo> = new Map();
-  noticesUnderWay = 0;
-  /** What the agent was told last of how its reconnects are spread. */
+  /** Notices without a response yet. */
+  pendingNotices = 0;
+  /** The reconnect spread that the agent was told last, in milliseconds. */
   reconnectSpreadMs = 0;
-  /** Its process has been replaced before: it serves a runner only while no other instance does. */
+  /** Its process has been replaced before: it serves a runner only while no other process does. */
   standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
   #openStreams = 0;
-  /** By authority. */
+  /** Open streams by authority, `<target>.<runner>`. */
   readonly #streamsTo = new Map<string, number>();
+  readonly #rate: ByteRate;
   readonly #drain = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
-  #sampledAt = 0;
-  #sampledBytes = 0;
-  #bytesPerS = 0;
 
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
@@ -80,6 +80,7 @@ export class AgentConnection {
     this.hello = parts.hello;
     this.standby = parts.hello.standby;
     this.liveness = parts.liveness;
+    this.#rate = new ByteRate(() => carrierBytes(parts.carrier.stream), SAMPLE_MS);
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
     this.session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
     this.session.once("close", () => {
@@ -89,11 +90,16 @@ export class AgentConnection {
     });
   }
 
+  /** Random id of the agent's process: its connections have the same one. */
+  get processId(): string {
+    return this.hello.instance;
+  }
+
   get openStreams(): number {
     return this.#openStreams;
   }
 
-  /** Aborted when no new streams are opened any more. */
+  /** Aborted when the connection starts to drain: it takes no new streams. */
   get draining(): AbortSignal {
     return this.#drain.signal;
   }
@@ -103,10 +109,10 @@ export class AgentConnection {
     return !this.#drain.signal.aborted && !this.session.closed && !hasEnded(this.session);
   }
 
-  /** Below the peer's own limit: nghttp2 queues what is beyond it, and fails it when an abort frees a place. */
+  /** Stays below the peer's own limit: nghttp2 queues streams above it, and fails them when an abort frees a place. */
   get freeStreams(): number {
     const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
-    // With next to none allowed, `/events` holds one for as long as the session lives.
+    // `/events` holds one stream as long as the connection is open.
     const least = Math.min(1, peerLimit - (this.hello.capabilities.includes(CAPABILITY.events) ? 1 : 0));
     const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
     return Math.max(0, limit - this.#openStreams);
@@ -116,59 +122,51 @@ export class AgentConnection {
     return this.freeStreams === 0;
   }
 
-  /** Streams to a target, but for those that lie idle for its next request. */
+  /** Streams to a target that are in use; idle keep-alive streams are not counted. */
   busyStreams(destination: Destination): number {
     return this.streamsTo(destination) - this.pools.idle(destination);
   }
 
-  /** Streams to a target, those included that lie idle for its next request. */
+  /** Streams to a target, idle keep-alive streams included. */
   streamsTo(destination: Destination): number {
     return this.#streamsTo.get(formatAuthority(destination)) ?? 0;
   }
 
-  /** For choosing among an agent's connections: smaller is better. Bulk outweighs any number of small streams. */
-  load(): number {
-    const now = performance.now();
-    const elapsedMs = now - this.#sampledAt;
-    if (elapsedMs >= SAMPLE_MS) {
-      const bytes = carrierBytes(this.carrier.stream);
-      this.#bytesPerS = ((bytes - this.#sampledBytes) * 1_000) / elapsedMs;
-      this.#sampledBytes = bytes;
-      this.#sampledAt = now;
-    }
-    return (this.#bytesPerS > BULK_BYTES_PER_S ? OPEN_STREAMS_PER_CONNECTION : 0) + this.#openStreams;
+  /** To choose among an agent's connections: the least is best. Bulk outweighs any number of small streams. */
+  get load(): number {
+    const isBulk = this.#rate.bytesPerS > BULK_BYTES_PER_S;
+    return (isBulk ? OPEN_STREAMS_PER_CONNECTION : 0) + this.#openStreams;
   }
 
   /**
-   * Opens a stream. Bytes may be written at once, without waiting for the response: the agent reads them only when
-   * the target has accepted.
+   * Opens a stream. Bytes may be written at once: the agent reads them only when the target has accepted.
    *
    * @throws TurnaboutError `overloaded`, `headers_too_large`, `agent_draining`
    */
   openStream(headers: OutgoingHttpHeaders): ClientHttp2Stream {
     if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
     if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
-    // Checked here: a larger block makes nghttp2 close the whole session, more fields are refused without a reason.
+    // Checked here: a larger block makes nghttp2 close the whole session; more fields are refused without a reason.
     const fields = headers as Record<string, string | string[]>;
     if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {
-      const most = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
-      throw new TurnaboutError("headers_too_large", `more than ${most} of header`);
+      const max = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
+      throw new TurnaboutError("headers_too_large", `connection ${this.id}: the header has more than ${max}`);
     }
     const authority = String(headers[":authority"]);
     const stream = this.session.request(headers);
     this.#count(authority, 1);
     watchRemoteEnd(stream);
-    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
+    stream.on("error", () => {}); // permanent: 'error' can come after 'end'
     stream.once("close", () => this.#count(authority, -1));
     return stream;
   }
 
-  /** How the target speaks HTTP, as its agent says. */
+  /** The HTTP version of the target, as its agent announces it. */
   httpOf(destination: Destination): TargetHttp {
     return this.targetInfo(destination)?.http ?? "auto";
   }
 
-  /** What its agent says of the target. */
+  /** Undefined if the agent has announced no such target. */
   targetInfo({ runner, target }: Destination): TargetInfo | undefined {
     return this.runners.get(runner)?.targets.find(({ name }) => name === target);
   }
@@ -180,13 +178,13 @@ export class AgentConnection {
     else this.#streamsTo.set(authority, streams);
   }
 
-  /** A CONNECT stream as a socket, at once; a refusal is its 'error'. */
+  /** Opens a CONNECT stream and returns it as a socket at once; a refusal is its 'error'. */
   openTunnel(destination: Destination): TunnelSocket {
     const stream = this.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
     return new TunnelSocket(stream, `${destination.runner} ${destination.target}`);
   }
 
-  /** No new streams; the open ones finish until the deadline. */
+  /** Sends GOAWAY: no new streams are opened, and the open ones may finish until the deadline. */
   drain(
     reason: GoawayReason,
     message: string,
@@ -198,7 +196,7 @@ export class AgentConnection {
     this.#startDrain(message, deadlineMs);
   }
 
-  /** PING cannot watch a session that drains (nghttp2 sends none after GOAWAY): the deadline does. */
+  /** The deadline replaces the keep-alive, because nghttp2 sends no PING after GOAWAY. */
   #startDrain(message: string, deadlineMs: number): void {
     if (this.#drain.signal.aborted) return;
     this.#drain.abort();

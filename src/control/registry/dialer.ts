@@ -1,39 +1,25 @@
-/** `dial()`: a stream to a target, waited for where that makes sense, tried again where nothing has been processed. */
+/** `dial()`: opens a stream to a target, on the best connection, and again where the target has provably not seen it. */
 import type { ClientHttp2Stream } from "node:http2";
-import { constants } from "node:http2";
-import { setTimeout as pause } from "node:timers/promises";
 import type { DialOptions } from "../../wire/streams/dial.ts";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority, isRunnerId, isTargetName } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { onResponse } from "../../wire/streams/response.ts";
-import { lossOf, refusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
+import { refusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
 import type { AgentConnection } from "./agent-connection.ts";
-import { CROWDED_ATTEMPTS, CROWDED_PAUSE_MS, DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
+import { asSaturated, isProvablyUnprocessed, SaturatedDial } from "./dial-retries.ts";
+import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Registry } from "./registry.ts";
 
 export interface CallerDialOptions extends DialOptions {
-  /** Id of the credential on whose behalf it is. Default: this process itself. */
+  /** Id of the caller's credential. Default: this process itself. */
   caller?: string;
-  /** It takes over a stream that lies idle for the target's next request. */
+  /** It can take over an idle keep-alive stream of the target. */
   reusesStreams?: boolean;
-  /** What the agent has refused this dial with before. */
-  crowded?: TurnaboutError | undefined;
-}
-
-/** A dial whose target has too many streams at the moment: it lines up again, a limited number of times. */
-export class SaturatedDial {
-  #attempts = 0;
-
-  /** Whether it may line up again, once a pause is over. */
-  async again(): Promise<boolean> {
-    this.#attempts += 1;
-    if (this.#attempts >= CROWDED_ATTEMPTS) return false;
-    await pause(this.#attempts * CROWDED_PAUSE_MS);
-    return true;
-  }
+  /** The refusal of this dial's last attempt, if the target had too many streams. */
+  saturated?: TurnaboutError | undefined;
 }
 
 export class Dialer {
@@ -46,7 +32,7 @@ export class Dialer {
   }
 
   /**
-   * The connection for a destination whose target is known to exist.
+   * Resolves to a connection for a target that its agent has announced.
    *
    * @throws TurnaboutError `runner_unknown`, `runner_offline`, `target_unknown`, `overloaded`, `aborted`, `bad_request`
    */
@@ -62,34 +48,34 @@ export class Dialer {
     return connection;
   }
 
-  /** Whether a connection of the runner takes new streams at this moment. */
+  /** Whether a connection of the runner takes new streams now. */
   reaches(runnerId: string): boolean {
-    return this.#registry.pick(runnerId) !== undefined;
+    return this.#registry.bestConnection(runnerId) !== undefined;
   }
 
-  /** A stream that the agent has answered with 200. @throws TurnaboutError the reason of the refusal */
+  /** Resolves to a stream that the agent has accepted. @throws TurnaboutError the reason of the refusal */
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
     const startedAt = performance.now();
-    const crowd = new SaturatedDial();
-    let crowded: TurnaboutError | undefined;
+    const saturatedDial = new SaturatedDial();
+    let saturated: TurnaboutError | undefined;
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const connection = await this.acquire(destination, { ...options, crowded });
+        const connection = await this.acquire(destination, { ...options, saturated });
         let stream: ClientHttp2Stream | undefined;
         try {
           stream = connection.openStream({
             ":method": "CONNECT",
             ":authority": formatAuthority(destination),
           });
-          await answered(stream, label, options.signal);
+          await accepted(stream, label, options.signal);
           this.#metrics.dials.inc({ outcome: "ok" });
           this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
           return stream;
         } catch (error) {
-          crowded = asCrowded(error);
-          if (crowded !== undefined && (await crowd.again())) continue;
-          if (attempt >= DIAL_ATTEMPTS || !provablyUnprocessed(stream, error)) throw error;
+          saturated = asSaturated(error);
+          if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
+          if (attempt >= DIAL_ATTEMPTS || !isProvablyUnprocessed(stream, error)) throw error;
         }
       }
     } catch (error) {
@@ -99,43 +85,26 @@ export class Dialer {
   }
 }
 
-/** The error of a dial that nothing has reached the target of, because that has too many streams. */
-export function asCrowded(error: unknown): TurnaboutError | undefined {
-  return error instanceof TurnaboutError && lossOf(error)?.crowded === true ? error : undefined;
-}
-
-/**
- * REFUSED_STREAM says that the agent has not looked at the request (RFC 9113 §8.7), and so does its refusal while it drains.
- *
- * @param stream undefined if it could not be opened
- */
-export function provablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
-  return isRefusedStream(stream) || (error instanceof TurnaboutError && error.code === "agent_draining");
-}
-
-export function isRefusedStream(stream: ClientHttp2Stream | undefined): boolean {
-  return stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-}
-
-async function answered(
+/** Resolves when the agent responds with 200. Any other end resets the stream. */
+async function accepted(
   stream: ClientHttp2Stream,
   label: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => {
-    give(new TurnaboutError("tunnel_timeout", `dial ${label}: no answer within ${DIAL_TIMEOUT_MS} ms`));
+    fail(new TurnaboutError("tunnel_timeout", `dial ${label}: no response within ${DIAL_TIMEOUT_MS} ms`));
   }, DIAL_TIMEOUT_MS);
-  function give(error: Error): void {
+  function fail(error: Error): void {
     reject(error);
     resetStream(stream, error);
   }
-  const onAbort = () => give(new TurnaboutError("aborted", `dial ${label}: given up`));
+  const onAbort = () => fail(new TurnaboutError("aborted", `dial ${label}: given up`));
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {
       if (headers[":status"] === 200) resolve();
-      else give(refusal(headers, label));
+      else fail(refusal(headers, label));
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, session })),
   });

@@ -1,4 +1,4 @@
-/** The runners that are known, with their states, and bounds on how many of them are remembered. */
+/** The known runners with their state, and bounds on how many of them are remembered. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import {
   AWAITED_UNKNOWN_RUNNERS_PER_CALLER,
@@ -6,8 +6,8 @@ import {
   MAX_GONE_RUNNERS,
 } from "../limits.ts";
 import { SaturatedTargets } from "./saturated-targets.ts";
-import { WaitBudget, WaitQueue } from "./wait-queue.ts";
 import { Upstreams } from "./upstreams.ts";
+import { WaitBudget, WaitQueue } from "./wait-queue.ts";
 
 export type RunnerState = "never-seen" | "connected" | "reconnecting" | "gone";
 
@@ -16,14 +16,14 @@ export interface Entry {
   readonly state: RunnerState;
   /** When the present state began. */
   readonly since: Date;
-  readonly ways: Upstreams;
+  readonly upstreams: Upstreams;
   readonly waiting: WaitQueue;
-  readonly crowds: SaturatedTargets;
+  readonly saturated: SaturatedTargets;
   graceTimer: NodeJS.Timeout | undefined;
-  /** Set while waiting dials are let go bit by bit. */
+  /** Set while waiting dials are released in batches. */
   releaseTimer: NodeJS.Timeout | undefined;
-  /** Whether the way that was last told of was a discovered one; undefined while there is none. */
-  route: boolean | undefined;
+  /** Whether the upstream in use, when last compared, was that of a discoverer; undefined while there is none. */
+  reportedDiscovered: boolean | undefined;
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -32,15 +32,19 @@ export class Entries {
   readonly #entries = new Map<string, Mutable<Entry>>();
   readonly #budget = new WaitBudget();
   #unknownAwaited = 0;
-  /** Who was the first to wait for a runner that nobody has seen. */
-  readonly #askers = new Map<string, string>();
+  /** For each awaited runner that has never connected: the caller that was the first to wait for it. */
+  readonly #firstCallers = new Map<string, string>();
   #goneCount = 0;
 
   get(id: string): Entry | undefined {
     return this.#entries.get(id);
   }
 
-  /** Those that have been seen. */
+  stateOf(id: string): RunnerState {
+    return this.#entries.get(id)?.state ?? "never-seen";
+  }
+
+  /** Those that have connected, or were connected before this process started. */
   seen(): Entry[] {
     return this.all().filter(({ state }) => state !== "never-seen");
   }
@@ -49,8 +53,7 @@ export class Entries {
     return [...this.#entries.values()];
   }
 
-  /** Made if it is not there. */
-  of(id: string): Entry {
+  getOrCreate(id: string): Entry {
     const known = this.#entries.get(id);
     if (known !== undefined) return known;
     this.#unknownAwaited += 1;
@@ -58,36 +61,37 @@ export class Entries {
       id,
       state: "never-seen",
       since: new Date(),
-      ways: new Upstreams(),
+      upstreams: new Upstreams(),
       waiting: new WaitQueue(this.#budget),
-      crowds: new SaturatedTargets(),
+      saturated: new SaturatedTargets(),
       graceTimer: undefined,
       releaseTimer: undefined,
-      route: undefined,
+      reportedDiscovered: undefined,
     };
     this.#entries.set(id, entry);
     return entry;
   }
 
-  /** As {@link of}, for a caller that waits. @throws TurnaboutError `overloaded` if callers have invented too many */
-  awaited(id: string, caller: string): Entry {
+  /** As {@link getOrCreate}, for a caller that waits. @throws TurnaboutError `overloaded` above a bound of unknown runners */
+  getOrAwait(id: string, caller: string): Entry {
     const known = this.#entries.get(id);
     if (known !== undefined) return known;
-    // This process itself (the library's user) has no share: it invents none.
-    const own = caller === "" ? 0 : [...this.#askers.values()].filter((asker) => asker === caller).length;
+    // This process itself (the library's user) is not bounded: it does not invent ids.
+    const own =
+      caller === "" ? 0 : [...this.#firstCallers.values()].filter((first) => first === caller).length;
     if (this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS || own >= AWAITED_UNKNOWN_RUNNERS_PER_CALLER) {
       throw new TurnaboutError("overloaded", `dial ${id}: too many dials wait for unknown runners`);
     }
-    this.#askers.set(id, caller);
-    return this.of(id);
+    this.#firstCallers.set(id, caller);
+    return this.getOrCreate(id);
   }
 
-  /** Nobody has ever seen it, and nobody waits for it. */
+  /** Forgets a runner that has never connected, if no dial waits for it. */
   forgetUnseen(id: string): void {
     const entry = this.#entries.get(id);
     if (entry?.state !== "never-seen" || entry.waiting.size > 0) return;
     this.#entries.delete(id);
-    this.#askers.delete(id);
+    this.#firstCallers.delete(id);
     this.#unknownAwaited -= 1;
   }
 
@@ -96,13 +100,13 @@ export class Entries {
     if (entry === undefined) return;
     if (entry.state === "never-seen") {
       this.#unknownAwaited -= 1;
-      this.#askers.delete(id);
+      this.#firstCallers.delete(id);
     }
     if (entry.state === "gone") this.#goneCount -= 1;
     if (state === "gone") this.#goneCount += 1;
     entry.state = state;
     entry.since = new Date();
-    // The order is age: the oldest of the gone come first.
+    // Ordered by their last change of state: the oldest of the gone runners come first.
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     if (this.#goneCount > MAX_GONE_RUNNERS) this.#forgetOldestGone();

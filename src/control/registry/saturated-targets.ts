@@ -1,25 +1,25 @@
 /**
- * Targets with as many streams as are let go to them. Such a target is waited for while streams of it keep ending; where
- * they stay open, waiting is in vain, and the agent's own count decides.
+ * Targets of one runner with as many open streams as may be released to them. A dial waits for such a target as long as its
+ * streams keep ending. Where they stay open, waiting does not help: the agent's own limit then decides.
  */
-import { CROWD_STALL_MS } from "../limits.ts";
+import { SATURATED_STALL_MS } from "../limits.ts";
 
 export class SaturatedTargets {
-  /** By target; only those that had no room when they were looked at last. */
-  readonly #full = new Map<string, { sinceMs: number; seenMs: number }>();
+  /** By target; only those that had no room at the last check. */
+  readonly #full = new Map<string, { sinceMs: number; checkedMs: number }>();
 
-  /** True if the target has had no room for {@link CROWD_STALL_MS}. */
-  look(target: string, hasRoom: boolean, nowMs: number = performance.now()): boolean {
+  /** Records whether the target has room. True if it has had none for {@link SATURATED_STALL_MS}. */
+  isStalled(target: string, hasRoom: boolean, nowMs: number = performance.now()): boolean {
     const full = this.#full.get(target);
     if (hasRoom) {
       this.#full.delete(target);
       return false;
     }
-    if (full === undefined || nowMs - full.seenMs >= CROWD_STALL_MS) {
-      this.#full.set(target, { sinceMs: nowMs, seenMs: nowMs });
+    if (full === undefined || nowMs - full.checkedMs >= SATURATED_STALL_MS) {
+      this.#full.set(target, { sinceMs: nowMs, checkedMs: nowMs });
       return false;
     }
-    full.seenMs = nowMs;
-    return nowMs - full.sinceMs >= CROWD_STALL_MS;
+    full.checkedMs = nowMs;
+    return nowMs - full.sinceMs >= SATURATED_STALL_MS;
   }
 }

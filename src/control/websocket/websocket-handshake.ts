@@ -10,7 +10,12 @@ import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-sta
 import { onResponse } from "../../wire/streams/response.ts";
 import type { ResponseHeaders } from "../../wire/streams/response.ts";
 import { noteRefusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
-import { asCrowded, SaturatedDial, isRefusedStream, provablyUnprocessed } from "../registry/dialer.ts";
+import {
+  asSaturated,
+  isProvablyUnprocessed,
+  isRefusedStream,
+  SaturatedDial,
+} from "../registry/dial-retries.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { ForwardedTo } from "../fields/header-fields.ts";
 import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
@@ -49,11 +54,11 @@ export async function openWebSocket(
     ":authority": formatAuthority(destination),
     ":path": path,
   };
-  const crowd = new SaturatedDial();
-  let crowded: TurnaboutError | undefined;
+  const saturatedDial = new SaturatedDial();
+  let saturated: TurnaboutError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const connection = await context.dialer.acquire(destination, {
-      crowded,
+      saturated,
       waitMs: preferredWaitMs(request.headers),
       signal,
       caller: job.identity.id,
@@ -75,8 +80,8 @@ export async function openWebSocket(
       stream = connection.openStream({ ...headers, ...pseudoFields });
       return { ...(await answered(stream, { request, job, context, signal, marksRefusals })), target };
     } catch (error) {
-      crowded = asCrowded(error);
-      if (crowded !== undefined && (await crowd.again())) continue;
+      saturated = asSaturated(error);
+      if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
       if (attempt >= DIAL_ATTEMPTS || !mayRepeat(stream, error, marksRefusals)) throw error;
     }
   }
@@ -84,7 +89,9 @@ export async function openWebSocket(
 
 /** Of an agent that does not mark its own refusals `agent_draining` may be the word of a target that was reached. */
 function mayRepeat(stream: ClientHttp2Stream | undefined, error: unknown, marksRefusals: boolean): boolean {
-  return stream === undefined || marksRefusals ? provablyUnprocessed(stream, error) : isRefusedStream(stream);
+  return stream === undefined || marksRefusals
+    ? isProvablyUnprocessed(stream, error)
+    : isRefusedStream(stream);
 }
 
 /**

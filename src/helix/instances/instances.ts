@@ -56,7 +56,7 @@ export class Instances {
 
   presence(id: string): Presence {
     const runner = wolfRunner(id);
-    if (this.#registry.pick(runner) !== undefined) return "online";
+    if (this.#registry.bestConnection(runner) !== undefined) return "online";
     const state = this.#registry.state(runner);
     // Connected without a usable connection: all of them drain, and the agent is about to come back.
     return state === "reconnecting" || state === "connected" ? "reconnecting" : "offline";

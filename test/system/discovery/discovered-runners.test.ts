@@ -115,7 +115,9 @@ function view({ system }: Stand): RunnerView | undefined {
 async function untilDiscovered(stand: Stand, discovered: boolean, behind: number): Promise<void> {
   const isSo = (): boolean => {
     const now = view(stand);
-    return now?.state === "connected" && now.discovered === discovered && now.behind.length === behind;
+    return (
+      now?.state === "connected" && now.discovered === discovered && now.fallbackConnections.length === behind
+    );
   };
   await eventually(isSo, `${discovered ? "discovered" : "its own"}, with ${behind} behind`);
 }
@@ -344,7 +346,10 @@ describe("a session's sandbox", () => {
     });
     const found = (): RunnerView | undefined =>
       system.controlPlane.runners().find(({ id }) => id === session.runner);
-    await eventually(() => found()?.discovered === false && found()?.behind.length === 1, "both ways");
+    await eventually(
+      () => found()?.discovered === false && found()?.fallbackConnections.length === 1,
+      "both ways",
+    );
     await api(url, "DELETE", `/api/v1/sessions/${session.id}`);
     const { reason } = await own.lost();
     assert.match(reason, /^(kicked: the session has ended|refused: unauthenticated)/);

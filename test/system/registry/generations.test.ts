@@ -88,7 +88,7 @@ for (const carrier of ["ptth", "rh2"] as const) {
       assert.equal((await rest).data.toString(), " and its last words");
       assert.equal((await rest).kind, "end");
       await eventually(
-        () => system.controlPlane.runners()[0]?.behind.length === 1,
+        () => system.controlPlane.runners()[0]?.fallbackConnections.length === 1,
         "the old one's place behind",
       );
       await eventually(() => old.agent.connections === 1, "the old connection's late close");
@@ -113,13 +113,13 @@ for (const carrier of ["ptth", "rh2"] as const) {
       const fresh = stand.add(second, { carrier });
       await old.events.find(({ type }) => type === "replaced", "the replacement");
       const view = () => system.controlPlane.runners()[0];
-      await eventually(() => view()?.behind.length === 1, "its place behind");
+      await eventually(() => view()?.fallbackConnections.length === 1, "its place behind");
       assert.equal(await whoAnswers(system), "second");
       const before = old.events.length;
 
       await fresh.agent.close();
       assert.equal(await whoAnswers(system), "first");
-      await eventually(() => view()?.behind.length === 0, "the end of the newest");
+      await eventually(() => view()?.fallbackConnections.length === 0, "the end of the newest");
       assert.deepEqual(
         registry.all.map(({ type }) => type),
         ["connected", "replaced", "connected", "lost", "connected"],

@@ -28,7 +28,7 @@ describe("an agent that loses one of two runners to a newer agent", () => {
     await eventually(() => view("b")?.connections.length === 2, "both connections");
     const newer = await system.addAgent({ b: { echo: mark.address } });
     await older.events.find(({ type }) => type === "runner-replaced", "the word of it");
-    await eventually(() => view("b")?.behind.length === 2, "its place behind");
+    await eventually(() => view("b")?.fallbackConnections.length === 2, "its place behind");
 
     const answer = async (): Promise<string> => {
       const socket = await dial("b", "echo", { waitMs: 5_000 });
@@ -45,7 +45,7 @@ describe("an agent that loses one of two runners to a newer agent", () => {
     for (const { session } of view("a")?.connections ?? []) session.destroy(new Error("cut by the test"));
     await older.events.find(({ type }) => type === "connected", "the reconnect", { from: before });
     await eventually(
-      () => view("a")?.connections.length === 2 && view("b")?.behind.length === 2,
+      () => view("a")?.connections.length === 2 && view("b")?.fallbackConnections.length === 2,
       "its return",
     );
     assert.equal(await answer(), "newer");

@@ -38,7 +38,7 @@ async function start(options: SystemOptions = {}): Promise<Stand> {
     whoAnswers,
     add: async (name, own = {}) => {
       const target = stack.use(await startTarget((socket) => void socket.write(name)));
-      const before = view()?.behind.length ?? 0;
+      const before = view()?.fallbackConnections.length ?? 0;
       const hadOne = view() !== undefined;
       const agent = stack.use(
         followAgent({
@@ -51,7 +51,10 @@ async function start(options: SystemOptions = {}): Promise<Stand> {
       );
       await agent.connected();
       if (hadOne)
-        await eventually(() => (view()?.behind.length ?? 0) > before, "the place of the one before");
+        await eventually(
+          () => (view()?.fallbackConnections.length ?? 0) > before,
+          "the place of the one before",
+        );
       else await eventually(() => view() !== undefined, "the registration");
       return agent;
     },
@@ -66,7 +69,7 @@ describe("an agent that stands by", () => {
       const older = await stand.add("older", { carrier });
       const newest = await stand.add("newest", { carrier, backoffBaseMs: 1_000, backoffCapMs: 1_000 });
       assert.equal(await stand.whoAnswers(), "newest");
-      const [behind] = stand.view()?.behind ?? [];
+      const [behind] = stand.view()?.fallbackConnections ?? [];
       const events = older.events.length;
 
       for (const connection of stand.view()?.connections ?? []) connection.destroy("cut by the test");
@@ -75,7 +78,10 @@ describe("an agent that stands by", () => {
       assert.equal(await stand.whoAnswers(), "older");
 
       await newest.events.findNth(2, ({ type }) => type === "connected", "its return");
-      await eventually(() => stand.view()?.behind[0]?.id === behind?.id, "the older's place behind");
+      await eventually(
+        () => stand.view()?.fallbackConnections[0]?.id === behind?.id,
+        "the older's place behind",
+      );
       assert.equal(await stand.whoAnswers(), "newest");
       assert.equal(older.events.length, events, "it has had one connection all the time");
     });
@@ -115,7 +121,7 @@ describe("an agent that stands by", () => {
     const { error, retryInMs } = await last.failed();
     assert.equal(error instanceof TurnaboutError && error.code, "runner_taken");
     assert.ok(retryInMs <= 100, "at its stand-by pace");
-    assert.equal(stand.view()?.behind.length, MAX_STANDBYS_PER_RUNNER);
+    assert.equal(stand.view()?.fallbackConnections.length, MAX_STANDBYS_PER_RUNNER);
     const connects = () => last.events.all.filter(({ type }) => type === "connected").length;
     const before = connects();
     await agents[0]?.agent.close();

@@ -146,7 +146,10 @@ describe("an agent behind a relay", () => {
     });
     await young.connected();
     await old.events.find(({ type }) => type === "replaced", "the replacement of the older");
-    await eventually(() => system.controlPlane.runners()[0]?.behind.length === 1, "the older's place behind");
+    await eventually(
+      () => system.controlPlane.runners()[0]?.fallbackConnections.length === 1,
+      "the older's place behind",
+    );
     await assertEchoes(system.controlPlane.dial);
   });
 

@@ -1,0 +1,38 @@
+/** Which failed dials may be tried again: those that the target has provably not seen. */
+import type { ClientHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { lossOf } from "../../wire/streams/tunnel-socket.ts";
+import { SATURATED_DIAL_ATTEMPTS, SATURATED_DIAL_PAUSE_MS } from "../limits.ts";
+
+/** A dial that the agent has refused because its target has too many streams: it queues again, a limited number of times. */
+export class SaturatedDial {
+  #attempts = 0;
+
+  /** Pauses, then resolves to true; resolves to false at once when there are no attempts left. */
+  async mayRetry(): Promise<boolean> {
+    this.#attempts += 1;
+    if (this.#attempts >= SATURATED_DIAL_ATTEMPTS) return false;
+    await pause(this.#attempts * SATURATED_DIAL_PAUSE_MS);
+    return true;
+  }
+}
+
+/** The error if it is an agent's refusal because the target has too many streams; otherwise undefined. */
+export function asSaturated(error: unknown): TurnaboutError | undefined {
+  return error instanceof TurnaboutError && lossOf(error)?.crowded === true ? error : undefined;
+}
+
+/**
+ * REFUSED_STREAM means that the agent has not processed the request (RFC 9113 §8.7), and so does its refusal while it drains.
+ *
+ * @param stream undefined if it could not be opened
+ */
+export function isProvablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
+  return isRefusedStream(stream) || (error instanceof TurnaboutError && error.code === "agent_draining");
+}
+
+export function isRefusedStream(stream: ClientHttp2Stream | undefined): boolean {
+  return stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+}

@@ -1,0 +1,117 @@
+/** One agent process as it serves one runner: all its connections, and which of them takes the next stream. */
+import type { RunnerInfo } from "../../wire/messages/hello.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import type { AgentConnection } from "./agent-connection.ts";
+
+interface UpstreamParts {
+  discovered: boolean;
+  processId: string;
+  bootEpochMs: number;
+  credential: string;
+}
+
+export class Upstream {
+  /** The agent has discovered the runner; it is not the runner's own. */
+  readonly discovered: boolean;
+  readonly processId: string;
+  /** When the process started, in Unix milliseconds; 0 if unknown. */
+  readonly bootEpochMs: number;
+  /** Id of the credential that it registered with. */
+  readonly credential: string;
+  readonly connections: Set<AgentConnection> = new Set();
+  /** As registered last; undefined before the first connection. */
+  info: RunnerInfo | undefined;
+  /** Targets whose last connect failed, as the agent reports it. */
+  readonly unhealthy: Set<string> = new Set();
+
+  private constructor({ discovered, processId, bootEpochMs, credential }: UpstreamParts) {
+    this.discovered = discovered;
+    this.processId = processId;
+    this.bootEpochMs = bootEpochMs;
+    this.credential = credential;
+  }
+
+  /** For the process at the other end of a connection, which is not added yet. */
+  static of({ processId, hello, identity }: AgentConnection, discovered: boolean): Upstream {
+    return new Upstream({ discovered, processId, bootEpochMs: hello.bootEpochMs, credential: identity.id });
+  }
+
+  /** Without a connection: reserves the runner for a credential that was known before this process started. */
+  static expected(credential: string): Upstream {
+    return new Upstream({ discovered: false, processId: "", bootEpochMs: 0, credential });
+  }
+
+  get isConnected(): boolean {
+    return this.connections.size > 0;
+  }
+
+  /** A connection takes new streams. */
+  get isUsable(): boolean {
+    return [...this.connections].some(({ usable }) => usable);
+  }
+
+  /** The least loaded connection that takes new streams. */
+  get bestConnection(): AgentConnection | undefined {
+    let best: AgentConnection | undefined;
+    let bestLoad = Infinity;
+    const certificate = newestCertificate(this.connections);
+    for (const connection of this.connections) {
+      if (!connection.usable) continue;
+      const load =
+        this.connections.size === 1
+          ? 0
+          : connection.load + (isOutdated(connection, certificate) ? OUTDATED_LOAD : 0);
+      if (load < bestLoad) {
+        best = connection;
+        bestLoad = load;
+      }
+    }
+    return best;
+  }
+
+  /** Streams that its connections can still open. */
+  get freeStreams(): number {
+    return this.#sum((connection) => (connection.usable ? connection.freeStreams : 0));
+  }
+
+  /** Streams to a target that are in use; idle keep-alive streams are not counted. */
+  busyStreams(destination: Destination): number {
+    return this.#sum((connection) => connection.busyStreams(destination));
+  }
+
+  /** Streams to a target, idle keep-alive streams included. */
+  openStreams(destination: Destination): number {
+    return this.#sum((connection) => connection.streamsTo(destination));
+  }
+
+  /** The connection with the most idle keep-alive streams to a target; undefined if none has any. */
+  mostIdleConnection(destination: Destination): AgentConnection | undefined {
+    const idle = (connection: AgentConnection): number => connection.pools.idle(destination);
+    const candidates = [...this.connections].filter(
+      (connection) => connection.usable && idle(connection) > 0,
+    );
+    return candidates.toSorted((a, b) => idle(b) - idle(a))[0];
+  }
+
+  #sum(count: (connection: AgentConnection) => number): number {
+    return [...this.connections].reduce((sum, connection) => sum + count(connection), 0);
+  }
+}
+
+/** More than any load of a connection. */
+const OUTDATED_LOAD = 1_000_000;
+
+/** Fingerprint of the client certificate of the newest connection that has one. */
+function newestCertificate(connections: Iterable<AgentConnection>): string | undefined {
+  let newest: AgentConnection | undefined;
+  for (const connection of connections) {
+    if (connection.certificate === undefined) continue;
+    if (newest === undefined || connection.since >= newest.since) newest = connection;
+  }
+  return newest?.identity.fingerprint;
+}
+
+/** Its certificate has been renewed since: it keeps its open streams, and gets new ones only if there is no other. */
+function isOutdated({ certificate, identity }: AgentConnection, newest: string | undefined): boolean {
+  return certificate !== undefined && identity.fingerprint !== newest;
+}
