@@ -20,7 +20,8 @@ import { ClientCertificates } from "./auth/client-certificates.ts";
 import { isNarrowed, matchesPattern } from "./auth/identity.ts";
 import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
-import { TargetRoutes } from "./proxy/target-routes.ts";
+import { runnerTargets, TargetRoutes } from "./proxy/target-routes.ts";
+import type { RunnerAccess } from "./proxy/target-routes.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
@@ -42,7 +43,8 @@ import { Registry } from "./registry/registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry/registry.ts";
 import { createRouter } from "./proxy/router.ts";
 import { createApp } from "./api/app.ts";
-import { instanceOfRunner, sandboxRunner, wolfRunner } from "../helix/ids.ts";
+import { instanceOfRunner, sandboxRunner, sessionOfRunner, wolfRunner } from "../helix/ids.ts";
+import { helixTargetRoutes } from "../helix/routes.ts";
 import { ImageRules } from "../helix/sessions/images.ts";
 import { Instances } from "../helix/instances/instances.ts";
 import type { Lobbies } from "../helix/sessions/lobbies.ts";
@@ -282,6 +284,20 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     spread,
     watch,
   };
+  const access: RunnerAccess = {
+    mayDial: (identity, runner, target) => policy.mayDial(identity, runner, target),
+    groupOf: sessionOfRunner,
+  };
+  const targetRoutes = [
+    runnerTargets(access),
+    ...helixTargetRoutes({
+      access,
+      instances,
+      moonlightCredentials: options.moonlightCredentials,
+      policy,
+      rate: new StreamRate(),
+    }),
+  ];
   const app = createApp({
     allowedOrigins,
     basePath,
@@ -299,6 +315,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     registry,
     sessions,
     sessionStore,
+    targetRoutes,
     tokens,
     work,
   });
@@ -315,13 +332,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     ownHost: URL.parse(options.agentUrl ?? "")?.hostname,
     policy,
     responseTimeoutMs: options.responseTimeoutMs,
-    routes: new TargetRoutes({
-      basePath,
-      instances,
-      moonlightCredentials: options.moonlightCredentials,
-      policy,
-      rate: new StreamRate(),
-    }),
+    routes: new TargetRoutes(basePath, targetRoutes),
     tokens,
     trustsPages,
     work,

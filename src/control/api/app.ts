@@ -1,13 +1,13 @@
 /** The control plane's own HTTP API: Hono, one resource a file; its OpenAPI document comes from the same schemas. */
 import { getRequestListener } from "@hono/node-server";
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
-import { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
@@ -23,6 +23,7 @@ import type { ControlMetrics } from "../metrics.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { Registry } from "../registry/registry.ts";
 import { hasBody } from "../proxy/request-body.ts";
+import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { ImageRules } from "../../helix/sessions/images.ts";
 import type { Instances } from "../../helix/instances/instances.ts";
 import type { Sessions } from "../../helix/sessions/sessions.ts";
@@ -32,7 +33,7 @@ import { eventRoutes } from "./events.ts";
 import { forHttp2 } from "./for-http2.ts";
 import { healthRoutes } from "./health.ts";
 import { runnerRoutes } from "./runners.ts";
-import { SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
+import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 import { sessionRoutes } from "../../helix/api/sessions.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { wolfInstanceRoutes } from "../../helix/api/wolf-instances.ts";
@@ -55,6 +56,8 @@ export interface AppContext extends CookiePolicy {
   ready: () => { ready: boolean; missing: string[] };
   trustedProxies: TrustedProxies;
   basePath: string;
+  /** For the document; the router serves them. */
+  targetRoutes: readonly TargetRoute[];
 }
 
 export interface AppEnv {
@@ -82,7 +85,8 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
   }
-  describeTargetRoutes(app.openAPIRegistry);
+  describeAgentEndpoint(app.openAPIRegistry);
+  describeTargetRoutes(app.openAPIRegistry, context.targetRoutes);
 
   app.use("/api/*", async (c, next) => {
     const { incoming } = c.env;
@@ -125,6 +129,18 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   });
   return app;
+}
+
+function describeAgentEndpoint(registry: OpenAPIHono["openAPIRegistry"]): void {
+  registry.registerPath({
+    method: "get",
+    path: AGENT_ENDPOINT_PATH,
+    summary: "The agent endpoint: a request that becomes a tunnel connection",
+    tags: ["agents"],
+    security: [{ bearer: [] }],
+    request: { query: z.object({ [ENDPOINT_RUNNER_PARAMETER]: z.string() }) },
+    responses: { 101: { description: "Switched to ptth or websocket" }, ...REFUSED },
+  });
 }
 
 export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {

@@ -44,11 +44,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   const own: OwnNames = {
     ownHost: context.ownHost,
     isOwnPath: (url, isWebSocket) => {
-      if (!url.startsWith(context.basePath)) return false;
-      const rest = url.slice(context.basePath.length);
-      return isWebSocket
-        ? context.routes.patterns.some((pattern) => pattern.test(rest))
-        : OWN_PATH.test(rest);
+      if (isWebSocket) return context.routes.has(url);
+      return url.startsWith(context.basePath) && OWN_PATH.test(url.slice(context.basePath.length));
     },
   };
 
@@ -75,7 +72,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     if (routed === undefined) return undefined;
     // Who gives a credential in a field has written a program: a browser's own navigation comes with a cookie.
     const isByBrowser = credentialPlace({ headers, url, isWebSocket }) === "cookie";
-    // Moonlight Web is the operator's own, and its page needs our origin.
+    // A target whose credentials the operator has given us is the operator's own, and its page needs our origin.
     const isTrusted = routed.credentials !== undefined || context.trustsPages(routed.destination);
     const withheld = new Set(
       ["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),

@@ -3,7 +3,7 @@
  * shared secret only, so behind it a user would be its administrator: its hosts, pairings and running streams are
  * everybody's. A user gets what a viewer needs, written in exactly this way; all else is for admins.
  */
-import type { Asked } from "../../control/proxy/target-routes.ts";
+import type { TargetRequest } from "../../control/proxy/target-routes.ts";
 
 /** Lists of what the instance has, the same for each of its sessions; none names a session or a user. */
 const API: ReadonlySet<string> = new Set(["/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"]);
@@ -23,7 +23,7 @@ export function moonlightPath(rest: string): string {
 }
 
 /** @param path of Moonlight Web's own, with or without a query */
-export function mayUseMoonlight(path: string, { method, isWebSocket }: Asked): boolean {
+export function mayUseMoonlight(path: string, { method, isWebSocket }: TargetRequest): boolean {
   const [bare = ""] = path.split("?", 1);
   if (isWebSocket) return WEBSOCKETS.has(bare);
   if (!READING.has(method)) return false;

@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { TurnaboutError } from "../wire/errors.ts";
+import { createIdentity } from "../control/auth/identity.ts";
+import type { Identity } from "../control/auth/identity.ts";
+import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
+import { openDatabase } from "../control/store/database.ts";
+import { sessionOfRunner } from "./ids.ts";
+import { StreamRate } from "./moonlight/credentials.ts";
+import { helixTargetRoutes } from "./routes.ts";
+import type { HelixRoutesContext } from "./routes.ts";
+import { Policy } from "./sessions/policy.ts";
+import type { Instance } from "./store/instances.ts";
+import { SessionStore } from "./store/sessions.ts";
+
+const admin = createIdentity("admin", "h", { kind: "admin", runners: [] });
+const alice = createIdentity("alice", "h", {
+  kind: "user",
+  runners: ["web", "wolf-b"],
+  targets: ["x", "wolf"],
+});
+
+function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
+  const sessions = new SessionStore(openDatabase(undefined));
+  sessions.insert({
+    id: "ses_1",
+    owner: "alice",
+    name: "n",
+    instanceId: "i7",
+    lobbyId: "l",
+    lobbyPin: undefined,
+    state: "running",
+    reason: undefined,
+    spec: { width: 1, height: 1, refreshRate: 1 },
+    createdAtMs: 1,
+    updatedAtMs: 1,
+  });
+  const policy = new Policy(sessions);
+  const access = {
+    mayDial: (identity: Identity, runner: string, target: string) => policy.mayDial(identity, runner, target),
+    groupOf: sessionOfRunner,
+  };
+  const instances = {
+    get: (id: string) => {
+      if (id !== "b") throw new TurnaboutError("instance_unknown", id);
+      return {} as Instance;
+    },
+  };
+  return new TargetRoutes("", [
+    runnerTargets(access),
+    ...helixTargetRoutes({
+      access,
+      policy,
+      instances,
+      rate: new StreamRate(),
+      moonlightCredentials: "secret",
+      ...more,
+    }),
+  ]);
+}
+
+/** `target.runner path`, the code of the refusal, or undefined where no route matches. */
+function resolve(
+  url: string,
+  {
+    as = alice,
+    method = "GET",
+    isWebSocket = false,
+    routes = start(),
+  }: { as?: Identity; method?: string; isWebSocket?: boolean; routes?: TargetRoutes } = {},
+): string | undefined {
+  try {
+    const job = routes.resolve(url, { method, isWebSocket }, () => as);
+    return job && `${job.destination.target}.${job.destination.runner} ${job.path}`;
+  } catch (error) {
+    return error instanceof TurnaboutError ? error.code : String(error);
+  }
+}
+
+describe("Helix's routes", () => {
+  it("match nothing beside their paths", () => {
+    const routes = start();
+    const never = (): Identity => assert.fail("identified");
+    for (const url of [
+      "/api/v1/wolf",
+      "/api/v1/wolf?wolf_instance_id=b",
+      "/api/v1/wolfs/x",
+      "/api/v1/external-agents/ses_1",
+      "/api/v1/external-agents/ses_1/Screenshot",
+      "/api/v1/external-agents/ses_1/ws/",
+      "/api/v1/external-agents/ses_1/a/b",
+      "/api/v1/stream/",
+      "/api/v1/stream/ses_1/x",
+      "/moonlights",
+      "/x/moonlight/",
+      "//moonlight/",
+    ]) {
+      assert.equal(routes.resolve(url, { method: "GET", isWebSocket: false }, never), undefined, url);
+    }
+  });
+
+  it("add a session's sandbox to what its owner may dial", () => {
+    assert.equal(resolve("/api/v1/runners/sandbox-ses_1/targets/anything/"), "anything.sandbox-ses_1 /");
+    assert.equal(resolve("/api/v1/runners/sandbox-ses_2/targets/anything/"), "not_allowed");
+  });
+
+  it("lead to the Wolf that is named, and to none by default", () => {
+    assert.equal(resolve("/api/v1/wolf/lobbies"), "bad_request");
+    assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id="), "bad_request");
+    assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=a"), "not_allowed");
+    assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=zz", { as: admin }), "instance_unknown");
+    assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=b"), "wolf.wolf-b /api/v1/lobbies");
+    assert.equal(
+      resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2&wolf_instance_id=a"),
+      "wolf.wolf-b /api/v1/a/b?x=1&y=2",
+    );
+  });
+
+  it("name the parameter that is missing", () => {
+    const routes = start();
+    for (const [url, name] of [
+      ["/api/v1/wolf/lobbies", "wolf_instance_id"],
+      ["/moonlight/api/apps", "session_id"],
+    ] as const) {
+      const request = { method: "GET", isWebSocket: false };
+      assert.throws(() => routes.resolve(url, request, () => alice), {
+        details: [`${name}: required in the query`],
+      });
+    }
+  });
+
+  it("lead to a sandbox by the methods that each of them has", () => {
+    const agent = "/api/v1/external-agents/ses_1";
+    for (const [name, methods] of [
+      ["screenshot", ["GET", "HEAD"]],
+      ["clipboard", ["GET", "POST"]],
+      ["upload", ["POST"]],
+      ["input", ["POST"]],
+      ["exec", ["POST"]],
+    ] as const) {
+      for (const method of ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]) {
+        const isAllowed = (methods as readonly string[]).includes(method);
+        const expected = isAllowed ? `screenshot.sandbox-ses_1 /${name}?q=1` : "method_not_allowed";
+        assert.equal(resolve(`${agent}/${name}?q=1`, { method }), expected, `${method} ${name}`);
+      }
+      assert.equal(resolve(`${agent}/${name}`, { isWebSocket: true }), "method_not_allowed");
+    }
+    for (const name of ["input", "stream", "clipboard"]) {
+      const expected = `screenshot.sandbox-ses_1 /ws/${name}`;
+      assert.equal(resolve(`${agent}/ws/${name}`, { isWebSocket: true }), expected);
+      assert.equal(resolve(`${agent}/ws/${name}`), "method_not_allowed");
+    }
+    for (const url of [`${agent}/secrets`, `${agent}/constructor`]) {
+      assert.equal(resolve(url), "not_found", url);
+    }
+    assert.equal(resolve(`${agent}/ws/other`, { isWebSocket: true }), "not_found");
+    assert.equal(resolve(`${agent}/ws/other`), "not_found");
+    for (const request of [{ method: "DELETE" }, { isWebSocket: true }]) {
+      const url = "/api/v1/external-agents/ses_2/screenshot";
+      assert.equal(resolve(url, request), "session_unknown", "its methods are not shown to strangers");
+    }
+    assert.equal(resolve("/api/v1/external-agents/ses_2/screenshot"), "session_unknown");
+    assert.equal(resolve("/api/v1/external-agents/..%2f/screenshot"), "session_unknown");
+  });
+
+  it("lead to the Moonlight of the session's instance, under each of its names", () => {
+    for (const [url, expected] of [
+      ["/moonlight/api/apps?session_id=ses_1", "/api/apps"],
+      [
+        "/moonlight/apps?host_id=0&session_id=agent-ses_1&force_refresh=1",
+        "/api/apps?host_id=0&force_refresh=1",
+      ],
+      ["/moonlight/host/stream?session_id=agent-ses_1-2-x", "/api/host/stream"],
+      ["/moonlight?session_id=ses_1", "/"],
+      ["/moonlight/?session_id=ses_1", "/"],
+      ["/moonlight/config.js?session_id=ses_1", "/config.js"],
+      ["/moonlight/api?session_id=ses_1", "/api"],
+      ["/moonlight/apis?session_id=ses_1", "/api/apis"],
+    ] as const) {
+      assert.equal(resolve(url, { as: admin }), `moonlight.moonlight-i7 ${expected}`, url);
+    }
+    for (const [url, code] of [
+      ["/moonlight/api/apps", "bad_request"],
+      ["/moonlight/api/apps?session_id=", "bad_request"],
+      ["/moonlight/api/apps?session_id=agent-", "session_unknown"],
+      ["/moonlight/api/apps?session_id=agent-ses_2-ses_1", "session_unknown"],
+      ["/moonlight/api?session_id=ses_1", "not_allowed"],
+      ["/moonlight/host?host_id=0&session_id=ses_1", "not_allowed"],
+      ["/moonlight/api/sessions?session_id=ses_1", "not_allowed"],
+      ["/moonlight/api/apps?session_id=xagent-ses_1", "session_unknown"],
+      ["/moonlight/api/apps?session_id=ses_2&session_id=ses_1", "session_unknown"],
+      ["/api/v1/stream/ses_1", "method_not_allowed"],
+      ["/api/v1/stream/ses_2", "method_not_allowed"],
+    ] as const) {
+      assert.equal(resolve(url), code, url);
+    }
+    const without = start({ moonlightCredentials: undefined });
+    assert.equal(resolve("/moonlight/api/apps?session_id=ses_1", { routes: without }), "not_found");
+    assert.equal(resolve("/moonlight/api/apps?session_id=ses_2", { routes: without }), "session_unknown");
+  });
+
+  it("count a session's WebSockets only when they are admitted", () => {
+    const routes = start();
+    const admitted = (as: Identity): (() => void) => {
+      const request = { method: "GET", isWebSocket: true };
+      const { admit } = routes.resolve("/api/v1/stream/ses_1", request, () => as) ?? {};
+      return admit ?? assert.fail("nothing to admit");
+    };
+    const [first, second] = [admitted(alice), admitted(admin)];
+    second();
+    assert.throws(first, { code: "rate_limited" });
+    assert.throws(admitted(admin), { code: "rate_limited" });
+    assert.equal(resolve("/moonlight/apps?session_id=ses_1", { routes }), "moonlight.moonlight-i7 /api/apps");
+  });
+});

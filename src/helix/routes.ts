@@ -1,0 +1,181 @@
+/** Helix's routes that lead to a target: Wolf, the desktop of a session, and Moonlight Web. */
+import { z } from "@hono/zod-openapi";
+import { TurnaboutError } from "../wire/errors.ts";
+import { queryOf, withoutParameters } from "../control/auth/authenticate.ts";
+import type { Identity } from "../control/auth/identity.ts";
+import type { RoutedJob } from "../control/proxy/http-proxy.ts";
+import { targetJob } from "../control/proxy/target-routes.ts";
+import type {
+  PathParameters,
+  RunnerAccess,
+  TargetRequest,
+  TargetRoute,
+} from "../control/proxy/target-routes.ts";
+import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";
+import type { Instances } from "./instances/instances.ts";
+import type { StreamRate } from "./moonlight/credentials.ts";
+import { mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
+import type { Policy } from "./sessions/policy.ts";
+
+export interface HelixRoutesContext {
+  access: Pick<RunnerAccess, "mayDial">;
+  policy: Pick<Policy, "openSession">;
+  instances: Pick<Instances, "get">;
+  rate: StreamRate;
+  /** Moonlight Web's shared secret; without it its routes are refused. */
+  moonlightCredentials: string | undefined;
+}
+
+export function helixTargetRoutes(context: HelixRoutesContext): TargetRoute[] {
+  return [wolfRoute(context), ...sandboxRoutes(context), ...moonlightRoutes(context)];
+}
+
+/** Never a default instance: the caller names one. */
+function wolfRoute({ access, instances }: HelixRoutesContext): TargetRoute {
+  return {
+    path: "/api/v1/wolf/{path}",
+    methods: "all",
+    kind: "both",
+    summary: "Wolf's API of one instance",
+    tag: "targets",
+    query: z.object({ wolf_instance_id: z.string() }),
+    resolve: ({ path, query }, _request, identity) => {
+      const id = required("wolf_instance_id", query);
+      const destination = { runner: wolfRunner(id), target: "wolf" };
+      if (!access.mayDial(identity, destination.runner, "wolf")) {
+        throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
+      }
+      instances.get(id);
+      const wolfPath = withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]);
+      return {
+        ...targetJob(destination, wolfPath, identity),
+        mount: {
+          path: "/api/v1/wolf",
+          targetPath: "/api/v1",
+          query: `wolf_instance_id=${encodeURIComponent(id)}`,
+        },
+      };
+    },
+  };
+}
+
+const SANDBOX = "/api/v1/external-agents/{session}";
+
+const SANDBOX_HTTP: readonly [name: string, methods: readonly string[], summary: string][] = [
+  ["screenshot", ["GET", "HEAD"], "The sandbox's screen (format, quality; ETag)"],
+  ["clipboard", ["GET", "POST"], "The sandbox's clipboard, text or image"],
+  ["upload", ["POST"], "A file for the sandbox"],
+  ["input", ["POST"], "Input events"],
+  ["exec", ["POST"], "Run an allowed command"],
+];
+const SANDBOX_WEBSOCKETS: readonly [name: string, summary: string][] = [
+  ["input", "WebSocket: input"],
+  ["stream", "WebSocket: video"],
+  ["clipboard", "WebSocket: clipboard changes"],
+];
+
+/** The desktop of a session: what its server offers, and nothing else of it. */
+function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
+  /** To another user the session does not exist, whatever the name and the method. */
+  const authorize = ({ session = "" }: PathParameters, identity: Identity): void => {
+    policy.openSession(identity, session);
+  };
+  const sandboxRoute = (
+    path: string,
+    row: Pick<TargetRoute, "kind" | "methods" | "summary">,
+  ): TargetRoute => ({
+    ...row,
+    path: `${SANDBOX}${path}`,
+    tag: "sandbox",
+    authorize,
+    resolve: ({ session = "", query }, _request, identity) => ({
+      ...targetJob(
+        { runner: sandboxRunner(session), target: "screenshot" },
+        `${path}${query}`,
+        identity,
+        session,
+      ),
+      mount: { path: `/api/v1/external-agents/${session}`, targetPath: "" },
+    }),
+  });
+  const unknown = (path: string): TargetRoute => ({
+    path: `${SANDBOX}${path}`,
+    patterns: { name: "[a-z]+" },
+    methods: [],
+    kind: "both",
+    summary: "None",
+    tag: "sandbox",
+    authorize: (parameters, identity) => {
+      authorize(parameters, identity);
+      throw new TurnaboutError("not_found", `sandbox: no route ${parameters["name"]}`);
+    },
+    resolve: () => {
+      throw new TurnaboutError("not_found", "sandbox: no route");
+    },
+  });
+  return [
+    ...SANDBOX_HTTP.map(([name, methods, summary]) =>
+      sandboxRoute(`/${name}`, { kind: "http", methods, summary }),
+    ),
+    ...SANDBOX_WEBSOCKETS.map(([name, summary]) =>
+      sandboxRoute(`/ws/${name}`, { kind: "websocket", methods: ["GET"], summary }),
+    ),
+    unknown("/{name}"),
+    unknown("/ws/{name}"),
+  ];
+}
+
+function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
+  const { policy, rate, moonlightCredentials } = context;
+  function moonlightJob(id: string, path: string, request: TargetRequest, identity: Identity): RoutedJob {
+    const session = policy.openSession(identity, sessionOfQuery(id));
+    if (!identity.mayAdminister && !mayUseMoonlight(path, request)) {
+      throw new TurnaboutError("not_allowed", `moonlight: ${request.method} ${path} needs an admin token`);
+    }
+    if (moonlightCredentials === undefined) {
+      throw new TurnaboutError("not_found", "moonlight: no credentials are configured");
+    }
+    const destination = { runner: moonlightRunner(session.instanceId), target: "moonlight" };
+    return {
+      ...targetJob(destination, withoutParameters(path, ["session_id"]), identity, session.id),
+      mount: {
+        path: "/moonlight",
+        targetPath: "",
+        query: `session_id=${encodeURIComponent(id)}`,
+      },
+      credentials: moonlightCredentials,
+      ...(request.isWebSocket && { admit: () => rate.take(session.id) }),
+    };
+  }
+  return [
+    {
+      path: "/api/v1/stream/{session}",
+      methods: ["GET"],
+      kind: "websocket",
+      summary: "WebSocket: Moonlight signalling",
+      tag: "moonlight",
+      resolve: ({ session = "", query }, request, identity) =>
+        moonlightJob(session, `/api/host/stream${query}`, request, identity),
+    },
+    {
+      path: "/moonlight/{path}",
+      isPathOptional: true,
+      methods: "all",
+      kind: "both",
+      summary: "Moonlight Web of the session's instance (what a viewer needs; all of it for admins)",
+      tag: "moonlight",
+      query: z.object({ session_id: z.string() }),
+      resolve: ({ path, query }, request, identity) =>
+        moonlightJob(required("session_id", query), moonlightPath(`${path}${query}`), request, identity),
+    },
+  ];
+}
+
+/** @throws TurnaboutError `bad_request` */
+function required(parameter: string, query: string): string {
+  const value = queryOf(query).get(parameter);
+  if (value !== null && value !== "") return value;
+  throw new TurnaboutError("bad_request", `${parameter} is missing`, {
+    details: [`${parameter}: required in the query`],
+  });
+}
