@@ -1,5 +1,5 @@
 /** Runs one command: help, errors as `error:` and `hint:`, and streams that may close under us. */
-import { errorCodeOf, TurnaboutError } from "../wire/errors.ts";
+import { CodedError, errorCodeOf } from "../wire/errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { countExternalMemoryAsHeap } from "./external-memory.ts";
@@ -51,9 +51,9 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
 function hintFor(error: unknown, code: string | undefined, commandName: string): string {
   if (error instanceof UsageError) return error.hint;
   if (code?.startsWith("ERR_PARSE_ARGS") === true) return `run \`${commandName} --help\` for the options`;
-  if (error instanceof TurnaboutError && error.hint !== undefined) return error.hint;
+  if (error instanceof CodedError && error.hint !== undefined) return error.hint;
   const hint = code === undefined ? undefined : SYSTEM_HINTS[code];
   if (hint !== undefined) return hint;
-  if (error instanceof TurnaboutError) return `see docs/errors.md, "${error.code}"`;
+  if (error instanceof CodedError) return `see docs/errors.md, "${error.code}"`;
   return "please report this, with the line above";
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TurnaboutError } from "../wire/errors.ts";
+import { CodedError } from "../wire/errors.ts";
+import { HelixError } from "./errors.ts";
 import { createIdentity } from "../control/auth/identity.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
@@ -42,7 +43,7 @@ function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
   };
   const instances = {
     get: (id: string) => {
-      if (id !== "b") throw new TurnaboutError("instance_unknown", id);
+      if (id !== "b") throw new HelixError("instance_unknown", id);
       return {} as Instance;
     },
   };
@@ -73,7 +74,7 @@ function resolve(
     const job = routes.resolve(url, { method, isWebSocket }, () => as);
     return job && `${job.destination.target}.${job.destination.runner} ${job.path}`;
   } catch (error) {
-    return error instanceof TurnaboutError ? error.code : String(error);
+    return error instanceof CodedError ? error.code : String(error);
   }
 }
 

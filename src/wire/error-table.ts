@@ -1,17 +1,8 @@
 /**
- * One table, both directions: our codes ↔ HTTP status ↔ Proxy-Status (RFC 9209 §2.3) ↔ errno and HTTP/2 codes.
- * `text` is the fixed public sentence: nothing internal (addresses, paths, stack) ever leaves in an error body.
+ * The tunnel's error codes, and what each means on HTTP. A layer above has a table of its own in the same format, with
+ * codes that do not occur here. `failure-codes.ts` maps errno, HTTP statuses and HTTP/2 error codes to these codes.
  */
-import type { Initiator } from "./errors.ts";
-
-interface Row {
-  status: number;
-  /** `error` parameter of Proxy-Status. */
-  proxyError: string;
-  initiator: Initiator;
-  text: string;
-  retryAfterS?: number;
-}
+import type { ErrorRow } from "./error-row.ts";
 
 export type ErrorCode =
   | "bad_request"
@@ -21,8 +12,6 @@ export type ErrorCode =
   | "method_not_allowed"
   | "runner_unknown"
   | "target_unknown"
-  | "session_unknown"
-  | "instance_unknown"
   | "origin_not_allowed"
   | "runner_taken"
   | "already_exists"
@@ -30,11 +19,6 @@ export type ErrorCode =
   | "expectation_failed"
   | "payload_too_large"
   | "rate_limited"
-  | "too_many_sessions"
-  | "no_instance_online"
-  | "no_instance_matches"
-  | "instances_full"
-  | "wolf_failed"
   | "length_required"
   | "not_supported"
   | "upgrade_required"
@@ -61,7 +45,7 @@ export type ErrorCode =
   | "relay_loop"
   | "config_invalid";
 
-export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
+export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   bad_request: {
     status: 400,
     proxyError: "http_request_error",
@@ -104,18 +88,6 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     initiator: "user",
     text: "The runner has no target of this name.",
   },
-  session_unknown: {
-    status: 404,
-    proxyError: "destination_not_found",
-    initiator: "user",
-    text: "There is no such session.",
-  },
-  instance_unknown: {
-    status: 404,
-    proxyError: "destination_not_found",
-    initiator: "user",
-    text: "This is an unknown instance: no Wolf of this id has connected.",
-  },
   origin_not_allowed: {
     status: 403,
     proxyError: "http_request_denied",
@@ -152,40 +124,6 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
     initiator: "user",
     text: "Too soon after the last attempt.",
     retryAfterS: 3,
-  },
-  too_many_sessions: {
-    status: 429,
-    proxyError: "http_request_denied",
-    initiator: "user",
-    text: "This user has as many sessions as one may have.",
-    retryAfterS: 10,
-  },
-  no_instance_online: {
-    status: 503,
-    proxyError: "destination_unavailable",
-    initiator: "remote",
-    text: "No Wolf instance is online.",
-    retryAfterS: 5,
-  },
-  no_instance_matches: {
-    status: 503,
-    proxyError: "destination_unavailable",
-    initiator: "remote",
-    text: "No online Wolf instance has the GPU vendor or the privileged mode that was asked for.",
-    retryAfterS: 30,
-  },
-  instances_full: {
-    status: 503,
-    proxyError: "connection_limit_reached",
-    initiator: "remote",
-    text: "All online Wolf instances are at capacity.",
-    retryAfterS: 10,
-  },
-  wolf_failed: {
-    status: 502,
-    proxyError: "http_protocol_error",
-    initiator: "remote",
-    text: "Wolf refused the request.",
   },
   runner_taken: {
     status: 409,
@@ -353,63 +291,4 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, Row>> = {
 
 export function isErrorCode(value: string): value is ErrorCode {
   return Object.hasOwn(ERROR_TABLE, value);
-}
-
-const FROM_ERRNO: Readonly<Record<string, ErrorCode>> = {
-  ECONNREFUSED: "target_refused",
-  ENOENT: "target_refused", // no such Unix socket
-  ENOTSOCK: "target_refused",
-  EACCES: "target_refused",
-  EPERM: "target_refused",
-  ETIMEDOUT: "target_timeout",
-  ENOTFOUND: "target_unresolved",
-  EAI_AGAIN: "target_unresolved",
-  EHOSTUNREACH: "target_unreachable",
-  ENETUNREACH: "target_unreachable",
-  EADDRNOTAVAIL: "target_unreachable",
-  ECONNRESET: "target_closed",
-  EPIPE: "target_closed",
-  ECONNABORTED: "target_closed",
-  EAGAIN: "overloaded", // a Unix socket whose backlog is full
-  EMFILE: "overloaded",
-  ENFILE: "overloaded",
-};
-
-/** errno of a failed target connection → our code. */
-export function codeFromErrno(errno: string | undefined): ErrorCode {
-  return (errno === undefined ? undefined : FROM_ERRNO[errno]) ?? "target_closed";
-}
-
-const FROM_STATUS: Readonly<Record<number, ErrorCode>> = {
-  400: "bad_request",
-  401: "unauthenticated",
-  403: "not_allowed",
-  404: "target_unknown",
-  409: "runner_taken",
-  426: "upgrade_required",
-  431: "headers_too_large",
-  500: "internal",
-  502: "target_refused",
-  503: "agent_draining",
-  504: "target_timeout",
-};
-
-/** Status of a refused dial by a peer that gives no reason of ours → our code. */
-export function codeFromStatus(status: number): ErrorCode {
-  return FROM_STATUS[status] ?? "tunnel_protocol";
-}
-
-/** HTTP/2 error codes (RFC 9113 §7) of a stream that the agent reset before its response → our code. */
-const FROM_RST: Readonly<Record<number, ErrorCode>> = {
-  0: "target_closed", // NO_ERROR
-  1: "tunnel_protocol", // PROTOCOL_ERROR
-  2: "target_closed", // INTERNAL_ERROR: our abort
-  7: "overloaded", // REFUSED_STREAM
-  8: "target_closed", // CANCEL
-  10: "target_closed", // CONNECT_ERROR
-  11: "overloaded", // ENHANCE_YOUR_CALM
-};
-
-export function codeFromRst(rstCode: number): ErrorCode {
-  return FROM_RST[rstCode] ?? "tunnel_protocol";
 }

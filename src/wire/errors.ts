@@ -1,24 +1,59 @@
-/**
- * The one error class. Its codes are a closed set: {@link ERROR_TABLE} says for each what it means on HTTP, and
- * docs/errors.md explains each to an operator.
- */
+/** Errors with a code of a closed set. Each layer has a class and a table of its own; docs/errors.md explains each code. */
 import { ERROR_TABLE } from "./error-table.ts";
+import type { ErrorRow, Initiator } from "./error-row.ts";
 import type { ErrorCode } from "./error-table.ts";
-
-/** Who caused it: this process (`local`), the other end of the tunnel or the target (`remote`), or the caller (`user`). */
-export type Initiator = "local" | "remote" | "user";
 
 export interface TurnaboutErrorOptions {
   cause?: unknown;
   /** Seconds after which a retry makes sense (`Retry-After`). Default: the table's. */
   retryAfterS?: number;
-  /** What exactly is wrong with the caller's own input: safe to show to the caller. */
+  /** What exactly is wrong with the caller's input. Sent to the caller. */
   details?: readonly string[];
-  /** What to do about it; a command prints it behind `hint:`. */
+  /** What to do about it. A command prints it after `hint:`. */
   hint?: string;
 }
 
+/** What every layer's errors have in common: everything that an HTTP response needs, from the code's row of the table. */
+export abstract class CodedError extends Error {
+  abstract readonly code: string;
+  readonly #row: ErrorRow;
+  /** Seconds (`Retry-After`). */
+  readonly retryAfterS: number | undefined;
+  readonly details: readonly string[] | undefined;
+  readonly hint: string | undefined;
+
+  /** @param message phase, subject and what happened: `dial wolf-1 wolf: connection refused by the target` */
+  constructor(row: ErrorRow, message: string, options: TurnaboutErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.#row = row;
+    this.details = options.details;
+    this.hint = options.hint;
+    this.retryAfterS = options.retryAfterS ?? row.retryAfterS;
+  }
+
+  get initiator(): Initiator {
+    return this.#row.initiator;
+  }
+
+  /** HTTP status of the response. */
+  get status(): number {
+    return this.#row.status;
+  }
+
+  /** `error` parameter of Proxy-Status (RFC 9209 §2.3). */
+  get proxyError(): string {
+    return this.#row.proxyError;
+  }
+
+  /** The fixed public sentence for the code. `message` stays in the log. */
+  get text(): string {
+    return this.#row.text;
+  }
+}
+
 /**
+ * An error of the tunnel.
+ *
  * @example
  * ```ts
  * try {
@@ -28,29 +63,14 @@ export interface TurnaboutErrorOptions {
  * }
  * ```
  */
-export class TurnaboutError extends Error {
+export class TurnaboutError extends CodedError {
   override readonly name = "TurnaboutError";
   readonly code: ErrorCode;
-  readonly retryAfterS: number | undefined;
-  readonly details: readonly string[] | undefined;
-  readonly hint: string | undefined;
 
   /** @param message phase, subject and what happened: `dial wolf-1 wolf: connection refused by the target` */
   constructor(code: ErrorCode, message: string, options: TurnaboutErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(ERROR_TABLE[code], message, options);
     this.code = code;
-    this.details = options.details;
-    this.hint = options.hint;
-    this.retryAfterS = options.retryAfterS ?? ERROR_TABLE[code].retryAfterS;
-  }
-
-  get initiator(): Initiator {
-    return ERROR_TABLE[this.code].initiator;
-  }
-
-  /** HTTP status that this error becomes. */
-  get status(): number {
-    return ERROR_TABLE[this.code].status;
   }
 }
 

@@ -1,24 +1,26 @@
-/** docs/errors.md says of each code what the table says. */
+/** docs/errors.md says of each code what the tables say. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { HELIX_ERROR_TABLE } from "../../src/helix/errors.ts";
 import { ERROR_TABLE } from "../../src/wire/error-table.ts";
 import { readDocument, sections } from "./markdown.ts";
 
+const TABLE = { ...ERROR_TABLE, ...HELIX_ERROR_TABLE };
 const documented = sections(readDocument("docs/errors.md"), 2);
 
 describe("docs/errors.md", () => {
   it("has a heading for every code", () => {
-    const missing = Object.keys(ERROR_TABLE).filter((code) => !documented.has(code));
+    const missing = Object.keys(TABLE).filter((code) => !documented.has(code));
     assert.deepEqual(missing, []);
   });
 
   it("has no heading without a code", () => {
-    const extra = [...documented.keys()].filter((code) => !Object.hasOwn(ERROR_TABLE, code));
+    const extra = [...documented.keys()].filter((code) => !Object.hasOwn(TABLE, code));
     assert.deepEqual(extra, []);
   });
 
   it("agrees with the table on status, Proxy-Status and Retry-After", () => {
-    for (const [code, { status, proxyError, retryAfterS }] of Object.entries(ERROR_TABLE)) {
+    for (const [code, { status, proxyError, retryAfterS }] of Object.entries(TABLE)) {
       const retry = retryAfterS === undefined ? "" : `, \`Retry-After: ${retryAfterS}\``;
       const [first] = (documented.get(code) ?? "").trim().split("\n", 1);
       assert.equal(first, `Status ${status}, \`error=${proxyError}\`${retry}.`, code);

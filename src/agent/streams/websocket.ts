@@ -9,7 +9,8 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { resetStream } from "../../wire/streams/end-stream.ts";
-import { codeFromErrno, ERROR_TABLE } from "../../wire/error-table.ts";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import {

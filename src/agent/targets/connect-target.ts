@@ -1,6 +1,6 @@
 /** Opens a connection to one target, with a deadline. */
 import net from "node:net";
-import { codeFromErrno } from "../../wire/error-table.ts";
+import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 import { hearLastWords } from "./read-after-reset.ts";
 import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";

@@ -2,7 +2,7 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Dial } from "../../wire/streams/dial.ts";
-import { codeFromErrno } from "../../wire/error-table.ts";
+import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 
 /** Opens one connection to the service, ready for the first byte. Every connection is used once. */

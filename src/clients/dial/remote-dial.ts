@@ -4,7 +4,7 @@ import net from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import type { Dial } from "../../wire/streams/dial.ts";
-import { codeFromStatus } from "../../wire/error-table.ts";
+import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";

@@ -1,5 +1,5 @@
 /** What undici and sockets fail with, in our codes. */
-import { codeFromErrno } from "../../wire/error-table.ts";
+import { codeFromErrno } from "../../wire/failure-codes.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 

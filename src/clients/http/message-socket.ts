@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import type { RawData } from "ws";
-import { codeFromErrno } from "../../wire/error-table.ts";
+import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Call } from "./call.ts";
 import { beginning } from "./service-error.ts";

@@ -5,7 +5,7 @@ import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
-import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
@@ -123,7 +123,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.onError((cause) => {
     const error = ours(cause);
     const answer = errorAnswer(error);
-    if (!(error instanceof TurnaboutError)) {
+    if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
     }
     return new Response(answer.body, { status: answer.status, headers: answer.headers });

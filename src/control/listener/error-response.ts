@@ -3,10 +3,9 @@ import { randomUUID } from "node:crypto";
 import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
-import { ERROR_TABLE } from "../../wire/error-table.ts";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import { HEADER } from "../../wire/protocol.ts";
-import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
+import { proxyStatusOf } from "../../wire/fields/proxy-status.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import { VERSION } from "../../wire/version.ts";
 import type { AnyRequest, AnyResponse } from "./port.ts";
@@ -27,27 +26,26 @@ export type Refuser = "server" | "proxy";
 
 /** Anything that is not ours is `internal`: its message stays in the log. */
 export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorAnswer {
-  const known = error instanceof TurnaboutError ? error : new TurnaboutError("internal", "unexpected error");
-  const row = ERROR_TABLE[known.code];
+  const known = error instanceof CodedError ? error : new TurnaboutError("internal", "unexpected error");
   const requestId = randomUUID();
   const asProxy = refuser === "proxy" && known.code === "unauthenticated";
   const body = JSON.stringify({
     error: {
       code: known.code,
-      message: row.text,
+      message: known.text,
       requestId,
       ...(known.details !== undefined && { details: known.details }),
     },
   });
   return {
-    status: asProxy ? 407 : row.status,
+    status: asProxy ? 407 : known.status,
     requestId,
     body,
     headers: {
       "content-type": "application/json",
       "content-length": String(Buffer.byteLength(body)),
       "cache-control": "no-store",
-      "proxy-status": formatProxyStatus(known.code),
+      "proxy-status": proxyStatusOf(known),
       "x-request-id": requestId,
       [HEADER.version]: VERSION,
       ...(known.retryAfterS !== undefined && { "retry-after": String(known.retryAfterS) }),

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { Duplex } from "node:stream";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
@@ -166,8 +166,5 @@ export async function connectFromStream(
 
 function logRefusal(error: unknown, client: string, log: Logger): void {
   const reason = error instanceof Error ? error.message : String(error);
-  log.info(
-    { client, code: error instanceof TurnaboutError ? error.code : undefined, reason },
-    "CONNECT refused",
-  );
+  log.info({ client, code: error instanceof CodedError ? error.code : undefined, reason }, "CONNECT refused");
 }

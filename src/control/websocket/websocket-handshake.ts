@@ -1,8 +1,9 @@
 /** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { resetStream } from "../../wire/streams/end-stream.ts";
-import { codeFromStatus, ERROR_TABLE } from "../../wire/error-table.ts";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
+import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import { CAPABILITY, HEADER } from "../../wire/protocol.ts";

@@ -13,7 +13,7 @@ import type {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
-import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
@@ -172,7 +172,7 @@ class Opening {
     const error = this.#isRevoked ? revoked() : cause;
     const { metrics, log } = this.#context;
     const { runner, target } = this.#job.destination;
-    const code = error instanceof TurnaboutError ? error.code : "internal";
+    const code = error instanceof CodedError ? error.code : "internal";
     metrics.requests.inc({ outcome: code });
     const client = this.#job.client.address;
     log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");

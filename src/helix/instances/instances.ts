@@ -1,5 +1,5 @@
 /** Wolf instances: they register themselves by connecting; a heartbeat only adds what the tunnel cannot know. */
-import { TurnaboutError } from "../../wire/errors.ts";
+import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
@@ -43,10 +43,10 @@ export class Instances {
     return this.#store.list();
   }
 
-  /** @throws TurnaboutError `instance_unknown` */
+  /** @throws HelixError `instance_unknown` */
   get(id: string): Instance {
     const instance = this.#store.get(id);
-    if (instance === undefined) throw new TurnaboutError("instance_unknown", `instance ${id} is not known`);
+    if (instance === undefined) throw new HelixError("instance_unknown", `instance ${id} is not known`);
     return instance;
   }
 
@@ -82,7 +82,7 @@ export class Instances {
    * Absent fields keep what was said before.
    *
    * @param ignored what of it did not fit, for the log
-   * @throws TurnaboutError `instance_unknown`
+   * @throws HelixError `instance_unknown`
    */
   heartbeat(id: string, beat: Heartbeat, ignored: readonly string[] = []): Instance {
     const known = this.get(id);
@@ -126,7 +126,7 @@ export class Instances {
     return this.#percents(({ gpus, gpusReportedAtMs }) => [gpus, gpusReportedAtMs]);
   }
 
-  /** @throws TurnaboutError `instance_unknown` */
+  /** @throws HelixError `instance_unknown` */
   remove(id: string): void {
     this.get(id);
     this.#store.remove(id);

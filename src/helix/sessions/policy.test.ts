@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { CodedError } from "../../wire/errors.ts";
 import { openDatabase } from "../../control/store/database.ts";
 import { SessionStore } from "../store/sessions.ts";
 import type { Session } from "../store/sessions.ts";
@@ -38,7 +38,7 @@ function codeOf(call: () => unknown): string {
     call();
     return "ok";
   } catch (error) {
-    return error instanceof TurnaboutError ? error.code : String(error);
+    return error instanceof CodedError ? error.code : String(error);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Who may reach what, where that depends on more than the credential itself: sessions have owners. */
 import { TurnaboutError } from "../../wire/errors.ts";
+import { HelixError } from "../errors.ts";
 import { isSessionId, sessionOfRunner } from "../ids.ts";
 import type { Session, SessionStore } from "../store/sessions.ts";
 import { ADMIN_TARGETS } from "../../control/auth/identity.ts";
@@ -16,20 +17,20 @@ export class Policy {
     return identity.mayAdminister || (identity.owner !== undefined && identity.owner === session.owner);
   }
 
-  /** To whoever may not see it, a session that exists looks like one that does not. @throws TurnaboutError `session_unknown` */
+  /** To whoever may not see it, a session that exists looks like one that does not. @throws HelixError `session_unknown` */
   session(identity: Identity, id: string): Session {
     const session = isSessionId(id) ? this.#sessions.get(id) : undefined;
     if (session === undefined || !this.owns(identity, session)) {
-      throw new TurnaboutError("session_unknown", `session ${JSON.stringify(id.slice(0, 100))} is not known`);
+      throw new HelixError("session_unknown", `session ${JSON.stringify(id.slice(0, 100))} is not known`);
     }
     return session;
   }
 
-  /** As {@link session}, for reaching it: one that is being stopped is gone already. @throws TurnaboutError `session_unknown` */
+  /** As {@link session}, for reaching it: one that is being stopped is gone already. @throws HelixError `session_unknown` */
   openSession(identity: Identity, id: string): Session {
     const session = this.session(identity, id);
     if (session.state !== "stopping") return session;
-    throw new TurnaboutError("session_unknown", `session ${session.id} is being stopped`);
+    throw new HelixError("session_unknown", `session ${session.id} is being stopped`);
   }
 
   /** By the credential's own grant, or because the runner is the sandbox of a session that the user owns. */

@@ -1,5 +1,5 @@
 /** Which Wolf instance takes a session: the least loaded one that is online, fits, and has a free place. */
-import type { ErrorCode } from "../../wire/error-table.ts";
+import type { HelixErrorCode } from "../errors.ts";
 import type { Instance } from "../store/instances.ts";
 
 /** What the tunnel says; a heartbeat does not. `reconnecting`: awaited, in its grace or after a start of ours. */
@@ -22,7 +22,7 @@ export interface Wish {
 }
 
 /** `awaited`: an instance that is expected back would do. */
-export type Choice = { id: string } | { reason: ErrorCode; awaited: boolean };
+export type Choice = { id: string } | { reason: HelixErrorCode; awaited: boolean };
 
 /** An instance's id, or the reason why there is none. Ties go to the older instance, so that the answer is stable. */
 export function chooseInstance(candidates: readonly Candidate[], wish: Wish): Choice {

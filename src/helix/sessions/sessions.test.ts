@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { turn } from "../../../test/support/events.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { CodedError } from "../../wire/errors.ts";
+import { HelixError } from "../errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import { TokenIssuer } from "../../control/auth/issuer.ts";
 import { TokenStore } from "../../control/auth/tokens.ts";
@@ -27,7 +30,7 @@ class FakeWolf implements Lobbies {
   readonly lobbies: Lobby[] = [];
   readonly calls: string[] = [];
   create = async (request: LobbyRequest): Promise<string> => this.make(request);
-  failure: TurnaboutError | undefined;
+  failure: Error | undefined;
 
   make({ sessionId, environment }: LobbyRequest): string {
     const id = `lobby-${this.lobbies.length}`;
@@ -97,6 +100,10 @@ function start() {
 
 const create = ({ sessions }: { sessions: Sessions }) => sessions.create("alice", "name", SPEC);
 
+function failureOf(code: ErrorCode | "wolf_failed"): CodedError {
+  return code === "wolf_failed" ? new HelixError(code, "x") : new TurnaboutError(code, "x");
+}
+
 describe("Sessions", () => {
   it("settles a creation that was not answered while another's comparison is under way", async () => {
     const stand = start();
@@ -143,8 +150,8 @@ describe("Sessions", () => {
     ] as const) {
       const stand = start();
       stand.wolf.failure = new TurnaboutError("response_timeout", "Wolf is busy");
-      stand.wolf.create = () => Promise.reject(new TurnaboutError(code, "x"));
-      await assert.rejects(create(stand), (error) => (error as TurnaboutError).code === code);
+      stand.wolf.create = () => Promise.reject(failureOf(code));
+      await assert.rejects(create(stand), (error) => (error as CodedError).code === code);
       assert.equal(stand.store.list().length, left, code);
       assert.equal(stand.issuer.list().length, left, code);
       stand.wolf.failure = undefined;
@@ -267,9 +274,9 @@ describe("Sessions", () => {
       stand.wolf.failure = new TurnaboutError("response_timeout", "Wolf is busy");
       stand.wolf.create = () => {
         asked.push(stand.store.list()[0]?.instanceId);
-        return Promise.reject(new TurnaboutError(code, "x"));
+        return Promise.reject(failureOf(code));
       };
-      await assert.rejects(create(stand), (error) => (error as TurnaboutError).code === code);
+      await assert.rejects(create(stand), (error) => (error as CodedError).code === code);
       assert.deepEqual(asked, tried, code);
       assert.deepEqual(
         stand.store.list().map(({ instanceId }) => instanceId),
@@ -351,7 +358,7 @@ describe("Sessions", () => {
     await turn();
     stand.away.clear();
     stand.sessions.instanceGone("a");
-    await assert.rejects(given, (error) => (error as TurnaboutError).code === "no_instance_online");
+    await assert.rejects(given, (error) => (error as CodedError).code === "no_instance_online");
 
     stand.away.add("a"); // and it comes and goes
     const late = create(stand);
@@ -360,7 +367,7 @@ describe("Sessions", () => {
     const now = performance.now() + 30_000;
     mock.method(performance, "now", () => now);
     stand.sessions.vacancy();
-    await assert.rejects(late, (error) => (error as TurnaboutError).code === "no_instance_online");
+    await assert.rejects(late, (error) => (error as CodedError).code === "no_instance_online");
     mock.restoreAll();
     stand.sessions.close();
   });
@@ -377,9 +384,7 @@ describe("Sessions", () => {
     stand.online.add("a");
     stand.sessions.vacancy();
     assert.deepEqual(
-      (await outcomes).map((one) =>
-        one.status === "fulfilled" ? "made" : (one.reason as TurnaboutError).code,
-      ),
+      (await outcomes).map((one) => (one.status === "fulfilled" ? "made" : (one.reason as CodedError).code)),
       ["made", "made", "instances_full", "instances_full", "instances_full"],
     );
     stand.sessions.close();
@@ -403,14 +408,14 @@ describe("Sessions", () => {
     await stand.sessions.remove(first);
     assert.equal((await served).state, "running");
     assert.deepEqual(
-      (await both).map((one) => one.status === "rejected" && (one.reason as TurnaboutError).code),
+      (await both).map((one) => one.status === "rejected" && (one.reason as CodedError).code),
       ["aborted", "unauthenticated"],
     );
     assert.equal(stand.store.list().length, 1);
     const drained = wait();
     await turn();
     stand.sessions.drain();
-    await assert.rejects(drained, (error) => (error as TurnaboutError).code === "control_plane_draining");
+    await assert.rejects(drained, (error) => (error as CodedError).code === "control_plane_draining");
     stand.sessions.close();
   });
 
@@ -425,7 +430,7 @@ describe("Sessions", () => {
     await turn();
     stand.sessions.instanceForgotten("a");
     answer.resolve();
-    await assert.rejects(creation, (error) => (error as TurnaboutError).code === "session_unknown");
+    await assert.rejects(creation, (error) => (error as CodedError).code === "session_unknown");
     await turn();
     assert.deepEqual([stand.store.list(), stand.wolf.lobbies], [[], []]);
     stand.sessions.close();

@@ -4,6 +4,7 @@
  * answer was lost is settled by looking at the instance's lobbies when it is reached again.
  */
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { TokenIssuer } from "../../control/auth/issuer.ts";
 import { MAX_WAIT_MS } from "../../control/limits.ts";
@@ -115,8 +116,9 @@ export class Sessions {
   }
 
   /**
-   * @throws TurnaboutError `no_instance_online`, `no_instance_matches`, `instances_full`, or why Wolf could not be
-   * reached; `too_many_sessions`; `aborted`, `overloaded` and `control_plane_draining` while it waits
+   * @throws HelixError `no_instance_online`, `no_instance_matches`, `instances_full`, `too_many_sessions`, `wolf_failed`
+   * @throws TurnaboutError why Wolf could not be reached; `aborted`, `overloaded` and `control_plane_draining` while it
+   * waits
    */
   async create(
     owner: string,
@@ -142,7 +144,7 @@ export class Sessions {
         store.update(session, { lobbyId });
         await this.remove(session);
       }
-      throw new TurnaboutError("session_unknown", `session ${session.id} was deleted while it was created`);
+      throw new HelixError("session_unknown", `session ${session.id} was deleted while it was created`);
     }
     store.update(session, { lobbyId, state: "running" });
     this.#emit("session-created", session);
@@ -226,7 +228,7 @@ export class Sessions {
     for (;;) {
       const owned = this.#context.store.list().filter((session) => session.owner === owner).length;
       if (owned >= maxOwned) {
-        throw new TurnaboutError("too_many_sessions", `create session: ${owner} has ${owned} sessions`, {
+        throw new HelixError("too_many_sessions", `create session: ${owner} has ${owned} sessions`, {
           details: [`${maxOwned} sessions at once are allowed`],
         });
       }
@@ -235,7 +237,7 @@ export class Sessions {
       if ("id" in choice) return this.#insert(owner, name, spec, choice.id);
       const boundMs = choice.awaited ? Math.max(cappedMs, this.#context.awaitMs) : cappedMs;
       const leftMs = startedAt + boundMs - performance.now();
-      if (leftMs <= 0) throw new TurnaboutError(choice.reason, `create session: ${choice.reason}`);
+      if (leftMs <= 0) throw new HelixError(choice.reason, `create session: ${choice.reason}`);
       await this.#vacancies.next(leftMs, signal);
       if (mayCreate?.() === false) {
         throw new TurnaboutError("unauthenticated", "create session: the credential was revoked meanwhile");

@@ -1,7 +1,7 @@
 /** A session's lobby, in Wolf's terms. */
 import type { WolfClient } from "../../clients/wolf/client.ts";
 import { WolfError } from "../../clients/wolf/errors.ts";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { HelixError } from "../errors.ts";
 import { sandboxRunner } from "../ids.ts";
 import { MADE_BY_VARIABLE } from "./lobbies.ts";
 import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
@@ -20,7 +20,7 @@ export function lobbiesOf(wolf: WolfClient): Lobbies {
         await ours(() => wolf.lobbies.stop(lobbyId));
       } catch (error) {
         // Wolf has one answer for "unknown" and for "cannot": its list tells them apart.
-        if (!(error instanceof TurnaboutError) || error.code !== "wolf_failed") throw error;
+        if (!(error instanceof HelixError) || error.code !== "wolf_failed") throw error;
         if ((await list()).some(({ id }) => id === lobbyId)) throw error;
       }
     },
@@ -41,7 +41,7 @@ async function ours<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {
-    if (cause instanceof WolfError) throw new TurnaboutError("wolf_failed", cause.message, { cause });
+    if (cause instanceof WolfError) throw new HelixError("wolf_failed", cause.message, { cause });
     throw cause;
   }
 }

@@ -1,12 +1,22 @@
 /** `Proxy-Status` (RFC 9209): why a hop answered in place of the target. `details` carries our own code. */
 import { ERROR_TABLE, isErrorCode } from "../error-table.ts";
 import type { ErrorCode } from "../error-table.ts";
+import type { CodedError } from "../errors.ts";
 import { listMembers } from "./http-fields.ts";
 import { PROXY_NAME } from "../protocol.ts";
 
 /** @example formatProxyStatus("target_refused") // turnabout; error=connection_refused; details="target_refused" */
 export function formatProxyStatus(code: ErrorCode, name: string = PROXY_NAME): string {
-  return `${name}; error=${ERROR_TABLE[code].proxyError}; details="${code}"`;
+  return member(name, code, ERROR_TABLE[code].proxyError);
+}
+
+/** The same for an error of any layer. */
+export function proxyStatusOf({ code, proxyError }: CodedError): string {
+  return member(PROXY_NAME, code, proxyError);
+}
+
+function member(name: string, code: string, proxyError: string): string {
+  return `${name}; error=${proxyError}; details="${code}"`;
 }
 
 /** Ours have 90 characters at the most. */
