@@ -1,0 +1,37 @@
+/** docs/dependencies.md has a row for every package that package.json names, and for no other. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { readDocument, ROOT, sections, tableRows } from "./markdown.ts";
+
+const parts = sections(readDocument("docs/dependencies.md"), 2);
+const { dependencies, devDependencies } = JSON.parse(readDocument("package.json")) as Record<
+  "dependencies" | "devDependencies",
+  Record<string, string>
+>;
+
+function rowsOf(heading: string): string[][] {
+  return tableRows(parts.get(heading) ?? assert.fail(`no heading ${heading}`)).slice(1);
+}
+
+describe("docs/dependencies.md", () => {
+  for (const [heading, packages] of [
+    ["Of the published package", dependencies],
+    ["For development", devDependencies],
+  ] as const) {
+    it(`names the packages, and says what each is for: ${heading}`, () => {
+      const rows = rowsOf(heading);
+      assert.deepEqual(
+        rows.map(([name = ""]) => name.replaceAll("`", "")),
+        Object.keys(packages),
+      );
+      for (const [name = "", purpose = ""] of rows) assert.ok(purpose.length > 5, name);
+    });
+  }
+
+  it("names files of ours that exist", () => {
+    for (const [, file = ""] of rowsOf("What we wrote ourselves, and why"))
+      assert.ok(existsSync(path.join(ROOT, file.replaceAll("`", ""))), file);
+  });
+});
