@@ -5,7 +5,7 @@ import { connectionNominates, isHopByHop, listMembers } from "../../wire/fields/
 import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { withoutTokenCookie } from "../auth/authenticate.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
-import type { AnyRequest } from "../listener/port.ts";
+import type { AnyRequest } from "../listener/messages.ts";
 import { isLocationField, rewriteLocation } from "./location-fields.ts";
 import type { Mount, Place } from "./mount.ts";
 import { isOriginWide, limitedCookies } from "./response-filter.ts";

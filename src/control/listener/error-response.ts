@@ -8,8 +8,8 @@ import { HEADER } from "../../wire/protocol.ts";
 import { proxyStatusOf } from "../../wire/fields/proxy-status.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import { VERSION } from "../../wire/version.ts";
-import type { AnyRequest, AnyResponse } from "./port.ts";
-import { writeHead } from "../proxy/response-writer.ts";
+import type { AnyRequest, AnyResponse } from "./messages.ts";
+import { writeHead } from "./response-writer.ts";
 
 export interface ErrorAnswer {
   status: number;

@@ -1,46 +1,46 @@
-/** The first bytes of a connection, read until they say whose it is, and put back for whoever takes it. */
+/** Reads the first bytes of a connection until they show its protocol, and puts them back for that protocol's server. */
 import type http from "node:http";
 import type net from "node:net";
 import { MAX_REQUEST_HEADER_BYTES, SNIFF_TIMEOUT_MS } from "../limits.ts";
 import { escapeRequestTarget } from "./request-line-bytes.ts";
 
-export interface Taker {
-  /** What goes back into the socket. */
+export interface Handover {
+  /** Put back into the socket. */
   bytes: Buffer;
   /** Takes the connection over. */
-  take: () => void;
+  accept: () => void;
 }
 
-/** The caller has ended its half, or {@link SNIFF_TIMEOUT_MS} is over. */
-export type Cut = "end" | "timeout";
+/** The peer has ended its half, or {@link SNIFF_TIMEOUT_MS} has passed. */
+export type UndecidedReason = "end" | "timeout";
 
 /**
- * @param decide gets all bytes so far, at every arrival; undefined where more has to come
- * @param cut where nothing more will come, or not in time: who takes the connection then? It is destroyed if nobody does
+ * @param decide called with all bytes so far, whenever some arrive; undefined: more bytes are needed
+ * @param onUndecided called when no more bytes come, or not in time; undefined: the connection is destroyed
  */
 export function readFirstBytes(
   socket: net.Socket,
-  decide: (seen: Buffer) => Taker | undefined,
-  cut: (seen: Buffer, how: Cut) => Taker | undefined,
+  decide: (seen: Buffer) => Handover | undefined,
+  onUndecided: (seen: Buffer, reason: UndecidedReason) => Handover | undefined,
 ): void {
   let seen: Buffer = Buffer.alloc(0);
-  const give = ({ bytes, take }: Taker, how?: Cut) => {
+  const handOver = ({ bytes, accept }: Handover, reason?: UndecidedReason) => {
     stop();
-    if (how !== "end" && bytes.length > 0) socket.unshift(bytes);
-    take();
+    if (reason !== "end" && bytes.length > 0) socket.unshift(bytes);
+    accept();
   };
-  const giveUp = (how: Cut) => {
-    const taker = seen.length === 0 ? undefined : cut(seen, how);
-    if (taker === undefined) socket.destroy();
-    else give(taker, how);
+  const giveUp = (reason: UndecidedReason) => {
+    const handover = seen.length === 0 ? undefined : onUndecided(seen, reason);
+    if (handover === undefined) socket.destroy();
+    else handOver(handover, reason);
   };
   const timer = setTimeout(() => giveUp("timeout"), SNIFF_TIMEOUT_MS);
   const onEnd = () => giveUp("end");
   const onReadable = () => {
     for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
       seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
-    const taker = seen.length === 0 ? undefined : decide(seen);
-    if (taker !== undefined) give(taker);
+    const handover = seen.length === 0 ? undefined : decide(seen);
+    if (handover !== undefined) handOver(handover);
   };
   const stop = () => {
     clearTimeout(timer);
@@ -53,25 +53,30 @@ export function readFirstBytes(
   socket.on("close", stop);
 }
 
-/** HTTP/1.1, once the first request line is complete. */
-export function http1Taker(seen: Buffer, socket: net.Socket, h1: http.Server): Taker | undefined {
+/** To the HTTP/1.1 server, once the first request line is complete. */
+export function http1Handover(seen: Buffer, socket: net.Socket, h1: http.Server): Handover | undefined {
   const bytes = escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
-  return bytes === undefined ? undefined : { bytes, take: () => giveHttp1(socket, h1) };
+  return bytes === undefined ? undefined : { bytes, accept: () => acceptHttp1(socket, h1) };
 }
 
-/** HTTP/1.1 whose first request line does not become complete: the parser's to wait for, or an error. */
-export function cutHttp1(seen: Buffer, how: Cut, socket: net.Socket, h1: http.Server): Taker {
-  const unfinished = Object.assign(new Error("the request line has no end"), {
+/** For an incomplete first request line: after a timeout the parser waits for the rest; after a FIN it is an error. */
+export function unfinishedHttp1Handover(
+  seen: Buffer,
+  reason: UndecidedReason,
+  socket: net.Socket,
+  h1: http.Server,
+): Handover {
+  const unfinished = Object.assign(new Error("the connection ended within the request line"), {
     code: "HPE_INVALID_EOF_STATE",
   });
-  const take = () => {
-    if (how === "timeout") giveHttp1(socket, h1);
+  const accept = () => {
+    if (reason === "timeout") acceptHttp1(socket, h1);
     else h1.emit("clientError", unfinished, socket);
   };
-  return { bytes: seen, take };
+  return { bytes: seen, accept };
 }
 
-function giveHttp1(socket: net.Socket, h1: http.Server): void {
+function acceptHttp1(socket: net.Socket, h1: http.Server): void {
   h1.emit("connection", socket);
   socket.resume();
 }

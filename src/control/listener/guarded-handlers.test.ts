@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream";
 import { it } from "node:test";
 import { silentLogger } from "../../wire/log.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
-import type { PortHandlers } from "./port.ts";
+import type { PortHandlers } from "./messages.ts";
 
 type Upgrade = Parameters<PortHandlers["upgrade"]>;
 

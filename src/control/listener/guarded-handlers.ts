@@ -2,7 +2,7 @@
 import type { Logger } from "../../wire/log.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { breakResponse, rawErrorAnswer, sendError } from "./error-response.ts";
-import type { AnyRequest, AnyResponse, PortHandlers } from "./port.ts";
+import type { AnyRequest, AnyResponse, PortHandlers } from "./messages.ts";
 import type { Duplex } from "node:stream";
 
 export function guardHandlers(handlers: PortHandlers, log: Logger): PortHandlers {

@@ -3,15 +3,12 @@
  * before any of them, from proxies that are trusted with it, a PROXY header.
  * Inside TLS the ALPN decides: h2, http/1.1, or a reversed session (rh2, h2-reverse).
  */
-import type { EventEmitter } from "node:events";
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import http2 from "node:http2";
-import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from "node:http2";
+import type { Http2Session } from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
-import type { TLSSocket } from "node:tls";
-import type { Duplex } from "node:stream";
 import { endSession, guardSession, widenConnection } from "../../wire/streams/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/session/alpn.ts";
@@ -19,7 +16,6 @@ import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import type { ClientTrust } from "../auth/client-certificates.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
-import { parseProxyHeader } from "../trusted-proxies/proxy-protocol.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
@@ -31,26 +27,14 @@ import {
   SNIFF_TIMEOUT_MS,
 } from "../limits.ts";
 import { ClientErrors } from "./client-errors.ts";
-import { cutHttp1, http1Taker, readFirstBytes } from "./first-bytes.ts";
+import { http1Handover, readFirstBytes, unfinishedHttp1Handover } from "./first-bytes.ts";
 import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
+import { InFlight } from "./in-flight.ts";
+import type { PortHandlers } from "./messages.ts";
 import { RateLimitedLog } from "./rate-limited-log.ts";
 import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
-
-export type AnyRequest = IncomingMessage | Http2ServerRequest;
-export type AnyResponse = ServerResponse | Http2ServerResponse;
-
-export interface PortHandlers {
-  request: (request: AnyRequest, response: AnyResponse) => void | Promise<void>;
-  /** HTTP/1.1 `Upgrade`; the handler owns the socket. */
-  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
-  /** HTTP/1.1 `CONNECT`; the handler owns the socket. */
-  connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
-  /** HTTP/2 `CONNECT`, extended or not. */
-  connectStream: (request: Http2ServerRequest, response: Http2ServerResponse) => void | Promise<void>;
-  /** A TLS connection that is a reversed session from its first byte. */
-  reversed: (socket: TLSSocket) => void | Promise<void>;
-}
+import { sniff } from "./sniff.ts";
 
 export interface PortTls extends ClientTrust {
   cert: string;
@@ -69,9 +53,6 @@ export interface Port {
   destroy(): void;
 }
 
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const TLS_HANDSHAKE_RECORD = 0x16;
-
 export function createPort(
   given: PortHandlers,
   log: Logger,
@@ -81,10 +62,10 @@ export function createPort(
   const handlers = guardHandlers(given, log);
   const sockets = new Set<net.Socket>();
   const sessions = new Set<Http2Session>();
-  const busy = new Busy();
-  const h1 = createHttp1(handlers, busy);
+  const inFlight = new InFlight();
+  const h1 = createHttp1(handlers, inFlight);
   const h2 = createHttp2(handlers, sessions, log);
-  h2.on("session", (session) => busy.hold(session));
+  h2.on("session", (session) => inFlight.add(session));
   const secure = tlsOptions === undefined ? undefined : createTls(tlsOptions, handlers, h1, h2, log);
 
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
@@ -111,7 +92,7 @@ export function createPort(
       h1.close();
       for (const session of sessions) session.close();
     },
-    idle: (deadlineMs) => busy.idle(deadlineMs),
+    idle: (deadlineMs) => inFlight.idle(deadlineMs),
     destroy: () => {
       for (const session of sessions) endSession(session, new Error("the control plane has closed"));
       for (const socket of sockets) socket.destroy();
@@ -119,32 +100,7 @@ export function createPort(
   };
 }
 
-/** What callers have in flight: exchanges, upgraded sockets, HTTP/2 sessions. Each counts until its 'close'. */
-class Busy {
-  readonly #held = new Set<EventEmitter>();
-  readonly #idle = Promise.withResolvers<void>();
-  #ending = false;
-
-  hold(what: EventEmitter, onRelease?: () => void): void {
-    this.#held.add(what);
-    what.once("close", () => {
-      this.#held.delete(what);
-      if (!this.#ending) return;
-      onRelease?.();
-      if (this.#held.size === 0) this.#idle.resolve();
-    });
-  }
-
-  async idle(deadlineMs: number): Promise<void> {
-    this.#ending = true;
-    if (this.#held.size === 0) return;
-    const timer = setTimeout(this.#idle.resolve, deadlineMs);
-    await this.#idle.promise;
-    clearTimeout(timer);
-  }
-}
-
-function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
+function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
@@ -162,23 +118,23 @@ function createHttp1(handlers: PortHandlers, busy: Busy): http.Server {
   const order = new ResponseOrder();
   const clientErrors = new ClientErrors(order);
   server.on("request", (request, response) => {
-    busy.hold(response, release);
+    inFlight.add(response, release);
     order.follow(request, response);
     // Node drops what its parser has read behind an upgrade that is ignored: nothing more may be expected here.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     if (!refuseMissingHost(request, response)) void handlers.request(request, response);
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    busy.hold(response, release);
+    inFlight.add(response, release);
     order.follow(request, response);
     refuseExpectation(request, response);
   });
   server.on("upgrade", (request, socket, head) => {
-    busy.hold(socket);
+    inFlight.add(socket);
     order.takeTurn(request, socket, head, (...turn) => void handlers.upgrade(...turn));
   });
   server.on("connect", (request, socket, head) => {
-    busy.hold(socket);
+    inFlight.add(socket);
     order.takeTurn(request, socket, head, (...turn) => void handlers.connect(...turn));
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
@@ -258,8 +214,8 @@ function createTls(
       socket.allowHalfOpen = true;
       readFirstBytes(
         socket,
-        (seen) => http1Taker(seen, socket, h1),
-        (seen, how) => cutHttp1(seen, how, socket, h1),
+        (seen) => http1Handover(seen, socket, h1),
+        (seen, reason) => unfinishedHttp1Handover(seen, reason, socket, h1),
       );
     }
   });
@@ -272,65 +228,4 @@ function createTls(
     socket.destroy();
   });
   return server;
-}
-
-interface Servers {
-  h1: http.Server;
-  h2: http2.Http2Server;
-  secure: tls.Server | undefined;
-}
-
-function sniff(
-  socket: net.Socket,
-  { h1, h2, secure }: Servers,
-  trustedProxies: TrustedProxies,
-  log: Logger,
-): void {
-  let expected = trustedProxies.headerFrom(socket);
-  let headerBytes = 0;
-  readFirstBytes(
-    socket,
-    (all) => {
-      if (!passHeader(all)) return undefined;
-      const seen = all.subarray(headerBytes);
-      if (seen.length === 0) return undefined;
-      if (seen[0] === TLS_HANDSHAKE_RECORD && secure !== undefined) {
-        // Until the handshake is over: who leaves within it, because he does not trust us, has left.
-        socket.allowHalfOpen = false;
-        return { bytes: seen, take: () => void secure.emit("connection", socket) };
-      }
-      if (!beginsAsHttp2(seen)) return http1Taker(seen, socket, h1);
-      if (seen.length < PREFACE.length) return undefined;
-      socket.allowHalfOpen = false;
-      return { bytes: seen, take: () => void h2.emit("connection", socket) };
-    },
-    (all, how) => {
-      const seen = all.subarray(headerBytes);
-      if (expected !== "off" || seen.length === 0 || beginsAsHttp2(seen)) return undefined;
-      return cutHttp1(seen, how, socket, h1);
-    },
-  );
-  /** False while the PROXY header has yet to come, and where the connection is refused. */
-  function passHeader(seen: Buffer): boolean {
-    if (expected === "off") return true;
-    const found = parseProxyHeader(seen);
-    if (found.kind === "incomplete") return false;
-    if (found.kind === "invalid" || (found.kind === "none" && expected === "require")) {
-      const reason = found.kind === "invalid" ? found.reason : "it has none";
-      log.warn({ peer: socket.remoteAddress, reason }, "PROXY header of a trusted proxy refused");
-      socket.destroy();
-      return false;
-    }
-    expected = "off";
-    if (found.kind === "none") return true;
-    trustedProxies.setHeader(socket, found.header);
-    headerBytes = found.length;
-    return true;
-  }
-}
-
-/** The HTTP/2 preface, or so far as it has come. */
-function beginsAsHttp2(seen: Buffer): boolean {
-  const length = Math.min(seen.length, PREFACE.length);
-  return seen.subarray(0, length).equals(PREFACE.subarray(0, length));
 }

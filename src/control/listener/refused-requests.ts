@@ -4,7 +4,7 @@ import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { sendError } from "./error-response.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
-import type { AnyRequest, AnyResponse } from "./port.ts";
+import type { AnyRequest, AnyResponse } from "./messages.ts";
 
 /** RFC 9113 §6.5.2: added to each field's name and value. */
 const FIELD_OVERHEAD_BYTES = 32;

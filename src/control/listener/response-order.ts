@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { watchCaller } from "../proxy/client-disconnect.ts";
+import { watchCaller } from "./client-disconnect.ts";
 import { UPGRADE_TURN_TIMEOUT_MS } from "../limits.ts";
 
 export interface Exchange {

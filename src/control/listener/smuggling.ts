@@ -4,8 +4,8 @@
  * refused by the parsers below us.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { AnyRequest } from "./port.ts";
-import { hasBody } from "../proxy/request-body.ts";
+import { hasBody } from "./messages.ts";
+import type { AnyRequest } from "./messages.ts";
 
 /** @throws TurnaboutError `bad_request` */
 export function refuseAmbiguous(request: AnyRequest): void {

@@ -31,7 +31,8 @@ import type { Http2Exchange } from "../http2-target/exchange.ts";
 import { callerResetCode } from "../http2-target/reset.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { isolate } from "../fields/content-sandbox.ts";
-import type { AnyRequest, AnyResponse } from "../listener/port.ts";
+import { hasBody } from "../listener/messages.ts";
+import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import {
   DIAL_ATTEMPTS,
   LOSS_SETTLE_MS,
@@ -45,8 +46,8 @@ import type { ControlMetrics } from "../metrics.ts";
 import type { Mount } from "../fields/mount.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "./prefer.ts";
-import { discard, hasBody, holdBody, RequestBody } from "./request-body.ts";
-import { hasNoContent, writeHead, writeInformational, writeTrailers } from "./response-writer.ts";
+import { discard, holdBody, RequestBody } from "./request-body.ts";
+import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import type { TargetHandler } from "../http1-target/target-client.ts";
 import type { TargetPool } from "../http1-target/target-pools.ts";
 

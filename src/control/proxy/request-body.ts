@@ -5,15 +5,8 @@
 import { Readable } from "node:stream";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { AnyRequest } from "../listener/port.ts";
+import type { AnyRequest } from "../listener/messages.ts";
 import { MAX_DISCARDED_BODY_BYTES } from "../limits.ts";
-
-/** The request says that a body follows. */
-export function hasBody(request: AnyRequest): boolean {
-  if ("stream" in request) return !request.stream.endAfterHeaders;
-  const length = request.headers["content-length"];
-  return request.headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0");
-}
 
 export class RequestBody extends Readable {
   readonly #request: AnyRequest;

@@ -7,7 +7,7 @@
 import type { TLSSocket } from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
-import type { AnyRequest } from "../listener/port.ts";
+import type { AnyRequest } from "../listener/messages.ts";
 
 export type RequestTarget =
   /** `host` where the request target names it, and not `Host`. */

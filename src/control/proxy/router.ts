@@ -18,7 +18,7 @@ import { sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
-import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/port.ts";
+import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
 import { requestTarget } from "./request-target.ts";
 import type { OwnNames } from "./request-target.ts";
 import { sessionOfRunner } from "../../helix/ids.ts";

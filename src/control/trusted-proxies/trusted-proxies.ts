@@ -1,7 +1,7 @@
 /** The proxies in front of us: whom we believe, and who the client of a request therefore is. */
+import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { AnyRequest } from "../listener/port.ts";
 import { AddressSet, canonicalAddress } from "./addresses.ts";
 import { FORWARDED_FIELDS, readForwarded } from "./forwarded.ts";
 import type { ForwardedFields, ForwardedInfo, Scheme } from "./forwarded.ts";
@@ -44,6 +44,12 @@ export interface Client {
 /** A socket, or what stands for one in an HTTP/2 request. */
 type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
 
+/** What of a request names its client, on HTTP/1.1 or HTTP/2. */
+interface ReceivedRequest {
+  headers: IncomingHttpHeaders;
+  socket: Peer;
+}
+
 const NOTHING: ForwardedInfo = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
 export class TrustedProxies {
@@ -71,7 +77,7 @@ export class TrustedProxies {
   }
 
   /** Whether a new connection may, or must, begin with a PROXY header. */
-  headerFrom(socket: Peer): ProxyProtocolMode {
+  headerMode(socket: Peer): ProxyProtocolMode {
     if (this.#mode === "off") return "off";
     return this.#trusted.has(socket.remoteAddress ?? "") ? this.#mode : "off";
   }
@@ -90,7 +96,7 @@ export class TrustedProxies {
     return this.#header(socket)?.address ?? addressOf(socket);
   }
 
-  client(request: AnyRequest): Client {
+  client(request: ReceivedRequest): Client {
     const { headers, socket } = request;
     const header = this.#header(socket);
     const address = header?.address ?? addressOf(socket);

@@ -21,7 +21,7 @@ import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { ForwardedTo } from "../fields/header-fields.ts";
 import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
 import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
-import type { AnyRequest } from "../listener/port.ts";
+import type { AnyRequest } from "../listener/messages.ts";
 import { preferredWaitMs } from "../proxy/prefer.ts";
 
 /** What became of the handshake with the target. */
