@@ -1,14 +1,10 @@
 /** Which client certificates count at this moment: signed by the client CA, in their time, and not revoked. */
 import type { X509Certificate } from "node:crypto";
 import { dateProblem, nameLine, parseCertificates } from "../../wire/session/pem.ts";
+import type { PortTls } from "../listener/port.ts";
 import { RevocationList } from "./revocation.ts";
 
-export interface ClientTrust {
-  /** PEM of the CAs that sign client certificates; asked for only if given. */
-  clientCa?: string | undefined;
-  /** What they have taken back: PEM revocation lists, or serials one a line. */
-  clientCrl?: string | undefined;
-}
+type ClientTrust = Pick<PortTls, "clientCa" | "clientCrl">;
 
 export interface CertificateRefusal {
   /** Its time is over: nobody has done anything wrong. */

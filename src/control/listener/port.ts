@@ -14,7 +14,6 @@ import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/session/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
-import type { ClientTrust } from "../auth/client-certificates.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
@@ -36,9 +35,14 @@ import { RateLimitedLog } from "./rate-limited-log.ts";
 import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
 import { sniff } from "./sniff.ts";
 
-export interface PortTls extends ClientTrust {
+/** Certificates in PEM. */
+export interface PortTls {
   cert: string;
   key: string;
+  /** CAs that sign client certificates. Default: clients are not asked for a certificate. */
+  clientCa?: string | undefined;
+  /** Revoked client certificates: PEM revocation lists, or serials one a line. */
+  clientCrl?: string | undefined;
 }
 
 export interface Port {

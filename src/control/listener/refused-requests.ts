@@ -1,15 +1,23 @@
-/** Requests that are refused before anything looks at what they are for. */
+/**
+ * Requests that are refused before routing. Some could be read in two ways by two servers: where a reverse proxy decides
+ * by one reading and we by the other, a request passes that both would refuse. Neither reading is taken; lengths, line
+ * ends and control bytes are left to node's parsers.
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { sendError } from "./error-response.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
+import { sendError } from "./error-response.ts";
+import { hasBody } from "./messages.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 
 /** RFC 9113 §6.5.2: added to each field's name and value. */
 const FIELD_OVERHEAD_BYTES = 32;
 
-/** RFC 9110 §10.1.1: 417. Without a listener node answers it with an empty body. */
+/** What a reverse proxy may take for a path, for credentials, or for the end of the name. */
+const NOT_IN_HOST = /[\s/?#@\\,]/;
+
+/** RFC 9110 §10.1.1: 417. Without a listener node sends it with an empty body. */
 export function refuseExpectation(request: AnyRequest, response: AnyResponse): void {
   refuse(request, response, new TurnaboutError("expectation_failed", "Expect is not 100-continue"));
 }
@@ -23,8 +31,8 @@ export function refuseMissingHost(request: IncomingMessage, response: ServerResp
 }
 
 /**
- * Refuses an HTTP/2 request whose header is as large as no HTTP/1.1 request's may be. node's own limit would reset the
- * stream and say nothing, and holds only once the client has seen our SETTINGS.
+ * Holds HTTP/2 requests to the header limit of HTTP/1.1. node's own limit would reset the stream without a response, and
+ * holds only once the client has seen our SETTINGS.
  */
 export function refuseLargeHeader(request: Http2ServerRequest, response: AnyResponse): boolean {
   let bytes = 0;
@@ -36,9 +44,42 @@ export function refuseLargeHeader(request: Http2ServerRequest, response: AnyResp
   return true;
 }
 
+/** @throws TurnaboutError `bad_request` */
+export function refuseAmbiguous(request: AnyRequest): void {
+  const { headers, rawHeaders } = request;
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  if (hosts > 1) throw new TurnaboutError("bad_request", "more than one Host (RFC 9112 §3.2)");
+  const authority = (headers as { ":authority"?: string | undefined })[":authority"];
+  if (authority !== undefined && hosts === 1 && headers.host?.toLowerCase() !== authority.toLowerCase()) {
+    throw new TurnaboutError("bad_request", "Host is not the :authority (RFC 9113 §8.3.1)");
+  }
+  if (headers.host !== undefined && NOT_IN_HOST.test(headers.host)) {
+    throw new TurnaboutError("bad_request", "Host is not HOST or HOST:PORT (RFC 9112 §3.2)");
+  }
+  if (request.url?.includes("#") === true) {
+    throw new TurnaboutError("bad_request", "a fragment in the request target (RFC 9112 §3.2)");
+  }
+  if (request.httpVersion === "1.0" && headers["transfer-encoding"] !== undefined) {
+    throw new TurnaboutError("bad_request", "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)");
+  }
+  // To us the bytes behind the header are the tunnel's; to a reverse proxy they are a body.
+  if (request.httpVersionMajor === 1 && request.method === "CONNECT" && hasBody(request)) {
+    throw new TurnaboutError("bad_request", "a CONNECT with a request body (RFC 9110 §9.3.6)");
+  }
+}
+
+/** To us the bytes behind the header would be frames, to a reverse proxy a body. @throws TurnaboutError `bad_request` */
+export function refuseUpgradeWithBody(request: AnyRequest): void {
+  if (hasBody(request)) throw new TurnaboutError("bad_request", "an upgrade with a request body");
+}
+
 function refuse(request: AnyRequest, response: AnyResponse, error: TurnaboutError): void {
-  request.on("error", () => {}); // for ever
-  response.on("error", () => {}); // for ever
+  request.on("error", () => {}); // permanently: errors may come after the response
+  response.on("error", () => {});
   request.resume();
   sendError(request, response, error);
 }

@@ -17,7 +17,7 @@ import type { TokenStore } from "../auth/tokens.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import { refuseRaw } from "../admission/upgrade.ts";
-import { refuseAmbiguous } from "../listener/smuggling.ts";
+import { refuseAmbiguous } from "../listener/refused-requests.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorAnswer } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";

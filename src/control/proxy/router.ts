@@ -13,7 +13,7 @@ import type { TargetRoutes } from "./target-routes.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
 import { refuseRaw } from "../admission/upgrade.ts";
 import type { AgentEndpoint } from "../admission/upgrade.ts";
-import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/smuggling.ts";
+import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requests.ts";
 import { sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import { proxyHttp } from "./http-proxy.ts";
