@@ -6,13 +6,13 @@ import http from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
+import { Deadline } from "../../wire/deadline.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { DOCKER_ANSWER_TIMEOUT_MS, MAX_DOCKER_ANSWER_BYTES } from "../limits.ts";
+import { DOCKER_RESPONSE_TIMEOUT_MS, MAX_DOCKER_RESPONSE_BYTES } from "../limits.ts";
 import type { TargetAddress } from "../targets/targets.ts";
 import { parseContainers, parseNetworkMode } from "./containers.ts";
 import type { Container } from "./containers.ts";
 import { RUNNER_LABEL } from "./labels.ts";
-import { Deadline } from "./deadline.ts";
 
 export interface Engine {
   /** The labelled containers that run. @throws Error whatever goes wrong; after a deadline at the latest */
@@ -49,8 +49,8 @@ export async function openEngine(address: TargetAddress): Promise<Engine> {
   const modes = new Map<string, string>();
 
   async function list(owner: AbortSignal): Promise<Container[]> {
-    using patience = new Deadline("list", DOCKER_ANSWER_TIMEOUT_MS, owner);
-    const { signal } = patience;
+    using deadline = responseDeadline("docker list", owner);
+    const { signal } = deadline;
     const stream = await request(docker, "/containers/json", { label: [RUNNER_LABEL] }, signal);
     const containers = parseContainers(await readText(stream, signal));
     for (const id of modes.keys()) if (!containers.some((container) => container.id === id)) modes.delete(id);
@@ -70,14 +70,21 @@ export async function openEngine(address: TargetAddress): Promise<Engine> {
   return {
     list,
     follow: async (owner, { subscribed, hint }) => {
-      using patience = new Deadline("events", DOCKER_ANSWER_TIMEOUT_MS, owner);
+      using deadline = responseDeadline("docker events", owner);
       const filters = { type: ["container", "network"], event: EVENTS };
-      const stream = await request(docker, "/events", filters, patience.signal);
-      patience.stopClock();
+      const stream = await request(docker, "/events", filters, deadline.signal);
+      deadline.stopClock();
       subscribed();
-      await untilEnd(stream, patience.signal, hint);
+      await untilEnd(stream, deadline.signal, hint);
     },
   };
+}
+
+function responseDeadline(label: string, signal: AbortSignal): Deadline {
+  const timeoutMs = DOCKER_RESPONSE_TIMEOUT_MS;
+  const onTimeout = (): TurnaboutError =>
+    new TurnaboutError("target_timeout", `${label}: no response within ${timeoutMs} ms`);
+  return new Deadline({ label, timeoutMs, signal, onTimeout });
 }
 
 /** dockerode prefers DOCKER_HOST to what it is told, and throws where it is no URL. */
@@ -143,7 +150,7 @@ async function readText(stream: Readable, signal: AbortSignal): Promise<string> 
   let bytes = 0;
   await untilEnd(stream, signal, (chunk) => {
     bytes += chunk.length;
-    if (bytes <= MAX_DOCKER_ANSWER_BYTES) return void chunks.push(chunk);
+    if (bytes <= MAX_DOCKER_RESPONSE_BYTES) return void chunks.push(chunk);
     stream.destroy(new TurnaboutError("target_protocol", "docker: an answer is too long"));
   });
   return Buffer.concat(chunks).toString("utf8");

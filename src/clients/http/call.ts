@@ -1,4 +1,5 @@
 /** One call: what it is, and the two ways to give it up, the caller's signal and the deadline. */
+import { Deadline } from "../../wire/deadline.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 
@@ -25,38 +26,33 @@ export class Call implements Disposable {
   /** `wolf POST /api/v1/lobbies/create`, for error messages. */
   readonly label: string;
   phase: CallPhase = "queue";
-  readonly #giveUp = new AbortController();
-  readonly #callerSignal: AbortSignal | undefined;
-  readonly #timer: NodeJS.Timeout;
-  readonly #onCallerAbort = (): void => {
-    const cause: unknown = this.#callerSignal?.reason;
-    this.#giveUp.abort(new TurnaboutError("aborted", `${this.label}: given up`, { cause }));
-  };
+  readonly #deadline: Deadline;
 
   constructor(label: string, timeoutMs: number, signal: AbortSignal | undefined) {
     this.label = label;
-    this.#callerSignal = signal;
-    this.#timer = setTimeout(() => {
-      const { code, what } = MISSED[this.phase];
-      this.#giveUp.abort(new TurnaboutError(code, `${label}: ${what} within ${timeoutMs} ms`));
-    }, timeoutMs);
-    signal?.addEventListener("abort", this.#onCallerAbort, { once: true });
-    if (signal?.aborted === true) this.#onCallerAbort();
+    this.#deadline = new Deadline({
+      label,
+      timeoutMs,
+      signal,
+      onTimeout: () => {
+        const { code, what } = MISSED[this.phase];
+        return new TurnaboutError(code, `${label}: ${what} within ${timeoutMs} ms`);
+      },
+    });
   }
 
   /** Aborts with the TurnaboutError that the call ends with. */
   get signal(): AbortSignal {
-    return this.#giveUp.signal;
+    return this.#deadline.signal;
   }
 
   /** The answer has begun and may go on for ever. */
   stopClock(): void {
-    clearTimeout(this.#timer);
+    this.#deadline.stopClock();
   }
 
   [Symbol.dispose](): void {
-    this.stopClock();
-    this.#callerSignal?.removeEventListener("abort", this.#onCallerAbort);
+    this.#deadline[Symbol.dispose]();
   }
 }
 

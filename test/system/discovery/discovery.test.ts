@@ -265,7 +265,7 @@ describe("an engine", () => {
   it("may never answer its list: it is asked again", async () => {
     await using stand = await start((engine) => (engine.list = "never"));
     const isTimeout = ({ fields }: KeptLine): boolean =>
-      /list: no answer within 5000 ms/.test(String(fields["reason"]));
+      /list: no response within 5000 ms/.test(String(fields["reason"]));
     await stand.lines.find(isTimeout, "the deadline");
     stand.engine.list = "well";
     stand.engine.containers.set("c", stand.container("sandbox-1"));
