@@ -8,7 +8,7 @@ import type { Logger } from "../wire/log.ts";
 import type { CarrierKind } from "../wire/protocol.ts";
 import type { CarrierChoice } from "./carriers/auto.ts";
 import type { Secret, TlsFiles } from "./transport/credentials.ts";
-import { doorUrl } from "./transport/server-url.ts";
+import { endpointUrl } from "./transport/server-url.ts";
 import { parseEngineUrl } from "./discovery/engine-url.ts";
 import { DEFAULT_CONNECTIONS, MAX_CONNECTIONS } from "./limits.ts";
 import { parseListenAddress } from "./relay/listen-address.ts";
@@ -75,12 +75,12 @@ export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
   log: Logger;
   onEvent: (event: AgentLifecycleEvent) => void;
   /** Random id of this agent process. */
-  instance: string;
+  processId: string;
 }
 
 /** @throws TurnaboutError `config_invalid` */
 export function resolveAgentConfig(options: AgentOptions): AgentConfig {
-  doorUrl(options.server); // a bad URL is an error now, not at the first attempt
+  endpointUrl(options.server); // a bad URL is an error now, not at the first attempt
   const runners = Array.isArray(options.runners) ? options.runners : toRunners(options.runners);
   const listen = options.listen ?? [];
   for (const address of listen) parseListenAddress(address);
@@ -113,7 +113,7 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
     drainMs: options.drainMs ?? DRAIN_DEADLINE_MS,
     log: options.log ?? silentLogger,
     onEvent: options.onEvent ?? (() => {}),
-    instance: randomBytes(12).toString("hex"),
+    processId: randomBytes(12).toString("hex"),
   };
 }
 

@@ -4,7 +4,7 @@
 export const TARGET_CONNECT_TIMEOUT_MS = 5_000;
 
 /** After a target has stopped reading, what it still says is read for so long. */
-export const LAST_WORDS_MS = 2_000;
+export const READ_AFTER_RESET_MS = 2_000;
 
 /** A target's answer to a WebSocket handshake. */
 export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
@@ -42,7 +42,7 @@ export const BACKOFF_CAP_FLOOR_MS = 20;
 export const REFUSED_BACKOFF_BASE_MS = 5_000;
 export const REFUSED_BACKOFF_CAP_MS = 60_000;
 /** A file that is missing or wrong is complained of again after so long: nothing but an operator mends it. */
-export const FILE_COMPLAINT_MS = 60_000;
+export const CONFIG_ERROR_LOG_INTERVAL_MS = 60_000;
 /** An agent that has been replaced connects again as a stand-by within this time. */
 export const STANDBY_CONNECT_MS = 1_000;
 /** Longest pause of a stand-by that was refused, because there are too many or the control plane keeps none. */
@@ -52,7 +52,7 @@ export const STANDBY_DELAY_MS = 30_000;
 export const STABLE_AFTER_MS = 10_000;
 
 /** Old sessions of one slot that may still be draining while its new one serves. */
-export const MAX_DRAINING_SESSIONS = 4;
+export const MAX_DRAINING_CONNECTIONS = 4;
 
 /** After this many failures in a row of the carrier that once worked, all are tried again. */
 export const CARRIER_MEMORY_FAILURES = 3;
@@ -64,17 +64,17 @@ export const MAX_CREDENTIAL_FILE_BYTES: number = 64 * 1024;
 export const MAX_PENDING_EVENTS = 1_000;
 
 /** Runners named in the door's URL. All of them are in `/hello`; the URL only serves an early refusal. */
-export const MAX_DOOR_RUNNERS = 16;
+export const MAX_ENDPOINT_RUNNERS = 16;
 
 /** An answer of the Docker Engine: a list takes it milliseconds, so an engine that is slower is in trouble. */
-export const DOCKER_ANSWER_TIMEOUT_MS = 5_000;
+export const DOCKER_RESPONSE_TIMEOUT_MS = 5_000;
 /** The list of labelled containers: about 2 KiB for each, so thousands. */
-export const MAX_DOCKER_ANSWER_BYTES: number = 8 * 1024 * 1024;
+export const MAX_DOCKER_RESPONSE_BYTES: number = 8 * 1024 * 1024;
 /** Between two looks at the engine's containers: what happens in it costs one look, however many events tell of it. */
-export const DOCKER_LOOK_PAUSE_MS = 100;
+export const DOCKER_POLL_PAUSE_MS = 100;
 /** A look without any sign that something has changed: events get lost, and come before the list knows of them. It costs
  * an engine a few milliseconds, and what is announced is right within 2 s whatever happens to events. */
-export const DOCKER_LOOK_AGAIN_MS = 1_000;
+export const DOCKER_POLL_INTERVAL_MS = 1_000;
 /** Retries of an engine that is not there: it is on this host, asking costs nothing, and sandboxes wait for it. */
 export const DOCKER_BACKOFF_BASE_MS = 100;
 export const DOCKER_BACKOFF_CAP_MS = 1_000;
@@ -99,7 +99,7 @@ export const MAX_RELAYED_CONNECTIONS = 1_024;
 /** Of these, such as the control plane has not answered yet: a burst must not become one of TLS handshakes. */
 export const MAX_RELAY_DIALS = 128;
 /** Connections to a relay that have not said yet what they want. The oldest makes room: an honest one takes milliseconds. */
-export const MAX_RELAY_ARRIVALS = 1_024;
+export const MAX_RELAY_PENDING_REQUESTS = 1_024;
 /** From a connection to the end of its request's header. */
 export const RELAY_REQUEST_TIMEOUT_MS = 10_000;
 /** A refused agent's socket may take so long to read the answer. */

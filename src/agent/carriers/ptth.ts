@@ -38,7 +38,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
     void upgradeRefused(refusalOf(response), "ptth").then(reject, reject);
   });
   request.on("error", (cause) => {
-    const what = options.signal.aborted ? "no answer to the upgrade in time" : cause.message;
+    const what = options.signal.aborted ? "no response to the upgrade in time" : cause.message;
     reject(new TurnaboutError("carrier_failed", `ptth: ${what}`, { cause }));
   });
   // Not the `signal` option of http.request: it must not reach the socket once it is upgraded.

@@ -31,7 +31,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
   const onAbort = () => socket.terminate();
   signal.addEventListener("abort", onAbort, { once: true });
   socket.on("error", (cause) => {
-    const what = signal.aborted ? "no answer to the upgrade in time" : cause.message;
+    const what = signal.aborted ? "no response to the upgrade in time" : cause.message;
     reject(new TurnaboutError("carrier_failed", `websocket: ${what}`, { cause }));
   });
   socket.on("unexpected-response", (_request: unknown, response: IncomingMessage) => {

@@ -10,12 +10,13 @@ import { Backoff } from "../backoff.ts";
 import {
   DOCKER_BACKOFF_BASE_MS,
   DOCKER_BACKOFF_CAP_MS,
-  DOCKER_LOOK_AGAIN_MS,
-  DOCKER_LOOK_PAUSE_MS,
+  DOCKER_POLL_INTERVAL_MS,
+  DOCKER_POLL_PAUSE_MS,
   DOCKER_SILENT_MS,
   MAX_DOCKER_REASON_LENGTH,
   STABLE_AFTER_MS,
 } from "../limits.ts";
+import { sleep } from "../sleep.ts";
 import type { Runner } from "../targets/targets.ts";
 import type { Container } from "./containers.ts";
 import type { Engine } from "./docker-engine.ts";
@@ -28,7 +29,7 @@ export interface DiscoveryContext {
   /** Runners that the agent serves without Docker. */
   own(): ReadonlySet<string>;
   /** How many containers may be announced. */
-  most(): number;
+  maxRunners(): number;
   /** Of a runner that is announced already: its targets are others now. */
   add(runner: Runner): void;
   remove(runnerId: string): void;
@@ -97,12 +98,12 @@ export class Discovery {
         this.#answered();
         this.#apply(containers);
         backoff.reset();
-        await this.#sleep(DOCKER_LOOK_PAUSE_MS);
-        await this.#untilHinted(DOCKER_LOOK_AGAIN_MS);
+        await sleep(DOCKER_POLL_PAUSE_MS, this.#closing.signal);
+        await this.#untilHinted(DOCKER_POLL_INTERVAL_MS);
       } catch (error) {
         if (this.#closed) return;
         this.#guard.run(() => this.#unanswered(toError(error)));
-        await this.#sleep(backoff.next());
+        await sleep(backoff.next(), this.#closing.signal);
       }
     }
   }
@@ -116,7 +117,7 @@ export class Discovery {
       let settled: NodeJS.Timeout | undefined;
       const subscribed = (): void => {
         this.hint();
-        settled = setTimeout(() => (this.#deafness = 0), DOCKER_LOOK_AGAIN_MS);
+        settled = setTimeout(() => (this.#deafness = 0), DOCKER_POLL_INTERVAL_MS);
       };
       try {
         await engine.follow(stream.signal, { subscribed, hint: this.hint });
@@ -126,26 +127,14 @@ export class Discovery {
       clearTimeout(settled);
       this.hint(); // what its last events would have said
       if (performance.now() - startedAt >= STABLE_AFTER_MS) backoff.reset();
-      await this.#sleep(backoff.next());
+      await sleep(backoff.next(), this.#closing.signal);
     }
   }
 
-  async #sleep(delayMs: number): Promise<void> {
-    const { signal } = this.#closing;
-    if (signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const done = (): void => resolve();
-    const timer = setTimeout(done, delayMs);
-    signal.addEventListener("abort", done, { once: true });
-    await promise;
-    clearTimeout(timer);
-    signal.removeEventListener("abort", done);
-  }
-
-  async #untilHinted(mostMs: number): Promise<void> {
+  async #untilHinted(maxMs: number): Promise<void> {
     if (this.#hinted || this.#closed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, mostMs);
+    const timer = setTimeout(resolve, maxMs);
     this.#wake = resolve;
     await promise;
     clearTimeout(timer);
@@ -192,7 +181,7 @@ export class Discovery {
     const { runners, problems } = planRunners(containers, {
       own: this.#context.own(),
       announced: new Map([...this.#announced].map(([id, { container }]) => [id, container.id])),
-      most: this.#context.most(),
+      maxRunners: this.#context.maxRunners(),
     });
     for (const [id, { container }] of this.#announced) {
       if (runners.has(id)) continue;

@@ -25,11 +25,11 @@ export interface Circumstances {
   /** Containers that are announced now, by runner: they keep their runner, and their place. */
   announced: ReadonlyMap<string, string>;
   /** How many runners there may be. */
-  most: number;
+  maxRunners: number;
 }
 
 export function planRunners(containers: readonly Container[], circumstances: Circumstances): Plan {
-  const { own, announced, most } = circumstances;
+  const { own, announced, maxRunners } = circumstances;
   const plan: Plan = { runners: new Map(), problems: [] };
   const isAnnounced = ({ id, labels }: Container): boolean =>
     announced.get(labels.get(RUNNER_LABEL) ?? "") === id;
@@ -56,7 +56,9 @@ export function planRunners(containers: readonly Container[], circumstances: Cir
     if (own.has(id)) return `runner ${id} is the agent's own`;
     const holder = plan.runners.get(id);
     if (holder !== undefined) return `runner ${id} is taken by container ${holder.container.name}`;
-    return plan.runners.size < most ? undefined : `runner ${id}: more than ${most} discovered runners`;
+    return plan.runners.size < maxRunners
+      ? undefined
+      : `runner ${id}: more than ${maxRunners} discovered runners`;
   }
   return plan;
 }

@@ -33,7 +33,7 @@ export interface Hop {
  * Names and values in turn, as node takes them: everything end to end with its spelling and order, the agent's own
  * `Authorization` included, and nothing of the relay's but `Via` and `Forwarded`.
  */
-export function passedFields({ rawHeaders, headers }: IncomingMessage, hop: Hop): string[] {
+export function forwardedFields({ rawHeaders, headers }: IncomingMessage, hop: Hop): string[] {
   const nominated = connectionNominates(headers.connection);
   const fields = ["Host", hop.host, "Connection", "Upgrade", "Upgrade", hop.upgrade];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {

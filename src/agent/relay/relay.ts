@@ -1,6 +1,6 @@
 /**
- * The relay: a door for agents without a route to the control plane. Each of their dials becomes one of its own; the
- * control plane checks their credentials, and the session is between them and the control plane.
+ * The relay: an agent endpoint for agents without a route to the control plane. Each of their dials becomes one of its own.
+ * The control plane checks their credentials, and the HTTP/2 connection is between them and the control plane.
  *
  *     agent behind            relay                  control plane
  *       │ ── GET …/revdial, its token ──▶ │                    │
@@ -15,8 +15,8 @@ import type { Server } from "node:http";
 import type { Logger } from "../../wire/log.ts";
 import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { TlsFiles } from "../transport/credentials.ts";
-import { doorUrl, redactUrl } from "../transport/server-url.ts";
-import { MAX_RELAY_ARRIVALS } from "../limits.ts";
+import { endpointUrl, redactUrl } from "../transport/server-url.ts";
+import { MAX_RELAY_PENDING_REQUESTS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { RelayListener } from "./listener.ts";
 import { formatListenAddress, parseListenAddress } from "./listen-address.ts";
@@ -36,36 +36,36 @@ export interface RelayOptions {
 export interface Relay {
   /** Where it listens: `unix:/path` or `host:port`, with the real port. */
   readonly addresses: readonly string[];
-  /** Takes no new connections. Those that are passed on go on until they are quiet, or until the deadline. */
+  /** Takes no new connections. Forwarded ones continue until they are quiet, or until the deadline. */
   drain(deadlineMs: number): Promise<void>;
 }
 
 /** @throws TurnaboutError `config_invalid`, or the system's error if an address cannot be listened on */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const { log, metrics, server } = options;
-  const arrivals = new RelayListener({
-    doors: doorPaths(server),
-    accept: (arrival) => passing.handle(arrival),
+  const listener = new RelayListener({
+    paths: endpointPaths(server),
+    accept: (upgrade) => forwarder.handle(upgrade),
     refused: (code) => metrics.relayedTotal.inc({ outcome: code }),
   });
-  const passing = new RelayForwarder({
+  const forwarder = new RelayForwarder({
     ...options,
     relayId: randomBytes(6).toString("hex"),
-    answer: (socket, bytes) => arrivals.answer(socket, bytes),
+    respond: (socket, response) => listener.respond(socket, response),
   });
   const servers: Server[] = [];
   const addresses: string[] = [];
   const stop = () => {
     for (const each of servers) each.close();
-    arrivals.destroy();
+    listener.destroy();
   };
   try {
     for (const text of options.listen) {
-      const listener = arrivals.createServer();
-      servers.push(listener);
-      const address = await listen(listener, text);
+      const httpServer = listener.createServer();
+      servers.push(httpServer);
+      const address = await listen(httpServer, text);
       addresses.push(address);
-      listener.on("error", (error) => log.error({ err: error }, "relay: listener failed"));
+      httpServer.on("error", (error) => log.error({ err: error }, "relay: listener failed"));
       log.info({ address, server: redactUrl(server) }, "relay listens");
     }
   } catch (error) {
@@ -76,14 +76,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     addresses,
     drain: async (deadlineMs) => {
       stop();
-      await passing.drain(deadlineMs);
+      await forwarder.drain(deadlineMs);
     },
   };
 }
 
-/** The control plane's own two, below no base path and below the one that the relay itself dials. */
-function doorPaths(server: string): ReadonlySet<string> {
-  const base = doorUrl(server).pathname.slice(0, -AGENT_ENDPOINT_PATH.length);
+/** The control plane's own two paths, without a base path and below the one that the relay itself dials. */
+function endpointPaths(server: string): ReadonlySet<string> {
+  const base = endpointUrl(server).pathname.slice(0, -AGENT_ENDPOINT_PATH.length);
   return new Set(["", base].flatMap((prefix) => [`${prefix}${AGENT_ENDPOINT_PATH}`, `${prefix}/revdial`]));
 }
 
@@ -91,9 +91,9 @@ async function listen(server: Server, text: string): Promise<string> {
   const address = parseListenAddress(text);
   if (address.kind === "unix") {
     await freeSocketPath(address.path);
-    listenWithMode(server, address.path, address.mode, MAX_RELAY_ARRIVALS);
+    listenWithMode(server, address.path, address.mode, MAX_RELAY_PENDING_REQUESTS);
   } else {
-    server.listen({ host: address.host, port: address.port, backlog: MAX_RELAY_ARRIVALS });
+    server.listen({ host: address.host, port: address.port, backlog: MAX_RELAY_PENDING_REQUESTS });
   }
   await once(server, "listening");
   const bound = server.address();

@@ -1,4 +1,4 @@
-/** One upgrade request, asked of the control plane in the name of an agent behind the relay. */
+/** Sends one upgrade request to the control plane for an agent behind the relay. */
 import http from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -6,23 +6,23 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isHopByHop } from "../../wire/fields/http-fields.ts";
 import { MAX_RELAY_HEADER_BYTES, MAX_RELAY_REFUSAL_BYTES } from "../limits.ts";
 
-export type UpstreamAnswer =
-  /** 101: `answer` is its header as it came, `stream` begins with the first byte behind it. */
-  | { kind: "switched"; answer: Buffer; stream: Duplex }
-  /** Anything else, whole. */
-  | { kind: "refused"; status: number; answer: Buffer };
+export type UpstreamResponse =
+  /** 101: `head` is its header as it came, `stream` begins with the first byte behind it. */
+  | { kind: "switched"; head: Buffer; stream: Duplex }
+  /** Any other response, whole. */
+  | { kind: "refused"; status: number; bytes: Buffer };
 
 /**
- * @param fields names and values in turn
- * @throws TurnaboutError `carrier_failed`: something in between has swallowed the upgrade
+ * @param fields names and values, alternating
+ * @throws TurnaboutError `carrier_failed`: an intermediary has dropped the upgrade
  */
-export async function askUpstream(
+export async function requestUpgrade(
   transport: Duplex,
   path: string,
   fields: string[],
   signal: AbortSignal,
-): Promise<UpstreamAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
+): Promise<UpstreamResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<UpstreamResponse>();
   const fail = (what: string, cause?: unknown) =>
     reject(new TurnaboutError("carrier_failed", `relay: ${what}`, { cause }));
   const request = http.request({
@@ -33,15 +33,15 @@ export async function askUpstream(
     maxHeaderSize: MAX_RELAY_HEADER_BYTES,
   });
   request.on("upgrade", (response, socket, head) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     if (head.length > 0) socket.unshift(head);
-    resolve({ kind: "switched", answer: rawHead(response, response.rawHeaders), stream: socket });
+    resolve({ kind: "switched", head: rawHead(response, response.rawHeaders), stream: socket });
   });
   request.on("response", (response) => {
     void readRefusal(response).then(resolve, (error: unknown) => fail(toError(error).message, error));
   });
   request.on("error", (cause) => {
-    fail(signal.aborted ? "no answer to the upgrade in time" : cause.message, cause);
+    fail(signal.aborted ? "no response to the upgrade in time" : cause.message, cause);
   });
   // Not the `signal` option of http.request: it must not reach the socket once it is upgraded.
   const onAbort = () => request.destroy(toError(signal.reason));
@@ -55,8 +55,8 @@ export async function askUpstream(
   }
 }
 
-/** As it came, but for its framing: the body is measured, and the connection closes behind it. */
-async function readRefusal(response: IncomingMessage): Promise<UpstreamAnswer> {
+/** As it came, except for its framing: it gets a Content-Length, and the connection closes behind it. */
+async function readRefusal(response: IncomingMessage): Promise<UpstreamResponse> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -71,11 +71,11 @@ async function readRefusal(response: IncomingMessage): Promise<UpstreamAnswer> {
     const name = field.toLowerCase();
     if (!isHopByHop(name) && name !== "content-length") fields.push(field, value);
   }
-  // A 426 names what it wants; the rest of the hop's own fields are ours.
+  // A 426 names the protocol that it requires; all other fields of the hop are ours.
   if (response.headers.upgrade !== undefined) fields.push("Upgrade", response.headers.upgrade);
   fields.push("Content-Length", String(body.length), "Connection", "close");
   const status = response.statusCode ?? 502;
-  return { kind: "refused", status, answer: Buffer.concat([rawHead(response, fields), body]) };
+  return { kind: "refused", status, bytes: Buffer.concat([rawHead(response, fields), body]) };
 }
 
 function rawHead(response: IncomingMessage, fields: readonly string[]): Buffer {

@@ -18,7 +18,7 @@ import { MAX_PENDING_EVENTS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { refuse } from "./reach-target.ts";
 
-export interface OwnRoutesContext {
+export interface ControlRoutesContext {
   hello(): Hello;
   metrics: AgentMetrics;
   log: Logger;
@@ -38,10 +38,10 @@ export interface OwnRoutesContext {
   onReconnectSpread(spreadMs: number): void;
 }
 
-export function serveOwnRoute(
+export function serveControlRoute(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  context: OwnRoutesContext,
+  context: ControlRoutesContext,
 ): void | Promise<void> {
   const path = headers[":path"] ?? "";
   const method = METHODS[path];
@@ -76,14 +76,14 @@ const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
   [AGENT_PATHS.notices]: "POST",
 };
 
-function takeSpread(value: string | string[] | undefined, context: OwnRoutesContext): void {
+function takeSpread(value: string | string[] | undefined, context: ControlRoutesContext): void {
   const spreadMs = parseReconnectSpread(
     typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : undefined,
   );
   if (spreadMs !== undefined) context.onReconnectSpread(spreadMs);
 }
 
-async function takeNotices(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+async function takeNotices(stream: ServerHttp2Stream, context: ControlRoutesContext): Promise<void> {
   try {
     const body = await readBody(stream, MAX_CONTROL_BODY_BYTES, "notices");
     context.onNotices(parseNotices(body.toString("utf8")));
@@ -106,7 +106,7 @@ function sendJson(stream: ServerHttp2Stream, value: unknown): void {
   closeAfterResponse(stream);
 }
 
-function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void {
+function serveEvents(stream: ServerHttp2Stream, context: ControlRoutesContext): void {
   stream.respond({ ":status": 200, "content-type": "application/x-ndjson", "cache-control": "no-store" });
   let pending = 0;
   const send = (event: AgentEvent): void => {
@@ -130,7 +130,7 @@ function serveEvents(stream: ServerHttp2Stream, context: OwnRoutesContext): void
   });
 }
 
-async function serveMetrics(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+async function serveMetrics(stream: ServerHttp2Stream, context: ControlRoutesContext): Promise<void> {
   try {
     const body = Buffer.from(await context.metrics.registry.metrics());
     if (stream.destroyed) return;
@@ -142,7 +142,7 @@ async function serveMetrics(stream: ServerHttp2Stream, context: OwnRoutesContext
   }
 }
 
-async function serveCredential(stream: ServerHttp2Stream, context: OwnRoutesContext): Promise<void> {
+async function serveCredential(stream: ServerHttp2Stream, context: ControlRoutesContext): Promise<void> {
   if (context.credential === undefined) return refuse(stream, "not_allowed");
   try {
     const token = await context.credential();

@@ -6,15 +6,14 @@ import { parseAuthority } from "../../wire/messages/names.ts";
 import { AGENT_AUTHORITY } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import type { TargetTable } from "../targets/target-table.ts";
-import { serveOwnRoute } from "./control-routes.ts";
-import type { OwnRoutesContext } from "./control-routes.ts";
+import { serveControlRoute } from "./control-routes.ts";
+import type { ControlRoutesContext } from "./control-routes.ts";
 import { refuse } from "./reach-target.ts";
 import { serveConnect } from "./connect.ts";
 import { serveWebSocket } from "./websocket.ts";
 
-export interface ServeContext extends OwnRoutesContext {
+export interface ServeContext extends ControlRoutesContext {
   targets: TargetTable;
-  draining(): boolean;
 }
 
 export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
@@ -42,9 +41,9 @@ function serveStream(
 ): void | Promise<void> {
   const authority = headers[":authority"] ?? "";
   if (headers[":method"] !== "CONNECT") {
-    return isAgent(authority) ? serveOwnRoute(stream, headers, context) : refuse(stream, "not_allowed");
+    return isAgent(authority) ? serveControlRoute(stream, headers, context) : refuse(stream, "not_allowed");
   }
-  if (context.draining()) return refuse(stream, "agent_draining");
+  if (context.closing.aborted) return refuse(stream, "agent_draining");
   const protocol = headers[":protocol"];
   if (protocol !== undefined && protocol !== "websocket") return refuse(stream, "not_allowed");
   const destination = parseAuthority(authority);

@@ -2,7 +2,7 @@
 import net from "node:net";
 import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { hearLastWords } from "./read-after-reset.ts";
+import { readAfterReset } from "./read-after-reset.ts";
 import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { TargetAddress } from "./targets.ts";
 
@@ -27,7 +27,7 @@ export function connectTarget(
           autoSelectFamily: true,
         },
   );
-  hearLastWords(socket);
+  readAfterReset(socket);
   const settle = (error: TurnaboutError | undefined) => {
     clearTimeout(timer);
     socket.off("connect", onConnect);

@@ -5,11 +5,11 @@
  */
 import type { Socket } from "node:net";
 import { errorCodeOf } from "../../wire/errors.ts";
-import { LAST_WORDS_MS } from "../limits.ts";
+import { READ_AFTER_RESET_MS } from "../limits.ts";
 
 type Done = (error?: Error | null) => void;
 
-export function hearLastWords(socket: Socket): void {
+export function readAfterReset(socket: Socket): void {
   let failure: Error | undefined;
   const guard =
     (done: Done): Done =>
@@ -19,7 +19,7 @@ export function hearLastWords(socket: Socket): void {
       if (failure === undefined) {
         failure = error;
         // Reading ends it sooner, by the reset itself; a target that only stopped reading is given up then.
-        const timer = setTimeout(() => socket.destroy(error), LAST_WORDS_MS);
+        const timer = setTimeout(() => socket.destroy(error), READ_AFTER_RESET_MS);
         socket.once("close", () => clearTimeout(timer));
       }
       done();

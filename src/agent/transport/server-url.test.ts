@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { doorUrl, hostAndPort, redactUrl, socketPathOf, zoneOf } from "./server-url.ts";
+import { endpointUrl, hostAndPort, redactUrl, socketPathOf, zoneOf } from "./server-url.ts";
 
 describe("the door of a server URL", () => {
   const doors: Record<string, string> = {
@@ -27,13 +27,13 @@ describe("the door of a server URL", () => {
     "https://cp.example:443": "https://cp.example/api/v1/revdial",
   };
   for (const [server, door] of Object.entries(doors)) {
-    it(`of ${server} is ${door}`, () => assert.equal(doorUrl(server).href, door));
+    it(`of ${server} is ${door}`, () => assert.equal(endpointUrl(server).href, door));
   }
 
   it("is found again from itself", () => {
     for (const server of Object.keys(doors)) {
-      const door = doorUrl(server).href;
-      assert.equal(doorUrl(door).href, door);
+      const door = endpointUrl(server).href;
+      assert.equal(endpointUrl(door).href, door);
     }
   });
 
@@ -54,7 +54,7 @@ describe("the door of a server URL", () => {
 
   it("behind a Unix socket is on localhost, and the socket is all of the rest", () => {
     for (const server of ["unix:/run/turnabout.sock", "unix:///run/turnabout.sock"]) {
-      assert.equal(doorUrl(server, ["a"]).href, "http://localhost/api/v1/revdial?runnerid=a");
+      assert.equal(endpointUrl(server, ["a"]).href, "http://localhost/api/v1/revdial?runnerid=a");
       assert.equal(socketPathOf(server), "/run/turnabout.sock");
     }
     assert.equal(socketPathOf("unix:/run/x:y?z#%20"), "/run/x:y?z#%20");
@@ -63,7 +63,7 @@ describe("the door of a server URL", () => {
   });
 
   it("names its runners", () => {
-    assert.equal(doorUrl("http://h", ["a", "b"]).search, "?runnerid=a&runnerid=b");
+    assert.equal(endpointUrl("http://h", ["a", "b"]).search, "?runnerid=a&runnerid=b");
   });
 
   it("is refused with a message that holds no secret", () => {
@@ -80,7 +80,7 @@ describe("the door of a server URL", () => {
       "http://u:x@secret@h:x",
     ]) {
       assert.throws(
-        () => doorUrl(bad),
+        () => endpointUrl(bad),
         (error) =>
           error instanceof TurnaboutError &&
           error.code === "config_invalid" &&
@@ -100,7 +100,7 @@ describe("the door of a server URL", () => {
       "https://user:secret@[fe80::1%25en_0]/base",
     ]) {
       assert.throws(
-        () => doorUrl(server),
+        () => endpointUrl(server),
         (error) =>
           error instanceof TurnaboutError &&
           error.code === "config_invalid" &&
@@ -121,7 +121,7 @@ describe("the door of a server URL", () => {
         ),
         (text) => {
           try {
-            assert.match(doorUrl(text).pathname, /\/api\/v1\/revdial$/);
+            assert.match(endpointUrl(text).pathname, /\/api\/v1\/revdial$/);
           } catch (error) {
             assert.ok(error instanceof TurnaboutError, String(error));
           }

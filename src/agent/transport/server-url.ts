@@ -38,7 +38,7 @@ export function socketPathOf(server: string): string | undefined {
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
-export function doorUrl(server: string, runnerIds: readonly string[] = []): URL {
+export function endpointUrl(server: string, runnerIds: readonly string[] = []): URL {
   const written = socketPathOf(server) === undefined ? splitZone(server).text : "http://localhost";
   const url = URL.parse(written.includes("://") ? written : `http://${written}`);
   const protocol = url === null ? undefined : SCHEMES[url.protocol];
@@ -62,7 +62,7 @@ export function doorUrl(server: string, runnerIds: readonly string[] = []): URL 
   return door;
 }
 
-/** The zone in `http://[fe80::1%eth0]:8080`: where to connect, but no part of {@link doorUrl}. */
+/** The zone in `http://[fe80::1%eth0]:8080`: where to connect, but no part of {@link endpointUrl}. */
 export function zoneOf(server: string): string | undefined {
   return socketPathOf(server) === undefined ? splitZone(server).zone : undefined;
 }

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
-import { runHelixAgent } from "../helix-agent.ts";
+import { runHelixAgent } from "./helix-agent.ts";
 import { LOG_HELP } from "../logger.ts";
 import { acceptGoFlags, parseSeconds } from "../options.ts";
 

@@ -1,13 +1,10 @@
 /** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
-import { randomUUID } from "node:crypto";
 import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
-import { HEADER } from "../../wire/protocol.ts";
-import { proxyStatusOf } from "../../wire/fields/proxy-status.ts";
+import { errorResponse } from "../../wire/error-response.ts";
 import { abort } from "../../wire/streams/splice.ts";
-import { VERSION } from "../../wire/version.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 import { writeHead } from "./response-writer.ts";
 
@@ -27,31 +24,10 @@ export type Refuser = "server" | "proxy";
 /** Anything that is not ours is `internal`: its message stays in the log. */
 export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorAnswer {
   const known = error instanceof CodedError ? error : new TurnaboutError("internal", "unexpected error");
-  const requestId = randomUUID();
-  const asProxy = refuser === "proxy" && known.code === "unauthenticated";
-  const body = JSON.stringify({
-    error: {
-      code: known.code,
-      message: known.text,
-      requestId,
-      ...(known.details !== undefined && { details: known.details }),
-    },
-  });
-  return {
-    status: asProxy ? 407 : known.status,
-    requestId,
-    body,
-    headers: {
-      "content-type": "application/json",
-      "content-length": String(Buffer.byteLength(body)),
-      "cache-control": "no-store",
-      "proxy-status": proxyStatusOf(known),
-      "x-request-id": requestId,
-      [HEADER.version]: VERSION,
-      ...(known.retryAfterS !== undefined && { "retry-after": String(known.retryAfterS) }),
-      ...(known.code === "unauthenticated" && challenge(refuser)),
-    },
-  };
+  const response = errorResponse(known);
+  if (known.code !== "unauthenticated") return response;
+  const headers = { ...response.headers, ...challenge(refuser) };
+  return { ...response, headers, status: refuser === "proxy" ? 407 : response.status };
 }
 
 /** Basic, because that is what `curl -U` and library proxies can answer with. */

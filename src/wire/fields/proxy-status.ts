@@ -11,8 +11,8 @@ export function formatProxyStatus(code: ErrorCode, name: string = PROXY_NAME): s
 }
 
 /** The same for an error of any layer. */
-export function proxyStatusOf({ code, proxyError }: CodedError): string {
-  return member(PROXY_NAME, code, proxyError);
+export function proxyStatusOf({ code, proxyError }: CodedError, name: string = PROXY_NAME): string {
+  return member(name, code, proxyError);
 }
 
 function member(name: string, code: string, proxyError: string): string {

@@ -89,7 +89,7 @@ describe("--carrier auto", () => {
     });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
-    assert.equal(why, "the better ones failed: ptth: no answer to the upgrade in time");
+    assert.equal(why, "the better ones failed: ptth: no response to the upgrade in time");
     await assertEchoes(system.controlPlane.dial);
   });
 

@@ -183,7 +183,7 @@ describe("rh2 by its other names", () => {
       const session = await openReversed(await accepted.promise);
       const stream = session.request({ ":path": "/hello", ":authority": "agent" });
       const { data } = await ending(stream);
-      assert.equal((JSON.parse(data.toString()) as { instance: string }).instance, followed.agent.instance);
+      assert.equal((JSON.parse(data.toString()) as { instance: string }).instance, followed.agent.processId);
     });
   }
 });

@@ -142,7 +142,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
       const views: RunnerView[] = controlPlane.runners();
       const code: ErrorCode = new TurnaboutError("aborted", "text").code;
       createDispatcher(dial);
-      console.log(agent.instance, views.length, code satisfies string);
+      console.log(agent.processId, views.length, code satisfies string);
       // @ts-expect-error a port is a number
       await createControlPlane({ port: "8080" });
       // @ts-expect-error no such code

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type http from "node:http";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { MAX_RELAY_ARRIVALS, RELAY_REQUEST_TIMEOUT_MS } from "../../../src/agent/limits.ts";
+import { MAX_RELAY_PENDING_REQUESTS, RELAY_REQUEST_TIMEOUT_MS } from "../../../src/agent/limits.ts";
 import { assertEchoes } from "../../support/agents.ts";
 import { ending, eventually, next } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -148,7 +148,7 @@ describe("a relay", () => {
       for (const socket of slow) if (socket.writable) socket.write("x");
     }, 500);
     try {
-      for (let i = 0; i < MAX_RELAY_ARRIVALS + 50; i += 1) {
+      for (let i = 0; i < MAX_RELAY_PENDING_REQUESTS + 50; i += 1) {
         const socket = net.connect({ port: relay.port, host: "127.0.0.1" });
         socket.on("error", () => {}); // for ever
         socket.resume();

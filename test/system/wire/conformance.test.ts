@@ -92,7 +92,6 @@ async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
     onHello: () => {},
     onReconnectSpread: () => {},
     targets: new TargetTable(metrics, () => {}),
-    draining: () => false,
   };
   const sessions = new Set<Http2Session>();
   const server = net.createServer((socket) => {

@@ -1,12 +1,12 @@
 /** What the two Helix commands share: one runner with one target, named by the runner's prefix. */
-import { createAgent } from "../agent/agent.ts";
-import type { Secret } from "../agent/transport/credentials.ts";
-import { defaultHttp, parseTargetAddress } from "../agent/targets/targets.ts";
-import { hideArguments, runUntilSignal } from "./lifecycle.ts";
-import { createLogger, logFormat } from "./logger.ts";
-import { refusingMisuse } from "./options.ts";
-import { startWatchdog, watchdogLimit } from "./watchdog/watchdog.ts";
-import { parseCarrier } from "./commands/agent.ts";
+import { createAgent } from "../../agent/agent.ts";
+import type { Secret } from "../../agent/transport/credentials.ts";
+import { defaultHttp, parseTargetAddress } from "../../agent/targets/targets.ts";
+import { hideArguments, runUntilSignal } from "../lifecycle.ts";
+import { createLogger, logFormat } from "../logger.ts";
+import { refusingMisuse } from "../options.ts";
+import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
+import { parseCarrier } from "./agent.ts";
 
 export interface HelixAgentOptions {
   title: string;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Container } from "../discovery/containers.ts";
-import { planRunners } from "../discovery/plan.ts";
-import type { Circumstances } from "../discovery/plan.ts";
+import type { Container } from "./containers.ts";
+import { planRunners } from "./plan.ts";
+import type { Circumstances } from "./plan.ts";
 
 function container(id: string, runner: string, createdAtS = 0): Container {
   return {
@@ -22,7 +22,12 @@ function plan(
   containers: Container[],
   circumstances: Partial<Circumstances> = {},
 ): { runners: string[]; problems: string[] } {
-  const all = { own: new Set<string>(), announced: new Map<string, string>(), most: 100, ...circumstances };
+  const all = {
+    own: new Set<string>(),
+    announced: new Map<string, string>(),
+    maxRunners: 100,
+    ...circumstances,
+  };
   const { runners, problems } = planRunners(containers, all);
   return {
     runners: [...runners].map(([id, planned]) => `${id}=${planned.container.id}`),
@@ -57,7 +62,7 @@ describe("of two containers with one runner", () => {
 describe("more containers than there may be runners", () => {
   it("lose to those that are announced, then to the older ones", () => {
     const all = [container("a", "r1", 1), container("b", "r2", 2), container("c", "r3", 3)];
-    const { runners, problems } = plan(all, { most: 2, announced: new Map([["r3", "c"]]) });
+    const { runners, problems } = plan(all, { maxRunners: 2, announced: new Map([["r3", "c"]]) });
     assert.deepEqual(runners, ["r3=c", "r1=a"]);
     assert.deepEqual(problems, ["b: runner r2: more than 2 discovered runners"]);
   });

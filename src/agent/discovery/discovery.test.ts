@@ -4,12 +4,12 @@ import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { silentLogger } from "../../wire/log.ts";
 import {
   DOCKER_BACKOFF_CAP_MS,
-  DOCKER_LOOK_AGAIN_MS,
-  DOCKER_LOOK_PAUSE_MS,
+  DOCKER_POLL_INTERVAL_MS,
+  DOCKER_POLL_PAUSE_MS,
   DOCKER_SILENT_MS,
 } from "../limits.ts";
-import type { Container } from "../discovery/containers.ts";
-import { Discovery } from "../discovery/discovery.ts";
+import type { Container } from "./containers.ts";
+import { Discovery } from "./discovery.ts";
 
 let now = 0;
 
@@ -69,7 +69,7 @@ async function start(): Promise<Stand> {
     hint: () => {},
     [Symbol.asyncDispose]: async () => {
       const closed = discovery.close();
-      await pass(DOCKER_LOOK_AGAIN_MS);
+      await pass(DOCKER_POLL_INTERVAL_MS);
       await closed;
     },
   };
@@ -90,7 +90,7 @@ async function start(): Promise<Stand> {
       }),
     log: silentLogger,
     own: () => new Set(),
-    most: () => 10,
+    maxRunners: () => 10,
     add: ({ id }) => announced.add(id),
     remove: (id) => {
       if (stand.isBroken) throw new Error("cannot be withdrawn");
@@ -99,8 +99,8 @@ async function start(): Promise<Stand> {
   });
   discovery.start();
   await settle();
-  await pass(DOCKER_LOOK_PAUSE_MS); // the look that follows the subscription
-  await pass(DOCKER_LOOK_PAUSE_MS);
+  await pass(DOCKER_POLL_PAUSE_MS); // the look that follows the subscription
+  await pass(DOCKER_POLL_PAUSE_MS);
   return stand;
 }
 
@@ -122,14 +122,14 @@ describe("a hint", () => {
     for (let n = 0; n < 1_000; n += 1) stand.hint();
     await settle();
     assert.equal(stand.looks, before + 1);
-    await pass(DOCKER_LOOK_PAUSE_MS);
+    await pass(DOCKER_POLL_PAUSE_MS);
     assert.equal(stand.looks, before + 2);
   });
 
   it("is not needed: there is a look now and then", async () => {
     await using stand = await start();
     stand.containers = [CONTAINER];
-    await pass(DOCKER_LOOK_AGAIN_MS - 1);
+    await pass(DOCKER_POLL_INTERVAL_MS - 1);
     assert.deepEqual(stand.announced, []);
     await pass(1);
     assert.deepEqual(stand.announced, ["sandbox-1"]);
@@ -143,7 +143,7 @@ describe("an engine that falls silent", () => {
     stand.hint();
     await settle();
     stand.isAway = true;
-    await pass(DOCKER_LOOK_AGAIN_MS);
+    await pass(DOCKER_POLL_INTERVAL_MS);
     while (now < DOCKER_SILENT_MS) {
       assert.deepEqual(stand.announced, ["sandbox-1"]);
       await pass(DOCKER_BACKOFF_CAP_MS);

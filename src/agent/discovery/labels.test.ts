@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { Container } from "../discovery/containers.ts";
-import { parseContainers } from "../discovery/containers.ts";
-import { parseEngineUrl } from "../discovery/engine-url.ts";
-import { runnerOf } from "../discovery/labels.ts";
+import type { Container } from "./containers.ts";
+import { parseContainers } from "./containers.ts";
+import { parseEngineUrl } from "./engine-url.ts";
+import { runnerOf } from "./labels.ts";
 
 function container(labels: Record<string, string>, rest: Partial<Container> = {}): Container {
   return {

@@ -1,0 +1,151 @@
+/** One tunnel connection of a slot, from the control plane's HTTP/2 preface to its close. */
+import { constants } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
+import { TLSSocket } from "node:tls";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { AGENT_PATHS } from "../../wire/protocol.ts";
+import { receivedBytes } from "../../wire/session/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { parseGoaway, sendGoaway } from "../../wire/session/goaway.ts";
+import type { Goaway } from "../../wire/session/goaway.ts";
+import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
+import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
+import { destroySession } from "../../wire/session/reversed-session.ts";
+
+/** Why a connection stops being the one that its slot serves. */
+export type ConnectionEnd =
+  /** The control plane's GOAWAY. Streams that are open may finish. */
+  | Goaway
+  /** It has closed without a GOAWAY. */
+  | { reason: "lost" }
+  /** The client certificate that it was made with has been renewed. Its streams may finish. */
+  | { reason: "certificate-renewed" };
+
+/** GOAWAY(NO_ERROR) without a reason that we know: no new streams come on this connection (docs/protocol.md §7). */
+const UNEXPLAINED: Goaway = { reason: "draining", message: "the control plane gave no reason" };
+
+export interface WatchOptions extends KeepaliveOptions {
+  /** From the control plane's GOAWAY to the end of the last stream, milliseconds. */
+  drainMs: number;
+}
+
+export class TunnelConnection {
+  readonly session: ServerHttp2Session;
+  readonly carrier: Carrier;
+  /** Resolves with the first of the reasons. */
+  readonly ended: Promise<ConnectionEnd>;
+  readonly closed: Promise<void>;
+  /** Resolves when the control plane has requested `/hello`. It knows this agent then: a refusal comes before. */
+  readonly identified: Promise<void>;
+  #isIdentified = false;
+  #isAdmitted = false;
+  #isOutdated = false;
+  #targetStreams = 0;
+  readonly #end: (end: ConnectionEnd) => void;
+  readonly #identify: () => void;
+
+  /**
+   * Call it in the turn in which the session was made: a refusal may come right behind the preface.
+   *
+   * @param onActivity called when the control plane has admitted the agent, and when a stream to a target has closed
+   */
+  constructor(session: ServerHttp2Session, carrier: Carrier, onActivity: () => void) {
+    this.session = session;
+    this.carrier = carrier;
+    const ended = Promise.withResolvers<ConnectionEnd>();
+    const closed = Promise.withResolvers<void>();
+    const identified = Promise.withResolvers<void>();
+    this.ended = ended.promise;
+    this.closed = closed.promise;
+    this.identified = identified.promise;
+    this.#end = ended.resolve;
+    this.#identify = identified.resolve;
+    session.on("goaway", (code, _last, data) => {
+      const goaway = parseGoaway(data) ?? (code === constants.NGHTTP2_NO_ERROR ? UNEXPLAINED : undefined);
+      if (goaway !== undefined) ended.resolve(goaway);
+    });
+    session.once("close", () => {
+      ended.resolve({ reason: "lost" });
+      closed.resolve();
+    });
+    session.on("stream", (stream, headers) => {
+      const isDial = headers[":method"] === "CONNECT";
+      if (isDial || headers[":path"] === AGENT_PATHS.events) {
+        this.#isAdmitted = true;
+        onActivity();
+      }
+      if (!isDial) return;
+      this.#targetStreams += 1;
+      stream.once("close", () => {
+        this.#targetStreams -= 1;
+        onActivity();
+      });
+    });
+  }
+
+  /** The control plane has requested `/hello`. */
+  get isIdentified(): boolean {
+    return this.#isIdentified;
+  }
+
+  /** The control plane uses it: it has requested `/events`, or a stream to a target. */
+  get isInUse(): boolean {
+    return this.#isAdmitted && !this.#isOutdated && !this.session.closed;
+  }
+
+  /** Made with a certificate that has been renewed since, and without streams to targets. */
+  get isOutdatedAndIdle(): boolean {
+    return this.#isOutdated && this.#targetStreams === 0 && !this.session.closed;
+  }
+
+  /** SHA-256 fingerprint of the client certificate that this end presented; undefined where none counts. */
+  get certificate(): string | undefined {
+    const { kind, stream } = this.carrier;
+    return kind === "rh2" && stream instanceof TLSSocket
+      ? stream.getX509Certificate()?.fingerprint256
+      : undefined;
+  }
+
+  helloServed(): void {
+    this.#isIdentified = true;
+    this.#identify();
+  }
+
+  /** It serves on until another connection is in use and its own last stream has closed. */
+  certificateRenewed(): void {
+    this.#end({ reason: "certificate-renewed" });
+  }
+
+  markOutdated(): void {
+    this.#isOutdated = true;
+  }
+
+  /** Ends it when the peer is dead, and when a drain by the control plane takes too long. */
+  watch({ drainMs, ...keepalive }: WatchOptions): void {
+    const { session, carrier } = this;
+    keepAlive(
+      session,
+      receivedBytes(carrier.stream),
+      (death) => this.destroy(new TurnaboutError("tunnel_timeout", describeDeath(death))),
+      keepalive,
+    );
+    session.once("goaway", () => {
+      const timer = setTimeout(() => {
+        const reason = "the control plane drains this connection, and its deadline has passed";
+        this.destroy(new TurnaboutError("control_plane_draining", reason));
+      }, drainMs);
+      session.once("close", () => clearTimeout(timer));
+    });
+  }
+
+  /** Asks the control plane to open no more streams, and closes when the open ones have finished. */
+  drain(message: string): void {
+    sendGoaway(this.session, { reason: "draining", message });
+    this.session.close();
+  }
+
+  /** Ends it at once; its streams fail. */
+  destroy(reason: Error): void {
+    destroySession(this.session, this.carrier.stream, reason);
+  }
+}
