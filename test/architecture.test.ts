@@ -51,6 +51,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "limits.ts",
     "metrics.ts",
     "backoff.ts",
+    "sleep.ts",
     "transport",
     "carriers",
     "targets",
@@ -94,7 +95,6 @@ const STILL_UPWARDS: Readonly<Record<string, readonly string[]>> = {
     "websocket > proxy",
   ],
   helix: ["instances > sessions"],
-  cli: ["commands > helix-agent.ts"],
 };
 const STILL_CYCLES = 5;
 
