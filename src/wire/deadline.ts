@@ -8,7 +8,7 @@ export interface DeadlineOptions {
   /** Aborts earlier, with `aborted`. */
   signal: AbortSignal | undefined;
   /** The reason at the deadline. */
-  onTimeout(): TurnaboutError;
+  onTimeout: () => TurnaboutError;
 }
 
 export class Deadline implements Disposable {

@@ -16,7 +16,7 @@ export interface OfferedRunnersOptions {
   metrics: AgentMetrics;
   log: Logger;
   /** A newer agent has taken one of the agent's own runners; this agent stands by for it. */
-  onReplaced(runnerId: string): void;
+  onReplaced: (runnerId: string) => void;
 }
 
 export class OfferedRunners {
