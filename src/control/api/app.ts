@@ -18,11 +18,11 @@ import type { TokenStore } from "../auth/tokens.ts";
 import type { EventBus } from "../event-bus.ts";
 import { breakResponse, errorAnswer } from "../listener/error-response.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
-import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { Registry } from "../registry/registry.ts";
 import { hasBody } from "../listener/messages.ts";
+import type { App } from "../proxy/router.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { ImageRules } from "../../helix/sessions/images.ts";
 import type { Instances } from "../../helix/instances/instances.ts";
@@ -65,6 +65,8 @@ export interface AppEnv {
   Variables: { identity: Identity };
 }
 
+/** Hono's path of middleware that is mounted nowhere. */
+const EVERY_PATH = "/*";
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 /** JSON bodies of the API; uploads do not come here. */
 const MAX_BODY_BYTES: number = 1024 * 1024;
@@ -143,7 +145,7 @@ function describeAgentEndpoint(registry: OpenAPIHono["openAPIRegistry"]): void {
   });
 }
 
-export function createApp(context: AppContext): (request: AnyRequest, response: AnyResponse) => void {
+export function createApp(context: AppContext): App {
   const app = createRoutes(context);
   // Only below the base path: whatever else comes here has taken a wrong turn, and is told so in the same way.
   const root = context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app);
@@ -158,13 +160,16 @@ export function createApp(context: AppContext): (request: AnyRequest, response: 
   const onHttp1 = getRequestListener(root.fetch, options);
   // Hono's own way with a body that nobody has read cuts a response whose caller is slow to take it.
   const onHttp2 = getRequestListener(root.fetch, { ...options, autoCleanupIncoming: false });
-  return (request, response) => {
-    const isHttp2 = "stream" in request;
-    if (isHttp2) closeAfterResponse(request.stream);
-    (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
-      context.log.error({ err: error }, "response could not be sent");
-      breakResponse(request, response);
-    });
+  return {
+    paths: app.routes.map(({ path }) => path).filter((path) => path !== EVERY_PATH),
+    handle: (request, response) => {
+      const isHttp2 = "stream" in request;
+      if (isHttp2) closeAfterResponse(request.stream);
+      (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
+        context.log.error({ err: error }, "response could not be sent");
+        breakResponse(request, response);
+      });
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_DOOR_PATH } from "../../wire/protocol.ts";
 import { authenticate, credentialPlace, holdsToken, withoutTokens } from "../auth/authenticate.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
 import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-proxy.ts";
@@ -19,16 +19,24 @@ import type { Refuser } from "../listener/error-response.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
+import { OwnPaths } from "./own-paths.ts";
 import { requestTarget } from "./request-target.ts";
 import type { OwnNames } from "./request-target.ts";
 import { sessionOfRunner } from "../../helix/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
 
+/** An API that is served here and not by a target. */
+export interface App {
+  /** Paths that it serves, below the base path. */
+  paths: readonly string[];
+  handle(request: AnyRequest, response: AnyResponse): void;
+}
+
 export interface RouterContext extends ConnectProxyContext, HttpProxyContext, CookiePolicy {
   door: AgentEndpoint;
   routes: TargetRoutes;
   /** Everything else. */
-  app: (request: AnyRequest, response: AnyResponse) => void;
+  app: App;
   draining(): boolean;
   /** Path before all of ours, without a trailing slash; usually empty. */
   basePath: string;
@@ -41,12 +49,14 @@ export interface RouterContext extends ConnectProxyContext, HttpProxyContext, Co
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
   const doors = new EndpointPaths(context.basePath);
 
+  const ownPaths = new OwnPaths(context.basePath, [
+    ...context.app.paths,
+    ...context.routes.paths,
+    WELL_KNOWN_DOOR_PATH,
+  ]);
   const own: OwnNames = {
     ownHost: context.ownHost,
-    isOwnPath: (url, isWebSocket) => {
-      if (isWebSocket) return context.routes.has(url);
-      return url.startsWith(context.basePath) && OWN_PATH.test(url.slice(context.basePath.length));
-    },
+    isOwnPath: (url, isWebSocket) => (isWebSocket ? context.routes.has(url) : ownPaths.has(url)),
   };
 
   /** Undefined if the request leads to no target; then it has the origin form. */
@@ -92,7 +102,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     try {
       refuseAmbiguous(request);
       const job = jobOf(request, false);
-      if (job === undefined) return context.app(request, response);
+      if (job === undefined) return context.app.handle(request, response);
       if (context.draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
       proxyHttp(request, response, job, context);
     } catch (error) {
@@ -174,7 +184,3 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     connectStream,
   };
 }
-
-/** First segments of all that the control plane serves, below the base path. */
-const OWN_PATH =
-  /^\/(?:api|moonlight|healthz|readyz|metrics|openapi\.json|revdial|\.well-known\/ptth)(?:[/?]|$)/;

@@ -55,6 +55,11 @@ export class TargetRoutes {
     this.#routes = routes.map((route) => ({ route, pattern: patternOf(route) }));
   }
 
+  /** Templates of the paths, below the base path. */
+  get paths(): readonly string[] {
+    return this.#routes.map(({ route }) => route.path);
+  }
+
   /** Whether a URL matches a route, for any caller and any method. */
   has(url: string): boolean {
     return this.#match(url) !== undefined;
