@@ -95,7 +95,7 @@ function rows(): Map<string, Row> {
     ["GET /api/v1/runners/{id}", get(`/api/v1/runners/${session.runner}`), OWNER],
     ["GET /api/v1/runners/{id}/ping", get(`/api/v1/runners/${session.runner}/ping`), OWNER],
     ["GET /api/v1/runners/{id}/metrics", get(`/api/v1/runners/${session.runner}/metrics`), OWNER],
-    ["DELETE /api/v1/runners/{id}", send("DELETE", here.spareRunner), ADMIN_ONLY],
+    ["DELETE /api/v1/runners/{id}", send("DELETE", () => here.spareRunner()), ADMIN_ONLY],
     ["POST /api/v1/sessions", send("POST", "/api/v1/sessions", { name: "x" }), "401 ok ok 403 403 ok 401"],
     ["GET /api/v1/sessions", get("/api/v1/sessions"), ANY_TOKEN],
     ["GET /api/v1/sessions/{id}", get(`/api/v1/sessions/${id}`), OWNER],
@@ -106,7 +106,7 @@ function rows(): Map<string, Row> {
     ],
     ["GET /api/v1/wolf-instances", get("/api/v1/wolf-instances"), ADMIN_ONLY],
     ["GET /api/v1/wolf-instances/{id}", get("/api/v1/wolf-instances/a"), ADMIN_ONLY],
-    ["DELETE /api/v1/wolf-instances/{id}", send("DELETE", here.spareInstance), ADMIN_ONLY],
+    ["DELETE /api/v1/wolf-instances/{id}", send("DELETE", () => here.spareInstance()), ADMIN_ONLY],
     [
       "POST /api/v1/wolf-instances/{id}/heartbeat",
       send("POST", "/api/v1/wolf-instances/a/heartbeat", { max_sandboxes: 1_000 }),
