@@ -25,7 +25,7 @@ import type { RunnerAccess } from "./proxy/target-routes.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
-import { AgentEndpoint } from "./admission/upgrade.ts";
+import { AgentEndpoint } from "./admission/agent-endpoint.ts";
 import { EventBus } from "./event-bus.ts";
 import { TrustedProxies } from "./trusted-proxies/trusted-proxies.ts";
 import type { TrustedProxiesOptions } from "./trusted-proxies/trusted-proxies.ts";

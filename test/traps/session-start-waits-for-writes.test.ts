@@ -2,7 +2,7 @@
  * Trap: an Http2Session that starts on a TLSSocket with an unfinished write aborts the process; on TCP a 101 that is
  * still corked is overtaken by the HTTP/2 preface, which goes past the JS buffer.
  * Guards: `takeTurn()` in src/control/listener/response-order.ts lets every earlier response of the connection finish;
- * `acceptPtth()` in src/control/admission/upgrade.ts attaches in the write callback; `writesDone()` in
+ * `acceptPtth()` in src/control/admission/agent-endpoint.ts attaches in the write callback; `writesDone()` in
  * src/agent/carriers/auto.ts waits for the request to have left.
  */
 import assert from "node:assert/strict";
@@ -16,7 +16,7 @@ import { ClientCertificates } from "../../src/control/auth/client-certificates.t
 import { CertificateExpiry } from "../../src/control/admission/certificate-expiry.ts";
 import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { RateLimitedLog } from "../../src/control/listener/rate-limited-log.ts";
-import { AgentEndpoint } from "../../src/control/admission/upgrade.ts";
+import { AgentEndpoint } from "../../src/control/admission/agent-endpoint.ts";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
 import { Registry } from "../../src/control/registry/registry.ts";
@@ -53,7 +53,7 @@ describe("a session on a carrier that has just been written to", () => {
     const opened = new Set<AgentConnection>();
     const certificates = new ClientCertificates();
     const spread = new ReconnectSpread(opened, silentLogger);
-    const door = new AgentEndpoint({
+    const endpoint = new AgentEndpoint({
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,
@@ -69,7 +69,7 @@ describe("a session on a carrier that has just been written to", () => {
     const server = http.createServer();
     server.on("upgrade", (request, socket, head) => {
       socket.cork();
-      door.handle(request, socket, head);
+      endpoint.handle(request, socket, head);
       void turn(3).then(() => socket.uncork());
     });
     server.listen(0, "127.0.0.1");

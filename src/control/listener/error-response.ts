@@ -1,10 +1,12 @@
 /** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
+import type { Duplex } from "node:stream";
 import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import { errorResponse } from "../../wire/error-response.ts";
 import { abort } from "../../wire/streams/splice.ts";
+import { REFUSAL_LINGER_MS } from "../limits.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 import { writeHead } from "./response-writer.ts";
 
@@ -79,4 +81,14 @@ export function rawErrorAnswer(error: unknown, refuser: Refuser = "server"): str
     ([name, value]) => `${name}: ${value}\r\n`,
   );
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${lines.join("")}\r\n${body}`;
+}
+
+/** Sends the error on a raw socket and closes it, by force if the peer does not read. */
+export function refuseRaw(socket: Duplex, error: unknown, refuser: Refuser = "server"): void {
+  if (socket.destroyed) return;
+  socket.on("error", () => {}); // permanently
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.resume(); // unread bytes would turn our close into a reset, and the response would be lost
+  socket.end(rawErrorAnswer(error, refuser));
 }

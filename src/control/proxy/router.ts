@@ -11,10 +11,9 @@ import { authorizeProxy, connectFromSocket, connectFromStream } from "./connect-
 import type { ConnectProxyContext } from "./connect-proxy.ts";
 import type { TargetRoutes } from "./target-routes.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
-import { refuseRaw } from "../admission/upgrade.ts";
-import type { AgentEndpoint } from "../admission/upgrade.ts";
+import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requests.ts";
-import { sendError } from "../listener/error-response.ts";
+import { refuseRaw, sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import { proxyHttp } from "./http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";

@@ -60,7 +60,7 @@ const REFUSED: Case[] = [
   {
     what: "that is for servers",
     issue: () => clients.issue({ ...wolf, purposes: ["server"] }),
-    agent: /is not accepted: INVALID_PURPOSE \(it is not made for TLS clients\)/,
+    agent: /is not accepted: INVALID_PURPOSE \(it was not issued for TLS clients\)/,
   },
   {
     what: "that is not for the runner",

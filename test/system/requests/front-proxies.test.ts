@@ -249,7 +249,7 @@ describe("what depends on the client", () => {
     assert.deepEqual(await change(port, STRANGER, "http://cp.example", PUBLIC), [200]);
   });
 
-  it("logs the client, at the API, at the forward proxy, and at the agent door", async () => {
+  it("logs the client, at the API, at the forward proxy, and at the agent endpoint", async () => {
     const { log, lines } = keptLog();
     await using system = await startSystem({ controlPlane: { ...CONFIGURATIONS.default, log } });
     const { port } = system.controlPlane;
@@ -260,7 +260,7 @@ describe("what depends on the client", () => {
       [`CONNECT ${TARGET}.${RUNNER}:80 HTTP/1.1\r\n${fields}\r\n`, "CONNECT refused", "client"],
       [
         `GET /api/v1/revdial?runnerid=x HTTP/1.1\r\n${fields}Upgrade: ptth\r\nConnection: upgrade\r\n${unknown.replace("Connection: close\r\n", "")}`,
-        "agent door: refused",
+        "agent endpoint: refused",
         "peer",
       ],
     ] as const) {

@@ -1,0 +1,58 @@
+/** Agents that are not admitted: what the log says, and how the reason reaches the agent. */
+import type { ClientHttp2Session } from "node:http2";
+import { TLSSocket } from "node:tls";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { sendGoaway } from "../../wire/session/goaway.ts";
+import { nameLine } from "../../wire/session/pem.ts";
+import { destroySession } from "../../wire/session/reversed-session.ts";
+import { hasEnded } from "../../wire/streams/end-stream.ts";
+import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
+import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
+import type { AgentCredential } from "./agent-credential.ts";
+
+export function logRefusal(carrier: Carrier, reason: Error, refusals: RateLimitedLog): void {
+  refusals.warn(
+    { carrier: carrier.kind, peer: carrier.remoteAddress, ...presented(carrier), reason: reason.message },
+    "agent not admitted",
+  );
+}
+
+/** The client certificate that the agent has presented, if any. */
+function presented({ stream }: Carrier): { subject?: string; serial?: string } {
+  const certificate = stream instanceof TLSSocket ? stream.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return {};
+  return { subject: nameLine(certificate.subject), serial: certificate.serialNumber };
+}
+
+/** Adds the runners that a client certificate is for: unlike a token's patterns, its owner can look them up nowhere else. */
+export function explainRefusal(reason: Error, { identity, certificate }: AgentCredential): Error {
+  if (certificate === undefined) return reason;
+  if (!(reason instanceof TurnaboutError) || reason.code !== "not_allowed") return reason;
+  const runners = [...new Set(identity.grant.runners)].join(", ");
+  const detail = `the client certificate is for ${runners}: use one for this runner too`;
+  return new TurnaboutError("not_allowed", `${reason.message}; ${detail}`, { details: [detail] });
+}
+
+/** Sends the reason in GOAWAY; then closes the session, by force if the agent keeps it open. */
+export function refuseSession(session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
+  if (hasEnded(session)) return;
+  const { code, details } =
+    reason instanceof TurnaboutError ? reason : { code: "internal" as const, details: undefined };
+  sendGoaway(session, {
+    reason: "refused",
+    message: sentence(`${code}: ${ERROR_TABLE[code].text}`, details),
+  });
+  session.close();
+  const timer = setTimeout(() => destroySession(session, carrier.stream, reason), AGENT_REQUEST_TIMEOUT_MS);
+  timer.unref();
+  session.once("close", () => {
+    clearTimeout(timer);
+    carrier.stream.destroy();
+  });
+}
+
+function sentence(text: string, details: readonly string[] | undefined): string {
+  return details === undefined ? text : `${text.replace(/\.$/, "")}: ${details.join("; ")}`;
+}
