@@ -21,7 +21,6 @@ import { isNarrowed, matchesPattern } from "./auth/identity.ts";
 import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
 import { runnerTargets, TargetRoutes } from "./proxy/target-routes.ts";
-import type { RunnerAccess } from "./proxy/target-routes.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
@@ -34,6 +33,7 @@ import { createPort } from "./listener/port.ts";
 import type { PortTls } from "./listener/port.ts";
 import { createControlMetrics } from "./metrics.ts";
 import { StreamRate } from "../helix/moonlight/credentials.ts";
+import { Access } from "./auth/access.ts";
 import { ActiveStreams } from "./auth/active-streams.ts";
 import { revise } from "./admission/token-changes.ts";
 import { tellReplaced } from "./admission/refused-runners.ts";
@@ -43,11 +43,12 @@ import { Registry } from "./registry/registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry/registry.ts";
 import { createRouter } from "./proxy/router.ts";
 import { createApp } from "./api/app.ts";
-import { instanceOfRunner, sandboxRunner, sessionOfRunner, wolfRunner } from "../helix/ids.ts";
+import { instanceOfRunner, sandboxRunner, wolfRunner } from "../helix/ids.ts";
 import { helixTargetRoutes } from "../helix/routes.ts";
 import { ImageRules } from "../helix/sessions/images.ts";
 import { Instances } from "../helix/instances/instances.ts";
 import type { Lobbies } from "../helix/sessions/lobbies.ts";
+import { SandboxAccess } from "../helix/sessions/sandbox-access.ts";
 import { Sessions } from "../helix/sessions/sessions.ts";
 import type { SessionEvent } from "../helix/sessions/sessions.ts";
 import { lobbiesOf } from "../helix/sessions/wolf-lobbies.ts";
@@ -163,7 +164,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const tokens = new TokenStore(options.adminToken, options.tokens);
   const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
   const policy = new Policy(sessionStore);
-  const work = new ActiveStreams();
+  const access = new Access();
+  access.add(policy);
+  const activeStreams = new ActiveStreams();
   const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
   const opened = new Set<AgentConnection>();
   const watch = new CertificateExpiry(opened, certificates, log);
@@ -194,18 +197,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     store: sessionStore,
     storeId: storeId(database),
     instances,
-    issuer,
-    work,
+    access: new SandboxAccess({ issuer, activeStreams, runners: registry }),
     lobbies: (instanceId) => {
       const known =
         lobbies.get(instanceId) ?? lobbiesOf(createWolfClient(wolfOverTunnel(dial, wolfRunner(instanceId))));
       lobbies.set(instanceId, known);
       return known;
-    },
-    kickSandbox: (sessionId) => {
-      const message = "the session has ended";
-      // Not the agent beside Wolf, which may have discovered the sandbox, or serves others on the same connection.
-      registry.kick(sandboxRunner(sessionId), { message, deadlineMs: 0, ownAgentOnly: true });
     },
     agentUrl: options.agentUrl,
     defaultImage: sandboxImage,
@@ -218,10 +215,10 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     log.info({ ...event }, "event");
     metrics.agentEvents.inc({ event: event.type });
     if ("runner" in event) options.onEvent?.(event);
-    else options.onSessionEvent?.(event);
+    else options.onSessionEvent?.(event as SessionEvent);
   });
   bus.subscribe((event) => {
-    if (event.type === "session-ended") knownRunners.forget(sandboxRunner(event.session));
+    if (event.type === "session-ended") knownRunners.forget(sandboxRunner((event as SessionEvent).session));
     if (!("runner" in event)) return;
     const view = registry.view(event.runner);
     if (event.type === "connected") knownRunners.seen(event.runner, registry.holderOf(event.runner));
@@ -261,7 +258,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
 
   tokens.onChange(() => {
     for (const connection of opened) revise(connection, { registry, tokens, log });
-    work.closeRevoked((identity) => {
+    activeStreams.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);
     });
@@ -284,10 +281,6 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     spread,
     watch,
   };
-  const access: RunnerAccess = {
-    mayDial: (identity, runner, target) => policy.mayDial(identity, runner, target),
-    groupOf: sessionOfRunner,
-  };
   const targetRoutes = [
     runnerTargets(access),
     ...helixTargetRoutes({
@@ -299,6 +292,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     }),
   ];
   const app = createApp({
+    access,
+    activeStreams,
     allowedOrigins,
     basePath,
     bus,
@@ -317,9 +312,10 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     sessionStore,
     targetRoutes,
     tokens,
-    work,
   });
   const router = createRouter({
+    access,
+    activeStreams,
     allowedOrigins,
     app,
     basePath,
@@ -330,12 +326,10 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     log,
     metrics,
     ownHost: URL.parse(options.agentUrl ?? "")?.hostname,
-    policy,
     responseTimeoutMs: options.responseTimeoutMs,
     routes: new TargetRoutes(basePath, targetRoutes),
     tokens,
     trustsPages,
-    work,
   });
   if (options.tlsFiles !== undefined) {
     followed = await followTlsFiles(options.tlsFiles, setTls, log).catch((error: unknown) => {

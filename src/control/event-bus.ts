@@ -1,9 +1,15 @@
 /** What happens in the control plane, for `GET /api/v1/events` and for whoever embeds it. */
 import { Guard } from "../wire/streams/guard.ts";
 import type { RegistryEvent } from "./registry/registry.ts";
-import type { SessionEvent } from "../helix/sessions/sessions.ts";
 
-export type ControlEvent = RegistryEvent | SessionEvent;
+/** An event of an extension. Readers of `GET /api/v1/events` get it as JSON. */
+export interface ExtensionEvent {
+  readonly type: string;
+  /** The user who may read it; admins read all. */
+  readonly owner: string;
+}
+
+export type ControlEvent = RegistryEvent | ExtensionEvent;
 
 interface Subscriber {
   listener: (event: ControlEvent) => void;

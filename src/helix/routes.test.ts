@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CodedError } from "../wire/errors.ts";
+import { Access } from "../control/auth/access.ts";
 import { HelixError } from "./errors.ts";
 import { createIdentity } from "../control/auth/identity.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
 import { openDatabase } from "../control/store/database.ts";
-import { sessionOfRunner } from "./ids.ts";
 import { StreamRate } from "./moonlight/credentials.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
@@ -37,10 +37,8 @@ function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
     updatedAtMs: 1,
   });
   const policy = new Policy(sessions);
-  const access = {
-    mayDial: (identity: Identity, runner: string, target: string) => policy.mayDial(identity, runner, target),
-    groupOf: sessionOfRunner,
-  };
+  const access = new Access();
+  access.add(policy);
   const instances = {
     get: (id: string) => {
       if (id !== "b") throw new HelixError("instance_unknown", id);

@@ -2,23 +2,20 @@
 import { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../wire/errors.ts";
 import { queryOf, withoutParameters } from "../control/auth/authenticate.ts";
+import type { Access } from "../control/auth/access.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import type { RoutedJob } from "../control/proxy/http-proxy.ts";
 import { targetJob } from "../control/proxy/target-routes.ts";
-import type {
-  PathParameters,
-  RunnerAccess,
-  TargetRequest,
-  TargetRoute,
-} from "../control/proxy/target-routes.ts";
+import type { PathParameters, TargetRequest, TargetRoute } from "../control/proxy/target-routes.ts";
 import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";
 import type { Instances } from "./instances/instances.ts";
+import { credentialPump } from "./moonlight/credentials.ts";
 import type { StreamRate } from "./moonlight/credentials.ts";
 import { mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
 import type { Policy } from "./sessions/policy.ts";
 
 export interface HelixRoutesContext {
-  access: Pick<RunnerAccess, "mayDial">;
+  access: Pick<Access, "mayDial">;
   policy: Pick<Policy, "openSession">;
   instances: Pick<Instances, "get">;
   rate: StreamRate;
@@ -144,6 +141,7 @@ function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
         query: `session_id=${encodeURIComponent(id)}`,
       },
       credentials: moonlightCredentials,
+      fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),
       ...(request.isWebSocket && { admit: () => rate.take(session.id) }),
     };
   }

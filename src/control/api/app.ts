@@ -11,6 +11,7 @@ import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/proto
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
+import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenIssuer } from "../auth/issuer.ts";
 import type { Policy } from "../../helix/sessions/policy.ts";
@@ -42,6 +43,7 @@ export interface AppContext extends CookiePolicy {
   registry: Registry;
   tokens: TokenStore;
   issuer: TokenIssuer;
+  access: Access;
   policy: Policy;
   sessions: Sessions;
   sessionStore: SessionStore;
@@ -49,7 +51,7 @@ export interface AppContext extends CookiePolicy {
   images: ImageRules;
   maxSessionsPerUser: number | undefined;
   bus: EventBus;
-  work: ActiveStreams;
+  activeStreams: ActiveStreams;
   metrics: ControlMetrics;
   log: Logger;
   kick: (runnerId: string) => boolean;

@@ -7,12 +7,10 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { assertNothingOpen } from "../../../test/support/nothing-open.ts";
 import { ending, eventually, next } from "../../../test/support/events.ts";
+import { Access } from "../auth/access.ts";
 import { createIdentity } from "../auth/identity.ts";
-import { Policy } from "../../helix/sessions/policy.ts";
 import { EventBus } from "../event-bus.ts";
 import { ActiveStreams } from "../auth/active-streams.ts";
-import { openDatabase } from "../store/database.ts";
-import { SessionStore } from "../../helix/store/sessions.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { eventRoutes } from "./events.ts";
 
@@ -22,20 +20,18 @@ const admin = createIdentity("admin", "hash", { kind: "admin", runners: ["*"] })
 
 interface Stand extends AsyncDisposable {
   bus: EventBus;
-  work: ActiveStreams;
+  activeStreams: ActiveStreams;
   url: string;
 }
 
 async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
-  const database = openDatabase(undefined);
-  const sessionStore = new SessionStore(database);
-  const [bus, work, policy] = [new EventBus(), new ActiveStreams(), new Policy(sessionStore)];
+  const [access, activeStreams, bus] = [new Access(), new ActiveStreams(), new EventBus()];
   const app = new OpenAPIHono<AppEnv>();
   app.use(async (c, next) => {
     c.set("identity", admin);
     await next();
   });
-  app.route("/", eventRoutes({ bus, work, policy, sessionStore } as AppContext));
+  app.route("/", eventRoutes({ access, activeStreams, bus } as AppContext));
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const sessions = new Set<http2.Http2Session>();
   const server =
@@ -48,23 +44,22 @@ async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
   await promise;
   return {
     bus,
-    work,
+    activeStreams,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     [Symbol.asyncDispose]: async () => {
       const closed = next(server, "close");
       server.close();
       for (const session of sessions) session.destroy();
       await closed;
-      database.close();
     },
   };
 }
 
 /** Until the reader has been let go; each is a hundred kilobytes. */
-function flood({ bus, work }: Stand): Promise<number> {
+function flood({ bus, activeStreams }: Stand): Promise<number> {
   let sent = 0;
   return eventually(() => {
-    if (work.size === 0) return true;
+    if (activeStreams.size === 0) return true;
     sent += 1;
     bus.publish({ type: "lost", runner: "x".repeat(100_000) });
     return false;
@@ -105,8 +100,8 @@ describe("a reader of events that does not read", () => {
     await next(stream, "response");
     stream.pause();
     stand.bus.publish({ type: "lost", runner: "x".repeat(200_000) });
-    stand.work.closeRevoked(() => false);
-    await eventually(() => stand.work.size === 0, "its end");
+    stand.activeStreams.closeRevoked(() => false);
+    await eventually(() => stand.activeStreams.size === 0, "its end");
     assert.equal((await ending(stream)).kind, "error");
     session.close();
     await next(session, "close");

@@ -4,13 +4,11 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { Policy } from "../../helix/sessions/policy.ts";
 import type { ControlEvent } from "../event-bus.ts";
 import { writeHead } from "../listener/response-writer.ts";
 import type { AnyResponse } from "../listener/messages.ts";
-import { sessionOfRunner } from "../../helix/ids.ts";
-import type { SessionStore } from "../../helix/store/sessions.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { REFUSED } from "./schemas.ts";
 
@@ -34,7 +32,7 @@ const listen = createRoute({
   },
 });
 
-export function eventRoutes({ bus, policy, sessionStore, work }: AppContext): OpenAPIHono<AppEnv> {
+export function eventRoutes({ access, activeStreams, bus }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>();
   let readers = 0;
   // Written past Hono: its stream helper waits for a reader without bound, and with it whoever wants to end it.
@@ -63,10 +61,10 @@ export function eventRoutes({ bus, policy, sessionStore, work }: AppContext): Op
       outgoing.once("close", () => clearTimeout(timer));
     };
     const unsubscribe = bus.subscribe((event) => {
-      if (!mayHear(identity, event, policy, sessionStore)) return;
+      if (!mayRead(identity, event, access)) return;
       say(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     }, end);
-    const done = work.add({ identity, close: end });
+    const done = activeStreams.add({ identity, close: end });
     const keepalive = setInterval(() => say(": keepalive\n\n"), KEEPALIVE_MS);
     keepalive.unref();
     outgoing.once("close", () => {
@@ -96,10 +94,7 @@ function cut(outgoing: AnyResponse): void {
   else resetStream(outgoing.stream, new Error("the reader is too slow"));
 }
 
-function mayHear(identity: Identity, event: ControlEvent, policy: Policy, sessions: SessionStore): boolean {
-  if (identity.mayAdminister) return true;
-  if ("owner" in event) return identity.owner !== undefined && event.owner === identity.owner;
-  const id = "runner" in event ? sessionOfRunner(event.runner) : undefined;
-  const session = id === undefined ? undefined : sessions.get(id);
-  return session !== undefined && policy.owns(identity, session);
+function mayRead(identity: Identity, event: ControlEvent, access: Access): boolean {
+  if ("runner" in event) return access.mayObserve(identity, event.runner);
+  return identity.mayAdminister || (identity.owner !== undefined && event.owner === identity.owner);
 }

@@ -6,6 +6,7 @@ import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import { AGENT_PATHS, CARRIER_KINDS } from "../../wire/protocol.ts";
 import { getAgent } from "../admission/agent-client.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
+import { requireAdmin } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
 import type { AppContext, AppEnv } from "./app.ts";
@@ -96,12 +97,12 @@ const kick = createRoute({
   responses: answers(204, "They drain; its agent comes back by itself"),
 });
 
-export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono<AppEnv> {
+export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
 
   function maySee(identity: Identity, { id, info }: RunnerView): boolean {
     if (identity.mayAdminister) return true;
-    return info?.targets.some(({ name }) => policy.mayDial(identity, id, name)) === true;
+    return info?.targets.some(({ name }) => access.mayDial(identity, id, name)) === true;
   }
 
   routes.openapi(list, (c) => {
@@ -149,7 +150,7 @@ export function runnerRoutes({ registry, policy, log }: AppContext): OpenAPIHono
   });
 
   routes.openapi(kick, (c) => {
-    policy.requireAdmin(c.get("identity"), "a kick");
+    requireAdmin(c.get("identity"), "a kick");
     const view = find(c.get("identity"), c.req.valid("param").id);
     const connections = registry.kick(view.id, { message: "an operator closed the connection" });
     if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);

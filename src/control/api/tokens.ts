@@ -3,6 +3,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenRecord } from "../auth/tokens.ts";
 import type { StoredToken } from "../store/tokens.ts";
+import { requireAdmin } from "../auth/access.ts";
 import type { AppContext, AppEnv } from "./app.ts";
 import { badInput } from "./bad-input.ts";
 import { answers, MAX_NAME_LENGTH } from "./schemas.ts";
@@ -76,10 +77,10 @@ const revokeOwner = createRoute({
   responses: answers(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
 });
 
-export function tokenRoutes({ issuer, policy, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
+export function tokenRoutes({ issuer, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
   routes.use(async (c, next) => {
-    policy.requireAdmin(c.get("identity"), "tokens");
+    requireAdmin(c.get("identity"), "tokens");
     await next();
   });
 
@@ -124,7 +125,7 @@ function describe(token: StoredToken): z.output<typeof tokenSchema> {
     id: token.id,
     kind: token.kind,
     owner: token.kind === "user" ? (token.owner ?? token.id) : null,
-    session: token.session ?? null,
+    session: token.group ?? null,
     runners: token.runners,
     targets: token.targets ?? null,
     created_at: new Date(token.createdAtMs).toISOString(),

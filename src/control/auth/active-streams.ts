@@ -1,37 +1,45 @@
 /**
- * What is open on behalf of whom: revoking a token, deleting a session or its owner closes it at once, instead of
+ * What is open, and for which credential: revoking a token or closing a group of runners closes it at once, instead of
  * letting a WebSocket live on for days.
  */
 import type { Identity } from "./identity.ts";
 
-export interface Work {
+export interface ActiveStream {
   identity: Identity;
-  /** The session whose sandbox or stream this is, if it is one's. */
-  session?: string | undefined;
+  /** The group of runners to which it belongs, if any: it is closed with the group. */
+  group?: string | undefined;
   close(reason: CloseReason): void;
 }
 
-export type CloseReason = "revoked" | "session-ended";
+/** Why a stream is closed from our side; `text` is for the caller, where its protocol can carry one. */
+export interface CloseReason {
+  kind: "revoked" | "group-closed";
+  text: string;
+}
+
+const REVOKED: CloseReason = { kind: "revoked", text: "the credential has been revoked" };
 
 export class ActiveStreams {
-  readonly #open = new Set<Work>();
+  readonly #open = new Set<ActiveStream>();
 
   get size(): number {
     return this.#open.size;
   }
 
   /** @returns removes it again */
-  add(work: Work): () => void {
-    this.#open.add(work);
-    return () => this.#open.delete(work);
+  add(stream: ActiveStream): () => void {
+    this.#open.add(stream);
+    return () => this.#open.delete(stream);
   }
 
-  closeSession(session: string): void {
-    for (const work of this.#open) if (work.session === session) work.close("session-ended");
+  closeGroup(group: string, text: string): void {
+    for (const stream of this.#open) {
+      if (stream.group === group) stream.close({ kind: "group-closed", text });
+    }
   }
 
-  /** @param isGood whether this identity still stands as it is */
+  /** @param isGood whether this identity is still valid as it is */
   closeRevoked(isGood: (identity: Identity) => boolean): void {
-    for (const work of this.#open) if (!isGood(work.identity)) work.close("revoked");
+    for (const stream of this.#open) if (!isGood(stream.identity)) stream.close(REVOKED);
   }
 }

@@ -1,7 +1,6 @@
 /** Issues and revokes tokens. The secret leaves once, in the answer to whoever asked for it; only its hash stays. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { sandboxRunner } from "../../helix/ids.ts";
 import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
 import type { IdentityKind } from "./identity.ts";
 import { hashToken } from "./tokens.ts";
@@ -17,7 +16,8 @@ export interface TokenRequest {
   runners: string[];
   targets?: string[] | undefined;
   expiresAtMs?: number | undefined;
-  session?: string | undefined;
+  /** Group of runners for which it is issued. */
+  group?: string | undefined;
 }
 
 export class TokenIssuer {
@@ -42,7 +42,7 @@ export class TokenIssuer {
     if (this.#issued.has(wish.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
     if (this.#issued.size >= MAX_ISSUED_TOKENS) throw new TurnaboutError("overloaded", "too many tokens");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
-    const { id, kind, owner, runners, targets, expiresAtMs, session } = wish;
+    const { id, kind, owner, runners, targets, expiresAtMs, group } = wish;
     const record: StoredToken = {
       id,
       kind,
@@ -52,19 +52,12 @@ export class TokenIssuer {
       ...(owner !== undefined && { owner }),
       ...(targets !== undefined && { targets }),
       ...(expiresAtMs !== undefined && { expiresAtMs }),
-      ...(session !== undefined && { session }),
+      ...(group !== undefined && { group }),
     };
     this.#store.insert(record);
     this.#issued.set(id, record);
     this.#tokens.add(record, "issued");
     return { secret, record };
-  }
-
-  /** For a session's sandbox: registers that runner and nothing else, and ends with the session. */
-  issueForSession(session: string): string {
-    const id = `session-${session}`;
-    this.revoke(id); // a creation that was tried before
-    return this.issue({ id, kind: "runner", runners: [sandboxRunner(session)], session }).secret;
   }
 
   /** False if there is no such token. What it has opened is closed at once. */
@@ -90,10 +83,6 @@ export class TokenIssuer {
     for (const sha256 of hashes) this.#store.bar(sha256);
     this.#tokens.bar(hashes);
     return hashes.length;
-  }
-
-  revokeSession(session: string): void {
-    this.revoke(`session-${session}`);
   }
 
   list(): StoredToken[] {

@@ -161,23 +161,4 @@ describe("TokenIssuer", () => {
     );
     tokens.close();
   });
-
-  it("makes a session's token for its sandbox and nothing else", () => {
-    const { store, tokens } = start();
-    const issuer = new TokenIssuer(store, tokens);
-    const first = issuer.issueForSession("ses_1");
-    const second = issuer.issueForSession("ses_1");
-    assert.equal(tokens.find(first), undefined, "the second replaces the first");
-    const identity = tokens.find(second);
-    assert.deepEqual(
-      ["sandbox-ses_1", "sandbox-ses_2", "sandbox-ses_11", "wolf-a", "sandbox-*"].map((id) =>
-        identity?.mayRegister(id),
-      ),
-      [true, false, false, false, false],
-    );
-    assert.equal(identity?.mayDial("sandbox-ses_1", "screenshot"), false);
-    assert.deepEqual([identity?.owner, identity?.mayAdminister], [undefined, false]);
-    issuer.revokeSession("ses_1");
-    assert.equal(tokens.find(second), undefined);
-  });
 });

@@ -22,8 +22,8 @@ export interface TokenRecord {
   targets?: string[];
   /** User whose sessions a `user` token owns. Default: its id. */
   owner?: string;
-  /** Session for whose sandbox it was minted: it ends with it. */
-  session?: string;
+  /** Group of runners for which an extension has issued it. */
+  group?: string;
   /** Unix milliseconds after which it is as if revoked. Default: never. */
   expiresAtMs?: number;
 }

@@ -12,7 +12,7 @@ import { abort, splice } from "../../wire/streams/splice.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticateProxy } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { Policy } from "../../helix/sessions/policy.ts";
+import type { Access } from "../auth/access.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import type { Dialer } from "../registry/dialer.ts";
@@ -20,15 +20,14 @@ import { refuseAmbiguous } from "../listener/refused-requests.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import type { ActiveStreams } from "../auth/active-streams.ts";
+import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "./prefer.ts";
-import { sessionOfRunner } from "../../helix/ids.ts";
 
 export interface ConnectProxyContext {
   dialer: Dialer;
   tokens: TokenStore;
-  policy: Policy;
-  work: ActiveStreams;
+  access: Access;
+  activeStreams: ActiveStreams;
   trustedProxies: TrustedProxies;
   log: Logger;
 }
@@ -41,14 +40,14 @@ export interface AuthorizedDestination extends Destination {
 export function authorizeProxy(
   request: AnyRequest,
   authority: string,
-  { tokens, policy }: Pick<ConnectProxyContext, "tokens" | "policy">,
+  { tokens, access }: Pick<ConnectProxyContext, "tokens" | "access">,
 ): AuthorizedDestination {
   const identity = authenticateProxy(request.headers, tokens);
   const destination = parseAuthority(authority);
   if (destination === undefined) {
     throw new TurnaboutError("bad_request", "forward proxy: the authority is not <target>.<runner>");
   }
-  if (!policy.mayDial(identity, destination.runner, destination.target)) {
+  if (!access.mayDial(identity, destination.runner, destination.target)) {
     throw new TurnaboutError(
       "not_allowed",
       `${identity.id} may not dial ${destination.runner} ${destination.target}`,
@@ -57,13 +56,13 @@ export function authorizeProxy(
   return { ...destination, identity };
 }
 
-/** From the caller's request until both ends are closed; ended when its credential is revoked or its session ends. */
+/** From the caller's request until both ends are closed; ended when its credential is revoked or its group closed. */
 class Tunnel {
   readonly #caller: Duplex;
   readonly #gone = new AbortController();
   #done = (): void => {};
   #stream: Duplex | undefined;
-  #isRevoked = false;
+  #closed: CloseReason | undefined;
 
   /** @param left given when the caller has left, where 'close' would not tell */
   constructor(caller: Duplex, left?: AbortSignal) {
@@ -83,31 +82,31 @@ class Tunnel {
     context: ConnectProxyContext,
   ): Promise<Duplex> {
     const { identity, runner } = destination;
-    const close = (): void => this.#revoke();
-    this.#done = context.work.add({ identity, session: sessionOfRunner(runner), close });
+    const close = (reason: CloseReason): void => this.#close(reason);
+    this.#done = context.activeStreams.add({ identity, group: context.access.groupOf(runner), close });
     try {
       const stream = await context.dialer.openStream(destination, {
         signal: this.#gone.signal,
         waitMs,
         caller: identity.id,
       });
-      if (this.#isRevoked) {
+      if (this.#closed !== undefined) {
         abort(stream);
-        throw new TurnaboutError("aborted", "revoked while it was opened");
+        throw new TurnaboutError("aborted", "closed while it was opened");
       }
       this.#stream = stream;
       return stream;
     } catch (error) {
       this.#done();
-      if (!this.#isRevoked) throw error;
-      throw new TurnaboutError("not_allowed", "revoked, or its session has ended", { cause: error });
+      if (this.#closed === undefined) throw error;
+      throw new TurnaboutError("not_allowed", this.#closed.text, { cause: error });
     }
   }
 
   readonly closed = (): void => this.#done();
 
-  #revoke(): void {
-    this.#isRevoked = true;
+  #close(reason: CloseReason): void {
+    this.#closed = reason;
     this.#gone.abort();
     if (this.#stream === undefined) return;
     abort(this.#caller);

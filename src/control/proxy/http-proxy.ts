@@ -12,6 +12,7 @@ import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Logger } from "../../wire/log.ts";
+import type { Pump } from "../../wire/streams/splice.ts";
 import { lossOf } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { targetConnection } from "../http1-target/connection-logins.ts";
@@ -44,12 +45,15 @@ import {
 } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Mount } from "../fields/mount.ts";
-import type { ActiveStreams } from "../auth/active-streams.ts";
+import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "./prefer.ts";
 import { discard, holdBody, RequestBody } from "./request-body.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import type { TargetHandler } from "../http1-target/target-client.ts";
 import type { TargetPool } from "../http1-target/target-pools.ts";
+
+/** How the bytes of a WebSocket's caller get to the target; it may refuse them, which closes the WebSocket. */
+export type CallerPump = (refuse: (close: { code: number; reason: string }) => void) => Pump;
 
 /** Where a route leads. */
 export interface RoutedJob {
@@ -61,14 +65,16 @@ export interface RoutedJob {
   host: string;
   /** On whose behalf: what it has opened is closed when its credential is revoked. */
   identity: Identity;
-  /** The session that it belongs to; ended with it. */
-  session?: string | undefined;
+  /** The group of runners to which it belongs, if any: it is closed with the group. */
+  group?: string | undefined;
   /** The target's own shared secret, injected here and unknown to the caller. */
   credentials?: string | undefined;
   /** How the route's paths stand for the target's. Without it the target's addresses stay as they are. */
   mount?: Mount | undefined;
   /** The target may set cookies, limited to its route. */
   hasCookies?: boolean | undefined;
+  /** How the bytes of a WebSocket's caller get to the target. Default: unchanged. */
+  fromCaller?: CallerPump | undefined;
   /** For WebSockets, when their handshake is in order and before anything is opened. @throws TurnaboutError */
   admit?: (() => void) | undefined;
 }
@@ -85,7 +91,7 @@ export interface ProxyJob extends RoutedJob {
 export interface HttpProxyContext {
   dialer: Dialer;
   metrics: ControlMetrics;
-  work: ActiveStreams;
+  activeStreams: ActiveStreams;
   log: Logger;
   /** Default {@link RESPONSE_TIMEOUT_MS}. */
   responseTimeoutMs?: number | undefined;
@@ -146,9 +152,9 @@ class Exchange implements TargetHandler {
 
   start(): void {
     this.#hasBody = hasBody(this.#request);
-    const { identity, session } = this.#job;
-    const close = this.#guard.wrap(() => this.#cut());
-    const done = this.#context.work.add({ identity, session, close });
+    const { identity, group } = this.#job;
+    const close = this.#guard.wrap((reason: CloseReason) => this.#cut(reason));
+    const done = this.#context.activeStreams.add({ identity, group, close });
     this.#response.once("close", done);
     this.#request.on("error", () => {}); // for ever
     this.#response.on("error", () => {}); // for ever
@@ -427,10 +433,10 @@ class Exchange implements TargetHandler {
     await this.#dispatch();
   }
 
-  /** The credential or the session is gone: whatever is under way ends as broken. */
-  #cut(): void {
+  /** The credential was revoked, or the group closed: what is under way ends as broken. */
+  #cut(reason: CloseReason): void {
     if (this.#settled) return;
-    this.#fail(new TurnaboutError("not_allowed", "revoked, or its session has ended"));
+    this.#fail(new TurnaboutError("not_allowed", reason.text));
     this.#waiting.abort();
     this.#controller?.abort(callerGone());
   }
@@ -456,9 +462,9 @@ function callerGone(): TurnaboutError {
   return new TurnaboutError("aborted", "the caller has gone");
 }
 
-/** The sandbox of a session is expected, also if its agent has not dialled yet: it is offline, not unknown. */
+/** A runner of a group is expected, also if its agent has not dialled yet: it is offline, not unknown. */
 export function expected(error: TurnaboutError, job: ProxyJob): TurnaboutError {
-  if (job.session === undefined || error.code !== "runner_unknown") return error;
+  if (job.group === undefined || error.code !== "runner_unknown") return error;
   return new TurnaboutError("runner_offline", error.message, { cause: error });
 }
 

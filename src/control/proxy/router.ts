@@ -21,7 +21,6 @@ import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages
 import { OwnPaths } from "./own-paths.ts";
 import { requestTarget } from "./request-target.ts";
 import type { OwnNames } from "./request-target.ts";
-import { sessionOfRunner } from "../../helix/ids.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
 
 /** An API that is served here and not by a target. */
@@ -92,9 +91,9 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
 
   function authorityJob(request: AnyRequest, authority: string, path: string): ProxyJob {
     const { identity, ...destination } = authorizeProxy(request, authority, context);
-    const session = sessionOfRunner(destination.runner);
+    const group = context.access.groupOf(destination.runner);
     const client = context.trustedProxies.client(request);
-    return { destination, path, route: "proxy", host: authority, identity, session, client };
+    return { destination, path, route: "proxy", host: authority, identity, group, client };
   }
 
   function request(request: AnyRequest, response: AnyResponse): void {

@@ -5,6 +5,7 @@
 import type { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
+import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RoutedJob } from "./http-proxy.ts";
 
@@ -117,20 +118,13 @@ export function targetJob(
   destination: Destination,
   path: string,
   identity: Identity,
-  session?: string,
+  group?: string,
 ): RoutedJob {
-  return { destination, path, route: "api", host: TARGET_HOST, identity, session };
-}
-
-/** Who may dial a runner, and what it belongs to. */
-export interface RunnerAccess {
-  mayDial(identity: Identity, runner: string, target: string): boolean;
-  /** What the runner belongs to, if anything: its streams end with it. */
-  groupOf(runner: string): string | undefined;
+  return { destination, path, route: "api", host: TARGET_HOST, identity, group };
 }
 
 /** `/api/v1/runners/{id}/targets/{target}/{path}`: any target of any runner. */
-export function runnerTargets(access: RunnerAccess): TargetRoute {
+export function runnerTargets(access: Pick<Access, "mayDial" | "groupOf">): TargetRoute {
   return {
     path: "/api/v1/runners/{id}/targets/{target}/{path}",
     isPathOptional: true,

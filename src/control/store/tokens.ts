@@ -43,7 +43,7 @@ export class IssuedTokenStore {
       token.kind,
       token.sha256,
       token.owner ?? null,
-      token.session ?? null,
+      token.group ?? null,
       JSON.stringify(token.runners),
       token.targets === undefined ? null : JSON.stringify(token.targets),
       token.createdAtMs,
@@ -73,7 +73,7 @@ export class IssuedTokenStore {
 
 function fromRow(row: Row): StoredToken {
   const owner = optionalText(row, "owner");
-  const session = optionalText(row, "session_id");
+  const group = optionalText(row, "session_id");
   const expiresAtMs = optionalInteger(row, "expires_at");
   return {
     id: text(row, "id"),
@@ -82,7 +82,7 @@ function fromRow(row: Row): StoredToken {
     runners: json(row, "runners") as string[],
     ...(row["targets"] !== null && { targets: json(row, "targets") as string[] }),
     ...(owner !== undefined && { owner }),
-    ...(session !== undefined && { session }),
+    ...(group !== undefined && { group }),
     ...(expiresAtMs !== undefined && { expiresAtMs }),
     createdAtMs: integer(row, "created_at"),
   };

@@ -23,7 +23,6 @@ import type { ForwardedTo } from "../fields/header-fields.ts";
 import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
 import { expected } from "../proxy/http-proxy.ts";
 import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
-import { credentialPump } from "../../helix/moonlight/credentials.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
@@ -113,16 +112,16 @@ function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: Outgo
   }
 }
 
-/** A WebSocket from the caller's wish on: it counts at once, and ends with its credential and with its session. */
+/** A WebSocket from the caller's wish on: it counts at once, and ends with its credential and with its group. */
 class Opening {
   readonly #caller: Duplex;
   readonly #job: ProxyJob;
   readonly #context: HttpProxyContext;
   readonly #gone = new AbortController();
   readonly #done: () => void;
-  #isRevoked = false;
-  #close = (_reason: CloseReason): void => {
-    this.#isRevoked = true;
+  #closed: CloseReason | undefined;
+  #close = (reason: CloseReason): void => {
+    this.#closed = reason;
     this.#gone.abort();
   };
 
@@ -132,8 +131,8 @@ class Opening {
     left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
     this.#job = job;
     this.#context = context;
-    const { identity, session } = job;
-    this.#done = context.work.add({ identity, session, close: (reason) => this.#close(reason) });
+    const { identity, group } = job;
+    this.#done = context.activeStreams.add({ identity, group, close: (reason) => this.#close(reason) });
     const onGone = (): void => {
       this.#gone.abort();
       this.#done();
@@ -150,25 +149,21 @@ class Opening {
     this.#job.admit?.();
     const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
     this.#stream = answer.stream;
-    if (!this.#isRevoked) return answer;
-    resetStream(answer.stream, new Error("revoked while it was opened"));
-    throw revoked();
+    if (this.#closed === undefined) return answer;
+    resetStream(answer.stream, new Error(`closed while it was opened: ${this.#closed.text}`));
+    throw refusal(this.#closed);
   }
 
   carry(stream: ClientHttp2Stream): void {
-    const { credentials, session = "" } = this.#job;
-    this.#close = spliceWebSocket(this.#caller, stream, {
-      onClose: this.#done,
-      fromCaller:
-        credentials === undefined ? undefined : (refuse) => credentialPump(credentials, session, refuse),
-    });
+    const { fromCaller } = this.#job;
+    this.#close = spliceWebSocket(this.#caller, stream, { onClose: this.#done, fromCaller });
   }
 
   /** What to tell the caller. */
   failed(cause: unknown): unknown {
     this.#done();
     if (this.#stream !== undefined) abort(this.#stream, toError(cause));
-    const error = this.#isRevoked ? revoked() : cause;
+    const error = this.#closed === undefined ? cause : refusal(this.#closed);
     const { metrics, log } = this.#context;
     const { runner, target } = this.#job.destination;
     const code = error instanceof CodedError ? error.code : "internal";
@@ -199,8 +194,8 @@ function answerFields(
   return BEYOND_ASCII.test(location) && ROOTED_PATH.test(location) ? { ...fields, location } : fields;
 }
 
-function revoked(): TurnaboutError {
-  return new TurnaboutError("not_allowed", "revoked, or its session has ended");
+function refusal({ text }: CloseReason): TurnaboutError {
+  return new TurnaboutError("not_allowed", text);
 }
 
 /**

@@ -1,12 +1,12 @@
 /**
- * Joins the two ends of an open WebSocket: frames pass as bytes, and only where the tunnel fails or the session ends does the caller
- * get a close frame of ours, between two of the target's, so that it learns more than "1006".
+ * Joins the two ends of an open WebSocket: frames pass as bytes, and only where the tunnel fails or we close it does the
+ * caller get a close frame of ours, between two of the target's, so that it learns more than "1006".
  */
 import type { Duplex } from "node:stream";
 import { abort, copy, splice } from "../../wire/streams/splice.ts";
-import type { Pump } from "../../wire/streams/splice.ts";
 import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
+import type { CallerPump } from "../proxy/http-proxy.ts";
 
 interface Close {
   code: number;
@@ -15,10 +15,7 @@ interface Close {
 
 /** RFC 6455 §7.4.1 and the registry: 1012 service restart (come back), 1008 policy, 1001 going away. */
 const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
-const CLOSED: Readonly<Record<CloseReason, Close>> = {
-  revoked: { code: 1008, reason: "the credential has been revoked" },
-  "session-ended": { code: 1001, reason: "the session has ended" },
-};
+const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = { revoked: 1008, "group-closed": 1001 };
 
 /** After our close frame the caller has this long to answer and close. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -26,8 +23,8 @@ const CLOSE_TIMEOUT_MS = 5_000;
 export interface WebSocketSpliceOptions {
   /** Called once, when both ends are closed. */
   onClose(): void;
-  /** How the caller's bytes get to the target; it may refuse them. Default: as they are. */
-  fromCaller?: ((refuse: (close: Close) => void) => Pump) | undefined;
+  /** Default: the caller's bytes pass unchanged. */
+  fromCaller?: CallerPump | undefined;
 }
 
 /** @returns ends it, with a close frame that says why */
@@ -68,5 +65,5 @@ export function spliceWebSocket(
     abort(stream);
   }
 
-  return (reason) => close(CLOSED[reason]);
+  return ({ kind, text }) => close({ code: CLOSE_CODES[kind], reason: text });
 }

@@ -5,6 +5,7 @@ import { preferredWaitMs } from "../../control/proxy/prefer.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { Session } from "../store/sessions.ts";
+import { requireAdmin } from "../../control/auth/access.ts";
 import type { AppContext, AppEnv } from "../../control/api/app.ts";
 import { badInput } from "../../control/api/bad-input.ts";
 import { answers, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
@@ -104,7 +105,7 @@ export function sessionRoutes({
     }
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
     if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
-    if (owner !== identity.owner) policy.requireAdmin(identity, "a session for somebody else");
+    if (owner !== identity.owner) requireAdmin(identity, "a session for somebody else");
     images.check(identity, body.image);
     const spec = {
       width: body.width,

@@ -5,6 +5,7 @@ import { wolfRunner } from "../ids.ts";
 import type { Presence } from "../sessions/scheduler.ts";
 import { gpuAlertLevel } from "../instances/usage.ts";
 import type { Instance } from "../store/instances.ts";
+import { requireAdmin } from "../../control/auth/access.ts";
 import type { AppContext, AppEnv } from "../../control/api/app.ts";
 import { badInput } from "../../control/api/bad-input.ts";
 import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
@@ -97,23 +98,23 @@ const describedHeartbeat = createRoute({
 });
 
 export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
-  const { instances, sessions, sessionStore, policy, kick } = context;
+  const { instances, sessions, sessionStore, kick } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
 
   routes.openapi(list, (c) => {
-    policy.requireAdmin(c.get("identity"), "listing instances");
+    requireAdmin(c.get("identity"), "listing instances");
     return c.json({ wolf_instances: instances.list().map(show) }, 200);
   });
 
   routes.openapi(get, (c) => {
-    policy.requireAdmin(c.get("identity"), "an instance");
+    requireAdmin(c.get("identity"), "an instance");
     return c.json(show(instances.get(c.req.valid("param").id)), 200);
   });
 
   routes.openapi(remove, (c) => {
-    policy.requireAdmin(c.get("identity"), "forgetting an instance");
+    requireAdmin(c.get("identity"), "forgetting an instance");
     const { id } = c.req.valid("param");
     if (instances.isOnline(id) && sessionStore.onInstance(id).length > 0) {
       throw new TurnaboutError("already_exists", `instance ${id} has sessions`, {

@@ -1,12 +1,11 @@
 /** Who may reach what, where that depends on more than the credential itself: sessions have owners. */
-import { TurnaboutError } from "../../wire/errors.ts";
 import { HelixError } from "../errors.ts";
 import { isSessionId, sessionOfRunner } from "../ids.ts";
 import type { Session, SessionStore } from "../store/sessions.ts";
-import { ADMIN_TARGETS } from "../../control/auth/identity.ts";
+import type { RunnerGroups } from "../../control/auth/access.ts";
 import type { Identity } from "../../control/auth/identity.ts";
 
-export class Policy {
+export class Policy implements RunnerGroups {
   readonly #sessions: SessionStore;
 
   constructor(sessions: SessionStore) {
@@ -33,17 +32,19 @@ export class Policy {
     throw new HelixError("session_unknown", `session ${session.id} is being stopped`);
   }
 
-  /** By the credential's own grant, or because the runner is the sandbox of a session that the user owns. */
-  mayDial(identity: Identity, runner: string, target: string): boolean {
-    if (identity.mayDial(runner, target)) return true;
-    if (ADMIN_TARGETS.has(target)) return false;
-    const id = sessionOfRunner(runner);
-    const session = id === undefined ? undefined : this.#sessions.get(id);
+  /** A session's sandbox. */
+  groupOf(runnerId: string): string | undefined {
+    return sessionOfRunner(runnerId);
+  }
+
+  /** The owner dials the sandbox of a session without a grant for its runner, until the session is being stopped. */
+  mayDial(identity: Identity, sessionId: string): boolean {
+    const session = this.#sessions.get(sessionId);
     return session !== undefined && session.state !== "stopping" && this.owns(identity, session);
   }
 
-  /** @throws TurnaboutError `not_allowed` */
-  requireAdmin(identity: Identity, what: string): void {
-    if (!identity.mayAdminister) throw new TurnaboutError("not_allowed", `${what} needs an admin token`);
+  mayObserve(identity: Identity, sessionId: string): boolean {
+    const session = this.#sessions.get(sessionId);
+    return session !== undefined && this.owns(identity, session);
   }
 }

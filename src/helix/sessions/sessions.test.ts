@@ -17,6 +17,7 @@ import { SessionStore } from "../store/sessions.ts";
 import { IssuedTokenStore } from "../../control/store/tokens.ts";
 import { Instances } from "../instances/instances.ts";
 import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
+import { SandboxAccess } from "./sandbox-access.ts";
 import { Sessions } from "./sessions.ts";
 import type { SessionEvent } from "./sessions.ts";
 
@@ -67,15 +68,17 @@ function start() {
   instances.connected("a", 1);
   const events: SessionEvent[] = [];
   const kicked: string[] = [];
-  const work = new ActiveStreams();
+  const access = new SandboxAccess({
+    issuer,
+    activeStreams: new ActiveStreams(),
+    runners: { kick: (runner) => kicked.push(runner.replace(/^sandbox-/, "")) },
+  });
   const sessions = new Sessions({
     store,
     storeId: storeId(database),
     instances,
-    issuer,
-    work,
+    access,
     lobbies: () => wolf,
-    kickSandbox: (id) => void kicked.push(id),
     agentUrl: undefined,
     defaultImage: "image",
     awaitMs: 30_000,
@@ -92,7 +95,6 @@ function start() {
     instances,
     events,
     kicked,
-    work,
     sessions,
     storeId: storeId(database),
   };

@@ -6,9 +6,7 @@
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import type { TokenIssuer } from "../../control/auth/issuer.ts";
 import { MAX_WAIT_MS } from "../../control/limits.ts";
-import type { ActiveStreams } from "../../control/auth/active-streams.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "../ids.ts";
 import type { Instances } from "../instances/instances.ts";
@@ -19,6 +17,7 @@ import type { Choice } from "./scheduler.ts";
 import { Reconciler } from "./reconciler.ts";
 import { isNearlyFull } from "../instances/usage.ts";
 import { CapacityQueue } from "./capacity-queue.ts";
+import type { SandboxAccess } from "./sandbox-access.ts";
 
 export type SessionEvent =
   | { type: "session-created"; session: string; owner: string; instance: string }
@@ -31,11 +30,8 @@ export interface SessionsContext {
   /** Id of the store: marks our lobbies. */
   storeId: string;
   instances: Instances;
-  issuer: TokenIssuer;
-  work: ActiveStreams;
+  access: SandboxAccess;
   lobbies: (instanceId: string) => Lobbies;
-  /** Ends the tunnel of a session's sandbox. */
-  kickSandbox: (sessionId: string) => void;
   /** What a sandbox's agent dials, as seen from inside; undefined leaves it out of the container's environment. */
   agentUrl: string | undefined;
   defaultImage: string;
@@ -153,13 +149,11 @@ export class Sessions {
 
   /** @returns false if the instance cannot be reached now: the lobby is stopped when it is back */
   async remove(session: Session): Promise<boolean> {
-    const { store, issuer, work, instances, lobbies, log } = this.#context;
+    const { store, instances, lobbies, log } = this.#context;
     const { id, instanceId } = session;
     if (session.state !== "stopping") store.update(session, { state: "stopping", reason: "deleted" });
     // Whatever happens to Wolf: nobody reaches the session any more, and its sandbox cannot come back.
-    work.closeSession(id);
-    issuer.revokeSession(id);
-    this.#context.kickSandbox(id);
+    this.#context.access.close(id);
     if (this.#creating.has(id) || !instances.isOnline(instanceId)) return false;
     try {
       if (session.lobbyId === undefined) await this.#settling.run(instanceId);
@@ -206,10 +200,8 @@ export class Sessions {
 
   /** What a process that was killed has left half done. */
   #recover(): void {
-    const { store, issuer } = this.#context;
-    for (const { id, session } of issuer.list()) {
-      if (session !== undefined && store.get(session) === undefined) issuer.revoke(id);
-    }
+    const { store, access } = this.#context;
+    access.revokeOthers((session) => store.get(session) !== undefined);
   }
 
   #checkAll(): void {
@@ -308,8 +300,8 @@ export class Sessions {
   }
 
   async #askWolf({ id, instanceId, spec }: Session): Promise<string> {
-    const { issuer, instances, lobbies, agentUrl, defaultImage, storeId } = this.#context;
-    const secret = issuer.issueForSession(id);
+    const { instances, lobbies, agentUrl, defaultImage, storeId } = this.#context;
+    const secret = this.#context.access.issueToken(id);
     return lobbies(instanceId).create({
       sessionId: id,
       image: spec.image ?? defaultImage,
@@ -390,12 +382,10 @@ export class Sessions {
   }
 
   #end(session: Session, reason: string): void {
-    const { store, issuer, work } = this.#context;
+    const { store } = this.#context;
     if (store.get(session.id) === undefined) return; // two deletions at once
     store.remove(session.id);
-    work.closeSession(session.id);
-    issuer.revokeSession(session.id);
-    this.#context.kickSandbox(session.id);
+    this.#context.access.close(session.id);
     this.#context.onEvent({ type: "session-ended", session: session.id, owner: session.owner, reason });
     this.#vacancies.changed();
   }

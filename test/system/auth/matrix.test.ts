@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { Access } from "../../../src/control/auth/access.ts";
 import { runnerTargets } from "../../../src/control/proxy/target-routes.ts";
-import type { RunnerAccess, TargetRoute } from "../../../src/control/proxy/target-routes.ts";
+import type { TargetRoute } from "../../../src/control/proxy/target-routes.ts";
 import { helixTargetRoutes } from "../../../src/helix/routes.ts";
 import type { HelixRoutesContext } from "../../../src/helix/routes.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -219,7 +220,7 @@ function routeNames(): Set<string> {
   const described = Object.entries(here.document.paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  const table = [runnerTargets({} as RunnerAccess), ...helixTargetRoutes({} as HelixRoutesContext)];
+  const table = [runnerTargets(new Access()), ...helixTargetRoutes({} as HelixRoutesContext)];
   return new Set([...described, ...table.flatMap(namesOf)]);
 }
 
