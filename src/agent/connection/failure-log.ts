@@ -1,11 +1,12 @@
 /** Failed attempts in the log: each new reason as a warning, its repetitions at debug, because an agent may try for weeks. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { CONFIG_ERROR_LOG_INTERVAL_MS } from "../limits.ts";
 
 export class FailureLog {
   readonly #log: Logger;
-  #lastReason = "";
+  readonly #reported = new ReportedProblems();
   /** Unix milliseconds. */
   #loggedAtMs = 0;
 
@@ -15,7 +16,7 @@ export class FailureLog {
 
   /** After a success the next failure is logged as a new one. */
   reset(): void {
-    this.#lastReason = "";
+    this.#reported.forget("");
   }
 
   /** @param isRefused the control plane refused the agent, as opposed to an attempt that did not get that far */
@@ -23,9 +24,8 @@ export class FailureLog {
     const isConfig = error instanceof TurnaboutError && error.code === "config_invalid";
     // A wrong file is logged again now and then: only an operator can correct it.
     const isDue = isConfig && Date.now() - this.#loggedAtMs >= CONFIG_ERROR_LOG_INTERVAL_MS;
-    const isNew = error.message !== this.#lastReason || isDue;
+    const isNew = this.#reported.isNew("", error.message) || isDue;
     if (isNew) this.#loggedAtMs = Date.now();
-    this.#lastReason = error.message;
     if (!isNew) this.#log.debug(fields, "connect failed; trying again");
     else if (isConfig) this.#log.error(fields, "the configuration cannot be used; trying again");
     else

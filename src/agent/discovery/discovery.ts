@@ -6,6 +6,7 @@
 import { toError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Logger } from "../../wire/log.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { Backoff } from "../backoff.ts";
 import {
   DOCKER_BACKOFF_BASE_MS,
@@ -44,8 +45,7 @@ export class Discovery {
   readonly #context: DiscoveryContext;
   readonly #closing = new AbortController();
   readonly #announced = new Map<string, PlannedRunner>();
-  /** Complaints that have been made, so that each is made once. */
-  #complaints = new Set<string>();
+  readonly #reported = new ReportedProblems();
   #hinted = false;
   #wake: () => void = () => {};
   #stream: AbortController | undefined;
@@ -200,18 +200,19 @@ export class Discovery {
         "docker: container announced",
       );
     }
-    this.#complain(problems);
+    this.#report(problems);
   }
 
-  /** Once for each; again only when it has been different in between. */
-  #complain(problems: readonly Problem[]): void {
-    const now = new Set<string>();
+  /** Once for each; again only after it was gone. */
+  #report(problems: readonly Problem[]): void {
+    const present = new Set<string>();
     for (const { container, reason } of problems) {
       const short = reason.slice(0, MAX_DOCKER_REASON_LENGTH);
-      now.add(`${container} ${short}`);
-      if (this.#complaints.has(`${container} ${short}`)) continue;
+      const subject = `${container} ${short}`;
+      present.add(subject);
+      if (!this.#reported.isNew(subject, short)) continue;
       this.#context.log.warn({ container, reason: short }, "docker: container not announced");
     }
-    this.#complaints = now;
+    this.#reported.retain(present);
   }
 }

@@ -2,13 +2,14 @@
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 
 const REPLACED = "replaced";
 
 export class NoticeLog {
   readonly #log: Logger;
-  /** What has been said, by runner: runners that the agent has are the only ones. */
-  readonly #said = new Map<string, string>();
+  /** By runner; only runners that the agent has. */
+  readonly #reported = new ReportedProblems();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -17,8 +18,7 @@ export class NoticeLog {
   /** @param has whether the agent serves this runner */
   post({ refused }: Notices, has: (runnerId: string) => boolean): void {
     for (const { runner, code } of refused) {
-      if (!has(runner) || this.#said.get(runner) === code) continue;
-      this.#said.set(runner, code);
+      if (!has(runner) || !this.#reported.isNew(runner, code)) continue;
       this.#log.warn({ runner, code, reason: ERROR_TABLE[code].text }, "the control plane refuses a runner");
     }
   }
@@ -26,8 +26,7 @@ export class NoticeLog {
   /** Runners that a newer agent has taken since they were said last. @param has as for {@link post} */
   replaced({ replaced }: Notices, has: (runnerId: string) => boolean): string[] {
     return replaced.filter((runner) => {
-      if (!has(runner) || this.#said.get(runner) === REPLACED) return false;
-      this.#said.set(runner, REPLACED);
+      if (!has(runner) || !this.#reported.isNew(runner, REPLACED)) return false;
       this.#log.warn({ runner }, "a runner is replaced by a newer agent; standing by for it");
       return true;
     });
@@ -35,6 +34,6 @@ export class NoticeLog {
 
   /** The runner is gone, or offered anew: what is said of it then is news. */
   forget(runnerId: string): void {
-    this.#said.delete(runnerId);
+    this.#reported.forget(runnerId);
   }
 }

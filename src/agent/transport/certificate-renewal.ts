@@ -2,6 +2,7 @@
 import type { X509Certificate } from "node:crypto";
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { dateProblem, isPair, parseCertificates, warnsFromMs } from "../../wire/session/pem.ts";
 import { readPair } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
@@ -18,7 +19,7 @@ export interface RenewalWatchOptions {
 export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions): () => void {
   let seen = "";
   let warned = "";
-  let complaint = "";
+  const reported = new ReportedProblems();
   let busy = false;
 
   async function look(): Promise<void> {
@@ -46,12 +47,11 @@ export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions)
     if (busy) return;
     busy = true;
     look()
-      .then(() => (complaint = ""))
+      .then(() => reported.forget(""))
       .catch((cause: unknown) => {
         const { message } = toError(cause);
-        if (message !== complaint)
-          log.warn({ reason: message }, "the client certificate's files are not usable");
-        complaint = message;
+        if (!reported.isNew("", message)) return;
+        log.warn({ reason: message }, "the client certificate's files are not usable");
       })
       .finally(() => (busy = false));
   }

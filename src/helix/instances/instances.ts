@@ -1,6 +1,7 @@
 /** Wolf instances: they register themselves by connecting; a heartbeat only adds what the tunnel cannot know. */
 import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
 import { wolfRunner } from "../ids.ts";
@@ -30,8 +31,8 @@ export class Instances {
   readonly #store: InstanceStore;
   readonly #registry: Registry;
   readonly #log: Logger;
-  /** What was last wrong with an instance's heartbeats: it is said once, not every 30 s. */
-  readonly #complaints = new Map<string, string>();
+  /** By instance: what of its heartbeats does not fit is logged once, not every 30 s. */
+  readonly #reported = new ReportedProblems();
 
   constructor(store: InstanceStore, registry: Registry, log: Logger) {
     this.#store = store;
@@ -111,7 +112,7 @@ export class Instances {
       lastHeartbeatMs: now,
     };
     this.#store.put(instance);
-    this.#complain(id, ignored);
+    this.#reportIgnored(id, ignored);
     this.#sayRises(known, instance);
     return instance;
   }
@@ -130,7 +131,7 @@ export class Instances {
   remove(id: string): void {
     this.get(id);
     this.#store.remove(id);
-    this.#complaints.delete(id);
+    this.#reported.forget(id);
   }
 
   #percents(
@@ -148,11 +149,8 @@ export class Instances {
     return percents;
   }
 
-  #complain(id: string, ignored: readonly string[]): void {
-    const complaint = ignored.join("; ");
-    if (complaint === (this.#complaints.get(id) ?? "")) return;
-    if (complaint === "") return void this.#complaints.delete(id);
-    this.#complaints.set(id, complaint);
+  #reportIgnored(id: string, ignored: readonly string[]): void {
+    if (!this.#reported.isNew(id, ignored.join("; "))) return;
     this.#log.warn({ instance: id, ignored }, "heartbeat: ignored what does not fit");
   }
 
