@@ -16,7 +16,7 @@ export interface Front extends AsyncDisposable {
 }
 
 /** `refuse`: 400 at once. `swallow`: never answers, as some frontends do. `drop`: passes the request without it. */
-export type UnknownUpgrade = "refuse" | "swallow" | "drop";
+export type UnknownUpgrade = "refuse" | "swallow" | "drop" | "close";
 
 /** An HTTP/1.1 proxy that passes WebSockets and nothing else that upgrades. */
 export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUpgrade): Promise<Front> {
@@ -28,6 +28,11 @@ export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUp
     socket.on("error", () => {}); // for ever
     if (token.toLowerCase() !== "websocket" && unknown !== "drop") {
       if (unknown === "swallow") return;
+      if (unknown === "close") {
+        return void socket.end(
+          `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${token}\r\n\r\n`,
+        );
+      }
       const body = "this proxy knows no such upgrade";
       return void socket.end(
         `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,

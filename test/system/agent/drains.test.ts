@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { assertEchoes, followAgent } from "../../support/agents.ts";
 import { startAgent } from "../../support/commands.ts";
-import { ending, next, within } from "../../support/events.ts";
+import { ending, eventually, next, turn, within } from "../../support/events.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
@@ -69,5 +70,33 @@ describe("an agent process that gets SIGTERM", () => {
     const end = ending(inFlight);
     assert.deepEqual(await agent.end("SIGTERM"), { code: 0, signal: null });
     assert.equal((await end).kind, "error");
+  });
+});
+
+describe("an agent that is closed", () => {
+  it("finishes what it has in flight also after it has reconnected", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using followed = followAgent({
+      server: system.url,
+      runners: { [RUNNER]: { [TARGET]: system.target.address } },
+      drainMs: 10_000,
+    });
+    await followed.connected();
+    await assertEchoes(system.controlPlane.dial);
+    system.controlPlane.runners()[0]?.connections[0]?.destroy("test");
+    await followed.events.findNth(2, ({ type }) => type === "connected", "the reconnect");
+    const inFlight = await system.controlPlane.dial(RUNNER, TARGET, { waitMs: 5_000 });
+    const rest = ending(inFlight);
+    const connection = system.controlPlane.runners()[0]?.connections[0];
+    assert.ok(connection);
+    let isClosed = false;
+    const closed = followed.agent.close().then(() => (isClosed = true));
+    inFlight.write("during ");
+    await eventually(() => connection.draining.aborted, "the agent's GOAWAY");
+    await turn(10);
+    assert.equal(isClosed, false);
+    inFlight.end("after");
+    assert.deepEqual([(await rest).kind, (await rest).data.toString()], ["end", "during after"]);
+    await within(closed, "its end");
   });
 });

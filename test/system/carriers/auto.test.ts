@@ -93,6 +93,20 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
+  it("falls to websocket behind a proxy that closes the upgraded connection, and does not count it as lost", async () => {
+    await using system = await startSystem({ agents: 0 });
+    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "close");
+    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    const { carrier, why } = await agent.connected();
+    assert.equal(carrier, "websocket");
+    assert.match(why, /^the better ones failed: ptth: |^the better ones failed: session handshake: /);
+    await assertEchoes(system.controlPlane.dial);
+    assert.deepEqual(
+      agent.events.all.map(({ type }) => type),
+      ["connected"],
+    );
+  });
+
   for (const [what, alpn] of [
     ["without ALPN", undefined],
     ["that speaks only http/1.1", ["http/1.1"]],
