@@ -4,7 +4,7 @@ import { TurnaboutError } from "../wire/errors.ts";
 import { queryOf, withoutParameters } from "../control/auth/authenticate.ts";
 import type { Access } from "../control/auth/access.ts";
 import type { Identity } from "../control/auth/identity.ts";
-import type { RoutedJob } from "../control/proxy/http-proxy.ts";
+import type { RoutedJob } from "../control/proxy/job.ts";
 import { targetJob } from "../control/proxy/target-routes.ts";
 import type { PathParameters, TargetRequest, TargetRoute } from "../control/proxy/target-routes.ts";
 import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";

@@ -12,7 +12,7 @@ import { Client } from "undici";
 import { errorCodeOf, toError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Call } from "./call.ts";
-import { httpFailure } from "./errors.ts";
+import { httpFailure } from "./undici-errors.ts";
 
 export interface HttpRequest {
   method: "GET" | "POST" | "PUT" | "DELETE";

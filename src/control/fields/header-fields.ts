@@ -9,16 +9,16 @@ import type { AnyRequest } from "../listener/messages.ts";
 import { isLocationField, rewriteLocation } from "./location-fields.ts";
 import type { Mount, Place } from "./mount.ts";
 import { isOriginWide, limitedCookies } from "./response-filter.ts";
-import { withoutWait } from "../proxy/prefer.ts";
+import { withoutWait } from "./prefer.ts";
 
 /** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
-export type Route = "api" | "proxy";
+export type ProxyMode = "api" | "proxy";
 
 /** Besides all that begins with `x-forwarded-`: who a client is, is ours to say. */
 const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x-real-ip"]);
 
-export interface Forwarded {
-  route: Route;
+export interface ForwardedRequest {
+  mode: ProxyMode;
   /** `Host` for a target that is not declared with one of its own. */
   host: string;
   /** Path and query at the target. */
@@ -34,15 +34,19 @@ export interface Forwarded {
 }
 
 /** What the agent says of the target, as far as it matters here. */
-export type ForwardedTo = Pick<TargetInfo, "rewrite" | "host"> | undefined;
+export type TargetDeclaration = Pick<TargetInfo, "rewrite" | "host"> | undefined;
 
 /**
  * The fields that go to the target, as a flat list of names and values. No credential of ours is among them:
  * `Authorization`, `X-Api-Key` and the token cookie on the API, `Proxy-Authorization` on the forward proxy.
  */
-export function requestFields(request: AnyRequest, job: Forwarded, target: ForwardedTo): string[] {
+export function requestFields(
+  request: AnyRequest,
+  job: ForwardedRequest,
+  target: TargetDeclaration,
+): string[] {
   const { headers } = request;
-  const { route, credentials, client, withheld } = job;
+  const { mode, credentials, client, withheld } = job;
   const nominated = connectionNominates(headers.connection);
   const fields: string[] = ["host", hostOf(job, target)];
   for (const [name, value] of Object.entries(headers)) {
@@ -56,7 +60,7 @@ export function requestFields(request: AnyRequest, job: Forwarded, target: Forwa
       if (preferences !== undefined) fields.push(name, preferences);
       continue;
     }
-    if (name === "cookie" && route === "api") {
+    if (name === "cookie" && mode === "api") {
       const kept = credentials === undefined ? withoutTokenCookie(String(value)) : undefined;
       if (kept !== undefined) fields.push(name, kept);
       continue;
@@ -68,7 +72,7 @@ export function requestFields(request: AnyRequest, job: Forwarded, target: Forwa
   }
   if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
   if (acceptsTrailers(request)) fields.push("te", "trailers");
-  if (route === "proxy") {
+  if (mode === "proxy") {
     fields.push("via", `${request.httpVersion} turnabout`);
     return fields;
   }
@@ -123,12 +127,12 @@ export function isPrefix({ targetPath, query }: Mount): boolean {
 }
 
 /** A request of the forward proxy has the target's host already: its own. */
-function hostOf({ route, host }: Forwarded, target: ForwardedTo): string {
-  return route === "api" ? (target?.host ?? host) : host;
+function hostOf({ mode, host }: ForwardedRequest, target: TargetDeclaration): string {
+  return mode === "api" ? (target?.host ?? host) : host;
 }
 
 /** Undefined: the target's addresses stay as it writes them. */
-function placeOf(job: Forwarded, target: ForwardedTo): Place | undefined {
+function placeOf(job: ForwardedRequest, target: TargetDeclaration): Place | undefined {
   const { mount, client, path } = job;
   if (mount === undefined || target?.rewrite === "off") return undefined;
   const hosts = { asked: hostOf(job, target), known: client.host };
@@ -138,8 +142,8 @@ function placeOf(job: Forwarded, target: ForwardedTo): Place | undefined {
 /** End-to-end fields of a target's response, without what speaks in our name or for our origin, and with addresses of ours. */
 export function responseFields(
   headers: IncomingHttpHeaders,
-  job: Forwarded,
-  target: ForwardedTo,
+  job: ForwardedRequest,
+  target: TargetDeclaration,
 ): Record<string, string | string[]> {
   const nominated = connectionNominates(headers.connection);
   const fields: Record<string, string | string[]> = {};
@@ -148,7 +152,7 @@ export function responseFields(
     if (value === undefined || name.startsWith(":") || isHopByHop(name) || nominated.has(name)) continue;
     const kept = withoutOwnName(name, value);
     if (kept === undefined) continue;
-    const passed = job.route === "proxy" ? kept : responseField(name, kept, job, target);
+    const passed = job.mode === "proxy" ? kept : responseField(name, kept, job, target);
     if (passed !== undefined) fields[name] = passed;
   }
   return fields;
@@ -157,8 +161,8 @@ export function responseFields(
 function responseField(
   name: string,
   value: string | string[],
-  job: Forwarded,
-  target: ForwardedTo,
+  job: ForwardedRequest,
+  target: TargetDeclaration,
 ): string | string[] | undefined {
   if (name === "set-cookie") {
     if (job.hasCookies !== true || job.mount === undefined) return undefined;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { responseFields } from "./header-fields.ts";
-import type { Forwarded } from "./header-fields.ts";
+import type { ForwardedRequest } from "./header-fields.ts";
 import { limitedCookies } from "./response-filter.ts";
 
 const PREFIX = "/base/api/v1/runners/r/targets/t";
@@ -12,9 +12,9 @@ const CLIENT = {
   prefix: "",
   isForwarded: false,
 } as const;
-const PROXY: Forwarded = { route: "proxy", host: "t.r", path: "/", client: CLIENT };
-const API: Forwarded = {
-  route: "api",
+const PROXY: ForwardedRequest = { mode: "proxy", host: "t.r", path: "/", client: CLIENT };
+const API: ForwardedRequest = {
+  mode: "api",
   host: "localhost",
   path: "/",
   client: CLIENT,

@@ -1,5 +1,5 @@
 /** `CONNECT <target>.<runner>` at the control plane, HTTP/1.1 and HTTP/2: the dial API of every language. */
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { Duplex } from "node:stream";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
@@ -20,8 +20,9 @@ import { refuseAmbiguous } from "../listener/refused-requests.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
-import { preferredWaitMs } from "./prefer.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
+import { preferredWaitMs } from "../fields/prefer.ts";
+import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
   dialer: Dialer;
@@ -56,61 +57,33 @@ export function authorizeProxy(
   return { ...destination, identity };
 }
 
-/** From the caller's request until both ends are closed; ended when its credential is revoked or its group closed. */
-class Tunnel {
-  readonly #caller: Duplex;
-  readonly #gone = new AbortController();
-  #done = (): void => {};
-  #stream: Duplex | undefined;
-  #closed: CloseReason | undefined;
-
-  /** @param left given when the caller has left, where 'close' would not tell */
-  constructor(caller: Duplex, left?: AbortSignal) {
-    this.#caller = caller;
-    left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
-    caller.on("error", () => this.#gone.abort()); // for ever
-    caller.once("close", () => {
-      this.#gone.abort();
-      this.#done();
+/** @throws TurnaboutError the reason of the refusal */
+async function openTunnel(
+  caller: RevocableCaller,
+  stream: Duplex,
+  destination: AuthorizedDestination,
+  { headers, context }: { headers: IncomingHttpHeaders; context: ConnectProxyContext },
+): Promise<Duplex> {
+  const { identity, runner } = destination;
+  caller.register(context.activeStreams, { identity, group: context.access.groupOf(runner) });
+  try {
+    const tunnel = await context.dialer.openStream(destination, {
+      signal: caller.signal,
+      waitMs: preferredWaitMs(headers),
+      caller: identity.id,
     });
-  }
-
-  /** @throws TurnaboutError the reason of the refusal */
-  async open(
-    destination: AuthorizedDestination,
-    waitMs: number,
-    context: ConnectProxyContext,
-  ): Promise<Duplex> {
-    const { identity, runner } = destination;
-    const close = (reason: CloseReason): void => this.#close(reason);
-    this.#done = context.activeStreams.add({ identity, group: context.access.groupOf(runner), close });
-    try {
-      const stream = await context.dialer.openStream(destination, {
-        signal: this.#gone.signal,
-        waitMs,
-        caller: identity.id,
-      });
-      if (this.#closed !== undefined) {
-        abort(stream);
-        throw new TurnaboutError("aborted", "closed while it was opened");
-      }
-      this.#stream = stream;
-      return stream;
-    } catch (error) {
-      this.#done();
-      if (this.#closed === undefined) throw error;
-      throw new TurnaboutError("not_allowed", this.#closed.text, { cause: error });
+    if (caller.closed !== undefined) {
+      abort(tunnel);
+      throw new TurnaboutError("aborted", "closed while it was opened");
     }
-  }
-
-  readonly closed = (): void => this.#done();
-
-  #close(reason: CloseReason): void {
-    this.#closed = reason;
-    this.#gone.abort();
-    if (this.#stream === undefined) return;
-    abort(this.#caller);
-    abort(this.#stream);
+    caller.onClose(() => {
+      abort(stream);
+      abort(tunnel);
+    });
+    return tunnel;
+  } catch (error) {
+    caller.release();
+    throw caller.reasonFor(error);
   }
 }
 
@@ -122,15 +95,15 @@ export async function connectFromSocket(
 ): Promise<void> {
   const { address } = context.trustedProxies.client(request);
   const watch = watchCaller(socket, head);
-  const tunnel = new Tunnel(socket, watch.signal);
+  const caller = new RevocableCaller(socket, { disconnected: watch.signal });
   try {
     refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.url ?? "", context);
-    const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
+    const tunnel = await openTunnel(caller, socket, destination, { headers: request.headers, context });
     watch.stop();
-    if (socket.destroyed) return abort(stream);
+    if (socket.destroyed) return abort(tunnel);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
-    splice(socket, stream, tunnel.closed);
+    splice(socket, tunnel, () => caller.release());
   } catch (error) {
     watch.stop();
     logRefusal(error, address, context.log);
@@ -143,22 +116,22 @@ export async function connectFromStream(
   context: ConnectProxyContext,
 ): Promise<void> {
   const { address } = context.trustedProxies.client(request);
-  const caller = request.stream;
-  watchRemoteEnd(caller);
-  const tunnel = new Tunnel(caller);
+  const { stream } = request;
+  watchRemoteEnd(stream);
+  const caller = new RevocableCaller(stream);
   try {
     refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.authority, context);
-    const stream = await tunnel.open(destination, preferredWaitMs(request.headers), context);
-    if (caller.destroyed) return abort(stream);
-    caller.respond({ ":status": 200, [HEADER.version]: VERSION });
-    splice(caller, stream, tunnel.closed);
+    const tunnel = await openTunnel(caller, stream, destination, { headers: request.headers, context });
+    if (stream.destroyed) return abort(tunnel);
+    stream.respond({ ":status": 200, [HEADER.version]: VERSION });
+    splice(stream, tunnel, () => caller.release());
   } catch (error) {
     logRefusal(error, address, context.log);
-    if (caller.destroyed || caller.headersSent) return;
+    if (stream.destroyed || stream.headersSent) return;
     const answer = errorAnswer(error, "proxy");
-    caller.respond({ ...answer.headers, ":status": answer.status });
-    caller.end(answer.body);
+    stream.respond({ ...answer.headers, ":status": answer.status });
+    stream.end(answer.body);
   }
 }
 

@@ -5,10 +5,44 @@
 import { Readable } from "node:stream";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { TargetPool } from "../http1-target/target-pools.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import { MAX_DISCARDED_BODY_BYTES } from "../limits.ts";
+import {
+  MAX_DISCARDED_BODY_BYTES,
+  MAX_MEASURED_BODY_BYTES,
+  UNKNOWN_TARGET_HOLD_BYTES,
+  UNKNOWN_TARGET_HOLD_MS,
+} from "../limits.ts";
 
-export class RequestBody extends Readable {
+/**
+ * The body in a form that the target can read. Chunked is only for a target that is known to speak HTTP/1.1
+ * (RFC 9112 §6.1).
+ *
+ * @throws TurnaboutError `length_required` where an HTTP/1.0 target would need it, `aborted` if the caller breaks off
+ */
+export async function bodyFor(
+  target: Pick<TargetPool, "version">,
+  request: AnyRequest,
+): Promise<Buffer | Readable> {
+  const isMeasured = request.headers["content-length"] !== undefined;
+  if (isMeasured || target.version === "1.1" || target.version === "2") return new RequestBody(request);
+  const held =
+    target.version === "1.0"
+      ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
+      : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
+  const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // else they would be lost
+  if (held.complete && !isChunked) return Buffer.concat(held.chunks, held.bytes);
+  if (target.version === "1.0") {
+    discard(request);
+    throw new TurnaboutError(
+      "length_required",
+      `a body of more than ${MAX_MEASURED_BODY_BYTES} bytes without Content-Length, for an HTTP/1.0 target`,
+    );
+  }
+  return new RequestBody(request, held.chunks);
+}
+
+class RequestBody extends Readable {
   readonly #request: AnyRequest;
   #done = false;
 
@@ -74,7 +108,7 @@ export function discard(request: AnyRequest): void {
   request.resume();
 }
 
-export interface HeldBody {
+interface HeldBody {
   chunks: Buffer[];
   bytes: number;
   /** The whole body is here; otherwise the request is paused behind these chunks. */
@@ -86,7 +120,7 @@ export interface HeldBody {
  *
  * @throws TurnaboutError `aborted` if the caller breaks off
  */
-export async function holdBody(request: AnyRequest, mostBytes: number, mostMs?: number): Promise<HeldBody> {
+async function holdBody(request: AnyRequest, maxBytes: number, maxMs?: number): Promise<HeldBody> {
   const { promise, resolve, reject } = Promise.withResolvers<HeldBody>();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -97,11 +131,11 @@ export async function holdBody(request: AnyRequest, mostBytes: number, mostMs?: 
   const onData = (chunk: Buffer) => {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > mostBytes) settle(false);
+    if (bytes > maxBytes) settle(false);
   };
   const onEnd = () => settle(true);
   const onClose = () => reject(new TurnaboutError("aborted", "the caller broke off the request"));
-  const timer = mostMs === undefined ? undefined : setTimeout(() => settle(false), mostMs);
+  const timer = maxMs === undefined ? undefined : setTimeout(() => settle(false), maxMs);
   request.on("data", onData);
   request.on("end", onEnd);
   request.on("close", onClose);

@@ -16,7 +16,7 @@ import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requ
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import { proxyHttp } from "./http-proxy.ts";
-import type { HttpProxyContext, ProxyJob } from "./http-proxy.ts";
+import type { ProxyContext, ProxyJob } from "./job.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
 import { OwnPaths } from "./own-paths.ts";
 import { requestTarget } from "./request-target.ts";
@@ -30,7 +30,7 @@ export interface App {
   handle(request: AnyRequest, response: AnyResponse): void;
 }
 
-export interface RouterContext extends ConnectProxyContext, HttpProxyContext, CookiePolicy {
+export interface RouterContext extends ConnectProxyContext, ProxyContext, CookiePolicy {
   door: AgentEndpoint;
   routes: TargetRoutes;
   /** Everything else. */
@@ -93,7 +93,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const { identity, ...destination } = authorizeProxy(request, authority, context);
     const group = context.access.groupOf(destination.runner);
     const client = context.trustedProxies.client(request);
-    return { destination, path, route: "proxy", host: authority, identity, group, client };
+    return { destination, path, mode: "proxy", host: authority, identity, group, client };
   }
 
   function request(request: AnyRequest, response: AnyResponse): void {

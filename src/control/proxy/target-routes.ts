@@ -7,7 +7,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { RoutedJob } from "./http-proxy.ts";
+import type { RoutedJob } from "./job.ts";
 
 /** `Host` that targets of the API see: what a server that checks it expects of a local client. */
 const TARGET_HOST = "localhost";
@@ -120,7 +120,7 @@ export function targetJob(
   identity: Identity,
   group?: string,
 ): RoutedJob {
-  return { destination, path, route: "api", host: TARGET_HOST, identity, group };
+  return { destination, path, mode: "api", host: TARGET_HOST, identity, group };
 }
 
 /** `/api/v1/runners/{id}/targets/{target}/{path}`: any target of any runner. */

@@ -18,11 +18,11 @@ import {
   SaturatedDial,
 } from "../registry/dial-retries.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
-import type { ForwardedTo } from "../fields/header-fields.ts";
-import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
+import type { TargetDeclaration } from "../fields/header-fields.ts";
+import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import { preferredWaitMs } from "../proxy/prefer.ts";
+import { preferredWaitMs } from "../fields/prefer.ts";
 
 /** What became of the handshake with the target. */
 export interface WebSocketAnswer {
@@ -33,7 +33,7 @@ export interface WebSocketAnswer {
   status: number;
   headers: IncomingHttpHeaders;
   /** What its agent says of the target. */
-  target: ForwardedTo;
+  target: TargetDeclaration;
 }
 
 /**
@@ -44,7 +44,7 @@ export interface WebSocketAnswer {
 export async function openWebSocket(
   request: AnyRequest,
   job: ProxyJob,
-  context: HttpProxyContext,
+  context: ProxyContext,
   signal: AbortSignal,
 ): Promise<WebSocketAnswer> {
   const { destination, path } = job;
@@ -109,7 +109,7 @@ function agentsRefusal(headers: ResponseHeaders, marksRefusals: boolean): ErrorC
 interface Opened {
   request: AnyRequest;
   job: ProxyJob;
-  context: HttpProxyContext;
+  context: ProxyContext;
   signal: AbortSignal;
   /** The agent has {@link CAPABILITY.proxyStatus}. */
   marksRefusals: boolean;

@@ -19,11 +19,11 @@ import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { isPrefix, responseFields } from "../fields/header-fields.ts";
-import type { ForwardedTo } from "../fields/header-fields.ts";
+import type { TargetDeclaration } from "../fields/header-fields.ts";
 import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
-import { expected } from "../proxy/http-proxy.ts";
-import type { HttpProxyContext, ProxyJob } from "../proxy/http-proxy.ts";
-import type { CloseReason } from "../auth/active-streams.ts";
+import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
+import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
+import { offlineIfExpected } from "../proxy/target-errors.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
@@ -35,7 +35,7 @@ export async function proxyWebSocketUpgrade(
   socket: Duplex,
   head: Buffer,
   job: ProxyJob,
-  context: HttpProxyContext,
+  context: ProxyContext,
 ): Promise<void> {
   const watch = watchCaller(socket, head);
   const opening = new Opening(socket, job, context, watch.signal);
@@ -63,14 +63,14 @@ export async function proxyWebSocketUpgrade(
     opening.carry(stream);
   } catch (error) {
     watch.stop();
-    refuseRaw(socket, opening.failed(error), job.route === "proxy" ? "proxy" : "server");
+    refuseRaw(socket, opening.failed(error), job.mode === "proxy" ? "proxy" : "server");
   }
 }
 
 export async function proxyWebSocketStream(
   request: Http2ServerRequest,
   job: ProxyJob,
-  context: HttpProxyContext,
+  context: ProxyContext,
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
   watchRemoteEnd(caller);
@@ -112,65 +112,53 @@ function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: Outgo
   }
 }
 
-/** A WebSocket from the caller's wish on: it counts at once, and ends with its credential and with its group. */
+/** A WebSocket from its request on: it counts at once, and ends with its credential and with its group. */
 class Opening {
-  readonly #caller: Duplex;
+  readonly #stream: Duplex;
+  readonly #caller: RevocableCaller;
   readonly #job: ProxyJob;
-  readonly #context: HttpProxyContext;
-  readonly #gone = new AbortController();
-  readonly #done: () => void;
-  #closed: CloseReason | undefined;
-  #close = (reason: CloseReason): void => {
-    this.#closed = reason;
-    this.#gone.abort();
-  };
+  readonly #context: ProxyContext;
+  /** Ends with an exchange that fails after the target's response. */
+  #target: ClientHttp2Stream | undefined;
 
-  /** @param left given when the caller has left, where 'close' would not tell */
-  constructor(caller: Duplex, job: ProxyJob, context: HttpProxyContext, left?: AbortSignal) {
-    this.#caller = caller;
-    left?.addEventListener("abort", () => this.#gone.abort(), { once: true });
+  /** @param disconnected aborted when the caller has disconnected, where 'close' does not show it */
+  constructor(stream: Duplex, job: ProxyJob, context: ProxyContext, disconnected?: AbortSignal) {
+    this.#stream = stream;
     this.#job = job;
     this.#context = context;
-    const { identity, group } = job;
-    this.#done = context.activeStreams.add({ identity, group, close: (reason) => this.#close(reason) });
-    const onGone = (): void => {
-      this.#gone.abort();
-      this.#done();
-    };
-    caller.on("error", onGone); // for ever
-    caller.once("close", onGone);
+    this.#caller = new RevocableCaller(stream, { disconnected });
+    this.#caller.register(context.activeStreams, job);
   }
 
-  /** Ends the stream to the target with an exchange that fails after its answer. */
-  #stream: ClientHttp2Stream | undefined;
-
-  /** @throws TurnaboutError if there is no answer of the target's own, or if the caller may no longer have it */
+  /** @throws TurnaboutError if there is no response of the target's own, or if the caller may no longer have it */
   async open(request: AnyRequest): Promise<WebSocketAnswer> {
     this.#job.admit?.();
-    const answer = await openWebSocket(request, this.#job, this.#context, this.#gone.signal);
-    this.#stream = answer.stream;
-    if (this.#closed === undefined) return answer;
-    resetStream(answer.stream, new Error(`closed while it was opened: ${this.#closed.text}`));
-    throw refusal(this.#closed);
+    const answer = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
+    this.#target = answer.stream;
+    const { closed } = this.#caller;
+    if (closed === undefined) return answer;
+    resetStream(answer.stream, new Error(`closed while it was opened: ${closed.text}`));
+    throw closedError(closed);
   }
 
   carry(stream: ClientHttp2Stream): void {
     const { fromCaller } = this.#job;
-    this.#close = spliceWebSocket(this.#caller, stream, { onClose: this.#done, fromCaller });
+    const onClose = (): void => this.#caller.release();
+    this.#caller.onClose(spliceWebSocket(this.#stream, stream, { onClose, fromCaller }));
   }
 
-  /** What to tell the caller. */
+  /** The error for the caller. */
   failed(cause: unknown): unknown {
-    this.#done();
-    if (this.#stream !== undefined) abort(this.#stream, toError(cause));
-    const error = this.#closed === undefined ? cause : refusal(this.#closed);
+    this.#caller.release();
+    if (this.#target !== undefined) abort(this.#target, toError(cause));
+    const error = this.#caller.reasonFor(cause);
     const { metrics, log } = this.#context;
     const { runner, target } = this.#job.destination;
     const code = error instanceof CodedError ? error.code : "internal";
     metrics.requests.inc({ outcome: code });
     const client = this.#job.client.address;
     log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
-    return error instanceof TurnaboutError ? expected(error, this.#job) : error;
+    return error instanceof TurnaboutError ? offlineIfExpected(error, this.#job) : error;
   }
 }
 
@@ -186,16 +174,12 @@ const ROOTED_PATH = /^\/(?![\\/\t])/;
 function answerFields(
   headers: IncomingHttpHeaders,
   job: ProxyJob,
-  target: ForwardedTo,
+  target: TargetDeclaration,
 ): Record<string, string | string[]> {
   const fields = responseFields(headers, job, target);
   const { location } = headers;
   if (location === undefined || job.mount === undefined || !isPrefix(job.mount)) return fields;
   return BEYOND_ASCII.test(location) && ROOTED_PATH.test(location) ? { ...fields, location } : fields;
-}
-
-function refusal({ text }: CloseReason): TurnaboutError {
-  return new TurnaboutError("not_allowed", text);
 }
 
 /**

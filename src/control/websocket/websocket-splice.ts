@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { abort, copy, splice } from "../../wire/streams/splice.ts";
 import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
-import type { CallerPump } from "../proxy/http-proxy.ts";
+import type { CallerPump } from "../proxy/job.ts";
 
 interface Close {
   code: number;

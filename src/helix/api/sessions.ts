@@ -1,7 +1,7 @@
 /** `/api/v1/sessions`: create on the least loaded instance, list, look, stop. Users see and touch their own only. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { preferredWaitMs } from "../../control/proxy/prefer.ts";
+import { preferredWaitMs } from "../../control/fields/prefer.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { Session } from "../store/sessions.ts";

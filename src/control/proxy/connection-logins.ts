@@ -6,11 +6,11 @@
 import type { Socket } from "node:net";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
-import type { ProxyJob } from "../proxy/http-proxy.ts";
+import type { ProxyJob } from "./job.ts";
 import { CALLER_KEEPALIVE_MS, MAX_LOGINS_PER_CALLER } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import { createHttp1Pool } from "./target-pools.ts";
-import type { TargetPool } from "./target-pools.ts";
+import { createHttp1Pool } from "../http1-target/target-pools.ts";
+import type { TargetPool } from "../http1-target/target-pools.ts";
 
 interface Login {
   connection: AgentConnection;

@@ -1,0 +1,56 @@
+/** What a caller's request asks for, once it is routed and authorised; and what serving it needs. */
+import type { Destination } from "../../wire/messages/names.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { Pump } from "../../wire/streams/splice.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { ProxyMode } from "../fields/header-fields.ts";
+import type { Mount } from "../fields/mount.ts";
+import type { ControlMetrics } from "../metrics.ts";
+import type { Dialer } from "../registry/dialer.ts";
+import type { Client } from "../trusted-proxies/trusted-proxies.ts";
+
+/** How the bytes of a WebSocket's caller get to the target; it may refuse them, which closes the WebSocket. */
+export type CallerPump = (refuse: (close: { code: number; reason: string }) => void) => Pump;
+
+/** Where a route leads. */
+export interface RoutedJob {
+  destination: Destination;
+  /** Path and query as the caller wrote them, not normalised. */
+  path: string;
+  mode: ProxyMode;
+  /** `Host` for a target that is declared without one. */
+  host: string;
+  /** The caller: what it has opened is closed when its credential is revoked. */
+  identity: Identity;
+  /** The group of runners to which it belongs, if any: it is closed with the group. */
+  group?: string | undefined;
+  /** The target's own shared secret, added here and unknown to the caller. */
+  credentials?: string | undefined;
+  /** How paths of the route map to the target's. Without it the target's addresses are not rewritten. */
+  mount?: Mount | undefined;
+  /** The target may set cookies, limited to its route. */
+  hasCookies?: boolean | undefined;
+  /** How the bytes of a WebSocket's caller get to the target. Default: unchanged. */
+  fromCaller?: CallerPump | undefined;
+  /** Called for a WebSocket with a valid handshake, before anything is opened. @throws TurnaboutError */
+  admit?: (() => void) | undefined;
+}
+
+export interface ProxyJob extends RoutedJob {
+  /** Address and scheme of the caller. */
+  client: Client;
+  /** A browser may show the response as a page, which must not get our origin. */
+  isolated?: boolean | undefined;
+  /** Fields of the request that hold a token of ours. */
+  withheld?: ReadonlySet<string> | undefined;
+}
+
+export interface ProxyContext {
+  dialer: Dialer;
+  metrics: ControlMetrics;
+  activeStreams: ActiveStreams;
+  log: Logger;
+  /** Default `RESPONSE_TIMEOUT_MS`. */
+  responseTimeoutMs?: number | undefined;
+}

@@ -1,0 +1,120 @@
+/** Passes a target's response on to the caller piece by piece, as it arrives and without buffering. */
+import type { IncomingHttpHeaders } from "node:http";
+import { ServerResponse } from "node:http";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
+import type { Logger } from "../../wire/log.ts";
+import { isolate } from "../fields/content-sandbox.ts";
+import { responseFields } from "../fields/header-fields.ts";
+import type { TargetDeclaration } from "../fields/header-fields.ts";
+import { MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import type { AnyResponse } from "../listener/messages.ts";
+import type { ProxyJob } from "./job.ts";
+import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
+import { unrepresentable } from "./target-errors.ts";
+
+export interface ResponseHead {
+  status: number;
+  headers: IncomingHttpHeaders;
+  /** The target's reason phrase, where it speaks HTTP/1.1. */
+  reason: string | undefined;
+  /** The header section ends the response: a gRPC response of trailers only has to stay one section. */
+  isWhole: boolean;
+}
+
+export class ResponseRelay {
+  /** The target's declaration at its agent, of the current attempt. */
+  target: TargetDeclaration;
+  readonly #response: AnyResponse;
+  readonly #method: string | undefined;
+  readonly #job: ProxyJob;
+  readonly #log: Logger;
+  #informational = 0;
+  /** The target may not send content, or the caller may not get it. */
+  #noContent = false;
+  /** The last chunk of a body of known length: held back to leave in one write with the end. */
+  #last: Buffer | undefined;
+  #remaining = -1;
+
+  constructor(response: AnyResponse, method: string | undefined, job: ProxyJob, log: Logger) {
+    this.#response = response;
+    this.#method = method;
+    this.#job = job;
+    this.#log = log;
+  }
+
+  /** The target has sent a header section, be it informational. */
+  get hasBegun(): boolean {
+    return this.#response.headersSent || this.#informational > 0;
+  }
+
+  /** @throws TurnaboutError `target_protocol` after {@link MAX_INFORMATIONAL_RESPONSES} */
+  passInformational(status: number, headers: IncomingHttpHeaders): void {
+    this.#informational += 1;
+    if (this.#informational > MAX_INFORMATIONAL_RESPONSES) {
+      throw new TurnaboutError(
+        "target_protocol",
+        `more than ${MAX_INFORMATIONAL_RESPONSES} informational responses before the final one`,
+      );
+    }
+    try {
+      writeInformational(this.#response, status, this.#fieldsFrom(headers));
+    } catch (error) {
+      // The final response does not depend on it.
+      this.#log.debug({ status, reason: toError(error).message }, "informational response dropped");
+    }
+  }
+
+  /** @throws TurnaboutError `target_protocol` where the caller's protocol cannot represent it */
+  passHead({ status, headers, reason, isWhole }: ResponseHead): void {
+    this.#noContent = hasNoContent(status, this.#method);
+    if (!this.#noContent && !isPlainlyChunked(headers["transfer-encoding"])) {
+      throw new TurnaboutError(
+        "target_protocol",
+        "the target's content has a transfer coding besides chunked",
+      );
+    }
+    const fields = this.#fieldsFrom(headers);
+    if (this.#job.isolated === true) isolate(fields);
+    const length = headers["content-length"];
+    this.#remaining = length === undefined ? -1 : Number(length);
+    try {
+      writeHead(this.#response, status, fields, { reason, endStream: isWhole });
+    } catch (cause) {
+      throw unrepresentable(status, cause);
+    }
+  }
+
+  /** @returns false when the caller's buffer is full */
+  passContent(chunk: Buffer): boolean {
+    if (this.#noContent) return true;
+    if (this.#remaining >= 0) {
+      this.#remaining -= chunk.length;
+      if (this.#remaining === 0) {
+        this.#last = chunk;
+        return true;
+      }
+    }
+    const response = this.#response;
+    return response instanceof ServerResponse ? response.write(chunk) : response.write(chunk);
+  }
+
+  passTrailers(trailers: IncomingHttpHeaders): void {
+    if (Object.keys(trailers).length === 0) return;
+    try {
+      writeTrailers(this.#response, this.#fieldsFrom(trailers));
+    } catch (error) {
+      // Trailers may be left out (RFC 9110 §6.5.1); the content is complete.
+      this.#log.info({ reason: toError(error).message }, "trailer section dropped");
+    }
+  }
+
+  end(): void {
+    if (this.#last === undefined) this.#response.end();
+    else this.#response.end(this.#last);
+  }
+
+  #fieldsFrom(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+    return responseFields(headers, this.#job, this.target);
+  }
+}
