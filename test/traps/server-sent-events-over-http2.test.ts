@@ -1,7 +1,7 @@
 /**
  * Trap: Hono's streaming helpers set `transfer-encoding`; HTTP/2 forbids it, the response is lost, and an unhandled
  * rejection ends a process that has no handler.
- * Guard: src/control/api/for-http2.ts, the first middleware of src/control/api/app.ts.
+ * Guard: src/control/api/connection-fields.ts, the first middleware of src/control/api/app.ts.
  */
 import { getRequestListener } from "@hono/node-server";
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { createPort } from "../../src/control/listener/port.ts";
-import { forHttp2 } from "../../src/control/api/for-http2.ts";
+import { removeConnectionFields } from "../../src/control/api/connection-fields.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { ending, next } from "../support/events.ts";
 import { open, bodyOf } from "../support/http.ts";
@@ -20,7 +20,7 @@ import { assertNothingOpen } from "../support/nothing-open.ts";
 after(() => assertNothingOpen());
 
 const app = new Hono();
-app.use(forHttp2);
+app.use(removeConnectionFields);
 app.get("/events", (c) => streamSSE(c, (stream) => stream.writeSSE({ data: "hello" })));
 
 describe("server-sent events on one port", () => {

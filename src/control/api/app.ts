@@ -1,4 +1,4 @@
-/** The control plane's own HTTP API: Hono, one resource a file; its OpenAPI document comes from the same schemas. */
+/** The control plane's HTTP API: Hono, with one resource per file. The OpenAPI document comes from the same schemas. */
 import { getRequestListener } from "@hono/node-server";
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import { OpenAPIHono, z } from "@hono/zod-openapi";
@@ -31,8 +31,8 @@ import type { Sessions } from "../../helix/sessions/sessions.ts";
 import type { SessionStore } from "../../helix/store/sessions.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
-import { forHttp2 } from "./for-http2.ts";
-import { healthRoutes } from "./health.ts";
+import { removeConnectionFields } from "./connection-fields.ts";
+import { operationRoutes } from "./operations.ts";
 import { runnerRoutes } from "./runners.ts";
 import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 import { sessionRoutes } from "../../helix/api/sessions.ts";
@@ -70,7 +70,7 @@ export interface AppEnv {
 /** Hono's path of middleware that is mounted nowhere. */
 const EVERY_PATH = "/*";
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
-/** JSON bodies of the API; uploads do not come here. */
+/** JSON bodies of the API; uploads to targets bypass it. */
 const MAX_BODY_BYTES: number = 1024 * 1024;
 
 /** All routes, below no base path. */
@@ -83,9 +83,9 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
       security: SECURITY,
     });
-  app.use(forHttp2);
+  app.use(removeConnectionFields);
   app.use(limitBody);
-  app.route("/", healthRoutes(context, document));
+  app.route("/", operationRoutes(context, document));
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
   }
@@ -113,7 +113,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   });
   for (const path of [AGENT_ENDPOINT_PATH, "/revdial"]) {
     app.all(path, () => {
-      throw new TurnaboutError("upgrade_required", "agent door without an upgrade");
+      throw new TurnaboutError("upgrade_required", "agent endpoint: request without an upgrade");
     });
   }
   app.route("/api/v1/runners", runnerRoutes(context));
@@ -125,7 +125,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     throw new TurnaboutError("not_found", "no such route");
   });
   app.onError((cause) => {
-    const error = ours(cause);
+    const error = fromHono(cause);
     const answer = errorAnswer(error);
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
@@ -149,18 +149,18 @@ function describeAgentEndpoint(registry: OpenAPIHono["openAPIRegistry"]): void {
 
 export function createApp(context: AppContext): App {
   const app = createRoutes(context);
-  // Only below the base path: whatever else comes here has taken a wrong turn, and is told so in the same way.
+  // Other paths than those below the base path get the same kind of error.
   const root = context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app);
   if (root !== app) {
     root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
-    root.onError((cause) => errorResponse(ours(cause)));
+    root.onError((cause) => errorResponse(fromHono(cause)));
   }
   const options = {
     overrideGlobalObjects: false,
-    hostname: "localhost", // load balancers' HTTP/1.0 health checks come without Host
+    hostname: "localhost", // HTTP/1.0 health checks of load balancers have no Host
   };
   const onHttp1 = getRequestListener(root.fetch, options);
-  // Hono's own way with a body that nobody has read cuts a response whose caller is slow to take it.
+  // Hono's cleanup of an unread body would cut the response to a slow reader.
   const onHttp2 = getRequestListener(root.fetch, { ...options, autoCleanupIncoming: false });
   return {
     paths: app.routes.map(({ path }) => path).filter((path) => path !== EVERY_PATH),
@@ -180,22 +180,22 @@ function errorResponse(error: Error): Response {
   return new Response(body, { status, headers });
 }
 
-/** Measured by its length field: Hono reads a body whole, and its own limiter needs its own Request class globally. */
+/** By `Content-Length`: Hono reads a body whole, and its own limiter needs Hono's Request class as the global one. */
 const limitBody = createMiddleware<AppEnv>(async (c, next) => {
   const { incoming } = c.env;
   const length = incoming.headers["content-length"];
-  // Of the others nobody reads one; over HTTP/2 it may look as if they had one, until its empty end has come.
+  // No route reads the body of another method; on HTTP/2 such a request may seem to have one until its end has arrived.
   if (METHODS_WITH_BODY.has(c.req.method) && hasBody(incoming) && length === undefined) {
-    throw new TurnaboutError("length_required", "API bodies need a Content-Length");
+    throw new TurnaboutError("length_required", "API: a body without Content-Length");
   }
   if (Number(length ?? 0) > MAX_BODY_BYTES) {
-    throw new TurnaboutError("payload_too_large", `a body of more than ${MAX_BODY_BYTES} bytes`);
+    throw new TurnaboutError("payload_too_large", `API: a body of more than ${MAX_BODY_BYTES} bytes`);
   }
   await next();
 });
 
-/** Hono's own exceptions (a body that is not JSON) are the caller's fault. */
-function ours(cause: unknown): Error {
+/** Hono's own exceptions (a body that is not JSON) are errors of the caller. */
+function fromHono(cause: unknown): Error {
   if (cause instanceof HTTPException && cause.status < 500) {
     return new TurnaboutError("bad_request", cause.message, { details: [cause.message], cause });
   }

@@ -10,8 +10,8 @@ import { requireAdmin } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
 import type { AppContext, AppEnv } from "./app.ts";
-import { badInput } from "./bad-input.ts";
-import { answers } from "./schemas.ts";
+import { refuseInvalid } from "./validation.ts";
+import { responses } from "./schemas.ts";
 
 /** A PING is answered within a round trip, or the agent is in trouble. */
 const PING_TIMEOUT_MS = 5_000;
@@ -55,7 +55,7 @@ const list = createRoute({
   path: "/",
   tags: ["runners"],
   summary: "The runners that the caller may dial; an admin's: all",
-  responses: answers(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
+  responses: responses(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
 });
 const get = createRoute({
   method: "get",
@@ -63,7 +63,7 @@ const get = createRoute({
   tags: ["runners"],
   summary: "One runner",
   request: { params: idParameter },
-  responses: answers(200, "The runner", runnerSchema),
+  responses: responses(200, "The runner", runnerSchema),
 });
 const pingRoute = createRoute({
   method: "get",
@@ -71,7 +71,7 @@ const pingRoute = createRoute({
   tags: ["runners"],
   summary: "A round trip to the runner's agent",
   request: { params: idParameter },
-  responses: answers(
+  responses: responses(
     200,
     "The round trip",
     z.object({ id: z.string(), connection: z.string(), rttMs: z.number() }),
@@ -84,7 +84,7 @@ const metrics = createRoute({
   summary: "The agent's own figures, for Prometheus",
   request: { params: idParameter },
   responses: {
-    ...answers(200, "The figures"),
+    ...responses(200, "The figures"),
     200: { description: "The figures", content: { "text/plain": { schema: z.string() } } },
   },
 });
@@ -94,11 +94,11 @@ const kick = createRoute({
   tags: ["runners"],
   summary: "Close all connections of a runner (admin)",
   request: { params: idParameter },
-  responses: answers(204, "They drain; its agent comes back by itself"),
+  responses: responses(204, "They drain; its agent comes back by itself"),
 });
 
 export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono<AppEnv> {
-  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
 
   function maySee(identity: Identity, { id, info }: RunnerView): boolean {
     if (identity.mayAdminister) return true;

@@ -1,4 +1,4 @@
-/** What the schemas of all routes share. They check what comes in, and /openapi.json is made of them. */
+/** Schemas that all resources share: for credentials, names, and responses. */
 import { z } from "@hono/zod-openapi";
 import { TOKEN_COOKIE, TOKEN_PARAMETER } from "../auth/authenticate.ts";
 
@@ -6,7 +6,7 @@ type SecurityScheme =
   | { type: "http"; scheme: string }
   | { type: "apiKey"; in: string; name: string; description?: string };
 
-/** Where a credential may stand; the first one that is there decides. */
+/** Places of a credential, in the order in which they are looked at; the first one present decides. */
 export const SECURITY_SCHEMES: Readonly<Record<string, SecurityScheme>> = {
   bearer: { type: "http", scheme: "bearer" },
   apiKey: { type: "apiKey", in: "header", name: "X-Api-Key" },
@@ -19,16 +19,16 @@ export const SECURITY_SCHEMES: Readonly<Record<string, SecurityScheme>> = {
   },
   parameter: { type: "apiKey", in: "query", name: TOKEN_PARAMETER, description: "WebSockets only" },
 };
-/** One of them is enough. */
+/** Any one of them is enough. */
 export const SECURITY: Record<string, string[]>[] = [{ bearer: [] }, { apiKey: [] }, { cookie: [] }];
 
-/** Names that people give: sessions, users. */
+/** Names that users choose. */
 export const MAX_NAME_LENGTH = 200;
 
 export const errorSchema: z.ZodType = z
   .object({
     error: z.object({
-      code: z.string().openapi({ example: "session_unknown" }),
+      code: z.string().openapi({ example: "runner_unknown" }),
       message: z.string(),
       requestId: z.string(),
       details: z.array(z.string()).optional(),
@@ -36,19 +36,19 @@ export const errorSchema: z.ZodType = z
   })
   .openapi("Error");
 
-type Answer = { description: string; content?: Record<string, { schema: z.ZodType }> };
+type ResponseObject = { description: string; content?: Record<string, { schema: z.ZodType }> };
 
-/** What every route can answer. */
-export const REFUSED: { default: Answer } = {
+/** Every route may refuse a request. */
+export const REFUSED: { default: ResponseObject } = {
   default: { description: "Refused", content: { "application/json": { schema: errorSchema } } },
 };
 
-/** `200: {…}` of a route, with the error answer that every route can give. */
-export function answers(
+/** The response of a route that succeeds, as JSON where it has a schema, and the error that every route may return. */
+export function responses(
   status: number,
   description: string,
   schema?: z.ZodType,
-): Record<number | string, Answer> {
+): Record<number | string, ResponseObject> {
   return {
     [status]: { description, ...(schema !== undefined && { content: { "application/json": { schema } } }) },
     ...REFUSED,

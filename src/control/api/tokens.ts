@@ -5,8 +5,8 @@ import type { TokenRecord } from "../auth/tokens.ts";
 import type { StoredToken } from "../store/tokens.ts";
 import { requireAdmin } from "../auth/access.ts";
 import type { AppContext, AppEnv } from "./app.ts";
-import { badInput } from "./bad-input.ts";
-import { answers, MAX_NAME_LENGTH } from "./schemas.ts";
+import { refuseInvalid } from "./validation.ts";
+import { responses, MAX_NAME_LENGTH } from "./schemas.ts";
 
 const pattern = z
   .string()
@@ -51,14 +51,14 @@ const issue = createRoute({
   tags: ["tokens"],
   summary: "Issue a token; its secret is in this answer and nowhere else",
   request: { body: { required: true, content: { "application/json": { schema: newTokenSchema } } } },
-  responses: answers(201, "Issued", tokenSchema.extend({ token: z.string() })),
+  responses: responses(201, "Issued", tokenSchema.extend({ token: z.string() })),
 });
 const list = createRoute({
   method: "get",
   path: "/",
   tags: ["tokens"],
   summary: "Issued tokens, without their secrets",
-  responses: answers(200, "Tokens", z.object({ tokens: z.array(tokenSchema) })),
+  responses: responses(200, "Tokens", z.object({ tokens: z.array(tokenSchema) })),
 });
 const revoke = createRoute({
   method: "delete",
@@ -66,7 +66,7 @@ const revoke = createRoute({
   tags: ["tokens"],
   summary: "Revoke a token, also one of the token file, and close what it has opened",
   request: { params: z.object({ id: z.string().max(128) }) },
-  responses: answers(204, "Revoked"),
+  responses: responses(204, "Revoked"),
 });
 const revokeOwner = createRoute({
   method: "delete",
@@ -74,11 +74,11 @@ const revokeOwner = createRoute({
   tags: ["tokens"],
   summary: "Revoke all tokens of a user, also those of the token file, and delete the user's sessions",
   request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
-  responses: answers(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
+  responses: responses(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
 });
 
 export function tokenRoutes({ issuer, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
-  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   routes.use(async (c, next) => {
     requireAdmin(c.get("identity"), "tokens");
     await next();

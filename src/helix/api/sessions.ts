@@ -7,8 +7,8 @@ import { sandboxRunner } from "../ids.ts";
 import type { Session } from "../store/sessions.ts";
 import { requireAdmin } from "../../control/auth/access.ts";
 import type { AppContext, AppEnv } from "../../control/api/app.ts";
-import { badInput } from "../../control/api/bad-input.ts";
-import { answers, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
+import { refuseInvalid } from "../../control/api/validation.ts";
+import { responses, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
 
 const newSessionSchema = z
   .strictObject({
@@ -55,14 +55,14 @@ const create = createRoute({
   description:
     "Waits for an instance that is expected back. `Prefer: wait=N` waits up to N seconds for any instance or place.",
   request: { body: { required: true, content: { "application/json": { schema: newSessionSchema } } } },
-  responses: answers(201, "Created", sessionSchema),
+  responses: responses(201, "Created", sessionSchema),
 });
 const list = createRoute({
   method: "get",
   path: "/",
   tags: ["sessions"],
   summary: "The caller's sessions; an admin's: all",
-  responses: answers(200, "Sessions", z.object({ sessions: z.array(sessionSchema) })),
+  responses: responses(200, "Sessions", z.object({ sessions: z.array(sessionSchema) })),
 });
 const get = createRoute({
   method: "get",
@@ -70,7 +70,7 @@ const get = createRoute({
   tags: ["sessions"],
   summary: "One session",
   request: { params: idParameter },
-  responses: answers(200, "The session", sessionSchema),
+  responses: responses(200, "The session", sessionSchema),
 });
 const remove = createRoute({
   method: "delete",
@@ -79,7 +79,7 @@ const remove = createRoute({
   summary: "Stop the session's lobby and free its place",
   request: { params: idParameter },
   responses: {
-    ...answers(204, "Stopped"),
+    ...responses(204, "Stopped"),
     202: { description: "Its lobby is stopped when its instance is back" },
   },
 });
@@ -94,7 +94,7 @@ export function sessionRoutes({
   maxSessionsPerUser,
   basePath,
 }: AppContext): OpenAPIHono<AppEnv> {
-  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (session: Session) => describe(session, registry, basePath);
 
   routes.openapi(create, async (c) => {

@@ -7,9 +7,9 @@ import { gpuAlertLevel } from "../instances/usage.ts";
 import type { Instance } from "../store/instances.ts";
 import { requireAdmin } from "../../control/auth/access.ts";
 import type { AppContext, AppEnv } from "../../control/api/app.ts";
-import { badInput } from "../../control/api/bad-input.ts";
+import { refuseInvalid } from "../../control/api/validation.ts";
 import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
-import { answers } from "../../control/api/schemas.ts";
+import { responses } from "../../control/api/schemas.ts";
 
 const level = z.enum(["ok", "warning", "critical"]);
 
@@ -56,7 +56,7 @@ const list = createRoute({
   path: "/",
   tags: ["wolf instances"],
   summary: "All instances (admin)",
-  responses: answers(200, "Instances", z.object({ wolf_instances: z.array(instanceSchema) })),
+  responses: responses(200, "Instances", z.object({ wolf_instances: z.array(instanceSchema) })),
 });
 const get = createRoute({
   method: "get",
@@ -64,7 +64,7 @@ const get = createRoute({
   tags: ["wolf instances"],
   summary: "One instance (admin)",
   request: { params: idParameter },
-  responses: answers(200, "The instance", instanceSchema),
+  responses: responses(200, "The instance", instanceSchema),
 });
 const remove = createRoute({
   method: "delete",
@@ -72,14 +72,14 @@ const remove = createRoute({
   tags: ["wolf instances"],
   summary: "Forget an instance and close its tunnel; one that is offline takes its sessions with it (admin)",
   request: { params: idParameter },
-  responses: answers(204, "Forgotten"),
+  responses: responses(204, "Forgotten"),
 });
 const heartbeatRoute = {
   method: "post" as const,
   path: "/{id}/heartbeat" as const,
   tags: ["wolf instances"] as string[],
   summary: "Disk, GPU and capacity, by whoever may register the instance's runner",
-  responses: answers(
+  responses: responses(
     200,
     "Noted",
     z.object({
@@ -99,7 +99,7 @@ const describedHeartbeat = createRoute({
 
 export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const { instances, sessions, sessionStore, kick } = context;
-  const routes = new OpenAPIHono<AppEnv>({ defaultHook: badInput });
+  const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
 

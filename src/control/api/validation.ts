@@ -1,15 +1,15 @@
-/** Input that a schema refuses: our own error, saying what is wrong where. */
+/** Input that does not match its schema becomes a `bad_request` that names each problem and its place. */
 import type { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 
-/** Problems that are listed; the rest is as the first. */
+/** Problems that a response lists. */
 const MAX_DETAILS = 20;
 
 /** For OpenAPIHono's `defaultHook`. @throws TurnaboutError `bad_request` */
-export function badInput(result: { success: true } | { success: false; error: z.ZodError }): void {
+export function refuseInvalid(result: { success: true } | { success: false; error: z.ZodError }): void {
   if (result.success) return;
   const details = result.error.issues
     .slice(0, MAX_DETAILS)
     .map(({ path, message }) => `${path.length === 0 ? "body" : path.map(String).join(".")}: ${message}`);
-  throw new TurnaboutError("bad_request", "the input does not fit its schema", { details });
+  throw new TurnaboutError("bad_request", "the input does not match its schema", { details });
 }

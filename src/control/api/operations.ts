@@ -1,9 +1,9 @@
-/** `/healthz`: the process answers. `/readyz`: it should get traffic. `/metrics`: Prometheus. */
+/** `/healthz`: the process responses. `/readyz`: it should get traffic. `/metrics`: Prometheus. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { AppContext, AppEnv } from "./app.ts";
-import { answers, REFUSED } from "./schemas.ts";
+import { responses, REFUSED } from "./schemas.ts";
 
 const PUBLIC = { security: [], tags: ["operations"] };
 const readySchema = z.object({ ready: z.boolean() });
@@ -13,7 +13,7 @@ const health = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/healthz",
-  summary: "The process answers",
+  summary: "The process responses",
   responses: { 200: { description: "It does", ...text } },
 });
 const readiness = createRoute({
@@ -39,11 +39,14 @@ const openApi = createRoute({
   method: "get",
   path: "/openapi.json",
   summary: "This document",
-  responses: answers(200, "It", z.looseObject({ openapi: z.string() })),
+  responses: responses(200, "It", z.looseObject({ openapi: z.string() })),
 });
 
 /** @param document the OpenAPI document of all routes */
-export function healthRoutes(context: AppContext, document: () => { openapi: string }): OpenAPIHono<AppEnv> {
+export function operationRoutes(
+  context: AppContext,
+  document: () => { openapi: string },
+): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>();
   routes.openapi(health, (c) => c.text("ok\n", 200));
   routes.openapi(readiness, (c) => {
