@@ -44,6 +44,7 @@ import type { RegistryEvent, RunnerView } from "./registry/registry.ts";
 import { createRouter } from "./proxy/router.ts";
 import { createApp } from "./api/app.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "../helix/ids.ts";
+import { deleteSessionsOf, helixResources } from "../helix/api/resources.ts";
 import { helixTargetRoutes } from "../helix/routes.ts";
 import { ImageRules } from "../helix/sessions/images.ts";
 import { Instances } from "../helix/instances/instances.ts";
@@ -298,18 +299,24 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     basePath,
     bus,
     trustedProxies,
-    images,
-    instances,
     issuer,
-    kick,
     log,
-    maxSessionsPerUser: options.maxSessionsPerUser,
     metrics,
-    policy,
+    owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },
     ready,
     registry,
-    sessions,
-    sessionStore,
+    resources: helixResources({
+      basePath,
+      images,
+      instances,
+      kick,
+      maxSessionsPerUser: options.maxSessionsPerUser,
+      policy,
+      registry,
+      sessions,
+      sessionStore,
+      tokens,
+    }),
     targetRoutes,
     tokens,
   });

@@ -1,71 +1,24 @@
 /** The control plane's HTTP API: Hono, with one resource per file. The OpenAPI document comes from the same schemas. */
 import { getRequestListener } from "@hono/node-server";
-import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
-import type { Logger } from "../../wire/log.ts";
 import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
-import type { CookiePolicy } from "../auth/authenticate.ts";
-import type { Access } from "../auth/access.ts";
-import type { Identity } from "../auth/identity.ts";
-import type { TokenIssuer } from "../auth/issuer.ts";
-import type { Policy } from "../../helix/sessions/policy.ts";
-import type { TokenStore } from "../auth/tokens.ts";
-import type { EventBus } from "../event-bus.ts";
 import { breakResponse, errorAnswer } from "../listener/error-response.ts";
-import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
-import type { ControlMetrics } from "../metrics.ts";
-import type { ActiveStreams } from "../auth/active-streams.ts";
-import type { Registry } from "../registry/registry.ts";
 import { hasBody } from "../listener/messages.ts";
 import type { App } from "../proxy/router.ts";
-import type { TargetRoute } from "../proxy/target-routes.ts";
-import type { ImageRules } from "../../helix/sessions/images.ts";
-import type { Instances } from "../../helix/instances/instances.ts";
-import type { Sessions } from "../../helix/sessions/sessions.ts";
-import type { SessionStore } from "../../helix/store/sessions.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
 import { removeConnectionFields } from "./connection-fields.ts";
 import { operationRoutes } from "./operations.ts";
 import { runnerRoutes } from "./runners.ts";
 import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
-import { sessionRoutes } from "../../helix/api/sessions.ts";
 import { tokenRoutes } from "./tokens.ts";
-import { wolfInstanceRoutes } from "../../helix/api/wolf-instances.ts";
-
-export interface AppContext extends CookiePolicy {
-  registry: Registry;
-  tokens: TokenStore;
-  issuer: TokenIssuer;
-  access: Access;
-  policy: Policy;
-  sessions: Sessions;
-  sessionStore: SessionStore;
-  instances: Instances;
-  images: ImageRules;
-  maxSessionsPerUser: number | undefined;
-  bus: EventBus;
-  activeStreams: ActiveStreams;
-  metrics: ControlMetrics;
-  log: Logger;
-  kick: (runnerId: string) => boolean;
-  ready: () => { ready: boolean; missing: string[] };
-  trustedProxies: TrustedProxies;
-  basePath: string;
-  /** For the document; the router serves them. */
-  targetRoutes: readonly TargetRoute[];
-}
-
-export interface AppEnv {
-  Bindings: HttpBindings | Http2Bindings;
-  Variables: { identity: Identity };
-}
 
 /** Hono's path of middleware that is mounted nowhere. */
 const EVERY_PATH = "/*";
@@ -117,10 +70,9 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     });
   }
   app.route("/api/v1/runners", runnerRoutes(context));
-  app.route("/api/v1/sessions", sessionRoutes(context));
-  app.route("/api/v1/wolf-instances", wolfInstanceRoutes(context));
   app.route("/api/v1/tokens", tokenRoutes(context));
   app.route("/api/v1/events", eventRoutes(context));
+  for (const { path, routes } of context.resources) app.route(path, routes);
   app.notFound(() => {
     throw new TurnaboutError("not_found", "no such route");
   });

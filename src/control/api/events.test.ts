@@ -11,7 +11,7 @@ import { Access } from "../auth/access.ts";
 import { createIdentity } from "../auth/identity.ts";
 import { EventBus } from "../event-bus.ts";
 import { ActiveStreams } from "../auth/active-streams.ts";
-import type { AppContext, AppEnv } from "./app.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { eventRoutes } from "./events.ts";
 
 afterEach(() => assertNothingOpen());

@@ -9,7 +9,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { ControlEvent } from "../event-bus.ts";
 import { writeHead } from "../listener/response-writer.ts";
 import type { AnyResponse } from "../listener/messages.ts";
-import type { AppContext, AppEnv } from "./app.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { REFUSED } from "./schemas.ts";
 
 /** A comment now and then keeps proxies from closing a quiet stream. */

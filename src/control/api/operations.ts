@@ -1,8 +1,8 @@
-/** `/healthz`: the process responses. `/readyz`: it should get traffic. `/metrics`: Prometheus. */
+/** `/healthz`: the process answers. `/readyz`: it should get traffic. `/metrics`: Prometheus. `/openapi.json`. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
-import type { AppContext, AppEnv } from "./app.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { responses, REFUSED } from "./schemas.ts";
 
 const PUBLIC = { security: [], tags: ["operations"] };
@@ -13,7 +13,7 @@ const health = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/healthz",
-  summary: "The process responses",
+  summary: "The process answers",
   responses: { 200: { description: "It does", ...text } },
 });
 const readiness = createRoute({

@@ -9,7 +9,7 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 import { requireAdmin } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
-import type { AppContext, AppEnv } from "./app.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { refuseInvalid } from "./validation.ts";
 import { responses } from "./schemas.ts";
 

@@ -4,7 +4,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenRecord } from "../auth/tokens.ts";
 import type { StoredToken } from "../store/tokens.ts";
 import { requireAdmin } from "../auth/access.ts";
-import type { AppContext, AppEnv } from "./app.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 import { refuseInvalid } from "./validation.ts";
 import { responses, MAX_NAME_LENGTH } from "./schemas.ts";
 
@@ -68,16 +68,22 @@ const revoke = createRoute({
   request: { params: z.object({ id: z.string().max(128) }) },
   responses: responses(204, "Revoked"),
 });
-const revokeOwner = createRoute({
-  method: "delete",
-  path: "/",
-  tags: ["tokens"],
-  summary: "Revoke all tokens of a user, also those of the token file, and delete the user's sessions",
-  request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
-  responses: responses(200, "Revoked", z.object({ tokens: z.number().int(), sessions: z.number().int() })),
-});
+/** @param owned names of what is deleted with the tokens */
+function revokeOwnerRoute(owned: readonly string[]) {
+  const further = owned.length === 0 ? "" : `, and delete the user's ${owned.join(" and ")}`;
+  const count = z.number().int();
+  const counts = Object.fromEntries(["tokens", ...owned].map((name) => [name, count]));
+  return createRoute({
+    method: "delete",
+    path: "/",
+    tags: ["tokens"],
+    summary: `Revoke all tokens of a user, also those of the token file${further}`,
+    request: { query: z.object({ owner: z.string().min(1).max(MAX_NAME_LENGTH) }) },
+    responses: responses(200, "Revoked", z.object(counts)),
+  });
+}
 
-export function tokenRoutes({ issuer, sessions, sessionStore }: AppContext): OpenAPIHono<AppEnv> {
+export function tokenRoutes({ issuer, owned }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   routes.use(async (c, next) => {
     requireAdmin(c.get("identity"), "tokens");
@@ -106,15 +112,14 @@ export function tokenRoutes({ issuer, sessions, sessionStore }: AppContext): Ope
     return c.body(null, 204);
   });
 
-  routes.openapi(revokeOwner, async (c) => {
+  routes.openapi(revokeOwnerRoute(Object.keys(owned)), async (c) => {
     const { owner } = c.req.valid("query");
     const isOwners = (token: TokenRecord) => token.kind === "user" && (token.owner ?? token.id) === owner;
     const issued = issuer.list().filter(isOwners);
     for (const { id } of issued) issuer.revoke(id);
     const tokens = issued.length + issuer.revokeConfigured(isOwners);
-    const owned = sessionStore.list().filter((session) => session.owner === owner);
-    await Promise.all(owned.map((session) => sessions.remove(session)));
-    return c.json({ tokens, sessions: owned.length }, 200);
+    const deleted = Object.entries(owned).map(async ([name, remove]) => [name, await remove(owner)] as const);
+    return c.json({ tokens, ...Object.fromEntries(await Promise.all(deleted)) }, 200);
   });
 
   return routes;

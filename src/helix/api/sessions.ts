@@ -4,9 +4,13 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { preferredWaitMs } from "../../control/fields/prefer.ts";
 import type { Registry } from "../../control/registry/registry.ts";
 import { sandboxRunner } from "../ids.ts";
-import type { Session } from "../store/sessions.ts";
+import type { TokenStore } from "../../control/auth/tokens.ts";
+import type { ImageRules } from "../sessions/images.ts";
+import type { Policy } from "../sessions/policy.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Session, SessionStore } from "../store/sessions.ts";
 import { requireAdmin } from "../../control/auth/access.ts";
-import type { AppContext, AppEnv } from "../../control/api/app.ts";
+import type { AppEnv } from "../../control/api/context.ts";
 import { refuseInvalid } from "../../control/api/validation.ts";
 import { responses, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
 
@@ -84,6 +88,17 @@ const remove = createRoute({
   },
 });
 
+export interface SessionRoutesContext {
+  sessions: Sessions;
+  sessionStore: SessionStore;
+  policy: Policy;
+  registry: Registry;
+  tokens: TokenStore;
+  images: ImageRules;
+  maxSessionsPerUser: number | undefined;
+  basePath: string;
+}
+
 export function sessionRoutes({
   sessions,
   sessionStore,
@@ -93,7 +108,7 @@ export function sessionRoutes({
   images,
   maxSessionsPerUser,
   basePath,
-}: AppContext): OpenAPIHono<AppEnv> {
+}: SessionRoutesContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (session: Session) => describe(session, registry, basePath);
 

@@ -4,9 +4,12 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { wolfRunner } from "../ids.ts";
 import type { Presence } from "../sessions/scheduler.ts";
 import { gpuAlertLevel } from "../instances/usage.ts";
+import type { Instances } from "../instances/instances.ts";
+import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../store/instances.ts";
+import type { SessionStore } from "../store/sessions.ts";
 import { requireAdmin } from "../../control/auth/access.ts";
-import type { AppContext, AppEnv } from "../../control/api/app.ts";
+import type { AppEnv } from "../../control/api/context.ts";
 import { refuseInvalid } from "../../control/api/validation.ts";
 import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 import { responses } from "../../control/api/schemas.ts";
@@ -97,7 +100,15 @@ const describedHeartbeat = createRoute({
   request: { params: idParameter, body: { content: { "application/json": { schema: heartbeatSchema } } } },
 });
 
-export function wolfInstanceRoutes(context: AppContext): OpenAPIHono<AppEnv> {
+export interface WolfInstanceRoutesContext {
+  instances: Instances;
+  sessions: Sessions;
+  sessionStore: SessionStore;
+  /** Closes the tunnel connections of a runner. */
+  kick: (runnerId: string) => boolean;
+}
+
+export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIHono<AppEnv> {
   const { instances, sessions, sessionStore, kick } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { createRoutes } from "../../../src/control/api/app.ts";
-import type { AppContext } from "../../../src/control/api/app.ts";
+import type { AppContext } from "../../../src/control/api/context.ts";
+import { helixResources } from "../../../src/helix/api/resources.ts";
+import type { HelixApiContext } from "../../../src/helix/api/resources.ts";
 import { call, errorCode } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startSystem } from "../../support/system.ts";
@@ -105,7 +107,8 @@ describe("/openapi.json", () => {
     await using system = await startSystem({ agents: 0 });
     const { paths } = await fetchDocument(system.url);
     // Routes are made from their context's names only; nothing of it is used before a request comes.
-    const context: Partial<AppContext> = { basePath: "", targetRoutes: [] };
+    const resources = helixResources({} as HelixApiContext);
+    const context: Partial<AppContext> = { basePath: "", targetRoutes: [], resources, owned: {} };
     const { routes } = createRoutes(context as AppContext);
     const middleware = routes.filter(({ method }) => method === "ALL").map(({ path }) => path);
     const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/revdial", "/api/v1/tokens/*"];

@@ -1,0 +1,49 @@
+/** What the resources of the API share: their Hono environment, and the parts of the control plane that they use. */
+import type { HttpBindings, Http2Bindings } from "@hono/node-server";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Logger } from "../../wire/log.ts";
+import type { Access } from "../auth/access.ts";
+import type { ActiveStreams } from "../auth/active-streams.ts";
+import type { CookiePolicy } from "../auth/authenticate.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { TokenIssuer } from "../auth/issuer.ts";
+import type { TokenStore } from "../auth/tokens.ts";
+import type { EventBus } from "../event-bus.ts";
+import type { ControlMetrics } from "../metrics.ts";
+import type { TargetRoute } from "../proxy/target-routes.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
+
+export interface AppEnv {
+  Bindings: HttpBindings | Http2Bindings;
+  Variables: { identity: Identity };
+}
+
+/** Routes of one resource, mounted at a path below the base path. Below `/api` the caller is identified first. */
+export interface ApiResource {
+  path: string;
+  routes: OpenAPIHono<AppEnv>;
+}
+
+/** Deletes what a user owns. @returns how many were deleted */
+export type DeleteOwned = (owner: string) => Promise<number>;
+
+export interface AppContext extends CookiePolicy {
+  registry: Registry;
+  tokens: TokenStore;
+  issuer: TokenIssuer;
+  access: Access;
+  bus: EventBus;
+  activeStreams: ActiveStreams;
+  metrics: ControlMetrics;
+  log: Logger;
+  ready: () => { ready: boolean; missing: string[] };
+  trustedProxies: TrustedProxies;
+  basePath: string;
+  /** For the document; the router serves them. */
+  targetRoutes: readonly TargetRoute[];
+  /** Of extensions. */
+  resources: readonly ApiResource[];
+  /** What extensions keep for users, by its name in the response that revokes a user's tokens. */
+  owned: Readonly<Record<string, DeleteOwned>>;
+}
