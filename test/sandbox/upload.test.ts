@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { parts } from "../../agents/sandbox/server/multipart.ts";
+import { storeFile } from "../../agents/sandbox/server/multipart.ts";
 import { until } from "./desktop.ts";
 import { startServer } from "./server.ts";
 import type { TestServer } from "./server.ts";
@@ -156,20 +156,62 @@ test("an upload that breaks off leaves nothing", async () => {
   await until("it is gone", async () => (await readdir(folder)).length === 0);
 });
 
+const HEAD = 'Content-Disposition: form-data; name="file"; filename="a\\"b.txt"\r\nContent-Type: x/y';
+
+/** What is stored of a body, in chunks of so many bytes. */
+async function stored(body: Buffer, size: number): Promise<{ filename: string; text: string } | undefined> {
+  const chunks = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    for (let at = 0; at < body.length; at += size) yield body.subarray(at, at + size);
+  };
+  return storeFile(chunks(), "multipart/form-data; boundary=boundary", async (filename, content) => {
+    const pieces: Buffer[] = [];
+    for await (const piece of content) pieces.push(piece);
+    return { filename, text: Buffer.concat(pieces).toString("utf8") };
+  });
+}
+
 test("finds the boundary wherever the chunks are cut", async () => {
   const content = "\r\n--bound\r\n-\r\n--boun\r--boundary";
-  const head = 'Content-Disposition: form-data; name="file"; filename="a\\"b.txt"\r\nContent-Type: x/y';
-  const body = Buffer.from(`preamble\r\n--boundary\r\n${head}\r\n\r\n${content}\r\n--boundary--\r\nepilogue`);
+  const body = Buffer.from(`preamble\r\n--boundary\r\n${HEAD}\r\n\r\n${content}\r\n--boundary--\r\nepilogue`);
   for (let size = 1; size < body.length; size += 1) {
-    const chunks = async function* (): AsyncGenerator<Buffer, void, undefined> {
-      for (let at = 0; at < body.length; at += size) yield body.subarray(at, at + size);
-    };
-    const found: { filename: string | undefined; text: string }[] = [];
-    for await (const part of parts(chunks(), "boundary")) {
-      const pieces: Buffer[] = [];
-      for await (const piece of part.body) pieces.push(piece);
-      found.push({ filename: part.filename, text: Buffer.concat(pieces).toString("utf8") });
-    }
-    assert.deepEqual(found, [{ filename: 'a"b.txt', text: content }], `chunks of ${size}`);
+    assert.deepEqual(await stored(body, size), { filename: 'a"b.txt', text: content }, `chunks of ${size}`);
   }
+});
+
+test("refuses a form that is cut short anywhere", async () => {
+  const body = Buffer.from(`--boundary\r\n${HEAD}\r\n\r\ncontent\r\n--boundary--\r\n`);
+  const complete = body.lastIndexOf("--boundary--") + "--boundary".length;
+  for (let length = 0; length < complete; length += 1) {
+    await assert.rejects(
+      stored(body.subarray(0, length), 7),
+      { name: "Failure", status: 400 },
+      `${length} bytes`,
+    );
+  }
+});
+
+test("refuses a form of too many parts, and does not look for the file behind a header that is too long", async () => {
+  const part = '--boundary\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n';
+  const file = `--boundary\r\n${HEAD}\r\n\r\ncontent\r\n--boundary--\r\n`;
+  assert.equal((await stored(Buffer.from(part.repeat(31) + file), 1_000))?.text, "content");
+  await assert.rejects(stored(Buffer.from(part.repeat(32) + file), 1_000), /too many parts/);
+  const long = `--boundary\r\nX: ${"x".repeat(9_000)}\r\n${HEAD}\r\n\r\ncontent\r\n--boundary--\r\n`;
+  assert.equal(await stored(Buffer.from(long), 1_000), undefined);
+});
+
+test("stops at once where the file cannot be stored, though the form goes on", async () => {
+  let taken = 0;
+  const chunks = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    yield Buffer.from(`--boundary\r\n${HEAD}\r\n\r\n`);
+    for (; taken < 1_000; taken += 1) yield Buffer.alloc(65_536);
+  };
+  const attempt = storeFile(
+    chunks(),
+    "multipart/form-data; boundary=boundary",
+    async (_filename, content) => {
+      for await (const _ of content) throw new Error("disk full");
+    },
+  );
+  await assert.rejects(attempt, /disk full/);
+  assert.ok(taken < 3, `${taken} chunks`);
 });

@@ -10,7 +10,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { parseJson, readBody } from "./body.ts";
 import { Failure, messageOf, methodNotAllowed } from "./errors.ts";
-import { Gate } from "./gate.ts";
+import { Semaphore } from "./semaphore.ts";
 import {
   EXEC_TIMEOUT_MS,
   MAX_BACKGROUND_PROGRAMS,
@@ -65,7 +65,7 @@ export interface ExecOptions {
 
 export function execRoutes(options: ExecOptions): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const gate = new Gate("programs", MAX_EXECS, MAX_WAITING_EXECS);
+  const executions = new Semaphore("programs", MAX_EXECS, MAX_WAITING_EXECS);
   const background = new Background(options.programs);
   app.all("/exec", async (c) => {
     if (c.req.method !== "POST") return methodNotAllowed("POST");
@@ -75,7 +75,7 @@ export function execRoutes(options: ExecOptions): Hono<{ Bindings: HttpBindings 
     options.log.info({ program: request.command[0], background: request.background }, "exec");
     const answer = request.background
       ? await background.start(request.command, env)
-      : await gate.run(() => run(options.programs, request, env, c.req.raw.signal));
+      : await executions.run(() => run(options.programs, request, env, c.req.raw.signal));
     options.onChange();
     return c.json(answer);
   });

@@ -1,127 +1,77 @@
-/** `multipart/form-data` (RFC 7578) as a stream: the file is never in memory as a whole. */
-import { Failure } from "./errors.ts";
+/** The file of a `multipart/form-data` body (RFC 7578), as a stream: it is never in memory as a whole. */
+import { Busboy } from "@fastify/busboy";
+import type { BusboyInstance } from "@fastify/busboy";
+import { Failure, messageOf } from "./errors.ts";
 
-/** Fields of one part's head; browsers send about 200 bytes. */
-const MAX_HEAD_BYTES = 8 * 1024;
+/** Header fields of one part; browsers send about 200 bytes. */
+const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_PARTS = 32;
 
-export interface Part {
-  /** Name of the form's field. */
-  name: string;
-  /** Undefined for a field that is no file. */
-  filename: string | undefined;
-  /** Must be read before the next part comes; what is left is skipped. */
-  body: AsyncIterable<Buffer>;
-}
-
-/** @throws Failure 400 without a boundary */
-export function boundaryOf(contentType: string | undefined): string {
-  const match = /^multipart\/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(
-    contentType ?? "",
-  );
-  const boundary = match?.[1] ?? match?.[2];
-  if (boundary === undefined) throw new Failure(400, "Failed to parse form: no multipart boundary");
-  return boundary;
-}
-
-/** @throws Failure 400 for what is no such body, or one that breaks off */
-export async function* parts(
+/**
+ * Passes the first file in the field `file` to `store`, chunk by chunk as it is taken.
+ *
+ * @returns what `store` returned; undefined if the form has no such file
+ * @throws Failure 400 for a body that is not such a form or is cut short; otherwise what `store` or `chunks` threw
+ */
+export async function storeFile<T>(
   chunks: AsyncIterable<Buffer>,
-  boundary: string,
-): AsyncGenerator<Part, void, undefined> {
-  const input = new Input(chunks);
-  // The first boundary has no line before it; with one put there it is like all others.
-  input.prepend(Buffer.from("\r\n"));
-  const delimiter = Buffer.from(`\r\n--${boundary}`);
-  for await (const _ of input.until(delimiter)); // a preamble is ignored (RFC 2046 §5.1.1)
-  for (let count = 0; count < MAX_PARTS; count += 1) {
-    const line = await input.line(MAX_HEAD_BYTES);
-    if (line.trim() === "--") return;
-    if (line.trim() !== "") throw broken("text behind a boundary");
-    const head = await readHead(input);
-    const body = input.until(delimiter);
-    yield { ...parseDisposition(head), body };
-    for await (const _ of body);
-  }
-  throw broken("too many parts");
-}
+  contentType: string | undefined,
+  store: (filename: string, content: AsyncIterable<Buffer>) => Promise<T>,
+): Promise<T | undefined> {
+  const parser = createParser(contentType);
+  const { promise: failure, reject: fail } = Promise.withResolvers<never>();
+  failure.catch(() => {}); // it may come when nothing waits for it any more
+  const finished = new Promise<void>((resolve) => void parser.once("finish", resolve));
+  let stored: Promise<T> | undefined;
+  let isComplete = false;
+  let stop = (_error: unknown): void => {};
 
-async function readHead(input: Input): Promise<Map<string, string>> {
-  const fields = new Map<string, string>();
-  let left = MAX_HEAD_BYTES;
-  for (;;) {
-    const line = await input.line(left);
-    if (line === "") return fields;
-    left -= line.length;
-    const colon = line.indexOf(":");
-    if (colon > 0) fields.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim());
-  }
-}
+  parser.on("error", (error: unknown) => fail(broken(messageOf(error))));
+  parser.once("partsLimit", () => fail(broken("too many parts")));
+  parser.on("file", (name: string | undefined, content, filename: string | undefined) => {
+    content.on("error", () => {});
+    if (stored !== undefined || name !== "file" || filename === undefined) return void content.resume();
+    content.once("end", () => (isComplete = true));
+    stop = (error) => content.destroy(error as Error);
+    stored = store(filename.replaceAll("%22", '"'), content); // browsers percent-encode the quote
+    stored.catch(fail);
+  });
 
-function parseDisposition(head: ReadonlyMap<string, string>): { name: string; filename: string | undefined } {
-  const field = head.get("content-disposition") ?? "";
-  if (!/^form-data\s*(?:;|$)/i.test(field)) throw broken("a part without a name");
-  const parameter = (name: string): string | undefined => {
-    const match = new RegExp(`;\\s*${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^;\\s"]+))`, "i").exec(field);
-    // Browsers percent-encode the quote, older programs escape it.
-    return (match?.[1]?.replaceAll('\\"', '"') ?? match?.[2])?.replaceAll(/%22/g, '"');
-  };
-  return { name: parameter("name") ?? "", filename: parameter("filename") };
-}
-
-function broken(why: string): Failure {
-  return new Failure(400, `Failed to parse form: ${why}`);
-}
-
-/** What has come and has not been taken. */
-class Input {
-  readonly #chunks: AsyncIterator<Buffer>;
-  #rest: Buffer = Buffer.alloc(0);
-
-  constructor(chunks: AsyncIterable<Buffer>) {
-    this.#chunks = chunks[Symbol.asyncIterator]();
-  }
-
-  prepend(bytes: Buffer): void {
-    this.#rest = Buffer.concat([bytes, this.#rest]);
-  }
-
-  /** Up to CR LF, which is taken too. */
-  async line(maxBytes: number): Promise<string> {
-    for (;;) {
-      const end = this.#rest.indexOf("\r\n");
-      if (end > maxBytes || (end === -1 && this.#rest.length > maxBytes)) throw broken("a line too long");
-      if (end !== -1) {
-        const line = this.#rest.toString("utf8", 0, end);
-        this.#rest = this.#rest.subarray(end + 2);
-        return line;
-      }
-      await this.#more();
+  try {
+    for await (const chunk of chunks) {
+      if (isComplete) continue; // to the end, so that the next request follows on this connection
+      const taken = new Promise<void>((resolve) => void parser.write(chunk, () => resolve()));
+      await Promise.race([taken, failure]);
     }
-  }
-
-  /** Up to the delimiter, which is taken too. */
-  async *until(delimiter: Buffer): AsyncGenerator<Buffer, void, undefined> {
-    for (;;) {
-      const at = this.#rest.indexOf(delimiter);
-      // The delimiter may have begun in the last bytes.
-      const end = at === -1 ? this.#rest.length - delimiter.length + 1 : at;
-      if (end > 0) {
-        const piece = this.#rest.subarray(0, end);
-        this.#rest = this.#rest.subarray(end);
-        yield piece;
-      }
-      if (at !== -1) {
-        this.#rest = this.#rest.subarray(delimiter.length);
-        return;
-      }
-      await this.#more();
+    if (!isComplete) {
+      parser.end();
+      await Promise.race([finished, failure]);
     }
+    return await stored;
+  } catch (error) {
+    stop(error);
+    await stored?.catch(() => {});
+    throw error;
   }
+}
 
-  async #more(): Promise<void> {
-    const { done, value } = await this.#chunks.next();
-    if (done === true) throw broken("it breaks off");
-    this.#rest = this.#rest.length === 0 ? value : Buffer.concat([this.#rest, value]);
+/** @throws Failure 400 for another content type, or without a boundary */
+function createParser(contentType = ""): BusboyInstance {
+  if (!/^multipart\/form-data\s*;/i.test(contentType))
+    throw broken("not multipart/form-data with a boundary");
+  try {
+    return new Busboy({
+      headers: { "content-type": contentType },
+      limits: { parts: MAX_PARTS, headerSize: MAX_HEADER_BYTES },
+      preservePath: true, // a name that is a path is refused, not cut
+      isPartAFile: () => true, // other fields are skipped as streams, too: none is buffered
+      fileHwm: 1, // the next chunk is read when this one has been stored
+    });
+  } catch (error) {
+    throw broken(messageOf(error));
   }
+}
+
+function broken(reason: string): Failure {
+  return new Failure(400, `Failed to parse form: ${reason}`);
 }

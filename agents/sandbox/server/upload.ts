@@ -10,7 +10,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import { chunksOf } from "./body.ts";
 import { errorCodeOf, Failure, messageOf, methodNotAllowed } from "./errors.ts";
-import { Gate } from "./gate.ts";
+import { Semaphore } from "./semaphore.ts";
 import {
   MAX_FILENAME_BYTES,
   MAX_UPLOAD_BYTES,
@@ -19,7 +19,7 @@ import {
   MAX_WAITING_UPLOADS,
 } from "./limits.ts";
 import type { Logger } from "./log.ts";
-import { boundaryOf, parts } from "./multipart.ts";
+import { storeFile } from "./multipart.ts";
 
 export interface UploadOptions {
   /** Made at the first upload. */
@@ -41,21 +41,17 @@ const TOO_LARGE = "File too large";
 export function uploadRoutes(options: UploadOptions): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   const { maxBytes = MAX_UPLOAD_BYTES, folder, log } = options;
-  const gate = new Gate("uploads", MAX_UPLOADS, MAX_WAITING_UPLOADS);
+  const uploads = new Semaphore("uploads", MAX_UPLOADS, MAX_WAITING_UPLOADS);
   app.all("/upload", async (c) => {
     if (c.req.method !== "POST") return methodNotAllowed("POST");
-    const boundary = boundaryOf(c.req.header("content-type"));
-    const uploaded = await gate.run(async () => {
+    const uploaded = await uploads.run(async () => {
       const chunks = chunksOf(c.env.incoming, maxBytes + MAX_UPLOAD_OVERHEAD_BYTES, TOO_LARGE);
-      for await (const part of parts(chunks, boundary)) {
-        if (part.name !== "file" || part.filename === undefined) continue;
-        const done = await store(folder, checkName(part.filename), part.body, maxBytes);
-        // To the end, so that what follows on this connection is the next request.
-        for await (const _ of chunks);
-        return done;
-      }
-      throw new Failure(400, "Failed to get file: no field named file");
+      const type = c.req.header("content-type");
+      return storeFile(chunks, type, async (filename, content) => {
+        return store(folder, checkName(filename), content, maxBytes);
+      });
     });
+    if (uploaded === undefined) throw new Failure(400, "Failed to get file: no field named file");
     log.info({ size: uploaded.size }, "file uploaded");
     if (c.req.query("open_file_manager") !== "false") options.showFile(uploaded.path);
     return c.json(uploaded);

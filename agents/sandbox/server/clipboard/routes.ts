@@ -3,7 +3,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import { readBody } from "../body.ts";
 import { methodNotAllowed } from "../errors.ts";
-import { Gate } from "../gate.ts";
+import { Semaphore } from "../semaphore.ts";
 import { MAX_CLIPBOARD_BYTES, MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS } from "../limits.ts";
 import { formatClipboard, parseClipboard } from "./message.ts";
 import type { Clipboard } from "./selection.ts";
@@ -13,10 +13,10 @@ export function clipboardRoutes(
   onChange: () => void,
 ): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const reads = new Gate("clipboard requests", MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS);
-  const bodies = new Gate("clipboard requests", MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS);
+  const reads = new Semaphore("clipboard requests", MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS);
+  const bodies = new Semaphore("clipboard requests", MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS);
   // Both selections belong together: two callers must not set one each.
-  const writes = new Gate("clipboard requests", 1, MAX_CLIPBOARD_REQUESTS);
+  const writes = new Semaphore("clipboard requests", 1, MAX_CLIPBOARD_REQUESTS);
   app.all("/clipboard", async (c) => {
     if (c.req.method === "GET") {
       const content = await reads.run(() => clipboard.read());

@@ -1,6 +1,6 @@
 /** A frame as PNG or JPEG. sharp works in threads of its own, so the event loop goes on. */
 import type { Sharp } from "sharp";
-import { Gate } from "../gate.ts";
+import { Semaphore } from "../semaphore.ts";
 import { MAX_ENCODINGS, MAX_WAITING_ENCODINGS, PNG_LEVEL } from "../limits.ts";
 import type { FrameKind } from "./grim.ts";
 import type { Frame } from "./shared-frames.ts";
@@ -9,7 +9,7 @@ type SharpModule = typeof import("sharp");
 
 export type PictureFormat = "jpeg" | "png";
 
-const gate = new Gate("screenshots", MAX_ENCODINGS, MAX_WAITING_ENCODINGS);
+const encodings = new Semaphore("screenshots", MAX_ENCODINGS, MAX_WAITING_ENCODINGS);
 
 /** What frames have to be, always the same: the tag of a picture must not depend on who asked first. */
 export async function frameKind(): Promise<FrameKind> {
@@ -22,7 +22,7 @@ export function encode(frame: Frame, format: PictureFormat, quality: number): Pr
   const key = format === "jpeg" ? `jpeg${quality}` : format;
   let encoded = frame.encoded.get(key);
   if (encoded === undefined) {
-    encoded = gate.run(() => convert(frame, format, quality));
+    encoded = encodings.run(() => convert(frame, format, quality));
     frame.encoded.set(key, encoded);
   }
   return encoded;
