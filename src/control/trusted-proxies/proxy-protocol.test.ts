@@ -104,8 +104,10 @@ describe("a PROXY header", () => {
   });
 
   it("says what was written into it", () => {
+    // The specification's longest line has addresses of 39 characters: none with a dotted end (RFC 5952 §5) in full.
+    const ipV6 = fc.ipV6().filter((address) => address.length <= 39);
     fc.assert(
-      fc.property(fc.ipV4(), fc.ipV6(), fc.nat(65_535), (ipv4, ipv6, port) => {
+      fc.property(fc.ipV4(), ipV6, fc.nat(65_535), (ipv4, ipv6, port) => {
         assert.equal(said(Buffer.from(`PROXY TCP4 ${ipv4} ${ipv4} ${port} ${port}\r\n`)), ipv4);
         assert.notEqual(said(Buffer.from(`PROXY TCP6 ${ipv6} ${ipv6} ${port} ${port}\r\n`)), "invalid");
         const body = Buffer.from([...ipv4.split(".").map(Number), ...IPV4.subarray(4)]);
