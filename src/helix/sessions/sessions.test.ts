@@ -60,7 +60,7 @@ function start() {
   const online = new Set(["a"]);
   const away = new Set<string>();
   const registry = {
-    pick: (id: string) => (online.has(id.slice(5)) ? {} : undefined),
+    bestConnection: (id: string) => (online.has(id.slice(5)) ? {} : undefined),
     state: (id: string) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
     view: () => undefined,
   } as unknown as Registry;
