@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { afterEach, describe, test } from "node:test";
 import { createWolfClient } from "../../src/clients/wolf/client.ts";
 import type { WolfClient } from "../../src/clients/wolf/client.ts";
-import { lossOf } from "../../src/wire/streams/tunnel-socket.ts";
+import { lossOf } from "../../src/wire/streams/stream-error.ts";
 import { ending, eventually, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { promptly } from "../support/stopwatch.ts";

@@ -5,7 +5,7 @@ import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
-import { noteLoss } from "../../wire/streams/tunnel-socket.ts";
+import { StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
   HTTP2_TARGET_FRAME_BYTES,
@@ -213,11 +213,12 @@ export class Http2Connection {
   get reason(): TurnaboutError {
     const cause = this.#failure;
     if (cause instanceof TurnaboutError) return cause;
-    const error = this.#isReady
-      ? new TurnaboutError("target_closed", `target ${this.#label}: its HTTP/2 connection ended`, { cause })
-      : new TurnaboutError("target_protocol", `target ${this.#label}: does not speak HTTP/2`, { cause });
-    if (this.#isReady) noteLoss(error, { reused: this.#requests > 1, unprocessed: false });
-    return error;
+    if (!this.#isReady) {
+      return new TurnaboutError("target_protocol", `target ${this.#label}: does not speak HTTP/2`, { cause });
+    }
+    const message = `target ${this.#label}: its HTTP/2 connection ended`;
+    const loss = { reused: this.#requests > 1, unprocessed: false };
+    return new StreamError("target_closed", message, loss, { cause });
   }
 
   /** Why a stream ended before its response was complete. */
@@ -226,18 +227,15 @@ export class Http2Connection {
     if (this.#isEnded || hasEnded(this.#session)) {
       const lost = this.reason;
       if (!isUnprocessed) return lost;
-      const error = new TurnaboutError(lost.code, lost.message, { cause: lost });
-      noteLoss(error, { reused: false, unprocessed: true });
-      return error;
+      return new StreamError(lost.code, lost.message, { reused: false, unprocessed: true }, { cause: lost });
     }
     const { rstCode, errored } = stream;
-    const error = new TurnaboutError(
+    return new StreamError(
       CODES[rstCode] ?? "target_closed",
       `target ${this.#label}: the stream was reset with code ${rstCode}`,
+      { reused: false, unprocessed: isUnprocessed, resetCode: rstCode },
       { cause: errored ?? undefined },
     );
-    noteLoss(error, { reused: false, unprocessed: isUnprocessed, resetCode: rstCode });
-    return error;
   }
 
   #isUnprocessed(stream: ClientHttp2Stream): boolean {

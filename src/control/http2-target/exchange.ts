@@ -11,7 +11,7 @@ import { resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../../wire/limits.ts";
 import { hasRemoteEnded, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import { lossOf } from "../../wire/streams/tunnel-socket.ts";
+import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS, HTTP2_TARGET_REPLAY_BYTES, HTTP2_TARGET_WAIT_MS } from "../limits.ts";
 import type { Http2Connection } from "./connection.ts";
 import { fieldsOf, headerList, rawFields } from "./fields.ts";

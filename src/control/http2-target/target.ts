@@ -5,7 +5,7 @@
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { noteLoss } from "../../wire/streams/tunnel-socket.ts";
+import { StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
 import { Http2Connection } from "./connection.ts";
@@ -144,11 +144,7 @@ export class Http2Target implements Http2Queue {
   }
 }
 
-function draining(label: string): TurnaboutError {
-  const error = new TurnaboutError(
-    "agent_draining",
-    `target ${label}: the connection to its agent is closing`,
-  );
-  noteLoss(error, { reused: false, unprocessed: true });
-  return error;
+function draining(label: string): StreamError {
+  const message = `target ${label}: the connection to its agent is closing`;
+  return new StreamError("agent_draining", message, { reused: false, unprocessed: true });
 }

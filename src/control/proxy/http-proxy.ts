@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { lossOf } from "../../wire/streams/tunnel-socket.ts";
+import { lossOf } from "../../wire/streams/stream-error.ts";
 import { isGrpc, requestedTimeoutMs, requestFields, trailerFields } from "../fields/header-fields.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import { targetConnection } from "./connection-logins.ts";

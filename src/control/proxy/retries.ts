@@ -1,6 +1,6 @@
 /** Whether a request that has failed may be sent again, without being processed twice (RFC 9110 §9.2.2). */
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { lossOf } from "../../wire/streams/tunnel-socket.ts";
+import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS } from "../limits.ts";
 import { asSaturated, SaturatedDial } from "../registry/dial-retries.ts";
 
@@ -43,7 +43,7 @@ export class Retries {
       this.#hasLost = true;
       return "after-loss";
     }
-    if (lossOf(error)?.crowded === true && error !== this.#saturated) {
+    if (lossOf(error)?.saturated === true && error !== this.#saturated) {
       this.#saturated = asSaturated(error);
       return "after-saturation";
     }

@@ -1,9 +1,8 @@
 /** Which failed dials may be tried again: those that the target has provably not seen. */
 import type { ClientHttp2Stream } from "node:http2";
-import { constants } from "node:http2";
 import { setTimeout as pause } from "node:timers/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { lossOf } from "../../wire/streams/tunnel-socket.ts";
+import { isRefusedStream, lossOf } from "../../wire/streams/stream-error.ts";
 import { SATURATED_DIAL_ATTEMPTS, SATURATED_DIAL_PAUSE_MS } from "../limits.ts";
 
 /** A dial that the agent has refused because its target has too many streams: it queues again, a limited number of times. */
@@ -21,7 +20,7 @@ export class SaturatedDial {
 
 /** The error if it is an agent's refusal because the target has too many streams; otherwise undefined. */
 export function asSaturated(error: unknown): TurnaboutError | undefined {
-  return error instanceof TurnaboutError && lossOf(error)?.crowded === true ? error : undefined;
+  return error instanceof TurnaboutError && lossOf(error)?.saturated === true ? error : undefined;
 }
 
 /**
@@ -31,8 +30,4 @@ export function asSaturated(error: unknown): TurnaboutError | undefined {
  */
 export function isProvablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
   return isRefusedStream(stream) || (error instanceof TurnaboutError && error.code === "agent_draining");
-}
-
-export function isRefusedStream(stream: ClientHttp2Stream | undefined): boolean {
-  return stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM;
 }

@@ -6,7 +6,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority, isRunnerId, isTargetName } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { onResponse } from "../../wire/streams/response.ts";
-import { refusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
+import { refusal, streamLost } from "../../wire/streams/stream-error.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import { asSaturated, isProvablyUnprocessed, SaturatedDial } from "./dial-retries.ts";
 import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";

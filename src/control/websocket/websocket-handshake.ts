@@ -10,13 +10,8 @@ import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { onResponse } from "../../wire/streams/response.ts";
 import type { ResponseHeaders } from "../../wire/streams/response.ts";
-import { noteRefusal, streamLost } from "../../wire/streams/tunnel-socket.ts";
-import {
-  asSaturated,
-  isProvablyUnprocessed,
-  isRefusedStream,
-  SaturatedDial,
-} from "../registry/dial-retries.ts";
+import { isRefusedStream, refusedByAgent, streamLost } from "../../wire/streams/stream-error.ts";
+import { asSaturated, isProvablyUnprocessed, SaturatedDial } from "../registry/dial-retries.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
@@ -141,9 +136,9 @@ async function answered(
       if (ignored !== undefined) resolve({ stream, isOpen: false, status: ignored, headers });
       else if (refused === undefined) resolve({ stream, isOpen: status === 200, status, headers });
       else {
-        const error = new TurnaboutError(refused, `WebSocket ${label}: refused by the agent (${status})`);
-        if (marksRefusals) noteRefusal(error); // else it may be the target that says so
-        give(error);
+        const message = `WebSocket ${label}: refused by the agent (${status})`;
+        // Without the mark it may be the target's own response.
+        give(marksRefusals ? refusedByAgent(refused, message) : new TurnaboutError(refused, message));
       }
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, session })),

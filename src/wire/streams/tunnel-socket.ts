@@ -6,40 +6,13 @@
  * - a reset or a lost tunnel can look like a clean end: here it is always an error;
  * - an unfinished `destroy()` sends NO_ERROR: here it always resets with an error.
  */
-import { constants } from "node:http2";
 import { Duplex } from "node:stream";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
-import { discardStream, guardStream, hasEnded, resetStream } from "./end-stream.ts";
-import { ERROR_TABLE } from "../error-table.ts";
-import { codeFromRst, codeFromStatus } from "../failure-codes.ts";
-import { TurnaboutError } from "../errors.ts";
+import { discardStream, guardStream, resetStream } from "./end-stream.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../limits.ts";
-import { parseProxyStatus } from "../fields/proxy-status.ts";
 import { hasRemoteEnded, watchRemoteEnd } from "./remote-end.ts";
 import { onResponse } from "./response.ts";
-import type { ResponseHeaders } from "./response.ts";
-
-/** What a retry has to know of a lost stream. */
-export interface Loss {
-  /** The target had sent bytes on it before: an older exchange's, if the present one has had no answer. */
-  reused: boolean;
-  /** The agent says that it has not looked at the request (RFC 9113 §8.7), or refused it because it drains. */
-  unprocessed: boolean;
-  /** The agent has refused it because its target has too many streams: nothing has reached that. */
-  crowded?: boolean | undefined;
-  /** HTTP/2 error code with which an HTTP/2 target has reset the stream. */
-  resetCode?: number | undefined;
-}
-
-const LOSSES = new WeakMap<Error, Loss>();
-
-export function noteLoss(error: Error, loss: Loss): void {
-  LOSSES.set(error, loss);
-}
-
-export function lossOf(error: Error): Loss | undefined {
-  return LOSSES.get(error);
-}
+import { refusal, streamLost } from "./stream-error.ts";
 
 export class TunnelSocket extends Duplex {
   readonly #stream: ClientHttp2Stream;
@@ -127,10 +100,8 @@ export class TunnelSocket extends Duplex {
   }
 
   #lost(cause?: Error): Error {
-    const error = streamLost(this.#stream, this.#label, { cause, session: this.#session });
-    const unprocessed = this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-    if (!LOSSES.has(error)) LOSSES.set(error, { reused: this.bytesRead > 0, unprocessed });
-    return error;
+    const reused = this.bytesRead > 0;
+    return streamLost(this.#stream, this.#label, { cause, session: this.#session, reused });
   }
 
   override _read(): void {
@@ -195,45 +166,4 @@ export class TunnelSocket extends Duplex {
   unref(): this {
     return this;
   }
-}
-
-/** A refusal of the agent's own: what it lets a retry know. */
-export function noteRefusal(error: TurnaboutError): void {
-  noteLoss(error, {
-    reused: false,
-    unprocessed: error.code === "agent_draining",
-    crowded: error.code === "overloaded",
-  });
-}
-
-/** The reason of a refused CONNECT: the agent's own, or what its status means. */
-export function refusal(headers: ResponseHeaders, label: string): TurnaboutError {
-  const status = headers[":status"] ?? 0;
-  const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
-  const error = new TurnaboutError(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
-  noteRefusal(error);
-  return error;
-}
-
-export interface StreamLostOptions {
-  cause?: Error | undefined;
-  /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
-  session?: Http2Session | undefined;
-}
-
-/** Why a stream ended before its time. */
-export function streamLost(
-  stream: ClientHttp2Stream,
-  label: string,
-  options: StreamLostOptions = {},
-): TurnaboutError {
-  const { cause, session = stream.session } = options;
-  if (cause instanceof TurnaboutError) return cause;
-  // A lost carrier closes the streams with CANCEL before it destroys their session: not the target's doing.
-  const gone = session === undefined || hasEnded(session) || session.socket.destroyed;
-  const code = gone ? "tunnel_lost" : codeFromRst(stream.rstCode);
-  const what = gone
-    ? "the connection to the agent was lost"
-    : `the stream was reset (code ${stream.rstCode})`;
-  return new TurnaboutError(code, `dial ${label}: ${what}`, { cause });
 }

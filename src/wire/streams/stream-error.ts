@@ -1,0 +1,96 @@
+/** Why a stream to a target was refused or lost, with what a retry must know of it. */
+import { constants } from "node:http2";
+import type { ClientHttp2Stream, Http2Session } from "node:http2";
+import { ERROR_TABLE } from "../error-table.ts";
+import type { ErrorCode } from "../error-table.ts";
+import { TurnaboutError } from "../errors.ts";
+import type { TurnaboutErrorOptions } from "../errors.ts";
+import { codeFromRst, codeFromStatus } from "../failure-codes.ts";
+import { parseProxyStatus } from "../fields/proxy-status.ts";
+import { hasEnded } from "./end-stream.ts";
+import type { ResponseHeaders } from "./response.ts";
+
+/** What a retry must know of a stream that was refused or lost. */
+export interface Loss {
+  /** The target had sent bytes on it before: those of an earlier exchange, if the present one has had no response. */
+  reused: boolean;
+  /** The agent or the target has not processed the request (RFC 9113 §8.7): it was refused while that drains, or reset so. */
+  unprocessed: boolean;
+  /** The agent has refused it because its target has too many streams: the target has seen nothing of it. */
+  saturated?: boolean | undefined;
+  /** HTTP/2 error code with which an HTTP/2 target has reset the stream. */
+  resetCode?: number | undefined;
+}
+
+export class StreamError extends TurnaboutError {
+  readonly loss: Loss;
+
+  constructor(code: ErrorCode, message: string, loss: Loss, options?: TurnaboutErrorOptions) {
+    super(code, message, options);
+    this.loss = loss;
+  }
+
+  /** The error as a StreamError: itself if it is one already. */
+  static from(error: TurnaboutError, loss: Loss): StreamError {
+    if (error instanceof StreamError) return error;
+    const { code, message, details, hint, retryAfterS } = error;
+    return new StreamError(code, message, loss, {
+      cause: error,
+      ...(details !== undefined && { details }),
+      ...(hint !== undefined && { hint }),
+      ...(retryAfterS !== undefined && { retryAfterS }),
+    });
+  }
+}
+
+/** Undefined for an error that is not about a stream. */
+export function lossOf(error: unknown): Loss | undefined {
+  return error instanceof StreamError ? error.loss : undefined;
+}
+
+/** An agent's own refusal of a stream. */
+export function refusedByAgent(code: ErrorCode, message: string): StreamError {
+  return new StreamError(code, message, {
+    reused: false,
+    unprocessed: code === "agent_draining",
+    saturated: code === "overloaded",
+  });
+}
+
+/** The reason of a refused CONNECT: the one that the agent gives, or what its status means. */
+export function refusal(headers: ResponseHeaders, label: string): StreamError {
+  const status = headers[":status"] ?? 0;
+  const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
+  return refusedByAgent(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+}
+
+export interface StreamLostOptions {
+  cause?: Error | undefined;
+  /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
+  session?: Http2Session | undefined;
+  /** The target has sent bytes on the stream. Default false. */
+  reused?: boolean | undefined;
+}
+
+/** Why a stream has ended early. A TurnaboutError that caused it gives its code and message. */
+export function streamLost(
+  stream: ClientHttp2Stream,
+  label: string,
+  options: StreamLostOptions = {},
+): StreamError {
+  const { cause, session = stream.session, reused = false } = options;
+  const loss: Loss = { reused, unprocessed: isRefusedStream(stream) };
+  if (cause instanceof TurnaboutError) return StreamError.from(cause, loss);
+  // A lost carrier closes the streams with CANCEL before it destroys their session: it was not the target.
+  const hasLostSession = session === undefined || hasEnded(session) || session.socket.destroyed;
+  const code = hasLostSession ? "tunnel_lost" : codeFromRst(stream.rstCode);
+  const what = hasLostSession
+    ? "the connection to the agent was lost"
+    : `the stream was reset (code ${stream.rstCode})`;
+  return new StreamError(code, `dial ${label}: ${what}`, loss, { cause });
+}
+
+/** RST_STREAM(REFUSED_STREAM): the peer has not processed the request. */
+export function isRefusedStream(stream: ClientHttp2Stream | undefined): boolean {
+  return stream?.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+}
