@@ -8,9 +8,9 @@ async function* pieces(all: readonly Buffer[]): AsyncGenerator<Buffer, void, und
   yield* all;
 }
 
-async function split(all: readonly Buffer[], mostBytes = 1_000): Promise<string[]> {
+async function split(all: readonly Buffer[], maxBytes = 1_000): Promise<string[]> {
   const out: string[] = [];
-  for await (const line of lines(pieces(all), mostBytes, "test")) out.push(line);
+  for await (const line of lines(pieces(all), maxBytes, "test")) out.push(line);
   return out;
 }
 

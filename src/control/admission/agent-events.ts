@@ -13,7 +13,7 @@ import type { Logger } from "../../wire/log.ts";
 import { AGENT_AUTHORITY, AGENT_PATHS } from "../../wire/protocol.ts";
 import { getAgentJson } from "./agent-client.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
-import { EventLines } from "./event-lines.ts";
+import { LineSplitter } from "../../wire/streams/line-splitter.ts";
 import { EVENTS_RETRY_MS } from "../limits.ts";
 import { offerRunner } from "./refused-runners.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -62,7 +62,7 @@ async function readEvents(connection: AgentConnection, context: FollowContext): 
   });
   const refused = (reason: string): void =>
     log.warn({ connection: connection.id, reason }, "agent event refused");
-  const lines = new EventLines(MAX_EVENT_LINE_BYTES, {
+  const lines = new LineSplitter(MAX_EVENT_LINE_BYTES, {
     line: (text) => {
       try {
         apply(text);
