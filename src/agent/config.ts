@@ -5,7 +5,7 @@ import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
-import type { CarrierKind } from "../wire/protocol.ts";
+import type { CarrierKind } from "../wire/session/carrier.ts";
 import type { CarrierChoice } from "./carriers/auto.ts";
 import type { Secret, TlsFiles } from "./transport/credentials.ts";
 import { endpointUrl } from "./transport/server-url.ts";

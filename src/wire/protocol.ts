@@ -87,6 +87,3 @@ export const PROXY_NAME = "turnabout";
 
 /** The same for a relay in front of the control plane; in `Via` its own random id follows. */
 export const RELAY_NAME = "turnabout-relay";
-
-export const CARRIER_KINDS = ["rh2", "ptth", "websocket", "h2"] as const;
-export type CarrierKind = (typeof CARRIER_KINDS)[number];

@@ -3,9 +3,9 @@
  * an operator wants to know why the slow one was taken.
  */
 import type { ServerHttp2Session } from "node:http2";
-import type { Carrier } from "../../wire/session/carrier.ts";
+import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
+import type { Carrier, CarrierKind } from "../../wire/session/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import type { CarrierKind } from "../../wire/protocol.ts";
 import { serveReversed } from "../../wire/session/reversed-session.ts";
 import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
 import { refusedByAlert } from "../transport/tls-errors.ts";
@@ -30,8 +30,6 @@ const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
   websocket: dialWebSocket,
   h2: dialH2,
 };
-/** Last the one that few intermediaries pass: where no upgrade gets through, the front may speak HTTP/2 alone. */
-const ORDER: readonly CarrierKind[] = ["rh2", "ptth", "websocket", "h2"];
 
 /** What another carrier may get through: a proxy that drops an unknown upgrade makes the door answer 426. */
 const ELSEWHERE: ReadonlySet<string> = new Set(["carrier_failed", "upgrade_required"]);
@@ -79,7 +77,7 @@ export class CarrierChooser {
     if (this.#choice !== "auto") return [this.#choice];
     // What worked once is not abandoned for one bad moment of the network.
     if (this.#worked !== undefined) return [this.#worked];
-    return url.protocol === "https:" ? ORDER : ORDER.filter((kind) => kind !== "rh2");
+    return url.protocol === "https:" ? CARRIER_KINDS : CARRIER_KINDS.filter((kind) => kind !== "rh2");
   }
 
   #explain(kind: CarrierKind, reasons: readonly string[]): string {

@@ -5,7 +5,7 @@ import { isErrorCode } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { HEADER, RELAY_NAME } from "../../wire/protocol.ts";
-import type { CarrierKind } from "../../wire/protocol.ts";
+import type { CarrierKind } from "../../wire/session/carrier.ts";
 import { redactUrl } from "../transport/server-url.ts";
 import { REFUSAL_EXCERPT_BYTES, REFUSAL_EXCERPT_TIMEOUT_MS } from "../limits.ts";
 

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
 import type { Secret } from "../../agent/transport/credentials.ts";
-import { CARRIER_KINDS } from "../../wire/protocol.ts";
+import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import { parseTarget } from "../../agent/targets/targets.ts";
 import type { Runner } from "../../agent/targets/targets.ts";
 import { UsageError } from "../command.ts";

@@ -1,15 +1,30 @@
-/** A carrier: the byte stream below a reversed session, plus what is known of it. Nothing above cares which kind it is. */
+/**
+ * A carrier: the byte stream below a reversed HTTP/2 session, and its origin. Nothing above depends on its kind.
+ *
+ * A new kind is named here, dialled by a file of `src/agent/carriers/` (listed in its `auto.ts`), and accepted by
+ * `src/control/admission/agent-endpoint.ts` (an upgrade) or by the listener (ALPN). docs/protocol.md specifies it,
+ * `turnabout agent --help` and docs/operations.md name it.
+ */
 import type { Duplex } from "node:stream";
-import type { CarrierKind } from "../protocol.ts";
+
+/**
+ * In the order in which `--carrier auto` tries them. `h2` is last, because few intermediaries pass it: it is for reverse
+ * proxies that speak nothing but HTTP/2.
+ */
+export const CARRIER_KINDS = ["rh2", "ptth", "websocket", "h2"] as const;
+export type CarrierKind = (typeof CARRIER_KINDS)[number];
 
 export interface Carrier {
   kind: CarrierKind;
   stream: Duplex;
-  /** Address of the other end as the socket sees it, for logs only. */
+  /** Address of the other end as the socket reports it, for logs only. */
   remoteAddress: string | undefined;
 }
 
-/** Bytes that have arrived on a carrier so far. Ask once, when its session has begun: where nobody else counts, this does. */
+/**
+ * Counts the bytes that have arrived on a carrier. Call it once, when its session has begun: a stream without a counter of
+ * its own gets one.
+ */
 export function receivedBytes(stream: Duplex): () => number {
   const counted = stream as { readonly bytesRead?: number };
   if (typeof counted.bytesRead === "number") return () => counted.bytesRead ?? 0;
@@ -18,7 +33,7 @@ export function receivedBytes(stream: Duplex): () => number {
   return () => bytes;
 }
 
-/** A socket's own byte counters stay live while HTTP/2 drives its handle: the cheapest measure of load. */
+/** Bytes in both directions. A socket's counters also work while HTTP/2 drives its handle: the cheapest measure of load. */
 export function carrierBytes(stream: Duplex): number {
   const { bytesRead, bytesWritten } = stream as { bytesRead?: number; bytesWritten?: number };
   return (bytesRead ?? 0) + (bytesWritten ?? 0);
