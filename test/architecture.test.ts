@@ -41,6 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "error-table.ts",
     "errors.ts",
     "failure-codes.ts",
+    "tls",
     "fields",
     "streams",
     "session",

@@ -10,7 +10,7 @@ import { silentLogger } from "../wire/log.ts";
 import { formatAuthority, parseRunnerId } from "../wire/messages/names.ts";
 import type { Destination } from "../wire/messages/names.ts";
 import type { Logger } from "../wire/log.ts";
-import { checkPair } from "../wire/session/pem.ts";
+import { checkPair } from "../wire/tls/pem.ts";
 import { TunnelSocket } from "../wire/streams/tunnel-socket.ts";
 import { TokenIssuer } from "./auth/issuer.ts";
 import { Policy } from "../helix/sessions/policy.ts";

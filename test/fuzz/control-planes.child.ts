@@ -12,7 +12,7 @@ import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import tls from "node:tls";
 import { createAgent, createControlPlane } from "../../src/index.ts";
-import { isReversedAlpn } from "../../src/wire/session/alpn.ts";
+import { isReversedAlpn } from "../../src/wire/tls/alpn.ts";
 import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { dataFrame, encodeFrame, FLAG, FRAME, rstFrame, uint32 } from "../support/http2-frames.ts";
 import type { Field } from "../support/http2-frames.ts";

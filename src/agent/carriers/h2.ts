@@ -6,7 +6,7 @@ import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, Settings } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { offersHttp2 } from "../../wire/session/alpn.ts";
+import { offersHttp2 } from "../../wire/tls/alpn.ts";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";

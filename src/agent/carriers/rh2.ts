@@ -1,7 +1,7 @@
 /** `rh2`: TLS whose ALPN says that the roles are reversed from the first byte on. Only without a TLS terminator between. */
 import type { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
-import { isReversedAlpn } from "../../wire/session/alpn.ts";
+import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import { openTransport } from "../transport/transport.ts";

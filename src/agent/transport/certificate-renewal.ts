@@ -3,7 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
-import { dateProblem, isPair, parseCertificates, warnsFromMs } from "../../wire/session/pem.ts";
+import { dateProblem, isPair, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
 import { readPair } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
 import { RENEWAL_POLL_MS } from "../limits.ts";

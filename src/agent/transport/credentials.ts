@@ -2,8 +2,8 @@
 import { readFile, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { checkPair, parseCertificates } from "../../wire/session/pem.ts";
-import type { PemText } from "../../wire/session/pem.ts";
+import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
+import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";
 
 /** A secret or certificate: given as it is, or as the path of the file that holds it. */

@@ -10,7 +10,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { guardSession, guardStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { sniName } from "../../wire/session/server-name.ts";
+import { sniName } from "../../wire/tls/server-name.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";

@@ -3,7 +3,7 @@
  * NO_PROXY. Each in capitals before small letters, as Go reads them.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
-import { certificateName } from "../../wire/session/server-name.ts";
+import { certificateName } from "../../wire/tls/server-name.ts";
 import { hostAndPort } from "./server-url.ts";
 import { bypassesProxy, isLoopback } from "./no-proxy.ts";
 import { splitZone, withZone } from "../../wire/fields/url-zone.ts";

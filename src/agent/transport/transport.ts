@@ -2,7 +2,7 @@
 import tls from "node:tls";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import { certificateName, sniName } from "../../wire/session/server-name.ts";
+import { certificateName, sniName } from "../../wire/tls/server-name.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles, TlsMaterial } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./server-url.ts";

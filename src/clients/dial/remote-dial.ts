@@ -9,7 +9,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { isShuttingDown } from "../../wire/streams/splice.ts";
-import { sniName } from "../../wire/session/server-name.ts";
+import { sniName } from "../../wire/tls/server-name.ts";
 import { splitZone, withZone } from "../../wire/fields/url-zone.ts";
 
 export interface RemoteDialOptions {

@@ -7,7 +7,7 @@ import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from "node
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { offersHttp2 } from "../../wire/session/alpn.ts";
+import { offersHttp2 } from "../../wire/tls/alpn.ts";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";

@@ -5,7 +5,7 @@ import type { Carrier } from "../../wire/session/carrier.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { sendGoaway } from "../../wire/session/goaway.ts";
-import { nameLine } from "../../wire/session/pem.ts";
+import { nameLine } from "../../wire/tls/pem.ts";
 import { destroySession } from "../../wire/session/reversed-session.ts";
 import { hasEnded } from "../../wire/streams/end-stream.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";

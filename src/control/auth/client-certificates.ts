@@ -1,6 +1,6 @@
 /** Which client certificates count at this moment: signed by the client CA, in their time, and not revoked. */
 import type { X509Certificate } from "node:crypto";
-import { dateProblem, nameLine, parseCertificates } from "../../wire/session/pem.ts";
+import { dateProblem, nameLine, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PortTls } from "../listener/port.ts";
 import { RevocationList } from "./revocation.ts";
 

@@ -6,7 +6,7 @@ import { verify, X509Certificate } from "node:crypto";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { CertificateList } from "@peculiar/asn1-x509";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { PemText } from "../../wire/session/pem.ts";
+import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_REVOCATION_FILE_BYTES } from "../limits.ts";
 
 const BLOCK = /-----BEGIN (?:X509 )?CRL-----([^-]+)-----END (?:X509 )?CRL-----/g;

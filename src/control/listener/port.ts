@@ -11,7 +11,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { endSession, guardSession, widenConnection } from "../../wire/streams/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
-import { isReversedAlpn } from "../../wire/session/alpn.ts";
+import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";

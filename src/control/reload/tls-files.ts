@@ -2,8 +2,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { checkDates, checkPair, isPair, parseCertificates, warnsFromMs } from "../../wire/session/pem.ts";
-import type { PemText } from "../../wire/session/pem.ts";
+import { checkDates, checkPair, isPair, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
+import type { PemText } from "../../wire/tls/pem.ts";
 import { RevocationList } from "../auth/revocation.ts";
 import {
   MAX_REVOCATION_FILE_BYTES,

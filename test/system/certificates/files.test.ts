@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RateLimitedLog } from "../../../src/control/listener/rate-limited-log.ts";
-import { checkDates, checkPair } from "../../../src/wire/session/pem.ts";
+import { checkDates, checkPair } from "../../../src/wire/tls/pem.ts";
 import type { TurnaboutError } from "../../../src/wire/errors.ts";
 import { file, keptLog } from "../../support/agents.ts";
 import { run } from "../../support/commands.ts";
