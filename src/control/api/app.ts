@@ -1,7 +1,6 @@
 /** The control plane's HTTP API: Hono, with one resource per file. The OpenAPI document comes from the same schemas. */
 import { getRequestListener } from "@hono/node-server";
 import { OpenAPIHono, z } from "@hono/zod-openapi";
-import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
@@ -9,8 +8,8 @@ import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/proto
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorAnswer } from "../listener/error-response.ts";
-import { hasBody } from "../listener/messages.ts";
 import type { App } from "../proxy/router.ts";
+import { limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
@@ -20,13 +19,10 @@ import { runnerRoutes } from "./runners.ts";
 import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 import { tokenRoutes } from "./tokens.ts";
 
-/** Hono's path of middleware that is mounted nowhere. */
+/** Hono's path of middleware for all requests. */
 const EVERY_PATH = "/*";
-const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
-/** JSON bodies of the API; uploads to targets bypass it. */
-const MAX_BODY_BYTES: number = 1024 * 1024;
 
-/** All routes, below no base path. */
+/** All routes, without the base path. */
 export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
   const document = (): { openapi: string } =>
@@ -131,20 +127,6 @@ function errorResponse(error: Error): Response {
   const { status, headers, body } = errorAnswer(error);
   return new Response(body, { status, headers });
 }
-
-/** By `Content-Length`: Hono reads a body whole, and its own limiter needs Hono's Request class as the global one. */
-const limitBody = createMiddleware<AppEnv>(async (c, next) => {
-  const { incoming } = c.env;
-  const length = incoming.headers["content-length"];
-  // No route reads the body of another method; on HTTP/2 such a request may seem to have one until its end has arrived.
-  if (METHODS_WITH_BODY.has(c.req.method) && hasBody(incoming) && length === undefined) {
-    throw new TurnaboutError("length_required", "API: a body without Content-Length");
-  }
-  if (Number(length ?? 0) > MAX_BODY_BYTES) {
-    throw new TurnaboutError("payload_too_large", `API: a body of more than ${MAX_BODY_BYTES} bytes`);
-  }
-  await next();
-});
 
 /** Hono's own exceptions (a body that is not JSON) are errors of the caller. */
 function fromHono(cause: unknown): Error {

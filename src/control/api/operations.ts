@@ -1,4 +1,4 @@
-/** `/healthz`: the process answers. `/readyz`: it should get traffic. `/metrics`: Prometheus. `/openapi.json`. */
+/** What operators use: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
@@ -20,7 +20,7 @@ const readiness = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/readyz",
-  summary: "It should get traffic",
+  summary: "Whether it should get traffic",
   responses: {
     200: { description: "It should", content: { "application/json": { schema: readySchema } } },
     503: { description: "It should not", content: { "application/json": { schema: readySchema } } },
@@ -31,8 +31,8 @@ const metrics = createRoute({
   path: "/metrics",
   security: [{ bearer: [] }],
   tags: ["operations"],
-  summary: "Figures, in the text format of Prometheus (admin)",
-  responses: { 200: { description: "Figures", ...text }, ...REFUSED },
+  summary: "Metrics, in the text format of Prometheus (admin)",
+  responses: { 200: { description: "Metrics", ...text }, ...REFUSED },
 });
 const openApi = createRoute({
   ...PUBLIC,
@@ -55,7 +55,7 @@ export function operationRoutes(
   });
   routes.openapi(metrics, async (c) => {
     const identity = authenticateBearer(c.env.incoming.headers, context.tokens);
-    if (!identity.mayAdminister) throw new TurnaboutError("not_allowed", "metrics need an admin token");
+    if (!identity.mayAdminister) throw new TurnaboutError("not_allowed", "metrics: needs an admin token");
     const { registry } = context.metrics;
     return c.text(await registry.metrics(), 200, { "content-type": registry.contentType });
   });

@@ -1,7 +1,6 @@
-/** `/api/v1/runners`: who is connected; a round trip; the agent's own figures; a kick. */
+/** `/api/v1/runners`: their state, a round trip, the agent's metrics, and a kick. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { Guard } from "../../wire/streams/guard.ts";
 import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import { AGENT_PATHS } from "../../wire/protocol.ts";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
@@ -11,11 +10,9 @@ import { requireAdmin } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
 import type { AppContext, AppEnv } from "./context.ts";
-import { refuseInvalid } from "./validation.ts";
+import { pingAgent } from "./agent-ping.ts";
 import { responses } from "./schemas.ts";
-
-/** A PING is answered within a round trip, or the agent is in trouble. */
-const PING_TIMEOUT_MS = 5_000;
+import { refuseInvalid } from "./validation.ts";
 
 const connectionSchema = z.object({
   id: z.string(),
@@ -29,22 +26,21 @@ const connectionSchema = z.object({
 
 const runnerSchema = z
   .object({
-    id: z.string().openapi({ example: "wolf-local" }),
+    id: z.string().openapi({ example: "gpu-1" }),
     state: z.enum(["connected", "reconnecting", "gone"]),
     since: z.string(),
     carrier: z.enum(CARRIER_KINDS).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
-      description:
-        "It is reached by way of an agent that has discovered it, because its own agent is not there",
+      description: "Reached through the agent that discovered it, because its own agent is not connected",
     }),
     bootEpoch: z.string().nullable(),
     waitingDials: z.number().int(),
     targets: z.array(z.object({ name: z.string(), http: z.enum(TARGET_HTTP), healthy: z.boolean() })),
     connections: z.array(connectionSchema),
     behind: z.array(connectionSchema).openapi({
-      description: "Connections that take over when those in use are gone",
+      description: "Connections that take over when those in use are lost",
     }),
   })
   .openapi("Runner");
@@ -55,7 +51,7 @@ const list = createRoute({
   method: "get",
   path: "/",
   tags: ["runners"],
-  summary: "The runners that the caller may dial; an admin's: all",
+  summary: "The runners that the caller may dial; for an admin all",
   responses: responses(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
 });
 const get = createRoute({
@@ -82,11 +78,11 @@ const metrics = createRoute({
   method: "get",
   path: "/{id}/metrics",
   tags: ["runners"],
-  summary: "The agent's own figures, for Prometheus",
+  summary: "The agent's metrics, in the text format of Prometheus",
   request: { params: idParameter },
   responses: {
-    ...responses(200, "The figures"),
-    200: { description: "The figures", content: { "text/plain": { schema: z.string() } } },
+    ...responses(200, "The metrics"),
+    200: { description: "The metrics", content: { "text/plain": { schema: z.string() } } },
   },
 });
 const kick = createRoute({
@@ -95,7 +91,7 @@ const kick = createRoute({
   tags: ["runners"],
   summary: "Close all connections of a runner (admin)",
   request: { params: idParameter },
-  responses: responses(204, "They drain; its agent comes back by itself"),
+  responses: responses(204, "The connections drain; the agent connects again"),
 });
 
 export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono<AppEnv> {
@@ -108,43 +104,38 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
 
   routes.openapi(list, (c) => {
     const identity = c.get("identity");
-    return c.json(
-      {
-        runners: registry
-          .list()
-          .filter((view) => maySee(identity, view))
-          .map(describe),
-      },
-      200,
-    );
+    const visible = registry.list().filter((view) => maySee(identity, view));
+    return c.json({ runners: visible.map(describeRunner) }, 200);
   });
 
   function find(identity: Identity, id: string): RunnerView {
     const view = registry.view(id);
-    // To whoever may not see it, a runner that exists looks like one that does not.
+    // A caller who may not see a runner does not learn that it exists.
     if (view === undefined || !maySee(identity, view)) {
       throw new TurnaboutError("runner_unknown", `runner ${JSON.stringify(id)} is not known`);
     }
     return view;
   }
 
-  routes.openapi(get, (c) => c.json(describe(find(c.get("identity"), c.req.valid("param").id)), 200));
+  function connectionOf(id: string, phase: string): AgentConnection {
+    const connection = registry.bestConnection(id);
+    if (connection === undefined) throw new TurnaboutError("runner_offline", `${phase} ${id}: not connected`);
+    return connection;
+  }
+
+  routes.openapi(get, (c) => c.json(describeRunner(find(c.get("identity"), c.req.valid("param").id)), 200));
 
   routes.openapi(pingRoute, async (c) => {
-    const view = find(c.get("identity"), c.req.valid("param").id);
-    const connection = registry.bestConnection(view.id);
-    if (connection === undefined)
-      throw new TurnaboutError("runner_offline", `ping ${view.id}: not connected`);
-    const rttMs = round(await ping(connection)) ?? 0;
-    return c.json({ id: view.id, connection: connection.id, rttMs }, 200);
+    const { id } = find(c.get("identity"), c.req.valid("param").id);
+    const connection = connectionOf(id, "ping");
+    const rttMs = roundMs(await pingAgent(connection)) ?? 0;
+    return c.json({ id, connection: connection.id, rttMs }, 200);
   });
 
   routes.openapi(metrics, async (c) => {
-    const view = find(c.get("identity"), c.req.valid("param").id);
-    const connection = registry.bestConnection(view.id);
-    if (connection === undefined)
-      throw new TurnaboutError("runner_offline", `metrics ${view.id}: not connected`);
-    const text = await getAgent(connection.session, AGENT_PATHS.metrics);
+    const { id } = find(c.get("identity"), c.req.valid("param").id);
+    const { session } = connectionOf(id, "metrics");
+    const text = await getAgent(session, AGENT_PATHS.metrics);
     return c.text(text.toString("utf8"), 200, {
       "content-type": "text/plain; version=0.0.4; charset=utf-8",
     });
@@ -152,25 +143,25 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
 
   routes.openapi(kick, (c) => {
     requireAdmin(c.get("identity"), "a kick");
-    const view = find(c.get("identity"), c.req.valid("param").id);
-    const connections = registry.kick(view.id, { message: "an operator closed the connection" });
-    if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${view.id}: not connected`);
-    log.info({ runner: view.id, connections }, "kicked");
+    const { id } = find(c.get("identity"), c.req.valid("param").id);
+    const connections = registry.kick(id, { message: "an operator closed the connection" });
+    if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${id}: not connected`);
+    log.info({ runner: id, connections }, "kicked");
     return c.body(null, 204);
   });
 
   return routes;
 }
 
-function describe(view: RunnerView): z.output<typeof runnerSchema> {
+function describeRunner(view: RunnerView): z.output<typeof runnerSchema> {
   const [first] = view.connections;
   return {
     id: view.id,
-    state: view.state === "never-seen" ? "gone" : view.state, // those are not listed
+    state: view.state === "never-seen" ? "gone" : view.state, // such runners are not listed
     since: view.since.toISOString(),
     carrier: first?.carrier.kind ?? null,
     version: first?.hello.version ?? null,
-    rttMs: round(first?.liveness.rttMs),
+    rttMs: roundMs(first?.liveness.rttMs),
     discovered: view.discovered,
     bootEpoch: view.bootEpochMs === undefined ? null : new Date(view.bootEpochMs).toISOString(),
     waitingDials: view.waitingDials,
@@ -189,30 +180,13 @@ function describeConnection(connection: AgentConnection): z.output<typeof connec
     id: connection.id,
     carrier: connection.carrier.kind,
     since: connection.since.toISOString(),
-    rttMs: round(connection.liveness.rttMs),
+    rttMs: roundMs(connection.liveness.rttMs),
     peer: connection.carrier.remoteAddress ?? null,
     streams: connection.openStreams,
     draining: !connection.usable,
   };
 }
 
-function round(ms: number | undefined): number | null {
+function roundMs(ms: number | undefined): number | null {
   return ms === undefined ? null : Math.round(ms * 100) / 100;
-}
-
-function ping(connection: AgentConnection): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const fail = (): void => {
-    clearTimeout(timer);
-    reject(new TurnaboutError("tunnel_timeout", `ping ${connection.id}: no answer`));
-  };
-  const timer = setTimeout(fail, PING_TIMEOUT_MS);
-  const onAnswer = (error: Error | null, durationMs: number): void => {
-    if (error !== null) return fail();
-    clearTimeout(timer);
-    resolve(durationMs);
-  };
-  // node throws where the session has just ended.
-  new Guard(fail).run(() => connection.session.ping(onAnswer));
-  return promise;
 }

@@ -10,10 +10,12 @@ type Method = (typeof METHODS)[number];
 /** Those that an OpenAPI document can describe; a route for all methods has others too. */
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"] as const;
 
-const WEBSOCKET = { 101: { description: "A WebSocket, where asked for; on HTTP/2 a 200 (RFC 8441)" } };
-const TARGETS = { 200: { description: "The target's own response; so is any other status of its" } };
+const WEBSOCKET = {
+  101: { description: "A WebSocket, where the request is for one; on HTTP/2 a 200 (RFC 8441)" },
+};
+const TARGETS = { 200: { description: "The target's own response, as any other status may be" } };
 
-/** What changes how long the control plane waits; neither field reaches the target. */
+/** Fields that change how long the control plane waits; neither reaches the target. */
 const waiting = z.object({
   Prefer: z
     .string()
@@ -22,10 +24,10 @@ const waiting = z.object({
   "Turnabout-Timeout": z
     .string()
     .optional()
-    .openapi({ description: "At most so many seconds for the target's response header", example: "10" }),
+    .openapi({ description: "Seconds to wait for the target's response header", example: "10" }),
 });
 
-/** Browsers can set no field on a WebSocket: there a parameter is accepted, and only there. */
+/** Browsers cannot set fields on a WebSocket, so there a query parameter is accepted, and only there. */
 const OR_PARAMETER = [...SECURITY, { parameter: [] }];
 
 export function describeTargetRoutes(registry: OpenApiRegistry, routes: readonly TargetRoute[]): void {
@@ -52,7 +54,7 @@ function describeOperation(registry: OpenApiRegistry, route: TargetRoute, method
     responses: {
       ...(isWebSocket && WEBSOCKET),
       ...(kind !== "websocket" && TARGETS),
-      default: { description: "A refusal of ours, with `X-Request-Id`, or of the target's" },
+      default: { description: "An error of the control plane, with `X-Request-Id`, or of the target" },
     },
   });
 }

@@ -1,4 +1,4 @@
-/** `/api/v1/tokens` (admin): issue, list, revoke. A secret is shown once, in the answer that made it. */
+/** `/api/v1/tokens` (admin): issue, list, revoke. A secret is shown once, in the response that issues it. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenRecord } from "../auth/tokens.ts";
@@ -11,7 +11,7 @@ import { responses, MAX_NAME_LENGTH } from "./schemas.ts";
 const pattern = z
   .string()
   .regex(/^[a-z0-9_*-]{1,128}$/)
-  .openapi({ example: "wolf-*" });
+  .openapi({ example: "gpu-*" });
 
 const newTokenSchema = z
   .strictObject({
@@ -49,7 +49,7 @@ const issue = createRoute({
   method: "post",
   path: "/",
   tags: ["tokens"],
-  summary: "Issue a token; its secret is in this answer and nowhere else",
+  summary: "Issue a token; only this response has its secret",
   request: { body: { required: true, content: { "application/json": { schema: newTokenSchema } } } },
   responses: responses(201, "Issued", tokenSchema.extend({ token: z.string() })),
 });
@@ -64,7 +64,7 @@ const revoke = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["tokens"],
-  summary: "Revoke a token, also one of the token file, and close what it has opened",
+  summary: "Revoke a token, also one of the token file, and close its streams and connections",
   request: { params: z.object({ id: z.string().max(128) }) },
   responses: responses(204, "Revoked"),
 });
@@ -91,14 +91,14 @@ export function tokenRoutes({ issuer, owned }: AppContext): OpenAPIHono<AppEnv> 
   });
 
   routes.openapi(issue, (c) => {
-    const { expires_in_s: expiresInS, ...wish } = c.req.valid("json");
-    if (wish.kind === "runner" && wish.runners.length === 0) {
-      throw new TurnaboutError("bad_request", "a runner token without runners", {
+    const { expires_in_s: expiresInS, ...request } = c.req.valid("json");
+    if (request.kind === "runner" && request.runners.length === 0) {
+      throw new TurnaboutError("bad_request", "issue: a runner token without runners", {
         details: ["runners: a runner token needs at least one pattern"],
       });
     }
     const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
-    const { secret, record } = issuer.issue({ ...wish, expiresAtMs });
+    const { secret, record } = issuer.issue({ ...request, expiresAtMs });
     return c.json({ ...describe(record), token: secret }, 201);
   });
 
@@ -108,7 +108,7 @@ export function tokenRoutes({ issuer, owned }: AppContext): OpenAPIHono<AppEnv> 
     const { id } = c.req.valid("param");
     const wasIssued = issuer.revoke(id);
     const configured = issuer.revokeConfigured((token) => token.id === id);
-    if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "no such token");
+    if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "revoke: no such token");
     return c.body(null, 204);
   });
 

@@ -1,0 +1,73 @@
+/**
+ * One response of server-sent events. It is written to node's response and not through Hono, whose stream helper waits
+ * for a slow reader without bound.
+ */
+import { ServerResponse } from "node:http";
+import { resetStream } from "../../wire/streams/end-stream.ts";
+import type { AnyResponse } from "../listener/messages.ts";
+import { writeHead } from "../listener/response-writer.ts";
+
+/** Comments at this interval keep proxies from closing an idle stream. */
+const KEEPALIVE_MS = 15_000;
+/** Bytes that may wait for a slow reader. Then its stream is reset, and it has to read the state again. */
+const MAX_UNSENT_BYTES: number = 256 * 1024;
+/** Time for a reader that does not read to see the end of its stream. */
+const END_TIMEOUT_MS = 500;
+
+export class EventStream {
+  readonly #response: AnyResponse;
+
+  constructor(response: AnyResponse) {
+    this.#response = response;
+    writeHead(response, 200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+    });
+  }
+
+  /** @param onClose the stream has ended, for any reason */
+  start(onClose: () => void): void {
+    const response = this.#response;
+    response.on("error", () => {}); // `close` follows
+    const keepalive = setInterval(() => this.#write(": keepalive\n\n"), KEEPALIVE_MS);
+    keepalive.unref();
+    response.once("close", () => {
+      clearInterval(keepalive);
+      onClose();
+    });
+    this.#write(": connected\n\n");
+  }
+
+  send(type: string, data: unknown): void {
+    this.#write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** Idempotent. A reader that does not read the end in time is cut off. */
+  end(): void {
+    const response = this.#response;
+    response.end();
+    const timer = setTimeout(() => cut(response), END_TIMEOUT_MS);
+    response.once("close", () => clearTimeout(timer));
+  }
+
+  #write(text: string): void {
+    write(this.#response, text);
+    if (unsentBytes(this.#response) > MAX_UNSENT_BYTES) cut(this.#response);
+  }
+}
+
+function write(response: AnyResponse, text: string): void {
+  if (response.writableEnded) return;
+  if (response instanceof ServerResponse) response.write(text);
+  else if (!response.stream.destroyed) response.write(text);
+}
+
+function unsentBytes(response: AnyResponse): number {
+  return response instanceof ServerResponse ? response.writableLength : response.stream.writableLength;
+}
+
+function cut(response: AnyResponse): void {
+  if (response instanceof ServerResponse) response.destroy();
+  else resetStream(response.stream, new Error("the reader is too slow"));
+}
