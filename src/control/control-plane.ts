@@ -41,7 +41,7 @@ import { ReconnectSpread } from "./admission/reconnect-spread.ts";
 import { RateLimitedLog } from "./listener/rate-limited-log.ts";
 import { Registry } from "./registry/registry.ts";
 import type { RegistryEvent, RunnerView } from "./registry/registry.ts";
-import { createRouter } from "./proxy/router.ts";
+import { createRouter } from "./router/router.ts";
 import { createApp } from "./api/app.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "../helix/ids.ts";
 import { deleteSessionsOf, helixResources } from "../helix/api/resources.ts";
@@ -327,7 +327,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     app,
     basePath,
     dialer,
-    door: new AgentEndpoint({ ...admission, draining, trustedProxies }),
+    agentEndpoint: new AgentEndpoint({ ...admission, draining, trustedProxies }),
     draining,
     trustedProxies,
     log,

@@ -8,7 +8,7 @@ import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/proto
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorAnswer } from "../listener/error-response.ts";
-import type { App } from "../proxy/router.ts";
+import type { App } from "../router/router.ts";
 import { limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";

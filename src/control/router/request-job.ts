@@ -1,0 +1,84 @@
+/** What a request asks for: a target, by a route of ours or through the forward proxy, or something served here. */
+import type { Destination } from "../../wire/messages/names.ts";
+import { authenticate, credentialPlace, holdsToken, withoutTokens } from "../auth/authenticate.ts";
+import type { CookiePolicy } from "../auth/authenticate.ts";
+import type { Refuser } from "../listener/error-response.ts";
+import type { AnyRequest } from "../listener/messages.ts";
+import { authorizeProxy } from "../proxy/connect-proxy.ts";
+import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
+import type { ProxyJob } from "../proxy/job.ts";
+import type { TargetRoutes } from "../proxy/target-routes.ts";
+import { requestTarget } from "./request-target.ts";
+import type { OwnNames, RequestTarget } from "./request-target.ts";
+
+export interface RequestJobsContext
+  extends CookiePolicy, Pick<ConnectProxyContext, "access" | "tokens" | "trustedProxies"> {
+  routes: TargetRoutes;
+  /** The operator trusts the target's pages with our origin. */
+  trustsPages: (destination: Destination) => boolean;
+}
+
+export class RequestJobs {
+  readonly #context: RequestJobsContext;
+  readonly #own: OwnNames;
+
+  constructor(context: RequestJobsContext, own: OwnNames) {
+    this.#context = context;
+    this.#own = own;
+  }
+
+  /** @throws TurnaboutError `bad_request` */
+  targetOf(request: AnyRequest, isWebSocket: boolean): RequestTarget {
+    return requestTarget(request, isWebSocket, this.#own);
+  }
+
+  /**
+   * Undefined if the request leads to no target; then its URL has the origin form.
+   *
+   * @throws TurnaboutError where the caller may not have the target, or the request is not valid
+   */
+  jobOf(request: AnyRequest, isWebSocket: boolean): ProxyJob | undefined {
+    const target = this.targetOf(request, isWebSocket);
+    if (target.kind === "proxy") return this.#proxyJob(request, target.authority, target.path);
+    if (target.host !== undefined) {
+      request.url = target.url;
+      request.headers.host = target.host; // replaces `Host` (RFC 9112 §3.2.2)
+    }
+    return this.#routeJob(request, target.url, isWebSocket);
+  }
+
+  /** In which role a request is refused. */
+  refuserOf(request: AnyRequest, isWebSocket: boolean): Refuser {
+    try {
+      return this.targetOf(request, isWebSocket).kind === "proxy" ? "proxy" : "server";
+    } catch {
+      return "proxy"; // an absolute form that names no target
+    }
+  }
+
+  #routeJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
+    const { routes, tokens, trustedProxies, trustsPages } = this.#context;
+    const { headers, method = "GET" } = request;
+    const client = trustedProxies.client(request);
+    const routed = routes.resolve(url, { method, isWebSocket }, () =>
+      authenticate({ method, headers, url, isWebSocket, client }, tokens, this.#context),
+    );
+    if (routed === undefined) return undefined;
+    // Only a program sends a credential in a field: a browser's own navigation comes with a cookie.
+    const isByBrowser = credentialPlace({ headers, url, isWebSocket }) === "cookie";
+    // A target whose credentials the operator has given us is the operator's own, and its page needs our origin.
+    const isTrusted = routed.credentials !== undefined || trustsPages(routed.destination);
+    const withheld = new Set(
+      ["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),
+    );
+    const path = withoutTokens(routed.path, tokens);
+    return { ...routed, path, client, isolated: isByBrowser && !isTrusted, withheld };
+  }
+
+  #proxyJob(request: AnyRequest, authority: string, path: string): ProxyJob {
+    const { identity, ...destination } = authorizeProxy(request, authority, this.#context);
+    const group = this.#context.access.groupOf(destination.runner);
+    const client = this.#context.trustedProxies.client(request);
+    return { destination, path, mode: "proxy", host: authority, identity, group, client };
+  }
+}

@@ -1,0 +1,129 @@
+/** Which part of the control plane a request goes to. Whatever leads to no target is the API's. */
+import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Duplex } from "node:stream";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_DOOR_PATH } from "../../wire/protocol.ts";
+import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
+import { EndpointPaths } from "../admission/endpoint-path.ts";
+import { refuseRaw, sendError } from "../listener/error-response.ts";
+import type { Refuser } from "../listener/error-response.ts";
+import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
+import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requests.ts";
+import { connectFromSocket, connectFromStream } from "../proxy/connect-proxy.ts";
+import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
+import { proxyHttp } from "../proxy/http-proxy.ts";
+import type { ProxyContext } from "../proxy/job.ts";
+import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
+import { OwnPaths } from "./own-paths.ts";
+import { RequestJobs } from "./request-job.ts";
+import type { RequestJobsContext } from "./request-job.ts";
+
+/** An API that is served here and not by a target. */
+export interface App {
+  /** Paths that it serves, below the base path. */
+  paths: readonly string[];
+  handle(request: AnyRequest, response: AnyResponse): void;
+}
+
+export interface RouterContext extends ConnectProxyContext, ProxyContext, RequestJobsContext {
+  agentEndpoint: AgentEndpoint;
+  app: App;
+  draining: () => boolean;
+  /** Path before all of ours, without a trailing slash; usually empty. */
+  basePath: string;
+  /** Host of the URL that agents dial, where it is known. */
+  ownHost: string | undefined;
+}
+
+export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
+  const { agentEndpoint, app, basePath, draining, ownHost, routes } = context;
+  const endpointPaths = new EndpointPaths(basePath);
+  const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_DOOR_PATH]);
+  const jobs = new RequestJobs(context, {
+    ownHost,
+    isOwnPath: (url, isWebSocket) => (isWebSocket ? routes.has(url) : ownPaths.has(url)),
+  });
+
+  /** A request that is neither CONNECT nor an upgrade: to a target, or to the API. */
+  function request(request: AnyRequest, response: AnyResponse): void {
+    try {
+      refuseAmbiguous(request);
+      const job = jobs.jobOf(request, false);
+      if (job === undefined) return app.handle(request, response);
+      refuseIfDraining();
+      proxyHttp(request, response, job, context);
+    } catch (error) {
+      request.resume();
+      refuse(request, response, error, jobs.refuserOf(request, false));
+    }
+  }
+
+  /** An HTTP/1.1 upgrade: of an agent, or a WebSocket to a target. */
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void | Promise<void> {
+    socket.on("error", () => {}); // permanent
+    try {
+      refuseAmbiguous(request);
+      refuseUpgradeWithBody(request);
+      const token = request.headers.upgrade?.trim().toLowerCase();
+      const isWebSocket = token === "websocket";
+      const target = jobs.targetOf(request, isWebSocket);
+      const [path = ""] = target.kind === "own" ? target.url.split("?", 1) : [];
+      if (endpointPaths.has(path, token)) {
+        if (target.kind === "own") request.url = target.url;
+        return agentEndpoint.handle(request, socket, head);
+      }
+      if (!isWebSocket) throw new TurnaboutError("not_found", "no such upgrade at this path");
+      const job = jobs.jobOf(request, true);
+      if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
+      refuseIfDraining();
+      return proxyWebSocketUpgrade(request, socket, head, job, context);
+    } catch (error) {
+      refuseRaw(socket, error, jobs.refuserOf(request, true));
+    }
+  }
+
+  /** CONNECT on HTTP/1.1: a tunnel to a target. */
+  function connect(request: IncomingMessage, socket: Duplex, head: Buffer): void | Promise<void> {
+    if (!draining()) return connectFromSocket(request, socket, head, context);
+    refuseRaw(socket, new TurnaboutError("control_plane_draining", "shutting down"), "proxy");
+  }
+
+  /** CONNECT on HTTP/2: a tunnel to a target, or, extended (RFC 8441), the same as an upgrade. */
+  function connectStream(request: Http2ServerRequest, response: Http2ServerResponse): void | Promise<void> {
+    const protocol = request.headers[":protocol"];
+    if (protocol === undefined) return connectFromStream(request, context);
+    request.stream.on("error", () => {}); // permanent
+    try {
+      refuseAmbiguous(request);
+      const [path = ""] = request.url.split("?", 1);
+      if (protocol === PTTH_UPGRADE_TOKEN) {
+        if (endpointPaths.has(path, PTTH_UPGRADE_TOKEN)) return agentEndpoint.handleStream(request, response);
+        throw new TurnaboutError("not_found", "no agent endpoint at this path");
+      }
+      if (protocol !== "websocket")
+        throw new TurnaboutError("bad_request", "only :protocol websocket and ptth");
+      refuseIfDraining();
+      const job = jobs.jobOf(request, true);
+      if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
+      return proxyWebSocketStream(request, job, context);
+    } catch (error) {
+      refuse(request, response, error, jobs.refuserOf(request, true));
+    }
+  }
+
+  function refuseIfDraining(): void {
+    if (draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
+  }
+
+  function refuse(request: AnyRequest, response: AnyResponse, error: unknown, refuser: Refuser): void {
+    response.on("error", () => {}); // permanent
+    request.on("error", () => {}); // permanent
+    const requestId = sendError(request, response, error, refuser);
+    const reason = error instanceof Error ? error.message : String(error);
+    const client = context.trustedProxies.client(request).address;
+    context.log.info({ requestId, client, reason }, "request refused");
+  }
+
+  return { request, upgrade, connect, connectStream };
+}
