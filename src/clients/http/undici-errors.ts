@@ -9,7 +9,6 @@ const FROM_UNDICI: Readonly<Record<string, ErrorCode>> = {
   UND_ERR_SOCKET: "target_closed", // also: no response at all
   UND_ERR_CLOSED: "target_closed",
   UND_ERR_DESTROYED: "target_closed",
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "target_closed", // cut short
   UND_ERR_RES_EXCEEDED_MAX_SIZE: "target_protocol",
   UND_ERR_HEADERS_OVERFLOW: "target_protocol",
   UND_ERR_INVALID_ARG: "bad_request",
