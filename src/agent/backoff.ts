@@ -1,8 +1,8 @@
-/** Exponential backoff with full jitter: a restart of the control plane must not bring all agents back at one instant. */
+/** Exponential backoff with full jitter: after a restart of the control plane the agents must not all return at one instant. */
 export interface BackoffOptions {
   baseMs: number;
   capMs: number;
-  /** 0 ≤ r < 1. Default Math.random. */
+  /** 0 ≤ r < 1. Default `Math.random`. */
   random?: () => number;
 }
 
@@ -21,8 +21,8 @@ export class Backoff {
   /**
    * Milliseconds to wait before the next attempt: uniform in [0, min(cap, base · 2^failures)).
    *
-   * @param capMs in place of the option
-   * @param floorMs the span is not shorter than this
+   * @param capMs default: the option
+   * @param floorMs shortest span
    */
   next(capMs: number = this.#options.capMs, floorMs = 0): number {
     const { baseMs, random = Math.random } = this.#options;

@@ -1,4 +1,4 @@
-/** What an agent can be told, and what it assumes. */
+/** The options of an agent, checked, with their defaults. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
@@ -15,30 +15,31 @@ import { parseListenAddress } from "./relay/listen-address.ts";
 import { checkRunners, parseTarget } from "./targets/targets.ts";
 import type { Runner, TargetAddress } from "./targets/targets.ts";
 
-/** What an agent tells its owner. */
+/** Events of an agent's connections. */
 export type AgentLifecycleEvent =
   | { type: "connected"; slot: number; carrier: CarrierKind; why: string }
   | { type: "lost"; slot: number; reason: string }
   | { type: "attempt-failed"; slot: number; error: Error; retryInMs: number }
   | { type: "replaced"; slot: number }
-  /** A newer agent has this one of its runners; the connections go on with the others. */
+  /** A newer agent process serves this runner; the connections continue with the others. */
   | { type: "runner-replaced"; runner: string };
 
 export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   /** URL of the control plane, or of a relay: `https://cp.example`, `http://localhost:8080/base`, `unix:/run/turnabout.sock` */
   server: string;
   /**
-   * Runners and their targets. A target is its address (`unix:/path`, `host:port`), with `;http=2` and the like behind it
-   * where its HTTP version matters; or a full {@link Runner} entry.
+   * Runners and their targets. A target is its address (`unix:/path`, `host:port`), followed by options such as `;http=2`;
+   * or a full {@link Runner} entry.
    * @example { "wolf-local": { wolf: "unix:/var/run/wolf/wolf.sock" } }
    */
   runners: Record<string, Record<string, string>> | Runner[];
   /**
-   * Be a relay: addresses (`unix:/path`, `host:port`) at which other agents may dial in place of the control plane. Their
-   * sessions are passed on, with their own credentials. Default none. With it, and without `docker`, `runners` may be empty.
+   * Be a relay: addresses (`unix:/path`, `host:port`) that other agents may dial in place of the control plane. Their
+   * connections are forwarded, with their own credentials. Default none. With it, and without `docker`, `runners` may be
+   * empty.
    */
   listen?: readonly string[] | undefined;
-  /** Bearer token. Read again at every attempt if it is a file. Optional only with a client certificate. */
+  /** Bearer token. A file is read again at every attempt. Optional only with a client certificate. */
   token?: Secret | undefined;
   /**
    * Docker Engine whose labelled containers are announced while they run: `unix:///var/run/docker.sock` or
@@ -51,9 +52,9 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   connections?: number | undefined;
   /** Serve `/events`, so that {@link Agent.addRunner} works while connected. Default true. */
   events?: boolean | undefined;
-  /** How long SIGTERM or `close()` waits for open streams. Default 30,000. */
+  /** How long `close()` waits for open streams, in milliseconds. Default 30,000. */
   drainMs?: number | undefined;
-  /** First delay and longest delay between attempts, in milliseconds. Defaults 500 and 8,000. */
+  /** First and longest delay between attempts, in milliseconds. Defaults 500 and 8,000. */
   backoffBaseMs?: number | undefined;
   backoffCapMs?: number | undefined;
   /** Limit for one carrier, in milliseconds: name, proxy, TLS, upgrade and HTTP/2 handshake together. Default 20,000. */
@@ -80,11 +81,11 @@ export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
 
 /** @throws TurnaboutError `config_invalid` */
 export function resolveAgentConfig(options: AgentOptions): AgentConfig {
-  endpointUrl(options.server); // a bad URL is an error now, not at the first attempt
+  endpointUrl(options.server); // a wrong URL is an error now, not at the first attempt
   const runners = Array.isArray(options.runners) ? options.runners : toRunners(options.runners);
   const listen = options.listen ?? [];
   for (const address of listen) parseListenAddress(address);
-  // Nothing is announced without a session, and no session begins without a runner.
+  // Containers are announced on a tunnel connection, and an agent without a runner opens none.
   if (runners.length === 0 && (listen.length === 0 || options.docker !== undefined)) {
     throw new TurnaboutError("config_invalid", "no runner given");
   }
@@ -96,7 +97,7 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
   if ((options.certFile === undefined) !== (options.keyFile === undefined)) {
     throw new TurnaboutError(
       "config_invalid",
-      "a client certificate needs both its certificate and its key file",
+      "client certificate: give both its certificate file and its key file",
     );
   }
   if (runners.length > 0 && options.token === undefined && options.certFile === undefined) {

@@ -1,4 +1,4 @@
-/** The agent's own figures, served as `GET /metrics` on the reversed session. */
+/** The agent's own metrics, served as `GET /metrics` on the tunnel connection. */
 import { Counter, Gauge, Registry } from "prom-client";
 
 export interface AgentMetrics {
@@ -20,12 +20,12 @@ export function createAgentMetrics(): AgentMetrics {
     registry,
     connections: new Gauge({
       name: "turnabout_agent_connections",
-      help: "Reversed sessions that are established.",
+      help: "Tunnel connections that are established.",
       registers,
     }),
     connects: new Counter({
       name: "turnabout_agent_connects_total",
-      help: "Established reversed sessions, by carrier.",
+      help: "Tunnel connections that were established, by carrier.",
       labelNames: ["carrier"],
       registers,
     }),
@@ -42,23 +42,23 @@ export function createAgentMetrics(): AgentMetrics {
     }),
     certificateEnd: new Gauge({
       name: "turnabout_agent_certificate_expiry_timestamp_seconds",
-      help: "When the client certificate ends (Unix time); 0 without one.",
+      help: "When the client certificate expires (Unix time); 0 without one.",
       registers,
     }),
     streamsTotal: new Counter({
       name: "turnabout_agent_streams_total",
-      help: "Streams to targets that have ended, by how.",
+      help: "Streams to targets that have ended, by outcome.",
       labelNames: ["target", "outcome"],
       registers,
     }),
     relayedConnections: new Gauge({
       name: "turnabout_agent_relayed_connections",
-      help: "Connections of other agents that the relay passes on.",
+      help: "Connections of other agents that the relay forwards.",
       registers,
     }),
     relayedTotal: new Counter({
       name: "turnabout_agent_relayed_total",
-      help: "Connections of other agents that the relay was asked to pass on, by what became of them.",
+      help: "Connections of other agents that the relay was to forward, by outcome.",
       labelNames: ["outcome"],
       registers,
     }),

@@ -136,7 +136,7 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
       const way = await stack.wayTo(session.id, ({ discovered }) => !discovered);
       const log = await stack.logs("wolf");
       assert.ok(
-        log.split("\n").some((line) => line.includes("connection passed on") && line.includes(way.id)),
+        log.split("\n").some((line) => line.includes("connection forwarded") && line.includes(way.id)),
         "the relay has not passed it on",
       );
       const [name = ""] = await stack.sandboxes();

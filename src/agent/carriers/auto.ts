@@ -1,6 +1,6 @@
 /**
- * `--carrier auto`: the carriers in order of worth, until one carries a session. Each failure's reason is kept, because
- * an operator wants to know why the slow one was taken.
+ * `--carrier auto`: tries the carriers in order of preference until one connects. The reason of each failure is kept for
+ * the log, because operators need to know why a slower carrier is in use.
  */
 import type { ServerHttp2Session } from "node:http2";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
@@ -31,8 +31,8 @@ const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
   h2: dialH2,
 };
 
-/** What another carrier may get through: a proxy that drops an unknown upgrade makes the door answer 426. */
-const ELSEWHERE: ReadonlySet<string> = new Set(["carrier_failed", "upgrade_required"]);
+/** Errors that another carrier may avoid. A proxy that drops an unknown upgrade makes the endpoint respond 426. */
+const CARRIER_SPECIFIC: ReadonlySet<string> = new Set(["carrier_failed", "upgrade_required"]);
 
 export class CarrierChooser {
   readonly #choice: CarrierChoice;
@@ -46,7 +46,10 @@ export class CarrierChooser {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws TurnaboutError the last carrier's, with every reason in its message */
+  /**
+   * @param accept called with each HTTP/2 session that begins; only the last one is established
+   * @throws TurnaboutError `carrier_failed` with the reason of each carrier, or the first error that no carrier avoids
+   */
   async establish(
     options: Omit<CarrierOptions, "signal">,
     accept: (session: ServerHttp2Session, carrier: Carrier) => void,
@@ -63,8 +66,9 @@ export class CarrierChooser {
         return { carrier, session, why };
       } catch (cause) {
         const error = refusedByAlert(cause) ?? toError(cause);
-        // A dead server, refused credentials or a bad file are no better on another carrier.
-        if (!(error instanceof TurnaboutError) || !ELSEWHERE.has(error.code) || signal.aborted) throw error;
+        // A dead server, refused credentials or a wrong file fail on every carrier.
+        if (!(error instanceof TurnaboutError) || !CARRIER_SPECIFIC.has(error.code) || signal.aborted)
+          throw error;
         reasons.push(error.message);
       }
     }
@@ -75,7 +79,7 @@ export class CarrierChooser {
 
   #candidates(url: URL): readonly CarrierKind[] {
     if (this.#choice !== "auto") return [this.#choice];
-    // What worked once is not abandoned for one bad moment of the network.
+    // A carrier that has worked is kept through a short network failure.
     if (this.#worked !== undefined) return [this.#worked];
     return url.protocol === "https:" ? CARRIER_KINDS : CARRIER_KINDS.filter((kind) => kind !== "rh2");
   }
@@ -85,7 +89,7 @@ export class CarrierChooser {
     if (this.#worked === kind) return "it worked before";
     return reasons.length === 0
       ? "first choice for this URL"
-      : `the better ones failed: ${reasons.join("; ")}`;
+      : `the preferred ones failed: ${reasons.join("; ")}`;
   }
 }
 
@@ -102,14 +106,17 @@ async function attempt(
 }
 
 /**
- * Starting a session on a TLS socket with an unfinished write aborts the process. Our request has been written long
- * before an honest peer answers it, but a peer must not be able to end us by answering early.
+ * Starting an HTTP/2 session on a TLS socket with an unfinished write aborts the process. Our request was written long
+ * before a correct peer responds to it, but an early response must not be able to end this process.
  */
 async function writesDone({ stream, kind }: Carrier, signal: AbortSignal): Promise<void> {
   while (stream.writableLength > 0) {
     if (stream.destroyed || signal.aborted) {
       stream.destroy();
-      throw new TurnaboutError("carrier_failed", `${kind}: the peer answered before it read the request`);
+      throw new TurnaboutError(
+        "carrier_failed",
+        `${kind}: the peer responded before it had read the request`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

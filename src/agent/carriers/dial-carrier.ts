@@ -1,4 +1,4 @@
-/** What every carrier needs to be dialled. */
+/** The interface of the carriers, each of which dials in its own way. */
 import type { Carrier } from "../../wire/session/carrier.ts";
 import type { TlsFiles } from "../transport/credentials.ts";
 
@@ -6,15 +6,15 @@ export interface CarrierOptions {
   url: URL;
   /** Zone of the URL's IPv6 address; undefined without one. */
   zone: string | undefined;
-  /** Of a relay's Unix socket, which then takes the place of the URL's host. */
+  /** Unix socket of a relay, in place of the URL's host. */
   socketPath: string | undefined;
   tls: TlsFiles;
-  /** Bearer token; undefined where only a client certificate identifies. */
+  /** Bearer token; undefined if the agent authenticates only by a client certificate. */
   token: string | undefined;
-  /** Fields of ours for the upgrade request: version, instance, stand-by. */
+  /** Our own fields of the upgrade request: version, process id, stand-by. */
   headers: Record<string, string>;
   signal: AbortSignal;
 }
 
-/** @throws TurnaboutError: only `carrier_failed` means that another carrier may get through */
+/** @throws TurnaboutError `carrier_failed` if another carrier may succeed */
 export type DialCarrier = (options: CarrierOptions) => Promise<Carrier>;

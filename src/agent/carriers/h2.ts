@@ -1,6 +1,6 @@
 /**
- * `h2`: the reversed session inside one stream of an ordinary HTTP/2 connection, opened by Extended CONNECT with
- * `:protocol: ptth` (draft-kazuho-ptth-ptth-01, RFC 8441). For fronts that speak HTTP/2 alone. Two layers of frames.
+ * `h2`: the tunnel connection inside one stream of an ordinary HTTP/2 connection, opened by Extended CONNECT with
+ * `:protocol: ptth` (draft-kazuho-ptth-ptth-01, RFC 8441). For reverse proxies that speak HTTP/2 only. Two layers of frames.
  */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, Settings } from "node:http2";
@@ -39,7 +39,7 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
     },
   });
   guardSession(session);
-  session.on("error", () => {}); // permanently; the carrier's owner learns of the end by its 'close'
+  session.on("error", () => {}); // permanently; the carrier's owner acts on 'close'
   try {
     const stream = await openStream(session, options);
     const carrier = new StreamCarrier(stream);
@@ -53,7 +53,7 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
   }
 }
 
-/** Resolves when the door has answered 200. */
+/** Resolves when the endpoint has responded 200. */
 async function openStream(session: ClientHttp2Session, options: CarrierOptions): Promise<ClientHttp2Stream> {
   const { signal } = options;
   const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
@@ -64,9 +64,9 @@ async function openStream(session: ClientHttp2Session, options: CarrierOptions):
   session.once("close", onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  // Before it the peer has not said whether it takes Extended CONNECT (RFC 8441 §3).
+  // Until then it is unknown whether the peer accepts Extended CONNECT (RFC 8441 §3).
   const onSettings = ({ enableConnectProtocol }: Settings): void => {
-    if (hasEnded(session)) return reject(failed("the connection was closed behind its SETTINGS"));
+    if (hasEnded(session)) return reject(failed("the connection was closed after its SETTINGS"));
     if (enableConnectProtocol !== true) return reject(failed("the HTTP/2 peer offers no Extended CONNECT"));
     widenConnection(session, CARRIER_STREAM_WINDOW_BYTES);
     const stream = session.request(requestHeaders(options), { endStream: false });
@@ -103,7 +103,7 @@ function requestHeaders({ url, token, headers }: CarrierOptions): http2.Outgoing
   };
 }
 
-/** The outer connection is there for its one stream. A silent path does not answer, so it is not waited for. */
+/** Closes the outer connection with its one stream. On a dead path no reply comes, so the wait is short. */
 function closeOuter(session: ClientHttp2Session, transport: Duplex): void {
   if (!session.destroyed) session.close();
   const timer = setTimeout(() => {

@@ -26,12 +26,12 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
     },
   });
   request.on("upgrade", (response, socket, head) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     if (response.headers.upgrade?.toLowerCase() !== PTTH_UPGRADE_TOKEN) {
       socket.destroy();
       return reject(new TurnaboutError("carrier_failed", `ptth: upgraded to ${response.headers.upgrade}`));
     }
-    if (head.length > 0) socket.unshift(head); // the preface often shares a packet with the 101
+    if (head.length > 0) socket.unshift(head); // the HTTP/2 preface often shares a packet with the 101
     resolve({ kind: "ptth", stream: socket, remoteAddress: (socket as Partial<Socket>).remoteAddress });
   });
   request.on("response", (response) => {

@@ -1,4 +1,4 @@
-/** `rh2`: TLS whose ALPN says that the roles are reversed from the first byte on. Only without a TLS terminator between. */
+/** `rh2`: TLS whose ALPN reverses the roles from the first byte on. Needs a path without a TLS terminator. */
 import type { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { isReversedAlpn } from "../../wire/tls/alpn.ts";
@@ -9,14 +9,14 @@ import type { CarrierOptions } from "./dial-carrier.ts";
 
 export async function dialRh2(options: CarrierOptions): Promise<Carrier> {
   if (options.url.protocol !== "https:") {
-    throw new TurnaboutError("carrier_failed", "rh2: needs an https:// server URL");
+    throw new TurnaboutError("carrier_failed", "rh2: the server URL must be https://");
   }
   const socket = (await openTransport({ ...options, alpn: REVERSED_ALPN })) as TLSSocket;
   if (!isReversedAlpn(socket.alpnProtocol)) {
     socket.destroy();
     throw new TurnaboutError(
       "carrier_failed",
-      "rh2: the TLS peer did not select a reversed ALPN: TLS ends in front of the control plane",
+      "rh2: the TLS peer did not select a reversed ALPN: TLS is terminated in front of the control plane",
     );
   }
   return { kind: "rh2", stream: socket, remoteAddress: socket.remoteAddress };

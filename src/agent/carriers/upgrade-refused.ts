@@ -1,4 +1,4 @@
-/** What a response other than 101 (on HTTP/2, 200) of the agent door means. */
+/** What a response of the agent endpoint other than 101 (on HTTP/2, 200) means. */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { isErrorCode } from "../../wire/error-table.ts";
@@ -16,8 +16,8 @@ export interface Refusal {
 }
 
 /**
- * The control plane's own refusal keeps its code; anything else (a portal, a proxy, a wrong path) is `carrier_failed`
- * with the status and the first bytes of the body, so that a wrong URL is seen at once and not as a time-out.
+ * A refusal by the control plane keeps its code. Any other response (a captive portal, a proxy, a wrong path) is
+ * `carrier_failed` with the status and the first bytes of the body, so that a wrong URL is recognised at once.
  */
 export async function upgradeRefused(
   { status, headers, body: response }: Refusal,
@@ -35,7 +35,7 @@ export async function upgradeRefused(
       Number.isFinite(retryAfterS) ? { retryAfterS } : {},
     );
   }
-  // Not followed: the token would go wherever somebody in between says.
+  // Not followed: an intermediary could redirect the token to any host.
   const to = headers.location;
   const redirect =
     to === undefined ? "" : ` (it redirects to ${redactUrl(to).slice(0, REFUSAL_EXCERPT_BYTES)})`;
@@ -59,7 +59,7 @@ async function excerpt(response: Readable): Promise<string> {
       if (text.length > 4_096) break;
     }
   } catch {
-    // what has come is enough
+    // What has arrived is enough.
   } finally {
     clearTimeout(timer);
     response.destroy();

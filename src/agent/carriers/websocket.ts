@@ -1,4 +1,4 @@
-/** `websocket`: the same door where nothing but RFC 6455 gets through. Slower: one more layer of frames and masking. */
+/** `websocket`: the agent endpoint behind intermediaries that pass only RFC 6455. Slower: one more layer of frames, masked. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
@@ -16,7 +16,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
   const transport = await openTransport({ ...options, alpn: [] });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const url = new URL(options.url);
-  url.protocol = "ws:"; // TLS, where there is any, is below the transport already
+  url.protocol = "ws:"; // TLS, if any, is part of the transport
   const socket = new WebSocket(url, [WEBSOCKET_SUBPROTOCOL], {
     createConnection: (() => transport) as () => Socket,
     perMessageDeflate: false,
@@ -39,7 +39,7 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
   });
   // Bytes may follow the 101 in the same packet: the stream must listen before 'open' lets them through.
   const stream = webSocketStream(socket, transport);
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanently
   socket.once("open", () => resolve());
   try {
     await promise;

@@ -1,23 +1,23 @@
-/** What an engine's list of containers says, checked once: engines differ in what they leave out. */
+/** The list of containers, parsed and checked. Docker and Podman differ in the members that they leave out. */
 import { TurnaboutError } from "../../wire/errors.ts";
 
 export interface Container {
   id: string;
-  /** For messages. */
+  /** For log lines. */
   name: string;
-  /** Unix seconds; 0 where the engine does not say. */
+  /** Unix seconds; 0 if the engine omits it. */
   createdAtS: number;
   labels: ReadonlyMap<string, string>;
-  /** `host`, `none`, `container:<id>`, a network's name; undefined where the engine does not say (Podman's list). */
+  /** `host`, `none`, `container:<id>`, a network's name; undefined if the engine omits it (Podman's list). */
   networkMode: string | undefined;
-  /** Addresses by network, those without one left out. */
+  /** Addresses by network; networks without an address are omitted. */
   addresses: ReadonlyMap<string, string>;
 }
 
 /**
- * The running containers of `GET /containers/json`. An entry that makes no sense is left out.
+ * Parses `GET /containers/json`. Containers that do not run and malformed entries are omitted.
  *
- * @throws TurnaboutError `target_protocol` if it is no list at all
+ * @throws TurnaboutError `target_protocol` if it is not a list
  */
 export function parseContainers(text: string): Container[] {
   const parsed = parseJson(text);
@@ -27,7 +27,7 @@ export function parseContainers(text: string): Container[] {
   return parsed.flatMap((value) => parseContainer(value) ?? []);
 }
 
-/** Of `GET /containers/{id}/json`. @throws TurnaboutError `target_protocol` if that is no JSON */
+/** Parses `GET /containers/{id}/json`. @throws TurnaboutError `target_protocol` if it is not JSON */
 export function parseNetworkMode(text: string): string | undefined {
   return nonEmpty(record(record(parseJson(text))["HostConfig"])["NetworkMode"]);
 }
@@ -36,14 +36,14 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new TurnaboutError("target_protocol", "docker: an answer is not JSON", { cause });
+    throw new TurnaboutError("target_protocol", "docker: the response is not JSON", { cause });
   }
 }
 
 function parseContainer(value: unknown): Container | undefined {
   const container = record(value);
   const id = container["Id"];
-  // A paused container answers nobody: it is as good as stopped.
+  // A paused container does not respond, as a stopped one.
   if (typeof id !== "string" || id === "" || container["State"] !== "running") return undefined;
   const names = container["Names"];
   const first: unknown = Array.isArray(names) ? names[0] : undefined;

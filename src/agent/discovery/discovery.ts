@@ -1,7 +1,7 @@
 /**
- * Follows a Docker Engine and announces its labelled containers while they run. Events are only hints to look again:
- * they may be late, doubled, out of order or lost, and the list of containers is what counts. Nothing here ends by an
- * error; an engine that is not there is asked again.
+ * Follows a Docker Engine and announces its labelled containers while they run. An event is only a hint to request the
+ * list of containers again: events may be late, repeated, out of order or lost. No error ends the discovery; it retries
+ * an engine that is down.
  */
 import { toError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
@@ -29,15 +29,15 @@ export interface DiscoveryContext {
   log: Logger;
   /** Runners that the agent serves without Docker. */
   own(): ReadonlySet<string>;
-  /** How many containers may be announced. */
+  /** How many runners may be announced. */
   maxRunners(): number;
-  /** Of a runner that is announced already: its targets are others now. */
+  /** Also for a runner that is announced already and whose targets have changed. */
   add(runner: Runner): void;
   remove(runnerId: string): void;
 }
 
-/** Event streams that fail in a row before it is said, once: one ends whenever an engine does. */
-const DEAF_AFTER = 3;
+/** Consecutive failures of the event stream before a warning: a single one is normal when an engine restarts. */
+const EVENT_FAILURES_BEFORE_WARNING = 3;
 
 const BACKOFF = { baseMs: DOCKER_BACKOFF_BASE_MS, capMs: DOCKER_BACKOFF_CAP_MS };
 
@@ -49,15 +49,15 @@ export class Discovery {
   #hinted = false;
   #wake: () => void = () => {};
   #stream: AbortController | undefined;
-  #lastAnswerAt = performance.now();
+  #respondedAtMs = performance.now();
   #isDown: boolean | undefined;
-  /** How often in a row the event stream has failed or broken at once. */
-  #deafness = 0;
+  /** Consecutive failures of the event stream. */
+  #eventFailures = 0;
   #running: Promise<void> | undefined;
 
-  /** What the agent makes of an answer throws: the next look comes all the same. */
+  /** Errors of the agent's handlers do not end the discovery. */
   readonly #guard = new Guard((error) => {
-    this.#context.log.error({ err: error }, "docker: an answer could not be followed");
+    this.#context.log.error({ err: error }, "docker: a failed request could not be handled");
   });
 
   constructor(context: DiscoveryContext) {
@@ -66,16 +66,16 @@ export class Discovery {
 
   start(): void {
     this.#running ??= this.#run().catch((error: unknown) => {
-      this.#context.log.error({ err: error }, "docker: no discovery");
+      this.#context.log.error({ err: error }, "docker: discovery has ended");
     });
   }
 
   async #run(): Promise<void> {
     const engine = await this.#context.open();
-    await Promise.all([this.#look(engine), this.#follow(engine)]);
+    await Promise.all([this.#pollList(engine), this.#followEvents(engine)]);
   }
 
-  /** Stops looking. What is announced stays so: the agent's connections end anyway. */
+  /** Stops. Announced runners stay so: the agent's connections end anyway. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#stream?.abort();
@@ -83,49 +83,49 @@ export class Discovery {
     await this.#running;
   }
 
-  /** Something may have changed: look soon. */
+  /** Something may have changed: the list is requested soon. */
   readonly hint = (): void => {
     this.#hinted = true;
     this.#wake();
   };
 
-  async #look(engine: Engine): Promise<void> {
+  async #pollList(engine: Engine): Promise<void> {
     const backoff = new Backoff(BACKOFF);
     while (!this.#closed) {
       this.#hinted = false;
       try {
         const containers = await engine.list(this.#closing.signal);
-        this.#answered();
+        this.#reportUp();
         this.#apply(containers);
         backoff.reset();
         await sleep(DOCKER_POLL_PAUSE_MS, this.#closing.signal);
         await this.#untilHinted(DOCKER_POLL_INTERVAL_MS);
       } catch (error) {
         if (this.#closed) return;
-        this.#guard.run(() => this.#unanswered(toError(error)));
+        this.#guard.run(() => this.#reportDown(toError(error)));
         await sleep(backoff.next(), this.#closing.signal);
       }
     }
   }
 
-  async #follow(engine: Engine): Promise<void> {
+  async #followEvents(engine: Engine): Promise<void> {
     const backoff = new Backoff(BACKOFF);
     while (!this.#closed) {
       const stream = new AbortController();
       this.#stream = stream;
       const startedAt = performance.now();
-      let settled: NodeJS.Timeout | undefined;
+      let stable: NodeJS.Timeout | undefined;
       const subscribed = (): void => {
         this.hint();
-        settled = setTimeout(() => (this.#deafness = 0), DOCKER_POLL_INTERVAL_MS);
+        stable = setTimeout(() => (this.#eventFailures = 0), DOCKER_POLL_INTERVAL_MS);
       };
       try {
         await engine.follow(stream.signal, { subscribed, hint: this.hint });
       } catch (error) {
-        if (!stream.signal.aborted) this.#unheard(toError(error));
+        if (!stream.signal.aborted) this.#reportEventFailure(toError(error));
       }
-      clearTimeout(settled);
-      this.hint(); // what its last events would have said
+      clearTimeout(stable);
+      this.hint(); // its last events may be lost
       if (performance.now() - startedAt >= STABLE_AFTER_MS) backoff.reset();
       await sleep(backoff.next(), this.#closing.signal);
     }
@@ -144,36 +144,36 @@ export class Discovery {
     return this.#closing.signal.aborted;
   }
 
-  #answered(): void {
-    if (this.#isDown !== false) this.#context.log.info({}, "docker: the engine answers");
+  #reportUp(): void {
+    if (this.#isDown !== false) this.#context.log.info({}, "docker: the engine responds");
     this.#isDown = false;
-    this.#lastAnswerAt = performance.now();
+    this.#respondedAtMs = performance.now();
   }
 
-  #unanswered(error: Error): void {
+  #reportDown(error: Error): void {
     if (this.#isDown !== true) {
-      this.#context.log.warn({ reason: error.message }, "docker: the engine does not answer; trying again");
-      // A stream that seems to live may be one to an engine that is gone.
+      this.#context.log.warn({ reason: error.message }, "docker: the engine does not respond; trying again");
+      // The event stream may seem open although the engine is gone.
       this.#stream?.abort();
     }
     this.#isDown = true;
-    const silentMs = performance.now() - this.#lastAnswerAt;
+    const silentMs = performance.now() - this.#respondedAtMs;
     if (silentMs < DOCKER_SILENT_MS || this.#announced.size === 0) return;
     this.#context.log.warn(
       { silentMs: Math.round(silentMs) },
-      "docker: the engine stays silent; withdrawing its containers",
+      "docker: the engine still does not respond; withdrawing its containers",
     );
     this.#apply([]);
   }
 
-  /** Of an engine that is away the list complains; this is about one that is there. */
-  #unheard(error: Error): void {
+  /** Only while the list succeeds: otherwise {@link #reportDown} has warned. */
+  #reportEventFailure(error: Error): void {
     if (this.#isDown !== false) return;
-    this.#deafness += 1;
-    if (this.#deafness !== DEAF_AFTER) return;
+    this.#eventFailures += 1;
+    if (this.#eventFailures !== EVENT_FAILURES_BEFORE_WARNING) return;
     this.#context.log.warn(
       { reason: error.message },
-      "docker: no events; looking at the containers now and then",
+      "docker: no events; requesting the list of containers at intervals instead",
     );
   }
 
@@ -203,7 +203,7 @@ export class Discovery {
     this.#report(problems);
   }
 
-  /** Once for each; again only after it was gone. */
+  /** Each problem once; again only if it comes back. */
   #report(problems: readonly Problem[]): void {
     const present = new Set<string>();
     for (const { container, reason } of problems) {

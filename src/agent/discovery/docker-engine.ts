@@ -1,6 +1,6 @@
 /**
- * The little that discovery asks of a Docker Engine (or Podman), with a bound on all of it: which labelled containers
- * run, and a sign whenever something may have changed.
+ * What discovery needs of a Docker Engine (or Podman), with a bound on all of it: the labelled containers that run, and a
+ * hint whenever something may have changed.
  */
 import http from "node:http";
 import type { IncomingMessage } from "node:http";
@@ -15,18 +15,18 @@ import type { Container } from "./containers.ts";
 import { RUNNER_LABEL } from "./labels.ts";
 
 export interface Engine {
-  /** The labelled containers that run. @throws Error whatever goes wrong; after a deadline at the latest */
+  /** The labelled containers that run. @throws Error on any failure; at a deadline at the latest */
   list(signal: AbortSignal): Promise<Container[]>;
   /**
-   * Follows the engine's events until their stream ends. `onSubscribed` when it has begun, `onHint` at every sign that
-   * something has changed: what it says is not looked at.
+   * Follows the engine's events until their stream ends. Calls `subscribed` when the stream has begun, and `hint` with
+   * every event; the content of events is ignored.
    *
-   * @throws Error if it could not be followed, or broke
+   * @throws Error if the stream could not be opened, or has failed
    */
   follow(signal: AbortSignal, on: { subscribed: () => void; hint: () => void }): Promise<void>;
 }
 
-/** Docker's words and Podman's; an engine ignores those that it does not know. */
+/** Docker's and Podman's names of events. An engine ignores those that it does not know. */
 const EVENTS = [
   "start",
   "restart",
@@ -42,10 +42,10 @@ const EVENTS = [
 ].concat(["rename", "connect", "disconnect"]);
 
 export async function openEngine(address: TargetAddress): Promise<Engine> {
-  // Here and not at the top: it brings SSH and gRPC along, and most agents have no use for any of it.
+  // A dynamic import, because it loads SSH and gRPC too, and most agents do not use it.
   const { default: DockerClient } = await import("dockerode");
   const docker = connect(DockerClient, address);
-  /** Network modes of containers that the list does not tell (Podman's), by container: they never change. */
+  /** Network modes that the list omits (Podman's), by container: they never change. */
   const modes = new Map<string, string>();
 
   async function list(owner: AbortSignal): Promise<Container[]> {
@@ -87,12 +87,12 @@ function responseDeadline(label: string, signal: AbortSignal): Deadline {
   return new Deadline({ label, timeoutMs, signal, onTimeout });
 }
 
-/** dockerode prefers DOCKER_HOST to what it is told, and throws where it is no URL. */
+/** dockerode prefers DOCKER_HOST to its options, and throws if that is not a URL. */
 function connect(DockerClient: typeof Docker, address: TargetAddress): Docker {
   const { DOCKER_HOST: ambient } = process.env;
   delete process.env["DOCKER_HOST"];
   try {
-    // The published types do not know `agent`. None is kept alive: it may lead to an engine that has gone.
+    // The published types lack `agent`. Without keep-alive: an idle connection may lead to an engine that is gone.
     const options: Docker.DockerOptions & { agent: http.Agent } = {
       agent: new http.Agent({ keepAlive: false }),
       ...(address.kind === "unix"
@@ -105,12 +105,12 @@ function connect(DockerClient: typeof Docker, address: TargetAddress): Docker {
   }
 }
 
-/** dockerode reads the text of a refusal to its end, however long it is: no status is one to it, and all are to us. */
+/** dockerode reads the body of a failed response without a limit. So every status is a success to it; ours is checked here. */
 const EVERY_STATUS: Record<number, true> = Object.fromEntries(
   Array.from({ length: 500 }, (_, index) => [100 + index, true]),
 );
 
-/** The body of a `GET`, as a stream: dockerode's own calls read any length of it, and wait for ever. */
+/** The body of a `GET`, as a stream: dockerode's own calls have neither a size limit nor a timeout. */
 async function request(
   docker: Docker,
   path: string,
@@ -129,17 +129,17 @@ async function request(
       statusCodes: EVERY_STATUS,
       abortSignal: signal,
     },
-    (error: unknown, answer: unknown) => {
-      if (error === null || error === undefined) resolve(answer as IncomingMessage);
+    (error: unknown, response: unknown) => {
+      if (error === null || error === undefined) resolve(response as IncomingMessage);
       else reject(toError(error));
     },
   );
   try {
-    const answer = await promise;
-    answer.on("error", () => {}); // for ever
-    if (answer.statusCode === 200) return answer;
-    answer.destroy();
-    throw new TurnaboutError("target_protocol", `docker GET ${path}: answered ${answer.statusCode}`);
+    const response = await promise;
+    response.on("error", () => {}); // permanently
+    if (response.statusCode === 200) return response;
+    response.destroy();
+    throw new TurnaboutError("target_protocol", `docker GET ${path}: answered ${response.statusCode}`);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
@@ -151,12 +151,12 @@ async function readText(stream: Readable, signal: AbortSignal): Promise<string> 
   await untilEnd(stream, signal, (chunk) => {
     bytes += chunk.length;
     if (bytes <= MAX_DOCKER_RESPONSE_BYTES) return void chunks.push(chunk);
-    stream.destroy(new TurnaboutError("target_protocol", "docker: an answer is too long"));
+    stream.destroy(new TurnaboutError("target_protocol", "docker: the response is too long"));
   });
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** Resolves at a clean end; everything else rejects. */
+/** Resolves at a clean end, and rejects otherwise. */
 async function untilEnd(
   stream: Readable,
   signal: AbortSignal,

@@ -9,7 +9,7 @@ export function parseEngineUrl(text: string): TargetAddress {
     try {
       return parseTargetAddress(text);
     } catch {
-      // said below, in this option's own words
+      // Reported below, with the syntax of this option.
     }
   }
   throw new TurnaboutError(

@@ -76,7 +76,7 @@ describe("a container's labels", () => {
       refusal({ "turnabout.runner": "Not an id", "turnabout.target.x": "1" }),
       /runner id "Not an id"/,
     );
-    assert.match(refusal(RUNNER), /no target: label it turnabout\.target\.NAME=PORT/);
+    assert.match(refusal(RUNNER), /no target: add a label turnabout\.target\.NAME=PORT/);
     assert.match(refusal({ ...RUNNER, "turnabout.target.": "80" }), /target/);
     assert.match(refusal({ ...RUNNER, "turnabout.target.UPPER": "80" }), /target name "UPPER"/);
     assert.match(
@@ -119,7 +119,7 @@ describe("a container's address", () => {
     for (const networkMode of ["none", "container:abc", undefined]) {
       assert.match(
         refusal(LABELS, { addresses: new Map(), networkMode }),
-        new RegExp(`no address \\(network mode ${networkMode ?? "unknown"}\\)`),
+        new RegExp(`the container has no address \\(network mode ${networkMode ?? "unknown"}\\)`),
       );
     }
   });

@@ -64,7 +64,7 @@ describe("more containers than there may be runners", () => {
     const all = [container("a", "r1", 1), container("b", "r2", 2), container("c", "r3", 3)];
     const { runners, problems } = plan(all, { maxRunners: 2, announced: new Map([["r3", "c"]]) });
     assert.deepEqual(runners, ["r3=c", "r1=a"]);
-    assert.deepEqual(problems, ["b: runner r2: more than 2 discovered runners"]);
+    assert.deepEqual(problems, ["b: runner r2: there are 2 discovered runners already"]);
   });
 });
 

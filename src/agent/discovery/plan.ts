@@ -1,4 +1,4 @@
-/** Which of the labelled containers are announced, and what stands against the others. */
+/** Decides which of the labelled containers are announced, and why the others are not. */
 import { toError } from "../../wire/errors.ts";
 import type { Runner } from "../targets/targets.ts";
 import type { Container } from "./containers.ts";
@@ -20,9 +20,9 @@ export interface Plan {
 }
 
 export interface Circumstances {
-  /** Runners that the agent serves itself: no container can take one over. */
+  /** The agent's own runners, which no container can take over. */
   own: ReadonlySet<string>;
-  /** Containers that are announced now, by runner: they keep their runner, and their place. */
+  /** Containers that are announced now, by runner. They keep their runner. */
   announced: ReadonlyMap<string, string>;
   /** How many runners there may be. */
   maxRunners: number;
@@ -33,7 +33,7 @@ export function planRunners(containers: readonly Container[], circumstances: Cir
   const plan: Plan = { runners: new Map(), problems: [] };
   const isAnnounced = ({ id, labels }: Container): boolean =>
     announced.get(labels.get(RUNNER_LABEL) ?? "") === id;
-  // Whoever was there first: the same at every look, and a newcomer takes nothing away.
+  // The first one wins: a new container takes no runner from another.
   const ordered = containers
     .filter(({ labels }) => labels.has(RUNNER_LABEL))
     .toSorted(
@@ -45,20 +45,20 @@ export function planRunners(containers: readonly Container[], circumstances: Cir
   for (const container of ordered) {
     try {
       const runner = runnerOf(container);
-      const reason = against(runner.id);
+      const reason = problemWith(runner.id);
       if (reason === undefined) plan.runners.set(runner.id, { runner, container });
       else plan.problems.push({ container: container.name, reason });
     } catch (error) {
       plan.problems.push({ container: container.name, reason: toError(error).message });
     }
   }
-  function against(id: string): string | undefined {
+  function problemWith(id: string): string | undefined {
     if (own.has(id)) return `runner ${id} is the agent's own`;
     const holder = plan.runners.get(id);
     if (holder !== undefined) return `runner ${id} is taken by container ${holder.container.name}`;
     return plan.runners.size < maxRunners
       ? undefined
-      : `runner ${id}: more than ${maxRunners} discovered runners`;
+      : `runner ${id}: there are ${maxRunners} discovered runners already`;
   }
   return plan;
 }

@@ -1,11 +1,11 @@
-/** Notices that an agent behind the relay disconnects while the control plane is asked on its behalf. */
+/** Detects that an agent behind the relay disconnects while its request is forwarded. */
 import type { Socket } from "node:net";
 import { TurnaboutError } from "../../wire/errors.ts";
 
 export interface DisconnectWatch {
   /** Aborted when the agent disconnects. */
   readonly signal: AbortSignal;
-  /** From here on the socket is someone else's to read. */
+  /** Stops reading the socket. Its next owner gets the bytes that have come. */
   stop(): void;
 }
 

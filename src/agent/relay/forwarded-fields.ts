@@ -1,11 +1,11 @@
-/** The upgrade request of an agent behind a relay, as the relay sends it on. */
+/** The header fields of an agent's upgrade request, as the relay forwards them. */
 import type { IncomingMessage } from "node:http";
 import { connectionNominates, isHopByHop } from "../../wire/fields/http-fields.ts";
 import { RELAY_NAME } from "../../wire/protocol.ts";
 import { MAX_RELAY_HOPS } from "../limits.ts";
 
-/** What a hop before us could only have made up, and what is ours to say. */
-const NOT_PASSED: ReadonlySet<string> = new Set([
+/** Fields that the relay writes itself, or that an agent has no authority for. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "content-length",
   "expect",
   "forwarded",
@@ -19,7 +19,7 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
 ]);
 
 export interface Hop {
-  /** Of the control plane, as the relay reaches it. */
+  /** `Host` of the control plane, as the relay dials it. */
   host: string;
   /** The upgrade token. */
   upgrade: string;
@@ -30,8 +30,8 @@ export interface Hop {
 }
 
 /**
- * Names and values in turn, as node takes them: everything end to end with its spelling and order, the agent's own
- * `Authorization` included, and nothing of the relay's but `Via` and `Forwarded`.
+ * Names and values, alternating, as node takes them. End-to-end fields keep their spelling and order, including the agent's
+ * `Authorization`; the relay adds only `Via` and `Forwarded`.
  */
 export function forwardedFields({ rawHeaders, headers }: IncomingMessage, hop: Hop): string[] {
   const nominated = connectionNominates(headers.connection);
@@ -39,7 +39,7 @@ export function forwardedFields({ rawHeaders, headers }: IncomingMessage, hop: H
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const [field = "", value = ""] = rawHeaders.slice(i, i + 2);
     const name = field.toLowerCase();
-    if (isHopByHop(name) || nominated.has(name) || NOT_PASSED.has(name)) continue;
+    if (isHopByHop(name) || nominated.has(name) || NOT_FORWARDED.has(name)) continue;
     fields.push(field, value);
   }
   fields.push("Via", list(headers.via, `1.1 ${RELAY_NAME}-${hop.relayId}`));
@@ -47,7 +47,7 @@ export function forwardedFields({ rawHeaders, headers }: IncomingMessage, hop: H
   return fields;
 }
 
-/** It has been here before, or has passed more hops than any sane path has. */
+/** The request has passed this relay before, or more than {@link MAX_RELAY_HOPS} hops. */
 export function isLoop({ headers }: IncomingMessage, relayId: string): boolean {
   const hops = (headers.via ?? "").split(",").filter((hop) => hop.trim() !== "");
   return hops.length >= MAX_RELAY_HOPS || hops.some((hop) => hop.includes(`${RELAY_NAME}-${relayId}`));
@@ -57,7 +57,7 @@ function list(before: string | undefined, own: string): string {
   return before === undefined || before.trim() === "" ? own : `${before}, ${own}`;
 }
 
-/** RFC 7239 §6: an IPv6 address in brackets and quotes; `unknown` where there is none. */
+/** RFC 7239 §6: an IPv6 address in brackets and quotes; `unknown` without an address. */
 function node(address: string | undefined): string {
   if (address === undefined || address === "") return "unknown";
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");

@@ -7,6 +7,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
 import { ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import {
@@ -45,7 +46,7 @@ export class RelayForwarder {
   readonly #closing = new AbortController();
   readonly #idle = Promise.withResolvers<void>();
   #dials = 0;
-  #lastReason = "";
+  readonly #reported = new ReportedProblems();
 
   constructor(context: ForwarderContext) {
     this.#context = context;
@@ -68,7 +69,7 @@ export class RelayForwarder {
           this.#fail(upgrade, toError(error));
         },
       )
-      // What was made of a response has thrown: nothing may be left for the drain to wait for.
+      // An exception here must leave nothing that the drain would wait for.
       .catch((error: unknown) => this.#abort(upgrade.socket, toError(error)))
       .finally(() => {
         this.#dials -= 1;
@@ -124,14 +125,14 @@ export class RelayForwarder {
     const { socket } = upgrade;
     if (response.kind === "refused") {
       metrics.relayedTotal.inc({ outcome: "refused" });
-      this.#logFailure(upgrade, `the control plane responded with status ${response.status}`);
+      this.#logFailure(upgrade, `the control plane answered ${response.status}`);
       return this.#context.respond(socket, response.bytes);
     }
     if (socket.destroyed) {
       metrics.relayedTotal.inc({ outcome: "aborted" });
       return abort(response.stream);
     }
-    this.#lastReason = "";
+    this.#reported.forget("");
     metrics.relayedTotal.inc({ outcome: "ok" });
     this.#joined.join(socket, response.stream, response.head, () => {
       metrics.relayedConnections.set(this.#joined.size);
@@ -139,7 +140,7 @@ export class RelayForwarder {
       new Guard().run(() => log.info(describe(upgrade), "relay: connection closed"));
     });
     metrics.relayedConnections.set(this.#joined.size);
-    log.info(describe(upgrade), "relay: connection passed on");
+    log.info(describe(upgrade), "relay: connection forwarded");
   }
 
   #abort(socket: Socket, reason: Error): void {
@@ -163,9 +164,8 @@ export class RelayForwarder {
 
   /** Each new reason as a warning, its repetitions at debug: agents may try for weeks. */
   #logFailure(upgrade: UpgradeRequest, reason: string): void {
-    const level = reason === this.#lastReason ? "debug" : "warn";
-    this.#context.log[level]({ ...describe(upgrade), reason }, "relay: not passed on");
-    this.#lastReason = reason;
+    const level = this.#reported.isNew("", reason) ? "warn" : "debug";
+    this.#context.log[level]({ ...describe(upgrade), reason }, "relay: not forwarded");
   }
 
   #checkIdle(): void {

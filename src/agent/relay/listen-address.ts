@@ -1,4 +1,4 @@
-/** `--listen`: where a relay waits for the agents behind it. */
+/** `--listen`: where a relay listens for agents. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../limits.ts";
 
@@ -6,11 +6,11 @@ export type ListenAddress =
   | { kind: "unix"; path: string; mode: number }
   | { kind: "tcp"; host: string; port: number };
 
-/** Owner and group. Others need `;mode=0666`: the control plane checks every token, but a socket need not invite. */
+/** Owner and group. The control plane checks every token, but other users need `;mode=0666` to connect at all. */
 const DEFAULT_MODE = 0o660;
 
 /**
- * `unix:/path`, `unix:///path`, `host:port` or `[v6]:port`; port 0 takes a free one. Behind a path `;mode=0666` sets who may
+ * `unix:/path`, `unix:///path`, `host:port` or `[v6]:port`; port 0 takes a free one. `;mode=0666` after a path sets who may
  * connect.
  *
  * @throws TurnaboutError `config_invalid` with the offending text

@@ -41,7 +41,7 @@ export class RelayListener {
   readonly #handlers: ListenerHandlers;
   /** Connections with a deadline for their request, or for reading a refusal; the oldest first. */
   readonly #pending = new Map<Duplex, NodeJS.Timeout>();
-  /** Connections whose only response was written, but may not have left yet. They close behind it. */
+  /** Connections whose one response was written, but may not have been sent yet. They close after it. */
   readonly #responded = new WeakSet<Duplex>();
 
   constructor(handlers: ListenerHandlers) {

@@ -34,7 +34,7 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  /** Where it listens: `unix:/path` or `host:port`, with the real port. */
+  /** Where it listens: `unix:/path` or `host:port`, with the actual port. */
   readonly addresses: readonly string[];
   /** Takes no new connections. Forwarded ones continue until they are quiet, or until the deadline. */
   drain(deadlineMs: number): Promise<void>;

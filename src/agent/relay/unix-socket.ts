@@ -1,14 +1,14 @@
-/** Taking a path for a Unix socket: what a killed process left there is replaced, anything else is not touched. */
+/** Prepares the path of a Unix socket: replaces the socket file of a process that was killed, and nothing else. */
 import { once } from "node:events";
 import { lstat, unlink } from "node:fs/promises";
 import net from "node:net";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 
 /**
- * Makes the path free to listen on.
+ * Removes a stale socket file from the path.
  *
- * @throws TurnaboutError `config_invalid` if something is there that nobody may replace: another process's living socket, a
- * file, a link (whoever placed it could choose what we remove)
+ * @throws TurnaboutError `config_invalid` if the path must not be replaced: a socket that another process listens on, a file,
+ * or a symbolic link (its creator could choose what is removed)
  */
 export async function freeSocketPath(path: string): Promise<void> {
   const found = await lstat(path).catch((error: unknown) => {
@@ -19,14 +19,14 @@ export async function freeSocketPath(path: string): Promise<void> {
   if (!found.isSocket()) {
     throw taken(
       path,
-      `there is a ${found.isSymbolicLink() ? "symbolic link" : "file"} already, not a socket`,
+      `a ${found.isSymbolicLink() ? "symbolic link" : "file"} is there already, not a socket`,
     );
   }
   if (await isAlive(path)) throw taken(path, "another process listens there");
   await unlink(path);
 }
 
-/** A socket file without a process behind it refuses; whatever else happens, somebody may be there. */
+/** Without a process behind it a socket file refuses connections. Any other outcome may mean that a process listens. */
 async function isAlive(path: string): Promise<boolean> {
   const probe = net.connect({ path });
   try {
@@ -39,7 +39,7 @@ async function isAlive(path: string): Promise<boolean> {
   }
 }
 
-/** Listens with the mode from the first moment on: the socket is made inside `listen()`. */
+/** `listen()` creates the socket file with the mode, so that it never has another one. */
 export function listenWithMode(server: net.Server, path: string, mode: number, backlog: number): void {
   const before = process.umask(0o777 & ~mode);
   try {

@@ -55,7 +55,7 @@ export async function requestUpgrade(
   }
 }
 
-/** As it came, except for its framing: it gets a Content-Length, and the connection closes behind it. */
+/** As it came, with a Content-Length and `Connection: close` for its framing. */
 async function readRefusal(response: IncomingMessage): Promise<UpstreamResponse> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -1,4 +1,4 @@
-/** `CONNECT <target>.<runner>`: connect first, answer 200, then copy bytes both ways. */
+/** `CONNECT <target>.<runner>`: connects, responds 200, then copies bytes both ways. */
 import type { ServerHttp2Stream } from "node:http2";
 import { splice } from "../../wire/streams/splice.ts";
 import type { OpenTarget } from "../targets/target-table.ts";

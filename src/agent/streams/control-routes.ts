@@ -1,5 +1,5 @@
 /**
- * The agent's own routes on the reversed session: `/hello`, `/events`, `/ping`, `/metrics`, `/notices` and, on rh2,
+ * The agent's own routes on the tunnel connection, for the control plane: `/hello`, `/events`, `/ping`, `/metrics`, `/notices` and, on rh2,
  * `/credential`.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
@@ -22,19 +22,19 @@ export interface ControlRoutesContext {
   hello(): Hello;
   metrics: AgentMetrics;
   log: Logger;
-  /** What has changed since `/hello` was answered on this session. */
+  /** What has changed since the response to `/hello` on this connection. */
   changes(): AgentEvent[];
   /** Registers a listener; the returned function removes it. */
   subscribe(listener: (event: AgentEvent) => void): () => void;
-  /** The bearer token, on a carrier that may ask for it; undefined elsewhere. */
+  /** The bearer token, on carriers where the control plane may request it; undefined on others. */
   credential: (() => Promise<string | undefined>) | undefined;
-  /** What the control plane has to tell. */
+  /** The control plane reports runners that it refuses or has replaced. */
   onNotices(notices: Notices): void;
-  /** The agent shuts down. */
+  /** Aborted when the agent shuts down. */
   closing: AbortSignal;
-  /** `/hello` was asked for and answered: the control plane has let us in this far. */
+  /** `/hello` was requested: the control plane has accepted the connection so far. */
   onHello(): void;
-  /** The control plane says over which time its agents are to spread their reconnects. */
+  /** The control plane asks its agents to spread their reconnects over this time. */
   onReconnectSpread(spreadMs: number): void;
 }
 
@@ -66,7 +66,7 @@ export function serveControlRoute(
   }
 }
 
-/** The one method of each route. A query makes another path. */
+/** The method of each route. A path with a query is another path. */
 const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
   [AGENT_PATHS.hello]: "GET",
   [AGENT_PATHS.ping]: "GET",
@@ -118,7 +118,7 @@ function serveEvents(stream: ServerHttp2Stream, context: ControlRoutesContext): 
   };
   for (const event of context.changes()) send(event);
   const unsubscribe = context.subscribe(send);
-  // Endless otherwise: a session that drains waits for its last stream.
+  // Without this the stream would never end, and a drain waits for the last stream.
   const end = () => stream.end();
   const { session } = stream;
   session?.once("goaway", end);
@@ -137,7 +137,7 @@ async function serveMetrics(stream: ServerHttp2Stream, context: ControlRoutesCon
     stream.respond({ ":status": 200, "content-type": context.metrics.registry.contentType });
     stream.end(body);
   } catch (error) {
-    context.log.error({ err: error }, "metrics failed");
+    context.log.error({ err: error }, "/metrics failed");
     refuse(stream, "internal");
   }
 }
@@ -149,7 +149,7 @@ async function serveCredential(stream: ServerHttp2Stream, context: ControlRoutes
     if (token === undefined) return refuse(stream, "not_found");
     if (!stream.destroyed) sendJson(stream, { token });
   } catch (error) {
-    context.log.error({ err: error }, "token could not be read");
+    context.log.error({ err: error }, "/credential: the token could not be read");
     refuse(stream, "internal");
   }
 }

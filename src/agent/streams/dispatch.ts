@@ -1,4 +1,4 @@
-/** Which handler a stream of the reversed session goes to. */
+/** Dispatches the streams of a tunnel connection to their handlers. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { discardStream, resetStream } from "../../wire/streams/end-stream.ts";
 import { Guard } from "../../wire/streams/guard.ts";
@@ -19,8 +19,8 @@ export interface ServeContext extends ControlRoutesContext {
 export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
   session.on("stream", (stream, headers) => {
     watchRemoteEnd(stream);
-    stream.on("error", () => {}); // for ever: 'error' can come after 'end'
-    // Its reset, or the session's end, came in the same packet: nobody is there to be answered.
+    stream.on("error", () => {}); // permanently: 'error' can come after 'end'
+    // Its reset, or the end of the connection, came in the same packet: there is no one to respond to.
     if (stream.destroyed || stream.closed) return discardStream(stream);
     const guard = new Guard(
       (error) => {
@@ -54,7 +54,7 @@ function serveStream(
   else serveWebSocket(stream, headers, open);
 }
 
-/** By the rules of every authority (docs/protocol.md): case does not matter, and a port is ignored. */
+/** As for every authority (docs/protocol.md), case and port are ignored. */
 function isAgent(authority: string): boolean {
   return authority.toLowerCase().replace(/:\d{1,5}$/, "") === AGENT_AUTHORITY;
 }

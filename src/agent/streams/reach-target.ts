@@ -1,4 +1,4 @@
-/** What every stream to a target begins with: connect first, refuse with the reason, or hand over the socket. */
+/** The first step of every stream to a target: connect, then hand over the socket, or refuse with the reason. */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
@@ -10,7 +10,7 @@ import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { connectTarget } from "../targets/connect-target.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 
-/** Until the target has accepted nobody reads the stream: bytes sent behind the request wait in its window. */
+/** The stream is not read until the target has accepted: bytes sent behind the request wait in its window. */
 export function reachTarget(
   stream: ServerHttp2Stream,
   open: OpenTarget,
@@ -30,7 +30,7 @@ export function reachTarget(
     try {
       serve(socket);
     } catch (cause) {
-      // What was asked for is nothing that the target's protocol can express.
+      // The target's protocol cannot express the request.
       socket.destroy();
       open.close("bad_request");
       new Guard(
@@ -60,6 +60,6 @@ export function refuse(stream: ServerHttp2Stream, code: ErrorCode, fields: Outgo
     },
     { endStream: true },
   );
-  stream.resume(); // early data is dropped, and its window given back
+  stream.resume(); // early data is dropped, and its window returned
   closeAfterResponse(stream);
 }

@@ -1,6 +1,6 @@
 /**
- * Extended CONNECT with `:protocol: websocket` (RFC 8441): the handshake with the target comes first, and its own
- * status is the answer. From then on frames pass as bytes: nothing is read, answered or injected here.
+ * Extended CONNECT with `:protocol: websocket` (RFC 8441): performs the handshake with the target, and responds with its
+ * result. From then on frames pass as bytes, without being parsed.
  */
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
@@ -35,7 +35,7 @@ export function serveWebSocket(
   headers: IncomingHttpHeaders & { ":path"?: string | undefined },
   open: OpenTarget,
 ): void {
-  // The target gets both as they are, in a request line and a field of their own.
+  // The target gets both unchanged, in the request line and in a field.
   if (!isHost(hostFor(headers)) || headers[":path"]?.startsWith("/") !== true) {
     open.close("bad_request");
     return refuse(stream, "bad_request");
@@ -43,7 +43,7 @@ export function serveWebSocket(
   reachTarget(stream, open, (socket) => handshake(stream, headers, socket, open));
 }
 
-/** A control plane that sends `host` does not know our field: then the field is a caller's, and means nothing. */
+/** A control plane that sends `host` does not know our field: then the field is the caller's, and is ignored. */
 function hostFor({ host, [HEADER.targetHost]: targetHost }: IncomingHttpHeaders): string {
   return host ?? String(targetHost ?? "localhost");
 }
@@ -57,7 +57,7 @@ function handshake(
   const key = randomBytes(16).toString("base64");
   const { [HEADER.targetHost]: _targetHost, ...fields } = endToEndHeaders(headers);
   const request = http.request({
-    maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // what can pass on; node's own limit is 16 KiB
+    maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // as much as can be forwarded; node's default is 16 KiB
     createConnection: () => socket,
     method: "GET",
     path: headers[":path"] ?? "/",
@@ -86,7 +86,7 @@ function handshake(
     request.destroy();
     socket.destroy();
   };
-  /** Around everything that runs on what the target has sent. */
+  /** For everything that runs on the target's data. */
   const guard = new Guard(
     (error) => {
       if (stream.headersSent) throw error;
@@ -101,10 +101,10 @@ function handshake(
     guard.wrap(() => fail("response_timeout")),
     WEBSOCKET_HANDSHAKE_TIMEOUT_MS,
   );
-  let answer: IncomingMessage | undefined;
+  let refusal: IncomingMessage | undefined;
   const onError = guard.wrap((error: Error) => {
-    // node ends a body that the connection's end delimits also where that end is a reset.
-    if (answer?.complete === false) resetStream(stream, error);
+    // A reset too looks like the end of a body that the connection's end delimits.
+    if (refusal?.complete === false) resetStream(stream, error);
     if (stream.headersSent || stream.destroyed) return;
     const errno = errorCodeOf(error);
     fail(errno?.startsWith("HPE_") === true ? "target_protocol" : codeFromErrno(errno));
@@ -125,16 +125,16 @@ function handshake(
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);
-    answer = response;
+    refusal = response;
     const status = response.statusCode ?? 502;
-    // A status above 599 has no expression in node's HTTP/2.
+    // node:http2 cannot send a status above 599.
     if (status < 200 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
       return fail("target_protocol");
     }
     passRefusal(stream, response, status);
     response.once("close", () => {
       stream.off("close", onClose);
-      socket.destroy(); // node would keep it for a further request, which never comes
+      socket.destroy(); // node would keep it for another request, which never comes
       open.close();
     });
   });
@@ -146,9 +146,9 @@ function handshake(
 }
 
 /**
- * What speaks in our name is the agent's own word ({@link CAPABILITY.proxyStatus}): of a target it does not cross.
+ * Removes a target's `Proxy-Status` members in our name: only the agent itself may use it ({@link CAPABILITY.proxyStatus}).
  *
- * @throws Error above what a header block of the reversed session may have: a larger one would end the session.
+ * @throws Error above the limit of a header block on the tunnel connection: a larger one would close the connection
  */
 function fieldsWithinLimits(
   headers: IncomingHttpHeaders,
@@ -162,12 +162,12 @@ function fieldsWithinLimits(
     foreign[name] = [foreign[name] ?? [], value].flat().map(String);
   const fields = http2Fields(foreign);
   if (headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES || headerListPairs(fields) >= MAX_HEADER_PAIRS) {
-    throw new Error("the header of the target's answer is too large");
+    throw new Error("the header of the target's response is too large");
   }
   return fields;
 }
 
-/** The target's own refusal, body included, goes to the caller. */
+/** Forwards the target's own refusal, body included, to the caller. */
 function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, status: number): void {
   const isSuccess = status < 300;
   const own = isSuccess ? ignoredUpgrade(status) : {};
@@ -179,8 +179,8 @@ function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, statu
 }
 
 /**
- * On Extended CONNECT a 2xx means "the WebSocket is open": a target that answers 200 has ignored the upgrade, as it may
- * (RFC 9110 §7.8). A control plane that does not know the field takes our word for it, `target_protocol`.
+ * On Extended CONNECT a 2xx means "the WebSocket is open", but a target that responds 200 has ignored the upgrade, as it may
+ * (RFC 9110 §7.8). A control plane that does not know the field sees `target_protocol`.
  */
 function ignoredUpgrade(status: number): Record<string, string> {
   return { "proxy-status": formatProxyStatus("target_protocol"), [HEADER.targetStatus]: String(status) };

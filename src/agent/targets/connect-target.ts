@@ -7,8 +7,8 @@ import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { TargetAddress } from "./targets.ts";
 
 /**
- * Calls back exactly once, unless `cancel` (the returned function) was called first. Callbacks, not a promise: this is
- * the hot path of every dial, and the socket must have its listeners in the same turn in which it connects.
+ * Calls `done` once, unless the returned function cancels it first. With a callback and not a promise, because the socket
+ * must get its listeners in the turn in which it connects, and because this is the hot path of every dial.
  */
 export function connectTarget(
   address: TargetAddress,
@@ -33,7 +33,7 @@ export function connectTarget(
     socket.off("connect", onConnect);
     if (error !== undefined) socket.destroy();
     socket.off("error", onError);
-    socket.on("error", () => {}); // for ever: whoever owns the socket acts on 'close'
+    socket.on("error", () => {}); // permanently: the socket's owner acts on 'close'
     done(error, socket);
   };
   const onConnect = () => settle(undefined);

@@ -1,4 +1,4 @@
-/** What the control plane has to tell: runners that it refuses. Each is said once, however many connections tell of it. */
+/** Notices of the control plane in the log: each is logged once, although every connection reports it. */
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
@@ -23,7 +23,7 @@ export class NoticeLog {
     }
   }
 
-  /** Runners that a newer agent has taken since they were said last. @param has as for {@link post} */
+  /** Returns the runners that a newer agent serves since the last call. @param has as for {@link post} */
   replaced({ replaced }: Notices, has: (runnerId: string) => boolean): string[] {
     return replaced.filter((runner) => {
       if (!has(runner) || !this.#reported.isNew(runner, REPLACED)) return false;
@@ -32,7 +32,7 @@ export class NoticeLog {
     });
   }
 
-  /** The runner is gone, or offered anew: what is said of it then is news. */
+  /** The runner was removed, or offered again: its next notice is logged. */
   forget(runnerId: string): void {
     this.#reported.forget(runnerId);
   }

@@ -1,13 +1,13 @@
-/** What `/events` has to tell first: whatever has changed between the answer to `/hello` and its own request. */
+/** Changes that `/events` begins with: those between the response to `/hello` and the request for `/events`. */
 import type { AgentEvent } from "../../wire/messages/agent-events.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 
-/** Without it a runner that is announced right behind the connect would stay unknown until the next one. */
-export function changesSince(told: readonly RunnerInfo[], now: readonly RunnerInfo[]): AgentEvent[] {
-  const before = new Map(told.map((runner) => [runner.id, JSON.stringify(runner)]));
+/** Without them a runner that is announced right after the connect would stay unknown until the next one. */
+export function changesSince(reported: readonly RunnerInfo[], now: readonly RunnerInfo[]): AgentEvent[] {
+  const before = new Map(reported.map((runner) => [runner.id, JSON.stringify(runner)]));
   const present = new Set(now.map(({ id }) => id));
   return [
-    ...told
+    ...reported
       .filter(({ id }) => !present.has(id))
       .map(({ id }): AgentEvent => ({ type: "runner-removed", id })),
     ...now

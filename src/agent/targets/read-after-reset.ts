@@ -1,7 +1,7 @@
 /**
- * A target that answers before it has read everything, and closes, resets the connection under our writes. node destroys
- * a socket at its first failed write, and with it the answer that waits unread in the kernel. Here a write that meets a
- * gone reader is dropped instead, and the socket is read on for a while.
+ * Reading a target's response after its reset. A target that responds before it has read the whole request, and closes,
+ * resets the connection under our writes. node destroys a socket at its first failed write, and with it the response that
+ * waits unread in the kernel. Here failed writes are dropped instead, and the socket is still read for a while.
  */
 import type { Socket } from "node:net";
 import { errorCodeOf } from "../../wire/errors.ts";
@@ -18,7 +18,7 @@ export function readAfterReset(socket: Socket): void {
       if (!(error instanceof Error) || (code !== "EPIPE" && code !== "ECONNRESET")) return done(error);
       if (failure === undefined) {
         failure = error;
-        // Reading ends it sooner, by the reset itself; a target that only stopped reading is given up then.
+        // Reading usually ends it sooner, by the reset itself. The timer is for a target that only stopped reading.
         const timer = setTimeout(() => socket.destroy(error), READ_AFTER_RESET_MS);
         socket.once("close", () => clearTimeout(timer));
       }

@@ -1,4 +1,7 @@
-/** Which targets there are, how many streams each has open, and whether its last connect worked. */
+/**
+ * The targets that streams may be opened to. It counts the open streams of each, up to a limit, in the metrics too, and
+ * tracks whether its last connect worked. Only a change of that is reported, so that a target that is down is logged once.
+ */
 import type { ErrorCode } from "../../wire/error-table.ts";
 import type { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
@@ -6,10 +9,10 @@ import { STREAMS_PER_TARGET } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import type { ServedRunner, Target } from "./targets.ts";
 
-/** One stream's hold on a target. `close` is idempotent. */
+/** One stream's use of a target. `close` is idempotent. */
 export interface OpenTarget {
   readonly target: Target;
-  /** `<runner> <target>`, for messages: never an address. */
+  /** `<runner> <target>`, for log lines. Never an address. */
   readonly label: string;
   connected(error: TurnaboutError | undefined): void;
   close(code?: ErrorCode): void;
@@ -73,7 +76,7 @@ export class TargetTable {
     );
   }
 
-  /** The check that every stream goes through. */
+  /** Admits a stream to a target, or returns why not. */
   open(destination: Destination): OpenTarget | ErrorCode {
     const runner = this.#runners.get(destination.runner);
     if (runner === undefined) return "runner_unknown";

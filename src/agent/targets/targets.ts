@@ -1,4 +1,4 @@
-/** Named targets: what an agent lets the control plane reach. Nothing else can be reached, whatever is asked. */
+/** Runners and their named targets, as they are written: nothing else can be reached through an agent. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import type { RunnerInfo, TargetHttp } from "../../wire/messages/hello.ts";
@@ -13,13 +13,13 @@ export interface Target {
   /** How the target speaks HTTP. Default `auto`, for a target named `wolf` `1.0`: Wolf refuses chunked bodies. */
   http: TargetHttp;
   /**
-   * `off`: the target's redirects and other addresses in header fields reach callers of the API as it writes them, and it
-   * is not told the path of its route. Default: rewritten to the route.
+   * `off`: redirects and other addresses in the target's header fields reach callers unchanged, and the target is not sent
+   * the path of its route. Default: rewritten to the route.
    */
   rewrite?: "off" | undefined;
   /**
-   * `HOST` or `HOST:PORT` by which the target knows itself, a virtual host for example: the `Host` of requests by the API,
-   * and what its redirects to itself begin with. Without a port it is this host with any port. Default `localhost`.
+   * `HOST` or `HOST:PORT` by which the target knows itself, such as a virtual host: the `Host` of requests, and the host of
+   * its redirects to itself. Without a port, any port of this host. Default `localhost`.
    */
   host?: string | undefined;
 }
@@ -53,8 +53,8 @@ export function parseTargetAddress(text: string): TargetAddress {
 }
 
 /**
- * `NAME=ADDRESS`, with options behind it: `;http=1.0|1.1|2|auto` for a target whose HTTP version matters, `;rewrite=off` for
- * one whose redirects are to stay as they are, `;host=HOST[:PORT]` for one that has to be asked by its name.
+ * `NAME=ADDRESS`, followed by options: `;http=1.0|1.1|2|auto` for the HTTP version, `;rewrite=off` to leave redirects as they
+ * are, `;host=HOST[:PORT]` for the `Host` of requests.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -128,12 +128,12 @@ export function checkRunners(runners: readonly Runner[]): void {
   }
 }
 
-/** A runner as it is served: its own, or one that was found by discovery. */
+/** A runner as it is served: the agent's own, or one that discovery has found. */
 export interface ServedRunner extends Runner {
   discovered?: boolean | undefined;
 }
 
-/** What the control plane is told: names, never addresses. */
+/** A runner as the control plane sees it: names, never addresses. */
 export function describeRunner(runner: ServedRunner): RunnerInfo {
   return {
     id: runner.id,

@@ -170,7 +170,7 @@ describe("a labelled container", () => {
         .map((line) => line.replace(/(: use|: label).*/, "")),
       [
         'docker: container not announced bad runner id "NOT VALID"',
-        "docker: container not announced c-sandbox-none no address (network mode none)",
+        "docker: container not announced c-sandbox-none the container has no address (network mode none)",
         'docker: container not announced port label turnabout.target.x="0"',
         "docker: container not announced second runner sandbox-1 is taken by container c-sandbox-1",
       ],
@@ -185,7 +185,7 @@ describe("an engine", () => {
     await using stand = await start(async (engine) => engine.stop());
     const { engine } = stand;
     await stand.lines.find(
-      ({ message }) => message.startsWith("docker: the engine does not answer"),
+      ({ message }) => message.startsWith("docker: the engine does not respond"),
       "the complaint",
     );
     engine.containers.set("c1", stand.container("sandbox-1"));
@@ -253,7 +253,7 @@ describe("an engine", () => {
       engine.list = how;
       engine.remove("c-sandbox-1");
       await stand.lines.find(
-        ({ message }) => message.startsWith("docker: the engine does not answer"),
+        ({ message }) => message.startsWith("docker: the engine does not respond"),
         "the complaint",
       );
       assert.deepEqual(announced(stand), ["sandbox-1"]);

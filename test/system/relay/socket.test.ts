@@ -67,7 +67,7 @@ describe("the Unix socket of a relay", () => {
   it("does not replace a file, nor what a link leads to", async () => {
     const file = tempPath(".txt");
     writeFileSync(file, "precious");
-    assert.match((await refusedAt(`unix:${file}`)).message, /there is a file already, not a socket/);
+    assert.match((await refusedAt(`unix:${file}`)).message, /a file is there already, not a socket/);
     const link = tempPath();
     symlinkSync(file, link);
     assert.match((await refusedAt(`unix:${link}`)).message, /there is a symbolic link already/);
