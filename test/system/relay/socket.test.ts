@@ -70,10 +70,10 @@ describe("the Unix socket of a relay", () => {
     assert.match((await refusedAt(`unix:${file}`)).message, /a file is there already, not a socket/);
     const link = tempPath();
     symlinkSync(file, link);
-    assert.match((await refusedAt(`unix:${link}`)).message, /there is a symbolic link already/);
+    assert.match((await refusedAt(`unix:${link}`)).message, /a symbolic link is there already/);
     const dangling = tempPath();
     symlinkSync(tempPath(), dangling);
-    assert.match((await refusedAt(`unix:${dangling}`)).message, /there is a symbolic link already/);
+    assert.match((await refusedAt(`unix:${dangling}`)).message, /a symbolic link is there already/);
     assert.ok(existsSync(file));
   });
 
