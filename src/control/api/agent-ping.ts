@@ -3,7 +3,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 
-/** An agent that is well answers within a round trip. */
+/** A healthy agent acknowledges within a round trip. */
 const PING_TIMEOUT_MS = 5_000;
 
 /** @returns milliseconds @throws TurnaboutError `tunnel_timeout` */

@@ -74,11 +74,11 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   });
   app.onError((cause) => {
     const error = fromHono(cause);
-    const answer = errorAnswer(error);
+    const { requestId, status, headers, body } = errorAnswer(error);
     if (!(error instanceof CodedError)) {
-      context.log.error({ err: error, requestId: answer.requestId }, "request handler failed");
+      context.log.error({ err: error, requestId }, "request handler failed");
     }
-    return new Response(answer.body, { status: answer.status, headers: answer.headers });
+    return new Response(body, { status, headers });
   });
   return app;
 }

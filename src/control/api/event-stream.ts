@@ -29,7 +29,7 @@ export class EventStream {
   /** @param onClose the stream has ended, for any reason */
   start(onClose: () => void): void {
     const response = this.#response;
-    response.on("error", () => {}); // `close` follows
+    response.on("error", () => {}); // permanently; `close` follows
     const keepalive = setInterval(() => this.#write(": keepalive\n\n"), KEEPALIVE_MS);
     keepalive.unref();
     response.once("close", () => {

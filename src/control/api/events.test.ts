@@ -55,7 +55,7 @@ async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
   };
 }
 
-/** Until the reader has been let go; each is a hundred kilobytes. */
+/** Publishes events of 100 kB until the reader is cut off. @returns how many */
 function flood({ bus, activeStreams }: Stand): Promise<number> {
   let sent = 0;
   return eventually(() => {
@@ -63,7 +63,7 @@ function flood({ bus, activeStreams }: Stand): Promise<number> {
     sent += 1;
     bus.publish({ type: "lost", runner: "x".repeat(100_000) });
     return false;
-  }, "the end of the slow reader").then(() => sent);
+  }, "the slow reader to be cut off").then(() => sent);
 }
 
 describe("a reader of events that does not read", () => {
@@ -76,7 +76,7 @@ describe("a reader of events that does not read", () => {
     const sent = await flood(stand);
     assert.ok(sent > 2, `${sent} events fit`);
     assert.ok(process.memoryUsage().rss - before < 100 * 1024 * 1024);
-    assert.equal((await ending(response)).kind, "error", "it sees that something is missing");
+    assert.equal((await ending(response)).kind, "error", "the reader can tell that events are missing");
   });
 
   it("is cut off on HTTP/2 too", async () => {
@@ -92,11 +92,11 @@ describe("a reader of events that does not read", () => {
     await next(session, "close");
   });
 
-  it("can be ended all the same", async () => {
+  it("can still be ended by the control plane", async () => {
     await using stand = await start("HTTP/2");
     const session = http2.connect(stand.url);
     const stream = session.request({ ":path": "/" });
-    stream.on("error", () => {}); // for ever
+    stream.on("error", () => {}); // permanently
     await next(stream, "response");
     stream.pause();
     stand.bus.publish({ type: "lost", runner: "x".repeat(200_000) });

@@ -1,6 +1,6 @@
 /**
- * The routes that lead to a target: one table from which routing, the check of the method and /openapi.json come. A URL
- * that matches no row is the API's. Paths and queries reach the target as the caller wrote them.
+ * The routes to targets: one table for routing, for the check of methods, and for /openapi.json. URLs that match no route
+ * go to the API. Paths and queries reach the target as the caller wrote them.
  */
 import type { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -9,7 +9,7 @@ import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RoutedJob } from "./job.ts";
 
-/** `Host` that targets of the API see: what a server that checks it expects of a local client. */
+/** `Host` for targets, unless the agent declares another: what a server that checks it expects of a local client. */
 const TARGET_HOST = "localhost";
 
 export interface TargetRequest {
@@ -17,32 +17,32 @@ export interface TargetRequest {
   isWebSocket: boolean;
 }
 
-/** Values of a path template, as the caller wrote them: nothing is decoded. */
+/** Values of the parameters in a path template. They are not decoded. */
 export interface PathParameters {
   readonly [name: string]: string | undefined;
-  /** Of a template that ends in `/{path}`: the rest of the path, from its slash. `/` where it is missing. */
+  /** What stands for `/{path}`, with its first slash; `/` if it is missing. */
   readonly path: string;
-  /** The query from its `?`, or empty. */
+  /** The query with its `?`, or empty. */
   readonly query: string;
 }
 
 export interface TargetRoute {
-  /** Path template of OpenAPI, below the base path. `/{path}` at its end stands for any number of segments. */
+  /** OpenAPI path template, without the base path. `/{path}` at its end matches any number of segments. */
   path: string;
-  /** Also the path without its `/{path}`, which then means `/`. */
+  /** The route matches without `/{path}` too. Default: it does not. */
   isPathOptional?: boolean;
-  /** Regular expressions of parameters. Default: one segment. */
+  /** Regular expressions of parameters, by name. Default: any one segment. */
   patterns?: Readonly<Record<string, string>>;
-  /** Methods of HTTP requests. A route without any is left out of the document: it only refuses. */
+  /** Methods of HTTP requests. A route without any only refuses, and the document leaves it out. */
   methods: readonly string[] | "all";
   kind: "http" | "websocket" | "both";
   summary: string;
   tag: string;
-  /** Parameters of the query that the route needs. */
+  /** Required parameters of the query, for the document. */
   query?: z.ZodObject;
-  /** Refuses callers who may not learn which methods the route has. @throws TurnaboutError */
+  /** Called before the method is checked, to refuse callers who may not learn which the route has. @throws TurnaboutError */
   authorize?(parameters: PathParameters, identity: Identity): void;
-  /** Called only for a method and a kind that the route has. @throws TurnaboutError */
+  /** Called after the method and the kind are checked. @throws TurnaboutError */
   resolve(parameters: PathParameters, request: TargetRequest, identity: Identity): RoutedJob;
 }
 
@@ -50,13 +50,13 @@ export class TargetRoutes {
   readonly #routes: readonly { route: TargetRoute; pattern: RegExp }[];
   readonly #basePath: string;
 
-  /** @param routes the first one whose path matches counts */
+  /** @param routes in order: the first one whose path matches is used */
   constructor(basePath: string, routes: readonly TargetRoute[]) {
     this.#basePath = basePath;
     this.#routes = routes.map((route) => ({ route, pattern: patternOf(route) }));
   }
 
-  /** Templates of the paths, below the base path. */
+  /** Path templates, without the base path. */
   get paths(): readonly string[] {
     return this.#routes.map(({ route }) => route.path);
   }
@@ -66,7 +66,11 @@ export class TargetRoutes {
     return this.#match(url) !== undefined;
   }
 
-  /** Undefined if the URL matches no route; the caller is identified only if it does. @throws TurnaboutError */
+  /**
+   * @param identify called only if a route matches
+   * @returns undefined if none does
+   * @throws TurnaboutError `method_not_allowed`, or as `identify` and the route do
+   */
   resolve(url: string, request: TargetRequest, identify: () => Identity): RoutedJob | undefined {
     const match = this.#match(url);
     if (match === undefined) return undefined;
@@ -104,7 +108,7 @@ function patternOf({ path, isPathOptional = false, patterns = {} }: TargetRoute)
   return new RegExp(String.raw`^${source.join("")}${rest}(?<query>\?[^]*)?$`);
 }
 
-/** Of a WebSocket only the kind counts: its method says which version of HTTP it came by. */
+/** The method of a WebSocket request depends on the HTTP version (GET or CONNECT), so only its kind is checked. */
 function checkMethod({ path, kind, methods }: TargetRoute, { method, isWebSocket }: TargetRequest): void {
   const isKind = kind === "both" || isWebSocket === (kind === "websocket");
   if (isKind && (isWebSocket || methods === "all" || methods.includes(method))) return;
@@ -114,6 +118,7 @@ function checkMethod({ path, kind, methods }: TargetRoute, { method, isWebSocket
   throw new TurnaboutError("method_not_allowed", `route ${path}: ${sent}, allowed: ${allowed}`);
 }
 
+/** @param group of runners, with which the streams of the job are closed */
 export function targetJob(
   destination: Destination,
   path: string,

@@ -1,4 +1,4 @@
-/** Which paths the control plane serves itself, from what is mounted: the first segment decides. */
+/** The paths that the control plane serves, found by their first segment: made from the mounted routes. */
 export class OwnPaths {
   readonly #basePath: string;
   readonly #prefixes: ReadonlySet<string>;
@@ -15,7 +15,7 @@ export class OwnPaths {
   }
 }
 
-/** The first segment; below `/.well-known`, which others share, the first two (RFC 8615). */
+/** The first segment, or two below `/.well-known`, which is shared with other applications (RFC 8615). */
 function prefixOf(path: string): string {
   return /^\/(?:\.well-known\/)?[^/?]+/.exec(path)?.[0] ?? "";
 }

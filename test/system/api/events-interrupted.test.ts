@@ -15,11 +15,11 @@ afterEach(() => assertNothingOpen());
 
 interface HandMadeAgent extends AsyncDisposable {
   runners: string[];
-  /** The streams of `/events`, as they are asked for. */
+  /** The streams of `/events`, in the order of the requests. */
   nextEvents(): Promise<ServerHttp2Stream>;
 }
 
-/** An agent of nothing but node:http2: its `/events` can be ended while its session lives. */
+/** An agent made of node:http2 alone: its `/events` can end while its tunnel connection stays open. */
 async function dialByHand(port: number, runners: string[]): Promise<HandMadeAgent> {
   const request = http.get({
     port,
@@ -65,8 +65,8 @@ async function dialByHand(port: number, runners: string[]): Promise<HandMadeAgen
   return agent;
 }
 
-describe("an agent whose /events ends before its session", () => {
-  it("is asked /hello again: what came and went meanwhile is made up for", async () => {
+describe("an agent whose /events ends before its tunnel connection", () => {
+  it("is sent GET /hello again, so that no change is missed", async () => {
     await using controlPlane = await createControlPlane({ port: 0, adminToken: ADMIN_TOKEN });
     const url = `http://127.0.0.1:${controlPlane.port}`;
     await using agent = await dialByHand(controlPlane.port, ["stays", "goes"]);
@@ -89,8 +89,8 @@ describe("an agent whose /events ends before its session", () => {
   });
 });
 
-describe("a line of /events that breaks the rules", () => {
-  it("is dropped alone: the session, the stream and the line behind it count", async () => {
+describe("an invalid line of /events", () => {
+  it("is dropped alone: the connection, the stream and the next lines stay valid", async () => {
     await using controlPlane = await createControlPlane({ port: 0, adminToken: ADMIN_TOKEN });
     const url = `http://127.0.0.1:${controlPlane.port}`;
     await using agent = await dialByHand(controlPlane.port, ["first"]);

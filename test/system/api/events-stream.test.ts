@@ -16,7 +16,7 @@ interface Seen {
   [field: string]: unknown;
 }
 
-/** Reads server-sent events as a browser does. */
+/** Reads server-sent events as a browser would. */
 async function listen(caller: Caller, token: string): Promise<{ events: EventLog<Seen>; body: Readable }> {
   const request = caller.open({ path: "/api/v1/events", headers: { authorization: `Bearer ${token}` } });
   request.request.end();
@@ -28,7 +28,7 @@ async function listen(caller: Caller, token: string): Promise<{ events: EventLog
   const events = new EventLog<Seen>();
   const greeted = Promise.withResolvers<void>();
   let text = "";
-  body.on("error", () => {}); // for ever
+  body.on("error", () => {}); // permanently
   body.on("data", (chunk: Buffer) => {
     text += chunk.toString("utf8");
     const parts = text.split("\n\n");
@@ -48,7 +48,7 @@ async function listen(caller: Caller, token: string): Promise<{ events: EventLog
 
 for (const kind of PLAINTEXT_CALLERS) {
   describe(`/api/v1/events over ${kind}`, () => {
-    it("tells an admin of everything, and users of what is their own", async () => {
+    it("sends an admin all events, and users those of their own sessions", async () => {
       await using stand = await startSessions({ controlPlane: { graceMs: 50 } });
       const { url, system } = stand;
       const alice = await issueToken(url, { id: "alice", kind: "user" });
@@ -87,12 +87,12 @@ for (const kind of PLAINTEXT_CALLERS) {
       for (const event of [...hers.events.all, ...his.events.all]) {
         assert.ok(
           admin.events.all.some((one) => JSON.stringify(one) === JSON.stringify(event)),
-          `an admin has heard ${JSON.stringify(event)}`,
+          `the admin has received ${JSON.stringify(event)}`,
         );
       }
     });
 
-    it("ends with the control plane, without waiting for its reader", async () => {
+    it("ends when the control plane closes, without waiting for the reader", async () => {
       const stand = await startSessions({ controlPlane: { drainMs: 60_000 } });
       const caller = await openCaller(kind, stand.system);
       const { body } = await listen(caller, "test-admin-token");
@@ -106,7 +106,7 @@ for (const kind of PLAINTEXT_CALLERS) {
 }
 
 describe("/api/v1/events", () => {
-  it("is let go when its reader goes", async () => {
+  it("is released when its reader disconnects", async () => {
     await using stand = await startSessions();
     for (let i = 0; i < 20; i += 1) {
       const events = await open(`${stand.url}/api/v1/events`);

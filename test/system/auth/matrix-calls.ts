@@ -52,7 +52,7 @@ export async function outcome(
   });
   request.end(body);
   const [response] = await next<[http.IncomingMessage]>(request, "response");
-  response.on("error", () => {}); // for ever
+  response.on("error", () => {}); // permanently
   response.destroy(); // some have no end
   return judge(response.statusCode ?? 0, response.headers[OURS]);
 }
@@ -69,14 +69,14 @@ function bearer(token: string | null, name = "authorization"): Record<string, st
 export function socket(path: Path): Call {
   return async (url, token) => {
     const outcomes = new Set<Outcome>();
-    const ask = async (kind: SocketKind, query: boolean): Promise<void> => {
+    const open = async (kind: SocketKind, query: boolean): Promise<void> => {
       const plain = await pathOf(path);
       const mark = plain.includes("?") ? "&" : "?";
       const withToken = query && token !== null ? `${plain}${mark}access_token=${token}` : plain;
       await using one = await openSocket(kind, url, withToken, query ? {} : { token });
       outcomes.add(judge(one.status, one.headers[OURS]));
     };
-    for (const kind of SOCKET_KINDS) for (const query of [true, false]) await ask(kind, query);
+    for (const kind of SOCKET_KINDS) for (const query of [true, false]) await open(kind, query);
     return [...outcomes].join("/");
   };
 }
@@ -130,7 +130,7 @@ export function connectByStream(session: SessionView, protocol?: string, target 
       }),
       ...bearer(token, "proxy-authorization"),
     });
-    stream.on("error", () => {}); // for ever
+    stream.on("error", () => {}); // permanently
     const [headers] = await next<[http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]>(
       stream,
       "response",

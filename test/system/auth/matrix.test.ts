@@ -52,7 +52,7 @@ const NOT_THERE = "401 404 404 404 404 404 401";
 /** A destination named by its runner is refused before anyone looks whether it exists. */
 const DIAL_OWN = "401 403 ok 403 403 ok 401";
 const PROXY_OWN = "407 403 ok 403 403 ok 407";
-/** Root on its host: admins only, whoever owns the session. */
+/** Root on its host: admins only, not the owner of the session. */
 const ADMIN_DIAL = "401 403 403 403 403 ok 401";
 const ADMIN_PROXY = "407 403 403 403 403 ok 407";
 
