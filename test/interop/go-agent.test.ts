@@ -9,7 +9,6 @@ import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
-import { createControlPlane } from "../../src/control/control-plane.ts";
 import type { ControlPlane } from "../../src/control/control-plane.ts";
 import { EventLog } from "../support/event-log.ts";
 import { ending, eventually, next, within } from "../support/events.ts";
@@ -17,7 +16,7 @@ import { call, errorCode } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { missing, partPath } from "../support/parts.ts";
 import { createPki, issueServer } from "../support/pki.ts";
-import { ADMIN_TOKEN } from "../support/system.ts";
+import { ADMIN_TOKEN, isConnected, startControlPlane } from "../support/system.ts";
 import { refusingAddress, startEchoTarget, startHttpTarget, startTarget } from "../support/target.ts";
 import { tempPath } from "../support/temp.ts";
 import { openWebSocket, refusedWebSocket } from "../support/websockets.ts";
@@ -41,13 +40,7 @@ interface GoAgent extends AsyncDisposable {
 
 async function start(targets: Record<string, string>, carrier: "ptth" | "rh2" = "ptth"): Promise<GoAgent> {
   const pki = carrier === "rh2" ? await createPki() : undefined;
-  const controlPlane = await createControlPlane({
-    port: 0,
-    host: "127.0.0.1",
-    adminToken: ADMIN_TOKEN,
-    drainMs: 1_000,
-    ...(pki !== undefined && { tls: await issueServer(pki) }),
-  });
+  const controlPlane = await startControlPlane(pki === undefined ? {} : { tls: await issueServer(pki) });
   const caFile = tempPath(".pem");
   if (pki !== undefined) writeFileSync(caFile, pki.ca);
   const args = [
@@ -96,10 +89,6 @@ async function start(targets: Record<string, string>, carrier: "ptth" | "rh2" = 
     kill: (signal) => void child.kill(signal),
     [Symbol.asyncDispose]: dispose,
   };
-}
-
-function isConnected(controlPlane: ControlPlane, id: string): boolean {
-  return controlPlane.runners().some((view) => view.id === id && view.state === "connected");
 }
 
 async function assertEchoes(agent: GoAgent, bytes: number): Promise<void> {

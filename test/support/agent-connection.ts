@@ -1,6 +1,7 @@
 /** The control plane's view of a bare session pair: its own limits on streams and headers, without a registry. */
 import { createIdentity } from "../../src/control/auth/identity.ts";
 import { AgentConnection } from "../../src/control/registry/agent-connection.ts";
+import { createHello } from "./scripted-agent.ts";
 import type { SessionPair } from "./session-pair.ts";
 
 export function connectionOn({ carrier, control }: SessionPair): AgentConnection {
@@ -9,15 +10,7 @@ export function connectionOn({ carrier, control }: SessionPair): AgentConnection
     carrier: { kind: "ptth", stream: carrier.control, remoteAddress: undefined },
     session: control,
     identity: createIdentity("admin", "", { kind: "admin", runners: ["*"] }),
-    hello: {
-      protocol: 1,
-      version: "0",
-      instance: "i",
-      bootEpochMs: 0,
-      standby: false,
-      capabilities: [],
-      runners: [],
-    },
+    hello: createHello(),
     liveness: { rttMs: undefined, stop: () => {} },
   });
 }

@@ -53,6 +53,21 @@ export interface System extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** On a free port of 127.0.0.1, with {@link ADMIN_TOKEN} and a short drain. */
+export function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  return createControlPlane({
+    port: 0,
+    host: "127.0.0.1",
+    adminToken: ADMIN_TOKEN,
+    drainMs: 1_000,
+    ...options,
+  });
+}
+
+export function isConnected(controlPlane: ControlPlane, runner: string = RUNNER): boolean {
+  return controlPlane.runners().some(({ id, state }) => id === runner && state === "connected");
+}
+
 /**
  * Resolves when every agent is connected.
  *
@@ -63,11 +78,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const pki = options.tls === true ? await createPki() : undefined;
   const caFile = pki === undefined ? undefined : tempPath(".pem");
   if (pki !== undefined && caFile !== undefined) writeFileSync(caFile, pki.ca);
-  const controlPlane = await createControlPlane({
-    port: 0,
-    host: "127.0.0.1",
-    adminToken: ADMIN_TOKEN,
-    drainMs: 1_000,
+  const controlPlane = await startControlPlane({
     ...(pki !== undefined && { tls: await issueServer(pki) }),
     ...options.controlPlane,
   });
@@ -102,9 +113,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     await within(agent.connected(), "an agent's first connection");
     // The agent has been asked who it is; the control plane has now to have entered the answer.
     const ids = Array.isArray(runners) ? runners.map(({ id }) => id) : Object.keys(runners);
-    const isConnected = (id: string) =>
-      controlPlane.runners().some((view) => view.id === id && view.state === "connected");
-    await eventually(() => ids.every(isConnected), `registration of ${ids.join(", ")}`);
+    await eventually(
+      () => ids.every((id) => isConnected(controlPlane, id)),
+      `registration of ${ids.join(", ")}`,
+    );
     return agent;
   }
 

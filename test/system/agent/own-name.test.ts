@@ -1,17 +1,14 @@
 /** What a target says in our name, as another Turnabout does: callers and the control plane never take it for ours. */
 import assert from "node:assert/strict";
-import type { ServerHttp2Session } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { formatProxyStatus } from "../../../src/wire/fields/proxy-status.ts";
-import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { errorCode, via } from "../../support/callers.ts";
-import { eventually } from "../../support/events.ts";
-import { dialCarrier } from "../../support/frame-server.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { exchangeRaw } from "../../support/raw-http.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import type { RawTarget } from "../../support/raw-target.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { startHttp2Target } from "../../support/target.ts";
@@ -125,43 +122,28 @@ describe("a target that speaks in our name", () => {
 
 /** How a caller's WebSocket ends at an agent with these capabilities that answers so; and how often it was asked. */
 async function refusedBy(
-  capabilities: readonly string[],
+  capabilities: string[],
   status: number,
   proxyStatus: string,
 ): Promise<{ status: number; text: string; proxyStatus: string | undefined; asked: number }> {
   await using system = await startSystem({ agents: 0 });
-  const { port } = system.controlPlane;
-  const carrier = await dialCarrier({ port, token: ADMIN_TOKEN, carrier: "ptth", runner: RUNNER });
   let asked = 0;
-  const runners = [{ id: RUNNER, targets: [{ name: TARGET }] }];
-  const hello = { protocol: 1, version: "0", instance: "i", capabilities, runners };
-  const session = await serveReversed(carrier, (reversed: ServerHttp2Session) => {
-    reversed.on("stream", (stream, headers) => {
-      stream.on("error", () => {});
-      if (headers[":path"] === "/hello") {
-        stream.respond({ ":status": 200 });
-        return void stream.end(JSON.stringify(hello));
-      }
+  await using _agent = await startScriptedAgent(system.controlPlane, {
+    capabilities,
+    onStream: (stream) => {
       asked += 1;
       stream.respond({ ":status": status, "proxy-status": proxyStatus });
       stream.end("abc");
-    });
+    },
   });
-  try {
-    const isConnected = () => system.controlPlane.runners().some(({ state }) => state === "connected");
-    await eventually(isConnected, "registration");
-    const refusal = await refusedWebSocket("HTTP/1.1", system, via("/"));
-    const field = refusal.headers["proxy-status"];
-    return {
-      status: refusal.status,
-      text: refusal.text,
-      proxyStatus: typeof field === "string" ? field : undefined,
-      asked,
-    };
-  } finally {
-    session.destroy();
-    carrier.destroy();
-  }
+  const refusal = await refusedWebSocket("HTTP/1.1", system, via("/"));
+  const field = refusal.headers["proxy-status"];
+  return {
+    status: refusal.status,
+    text: refusal.text,
+    proxyStatus: typeof field === "string" ? field : undefined,
+    asked,
+  };
 }
 
 describe("a refusal by an agent", () => {

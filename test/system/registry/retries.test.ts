@@ -1,17 +1,14 @@
 /** What is tried again by itself: requests that the agent has provably not looked at, and safe ones whose agent has died. */
 import assert from "node:assert/strict";
-import http from "node:http";
 import { constants } from "node:http2";
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
+import type { ServerHttp2Stream } from "node:http2";
 import { afterEach, describe, it } from "node:test";
 import { DIAL_ATTEMPTS } from "../../../src/control/limits.ts";
-import { endSession } from "../../../src/wire/streams/end-stream.ts";
-import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { EventLog } from "../../support/event-log.ts";
-import { eventually, next } from "../../support/events.ts";
+import { eventually } from "../../support/events.ts";
 import { call, errorCode, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
@@ -34,51 +31,24 @@ interface RawAgent extends AsyncDisposable {
 
 /** Refuses the first streams to its target, and serves those that follow. */
 async function refusingAgent(
-  { url, controlPlane }: System,
+  { controlPlane }: System,
   most: number,
   refuse: (stream: ServerHttp2Stream) => void,
 ): Promise<RawAgent> {
   const agent = { seen: 0 };
-  const request = http.request(`${url}/api/v1/revdial?runnerid=raw`, {
-    headers: { connection: "Upgrade", upgrade: "ptth", authorization: `Bearer ${ADMIN_TOKEN}` },
-  });
-  request.end();
-  const [, socket, head] = await next<[unknown, Socket, Buffer]>(request, "upgrade");
-  if (head.length > 0) socket.unshift(head);
-  const hello = {
-    protocol: 1,
-    version: "0",
-    instance: "raw",
+  const scripted = await startScriptedAgent(controlPlane, {
     capabilities: ["websocket", "proxy-status"],
-    runners: [{ id: "raw", targets: [{ name: "t" }] }],
-  };
-  const accept = (session: ServerHttp2Session): void => {
-    session.on("stream", (stream, headers) => {
-      stream.on("error", () => {});
-      if (headers[":path"] === "/hello") {
-        stream.respond({ ":status": 200 });
-        return void stream.end(JSON.stringify(hello));
-      }
+    runner: "raw",
+    target: "t",
+    onStream: (stream, headers) => {
       agent.seen += 1;
       if (agent.seen <= most) return refuse(stream);
       stream.respond({ ":status": 200 });
       if (headers[":protocol"] === "websocket") return;
       stream.once("data", () => stream.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nright"));
-    });
-  };
-  const session = await serveReversed(socket, accept);
-  const stateOf = () => controlPlane.runners().find(({ id }) => id === "raw")?.state;
-  await eventually(() => stateOf() === "connected", "its registration");
-  return Object.assign(agent, {
-    [Symbol.asyncDispose]: async () => {
-      const closed = Promise.withResolvers<void>();
-      socket.once("close", () => closed.resolve());
-      endSession(session, new Error("the test is over"));
-      socket.destroy();
-      await closed.promise;
-      await eventually(() => stateOf() !== "connected", "its loss");
     },
   });
+  return Object.assign(agent, { [Symbol.asyncDispose]: () => scripted[Symbol.asyncDispose]() });
 }
 
 for (const [name, refuse] of Object.entries(REFUSALS)) {

@@ -1,20 +1,17 @@
 /** The `Host` that a WebSocket's target sees, whichever of the two ends is older than the field that carries it. */
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
-import type { ServerHttp2Session } from "node:http2";
 import { afterEach, describe, it } from "node:test";
 import { WebSocket } from "ws";
-import { createControlPlane } from "../../../src/control/control-plane.ts";
-import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { startFrameAgent } from "../../support/agent-door.ts";
 import { via } from "../../support/callers.ts";
-import { eventually, next, within } from "../../support/events.ts";
-import { dialCarrier } from "../../support/frame-server.ts";
+import { next, within } from "../../support/events.ts";
 import { headersFrame } from "../../support/http2-frames.ts";
 import type { Field } from "../../support/http2-frames.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
-import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
+import { ADMIN_TOKEN, RUNNER, startControlPlane, startSystem, TARGET } from "../../support/system.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -35,50 +32,20 @@ async function extendedConnect(
   capabilities: string[],
   headers: Record<string, string>,
 ): Promise<IncomingHttpHeaders> {
-  const controlPlane = await createControlPlane({
-    port: 0,
-    host: "127.0.0.1",
-    adminToken: ADMIN_TOKEN,
-    drainMs: 200,
-  });
+  await using controlPlane = await startControlPlane({ drainMs: 200 });
   const seen = Promise.withResolvers<IncomingHttpHeaders>();
-  const hello = {
-    protocol: 1,
-    version: "0",
-    instance: "i",
+  await using _agent = await startScriptedAgent(controlPlane, {
     capabilities,
-    runners: [{ id: RUNNER, targets: [{ name: TARGET }] }],
-  };
-  const accept = (session: ServerHttp2Session): void => {
-    session.on("stream", (stream, asked) => {
-      if (asked[":path"] === "/hello") {
-        stream.respond({ ":status": 200 });
-        stream.end(JSON.stringify(hello));
-        return;
-      }
-      seen.resolve(asked);
+    onStream: (stream, fields) => {
+      seen.resolve(fields);
       stream.respond({ ":status": 403 }, { endStream: true });
-    });
-  };
-  const carrier = await dialCarrier({
-    port: controlPlane.port,
-    token: ADMIN_TOKEN,
-    carrier: "ptth",
-    runner: RUNNER,
+    },
   });
-  const session = await serveReversed(carrier, accept);
-  try {
-    await eventually(() => controlPlane.runners().some(({ state }) => state === "connected"), "registration");
-    const socket = new WebSocket(`ws://127.0.0.1:${controlPlane.port}${via("/")}`, {
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...headers },
-    });
-    await next(socket, "error").catch(() => {});
-    return await within(seen.promise, "the Extended CONNECT");
-  } finally {
-    session.destroy();
-    carrier.destroy();
-    await controlPlane.close();
-  }
+  const socket = new WebSocket(`ws://127.0.0.1:${controlPlane.port}${via("/")}`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...headers },
+  });
+  await next(socket, "error").catch(() => {});
+  return await within(seen.promise, "the Extended CONNECT");
 }
 
 describe("the Host of a WebSocket's target", () => {

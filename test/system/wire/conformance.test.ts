@@ -8,7 +8,6 @@ import { describe, it } from "node:test";
 import { createAgentMetrics } from "../../../src/agent/metrics.ts";
 import { TargetTable } from "../../../src/agent/targets/target-table.ts";
 import { serveStreams } from "../../../src/agent/streams/dispatch.ts";
-import { createControlPlane } from "../../../src/control/control-plane.ts";
 import { silentLogger } from "../../../src/wire/log.ts";
 import { AGENT_AUTHORITY, AGENT_PATHS } from "../../../src/wire/protocol.ts";
 import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
@@ -16,6 +15,8 @@ import { readDocument, tableRows } from "../../docs/markdown.ts";
 import { runH2spec } from "../../support/h2spec.ts";
 import { missing } from "../../support/parts.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
+import { createHello } from "../../support/scripted-agent.ts";
+import { startControlPlane } from "../../support/system.ts";
 
 /** Tests of h2spec 2.2.1; the document's table says which of them fail where. */
 const TESTS = 145;
@@ -46,17 +47,12 @@ async function check(end: (typeof ENDS)[number], port: number, path: string): Pr
 
 describe("h2spec", { skip: missing("h2spec"), concurrency: true }, () => {
   it("fails at the plaintext port only in what docs/conformance.md explains", async () => {
-    await using controlPlane = await createControlPlane({ port: 0, host: "127.0.0.1", adminToken: "token" });
+    await using controlPlane = await startControlPlane();
     await check("plaintext port", controlPlane.port, "/healthz");
   });
 
   it("fails at the TLS port only in what docs/conformance.md explains", async () => {
-    await using controlPlane = await createControlPlane({
-      port: 0,
-      host: "127.0.0.1",
-      adminToken: "token",
-      tls: await issueServer(await createPki()),
-    });
+    await using controlPlane = await startControlPlane({ tls: await issueServer(await createPki()) });
     await check("TLS port", controlPlane.port, "/healthz");
   });
 
@@ -73,15 +69,7 @@ describe("h2spec", { skip: missing("h2spec"), concurrency: true }, () => {
 async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
   const metrics = createAgentMetrics();
   const context = {
-    hello: () => ({
-      protocol: 1,
-      version: "0",
-      instance: "i",
-      bootEpochMs: 0,
-      standby: false,
-      capabilities: [],
-      runners: [],
-    }),
+    hello: createHello,
     metrics,
     log: silentLogger,
     changes: () => [],

@@ -7,7 +7,6 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { createControlPlane } from "../../../src/control/control-plane.ts";
 import type { ControlPlane } from "../../../src/control/control-plane.ts";
 import { via } from "../../support/callers.ts";
 import { ending, eventually, within } from "../../support/events.ts";
@@ -17,7 +16,7 @@ import { call, errorCode } from "../../support/http.ts";
 import { dataFrame, FRAME, headersFrame, rstFrame } from "../../support/http2-frames.ts";
 import type { Field, Frame } from "../../support/http2-frames.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { ADMIN_TOKEN, RUNNER, TARGET } from "../../support/system.ts";
+import { ADMIN_TOKEN, isConnected, RUNNER, startControlPlane, TARGET } from "../../support/system.ts";
 import { refusedWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
@@ -39,12 +38,7 @@ async function start(
   carrier: FrameServerOptions["carrier"],
   onFrame: FrameServerOptions["onFrame"],
 ): Promise<Stand> {
-  const controlPlane = await createControlPlane({
-    port: 0,
-    host: "127.0.0.1",
-    adminToken: ADMIN_TOKEN,
-    drainMs: 200,
-  });
+  const controlPlane = await startControlPlane({ drainMs: 200 });
   const agent = await serveFrames({
     port: controlPlane.port,
     token: ADMIN_TOKEN,
@@ -54,7 +48,7 @@ async function start(
     capabilities: ["websocket"],
     onFrame,
   });
-  await eventually(() => controlPlane.runners().some(({ state }) => state === "connected"), "registration");
+  await eventually(() => isConnected(controlPlane), "registration");
   return {
     controlPlane,
     url: `http://127.0.0.1:${controlPlane.port}`,

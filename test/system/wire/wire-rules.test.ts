@@ -1,9 +1,6 @@
 /** What docs/protocol.md says of the corners that a second implementation meets first. */
 import assert from "node:assert/strict";
-import type { ServerHttp2Session } from "node:http2";
 import { afterEach, describe, it } from "node:test";
-import { createControlPlane } from "../../../src/control/control-plane.ts";
-import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { startFrameAgent } from "../../support/agent-door.ts";
 import { via } from "../../support/callers.ts";
 import { ending, eventually, within } from "../../support/events.ts";
@@ -17,14 +14,12 @@ import {
   readFrames,
 } from "../../support/http2-frames.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { ADMIN_TOKEN, RUNNER, TARGET } from "../../support/system.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
+import { ADMIN_TOKEN, isConnected, RUNNER, startControlPlane, TARGET } from "../../support/system.ts";
 import { startTarget } from "../../support/target.ts";
 import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
-
-const startControlPlane = () =>
-  createControlPlane({ port: 0, host: "127.0.0.1", adminToken: ADMIN_TOKEN, drainMs: 5_000 });
 
 describe("an agent", () => {
   it("answers as `agent`, whatever the case, and with a port behind it", async () => {
@@ -61,7 +56,7 @@ describe("an agent", () => {
 
 describe("a control plane", () => {
   it("takes a PING before SETTINGS for an error of the connection", async () => {
-    await using controlPlane = await startControlPlane();
+    await using controlPlane = await startControlPlane({ drainMs: 5_000 });
     const carrier = await dialCarrier({
       port: controlPlane.port,
       token: ADMIN_TOKEN,
@@ -77,7 +72,7 @@ describe("a control plane", () => {
   });
 
   it("closes the carrier of a session that drains when its last stream has ended", async () => {
-    await using controlPlane = await startControlPlane();
+    await using controlPlane = await startControlPlane({ drainMs: 5_000 });
     const agent = await serveFrames({
       port: controlPlane.port,
       token: ADMIN_TOKEN,
@@ -89,7 +84,7 @@ describe("a control plane", () => {
         return type === FRAME.DATA && (flags & 1) === 1 ? [dataFrame(stream, "", true)] : [];
       },
     });
-    await eventually(() => controlPlane.runners().some(({ state }) => state === "connected"), "registration");
+    await eventually(() => isConnected(controlPlane), "registration");
     const open = await controlPlane.dial(RUNNER, TARGET);
     assert.ok(controlPlane.kick(RUNNER));
     const closed = new Promise((resolve) => void agent.once("close", resolve));
@@ -101,36 +96,16 @@ describe("a control plane", () => {
   });
 
   it("ignores an agent's Sec-WebSocket-Accept: the caller has a key of its own", async () => {
-    await using controlPlane = await startControlPlane();
-    const target = { port: controlPlane.port, token: ADMIN_TOKEN, carrier: "ptth", runner: RUNNER } as const;
-    const carrier = await dialCarrier(target);
-    const hello = {
-      protocol: 1,
-      version: "0",
-      instance: "i",
+    await using controlPlane = await startControlPlane({ drainMs: 5_000 });
+    await using _agent = await startScriptedAgent(controlPlane, {
       capabilities: ["websocket"],
-      runners: [{ id: RUNNER, targets: [{ name: TARGET }] }],
-    };
-    const session = await serveReversed(carrier, (reversed: ServerHttp2Session) => {
-      reversed.on("stream", (stream, headers) => {
-        stream.on("error", () => {});
-        const isHello = headers[":path"] === "/hello";
-        stream.respond({ ":status": 200, ...(!isHello && { "sec-websocket-accept": "of another key" }) });
-        if (isHello) stream.end(JSON.stringify(hello));
-        else stream.write(Buffer.from([0x81, 0x02, 0x68, 0x69]));
-      });
+      onStream: (stream) => {
+        stream.respond({ ":status": 200, "sec-websocket-accept": "of another key" });
+        stream.write(Buffer.from([0x81, 0x02, 0x68, 0x69]));
+      },
     });
-    try {
-      await eventually(
-        () => controlPlane.runners().some(({ state }) => state === "connected"),
-        "registration",
-      );
-      await using caller = await openWebSocket("HTTP/1.1", { controlPlane, pki: undefined }, via("/"));
-      assert.equal(await caller.text(), "hi");
-      caller.socket.terminate();
-    } finally {
-      session.destroy();
-      carrier.destroy();
-    }
+    await using caller = await openWebSocket("HTTP/1.1", { controlPlane, pki: undefined }, via("/"));
+    assert.equal(await caller.text(), "hi");
+    caller.socket.terminate();
   });
 });
