@@ -9,13 +9,13 @@ import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { MAX_STREAM_WRITE_BYTES } from "../../wire/limits.ts";
 import { hasRemoteEnded, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
-import { DIAL_ATTEMPTS, HTTP2_TARGET_REPLAY_BYTES, HTTP2_TARGET_WAIT_MS } from "../limits.ts";
+import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS } from "../limits.ts";
 import type { Http2Connection } from "./connection.ts";
 import { fieldsOf, headerList, rawFields } from "./fields.ts";
 import type { RequestHead } from "./fields.ts";
+import { RequestSender } from "./request-sender.ts";
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = http2.constants;
 
@@ -37,20 +37,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   readonly #request: Http2Request;
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #queue: Http2Queue;
-  readonly #body: Readable | undefined;
+  readonly #sender: RequestSender;
   #connection: Http2Connection | undefined;
   #stream: ClientHttp2Stream | undefined;
   #attempts = 0;
   #timer: NodeJS.Timeout | undefined;
   #isDone = false;
-
-  /** Of the request's body: all that was read so far, until it is too much to be kept. */
-  #replay: Buffer[] | undefined = [];
-  #replayBytes = 0;
-  #pending: Buffer[] = [];
-  #isBodyRead = false;
-  #isWriting = false;
-  #isSent = false;
 
   #hasResponse = false;
   #trailers: readonly string[] | undefined;
@@ -67,19 +59,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#request = request;
     this.#handler = handler;
     this.#queue = queue;
-    const { body } = request;
-    if (body === null) this.#isBodyRead = true;
-    else if (Buffer.isBuffer(body)) {
-      this.#take(body);
-      this.#isBodyRead = true;
-    } else {
-      this.#body = body;
-      body.pause();
-      body.on("data", this.#onBodyData);
-      body.once("end", this.#onBodyEnd);
-      body.on("error", this.#onBodyError); // permanent
-      body.once("close", this.#onBodyClose);
-    }
+    this.#sender = new RequestSender(request.body, {
+      onWrite: () => this.#armResponse(),
+      // A caller that has more to send may take its time; from then on it is the target's turn.
+      onWritten: () => clearTimeout(this.#timer),
+      onError: (error) => this.abort(error),
+    });
     this.#wait();
   }
 
@@ -124,10 +109,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     clearTimeout(this.#timer);
     this.#attempts += 1;
     this.#connection = connection;
-    this.#isWriting = false;
-    this.#isSent = false;
-    if (this.#attempts > 1) this.#pending = [...(this.#replay ?? [])];
-    const hasBody = this.#request.body !== null;
+    this.#sender.prepare(this.#attempts > 1);
+    const { hasBody } = this.#sender;
     try {
       const list = headerList(this.#request, connection.maxHeaderBytes);
       const stream = connection.request(list, { endStream: !hasBody, waitForTrailers: hasBody });
@@ -140,8 +123,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       );
       return;
     }
-    if (hasBody) this.#pump();
-    else this.#sent();
+    this.#sender.sendOn(this.#stream);
   }
 
   #listen(stream: ClientHttp2Stream): void {
@@ -177,8 +159,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
 
   #onResponse(stream: ClientHttp2Stream, status: number, flags: number, raw: readonly string[]): void {
     this.#hasResponse = true;
-    this.#replay = undefined;
-    if (this.#isSent) clearTimeout(this.#timer);
+    this.#sender.dropReplay();
+    if (this.#sender.isSent) clearTimeout(this.#timer);
     this.isHeaderOnly = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     this.rawHeaders = rawFields(raw);
     this.#guard(() => this.#handler.onResponseStart?.(this, status, fieldsOf(raw)));
@@ -194,7 +176,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.rawTrailers = rawFields(this.#trailers ?? []);
     this.#settle();
     // The target has answered without waiting for all of the request (RFC 9113 §8.1).
-    if (!this.#isSent) this.#reset();
+    if (!this.#sender.isSent) this.#reset();
     try {
       this.#handler.onResponseEnd?.(this, trailers);
     } catch (error) {
@@ -208,11 +190,11 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     const isRepeatable =
       lossOf(error)?.unprocessed === true &&
       !this.#hasResponse &&
-      this.#replay !== undefined &&
+      this.#sender.canReplay &&
       this.#attempts < DIAL_ATTEMPTS;
     if (!isRepeatable) return this.fail(error);
     this.#stream = undefined;
-    this.#body?.pause();
+    this.#sender.detach();
     this.#wait();
     this.#queue.again(this);
   }
@@ -245,74 +227,11 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#isDone = true;
     clearTimeout(this.#timer);
     this.#queue.leave(this);
-    this.#pending = [];
-    this.#replay = undefined;
-    const body = this.#body;
-    if (body === undefined) return;
-    body.off("data", this.#onBodyData);
-    body.off("end", this.#onBodyEnd);
-    body.off("close", this.#onBodyClose);
-    if (!this.#isBodyRead) body.destroy();
+    this.#sender.stop();
   }
 
   #reset(): void {
     if (this.#stream !== undefined) resetStreamWith(this.#stream, NGHTTP2_CANCEL);
-  }
-
-  // The request's body
-
-  readonly #onBodyData = (chunk: Buffer): void => {
-    this.#body?.pause();
-    this.#take(chunk);
-    this.#pump();
-  };
-
-  readonly #onBodyEnd = (): void => {
-    this.#isBodyRead = true;
-    this.#pump();
-  };
-
-  readonly #onBodyError = (error: Error): void => this.abort(error);
-
-  readonly #onBodyClose = (): void => {
-    if (!this.#isBodyRead) this.abort(new TurnaboutError("aborted", "the caller broke off the request"));
-  };
-
-  /** In pieces: a large write counts against the connection's memory at once. */
-  #take(chunk: Buffer): void {
-    for (let at = 0; at < chunk.length; at += MAX_STREAM_WRITE_BYTES) {
-      this.#pending.push(chunk.subarray(at, at + MAX_STREAM_WRITE_BYTES));
-    }
-    if (this.#replay === undefined) return;
-    this.#replayBytes += chunk.length;
-    if (this.#replayBytes > HTTP2_TARGET_REPLAY_BYTES) this.#replay = undefined;
-    else this.#replay.push(chunk);
-  }
-
-  /** One piece at a time, each when the one before has left: the target's flow control reaches the caller. */
-  #pump(): void {
-    const stream = this.#stream;
-    if (stream === undefined || this.#isWriting || this.#isSent || this.#isDone || stream.destroyed) return;
-    const piece = this.#pending.shift();
-    if (piece !== undefined) {
-      this.#isWriting = true;
-      this.#armResponse();
-      stream.write(piece, () => {
-        if (this.#stream !== stream) return;
-        this.#isWriting = false;
-        // A caller that has more to send may take its time; from then on it is the target's turn.
-        clearTimeout(this.#timer);
-        this.#pump();
-      });
-    } else if (this.#isBodyRead) {
-      stream.end();
-      this.#sent();
-    } else this.#body?.resume();
-  }
-
-  #sent(): void {
-    this.#isSent = true;
-    this.#armResponse();
   }
 
   #sendTrailers(stream: ClientHttp2Stream): void {
