@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { Client } from "undici";
-import { errorCodeOf, toError } from "../../wire/errors.ts";
+import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Call } from "./call.ts";
 import { httpFailure } from "./undici-errors.ts";
@@ -37,11 +37,11 @@ export interface HttpAnswer {
   close(): Promise<void>;
 }
 
-const EMPTY_REPLIES = new WeakSet<Error>();
-
-/** The service closed the connection properly and without a single byte. */
-export function isEmptyReply(error: unknown): boolean {
-  return error instanceof Error && EMPTY_REPLIES.has(error);
+/** The service closed the connection without an error and without a single byte. */
+export class EmptyResponseError extends TurnaboutError {
+  constructor({ code, message }: TurnaboutError, cause: unknown) {
+    super(code, message, { cause });
+  }
 }
 
 /**
@@ -95,9 +95,9 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
     };
   } catch (error) {
     const failure = failed(error);
-    if (ended && bytesReadOf(stream) === bytesBefore) EMPTY_REPLIES.add(failure);
+    const isEmpty = ended && bytesReadOf(stream) === bytesBefore;
     await close();
-    throw failure;
+    throw isEmpty && failure instanceof TurnaboutError ? new EmptyResponseError(failure, error) : failure;
   }
 
   /** What goes wrong with the caller's own body is told in the caller's own words. */

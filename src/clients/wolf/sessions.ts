@@ -1,7 +1,7 @@
 /** Stream sessions, and runners inside them. A `sessionId` is the `client_id` of the session: 64 bits, in decimal. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
-import { isEmptyReply } from "../http/exchange.ts";
+import { EmptyResponseError } from "../http/exchange.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import type { WolfRunner } from "./apps.ts";
@@ -115,7 +115,7 @@ export class WolfSessions {
     try {
       await this.#api.order("/runners/start", body, options);
     } catch (error) {
-      if (!isEmptyReply(error)) throw error;
+      if (!(error instanceof EmptyResponseError)) throw error;
     }
   }
 }

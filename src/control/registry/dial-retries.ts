@@ -27,7 +27,14 @@ export function asSaturated(error: unknown): TurnaboutError | undefined {
  * REFUSED_STREAM means that the agent has not processed the request (RFC 9113 §8.7), and so does its refusal while it drains.
  *
  * @param stream undefined if it could not be opened
+ * @param marksRefusals false for an agent whose `agent_draining` may be the response of a target that was reached
  */
-export function isProvablyUnprocessed(stream: ClientHttp2Stream | undefined, error: unknown): boolean {
-  return isRefusedStream(stream) || (error instanceof TurnaboutError && error.code === "agent_draining");
+export function isProvablyUnprocessed(
+  stream: ClientHttp2Stream | undefined,
+  error: unknown,
+  marksRefusals: boolean,
+): boolean {
+  if (isRefusedStream(stream)) return true;
+  const isAgents = stream === undefined || marksRefusals;
+  return isAgents && error instanceof TurnaboutError && error.code === "agent_draining";
 }

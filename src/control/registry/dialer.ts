@@ -1,5 +1,5 @@
 /** `dial()`: opens a stream to a target, on the best connection, and again where the target has provably not seen it. */
-import type { ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import type { DialOptions } from "../../wire/streams/dial.ts";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -20,6 +20,14 @@ export interface CallerDialOptions extends DialOptions {
   reusesStreams?: boolean;
   /** The refusal of this dial's last attempt, if the target had too many streams. */
   saturated?: TurnaboutError | undefined;
+}
+
+export interface PreparedStream<T> {
+  headers: OutgoingHttpHeaders;
+  /** The agent marks its own refusals: {@link isProvablyUnprocessed}. */
+  marksRefusals: boolean;
+  /** Resolves when the stream is accepted. */
+  accepted(this: void, stream: ClientHttp2Stream): Promise<T>;
 }
 
 export class Dialer {
@@ -53,31 +61,48 @@ export class Dialer {
     return this.#registry.bestConnection(runnerId) !== undefined;
   }
 
+  /**
+   * Opens a stream, and again, on another connection if there is one, where the target has provably not seen the last.
+   *
+   * @param prepare the stream for the connection that was chosen. What it throws is final
+   * @throws TurnaboutError the reason of the last refusal
+   */
+  async open<T>(
+    destination: Destination,
+    options: CallerDialOptions,
+    prepare: (connection: AgentConnection) => PreparedStream<T>,
+  ): Promise<T> {
+    const saturatedDial = new SaturatedDial();
+    let saturated: TurnaboutError | undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      const connection = await this.acquire(destination, { ...options, saturated });
+      const { headers, marksRefusals, accepted } = prepare(connection);
+      let stream: ClientHttp2Stream | undefined;
+      try {
+        stream = connection.openStream(headers);
+        return await accepted(stream);
+      } catch (error) {
+        saturated = asSaturated(error);
+        if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
+        if (attempt >= DIAL_ATTEMPTS || !isProvablyUnprocessed(stream, error, marksRefusals)) throw error;
+      }
+    }
+  }
+
   /** Resolves to a stream that the agent has accepted. @throws TurnaboutError the reason of the refusal */
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<ClientHttp2Stream> {
     const label = `${destination.runner} ${destination.target}`;
+    const headers = { ":method": "CONNECT", ":authority": formatAuthority(destination) };
     const startedAt = performance.now();
-    const saturatedDial = new SaturatedDial();
-    let saturated: TurnaboutError | undefined;
     try {
-      for (let attempt = 1; ; attempt += 1) {
-        const connection = await this.acquire(destination, { ...options, saturated });
-        let stream: ClientHttp2Stream | undefined;
-        try {
-          stream = connection.openStream({
-            ":method": "CONNECT",
-            ":authority": formatAuthority(destination),
-          });
-          await accepted(stream, label, options.signal);
-          this.#metrics.dials.inc({ outcome: "ok" });
-          this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
-          return stream;
-        } catch (error) {
-          saturated = asSaturated(error);
-          if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
-          if (attempt >= DIAL_ATTEMPTS || !isProvablyUnprocessed(stream, error)) throw error;
-        }
-      }
+      const stream = await this.open(destination, options, () => ({
+        headers,
+        marksRefusals: true,
+        accepted: (opened) => accepted(opened, label, options.signal),
+      }));
+      this.#metrics.dials.inc({ outcome: "ok" });
+      this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
+      return stream;
     } catch (error) {
       this.#metrics.dials.inc({ outcome: error instanceof TurnaboutError ? error.code : "internal" });
       throw error;
@@ -90,8 +115,8 @@ async function accepted(
   stream: ClientHttp2Stream,
   label: string,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+): Promise<ClientHttp2Stream> {
+  const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
   const timer = setTimeout(() => {
     fail(new TurnaboutError("tunnel_timeout", `dial ${label}: no response within ${DIAL_TIMEOUT_MS} ms`));
   }, DIAL_TIMEOUT_MS);
@@ -103,7 +128,7 @@ async function accepted(
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {
-      if (headers[":status"] === 200) resolve();
+      if (headers[":status"] === 200) resolve(stream);
       else fail(refusal(headers, label));
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, session })),
@@ -111,7 +136,7 @@ async function accepted(
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
   try {
-    await promise;
+    return await promise;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);

@@ -10,12 +10,11 @@ import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { onResponse } from "../../wire/streams/response.ts";
 import type { ResponseHeaders } from "../../wire/streams/response.ts";
-import { isRefusedStream, refusedByAgent, streamLost } from "../../wire/streams/stream-error.ts";
-import { asSaturated, isProvablyUnprocessed, SaturatedDial } from "../registry/dial-retries.ts";
+import { refusedByAgent, streamLost } from "../../wire/streams/stream-error.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
-import { DIAL_ATTEMPTS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
+import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 
@@ -50,15 +49,12 @@ export async function openWebSocket(
     ":authority": formatAuthority(destination),
     ":path": path,
   };
-  const saturatedDial = new SaturatedDial();
-  let saturated: TurnaboutError | undefined;
-  for (let attempt = 1; ; attempt += 1) {
-    const connection = await context.dialer.acquire(destination, {
-      saturated,
-      waitMs: preferredWaitMs(request.headers),
-      signal,
-      caller: job.identity.id,
-    });
+  const options = {
+    waitMs: preferredWaitMs(request.headers),
+    signal,
+    caller: job.identity.id,
+  };
+  return context.dialer.open(destination, options, (connection) => {
     const { capabilities } = connection.hello;
     if (!capabilities.includes(CAPABILITY.websocket)) {
       throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
@@ -71,23 +67,15 @@ export async function openWebSocket(
     const fields = requestFields(request, job, target);
     const headers = handshakeFields(fields, capabilities.includes(CAPABILITY.targetHost));
     const marksRefusals = capabilities.includes(CAPABILITY.proxyStatus);
-    let stream: ClientHttp2Stream | undefined;
-    try {
-      stream = connection.openStream({ ...headers, ...pseudoFields });
-      return { ...(await answered(stream, { request, job, context, signal, marksRefusals })), target };
-    } catch (error) {
-      saturated = asSaturated(error);
-      if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
-      if (attempt >= DIAL_ATTEMPTS || !mayRepeat(stream, error, marksRefusals)) throw error;
-    }
-  }
-}
-
-/** Of an agent that does not mark its own refusals `agent_draining` may be the word of a target that was reached. */
-function mayRepeat(stream: ClientHttp2Stream | undefined, error: unknown, marksRefusals: boolean): boolean {
-  return stream === undefined || marksRefusals
-    ? isProvablyUnprocessed(stream, error)
-    : isRefusedStream(stream);
+    return {
+      headers: { ...headers, ...pseudoFields },
+      marksRefusals,
+      accepted: async (stream) => ({
+        ...(await responseTo(stream, { request, job, context, signal, marksRefusals })),
+        target,
+      }),
+    };
+  });
 }
 
 /**
@@ -110,7 +98,7 @@ interface Opened {
   marksRefusals: boolean;
 }
 
-async function answered(
+async function responseTo(
   stream: ClientHttp2Stream,
   { request, job: { destination }, context, signal, marksRefusals }: Opened,
 ): Promise<Omit<WebSocketAnswer, "target">> {
