@@ -1,9 +1,23 @@
-/** Turnabout's public API. Everything else may change between minor versions. */
+/**
+ * The tunnel's public API: control plane, agent, dial clients. The product on it is `turnabout/helix`. Everything else may
+ * change between minor versions.
+ */
 export { createControlPlane } from "./control/control-plane.ts";
 export type { ControlPlane, ControlPlaneOptions } from "./control/control-plane.ts";
+export { targetJob } from "./control/extension.ts";
+export type {
+  ApiResource,
+  ControlPlaneExtension,
+  ExtensionEvent,
+  ExtensionHost,
+  ExtensionParts,
+  Identity,
+  Migrations,
+  RunnerGroups,
+  TargetRoute,
+} from "./control/extension.ts";
 export type { TokenRecord } from "./control/auth/tokens.ts";
 export type { RegistryEvent, RunnerState, RunnerView } from "./control/registry/registry.ts";
-export type { SessionEvent } from "./helix/sessions/sessions.ts";
 export { createAgent } from "./agent/agent.ts";
 export type { Agent } from "./agent/agent.ts";
 export type { AgentLifecycleEvent, AgentOptions } from "./agent/config.ts";
@@ -16,17 +30,6 @@ export { createDispatcher } from "./clients/dial/dispatcher.ts";
 export { createHttpAgent } from "./clients/dial/http-agent.ts";
 export type { OpenStream } from "./clients/dial/open-stream.ts";
 export type { CallOptions } from "./clients/http/call.ts";
-export { createWolfClient, wolfOverTunnel, wolfOverUnixSocket } from "./clients/wolf/client.ts";
-export type { WolfClient } from "./clients/wolf/client.ts";
-export type { WolfEvent, WolfEventStream } from "./clients/wolf/events.ts";
-export { WolfError } from "./clients/wolf/errors.ts";
-export { createSandboxClient, sandboxOverTunnel } from "./clients/sandbox/client.ts";
-export type { Clipboard, SandboxClient, Screenshot } from "./clients/sandbox/client.ts";
-export { SandboxError } from "./clients/sandbox/errors.ts";
-export { createMoonlightClient, moonlightOverTunnel } from "./clients/moonlight/client.ts";
-export type { MoonlightClient, MoonlightClientOptions } from "./clients/moonlight/client.ts";
-export { MoonlightError } from "./clients/moonlight/errors.ts";
-export { ServiceError } from "./clients/http/service-error.ts";
 export { createDockerClient } from "./clients/docker.ts";
 export { createRemoteDial } from "./clients/dial/remote-dial.ts";
 export type { RemoteDialOptions } from "./clients/dial/remote-dial.ts";

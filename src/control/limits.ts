@@ -189,16 +189,5 @@ export const MAX_REVOCATION_FILE_BYTES: number = 16 * 1024 * 1024;
 export const TLS_FILES_POLL_MS = 500;
 export const TLS_PAIR_PATIENCE_MS = 10_000;
 
-/** What one heartbeat is believed to have; of longer lists the first. */
-export const MAX_HEARTBEAT_DISKS = 100;
-export const MAX_HEARTBEAT_GPUS = 64;
-export const MAX_HEARTBEAT_CONTAINERS = 1_000;
-export const MAX_HEARTBEAT_DESKTOPS = 100;
-/** Parts of a heartbeat that did not fit and are named in its answer. */
-export const MAX_HEARTBEAT_COMPLAINTS = 20;
-
-/** Disk and GPU figures that are older say nothing any more: Helix's daemon sends them every 30 s, and gives up after 2 min. */
-export const MAX_FIGURE_AGE_MS = 120_000;
-
 /** Refused agents that are logged in a minute; of the others there is a count. */
 export const REFUSALS_LOGGED_PER_MINUTE = 60;

@@ -16,9 +16,6 @@ export interface Gauges {
   streams(): number;
   /** When certificates end, in Unix seconds, by name. */
   certificateEnds(): Readonly<Record<string, number>>;
-  /** In percent, by Wolf instance. */
-  diskUsedPercents(): Readonly<Record<string, number>>;
-  gpuMemoryUsedPercents(): Readonly<Record<string, number>>;
 }
 
 export function createControlMetrics(gauges: Gauges): ControlMetrics {
@@ -66,29 +63,6 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.reset();
       for (const [certificate, endS] of Object.entries(gauges.certificateEnds()))
         this.set({ certificate }, endS);
-    },
-  });
-  // Not `instance`: that label is Prometheus' own.
-  new Gauge({
-    name: "turnabout_wolf_instance_disk_used_percent",
-    help: "How full the fullest disk of a Wolf instance is, by its heartbeats; without old figures.",
-    labelNames: ["wolf_instance"],
-    registers,
-    collect() {
-      this.reset();
-      for (const [id, percent] of Object.entries(gauges.diskUsedPercents()))
-        this.set({ wolf_instance: id }, percent);
-    },
-  });
-  new Gauge({
-    name: "turnabout_wolf_instance_gpu_memory_used_percent",
-    help: "How full the memory of the fullest GPU of a Wolf instance is, by its heartbeats; without old figures.",
-    labelNames: ["wolf_instance"],
-    registers,
-    collect() {
-      this.reset();
-      for (const [id, percent] of Object.entries(gauges.gpuMemoryUsedPercents()))
-        this.set({ wolf_instance: id }, percent);
     },
   });
   return {

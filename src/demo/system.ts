@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createAgent } from "../agent/agent.ts";
 import { createControlPlane } from "../control/control-plane.ts";
 import type { ControlPlane } from "../control/control-plane.ts";
+import { helix } from "../helix/helix.ts";
 import { errorCodeOf } from "../wire/errors.ts";
 import type { Logger } from "../wire/log.ts";
 import { LobbySandboxes } from "./lobby-sandboxes.ts";
@@ -45,7 +46,7 @@ export async function startDemo(options: DemoOptions): Promise<DemoSystem> {
         port: options.port,
         host: options.host,
         adminToken,
-        moonlightCredentials,
+        extensions: [helix({ moonlightCredentials })],
         log,
         readyWhenConnected: Object.values(DEMO_RUNNERS),
         drainMs: 2_000,

@@ -12,6 +12,7 @@ import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
 import { Policy } from "./sessions/policy.ts";
 import type { Instance } from "./store/instances.ts";
+import { HELIX_MIGRATIONS } from "./store/migrations.ts";
 import { SessionStore } from "./store/sessions.ts";
 
 const admin = createIdentity("admin", "h", { kind: "admin", runners: [] });
@@ -22,7 +23,7 @@ const alice = createIdentity("alice", "h", {
 });
 
 function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
-  const sessions = new SessionStore(openDatabase(undefined));
+  const sessions = new SessionStore(openDatabase(undefined, [HELIX_MIGRATIONS]));
   sessions.insert({
     id: "ses_1",
     owner: "alice",

@@ -1,12 +1,15 @@
 /** Helix's routes that lead to a target: Wolf, the desktop of a session, and Moonlight Web. */
 import { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../wire/errors.ts";
-import { queryOf, withoutParameters } from "../control/auth/authenticate.ts";
-import type { Access } from "../control/auth/access.ts";
-import type { Identity } from "../control/auth/identity.ts";
-import type { RoutedJob } from "../control/proxy/job.ts";
-import { targetJob } from "../control/proxy/target-routes.ts";
-import type { PathParameters, TargetRequest, TargetRoute } from "../control/proxy/target-routes.ts";
+import { queryOf, targetJob, withoutParameters } from "../control/extension.ts";
+import type {
+  ExtensionHost,
+  Identity,
+  PathParameters,
+  RoutedJob,
+  TargetRequest,
+  TargetRoute,
+} from "../control/extension.ts";
 import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";
 import type { Instances } from "./instances/instances.ts";
 import { credentialPump } from "./moonlight/credentials.ts";
@@ -15,7 +18,7 @@ import { mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
 import type { Policy } from "./sessions/policy.ts";
 
 export interface HelixRoutesContext {
-  access: Pick<Access, "mayDial">;
+  access: ExtensionHost["access"];
   policy: Pick<Policy, "openSession">;
   instances: Pick<Instances, "get">;
   rate: StreamRate;

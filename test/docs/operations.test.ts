@@ -10,6 +10,8 @@ import { revdialClient } from "../../src/cli/commands/revdial-client.ts";
 import { serve } from "../../src/cli/commands/serve.ts";
 import { token } from "../../src/cli/commands/token.ts";
 import { wolfRevdialClient } from "../../src/cli/commands/wolf-revdial-client.ts";
+import * as helixLimits from "../../src/helix/limits.ts";
+import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
@@ -79,6 +81,8 @@ describe("docs/operations.md", () => {
   it("has the control plane's limits", () =>
     checkLimits("Control plane (`src/control/limits.ts`)", controlLimits));
 
+  it("has Helix's limits", () => checkLimits("Helix (`src/helix/limits.ts`)", helixLimits));
+
   it("has every option of every command, and no other", () => {
     for (const command of [serve, agent, token, demo, revdialClient, wolfRevdialClient])
       checkOptions(command);
@@ -99,6 +103,8 @@ describe("docs/operations.md", () => {
       streams: nothing,
       runners: () => ({}),
       certificateEnds: () => ({}),
+    });
+    registerHelixMetrics(control.registry, {
       diskUsedPercents: () => ({}),
       gpuMemoryUsedPercents: () => ({}),
     });

@@ -240,7 +240,8 @@ describe("README.md, docs/operations.md and docs/library.md", () => {
       const file = `snippet-${index}.ts`;
       const source = demo
         .replacePorts(block.body)
-        .replaceAll(`from "turnabout"`, `from "../../../src/index.ts"`);
+        .replaceAll(`from "turnabout"`, `from "../../../src/index.ts"`)
+        .replaceAll(`from "turnabout/helix"`, `from "../../../src/helix/index.ts"`);
       const isModule = /^(import|export) /m.test(source);
       writeFileSync(path.join(SNIPPETS, file), isModule ? source : `${source}\nexport {};\n`);
       return file;

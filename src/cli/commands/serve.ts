@@ -5,6 +5,7 @@ import { createControlPlane } from "../../control/control-plane.ts";
 import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
 import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-proxies.ts";
 import type { TlsFiles } from "../../control/reload/tls-files.ts";
+import { helix } from "../../helix/helix.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
@@ -105,11 +106,7 @@ export const serve: Command = {
       adminToken,
       tokenFile: values["token-file"],
       dataDirectory: values["data-dir"],
-      moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
       agentUrl: values["agent-url"],
-      sandboxImage: values["sandbox-image"],
-      allowedImages: values["allow-image"],
-      maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
       allowedOrigins: values["allowed-origin"],
       trustedPages: values["trusted-pages"],
       basePath: values["base-path"],
@@ -121,6 +118,14 @@ export const serve: Command = {
       forwardedFields: parseChoice(values["forwarded-fields"], "--forwarded-fields", FORWARDED_FIELDS),
       forwardedPrefix: values["forwarded-prefix"],
       readyWhenConnected: values["ready-when"],
+      extensions: [
+        helix({
+          moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
+          sandboxImage: values["sandbox-image"],
+          allowedImages: values["allow-image"],
+          maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
+        }),
+      ],
       log,
     });
     const { address, port } = controlPlane.address;

@@ -3,55 +3,78 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
+import { FORMER_VERSIONS, formerDatabase } from "../../../test/support/former-database.ts";
 import { tempPath } from "../../../test/support/temp.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { FILE_NAME, MIGRATIONS, openDatabase, storeId } from "./database.ts";
-import { InstanceStore } from "../../helix/store/instances.ts";
-import { SessionStore } from "../../helix/store/sessions.ts";
+import { FILE_NAME, openDatabase, storeId } from "./database.ts";
+import { KnownRunnerStore } from "./known-runners.ts";
+import { CONTROL_MIGRATIONS, migrate, versionOf } from "./migrations.ts";
+import type { Migrations } from "./migrations.ts";
 import { IssuedTokenStore } from "./tokens.ts";
 
-/** A directory with a database of an older version. */
-function older(version: number): string {
+/** A directory with a database in which only so many steps of the control plane's own have run. */
+function older(steps: number): string {
   const directory = tempPath("-data");
   mkdirSync(directory);
   const database = new DatabaseSync(join(directory, FILE_NAME));
-  for (const sql of MIGRATIONS.slice(0, version)) database.exec(sql);
-  database.exec(`PRAGMA user_version = ${version}`);
+  migrate(database, [{ ...CONTROL_MIGRATIONS, steps: CONTROL_MIGRATIONS.steps.slice(0, steps) }]);
   database.close();
   return directory;
 }
 
-function versionOf(database: DatabaseSync): unknown {
-  return database.prepare("PRAGMA user_version").get()?.["user_version"];
-}
+const CURRENT = CONTROL_MIGRATIONS.steps.length;
 
 describe("openDatabase", () => {
   it("takes every older version to the present one, and keeps what is in it", () => {
-    for (let version = 1; version <= MIGRATIONS.length; version += 1) {
-      const directory = older(version);
+    for (let steps = 1; steps <= CURRENT; steps += 1) {
+      const directory = older(steps);
       const file = new DatabaseSync(join(directory, FILE_NAME));
-      file.exec(`INSERT INTO tokens (id, kind, sha256, runners, created_at) VALUES ('t', 'user', 'hash', '[]', 1);
-        INSERT INTO sessions (id, owner, name, instance_id, state, spec, created_at, updated_at)
-        VALUES ('ses_1', 'alice', 'n', 'a', 'running', '{"width":1,"height":2,"refreshRate":3}', 1, 1);
-        INSERT INTO instances (id, name, max_sandboxes, disk_alert, created_at, updated_at)
-        VALUES ('a', 'Wolf a', 7, 'critical', 1, 1)`);
+      file.exec(
+        `INSERT INTO tokens (id, kind, sha256, runners, created_at) VALUES ('t', 'user', 'hash', '[]', 1)`,
+      );
       file.close();
       const database = openDatabase(directory);
-      assert.equal(versionOf(database), MIGRATIONS.length);
+      assert.equal(versionOf(database, "control"), CURRENT);
       assert.deepEqual(
         new IssuedTokenStore(database).list().map(({ id }) => id),
         ["t"],
       );
-      assert.equal(new SessionStore(database).get("ses_1")?.spec.refreshRate, 3);
       assert.match(storeId(database), /^[0-9a-f]{16}$/);
-      const { maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert } =
-        new InstanceStore(database).get("a") ?? assert.fail("no instance");
-      assert.deepEqual(
-        [maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert],
-        [7, "critical", undefined, [], "ok"],
-      );
       database.close();
     }
+  });
+
+  it("takes over a database whose tables had one version together", () => {
+    for (const version of FORMER_VERSIONS) {
+      const database = openDatabase(formerDatabase(version));
+      assert.equal(versionOf(database, "control"), CURRENT);
+      const tokens = new IssuedTokenStore(database);
+      assert.deepEqual(
+        tokens.list().map(({ id, group, runners }) => ({ id, group, runners })),
+        [{ id: "t", group: "ses_1", runners: ["sandbox-ses_1"] }],
+      );
+      assert.deepEqual(tokens.barred(), version >= 3 ? ["revoked"] : []);
+      assert.deepEqual(new KnownRunnerStore(database).recent(), [{ id: "r", credential: "t" }]);
+      if (version >= 2) assert.equal(storeId(database), "former");
+      database.close();
+    }
+  });
+
+  it("gives each extension's tables a version of their own", () => {
+    const directory = tempPath("-data");
+    const first: Migrations = { name: "first", steps: ["CREATE TABLE a (x TEXT);"] };
+    openDatabase(directory, [first]).close();
+    const longer = { ...first, steps: [...first.steps, "ALTER TABLE a ADD COLUMN y TEXT;"] };
+    const second = { name: "second", steps: ["CREATE TABLE b (x TEXT);"] };
+    const database = openDatabase(directory, [longer, second]);
+    assert.deepEqual(
+      ["control", "first", "second", "third"].map((name) => versionOf(database, name)),
+      [CURRENT, 2, 1, undefined],
+    );
+    database.exec("INSERT INTO a (x, y) VALUES ('', ''); INSERT INTO b (x) VALUES ('')");
+    database.close();
+    assert.throws(() => openDatabase(directory, [first]), /schema version 2 of first, this program knows 1/);
+    openDatabase(directory).close(); // without the extension its tables stay
   });
 
   it("names its store once and for all", () => {
@@ -68,15 +91,19 @@ describe("openDatabase", () => {
   });
 
   it("refuses a newer version and leaves it as it is", () => {
-    const directory = older(MIGRATIONS.length);
+    const directory = older(CURRENT);
     const file = new DatabaseSync(join(directory, FILE_NAME));
-    file.exec(`PRAGMA user_version = ${MIGRATIONS.length + 1}`);
-    assert.throws(
-      () => openDatabase(directory),
-      (error) =>
-        error instanceof TurnaboutError && /schema version \d+, this program knows \d+/.test(error.message),
-    );
-    assert.equal(versionOf(file), MIGRATIONS.length + 1);
+    const refused = (pattern: RegExp): void =>
+      assert.throws(
+        () => openDatabase(directory),
+        (error) => error instanceof TurnaboutError && pattern.test(error.message),
+      );
+    file.exec("UPDATE schema_versions SET version = 99 WHERE name = 'control'");
+    refused(/schema version 99 of control, this program knows \d+/);
+    assert.equal(versionOf(file, "control"), 99);
+    file.exec("PRAGMA user_version = 98");
+    refused(/schema version 98, this program knows \d+/);
+    assert.equal(file.prepare("PRAGMA user_version").get()?.["user_version"], 98);
     file.close();
   });
 
@@ -85,11 +112,11 @@ describe("openDatabase", () => {
     const file = new DatabaseSync(join(directory, FILE_NAME));
     file.exec("CREATE TABLE meta (in_the_way TEXT)");
     assert.throws(() => openDatabase(directory), /data directory .*table meta already exists/);
-    assert.equal(versionOf(file), 1);
+    assert.equal(versionOf(file, "control"), 1);
     file.exec("DROP TABLE meta");
     file.close();
     const database = openDatabase(directory);
-    assert.equal(versionOf(database), MIGRATIONS.length);
+    assert.equal(versionOf(database, "control"), CURRENT);
     database.close();
   });
 

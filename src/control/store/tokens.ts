@@ -24,7 +24,7 @@ export class IssuedTokenStore {
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare(
-      `INSERT INTO tokens (id, kind, sha256, owner, session_id, runners, targets, created_at, expires_at)
+      `INSERT INTO tokens (id, kind, sha256, owner, group_id, runners, targets, created_at, expires_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#remove = database.prepare("DELETE FROM tokens WHERE id = ?");
@@ -73,7 +73,7 @@ export class IssuedTokenStore {
 
 function fromRow(row: Row): StoredToken {
   const owner = optionalText(row, "owner");
-  const group = optionalText(row, "session_id");
+  const group = optionalText(row, "group_id");
   const expiresAtMs = optionalInteger(row, "expires_at");
   return {
     id: text(row, "id"),

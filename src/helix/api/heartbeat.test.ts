@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MAX_HEARTBEAT_COMPLAINTS, MAX_HEARTBEAT_DISKS, MAX_HEARTBEAT_GPUS } from "../../control/limits.ts";
+import { MAX_HEARTBEAT_COMPLAINTS, MAX_HEARTBEAT_DISKS, MAX_HEARTBEAT_GPUS } from "../limits.ts";
 import { heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatReading } from "./heartbeat.ts";
 

@@ -9,7 +9,7 @@ import {
   MAX_HEARTBEAT_DESKTOPS,
   MAX_HEARTBEAT_DISKS,
   MAX_HEARTBEAT_GPUS,
-} from "../../control/limits.ts";
+} from "../limits.ts";
 import type { Heartbeat } from "../instances/instances.ts";
 import type { ContainerUsage, DiskUsage, GpuUsage } from "../store/instances.ts";
 

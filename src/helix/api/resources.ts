@@ -1,5 +1,5 @@
 /** Helix's part of the API. */
-import type { ApiResource, DeleteOwned } from "../../control/api/context.ts";
+import type { ApiResource, DeleteOwned } from "../../control/extension.ts";
 import { sessionRoutes } from "./sessions.ts";
 import type { SessionRoutesContext } from "./sessions.ts";
 import { wolfInstanceRoutes } from "./wolf-instances.ts";

@@ -1,18 +1,19 @@
 /** `/api/v1/sessions`: create on the least loaded instance, list, look, stop. Users see and touch their own only. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { preferredWaitMs } from "../../control/fields/prefer.ts";
-import type { Registry } from "../../control/registry/registry.ts";
+import {
+  MAX_NAME_LENGTH,
+  preferredWaitMs,
+  refuseInvalid,
+  requireAdmin,
+  responses,
+} from "../../control/extension.ts";
+import type { AppEnv, ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
-import type { TokenStore } from "../../control/auth/tokens.ts";
 import type { ImageRules } from "../sessions/images.ts";
 import type { Policy } from "../sessions/policy.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Session, SessionStore } from "../store/sessions.ts";
-import { requireAdmin } from "../../control/auth/access.ts";
-import type { AppEnv } from "../../control/api/context.ts";
-import { refuseInvalid } from "../../control/api/validation.ts";
-import { responses, MAX_NAME_LENGTH } from "../../control/api/schemas.ts";
 
 const newSessionSchema = z
   .strictObject({
@@ -92,8 +93,8 @@ export interface SessionRoutesContext {
   sessions: Sessions;
   sessionStore: SessionStore;
   policy: Policy;
-  registry: Registry;
-  tokens: TokenStore;
+  runners: Pick<ExtensionRunners, "kick" | "state">;
+  tokens: Pick<ExtensionTokens, "isValid">;
   images: ImageRules;
   maxSessionsPerUser: number | undefined;
   basePath: string;
@@ -103,19 +104,19 @@ export function sessionRoutes({
   sessions,
   sessionStore,
   policy,
-  registry,
+  runners,
   tokens,
   images,
   maxSessionsPerUser,
   basePath,
 }: SessionRoutesContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
-  const show = (session: Session) => describe(session, registry, basePath);
+  const show = (session: Session) => describe(session, runners, basePath);
 
   routes.openapi(create, async (c) => {
     const identity = c.get("identity");
     const body = c.req.valid("json");
-    if (tokens.current(identity) === undefined) {
+    if (!tokens.isValid(identity)) {
       throw new TurnaboutError("unauthenticated", "the credential was revoked while the body came");
     }
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
@@ -134,7 +135,7 @@ export function sessionRoutes({
       waitMs: preferredWaitMs(c.env.incoming.headers),
       signal: c.req.raw.signal,
       maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
-      mayCreate: () => tokens.current(identity) !== undefined,
+      mayCreate: () => tokens.isValid(identity),
     });
     return c.json(show(session), 201);
   });
@@ -162,7 +163,11 @@ export function sessionRoutes({
   return routes;
 }
 
-function describe(session: Session, registry: Registry, basePath: string): z.output<typeof sessionSchema> {
+function describe(
+  session: Session,
+  runners: SessionRoutesContext["runners"],
+  basePath: string,
+): z.output<typeof sessionSchema> {
   const runner = sandboxRunner(session.id);
   const agent = `${basePath}/api/v1/external-agents/${session.id}`;
   return {
@@ -174,7 +179,7 @@ function describe(session: Session, registry: Registry, basePath: string): z.out
     wolf_instance_id: session.instanceId,
     wolf_lobby_id: session.lobbyId ?? null,
     runner,
-    runner_state: registry.state(runner),
+    runner_state: runners.state(runner),
     created_at: new Date(session.createdAtMs).toISOString(),
     updated_at: new Date(session.updatedAtMs).toISOString(),
     links: {

@@ -8,11 +8,9 @@ import type { Instances } from "../instances/instances.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../store/instances.ts";
 import type { SessionStore } from "../store/sessions.ts";
-import { requireAdmin } from "../../control/auth/access.ts";
-import type { AppEnv } from "../../control/api/context.ts";
-import { refuseInvalid } from "../../control/api/validation.ts";
+import { refuseInvalid, requireAdmin, responses } from "../../control/extension.ts";
+import type { AppEnv, ExtensionRunners } from "../../control/extension.ts";
 import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
-import { responses } from "../../control/api/schemas.ts";
 
 const level = z.enum(["ok", "warning", "critical"]);
 
@@ -104,12 +102,11 @@ export interface WolfInstanceRoutesContext {
   instances: Instances;
   sessions: Sessions;
   sessionStore: SessionStore;
-  /** Closes the tunnel connections of a runner. */
-  kick: (runnerId: string) => boolean;
+  runners: Pick<ExtensionRunners, "kick" | "state">;
 }
 
 export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIHono<AppEnv> {
-  const { instances, sessions, sessionStore, kick } = context;
+  const { instances, sessions, sessionStore, runners } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
@@ -134,7 +131,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     }
     instances.remove(id);
     sessions.instanceForgotten(id);
-    kick(wolfRunner(id));
+    runners.kick(wolfRunner(id), { message: "closed by the control plane" });
     return c.body(null, 204);
   });
 

@@ -2,7 +2,7 @@
 import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
-import type { Registry } from "../../control/registry/registry.ts";
+import type { ExtensionRunners } from "../../control/extension.ts";
 import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
 import { wolfRunner } from "../ids.ts";
 import type { Presence } from "../sessions/scheduler.ts";
@@ -27,16 +27,18 @@ export interface Heartbeat {
   render_node?: string | null | undefined;
 }
 
+type InstanceRunners = Pick<ExtensionRunners, "isReachable" | "state" | "view">;
+
 export class Instances {
   readonly #store: InstanceStore;
-  readonly #registry: Registry;
+  readonly #runners: InstanceRunners;
   readonly #log: Logger;
   /** By instance: what of its heartbeats does not fit is logged once, not every 30 s. */
   readonly #reported = new ReportedProblems();
 
-  constructor(store: InstanceStore, registry: Registry, log: Logger) {
+  constructor(store: InstanceStore, runners: InstanceRunners, log: Logger) {
     this.#store = store;
-    this.#registry = registry;
+    this.#runners = runners;
     this.#log = log;
   }
 
@@ -57,15 +59,15 @@ export class Instances {
 
   presence(id: string): Presence {
     const runner = wolfRunner(id);
-    if (this.#registry.bestConnection(runner) !== undefined) return "online";
-    const state = this.#registry.state(runner);
+    if (this.#runners.isReachable(runner)) return "online";
+    const state = this.#runners.state(runner);
     // Connected without a usable connection: all of them drain, and the agent is about to come back.
     return state === "reconnecting" || state === "connected" ? "reconnecting" : "offline";
   }
 
   /** False where its agent has no such target, or could not reach Wolf the last time. */
   isHealthy(id: string): boolean {
-    const view = this.#registry.view(wolfRunner(id));
+    const view = this.#runners.view(wolfRunner(id));
     const hasWolf = view?.info?.targets.some(({ name }) => name === WOLF_TARGET) === true;
     return hasWolf && !view.unhealthy.has(WOLF_TARGET);
   }

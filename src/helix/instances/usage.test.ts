@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MAX_FIGURE_AGE_MS } from "../../control/limits.ts";
+import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import type { Instance } from "../store/instances.ts";
 import { alertLevel, fullest, isCurrent, isNearlyFull, rises } from "./usage.ts";
 

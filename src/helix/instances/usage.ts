@@ -1,5 +1,5 @@
 /** How full an instance's disks and GPUs are, and when that is worth a word. */
-import { MAX_FIGURE_AGE_MS } from "../../control/limits.ts";
+import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import type { AlertLevel, GpuUsage, Instance } from "../store/instances.ts";
 
 /** In percent used: of a disk, and of a GPU's memory. */

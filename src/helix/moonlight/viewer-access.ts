@@ -3,7 +3,7 @@
  * shared secret only, so behind it a user would be its administrator: its hosts, pairings and running streams are
  * everybody's. A user gets what a viewer needs, written in exactly this way; all else is for admins.
  */
-import type { TargetRequest } from "../../control/proxy/target-routes.ts";
+import type { TargetRequest } from "../../control/extension.ts";
 
 /** Lists of what the instance has, the same for each of its sessions; none names a session or a user. */
 const API: ReadonlySet<string> = new Set(["/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"]);

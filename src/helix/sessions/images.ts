@@ -1,7 +1,7 @@
 /** Which container images a session may name. An image runs beside everybody's sandboxes: users choose what was allowed. */
 import { TurnaboutError } from "../../wire/errors.ts";
-import { matchesPattern } from "../../control/auth/identity.ts";
-import type { Identity } from "../../control/auth/identity.ts";
+import { matchesPattern } from "../../control/extension.ts";
+import type { Identity } from "../../control/extension.ts";
 
 /** The grammar of distribution/reference: `[domain/]path[:tag][@digest]`. */
 const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";

@@ -2,8 +2,7 @@
 import { HelixError } from "../errors.ts";
 import { isSessionId, sessionOfRunner } from "../ids.ts";
 import type { Session, SessionStore } from "../store/sessions.ts";
-import type { RunnerGroups } from "../../control/auth/access.ts";
-import type { Identity } from "../../control/auth/identity.ts";
+import type { Identity, RunnerGroups } from "../../control/extension.ts";
 
 export class Policy implements RunnerGroups {
   readonly #sessions: SessionStore;

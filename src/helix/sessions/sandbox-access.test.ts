@@ -13,7 +13,7 @@ describe("SandboxAccess", () => {
     const issuer = new TokenIssuer(new IssuedTokenStore(openDatabase(undefined)), tokens);
     const disconnected: string[] = [];
     const access = new SandboxAccess({
-      issuer,
+      tokens: issuer,
       activeStreams: new ActiveStreams(),
       runners: { kick: (runner) => disconnected.push(runner) },
     });

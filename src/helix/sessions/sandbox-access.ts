@@ -1,13 +1,11 @@
 /** A sandbox's access to the tunnel: the token its agent connects with, and how all of it ends with the session. */
-import type { ActiveStreams } from "../../control/auth/active-streams.ts";
-import type { TokenIssuer } from "../../control/auth/issuer.ts";
-import type { Registry } from "../../control/registry/registry.ts";
+import type { ExtensionHost, ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
 
 export interface SandboxAccessContext {
-  issuer: Pick<TokenIssuer, "issue" | "list" | "revoke">;
-  activeStreams: Pick<ActiveStreams, "closeGroup">;
-  runners: Pick<Registry, "kick">;
+  tokens: Pick<ExtensionTokens, "issue" | "list" | "revoke">;
+  activeStreams: ExtensionHost["activeStreams"];
+  runners: Pick<ExtensionRunners, "kick">;
 }
 
 export class SandboxAccess {
@@ -19,27 +17,27 @@ export class SandboxAccess {
 
   /** @returns the secret of a token that registers the session's sandbox and nothing else; it replaces an earlier one */
   issueToken(sessionId: string): string {
-    const { issuer } = this.#context;
+    const { tokens } = this.#context;
     const id = tokenId(sessionId);
-    issuer.revoke(id);
+    tokens.revoke(id);
     const runners = [sandboxRunner(sessionId)];
-    return issuer.issue({ id, kind: "runner", runners, group: sessionId }).secret;
+    return tokens.issue({ id, kind: "runner", runners, group: sessionId }).secret;
   }
 
   /** Ends what is open for the session, and the sandbox cannot connect again. */
   close(sessionId: string): void {
-    const { issuer, activeStreams, runners } = this.#context;
+    const { tokens, activeStreams, runners } = this.#context;
     const message = "the session has ended";
     activeStreams.closeGroup(sessionId, message);
-    issuer.revoke(tokenId(sessionId));
+    tokens.revoke(tokenId(sessionId));
     // Not the agent beside Wolf, which may have discovered the sandbox, or serves others on the same connection.
     runners.kick(sandboxRunner(sessionId), { message, deadlineMs: 0, ownAgentOnly: true });
   }
 
   /** Revokes the tokens of sessions that are not there: left over by a process that was killed. */
   revokeOthers(exists: (sessionId: string) => boolean): void {
-    for (const { id, group } of this.#context.issuer.list()) {
-      if (group !== undefined && !exists(group)) this.#context.issuer.revoke(id);
+    for (const { id, group } of this.#context.tokens.list()) {
+      if (group !== undefined && !exists(group)) this.#context.tokens.revoke(id);
     }
   }
 }

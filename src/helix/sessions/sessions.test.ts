@@ -8,11 +8,12 @@ import { HelixError } from "../errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import { TokenIssuer } from "../../control/auth/issuer.ts";
 import { TokenStore } from "../../control/auth/tokens.ts";
-import { MAX_FIGURE_AGE_MS } from "../../control/limits.ts";
+import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import { ActiveStreams } from "../../control/auth/active-streams.ts";
-import type { Registry } from "../../control/registry/registry.ts";
+import type { ExtensionRunners } from "../../control/extension.ts";
 import { openDatabase, storeId } from "../../control/store/database.ts";
 import { InstanceStore } from "../store/instances.ts";
+import { HELIX_MIGRATIONS } from "../store/migrations.ts";
 import { SessionStore } from "../store/sessions.ts";
 import { IssuedTokenStore } from "../../control/store/tokens.ts";
 import { Instances } from "../instances/instances.ts";
@@ -52,24 +53,24 @@ class FakeWolf implements Lobbies {
 }
 
 function start() {
-  const database = openDatabase(undefined);
+  const database = openDatabase(undefined, [HELIX_MIGRATIONS]);
   const wolf = new FakeWolf();
   const store = new SessionStore(database);
   const tokens = new TokenStore(undefined);
   const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
   const online = new Set(["a"]);
   const away = new Set<string>();
-  const registry = {
-    bestConnection: (id: string) => (online.has(id.slice(5)) ? {} : undefined),
-    state: (id: string) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
+  const runners: Pick<ExtensionRunners, "isReachable" | "state" | "view"> = {
+    isReachable: (id) => online.has(id.slice(5)),
+    state: (id) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
     view: () => undefined,
-  } as unknown as Registry;
-  const instances = new Instances(new InstanceStore(database), registry, silentLogger);
+  };
+  const instances = new Instances(new InstanceStore(database), runners, silentLogger);
   instances.connected("a", 1);
   const events: SessionEvent[] = [];
   const kicked: string[] = [];
   const access = new SandboxAccess({
-    issuer,
+    tokens: issuer,
     activeStreams: new ActiveStreams(),
     runners: { kick: (runner) => kicked.push(runner.replace(/^sandbox-/, "")) },
   });

@@ -6,7 +6,7 @@
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { MAX_WAIT_MS } from "../../control/limits.ts";
+import { MAX_WAIT_MS } from "../../control/extension.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "../ids.ts";
 import type { Instances } from "../instances/instances.ts";

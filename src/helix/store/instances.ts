@@ -1,7 +1,7 @@
 /** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel says so. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { integer, json, optionalInteger, optionalText, text } from "../../control/store/rows.ts";
-import type { Row } from "../../control/store/rows.ts";
+import { integer, json, optionalInteger, optionalText, text } from "../../control/extension.ts";
+import type { Row } from "../../control/extension.ts";
 
 /** Of an instance's disks, or of its GPUs' memory. */
 export type AlertLevel = "ok" | "warning" | "critical";

@@ -1,7 +1,7 @@
 /** Sessions: who owns one, on which instance it runs, and as which lobby. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { integer, json, optionalText, text } from "../../control/store/rows.ts";
-import type { Row } from "../../control/store/rows.ts";
+import { integer, json, optionalText, text } from "../../control/extension.ts";
+import type { Row } from "../../control/extension.ts";
 
 /**
  *     creating ─▶ running ◀─▶ lost        (its instance vanished past the grace; it may come back)

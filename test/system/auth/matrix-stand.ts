@@ -32,9 +32,7 @@ export interface MatrixStand extends AsyncDisposable {
 
 export async function startMatrix(): Promise<MatrixStand> {
   const stack = new AsyncDisposableStack();
-  const stand = stack.use(
-    await startSessions({ controlPlane: { moonlightCredentials: "moonlight-secret" } }),
-  );
+  const stand = stack.use(await startSessions({ helix: { moonlightCredentials: "moonlight-secret" } }));
   const { url, system } = stand;
   const target = stack.use(await startHttpTarget((_request, response) => response.end("reached")));
   const sockets = new WebSocketServer({ server: target.http });

@@ -53,9 +53,7 @@ async function start(owner: string, controlPlane: ControlPlaneOptions = {}): Pro
   stack.defer(() => {
     for (const socket of sockets.clients) socket.terminate();
   });
-  const stand = stack.use(
-    await startSessions({ controlPlane: { moonlightCredentials: "x", ...controlPlane } }),
-  );
+  const stand = stack.use(await startSessions({ helix: { moonlightCredentials: "x" }, controlPlane }));
   const session = await newSession(stand.url, { owner });
   await stand.system.addAgent({
     [session.runner]: { screenshot: target.address },

@@ -80,6 +80,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     const files = listed.stdout.trim().split("\n");
     assert.ok(files.includes("./LICENSE"));
     assert.ok(files.includes("./dist/index.js") && files.includes("./dist/index.d.ts"));
+    assert.ok(files.includes("./dist/helix/index.js") && files.includes("./dist/helix/index.d.ts"));
     const strange = files.filter(
       (name) =>
         !/^\.\/(dist\/.*\.(js|d\.ts)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name) ||
@@ -136,13 +137,20 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     const source = `
       import { createAgent, createControlPlane, createDispatcher, createRemoteDial, TurnaboutError } from "turnabout";
       import type { Agent, ControlPlane, Dial, ErrorCode, RunnerView } from "turnabout";
-      const controlPlane: ControlPlane = await createControlPlane({ port: 0, adminToken: "t" });
+      import { createWolfClient, helix, wolfOverTunnel } from "turnabout/helix";
+      import type { SessionEvent } from "turnabout/helix";
+      const events: SessionEvent[] = [];
+      const extensions = [helix({ maxSessionsPerUser: 1, onEvent: (event) => void events.push(event) })];
+      const controlPlane: ControlPlane = await createControlPlane({ port: 0, adminToken: "t", extensions });
       const dial: Dial = createRemoteDial({ server: "http://localhost:8080", token: "t" });
       const agent: Agent = createAgent({ server: "http://localhost", runners: { r: { t: "localhost:1" } } });
       const views: RunnerView[] = controlPlane.runners();
       const code: ErrorCode = new TurnaboutError("aborted", "text").code;
       createDispatcher(dial);
+      createWolfClient(wolfOverTunnel(dial, "wolf-local"));
       console.log(agent.processId, views.length, code satisfies string);
+      // @ts-expect-error an option of Helix
+      await createControlPlane({ moonlightCredentials: "x" });
       // @ts-expect-error a port is a number
       await createControlPlane({ port: "8080" });
       // @ts-expect-error no such code

@@ -98,7 +98,7 @@ export async function startMoonlight(
   const stack = new AsyncDisposableStack();
   const moonlight = stack.use(await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000 }));
   const tap = stack.use(await openTap(options.port ?? moonlight.port));
-  const sessions = stack.use(await startSessions({ controlPlane: { moonlightCredentials: SECRET } }));
+  const sessions = stack.use(await startSessions({ helix: { moonlightCredentials: SECRET } }));
   const { url, system } = sessions;
   await system.addAgent({ "moonlight-a": { moonlight: `127.0.0.1:${tap.port}` } });
   const alice = await issueToken(url, { id: "alice", kind: "user" });

@@ -108,8 +108,9 @@ describe("a creation while the only instance reconnects", () => {
 
 describe("what a user may ask for", () => {
   it("are images that the operator allows, and of references only", async () => {
-    const controlPlane = { sandboxImage: "sandbox:1", allowedImages: ["desktops/*"] };
-    await using stand = await startSessions({ controlPlane });
+    await using stand = await startSessions({
+      helix: { sandboxImage: "sandbox:1", allowedImages: ["desktops/*"] },
+    });
     const { url } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });
     for (const [image, token, status, code] of [
@@ -128,7 +129,7 @@ describe("what a user may ask for", () => {
   });
 
   it("are so many sessions, also where many are asked for at once, and another's do not count", async () => {
-    await using stand = await startSessions({ controlPlane: { maxSessionsPerUser: 2 } });
+    await using stand = await startSessions({ helix: { maxSessionsPerUser: 2 } });
     const { url } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });
     const bob = await issueToken(url, { id: "bob", kind: "user" });

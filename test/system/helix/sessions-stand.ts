@@ -7,6 +7,8 @@ import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts"
 import type { ControlEvent } from "../../../src/control/event-bus.ts";
 import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
 import type { WolfDouble, WolfDoubleOptions } from "../../../src/demo/wolf/double.ts";
+import { helix } from "../../../src/helix/helix.ts";
+import type { HelixOptions } from "../../../src/helix/helix.ts";
 import { closedAtTheEnd } from "../../support/cleanup.ts";
 import { Command } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
@@ -188,6 +190,7 @@ export interface SessionStandOptions {
   /** Instance ids. Default `a`. */
   instances?: readonly string[];
   controlPlane?: ControlPlaneOptions;
+  helix?: HelixOptions;
   wolf?: Partial<WolfDoubleOptions>;
   /** Whether their agents are started. Default true. */
   agents?: boolean;
@@ -205,7 +208,11 @@ export async function startSessions(options: SessionStandOptions = {}): Promise<
   const system = stack.use(
     await startSystem({
       agents: 0,
-      controlPlane: { onEvent: events.push, onSessionEvent: events.push, ...options.controlPlane },
+      controlPlane: {
+        onEvent: events.push,
+        extensions: [helix({ onEvent: events.push, ...options.helix })],
+        ...options.controlPlane,
+      },
     }),
   );
   const wolf = (id: string): WolfDouble => wolves.get(id) ?? assert.fail(`no Wolf ${id}`);

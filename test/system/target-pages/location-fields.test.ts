@@ -192,7 +192,7 @@ describe("a target's addresses", () => {
         );
       });
       stack.defer(() => target.close());
-      const stand = stack.use(await startSessions({ controlPlane: { moonlightCredentials: "secret" } }));
+      const stand = stack.use(await startSessions({ helix: { moonlightCredentials: "secret" } }));
       const { id, runner } = await newSession(stand.url);
       await stand.system.addAgent({
         "wolf-b": { wolf: target.address },

@@ -48,7 +48,7 @@ async function start(stack: AsyncDisposableStack) {
     );
   });
   stack.defer(() => target.close());
-  const stand = stack.use(await startSessions({ controlPlane: { moonlightCredentials: "secret" } }));
+  const stand = stack.use(await startSessions({ helix: { moonlightCredentials: "secret" } }));
   const session = await newSession(stand.url);
   await stand.system.addAgent({
     "wolf-b": { wolf: target.address },

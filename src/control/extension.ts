@@ -1,0 +1,110 @@
+/**
+ * How a product is built on the tunnel. An extension brings tables, resources of the API, routes to targets and rules of
+ * access, and reaches the control plane through its {@link ExtensionHost} alone. This file is also the only one of
+ * src/control that an extension imports: what it needs of the rooms is exported at the end.
+ *
+ * The order: the migrations of all extensions run; then each is installed, before runners can connect and before the
+ * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import type { Registry as MetricsRegistry } from "prom-client";
+import type { Logger } from "../wire/log.ts";
+import type { Dial } from "../wire/streams/dial.ts";
+import type { ApiResource, DeleteOwned } from "./api/context.ts";
+import type { Access, RunnerGroups } from "./auth/access.ts";
+import type { ActiveStreams } from "./auth/active-streams.ts";
+import type { Identity } from "./auth/identity.ts";
+import type { TokenIssuer } from "./auth/issuer.ts";
+import type { ExtensionEvent } from "./event-bus.ts";
+import type { TargetRoute } from "./proxy/target-routes.ts";
+import type { Registry, RegistryEvent } from "./registry/registry.ts";
+import type { Migrations } from "./store/migrations.ts";
+
+export interface ControlPlaneExtension {
+  /** For logs. */
+  readonly name: string;
+  /** Its own tables, with a version of their own. Default: none. */
+  readonly migrations?: Migrations;
+  /** Called once for each control plane. What it throws fails the start. */
+  install(host: ExtensionHost): ExtensionParts;
+}
+
+/** What the control plane offers to an extension. */
+export interface ExtensionHost {
+  readonly log: Logger;
+  /** The control plane's database. Tables of others are not to be touched. */
+  readonly database: DatabaseSync;
+  /** Random, made with the store: marks what this control plane has created elsewhere. */
+  readonly storeId: string;
+  /** Further figures in `GET /metrics`. */
+  readonly metrics: MetricsRegistry;
+  /** Path in front of all routes, usually empty. Routes and resources are given without it. */
+  readonly basePath: string;
+  /** URL that agents dial, if the options give one. */
+  readonly agentUrl: string | undefined;
+  /** How long a lost runner may take to come back, in milliseconds; after a start, a runner known before. */
+  readonly graceMs: number;
+  readonly warmUpMs: number;
+  /** Opens a byte stream to a target of a runner. */
+  readonly dial: Dial;
+  readonly runners: ExtensionRunners;
+  readonly tokens: ExtensionTokens;
+  /** Grants and the rules of all extensions together. */
+  readonly access: Pick<Access, "mayDial">;
+  /** Closes what is open for a group of runners. */
+  readonly activeStreams: Pick<ActiveStreams, "closeGroup">;
+  readonly events: ExtensionEvents;
+}
+
+export interface ExtensionRunners extends Pick<Registry, "kick" | "state" | "view"> {
+  /** Whether a connection of the runner takes new streams now. */
+  isReachable(runnerId: string): boolean;
+  /** The runner is not expected back: after a restart it is not waited for. */
+  forget(runnerId: string): void;
+}
+
+export interface ExtensionTokens extends Pick<TokenIssuer, "issue" | "list" | "revoke"> {
+  /** False if the credential was revoked or has expired since the request was authenticated. */
+  isValid(identity: Identity): boolean;
+}
+
+export interface ExtensionEvents {
+  /** Runners: connects, losses, replacements. */
+  onRunnerEvent(listener: (event: RegistryEvent) => void): void;
+  /** To the log, to the metrics, and to the readers of `GET /api/v1/events` who may have it. */
+  publish(event: ExtensionEvent): void;
+}
+
+/** What an extension adds. */
+export interface ExtensionParts {
+  /** Routes to targets, behind the control plane's own; of two that match, the first counts. */
+  readonly targetRoutes?: readonly TargetRoute[];
+  readonly resources?: readonly ApiResource[];
+  /** Groups of runners: who may dial them without a grant, and what is closed together. */
+  readonly groups?: RunnerGroups;
+  /** What it keeps for users: deleted with their tokens, and counted by name in that response. */
+  readonly owned?: Readonly<Record<string, DeleteOwned>>;
+  /** The control plane shuts down: requests that wait for something are refused. */
+  drain?(): void;
+  /** Leaves no timer behind. The database is still open. */
+  close(): void;
+}
+
+export { refuseInvalid } from "./api/validation.ts";
+export { MAX_NAME_LENGTH, responses } from "./api/schemas.ts";
+export type { ApiResource, AppEnv, DeleteOwned } from "./api/context.ts";
+export { requireAdmin } from "./auth/access.ts";
+export type { RunnerGroups } from "./auth/access.ts";
+export { queryOf, withoutParameters } from "./auth/authenticate.ts";
+export { matchesPattern } from "./auth/identity.ts";
+export type { Identity } from "./auth/identity.ts";
+export type { ExtensionEvent } from "./event-bus.ts";
+export { MAX_WAIT_MS } from "./limits.ts";
+export type { CallerPump, RoutedJob } from "./proxy/job.ts";
+export { preferredWaitMs } from "./fields/prefer.ts";
+export { targetJob } from "./proxy/target-routes.ts";
+export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
+export type { RegistryEvent } from "./registry/registry.ts";
+export type { Migrations } from "./store/migrations.ts";
+export { integer, json, optionalInteger, optionalText, text } from "./store/rows.ts";
+export type { Row } from "./store/rows.ts";

@@ -1,0 +1,85 @@
+/** Installs the extensions and joins what they add. */
+import type { Dial } from "../wire/streams/dial.ts";
+import type { ApiResource, DeleteOwned } from "./api/context.ts";
+import type { ControlPlaneExtension, ExtensionHost, ExtensionParts } from "./extension.ts";
+import type { Settings } from "./options.ts";
+import type { Parts } from "./parts.ts";
+import type { TargetRoute } from "./proxy/target-routes.ts";
+import { storeId } from "./store/database.ts";
+
+export interface InstalledExtensions {
+  targetRoutes: readonly TargetRoute[];
+  resources: readonly ApiResource[];
+  owned: Readonly<Record<string, DeleteOwned>>;
+  drain(): void;
+  close(): void;
+}
+
+export function installExtensions(
+  extensions: readonly ControlPlaneExtension[],
+  host: ExtensionHost,
+  access: Parts["access"],
+): InstalledExtensions {
+  const installed: ExtensionParts[] = [];
+  const close = (): void => {
+    for (const parts of installed) parts.close();
+  };
+  try {
+    for (const extension of extensions) {
+      const parts = extension.install(host);
+      installed.push(parts);
+      if (parts.groups !== undefined) access.add(parts.groups);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    targetRoutes: installed.flatMap(({ targetRoutes = [] }) => targetRoutes),
+    resources: installed.flatMap(({ resources = [] }) => resources),
+    owned: Object.assign({}, ...installed.map(({ owned = {} }) => owned)) as Record<string, DeleteOwned>,
+    drain: () => {
+      for (const parts of installed) parts.drain?.();
+    },
+    close,
+  };
+}
+
+export function createHost(settings: Settings, parts: Parts, dial: Dial): ExtensionHost {
+  const { access, activeStreams, bus, database, issuer, knownRunners, metrics, registry, tokens } = parts;
+  const { agentUrl, basePath, graceMs, log, warmUpMs } = settings;
+  return {
+    log,
+    database,
+    storeId: storeId(database),
+    metrics: metrics.registry,
+    basePath,
+    agentUrl,
+    graceMs,
+    warmUpMs,
+    dial,
+    runners: {
+      state: (id) => registry.state(id),
+      view: (id) => registry.view(id),
+      kick: (id, options) => registry.kick(id, options),
+      isReachable: (id) => registry.bestConnection(id) !== undefined,
+      forget: (id) => knownRunners.forget(id),
+    },
+    tokens: {
+      issue: (request) => issuer.issue(request),
+      list: () => issuer.list(),
+      revoke: (id) => issuer.revoke(id),
+      isValid: (identity) => tokens.current(identity) !== undefined,
+    },
+    access,
+    activeStreams,
+    events: {
+      onRunnerEvent: (listener) => {
+        bus.subscribe((event) => {
+          if ("runner" in event) listener(event);
+        });
+      },
+      publish: (event) => bus.publish(event),
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** What a control plane consists of, before its port is open. */
+import type { DatabaseSync } from "node:sqlite";
+import { CertificateExpiry } from "./admission/certificate-expiry.ts";
+import { ReconnectSpread } from "./admission/reconnect-spread.ts";
+import { tellReplaced } from "./admission/refused-runners.ts";
+import { Access } from "./auth/access.ts";
+import { ActiveStreams } from "./auth/active-streams.ts";
+import { ClientCertificates } from "./auth/client-certificates.ts";
+import { TokenIssuer } from "./auth/issuer.ts";
+import { TokenStore } from "./auth/tokens.ts";
+import { EventBus } from "./event-bus.ts";
+import type { PortTls } from "./listener/port.ts";
+import { createControlMetrics } from "./metrics.ts";
+import type { ControlMetrics } from "./metrics.ts";
+import type { Settings } from "./options.ts";
+import type { AgentConnection } from "./registry/agent-connection.ts";
+import { Dialer } from "./registry/dialer.ts";
+import { Registry } from "./registry/registry.ts";
+import { certificateEnds } from "./reload/tls-files.ts";
+import { openDatabase } from "./store/database.ts";
+import { KnownRunnerStore } from "./store/known-runners.ts";
+import { IssuedTokenStore } from "./store/tokens.ts";
+
+export interface Parts {
+  readonly database: DatabaseSync;
+  readonly knownRunners: KnownRunnerStore;
+  readonly tokens: TokenStore;
+  readonly issuer: TokenIssuer;
+  readonly access: Access;
+  readonly activeStreams: ActiveStreams;
+  readonly bus: EventBus;
+  readonly certificates: ClientCertificates;
+  /** Every admitted connection until it closes, also one that no longer serves a runner. */
+  readonly opened: Set<AgentConnection>;
+  readonly expiry: CertificateExpiry;
+  readonly spread: ReconnectSpread;
+  readonly registry: Registry;
+  readonly metrics: ControlMetrics;
+  readonly dialer: Dialer;
+  /** Set where the port speaks TLS. */
+  readonly tls: { current: PortTls | undefined };
+}
+
+/** @throws TurnaboutError `config_invalid` */
+export function createParts({ log, ...settings }: Settings): Parts {
+  const certificates = new ClientCertificates();
+  if (settings.tls !== undefined) certificates.replace(settings.tls);
+  const tls = { current: settings.tls };
+  const migrations = settings.extensions.flatMap((extension) => extension.migrations ?? []);
+  const database = openDatabase(settings.dataDirectory, migrations);
+  const tokens = new TokenStore(settings.adminToken, settings.tokens);
+  const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
+  const opened = new Set<AgentConnection>();
+  const registry = new Registry({
+    graceMs: settings.graceMs,
+    onEvent: (event) => bus.publish(event),
+    onReplaced: (connection, runnerId) => tellReplaced(connection, runnerId, log),
+  });
+  const metrics = createControlMetrics({
+    connections: () => registry.connections().size,
+    runners: () => countStates(registry),
+    waitingDials: () => registry.waitingDials,
+    certificateEnds: () => certificateEnds(tls.current),
+    streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
+  });
+  return {
+    database,
+    knownRunners: new KnownRunnerStore(database),
+    tokens,
+    issuer: new TokenIssuer(new IssuedTokenStore(database), tokens),
+    access: new Access(),
+    activeStreams: new ActiveStreams(),
+    bus,
+    certificates,
+    opened,
+    expiry: new CertificateExpiry(opened, certificates, log),
+    spread: new ReconnectSpread(opened, log),
+    registry,
+    metrics,
+    dialer: new Dialer(registry, metrics),
+    tls,
+  };
+}
+
+function countStates(registry: Registry): Record<string, number> {
+  const counts: Record<string, number> = { connected: 0, reconnecting: 0, gone: 0 };
+  for (const { state } of registry.list()) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,48 @@
+/** What happens on an event of a runner, and on a change of tokens. */
+import { revise } from "./admission/token-changes.ts";
+import { isNarrowed } from "./auth/identity.ts";
+import type { Settings } from "./options.ts";
+import type { Parts } from "./parts.ts";
+import { REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
+
+/** Logs, counts and reports every event. */
+export function reportEvents({ bus, metrics }: Parts, { log, onEvent }: Settings): void {
+  bus.subscribe((event) => {
+    log.info({ ...event }, "event");
+    metrics.agentEvents.inc({ event: event.type });
+    if ("runner" in event) onEvent?.(event);
+  });
+}
+
+/**
+ * Remembers who is connected, and expects those back that were before this process started.
+ *
+ * @returns stops the timer
+ */
+export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => void {
+  const { bus, knownRunners, registry } = parts;
+  bus.subscribe((event) => {
+    if (!("runner" in event)) return;
+    if (event.type === "connected") knownRunners.seen(event.runner, registry.holderOf(event.runner));
+    else if (event.type === "lost") knownRunners.stillThere([event.runner]);
+  });
+  for (const { id, credential } of knownRunners.recent()) registry.expectReturn(id, credential, warmUpMs);
+  const timer = setInterval(() => {
+    const connected = registry.list().filter(({ state }) => state === "connected");
+    knownRunners.stillThere(connected.map(({ id }) => id));
+  }, REMEMBER_AGAIN_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Closes what a changed token no longer covers, and takes up what it covers now. */
+export function followTokenChanges(parts: Parts, { log }: Settings): void {
+  const { activeStreams, opened, registry, tokens } = parts;
+  tokens.onChange(() => {
+    for (const connection of opened) revise(connection, { registry, tokens, log });
+    activeStreams.closeRevoked((identity) => {
+      const current = tokens.current(identity);
+      return current !== undefined && !isNarrowed(current, identity);
+    });
+  });
+}

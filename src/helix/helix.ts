@@ -1,0 +1,135 @@
+/** Helix's system as an extension of the control plane: sessions on Wolf instances, their sandboxes, Moonlight Web. */
+import { createWolfClient, wolfOverTunnel } from "../clients/wolf/client.ts";
+import { Guard } from "../wire/streams/guard.ts";
+import type { Dial } from "../wire/streams/dial.ts";
+import type {
+  ControlPlaneExtension,
+  ExtensionHost,
+  ExtensionParts,
+  RegistryEvent,
+} from "../control/extension.ts";
+import { deleteSessionsOf, helixResources } from "./api/resources.ts";
+import { instanceOfRunner, sandboxRunner, wolfRunner } from "./ids.ts";
+import { Instances } from "./instances/instances.ts";
+import { registerHelixMetrics } from "./metrics.ts";
+import { StreamRate } from "./moonlight/credentials.ts";
+import { helixTargetRoutes } from "./routes.ts";
+import { ImageRules } from "./sessions/images.ts";
+import type { Lobbies } from "./sessions/lobbies.ts";
+import { Policy } from "./sessions/policy.ts";
+import { SandboxAccess } from "./sessions/sandbox-access.ts";
+import { Sessions } from "./sessions/sessions.ts";
+import type { SessionEvent } from "./sessions/sessions.ts";
+import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
+import { InstanceStore } from "./store/instances.ts";
+import { HELIX_MIGRATIONS } from "./store/migrations.ts";
+import { SessionStore } from "./store/sessions.ts";
+
+export interface HelixOptions {
+  /** Moonlight Web's shared secret. Without it its routes are refused. */
+  moonlightCredentials?: string | undefined;
+  /** Container image of a sandbox where the request names none. Default `turnabout-sandbox:latest`. */
+  sandboxImage?: string | undefined;
+  /** Images that users may name besides it, as patterns with `*`. Default: none. An admin may name any. */
+  allowedImages?: readonly string[] | undefined;
+  /** Sessions that a user may have at once. Default: no limit but capacity. An admin may create more. */
+  maxSessionsPerUser?: number | undefined;
+  /** Sessions: created, lost, back, ended. */
+  onEvent?: ((event: SessionEvent) => void) | undefined;
+}
+
+const DEFAULT_SANDBOX_IMAGE = "turnabout-sandbox:latest";
+
+/**
+ * @throws TurnaboutError `config_invalid`
+ * @example
+ * ```ts
+ * const controlPlane = await createControlPlane({ port: 8080, adminToken, extensions: [helix()] });
+ * ```
+ */
+export function helix(options: HelixOptions = {}): ControlPlaneExtension {
+  const sandboxImage = options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE;
+  const images = new ImageRules(sandboxImage, options.allowedImages);
+  return {
+    name: "helix",
+    migrations: HELIX_MIGRATIONS,
+    install: (host) => install(host, { ...options, sandboxImage }, images),
+  };
+}
+
+type InstallOptions = HelixOptions & { sandboxImage: string };
+
+function install(host: ExtensionHost, options: InstallOptions, images: ImageRules): ExtensionParts {
+  const { access, activeStreams, basePath, dial, log, runners, storeId, tokens } = host;
+  const subscriber = new Guard((error) => log.error({ err: error }, "event subscriber failed"));
+  const sessionStore = new SessionStore(host.database);
+  const instances = new Instances(new InstanceStore(host.database), runners, log);
+  const sessions = new Sessions({
+    store: sessionStore,
+    storeId,
+    instances,
+    access: new SandboxAccess({ activeStreams, runners, tokens }),
+    lobbies: lobbiesByInstance(dial),
+    agentUrl: host.agentUrl,
+    defaultImage: options.sandboxImage,
+    awaitMs: Math.max(host.graceMs, host.warmUpMs),
+    log,
+    onEvent: (event) => {
+      host.events.publish(event);
+      if (event.type === "session-ended") runners.forget(sandboxRunner(event.session));
+      subscriber.run(() => options.onEvent?.(event));
+    },
+  });
+  const policy = new Policy(sessionStore);
+  host.events.onRunnerEvent((event) => onRunnerEvent(event, { host, instances, sessions }));
+  registerHelixMetrics(host.metrics, instances);
+  const rate = new StreamRate();
+  const { maxSessionsPerUser, moonlightCredentials } = options;
+  return {
+    groups: policy,
+    targetRoutes: helixTargetRoutes({ access, instances, moonlightCredentials, policy, rate }),
+    resources: helixResources({
+      basePath,
+      images,
+      instances,
+      maxSessionsPerUser,
+      policy,
+      runners,
+      sessions,
+      sessionStore,
+      tokens,
+    }),
+    owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },
+    drain: () => sessions.drain(),
+    close: () => sessions.close(),
+  };
+}
+
+interface Reacting {
+  host: ExtensionHost;
+  instances: Instances;
+  sessions: Sessions;
+}
+
+/** A Wolf instance registers itself by its runner's connection. */
+function onRunnerEvent(event: RegistryEvent, { host, instances, sessions }: Reacting): void {
+  const instance = instanceOfRunner(event.runner);
+  if (instance === undefined) return;
+  if (event.type === "connected") {
+    instances.connected(instance, host.runners.view(event.runner)?.bootEpochMs ?? 0);
+    sessions.settle(instance);
+    sessions.vacancy();
+  } else if (event.type === "grace-expired") sessions.instanceGone(instance);
+}
+
+/** One client for each instance. */
+function lobbiesByInstance(dial: Dial): (instanceId: string) => Lobbies {
+  const known = new Map<string, Lobbies>();
+  return (instanceId) => {
+    const found = known.get(instanceId);
+    if (found !== undefined) return found;
+    const lobbies = lobbiesOf(createWolfClient(wolfOverTunnel(dial, wolfRunner(instanceId))));
+    known.set(instanceId, lobbies);
+    return lobbies;
+  };
+}
