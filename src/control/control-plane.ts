@@ -55,7 +55,7 @@ export interface ControlPlane extends AsyncDisposable {
  * @example
  * ```ts
  * const controlPlane = await createControlPlane({ port: 8080, adminToken: process.env.TURNABOUT_ADMIN_TOKEN });
- * const socket = await controlPlane.dial("wolf-local", "wolf");
+ * const socket = await controlPlane.dial("web-1", "http");
  * ```
  */
 export async function createControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {

@@ -57,7 +57,7 @@ export const DIAL_ATTEMPTS = 3;
 /** Before a request whose agent has died is tried again: all connections of a dying process end within milliseconds. */
 export const LOSS_SETTLE_MS = 50;
 
-/** A target's response header. Wolf's lobbies/create takes 10 s; ordinary gateways use 60 s. */
+/** A target's response header: what ordinary gateways allow. Slow calls of an API take 10 s. */
 export const RESPONSE_TIMEOUT_MS = 60_000;
 
 /** Idle keep-alive streams to a target: below node's and nginx's own keep-alive timeouts, so that we close first. */

@@ -62,7 +62,7 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   log?: Logger | undefined;
   /** Runners: connects, losses, replacements. */
   onEvent?: ((event: RegistryEvent) => void) | undefined;
-  /** Products built on the tunnel, such as `helix()` of `turnabout/helix`. Default: none. */
+  /** Products built on the tunnel. Default: none. */
   extensions?: readonly ControlPlaneExtension[] | undefined;
 }
 

@@ -5,7 +5,7 @@ import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { Identity } from "./identity.ts";
 import type { TokenStore } from "./tokens.ts";
 
-/** Cookie and query parameter that may carry a token, named as Helix names them. */
+/** Cookie and query parameter that may carry a token. */
 export const TOKEN_COOKIE = "access_token";
 export const TOKEN_PARAMETER = "access_token";
 

@@ -1,6 +1,6 @@
 /**
  * Identity by client certificate, on `rh2` carriers: the runner ids that the certificate names, as its common name, as
- * DNS names (`wolf-us-1`, `wolf-*`) or as URIs (`urn:turnabout:runner:sandbox-ses_01k`).
+ * DNS names (`web-us-1`, `web-*`) or as URIs (`urn:turnabout:runner:web-us-1`).
  */
 import type { X509Certificate } from "node:crypto";
 import { createIdentity } from "./identity.ts";

@@ -4,7 +4,7 @@ import { ServerResponse } from "node:http";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
 import type { Logger } from "../../wire/log.ts";
-import { isolate } from "../fields/content-sandbox.ts";
+import { isolate } from "../fields/page-isolation.ts";
 import { responseFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
 import { MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";

@@ -59,8 +59,10 @@ export function migrate(database: DatabaseSync, all: readonly Migrations[]): voi
   separateVersions(database);
   for (const { name, steps, stepsByUserVersion = [] } of all) {
     const former = versionOf(database, FORMER_VERSION) ?? 0;
-    const version = versionOf(database, name) ?? stepsByUserVersion[former] ?? 0;
+    const recorded = versionOf(database, name);
+    const version = recorded ?? stepsByUserVersion[former] ?? 0;
     if (version > steps.length) throw newer(`schema version ${version} of ${name}`, steps.length);
+    if (recorded === undefined) database.exec(putVersion(name, version));
     for (const [index, sql] of steps.entries()) {
       if (index < version) continue;
       database.exec(`BEGIN IMMEDIATE; ${sql} ${putVersion(name, index + 1)} COMMIT;`);

@@ -2,9 +2,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { wolfRunner } from "../ids.ts";
-import type { Presence } from "../sessions/scheduler.ts";
 import { gpuAlertLevel } from "../instances/usage.ts";
-import type { Instances } from "../instances/instances.ts";
+import type { Instances, Presence } from "../instances/instances.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../store/instances.ts";
 import type { SessionStore } from "../store/sessions.ts";

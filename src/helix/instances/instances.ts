@@ -5,7 +5,6 @@ import { ReportedProblems } from "../../wire/reported-problems.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
 import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
 import { wolfRunner } from "../ids.ts";
-import type { Presence } from "../sessions/scheduler.ts";
 import { alertLevel, fullest, isCurrent, rises } from "./usage.ts";
 
 const WOLF_TARGET = "wolf";
@@ -26,6 +25,9 @@ export interface Heartbeat {
   gpu_vendor?: string | null | undefined;
   render_node?: string | null | undefined;
 }
+
+/** As the tunnel says; a heartbeat does not count. `reconnecting`: expected back, in its grace or after our start. */
+export type Presence = "online" | "reconnecting" | "offline";
 
 type InstanceRunners = Pick<ExtensionRunners, "isReachable" | "state" | "view">;
 

@@ -1,9 +1,7 @@
 /** Which Wolf instance takes a session: the least loaded one that is online, fits, and has a free place. */
 import type { HelixErrorCode } from "../errors.ts";
+import type { Presence } from "../instances/instances.ts";
 import type { Instance } from "../store/instances.ts";
-
-/** What the tunnel says; a heartbeat does not. `reconnecting`: awaited, in its grace or after a start of ours. */
-export type Presence = "online" | "reconnecting" | "offline";
 
 export interface Candidate {
   instance: Pick<Instance, "id" | "maxSandboxes" | "gpuVendor" | "privileged" | "createdAtMs">;
