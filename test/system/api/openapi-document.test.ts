@@ -3,19 +3,26 @@ import { afterEach, describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { createRoutes } from "../../../src/control/api/app.ts";
 import type { AppContext } from "../../../src/control/api/context.ts";
+import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
+import { helix } from "../../../src/helix/helix.ts";
 import { helixResources } from "../../../src/helix/api/resources.ts";
 import type { HelixApiContext } from "../../../src/helix/api/resources.ts";
 import { call, errorCode } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startSystem } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
 import { fetchDocument } from "./openapi-schemas.ts";
 import { api } from "../helix/sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 
+function startWithHelix(options: ControlPlaneOptions = {}): Promise<System> {
+  return startSystem({ agents: 0, controlPlane: { extensions: [helix()], ...options } });
+}
+
 describe("/openapi.json", () => {
   it("is a valid OpenAPI 3.1 document", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startWithHelix();
     const document = await fetchDocument(system.url);
     const validator = new Validator();
     const { valid, errors } = await validator.validate(document as unknown as Record<string, unknown>);
@@ -24,7 +31,7 @@ describe("/openapi.json", () => {
   });
 
   it("gives every operation a summary, a tag, and its path parameters", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startWithHelix();
     const { paths } = await fetchDocument(system.url);
     for (const [path, operations] of Object.entries(paths)) {
       const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
@@ -46,7 +53,7 @@ describe("/openapi.json", () => {
   });
 
   it("says where a credential may stand, and where not", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startWithHelix();
     const { paths, components, ...document } = await fetchDocument(system.url);
     const { securitySchemes } = components as {
       securitySchemes: Record<string, { in?: string; name?: string }>;
@@ -84,7 +91,7 @@ describe("/openapi.json", () => {
   });
 
   it("says what a target's route takes and answers", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startWithHelix();
     const { paths } = await fetchDocument(system.url);
     const ways = new Map<string, string>();
     for (const [path, operations] of Object.entries(paths)) {
@@ -104,7 +111,7 @@ describe("/openapi.json", () => {
   });
 
   it("has every route of the code", async () => {
-    await using system = await startSystem({ agents: 0 });
+    await using system = await startWithHelix();
     const { paths } = await fetchDocument(system.url);
     // Routes are made from their context's names only; nothing of it is used before a request comes.
     const resources = helixResources({} as HelixApiContext);
@@ -127,7 +134,7 @@ describe("/openapi.json", () => {
   });
 
   it("says where its routes are: below the base path, and nothing else is there", async () => {
-    await using system = await startSystem({ agents: 0, controlPlane: { basePath: "/turnabout/" } });
+    await using system = await startWithHelix({ basePath: "/turnabout/" });
     const { body, status } = await call(`${system.url}/turnabout/openapi.json`, { token: null });
     assert.equal(status, 200);
     assert.deepEqual((JSON.parse(body) as { servers: unknown }).servers, [{ url: "/turnabout" }]);
@@ -140,7 +147,7 @@ describe("/openapi.json", () => {
   });
 
   it("judges the tests' answers: runners, readiness and refusals", async () => {
-    await using system = await startSystem();
+    await using system = await startSystem({ controlPlane: { extensions: [helix()] } });
     const ok = async (path: string): Promise<unknown> => {
       const { status, body } = await api(system.url, "GET", path);
       assert.equal(status, 200, path);
