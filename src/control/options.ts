@@ -80,7 +80,7 @@ export interface Settings extends ControlPlaneOptions {
   readyWhenConnected: readonly string[];
   proxies: TrustedProxies;
   /** Whether the operator trusts pages of this target with the control plane's origin. */
-  trustsPages(destination: Destination): boolean;
+  trustsPages: (destination: Destination) => boolean;
 }
 
 /** @throws TurnaboutError `config_invalid` */
