@@ -100,7 +100,7 @@ export { matchesPattern } from "./auth/identity.ts";
 export type { Identity } from "./auth/identity.ts";
 export type { ExtensionEvent } from "./event-bus.ts";
 export { MAX_WAIT_MS } from "./limits.ts";
-export type { CallerPump, RoutedJob } from "./proxy/job.ts";
+export type { RoutedJob } from "./proxy/job.ts";
 export { preferredWaitMs } from "./fields/prefer.ts";
 export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
