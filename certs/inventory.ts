@@ -1,5 +1,5 @@
 /**
- * The development PKI as a folder: what is there, what is missing, and every change of it.
+ * The development PKI as a folder: which certificates exist, which are missing, and every change to them.
  *
  *     ca/            the authority: tls.crt, tls.key, crl.pem
  *     server/        the control plane's: tls.crt, tls.key, ca.crt, crl.pem
@@ -8,11 +8,12 @@
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdir, writeFile } from "node:fs/promises";
-import net from "node:net";
 import path from "node:path";
 import { makeFolder } from "../src/control/store/make-folder.ts";
 import { Authority, parseRevocationList } from "./authority.ts";
-import type { LeafRequest, Revoked } from "./authority.ts";
+import type { Revoked } from "./authority.ts";
+import { covers, namesOf, union } from "./certificate-names.ts";
+import type { Names } from "./certificate-names.ts";
 import { readFolder, writeFolder } from "./folder.ts";
 import type { Files } from "./folder.ts";
 import { readIssued, recordIssued } from "./issued.ts";
@@ -23,9 +24,7 @@ export const FILE = { cert: "tls.crt", key: "tls.key", ca: "ca.crt", crl: "crl.p
 
 const CA_NAME = "Turnabout development CA";
 
-export type Names = Pick<LeafRequest, "commonName" | "dns" | "ip" | "uri" | "purposes">;
-
-/** A certificate that is wanted: where it lies, and what it says. */
+/** A requested certificate: its folder and its names. */
 export interface Wanted extends Names {
   folder: string;
 }
@@ -252,7 +251,7 @@ export class Inventory {
   }
 }
 
-/** What its user can put right. */
+/** An error that the user of the command can correct. */
 export class InventoryError extends Error {
   override readonly name = "InventoryError";
 }
@@ -266,59 +265,6 @@ export function isNearEnd(certificate: X509Certificate): boolean {
   const from = certificate.validFromDate.getTime();
   const to = certificate.validToDate.getTime();
   return to - Date.now() < (to - from) * RENEW_BELOW;
-}
-
-/** What a certificate says, as a request for the next one. */
-export function namesOf(certificate: X509Certificate): Names {
-  const names = { dns: [] as string[], ip: [] as string[], uri: [] as string[] };
-  for (const entry of (certificate.subjectAltName ?? "").split(", ")) {
-    const [, kind, value = ""] = /^(DNS|IP Address|URI):"?([^"]*)"?$/.exec(entry) ?? [];
-    if (kind === "DNS") names.dns.push(value);
-    if (kind === "IP Address") names.ip.push(plainName(value));
-    if (kind === "URI") names.uri.push(value);
-  }
-  const usages = certificate.keyUsage ?? [];
-  return {
-    commonName: /^CN=(.+)$/m.exec(certificate.subject)?.[1] ?? "",
-    ...names,
-    purposes: [
-      ...(usages.includes("1.3.6.1.5.5.7.3.1") ? ["server" as const] : []),
-      ...(usages.includes("1.3.6.1.5.5.7.3.2") ? ["client" as const] : []),
-    ],
-  };
-}
-
-function covers(certificate: X509Certificate, wanted: Names): boolean {
-  const has = namesOf(certificate);
-  const all = (there: readonly string[] = [], want: readonly string[] = []) =>
-    want.every((name) => there.some((other) => plainName(other) === plainName(name)));
-  return (
-    has.commonName === wanted.commonName &&
-    all(has.dns, wanted.dns) &&
-    all(has.ip, wanted.ip) &&
-    all(has.uri, wanted.uri) &&
-    all(has.purposes, wanted.purposes)
-  );
-}
-
-/** IPv6 addresses in their short form: OpenSSL prints `0:0:0:0:0:0:0:1`, and users write all of them. */
-export function plainName(name: string): string {
-  if (!net.isIPv6(name)) return name;
-  return URL.parse(`http://[${name}]/`)?.hostname.slice(1, -1) ?? name;
-}
-
-function union(has: Names, wanted: Names): Names {
-  const both = (left: readonly string[] = [], right: readonly string[] = []) => {
-    const known = new Set(left.map(plainName));
-    return [...left, ...right.filter((name) => !known.has(plainName(name)))];
-  };
-  return {
-    commonName: wanted.commonName,
-    dns: both(has.dns, wanted.dns),
-    ip: both(has.ip, wanted.ip),
-    uri: both(has.uri, wanted.uri),
-    ...(wanted.purposes !== undefined && { purposes: wanted.purposes }),
-  };
 }
 
 function isWholePair(files: Files): boolean {

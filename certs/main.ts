@@ -11,7 +11,8 @@ import { parseCount } from "../src/cli/options.ts";
 import { runCommand } from "../src/cli/run-command.ts";
 import { RUNNER_URN } from "../src/control/auth/certificates.ts";
 import { makeFolder } from "../src/control/store/make-folder.ts";
-import { FILE, Inventory, InventoryError, namesOf, plainName } from "./inventory.ts";
+import { namesOf, plainName } from "./certificate-names.ts";
+import { FILE, Inventory, InventoryError } from "./inventory.ts";
 import type { Report, Wanted } from "./inventory.ts";
 import { CA_DAYS, LEAF_DAYS, MAX_DAYS } from "./lifetimes.ts";
 
