@@ -20,7 +20,7 @@ import type { ClientHttp2Session, Http2ServerRequest, Http2ServerResponse, Http2
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { Agent } from "http2-wrapper";
-import { guardSession } from "../../src/wire/streams/end-stream.ts";
+import { guardHttp2Session } from "../../src/wire/streams/end-stream.ts";
 
 interface Own extends Http2Stream { own: true }
 
@@ -50,7 +50,7 @@ export const b = (): unknown => connect("http://b");
 export const c = (): unknown => http2.createServer();
 export const d = (): unknown => http2.performServerHandshake(process.stdin);
 export const e = (): unknown => new Agent();
-export const fine = (): void => guardSession(http2.connect("http://b"));
+export const fine = (): void => guardHttp2Session(http2.connect("http://b"));
 export function alsoFine(socket: Duplex, response: ServerResponse, session: ClientHttp2Session): void {
   socket.destroy();
   response.destroy();

@@ -18,7 +18,7 @@ export const CARRIER_STREAM_WINDOW_BYTES: number = 8 * 1024 * 1024;
 export const MAX_FRAME_BYTES: number = 64 * 1024;
 
 /** `maxSessionMemory` in MB (node:http2's unit). Below it a burst makes the session refuse streams for good. */
-export const SESSION_MEMORY_MB = 256;
+export const HTTP2_SESSION_MEMORY_MB = 256;
 
 /** Largest single write into an HTTP/2 stream: a larger one counts against the session memory at once. */
 export const MAX_STREAM_WRITE_BYTES: number = 64 * 1024;
@@ -46,7 +46,7 @@ export const MAX_HEADER_PAIRS = 256;
 export const MAX_HEADER_BLOCK_BYTES: number = 48 * 1024;
 
 /** From the carrier's 101 (or TLS handshake) to the peer's SETTINGS. */
-export const SESSION_HANDSHAKE_TIMEOUT_MS = 10_000;
+export const HTTP2_HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** PING cadence of each end: below every proxy's idle timeout known to us (shortest default: 60 s). */
 export const PING_INTERVAL_MS = 15_000;

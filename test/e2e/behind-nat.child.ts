@@ -9,7 +9,7 @@ import {
   assertIdle,
   bringUp,
   createSession,
-  endSession,
+  endHttp2Session,
   manageApps,
   refuseStrangers,
   shutDown,
@@ -66,7 +66,7 @@ const network = await Network.make(PORT);
   await phase(t, "video in the browser", () => watch(viewer, system, session));
   await phase(t, "media goes directly", async () => t.diagnostic(await assertDirectMedia(viewer, system)));
   await phase(t, "secrets stay apart", () => assertSecretsApart(viewer, system, session));
-  await phase(t, "the session ends", () => endSession(system, session));
+  await phase(t, "the session ends", () => endHttp2Session(system, session));
   await phase(t, "the page is told why", () => assertClosedProperly(viewer));
   await chromium[Symbol.asyncDispose]();
   await phase(t, "nothing is left open", () => assertIdle(system));

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import { WebSocket, WebSocketServer } from "ws";
-import { guardSession } from "../../src/wire/streams/end-stream.ts";
+import { guardHttp2Session } from "../../src/wire/streams/end-stream.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../src/wire/limits.ts";
 import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { StreamCarrier } from "../../src/wire/session/stream-carrier.ts";
@@ -87,7 +87,7 @@ function listener(kind: TestCarrier, accept: (stream: Duplex) => void): net.Serv
   }
   if (kind === "h2") {
     const server = http2.createServer({ settings: { enableConnectProtocol: true } });
-    server.on("session", guardSession);
+    server.on("session", guardHttp2Session);
     server.on("stream", (stream: http2.ServerHttp2Stream) => {
       stream.respond({ ":status": 200 });
       const carrier = new StreamCarrier(stream);
@@ -109,7 +109,7 @@ async function dial(kind: TestCarrier, port: number, unixPath: string): Promise<
   }
   if (kind === "h2") {
     const session = http2.connect(`http://127.0.0.1:${port}`);
-    guardSession(session);
+    guardHttp2Session(session);
     session.on("error", () => {}); // permanently
     await once(session, "remoteSettings");
     const stream = session.request({ ":method": "CONNECT", ":protocol": "ptth", ":path": "/" });

@@ -51,7 +51,7 @@ export interface Finding {
   line: number;
   /** What stands there, on one line. */
   text: string;
-  why: "ends it past the guard" | "makes a session without guardSession()";
+  why: "ends it past the guard" | "makes a session without guardHttp2Session()";
 }
 
 /** @param overlay texts that take the place of files, by path relative to the root */
@@ -95,7 +95,7 @@ function findIn(source: SourceFile, file: string, checker: Checker): Finding[] {
       if (isEnding) report(node, "ends it past the guard");
     }
     if (makesSession(node, checker) && !isGuarded(node, source))
-      report(node, "makes a session without guardSession()");
+      report(node, "makes a session without guardHttp2Session()");
     node.forEachChild(visit);
   };
   visit(source);
@@ -143,7 +143,7 @@ function makesSession(node: Node, checker: Checker): boolean {
 function isGuarded(node: Node, source: SourceFile): boolean {
   let at = node;
   while (!isFunction(at) && at.parent !== undefined) at = at.parent;
-  return source.text.slice(at.pos, at.end).includes("guardSession");
+  return source.text.slice(at.pos, at.end).includes("guardHttp2Session");
 }
 
 function isFunction(node: Node): boolean {

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import type { ControlPlane } from "../../src/control/control-plane.ts";
 import type { Hello } from "../../src/wire/messages/hello.ts";
 import { serveReversed } from "../../src/wire/session/reversed-session.ts";
-import { endSession } from "../../src/wire/streams/end-stream.ts";
+import { endHttp2Session } from "../../src/wire/streams/end-stream.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
 import { eventually } from "./events.ts";
 import { dialCarrier } from "./frame-server.ts";
@@ -54,7 +54,7 @@ export async function startScriptedAgent(
   });
   const close = closedAtTheEnd(async () => {
     const closed = new Promise<void>((resolve) => void carrier.once("close", resolve));
-    endSession(session, new Error("the test is over"));
+    endHttp2Session(session, new Error("the test is over"));
     carrier.destroy();
     await closed;
   });

@@ -1,7 +1,7 @@
 /**
  * Trap: `ping()` has no deadline, `session.setTimeout` destroys nothing, TCP keep-alive does not act on unacknowledged
  * data; on a WebSocket carrier `session.destroy(error)` is not even enough: the Duplex below has to go too.
- * Guards: src/wire/session/keepalive.ts at both ends; `destroySession()` in src/wire/session/reversed-session.ts destroys the carrier as well.
+ * Guards: src/wire/session/keepalive.ts at both ends; `destroyHttp2Session()` in src/wire/session/reversed-session.ts destroys the carrier as well.
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

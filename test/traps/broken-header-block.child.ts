@@ -6,7 +6,7 @@ import http2 from "node:http2";
 import net from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { guardSession } from "../../src/wire/streams/end-stream.ts";
+import { guardHttp2Session } from "../../src/wire/streams/end-stream.ts";
 import { encodeFrame, FRAME, headersFrame, uint32 } from "../support/http2-frames.ts";
 
 const SESSIONS = 200;
@@ -65,7 +65,7 @@ const { port } = server.address() as net.AddressInfo;
 
 async function exchange(): Promise<void> {
   const session = http2.connect(`http://127.0.0.1:${port}`);
-  if (isGuarded) guardSession(session);
+  if (isGuarded) guardHttp2Session(session);
   session.on("error", () => {}); // for ever
   const closed = new Promise<void>((resolve) => session.once("close", () => resolve()));
 

@@ -10,7 +10,7 @@ import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Session 
 import { addAbortSignal, PassThrough, pipeline } from "node:stream";
 import type { Duplex } from "node:stream";
 import fc from "fast-check";
-import { guardSession } from "../../src/wire/streams/end-stream.ts";
+import { guardHttp2Session } from "../../src/wire/streams/end-stream.ts";
 import { abort } from "../../src/wire/streams/splice.ts";
 import { TunnelSocket } from "../../src/wire/streams/tunnel-socket.ts";
 import { openCarrier } from "../support/carriers.ts";
@@ -200,7 +200,7 @@ async function open({ carrier: kind, streams }: Scenario): Promise<Stand> {
   const server = http2.performServerHandshake(carrier.agent);
   const client = http2.connect("http://agent", { createConnection: () => carrier.control });
   for (const session of [server, client]) {
-    if (!isBare) guardSession(session);
+    if (!isBare) guardHttp2Session(session);
     session.on("error", () => {});
   }
   const ends: Record<End, StreamEnd>[] = [];

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { SESSION_MEMORY_MB } from "../../src/wire/limits.ts";
+import { HTTP2_SESSION_MEMORY_MB } from "../../src/wire/limits.ts";
 import { ending, next, turn } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { openSessionPair } from "../support/session-pair.ts";
@@ -44,7 +44,7 @@ describe("a single write larger than the session's memory", () => {
   it("does not hurt the other streams, during it and after it", async () => {
     await using pair = await pairWithStalledReader();
     const big = pair.tunnel("big.runner");
-    big.write(Buffer.alloc((SESSION_MEMORY_MB + 44) * MB));
+    big.write(Buffer.alloc((HTTP2_SESSION_MEMORY_MB + 44) * MB));
     await turn(5);
     await assertOthersWork(pair);
     big.destroy();

@@ -2,11 +2,11 @@
  * Trap: when carrier or session go, a bare stream whose own half has ended reports a clean end, and so does one of a
  * session destroyed without an error.
  * Guards: `TunnelSocket` in src/wire/streams/tunnel-socket.ts looks at rstCode and aborted one turn after 'end'; sessions are
- * only ever destroyed with an error (`destroySession()` in src/wire/session/reversed-session.ts).
+ * only ever destroyed with an error (`destroyHttp2Session()` in src/wire/session/reversed-session.ts).
  */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { destroySession } from "../../src/wire/session/reversed-session.ts";
+import { destroyHttp2Session } from "../../src/wire/session/reversed-session.ts";
 import { TEST_CARRIERS } from "../support/carriers.ts";
 import { ending, next } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -19,9 +19,9 @@ const LOSSES: Record<string, (pair: SessionPair) => void> = {
   "the agent's carrier is destroyed": ({ carrier }) => carrier.agent.destroy(),
   "the control plane's carrier is destroyed": ({ carrier }) => carrier.control.destroy(),
   "the agent's session is destroyed": ({ agent, carrier }) =>
-    destroySession(agent, carrier.agent, new Error("test")),
+    destroyHttp2Session(agent, carrier.agent, new Error("test")),
   "the control plane's session is destroyed": ({ control, carrier }) =>
-    destroySession(control, carrier.control, new Error("test")),
+    destroyHttp2Session(control, carrier.control, new Error("test")),
 };
 
 for (const carrier of TEST_CARRIERS) {

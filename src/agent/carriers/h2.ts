@@ -8,14 +8,19 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { offersHttp2 } from "../../wire/tls/alpn.ts";
 import type { Carrier } from "../../wire/session/carrier.ts";
-import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
+import {
+  endHttp2Session,
+  guardHttp2Session,
+  hasEnded,
+  widenConnection,
+} from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import {
   CARRIER_DESTROY_DELAY_MS,
   CARRIER_STREAM_WINDOW_BYTES,
   MAX_FRAME_BYTES,
-  SESSION_MEMORY_MB,
+  HTTP2_SESSION_MEMORY_MB,
 } from "../../wire/limits.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
 import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
@@ -31,14 +36,14 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
   }
   const session = http2.connect(options.url.origin, {
     createConnection: () => transport,
-    maxSessionMemory: SESSION_MEMORY_MB,
+    maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
     settings: {
       enablePush: false,
       initialWindowSize: CARRIER_STREAM_WINDOW_BYTES,
       maxFrameSize: MAX_FRAME_BYTES,
     },
   });
-  guardSession(session);
+  guardHttp2Session(session);
   session.on("error", () => {}); // permanently; the carrier's owner acts on 'close'
   try {
     const stream = await openStream(session, options);
@@ -47,7 +52,7 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
     const { remoteAddress } = transport as { remoteAddress?: string };
     return { kind: "h2", stream: carrier, remoteAddress };
   } catch (error) {
-    endSession(session, error as Error);
+    endHttp2Session(session, error as Error);
     transport.destroy();
     throw error;
   }
@@ -107,7 +112,7 @@ function requestHeaders({ url, token, headers }: CarrierOptions): http2.Outgoing
 function closeOuter(session: ClientHttp2Session, transport: Duplex): void {
   if (!session.destroyed) session.close();
   const timer = setTimeout(() => {
-    endSession(session, new Error("the carrier was closed"));
+    endHttp2Session(session, new Error("the carrier was closed"));
     transport.destroy();
   }, CARRIER_DESTROY_DELAY_MS);
   transport.once("close", () => clearTimeout(timer));

@@ -10,7 +10,7 @@ import { parseGoaway, sendGoaway } from "../../wire/session/goaway.ts";
 import type { Goaway } from "../../wire/session/goaway.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
-import { destroySession } from "../../wire/session/reversed-session.ts";
+import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 
 /** Why a connection stops being the one that its slot serves. */
 export type ConnectionEnd =
@@ -146,6 +146,6 @@ export class TunnelConnection {
 
   /** Ends it at once; its streams fail. */
   destroy(reason: Error): void {
-    destroySession(this.session, this.carrier.stream, reason);
+    destroyHttp2Session(this.session, this.carrier.stream, reason);
   }
 }

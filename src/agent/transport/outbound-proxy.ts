@@ -8,7 +8,7 @@ import https from "node:https";
 import type { SecureClientSessionOptions } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { guardSession, guardStream } from "../../wire/streams/end-stream.ts";
+import { guardHttp2Session, guardStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { sniName } from "../../wire/tls/server-name.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
@@ -104,7 +104,7 @@ async function connectByHttp2(
   const authority = formatAuthority(to);
   const material = await readTlsMaterial(withoutClientCertificate(tlsFiles));
   const agent = new AbortableAgent({ maxSessions: 1 });
-  agent.on("session", guardSession);
+  agent.on("session", guardHttp2Session);
   const onAbort = () => agent.abort(toError(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();

@@ -15,7 +15,7 @@ import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
 import type { Logger } from "../../wire/log.ts";
 import { AGENT_PATHS, CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { parseGoaway } from "../../wire/session/goaway.ts";
-import { destroySession, openReversed } from "../../wire/session/reversed-session.ts";
+import { destroyHttp2Session, openReversed } from "../../wire/session/reversed-session.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";
@@ -159,7 +159,7 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
         "agent does not answer PING; dropping the connection",
       );
       const error = new TurnaboutError("tunnel_lost", "the agent stopped answering");
-      destroySession(session, carrier.stream, error);
+      destroyHttp2Session(session, carrier.stream, error);
     },
     context.keepalive,
   );

@@ -6,7 +6,7 @@ import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { sendGoaway } from "../../wire/session/goaway.ts";
 import { nameLine } from "../../wire/tls/pem.ts";
-import { destroySession } from "../../wire/session/reversed-session.ts";
+import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 import { hasEnded } from "../../wire/streams/end-stream.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
@@ -45,7 +45,10 @@ export function refuseSession(session: ClientHttp2Session, carrier: Carrier, rea
     message: sentence(`${code}: ${ERROR_TABLE[code].text}`, details),
   });
   session.close();
-  const timer = setTimeout(() => destroySession(session, carrier.stream, reason), AGENT_REQUEST_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => destroyHttp2Session(session, carrier.stream, reason),
+    AGENT_REQUEST_TIMEOUT_MS,
+  );
   timer.unref();
   session.once("close", () => {
     clearTimeout(timer);

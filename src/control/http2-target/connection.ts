@@ -1,10 +1,15 @@
 /** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
-import { endSession, guardSession, hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
+import {
+  endHttp2Session,
+  guardHttp2Session,
+  hasEnded,
+  widenConnection,
+} from "../../wire/streams/end-stream.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, SESSION_MEMORY_MB } from "../../wire/limits.ts";
+import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, HTTP2_SESSION_MEMORY_MB } from "../../wire/limits.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
@@ -66,7 +71,7 @@ export class Http2Connection {
     socket.once("close", () => this.#end());
     this.#session = http2.connect("http://target", {
       createConnection: () => socket,
-      maxSessionMemory: SESSION_MEMORY_MB,
+      maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
       maxHeaderListPairs: MAX_HEADER_PAIRS,
       settings: {
         enablePush: false,
@@ -75,7 +80,7 @@ export class Http2Connection {
         maxHeaderListSize: MAX_RESPONSE_HEADER_BYTES,
       },
     });
-    guardSession(this.#session);
+    guardHttp2Session(this.#session);
     this.#follow();
   }
 
@@ -205,7 +210,7 @@ export class Http2Connection {
 
   destroy(reason: Error): void {
     this.#end(reason);
-    endSession(this.#session, reason);
+    endHttp2Session(this.#session, reason);
     if (!this.#socket.destroyed) this.#socket.destroy(reason);
   }
 

@@ -9,7 +9,7 @@ import http2 from "node:http2";
 import type { Http2Session } from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
-import { endSession, guardSession, widenConnection } from "../../wire/streams/end-stream.ts";
+import { endHttp2Session, guardHttp2Session, widenConnection } from "../../wire/streams/end-stream.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
@@ -98,7 +98,7 @@ export function createPort(
     },
     idle: (deadlineMs) => inFlight.idle(deadlineMs),
     destroy: () => {
-      for (const session of sessions) endSession(session, new Error("the control plane has closed"));
+      for (const session of sessions) endHttp2Session(session, new Error("the control plane has closed"));
       for (const socket of sockets) socket.destroy();
     },
   };
@@ -162,7 +162,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's own 128 is less than HTTP/1.1 callers may send
   });
   server.on("session", (session) => {
-    guardSession(session);
+    guardHttp2Session(session);
     sessions.add(session);
     session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 session failed"));
     session.once("close", () => sessions.delete(session));

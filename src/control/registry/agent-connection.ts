@@ -21,7 +21,7 @@ import { CAPABILITY } from "../../wire/protocol.ts";
 import { sendGoaway } from "../../wire/session/goaway.ts";
 import type { GoawayReason } from "../../wire/session/goaway.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import { destroySession } from "../../wire/session/reversed-session.ts";
+import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
@@ -207,6 +207,6 @@ export class AgentConnection {
   }
 
   destroy(message: string): void {
-    destroySession(this.session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
+    destroyHttp2Session(this.session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
   }
 }

@@ -131,7 +131,7 @@ async function accepted(
       if (headers[":status"] === 200) resolve(stream);
       else fail(refusal(headers, label));
     },
-    lost: (cause) => reject(streamLost(stream, label, { cause, session })),
+    lost: (cause) => reject(streamLost(stream, label, { cause, http2Session: session })),
   });
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted === true) onAbort();

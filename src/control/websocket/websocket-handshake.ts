@@ -129,7 +129,7 @@ async function responseTo(
         give(marksRefusals ? refusedByAgent(refused, message) : new TurnaboutError(refused, message));
       }
     },
-    lost: (cause) => reject(streamLost(stream, label, { cause, session })),
+    lost: (cause) => reject(streamLost(stream, label, { cause, http2Session: session })),
   });
   try {
     return await promise;

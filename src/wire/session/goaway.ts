@@ -27,14 +27,14 @@ const MAX_MESSAGE_LENGTH = 400;
 const REASONS: readonly string[] = ["draining", "replaced", "kicked", "refused"];
 
 /** Announces the end; streams that are open may finish. The caller then closes the session. */
-export function sendGoaway(session: Http2Session, goaway: Goaway): void {
-  if (hasEnded(session)) return;
+export function sendGoaway(http2Session: Http2Session, goaway: Goaway): void {
+  if (hasEnded(http2Session)) return;
   const text = JSON.stringify({
     reason: goaway.reason,
     message: goaway.message.slice(0, MAX_MESSAGE_LENGTH),
     reconnectSpreadMs: goaway.reconnectSpreadMs,
   });
-  session.goaway(0, 0, Buffer.from(text)); // NO_ERROR: any other code would destroy the peer's session at once
+  http2Session.goaway(0, 0, Buffer.from(text)); // NO_ERROR: any other code would destroy the peer's session at once
 }
 
 /** Undefined if the peer gave no reason of ours (node sends several GOAWAYs for one drain, most of them bare). */

@@ -8,7 +8,7 @@
  * sender of the bulk that it is heard.
  */
 import type { Http2Session } from "node:http2";
-import { endSession, hasEnded } from "../streams/end-stream.ts";
+import { endHttp2Session, hasEnded } from "../streams/end-stream.ts";
 import { Guard } from "../streams/guard.ts";
 import {
   MAX_OUTSTANDING_PINGS,
@@ -53,7 +53,7 @@ const TICK_MS = 1_000;
 
 interface Watch extends Liveness {
   rttMs: number | undefined;
-  readonly session: Http2Session;
+  readonly http2Session: Http2Session;
   readonly received: () => number;
   readonly onDead: (death: Death) => void;
   readonly intervalMs: number;
@@ -75,14 +75,14 @@ interface Watch extends Liveness {
  * @param received bytes that have arrived on the carrier so far
  */
 export function keepAlive(
-  session: Http2Session,
+  http2Session: Http2Session,
   received: () => number,
   onDead: (death: Death) => void,
   options: KeepaliveOptions = {},
 ): Liveness {
   const receivedBytes = received();
   const watch: Watch = {
-    session,
+    http2Session,
     received,
     onDead,
     intervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
@@ -96,7 +96,7 @@ export function keepAlive(
     bytesAtLastPing: receivedBytes,
     stop: () => remove(watch),
   };
-  session.once("close", watch.stop);
+  http2Session.once("close", watch.stop);
   add(watch);
   return watch;
 }
@@ -137,16 +137,16 @@ function tick(): void {
   for (const watch of watches) {
     const endWatch = (error: Error): void => {
       remove(watch);
-      endSession(watch.session, error);
+      endHttp2Session(watch.http2Session, error);
     };
     new Guard(endWatch).run(() => look(watch));
   }
 }
 
 function look(watch: Watch): void {
-  const { session, deadlineMs, unanswered } = watch;
+  const { http2Session, deadlineMs, unanswered } = watch;
   // After a GOAWAY a PING that was under way gets no answer any more: from then on the drain deadline is the limit.
-  if (session.closed || hasEnded(session)) return remove(watch);
+  if (http2Session.closed || hasEnded(http2Session)) return remove(watch);
   const received = watch.received();
   if (received !== watch.receivedBytes) {
     watch.receivedBytes = received;
@@ -171,13 +171,13 @@ function look(watch: Watch): void {
 }
 
 function sendPing(watch: Watch): void {
-  const { session, unanswered } = watch;
+  const { http2Session, unanswered } = watch;
   if (unanswered.length >= MAX_OUTSTANDING_PINGS) return;
   const ping = { sentAtMs: clockMs };
   unanswered.push(ping);
   watch.lastPingAtMs = clockMs;
   watch.bytesAtLastPing = watch.receivedBytes;
-  session.ping((error, durationMs) => {
+  http2Session.ping((error, durationMs) => {
     // Cancelled by the session's end, or after a GOAWAY, behind which nghttp2 sends no PING: the next tick sees it.
     if (error !== null) return;
     watch.rttMs = durationMs;

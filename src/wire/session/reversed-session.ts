@@ -15,7 +15,7 @@
 import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
-import { endSession, guardSession, hasEnded, widenConnection } from "../streams/end-stream.ts";
+import { endHttp2Session, guardHttp2Session, hasEnded, widenConnection } from "../streams/end-stream.ts";
 import { TurnaboutError } from "../errors.ts";
 import {
   AGENT_MAX_STREAMS,
@@ -25,8 +25,8 @@ import {
   MAX_HEADER_BLOCK_BYTES,
   MAX_HEADER_PAIRS,
   MAX_OUTSTANDING_PINGS,
-  SESSION_HANDSHAKE_TIMEOUT_MS,
-  SESSION_MEMORY_MB,
+  HTTP2_HANDSHAKE_TIMEOUT_MS,
+  HTTP2_SESSION_MEMORY_MB,
   STREAM_RESET_BURST,
   STREAM_RESET_RATE,
   STREAM_WINDOW_BYTES,
@@ -41,7 +41,7 @@ const SETTINGS = {
 
 export interface HandshakeOptions {
   signal?: AbortSignal | undefined;
-  /** Default {@link SESSION_HANDSHAKE_TIMEOUT_MS}. */
+  /** Default {@link HTTP2_HANDSHAKE_TIMEOUT_MS}. */
   timeoutMs?: number | undefined;
 }
 
@@ -56,17 +56,17 @@ export async function openReversed(
   options: HandshakeOptions = {},
 ): Promise<ClientHttp2Session> {
   prepare(carrier);
-  const session = http2.connect(`http://${AGENT_AUTHORITY}`, {
+  const http2Session = http2.connect(`http://${AGENT_AUTHORITY}`, {
     createConnection: () => carrier,
-    maxSessionMemory: SESSION_MEMORY_MB,
+    maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
     maxOutstandingPings: MAX_OUTSTANDING_PINGS,
     maxSendHeaderBlockLength: MAX_HEADER_BLOCK_BYTES,
     settings: { ...SETTINGS, enablePush: false },
   });
-  guardSession(session);
-  await established(session, carrier, options);
-  return session;
+  guardHttp2Session(http2Session);
+  await established(http2Session, carrier, options);
+  return http2Session;
 }
 
 /**
@@ -76,12 +76,12 @@ export async function openReversed(
  */
 export async function serveReversed(
   carrier: Duplex,
-  accept: (session: ServerHttp2Session) => void,
+  accept: (http2Session: ServerHttp2Session) => void,
   options: HandshakeOptions = {},
 ): Promise<ServerHttp2Session> {
   prepare(carrier);
-  const session = http2.performServerHandshake(carrier, {
-    maxSessionMemory: SESSION_MEMORY_MB,
+  const http2Session = http2.performServerHandshake(carrier, {
+    maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
     strictSingleValueFields: false, // a field that came twice is no reason for an exception
     maxOutstandingPings: MAX_OUTSTANDING_PINGS,
@@ -89,15 +89,15 @@ export async function serveReversed(
     streamResetRate: STREAM_RESET_RATE,
     settings: { ...SETTINGS, enableConnectProtocol: true, maxConcurrentStreams: AGENT_MAX_STREAMS },
   });
-  guardSession(session);
-  accept(session);
-  await established(session, carrier, options);
-  return session;
+  guardHttp2Session(http2Session);
+  accept(http2Session);
+  await established(http2Session, carrier, options);
+  return http2Session;
 }
 
 /** Ends a session at once, with a reason, on every carrier: streams fail as errors, never as clean ends. */
-export function destroySession(session: Http2Session, carrier: Duplex, reason: Error): void {
-  endSession(session, reason);
+export function destroyHttp2Session(http2Session: Http2Session, carrier: Duplex, reason: Error): void {
+  endHttp2Session(http2Session, reason);
   if (carrier.destroyed) return;
   const timer = setTimeout(() => carrier.destroy(), CARRIER_DESTROY_DELAY_MS);
   carrier.once("close", () => clearTimeout(timer));
@@ -108,27 +108,31 @@ function prepare(carrier: Duplex): void {
   carrier.on("error", ignore);
   // A session on a dead socket would say nothing until the deadline.
   if (carrier.destroyed)
-    throw new TurnaboutError("carrier_failed", "session handshake: the carrier has closed");
+    throw new TurnaboutError("carrier_failed", "HTTP/2 handshake: the carrier has closed");
   // An upgraded socket is half-open by default: a dead agent's FIN would leave the session open without any event.
   carrier.allowHalfOpen = false;
 }
 
 function ignore(): void {}
 
-async function established(session: Http2Session, carrier: Duplex, options: HandshakeOptions): Promise<void> {
-  session.on("error", ignore); // for ever; owners learn of the end by 'close'
+async function established(
+  http2Session: Http2Session,
+  carrier: Duplex,
+  options: HandshakeOptions,
+): Promise<void> {
+  http2Session.on("error", ignore); // for ever; owners learn of the end by 'close'
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timeoutMs = options.timeoutMs ?? SESSION_HANDSHAKE_TIMEOUT_MS;
+  const timeoutMs = options.timeoutMs ?? HTTP2_HANDSHAKE_TIMEOUT_MS;
   const fail = (what: string, cause?: unknown) => {
-    reject(new TurnaboutError("carrier_failed", `session handshake: ${what}`, { cause }));
+    reject(new TurnaboutError("carrier_failed", `HTTP/2 handshake: ${what}`, { cause }));
   };
   const timer = setTimeout(() => fail(`no HTTP/2 SETTINGS within ${timeoutMs} ms`), timeoutMs);
   const onError = (error: Error) => fail(error.message, error);
   const onClose = () => fail("the carrier closed before HTTP/2 SETTINGS");
   const onAbort = () => fail("aborted", options.signal?.reason);
-  session.once("remoteSettings", () => resolve());
-  session.once("error", onError);
-  session.once("close", onClose);
+  http2Session.once("remoteSettings", () => resolve());
+  http2Session.once("error", onError);
+  http2Session.once("close", onClose);
   // A TLS alert may come before the session is attached to its reads: the socket says it then, and the session nothing.
   carrier.once("error", onError);
   carrier.once("close", onClose);
@@ -136,17 +140,17 @@ async function established(session: Http2Session, carrier: Duplex, options: Hand
   if (options.signal?.aborted === true) onAbort();
   try {
     await promise;
-    if (hasEnded(session)) {
-      throw new TurnaboutError("carrier_failed", "session handshake: the session ended behind its SETTINGS");
+    if (hasEnded(http2Session)) {
+      throw new TurnaboutError("carrier_failed", "HTTP/2 handshake: the connection ended after SETTINGS");
     }
-    widenConnection(session, CONNECTION_WINDOW_BYTES);
+    widenConnection(http2Session, CONNECTION_WINDOW_BYTES);
   } catch (error) {
-    destroySession(session, carrier, error as Error);
+    destroyHttp2Session(http2Session, carrier, error as Error);
     throw error;
   } finally {
     clearTimeout(timer);
-    session.off("error", onError);
-    session.off("close", onClose);
+    http2Session.off("error", onError);
+    http2Session.off("close", onClose);
     carrier.off("error", onError);
     carrier.off("close", onClose);
     options.signal?.removeEventListener("abort", onAbort);

@@ -45,24 +45,25 @@ const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
  * broken off (a field that is not valid, a missing CONTINUATION) with its stream, in the turn after the stream's end: a
  * session that ends before, as with a GOAWAY behind such a block, counts that memory as lost and aborts the process.
  */
-export function guardSession(session: Http2Session): void {
-  if (SESSIONS.has(session)) return;
+export function guardHttp2Session(http2Session: Http2Session): void {
+  if (SESSIONS.has(http2Session)) return;
   const guard: SessionGuard = { ending: 0, open: new Set(), endLate: undefined, isWaiting: false };
-  SESSIONS.set(session, guard);
-  const destroy = session.destroy.bind(session);
-  session.destroy = (error, code) => {
+  SESSIONS.set(http2Session, guard);
+  const destroy = http2Session.destroy.bind(http2Session);
+  http2Session.destroy = (error, code) => {
     if (guard.ending === 0 && guard.open.size === 0) return destroy(error, code);
     if (guard.endLate !== undefined) return;
     guard.endLate = () => {
-      for (const stream of guard.open) stream.destroy(new Error("the session has ended", { cause: error }));
+      for (const stream of guard.open)
+        stream.destroy(new Error("the connection has ended", { cause: error }));
       setImmediate(() => destroy(error, code));
     };
     if (guard.ending === 0) guard.endLate();
     else guard.isWaiting = true;
   };
-  session.prependListener("stream", guardStream);
-  if (session.type === NGHTTP2_SESSION_SERVER) return;
-  const client = session as ClientHttp2Session;
+  http2Session.prependListener("stream", guardStream);
+  if (http2Session.type === NGHTTP2_SESSION_SERVER) return;
+  const client = http2Session as ClientHttp2Session;
   const request = client.request.bind(client);
   client.request = (...args) => {
     const stream = request(...args);
@@ -86,7 +87,7 @@ export function guardSession(session: Http2Session): void {
 export function guardStream(stream: Http2Stream): void {
   if (GUARDED.has(stream)) return;
   GUARDED.add(stream);
-  if (stream.session !== undefined) guardSession(stream.session);
+  if (stream.session !== undefined) guardHttp2Session(stream.session);
   const close = stream.close.bind(stream);
   const destroy = stream.destroy.bind(stream);
   let isClosing = false;
@@ -162,37 +163,37 @@ export function discardStream(stream: Http2Stream): void {
 }
 
 /** Ends a session at once; its streams are reset. GOAWAY carries INTERNAL_ERROR. */
-export function endSession(session: Http2Session, reason: Error): void {
-  if (!session.destroyed) session.destroy(reason);
+export function endHttp2Session(http2Session: Http2Session, reason: Error): void {
+  if (!http2Session.destroyed) http2Session.destroy(reason);
 }
 
-/** It is destroyed, or will be one turn later ({@link guardSession}): nothing more can be done with it. */
-export function hasEnded(session: Http2Session): boolean {
-  return session.destroyed || SESSIONS.get(session)?.endLate !== undefined;
+/** It is destroyed, or will be one turn later ({@link guardHttp2Session}): nothing more can be done with it. */
+export function hasEnded(http2Session: Http2Session): boolean {
+  return http2Session.destroyed || SESSIONS.get(http2Session)?.endLate !== undefined;
 }
 
 /**
  * The connection's receive window (RFC 9113 §6.9). Does nothing with a session that has ended: what followed SETTINGS in
  * the same packet may have ended it, and node throws then.
  */
-export function widenConnection(session: Http2Session, windowBytes: number): void {
-  if (!hasEnded(session)) session.setLocalWindowSize(windowBytes);
+export function widenConnection(http2Session: Http2Session, windowBytes: number): void {
+  if (!hasEnded(http2Session)) http2Session.setLocalWindowSize(windowBytes);
 }
 
 function ignore(): void {}
 
 /** While `end` runs, which emits 'aborted', the stream's session is not destroyed. */
 function holdSession(stream: Http2Stream, end: () => void): void {
-  const session = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
-  if (session === undefined) return end();
-  session.ending += 1;
+  const guard = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
+  if (guard === undefined) return end();
+  guard.ending += 1;
   try {
     end();
   } finally {
-    session.ending -= 1;
-    if (session.ending === 0 && session.isWaiting) {
-      session.isWaiting = false;
-      setImmediate(() => session.endLate?.());
+    guard.ending -= 1;
+    if (guard.ending === 0 && guard.isWaiting) {
+      guard.isWaiting = false;
+      setImmediate(() => guard.endLate?.());
     }
   }
 }

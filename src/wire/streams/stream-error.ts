@@ -67,7 +67,7 @@ export function refusal(headers: ResponseHeaders, label: string): StreamError {
 export interface StreamLostOptions {
   cause?: Error | undefined;
   /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
-  session?: Http2Session | undefined;
+  http2Session?: Http2Session | undefined;
   /** The target has sent bytes on the stream. Default false. */
   reused?: boolean | undefined;
 }
@@ -78,11 +78,12 @@ export function streamLost(
   label: string,
   options: StreamLostOptions = {},
 ): StreamError {
-  const { cause, session = stream.session, reused = false } = options;
+  const { cause, http2Session = stream.session, reused = false } = options;
   const loss: Loss = { reused, unprocessed: isRefusedStream(stream) };
   if (cause instanceof TurnaboutError) return StreamError.from(cause, loss);
   // A lost carrier closes the streams with CANCEL before it destroys their session: it was not the target.
-  const hasLostSession = session === undefined || hasEnded(session) || session.socket.destroyed;
+  const hasLostSession =
+    http2Session === undefined || hasEnded(http2Session) || http2Session.socket.destroyed;
   const code = hasLostSession ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = hasLostSession
     ? "the connection to the agent was lost"

@@ -101,7 +101,7 @@ export class TunnelSocket extends Duplex {
 
   #lost(cause?: Error): Error {
     const reused = this.bytesRead > 0;
-    return streamLost(this.#stream, this.#label, { cause, session: this.#session, reused });
+    return streamLost(this.#stream, this.#label, { cause, http2Session: this.#session, reused });
   }
 
   override _read(): void {

@@ -99,7 +99,7 @@ describe("--carrier auto", () => {
     await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
-    assert.match(why, /^the preferred ones failed: ptth: |^the preferred ones failed: session handshake: /);
+    assert.match(why, /^the preferred ones failed: ptth: |^the preferred ones failed: HTTP\/2 handshake: /);
     await assertEchoes(system.controlPlane.dial);
     assert.deepEqual(
       agent.events.all.map(({ type }) => type),

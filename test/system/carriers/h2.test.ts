@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
-import { guardSession } from "../../../src/wire/streams/end-stream.ts";
+import { guardHttp2Session } from "../../../src/wire/streams/end-stream.ts";
 import { CARRIER_STREAM_WINDOW_BYTES } from "../../../src/wire/limits.ts";
 import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { StreamCarrier } from "../../../src/wire/session/stream-carrier.ts";
@@ -35,14 +35,14 @@ async function startHttp2OnlyFront(toPort: number, enableConnectProtocol: boolea
   const server = http2.createServer({ settings: { enableConnectProtocol } });
   const sessions = new Set<http2.Http2Session>();
   server.on("session", (session) => {
-    guardSession(session);
+    guardHttp2Session(session);
     session.on("error", () => {}); // permanently
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
   });
   server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     const upstream = http2.connect(`http://127.0.0.1:${toPort}`);
-    guardSession(upstream);
+    guardHttp2Session(upstream);
     upstream.on("error", () => {}); // permanently
     upstream.once("remoteSettings", () => {
       const passed = upstream.request({ ...headers }, { endStream: false });
@@ -165,7 +165,7 @@ async function extendedConnect(
   session: http2.ClientHttp2Session;
 }> {
   const session = http2.connect(system.url);
-  guardSession(session);
+  guardHttp2Session(session);
   session.on("error", () => {}); // permanently
   await next(session, "remoteSettings");
   const stream = session.request({
@@ -221,7 +221,7 @@ describe("the agent endpoint by Extended CONNECT", () => {
   it("takes many tunnels at once on one connection, as a front would send them", async () => {
     await using system = await startSystem({ agents: 0 });
     const session = http2.connect(system.url);
-    guardSession(session);
+    guardHttp2Session(session);
     session.on("error", () => {}); // permanently
     await next(session, "remoteSettings");
     const ids = Array.from({ length: 20 }, (_, n) => `runner-${n}`);
