@@ -1,4 +1,4 @@
-/** What a command is, and how it says that it was called wrongly. */
+/** The interface of a command, and the error for wrong usage. */
 export interface Command {
   name: string;
   /** One line for the list of commands. */
@@ -7,7 +7,7 @@ export interface Command {
   run(args: string[]): Promise<void>;
 }
 
-/** Wrong use: printed as `error:` and `hint:`, exit status 2. */
+/** Wrong usage: printed as `error:` and `hint:`, exit status 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
   readonly hint: string;

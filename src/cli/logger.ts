@@ -1,4 +1,4 @@
-/** pino, with secrets redacted, on standard error: standard output belongs to what a command answers. */
+/** pino with redacted secrets, on standard error: standard output is for the result of a command. */
 import type { EventEmitter } from "node:events";
 import pino from "pino";
 import type { DestinationStream } from "pino";
@@ -13,7 +13,7 @@ export interface LogOptions {
 
 const LEVELS: readonly string[] = ["debug", "info", "warn", "error", "silent"];
 
-/** Wherever such a field turns up, its value does not. Messages never contain them in the first place. */
+/** Fields whose values are redacted. No message contains a secret in the first place. */
 const SECRET_FIELDS = [
   "token",
   "authorization",
@@ -31,14 +31,14 @@ export const LOG_HELP = `  --log-level LEVEL       debug, info (default), warn, 
 export function logFormat(given: string | undefined): "pretty" | "json" {
   const format = given ?? (process.stderr.isTTY ? "pretty" : "json");
   if (format === "pretty" || format === "json") return format;
-  throw new UsageError(`--log-format ${format}`, "use pretty or json");
+  throw new UsageError(`--log-format ${format}: unknown format`, "use pretty or json");
 }
 
 /** @throws UsageError for an unknown level or format */
 export function createLogger(options: LogOptions = {}): Logger {
   const level = options.level ?? "info";
   if (!LEVELS.includes(level))
-    throw new UsageError(`--log-level ${level}`, `use one of ${LEVELS.join(", ")}`);
+    throw new UsageError(`--log-level ${level}: unknown level`, `use one of ${LEVELS.join(", ")}`);
   const format = logFormat(options.format);
   const destination: DestinationStream & EventEmitter =
     format === "pretty"

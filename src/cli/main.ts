@@ -3,18 +3,18 @@ import { VERSION } from "../wire/version.ts";
 import type { Command } from "./command.ts";
 import { runCommand, surviveClosedOutput } from "./run-command.ts";
 
-/** Loaded when asked for: an agent need not load the control plane. */
+/** Loaded on demand: an agent need not load the control plane. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   serve: {
     summary: "run the control plane",
     load: async () => (await import("./commands/serve.ts")).serve,
   },
   agent: {
-    summary: "dial out and serve named targets",
+    summary: "connect to a control plane and serve named targets",
     load: async () => (await import("./commands/agent.ts")).agent,
   },
   token: {
-    summary: "make a token and its entry for the token file",
+    summary: "create a token and its entry for the token file",
     load: async () => (await import("./commands/token.ts")).token,
   },
   demo: {
@@ -37,7 +37,7 @@ export async function main(args: string[]): Promise<void> {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
     process.stderr.write(
-      `error: no command ${JSON.stringify(name)}\nhint: one of ${Object.keys(COMMANDS).join(", ")}\n`,
+      `error: unknown command ${JSON.stringify(name)}\nhint: use ${Object.keys(COMMANDS).join(", ")}\n`,
     );
     process.exitCode = 2;
     return;
@@ -54,6 +54,6 @@ usage: turnabout COMMAND [OPTIONS]
 commands:
 ${lines.join("\n")}
 
-\`turnabout COMMAND --help\` lists a command's options.
+\`turnabout COMMAND --help\` lists the options of a command.
 `;
 }

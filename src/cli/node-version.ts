@@ -1,17 +1,17 @@
-/** The one file that an older Node can run: it says what is missing in one line instead of a stack trace. */
-const NEEDED = [24, 18, 1];
+/** The only file that an older Node can run: it reports the required version instead of a stack trace. */
+const REQUIRED = [24, 18, 1];
 
 export function requireNode(): void {
-  const have = process.versions.node.split(".").map(Number);
-  for (let i = 0; i < NEEDED.length; i += 1) {
-    const difference = (have[i] || 0) - (NEEDED[i] || 0);
+  const actual = process.versions.node.split(".").map(Number);
+  for (let i = 0; i < REQUIRED.length; i += 1) {
+    const difference = (actual[i] || 0) - (REQUIRED[i] || 0);
     if (difference > 0) return;
     if (difference < 0) {
       console.error(
-        `error: turnabout needs Node ${NEEDED.join(".")} or later; this is ${process.versions.node}`,
+        `error: turnabout needs Node ${REQUIRED.join(".")} or later; this is ${process.versions.node}`,
       );
       console.error(
-        "hint: install a newer Node, or run it by npm in its own folder, where `npm ci` brings one",
+        "hint: install a newer Node, or run it with npm in the repository, where `npm ci` installs one",
       );
       process.exit(1);
     }

@@ -1,4 +1,4 @@
-/** Runs one command: help, errors as `error:` and `hint:`, and streams that may close under us. */
+/** Runs one command: prints its help, and errors as `error:` and `hint:`; ignores closed output streams. */
 import { CodedError, errorCodeOf } from "../wire/errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
@@ -18,7 +18,7 @@ export async function runCommand(command: Command, args: string[]): Promise<void
   }
 }
 
-/** A reader that has gone (EPIPE) must not end an agent: its log pipe may die years before it does. */
+/** A closed output (EPIPE) must not end an agent: the reader of its log may exit long before it does. */
 export function surviveClosedOutput(): void {
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
@@ -31,20 +31,20 @@ function fail(error: unknown, commandName: string): void {
   process.exitCode = error instanceof UsageError || code?.startsWith("ERR_PARSE_ARGS") === true ? 2 : 1;
 }
 
-/** What an operator can do about a failure of the system; node's message names the address or the file. */
+/** What an operator can do about a system error; node's message names the address or the file. */
 const SYSTEM_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another process listens there: choose another port, or 0 for a free one",
-  EADDRNOTAVAIL: "this machine has no such address: check it, or listen on 0.0.0.0",
-  EACCES: "no permission: a port below 1024 needs privileges, a path needs write permission on its folder",
+  EADDRINUSE: "another process listens on it: choose another port, or 0 for a free one",
+  EADDRNOTAVAIL: "this machine does not have the address: check it, or listen on 0.0.0.0",
+  EACCES: "no permission: a port below 1024 needs privileges, a path needs write permission on its directory",
   EPERM: "no permission: check the owner and mode of the path",
-  ENOENT: "the file or its folder does not exist: check the path, or make the folder first",
-  ENOTDIR: "a part of the path is not a folder: check the path",
-  EISDIR: "this is a folder: give a file",
+  ENOENT: "the file or its directory does not exist: check the path, or create the directory",
+  ENOTDIR: "a part of the path is not a directory: check the path",
+  EISDIR: "this is a directory: give a file",
   EROFS: "the file system is read-only: choose another path",
   ENOTFOUND: "the host name does not resolve: check it, or give an address",
   EAI_AGAIN: "the host name does not resolve: check the DNS, or give an address",
-  EINVAL: "the system does not accept this address or path: check it",
-  EAFNOSUPPORT: "this machine does not speak this address family: check the address",
+  EINVAL: "the system rejects this address or path: check it",
+  EAFNOSUPPORT: "this machine does not support the address family: check the address",
   EMFILE: "too many open files: raise `ulimit -n`",
 };
 

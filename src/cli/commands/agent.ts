@@ -1,4 +1,4 @@
-/** `turnabout agent`: dial out, serve named targets. */
+/** `turnabout agent`: connects to a control plane and serves named targets. */
 import { parseArgs } from "node:util";
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
@@ -10,49 +10,49 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { createLogger, LOG_HELP, logFormat } from "../logger.ts";
-import { parseCount, parseSeconds, refusingMisuse } from "../options.ts";
+import { parseCount, parseSeconds, asUsageError } from "../options.ts";
 import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
 
 const HELP = `
 usage: turnabout agent --server URL --runner ID --target NAME=ADDRESS [OPTIONS]
        turnabout agent --server URL --listen ADDRESS [OPTIONS]
 
-Dials the control plane and serves the named targets. Nothing else can be reached through it.
+Connects to the control plane and serves the named targets. Nothing else can be reached through it.
 
   --server URL            control plane: http(s)://HOST[:PORT][/BASE], or a relay: unix:/PATH
   --runner ID             runner to register; may be repeated, each followed by its own targets
-  --target NAME=ADDRESS   unix:/path or host:port; may be repeated. ";http=1.0" behind it for a target
-                          that refuses chunked bodies (assumed for a target named wolf), ";http=2" for one that
-                          speaks HTTP/2 without TLS, such as gRPC, ";host=HOST[:PORT]" for one
-                          that has to be asked by its name and not as localhost, ";rewrite=off" for one whose
-                          redirects callers are to see as it writes them
+  --target NAME=ADDRESS   unix:/path or host:port; may be repeated. Options that may follow ADDRESS:
+                            ;http=1.0          the target rejects chunked bodies (default for a target named wolf)
+                            ;http=2            it speaks HTTP/2 without TLS, such as gRPC
+                            ;host=HOST[:PORT]  the Host of its requests; default localhost
+                            ;rewrite=off       do not rewrite the addresses in its redirects
   --docker URL            Docker Engine whose labelled containers are announced while they run:
-                          unix:///var/run/docker.sock or tcp://HOST:PORT. A runner needs no target then
-  --listen ADDRESS        be a relay: unix:/PATH[;mode=0660] or HOST:PORT, where agents without a route to the
-                          control plane dial in its place; may be repeated
-  --token-file FILE       bearer token; read again at every attempt
+                          unix:///var/run/docker.sock or tcp://HOST:PORT. A runner then needs no target
+  --listen ADDRESS        be a relay: listen on unix:/PATH[;mode=0660] or HOST:PORT for agents that cannot reach
+                          the control plane; may be repeated
+  --token-file FILE       file with the bearer token; read again at every attempt
   --carrier KIND          auto (default), rh2, ptth, websocket or h2
   --connections N         connections to the control plane; default 2
-  --ca FILE               CA of the control plane's certificate, besides the system's
+  --ca FILE               CA of the control plane's certificate, in addition to the system's
   --cert FILE --key FILE  client certificate for rh2
-  --server-name NAME      name in the server's certificate, where it is not the URL's host
+  --server-name NAME      name in the control plane's certificate, if it is not the URL's host
   --insecure              accept any certificate (never in production)
-  --drain SECONDS         how long open streams may finish after SIGTERM; default 30
+  --drain SECONDS         how long open streams may take to finish after SIGTERM; default 30
   --backoff-cap SECONDS   longest pause between attempts; default 8
 ${WATCHDOG_HELP}
 ${LOG_HELP}
 
 environment:
-  TURNABOUT_TOKEN             bearer token, in place of --token-file
+  TURNABOUT_TOKEN             bearer token, instead of --token-file
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY   outbound proxy: http://, https:// or socks5://[user:password@]host[:port]
-  NO_PROXY                    hosts to dial directly: names, addresses, CIDR blocks, *
+  NO_PROXY                    hosts to connect to directly: names, addresses, CIDR blocks, *
 `;
 
 const CARRIERS: readonly string[] = ["auto", ...CARRIER_KINDS];
 
 export const agent: Command = {
   name: "turnabout agent",
-  summary: "dial out and serve named targets",
+  summary: "connect to a control plane and serve named targets",
   help: HELP,
   async run(args) {
     const { values, tokens } = parseArgs({
@@ -80,16 +80,16 @@ export const agent: Command = {
       },
     });
     const { server } = values;
-    if (server === undefined) throw new UsageError("no control plane", "give --server URL");
+    if (server === undefined) throw new UsageError("no control plane given", "give --server URL");
     const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));
     const log = createLogger({ level: values["log-level"], format: values["log-format"] });
     const listen = values.listen ?? [];
-    const may = {
-      beNone: listen.length > 0 && values.docker === undefined,
-      beBare: values.docker !== undefined,
+    const allow = {
+      noRunner: listen.length > 0 && values.docker === undefined,
+      noTarget: values.docker !== undefined,
     };
-    const runners = refusingMisuse(this.name, () => groupRunners(tokens, may));
-    const running = refusingMisuse(this.name, () =>
+    const runners = asUsageError(this.name, () => groupRunners(tokens, allow));
+    const running = asUsageError(this.name, () =>
       createAgent({
         server,
         docker: values.docker,
@@ -111,7 +111,7 @@ export const agent: Command = {
     if (values.insecure === true) {
       log.warn(
         {},
-        "--insecure: the control plane's certificate is NOT checked; anybody in between can take over",
+        "--insecure: the control plane's certificate is NOT checked; anyone on the path can impersonate it",
       );
     }
     await running.listening().catch(async (error: unknown) => {
@@ -125,8 +125,8 @@ export const agent: Command = {
 
 type Token = { kind: string; name?: string; value?: string | undefined };
 
-/** Targets belong to the runner before them. */
-function groupRunners(tokens: readonly Token[], may: { beNone: boolean; beBare: boolean }): Runner[] {
+/** A target belongs to the runner that precedes it. */
+function groupRunners(tokens: readonly Token[], allow: { noRunner: boolean; noTarget: boolean }): Runner[] {
   const runners: Runner[] = [];
   for (const { kind, name, value = "" } of tokens) {
     if (kind !== "option") continue;
@@ -134,32 +134,35 @@ function groupRunners(tokens: readonly Token[], may: { beNone: boolean; beBare: 
     if (name !== "target") continue;
     const runner = runners.at(-1);
     if (runner === undefined)
-      throw new UsageError(`--target ${value}: no runner before it`, "give --runner ID first");
+      throw new UsageError(`--target ${value}: no runner precedes it`, "give --runner ID first");
     runner.targets.push(parseTarget(value));
   }
-  if (runners.length === 0 && !may.beNone) {
-    throw new UsageError("no runner", "give --runner ID and --target NAME=ADDRESS, or --listen ADDRESS");
+  if (runners.length === 0 && !allow.noRunner) {
+    throw new UsageError(
+      "no runner given",
+      "give --runner ID and --target NAME=ADDRESS, or --listen ADDRESS",
+    );
   }
-  const bare = runners.find(({ targets }) => targets.length === 0);
-  if (bare !== undefined && !may.beBare) {
-    throw new UsageError(`runner ${bare.id} has no target`, "give --target NAME=ADDRESS behind it");
+  const empty = runners.find(({ targets }) => targets.length === 0);
+  if (empty !== undefined && !allow.noTarget) {
+    throw new UsageError(`runner ${empty.id} has no target`, "give --target NAME=ADDRESS after it");
   }
   return runners;
 }
 
-function findToken(file: string | undefined, mayBeNone: boolean): Secret | undefined {
+function findToken(file: string | undefined, isOptional: boolean): Secret | undefined {
   const fromEnvironment = process.env["TURNABOUT_TOKEN"];
   delete process.env["TURNABOUT_TOKEN"];
   if (file !== undefined) return { file };
   if (fromEnvironment !== undefined && fromEnvironment !== "") return { value: fromEnvironment };
-  if (mayBeNone) return undefined;
+  if (isOptional) return undefined;
   throw new UsageError(
-    "no token",
+    "no token given",
     "give --token-file FILE, set TURNABOUT_TOKEN, or use --cert and --key with rh2",
   );
 }
 
 export function parseCarrier(value: string): CarrierChoice {
   if (CARRIERS.includes(value)) return value as CarrierChoice;
-  throw new UsageError(`--carrier ${value}`, `use one of ${CARRIERS.join(", ")}`);
+  throw new UsageError(`--carrier ${value}: unknown carrier`, `use one of ${CARRIERS.join(", ")}`);
 }

@@ -1,4 +1,4 @@
-/** `turnabout demo`: the two-level system on this machine, with lines to paste. */
+/** `turnabout demo`: a two-level system on this machine, with commands to try. */
 import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { startDemo } from "../../demo/system.ts";
@@ -11,14 +11,14 @@ import { parsePort } from "../options.ts";
 const HELP = `
 usage: turnabout demo [OPTIONS]
 
-Runs a control plane, agents, and doubles of Wolf and Moonlight Web on this machine, and prints lines to paste.
+Runs a control plane, agents, and doubles of Wolf and Moonlight Web on this machine, and prints commands to try.
 
-  --port N                port of the control plane; default 8080, 0 takes a free one
+  --port N                port of the control plane; default 8080, 0 for a free one
   --host ADDRESS          address to listen on; default 127.0.0.1
 ${LOG_HELP}
 
 environment:
-  TURNABOUT_ADMIN_TOKEN   the admin token; default: a new one, printed
+  TURNABOUT_ADMIN_TOKEN   the admin token; default: a new one, which is printed
 `;
 
 export const demo: Command = {
@@ -44,7 +44,7 @@ export const demo: Command = {
       adminToken,
       log,
     });
-    // Before it has started: Ctrl-C must leave neither a folder nor a process behind at any moment.
+    // Before it has started: Ctrl-C must never leave a directory or a process behind.
     const ended = runUntilSignal(log, async () => (await starting).close());
     process.stdout.write(lines(await starting, adminToken));
     await ended;
@@ -56,33 +56,33 @@ function lines({ controlPlane, display }: DemoSystem, token: string): string {
   const auth = `-H 'Authorization: Bearer ${token}'`;
   const targets = `${url}/api/v1/runners`;
   const shows =
-    display.kind === "sway" ? "a real Sway" : "a small picture, because sway and grim are not installed";
+    display.kind === "sway" ? "a real Sway" : "a generated picture, because sway and grim are not installed";
   return `Turnabout demo
 
   URL          ${url}
   admin token  ${token}
-  runners      wolf-local (a double of Wolf), moonlight-local (a double of Moonlight Web),
+  runners      wolf-local (double of Wolf), moonlight-local (double of Moonlight Web),
                sandbox-ses_demo (${shows})
 
-Paste into another terminal:
+Try in another terminal:
 
-  # who is connected
+  # runners that are connected
   curl -s ${auth} ${targets}
 
-  # Wolf's API through the tunnel, and its events as they come
+  # Wolf's API through the tunnel, and its event stream
   curl -s ${auth} ${targets}/wolf-local/targets/wolf/api/v1/apps
   curl -sN ${auth} ${targets}/wolf-local/targets/wolf/api/v1/events
 
   # HTTP/2 without TLS
   curl -s --http2-prior-knowledge ${auth} ${targets}/wolf-local/targets/wolf/api/v1/lobbies
 
-  # the same target through the control plane as a forward proxy: the dial API of every language
+  # the same target with the control plane as a forward proxy, which HTTP clients of every language support
   curl -s -p -x ${url} --proxy-header 'Proxy-Authorization: Bearer ${token}' http://wolf.wolf-local/api/v1/apps
 
   # the sandbox's screen
   curl -s -o screenshot.png ${auth} ${targets}/sandbox-ses_demo/targets/screenshot/screenshot
 
-  # a session: Wolf's double starts a sandbox for it; its screen, Moonlight Web's apps for its owner, and its end
+  # a session: the double of Wolf starts a sandbox for it; its screen, Moonlight Web's apps for its owner, its end
   curl -s ${auth} -H 'Content-Type: application/json' -d '{"name":"mine"}' -o session.json ${url}/api/v1/sessions
   ID=$(sed 's/.*"id":"\\(ses_[^"]*\\)".*/\\1/' session.json)
   curl -s ${auth} -H 'Prefer: wait=20' -o session.png ${url}/api/v1/external-agents/$ID/screenshot?format=png

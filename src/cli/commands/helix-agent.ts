@@ -1,10 +1,10 @@
-/** What the two Helix commands share: one runner with one target, named by the runner's prefix. */
+/** Shared by the two Helix commands: an agent with one runner and one target, which is named by the runner's prefix. */
 import { createAgent } from "../../agent/agent.ts";
 import type { Secret } from "../../agent/transport/credentials.ts";
 import { defaultHttp, parseTargetAddress } from "../../agent/targets/targets.ts";
 import { hideArguments, runUntilSignal } from "../lifecycle.ts";
 import { createLogger, logFormat } from "../logger.ts";
-import { refusingMisuse } from "../options.ts";
+import { asUsageError } from "../options.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
 import { parseCarrier } from "./agent.ts";
 
@@ -33,11 +33,11 @@ export function helixTargetName(runnerId: string): string {
 }
 
 export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
-  hideArguments(options.title); // the token is among them
+  hideArguments(options.title); // they include the token
   const limitMs = watchdogLimit(options.watchdogMs);
   const log = createLogger({ level: options.logLevel, format: options.logFormat });
   const name = helixTargetName(options.runnerId);
-  const agent = refusingMisuse(options.title, () => {
+  const agent = asUsageError(options.title, () => {
     const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
     return createAgent({
       server: options.server,

@@ -9,16 +9,16 @@ import { acceptGoFlags, parseSeconds } from "../options.ts";
 const HELP = `
 usage: revdial-client -server URL -runner-id ID -token TOKEN [-local ADDRESS]
 
-Dials the control plane and serves one local address. One dash or two; the names in brackets are accepted too.
+Connects to the control plane and serves one local address. Flags take one dash or two; names in brackets are aliases.
 
   -server URL        control plane [-server-url]
-  -runner-id ID      wolf-…, moonlight-…, sandbox-…; names the target: wolf, moonlight, screenshot, else default
+  -runner-id ID      wolf-…, moonlight-… or sandbox-…; sets the target's name: wolf, moonlight or screenshot, else default
   -token TOKEN       bearer token [-runner-token]
-  -token-file FILE   the same from a file, which is read again at every attempt
+  -token-file FILE   file with the bearer token; read again at every attempt
   -local ADDRESS     host:port or unix:///path; default localhost:9876 [-local-addr]
   -carrier KIND      auto (default), rh2, ptth, websocket or h2
-  -ca FILE           CA of the control plane's certificate, besides the system's
-  -watchdog SECONDS  end the process if its main thread is stuck for so long; default 30, 0 turns it off
+  -ca FILE           CA of the control plane's certificate, in addition to the system's
+  -watchdog SECONDS  end the process if its main thread is stuck for this long; default 30, 0 turns it off
   -insecure          accept any certificate (never in production)
 ${LOG_HELP}
 `;
@@ -50,11 +50,12 @@ export const revdialClient: Command = {
     const server = values.server ?? values["server-url"];
     const runnerId = values["runner-id"];
     const token = values.token ?? values["runner-token"];
-    if (server === undefined) throw new UsageError("no control plane", "give -server URL");
-    if (runnerId === undefined || runnerId === "") throw new UsageError("no runner id", "give -runner-id ID");
+    if (server === undefined) throw new UsageError("no control plane given", "give -server URL");
+    if (runnerId === undefined || runnerId === "")
+      throw new UsageError("no runner id given", "give -runner-id ID");
     const file = values["token-file"];
     if ((token === undefined || token === "") && file === undefined) {
-      throw new UsageError("no token", "give -token TOKEN or -token-file FILE");
+      throw new UsageError("no token given", "give -token TOKEN or -token-file FILE");
     }
     await runHelixAgent({
       title: "revdial-client",

@@ -8,19 +8,19 @@ import type { Command } from "../command.ts";
 const HELP = `
 usage: turnabout token --id NAME --kind KIND [--runner PATTERN]... [--target PATTERN]...
 
-Makes a random token. Standard output gets the token on its first line and the entry for the "tokens" list of the
-token file on its second. The file holds only the hash: the token cannot be read out of it again.
+Creates a random token. Prints the token on the first line, and its entry for the "tokens" list of the token file on the
+second. The entry contains only a hash: the token cannot be recovered from it.
 
   --id NAME          name of the credential, for logs
-  --kind KIND        runner (registers runners), user (dials them) or admin (everything)
-  --runner PATTERN   runner ids that it is for; * stands for any characters; may be repeated; a user without any
-                     reaches the sessions that it owns, and nothing else
-  --target PATTERN   targets that a user may dial; default all; may be repeated
+  --kind KIND        runner (registers runners), user (reaches their targets) or admin (everything)
+  --runner PATTERN   runner ids that it covers; * matches any characters; may be repeated. A user without a pattern
+                     reaches only the sessions that it owns
+  --target PATTERN   targets that a user may reach; default all; may be repeated
 `;
 
 export const token: Command = {
   name: "turnabout token",
-  summary: "make a token and its entry for the token file",
+  summary: "create a token and its entry for the token file",
   help: HELP,
   async run(args) {
     const { values } = parseArgs({
@@ -34,12 +34,13 @@ export const token: Command = {
     });
     const { id, kind, runner: runners, target: targets } = values;
     if (id === undefined || id === "" || id === "admin") {
-      throw new UsageError("no usable id", 'give --id NAME, other than "admin"');
+      throw new UsageError("no valid id given", 'give --id NAME, other than "admin"');
     }
     if (kind !== "runner" && kind !== "user" && kind !== "admin") {
-      throw new UsageError("no kind", "give --kind runner, user or admin");
+      throw new UsageError("no kind given", "give --kind runner, user or admin");
     }
-    if (kind === "runner" && runners.length === 0) throw new UsageError("no runner", "give --runner PATTERN");
+    if (kind === "runner" && runners.length === 0)
+      throw new UsageError("no runner given", "give --runner PATTERN");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const record = {
       id,

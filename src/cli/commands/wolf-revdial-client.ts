@@ -9,17 +9,17 @@ import { acceptGoFlags, parseSeconds } from "../options.ts";
 const HELP = `
 usage: wolf-revdial-client [-api-url URL] [-wolf-id ID] [-token TOKEN] [-local ADDRESS] [-reconnect SECONDS]
 
-Dials the control plane and serves the local Wolf as runner wolf-ID, target wolf. One dash or two.
+Connects to the control plane and serves the local Wolf as runner wolf-ID, target wolf. Flags take one dash or two.
 
   -api-url URL        control plane (HELIX_API_URL)
-  -wolf-id ID         instance id (WOLF_ID); us-1 is runner wolf-us-1, wolf-us-1 stays as it is
+  -wolf-id ID         instance id (WOLF_ID); us-1 and wolf-us-1 both are runner wolf-us-1
   -token TOKEN        bearer token (RUNNER_TOKEN)
-  -token-file FILE    the same from a file, which is read again at every attempt
+  -token-file FILE    file with the bearer token; read again at every attempt
   -local ADDRESS      host:port or unix:///path; default localhost:8080
   -reconnect SECONDS  longest pause between attempts; default 5
   -carrier KIND       auto (default), rh2, ptth, websocket or h2
-  -ca FILE            CA of the control plane's certificate, besides the system's
-  -watchdog SECONDS   end the process if its main thread is stuck for so long; default 30, 0 turns it off
+  -ca FILE            CA of the control plane's certificate, in addition to the system's
+  -watchdog SECONDS   end the process if its main thread is stuck for this long; default 30, 0 turns it off
   -insecure           accept any certificate (never in production)
 ${LOG_HELP}
 `;
@@ -51,10 +51,10 @@ export const wolfRevdialClient: Command = {
     const token = values.token ?? environment("RUNNER_TOKEN");
     const file = values["token-file"];
     if (server === undefined)
-      throw new UsageError("no control plane", "give -api-url URL or set HELIX_API_URL");
-    if (wolfId === undefined) throw new UsageError("no Wolf id", "give -wolf-id ID or set WOLF_ID");
+      throw new UsageError("no control plane given", "give -api-url URL or set HELIX_API_URL");
+    if (wolfId === undefined) throw new UsageError("no Wolf id given", "give -wolf-id ID or set WOLF_ID");
     if (token === undefined && file === undefined) {
-      throw new UsageError("no token", "give -token TOKEN, -token-file FILE, or set RUNNER_TOKEN");
+      throw new UsageError("no token given", "give -token TOKEN, -token-file FILE, or set RUNNER_TOKEN");
     }
     await runHelixAgent({
       title: "wolf-revdial-client",

@@ -24,7 +24,7 @@ export function readMainThread(): MainThread {
   return { state: undefined, cpuMs: (user + system) / 1_000 };
 }
 
-/** The kernel function in which a sleeping main thread waits; undefined if it is not told. */
+/** The kernel function in which a sleeping main thread waits; undefined if it is unknown. */
 export function readWaitChannel(): string | undefined {
   const name = readText(`${TASK}/wchan`)?.trim();
   return name === undefined || name === "" || name === "0" ? undefined : name;

@@ -4,34 +4,40 @@ import { StallDetector } from "./stall.ts";
 import type { Observation, Verdict } from "./stall.ts";
 
 const LIMIT_MS = 30_000;
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 const MIB = 1024 * 1024;
 
-/** A process whose main thread has just beaten once, observed look by look. */
+/** A process whose main thread has just had a heartbeat, checked step by step. */
 class Process {
   readonly detector = new StallDetector(LIMIT_MS);
-  seen: Observation = { beats: 1, sinceLastLookMs: LOOK_MS, mainCpuMs: 100, rssBytes: 80 * MIB, state: "S" };
+  seen: Observation = {
+    heartbeats: 1,
+    sinceLastCheckMs: CHECK_MS,
+    mainCpuMs: 100,
+    rssBytes: 80 * MIB,
+    state: "S",
+  };
 
   constructor() {
-    this.look({});
+    this.check({});
   }
 
-  look(changes: Partial<Observation>): Verdict {
+  check(changes: Partial<Observation>): Verdict {
     this.seen = { ...this.seen, ...changes };
-    return this.detector.look(this.seen);
+    return this.detector.check(this.seen);
   }
 
-  /** Looks for so long as the clock of the looks says; each adds to the CPU time and to the memory. */
+  /** Checks without a heartbeat for so long; each adds to the CPU time and to the memory. */
   silent(
     ms: number,
-    perLook: { cpuMs?: number; bytes?: number; state?: string; lookMs?: number } = {},
+    perCheck: { cpuMs?: number; bytes?: number; state?: string; checkMs?: number } = {},
   ): Verdict[] {
-    const { cpuMs = 0, bytes = 0, state = "R", lookMs = LOOK_MS } = perLook;
-    return Array.from({ length: ms / lookMs }, () =>
-      this.look({
+    const { cpuMs = 0, bytes = 0, state = "R", checkMs = CHECK_MS } = perCheck;
+    return Array.from({ length: ms / checkMs }, () =>
+      this.check({
         mainCpuMs: this.seen.mainCpuMs + cpuMs,
         rssBytes: this.seen.rssBytes + bytes,
-        sinceLastLookMs: lookMs,
+        sinceLastCheckMs: checkMs,
         state,
       }),
     );
@@ -41,49 +47,49 @@ class Process {
 const stalls = (verdicts: Verdict[]) =>
   verdicts.map(({ stall }) => stall).filter((stall) => stall !== undefined);
 
-describe("a main thread that makes no turn of its event loop", () => {
+describe("a main thread whose event loop makes no iteration", () => {
   it("is spinning when it has used the CPU for the limit, and not before", () => {
     const process = new Process();
-    assert.deepEqual(stalls(process.silent(LIMIT_MS - LOOK_MS, { cpuMs: LOOK_MS })), []);
-    const { stall, silentMs, cpuMs } = process.look({ mainCpuMs: process.seen.mainCpuMs + LOOK_MS });
+    assert.deepEqual(stalls(process.silent(LIMIT_MS - CHECK_MS, { cpuMs: CHECK_MS })), []);
+    const { stall, silentMs, cpuMs } = process.check({ mainCpuMs: process.seen.mainCpuMs + CHECK_MS });
     assert.deepEqual({ stall, silentMs, cpuMs }, { stall: "spinning", silentMs: LIMIT_MS, cpuMs: LIMIT_MS });
   });
 
-  it("is not stuck as long as it beats, however busy it is", () => {
+  it("is not stuck while it has heartbeats, however busy it is", () => {
     const process = new Process();
     for (let turn = 0; turn < 100; turn += 1) {
-      assert.deepEqual(stalls(process.silent(LIMIT_MS / 2, { cpuMs: LOOK_MS, bytes: MIB })), []);
-      process.look({ beats: process.seen.beats + 1 });
+      assert.deepEqual(stalls(process.silent(LIMIT_MS / 2, { cpuMs: CHECK_MS, bytes: MIB })), []);
+      process.check({ heartbeats: process.seen.heartbeats + 1 });
     }
   });
 
-  it("has run away when memory grows, after a second", () => {
+  it("is stuck after a second if memory grows", () => {
     const process = new Process();
-    const [stall] = stalls(process.silent(2_000, { cpuMs: LOOK_MS, bytes: 250 * MIB }));
+    const [stall] = stalls(process.silent(2_000, { cpuMs: CHECK_MS, bytes: 250 * MIB }));
     assert.equal(stall, "memory");
   });
 
-  it("has not run away for memory that it has allocated within a turn that ended", () => {
+  it("is not stuck for memory that it allocated within an iteration that has ended", () => {
     const process = new Process();
-    process.look({ beats: 2, rssBytes: 2_000 * MIB });
-    assert.deepEqual(stalls(process.silent(10_000, { cpuMs: LOOK_MS, bytes: MIB })), []);
+    process.check({ heartbeats: 2, rssBytes: 2_000 * MIB });
+    assert.deepEqual(stalls(process.silent(10_000, { cpuMs: CHECK_MS, bytes: MIB })), []);
   });
 
-  it("is starved, not stuck, while it gets little of the CPU: a warning, once", () => {
+  it("is not stuck while it gets little CPU: it is reported once", () => {
     const process = new Process();
     const verdicts = process.silent(LIMIT_MS * 5, { cpuMs: 25 });
     assert.deepEqual(stalls(verdicts), []);
     assert.equal(verdicts.filter(({ isNewlySilent }) => isNewlySilent).length, 1);
   });
 
-  it("is spinning all the same when a starved one has used the CPU for long enough", () => {
+  it("is spinning with little CPU too, once it has used enough of it", () => {
     const process = new Process();
     assert.deepEqual(new Set(stalls(process.silent(LIMIT_MS * 12, { cpuMs: 25 }))), new Set(["spinning"]));
   });
 
-  it("was suspended, with its watchdog, when a look comes late: that counts as one look", () => {
+  it("was suspended, with its watchdog, when a check comes late: that counts as one check", () => {
     const process = new Process();
-    const { stall, silentMs } = process.look({ sinceLastLookMs: 3_600_000 });
+    const { stall, silentMs } = process.check({ sinceLastCheckMs: 3_600_000 });
     assert.equal(stall, undefined);
     assert.ok(silentMs <= 1_000, String(silentMs));
   });

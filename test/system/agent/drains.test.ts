@@ -29,7 +29,7 @@ describe("an agent process that gets SIGTERM", () => {
     assert.equal(String((await next<[Buffer]>(inFlight, "data"))[0]), "before ");
 
     agent.signal("SIGTERM");
-    await agent.logged("draining; a second signal ends at once");
+    await agent.logged("draining; a second signal exits at once");
     const rest = ending(inFlight);
     inFlight.write("during ");
     const waits = system.controlPlane.dial(RUNNER, TARGET);
@@ -51,7 +51,7 @@ describe("an agent process that gets SIGTERM", () => {
     const inFlight = await system.controlPlane.dial(RUNNER, TARGET);
     const end = ending(inFlight);
     agent.signal("SIGTERM");
-    await agent.logged("draining; a second signal ends at once");
+    await agent.logged("draining; a second signal exits at once");
     await assert.rejects(
       system.controlPlane.dial(RUNNER, TARGET),
       (error) => error instanceof TurnaboutError && error.status === 503,

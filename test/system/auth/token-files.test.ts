@@ -140,7 +140,7 @@ describe("turnabout token", () => {
   it("makes no runner that registers nothing", async () => {
     const { code, stderr } = await run("turnabout", ["token", "--id", "r", "--kind", "runner"]);
     assert.notEqual(code, 0);
-    assert.match(stderr, /^error: no runner\nhint: give --runner PATTERN/);
+    assert.match(stderr, /^error: no runner given\nhint: give --runner PATTERN/);
   });
 });
 

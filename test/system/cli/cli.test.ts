@@ -38,24 +38,24 @@ describe("turnabout", () => {
   });
 
   const misuse: [string[], RegExp][] = [
-    [["fly"], /^error: no command "fly"\nhint: one of serve, agent, token, demo$/],
-    [["constructor"], /^error: no command "constructor"\nhint: /],
+    [["fly"], /^error: unknown command "fly"\nhint: use serve, agent, token, demo$/],
+    [["constructor"], /^error: unknown command "constructor"\nhint: /],
     [["serve", "--porty", "1"], /^error: Unknown option '--porty'.*\nhint: run `turnabout serve --help`/],
     [["serve", "extra"], /^error: Unexpected argument 'extra'.*\nhint: /],
     [
       ["serve"],
       /^error: no tokens: nobody could connect\nhint: set TURNABOUT_ADMIN_TOKEN, or give --token-file/,
     ],
-    [["agent"], /^error: no control plane\nhint: give --server URL/],
-    [["agent", "--server", "http://x"], /^error: no runner\nhint: /],
+    [["agent"], /^error: no control plane given\nhint: give --server URL/],
+    [["agent", "--server", "http://x"], /^error: no runner given\nhint: /],
     [["agent", "--server", "http://x", "--runner", "r"], /^error: runner r has no target\nhint: /],
     [
       ["agent", "--server", "http://x", "--target", "a=b:1"],
-      /^error: --target a=b:1: no runner before it\nhint: /,
+      /^error: --target a=b:1: no runner precedes it\nhint: /,
     ],
     [
       ["agent", "--server", "http://x", "--runner", "r", "--target", "a=b:1"],
-      /^error: no token\nhint: give --token-file FILE, set TURNABOUT_TOKEN/,
+      /^error: no token given\nhint: give --token-file FILE, set TURNABOUT_TOKEN/,
     ],
     [
       [
@@ -71,16 +71,19 @@ describe("turnabout", () => {
         "--carrier",
         "pigeon",
       ],
-      /^error: --carrier pigeon\nhint: use one of auto, rh2, ptth, websocket/,
+      /^error: --carrier pigeon: unknown carrier\nhint: use one of auto, rh2, ptth, websocket/,
     ],
     [
       ["agent", "--server", "http://x", "--log-level", "loud"],
-      /^error: --log-level loud\nhint: use one of debug/,
+      /^error: --log-level loud: unknown level\nhint: use one of debug/,
     ],
-    [["token", "--kind", "runner", "--runner", "x"], /^error: no usable id\nhint: /],
-    [["token", "--id", "admin", "--kind", "admin"], /^error: no usable id\nhint: /],
-    [["token", "--id", "a", "--kind", "king"], /^error: no kind\nhint: give --kind runner, user or admin/],
-    [["demo", "--port", "99999"], /^error: --port 99999\nhint: use a port, 0 to 65535/],
+    [["token", "--kind", "runner", "--runner", "x"], /^error: no valid id given\nhint: /],
+    [["token", "--id", "admin", "--kind", "admin"], /^error: no valid id given\nhint: /],
+    [
+      ["token", "--id", "a", "--kind", "king"],
+      /^error: no kind given\nhint: give --kind runner, user or admin/,
+    ],
+    [["demo", "--port", "99999"], /^error: --port 99999: not a port\nhint: use 0 to 65535/],
   ];
   it("says what is wrong and what to do, and exits with 2, when it is misused", async () => {
     for (const [args, says] of misuse) {
@@ -102,7 +105,7 @@ describe("turnabout", () => {
       ["--forwarded-fields", "via"],
     ] as const) {
       const { code, stderr } = await run("turnabout", ["serve", option, value], { env });
-      assert.ok(stderr.startsWith(`error: ${option} ${value}\nhint: use `), stderr);
+      assert.ok(stderr.startsWith(`error: ${option} ${value}: unknown value\nhint: use `), stderr);
       assert.equal(code, 2);
     }
     for (const [args, says] of [

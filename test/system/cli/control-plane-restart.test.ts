@@ -77,7 +77,7 @@ describe("a control plane that gets SIGTERM", () => {
     await next(response, "readable");
 
     old.signal("SIGTERM");
-    await old.logged("draining; a second signal ends at once");
+    await old.logged("draining; a second signal exits at once");
     await using fresh = await startServe([], { port: old.port });
     await runnersUntil(fresh.url, (runners) => runners[0]?.state === "connected", "the agent at the new one");
     assert.ok(old.running, "it still waits for its request");
@@ -108,7 +108,7 @@ describe("a control plane that gets SIGTERM", () => {
     await next(stream, "response");
     assert.ok(agent.running);
     serve.signal("SIGTERM");
-    await serve.logged("draining; a second signal ends at once");
+    await serve.logged("draining; a second signal exits at once");
     await serve.logged("agent connection closed");
     const { kind, data } = await ending(stream);
     assert.deepEqual([kind, data.length], ["end", bytes]);
@@ -136,7 +136,7 @@ describe("a control plane that gets SIGTERM", () => {
     const response = await open(targetUrl(serve.url, "web", "web"));
     const end = ending(response);
     serve.signal("SIGINT");
-    await serve.logged("draining; a second signal ends at once");
+    await serve.logged("draining; a second signal exits at once");
     assert.deepEqual(await serve.end("SIGINT"), { code: 1, signal: null });
     assert.equal((await end).kind, "error");
     assert.ok(agent.running);

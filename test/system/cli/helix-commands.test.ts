@@ -126,26 +126,34 @@ describe("Helix's commands", () => {
 
   it("say what is missing, with a hint, and exit with 2", async () => {
     const cases: [CommandName, string[], RegExp][] = [
-      ["revdial-client", ["-insecure=maybe"], /^error: -insecure=maybe\nhint: use -insecure, /],
-      ["revdial-client", [], /^error: no control plane\nhint: give -server URL/],
-      ["revdial-client", ["-server", "http://x"], /^error: no runner id\nhint: /],
-      ["revdial-client", ["-server", "http://x", "-runner-id", "r"], /^error: no token\nhint: /],
+      [
+        "revdial-client",
+        ["-insecure=maybe"],
+        /^error: -insecure=maybe: not a boolean\nhint: use -insecure, /,
+      ],
+      ["revdial-client", [], /^error: no control plane given\nhint: give -server URL/],
+      ["revdial-client", ["-server", "http://x"], /^error: no runner id given\nhint: /],
+      ["revdial-client", ["-server", "http://x", "-runner-id", "r"], /^error: no token given\nhint: /],
       [
         "revdial-client",
         ["-no-such-flag"],
         /^error: Unknown option '--no-such-flag'.*\nhint: run `revdial-client --help`/,
       ],
-      ["wolf-revdial-client", [], /^error: no control plane\nhint: give -api-url URL or set HELIX_API_URL/],
-      ["wolf-revdial-client", ["-api-url", "http://x"], /^error: no Wolf id\nhint: .*WOLF_ID/],
+      [
+        "wolf-revdial-client",
+        [],
+        /^error: no control plane given\nhint: give -api-url URL or set HELIX_API_URL/,
+      ],
+      ["wolf-revdial-client", ["-api-url", "http://x"], /^error: no Wolf id given\nhint: .*WOLF_ID/],
       [
         "wolf-revdial-client",
         ["-api-url", "http://x", "-wolf-id", "w"],
-        /^error: no token\nhint: .*RUNNER_TOKEN/,
+        /^error: no token given\nhint: .*RUNNER_TOKEN/,
       ],
       [
         "wolf-revdial-client",
         ["-reconnect", "soon"].concat(["-api-url", "http://x", "-wolf-id", "w", "-token", "t"]),
-        /^error: -reconnect soon\nhint: /,
+        /^error: -reconnect soon: not a number of seconds\nhint: /,
       ],
     ];
     for (const [command, args, says] of cases) {

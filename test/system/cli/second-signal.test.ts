@@ -39,7 +39,7 @@ describe("a second signal", () => {
       const ends = [endOf(caller), endOf(await accepted.promise)];
       const command: Command = whose === "agent" ? agent : serve;
       command.signal("SIGTERM");
-      await command.logged("draining; a second signal ends at once");
+      await command.logged("draining; a second signal exits at once");
       assert.deepEqual(await command.end(), { code: 1, signal: null });
       assert.deepEqual(await Promise.all(ends), ["ECONNRESET", "ECONNRESET"]);
     });

@@ -1,4 +1,4 @@
-/** Loaded into a command: SIGUSR2 brings its main thread into an endless loop. It ends by itself after a minute. */
+/** Loaded into a command: SIGUSR2 starts an endless loop in its main thread. It exits by itself after a minute. */
 const DEADLINE_MS = 60_000;
 
 process.on("SIGUSR2", () => {

@@ -1,4 +1,4 @@
-/** A process with a watchdog, whose main thread does what the first argument says. It ends by itself after a minute. */
+/** A process with a watchdog; the first argument says how its main thread stalls. It exits by itself after a minute. */
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createLogger } from "../../../src/cli/logger.ts";
@@ -12,8 +12,8 @@ const MAX_BYTES = 1_500 * 1024 * 1024;
 const deadline = Date.now() + DEADLINE_MS;
 const isOver = (): boolean => Date.now() > deadline;
 
-/** Loops without a turn of the event loop. */
-const WAYS: Readonly<Record<string, () => void>> = {
+/** Stalls of the event loop. */
+const STALLS: Readonly<Record<string, () => void>> = {
   spin() {
     while (!isOver());
   },
@@ -26,12 +26,12 @@ const WAYS: Readonly<Record<string, () => void>> = {
       if (pieces.length * BYTES_PER_PIECE < MAX_BYTES) pieces.push(Buffer.alloc(BYTES_PER_PIECE, 1));
     }
   },
-  /** Asleep for many limits, which a busy machine needs to see it, then on with the event loop. */
+  /** Sleeps for many limits, because a busy machine is slow to detect it, then continues. */
   sleep() {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 8);
     process.stdout.write("awake\n");
   },
-  /** Nothing but its event loop. */
+  /** Only its event loop. */
   idle() {},
 };
 
@@ -43,11 +43,11 @@ startWatchdog({
 setTimeout(() => process.exit(0), DEADLINE_MS);
 process.on("SIGTERM", () => process.exit(0));
 process.stdout.write("ready\n");
-// Once the watchdog has seen a beat.
-setTimeout(() => (how === "native" ? loopInHttp2() : WAYS[how]?.()), 1_000);
+// Once the watchdog has seen a heartbeat.
+setTimeout(() => (how === "native" ? loopInHttp2() : STALLS[how]?.()), 1_000);
 
 /**
- * The loop inside nghttp2 that a bare stream can be brought to: destroyed while it is closed and before its RST_STREAM
+ * The loop inside nghttp2 that an unguarded stream can enter: it is destroyed while it is closed and before its RST_STREAM
  * has been sent (docs/traps.md). Memory is limited by the watchdog alone.
  */
 function loopInHttp2(): void {

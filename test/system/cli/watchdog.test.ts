@@ -13,11 +13,11 @@ const SPIN_ON_SIGUSR2 = new URL("./watchdog-spin.child.ts", import.meta.url);
 /** A watchdog that does not work shows as a child that ends by itself, after a minute. */
 const END_MS = 90_000;
 const MIB = 1024 * 1024;
-/** A loop that nothing ends must not take the machine's. */
+/** An endless loop must not take the machine's memory. */
 const LITTLE_MEMORY = ["prlimit", `--data=${4 * 1024 * MIB}`];
 const LONG_LIMIT = "3600000";
 
-/** How a child has ended, and the fields of its last word. */
+/** How a child has ended, and the fields of its last log line. */
 async function ended(child: Command): Promise<Record<string, unknown>> {
   const exit = await within(child.exited, "the end of the child", END_MS);
   const { msg, silentMs, mainThreadCpuMs, rssBytes, level } =
@@ -39,13 +39,16 @@ describe("a process with a watchdog", { concurrency: true }, () => {
 
   for (const how of ["grow", "native"]) {
     it(
-      `ends long before its limit when memory runs away (${how})`,
+      `ends long before its limit when memory grows without limit (${how})`,
       { skip: missing("prlimit") },
       async () => {
         await using child = new Command(CHILD, [how, LONG_LIMIT], { through: LITTLE_MEMORY });
         const { signal, msg, rssBytes } = await ended(child);
         assert.equal(signal, "SIGKILL");
-        assert.equal(msg, "watchdog: the main thread is stuck and memory runs away; ending the process");
+        assert.equal(
+          msg,
+          "watchdog: the main thread is stuck and memory grows without limit; ending the process",
+        );
         assert.ok(Number(rssBytes) > 256 * MIB);
       },
     );
@@ -65,17 +68,17 @@ describe("a process with a watchdog", { concurrency: true }, () => {
     assert.equal(child.stderr, "");
   });
 
-  it("outlives a call that blocks without using the CPU, and says so once", async () => {
+  it("outlives a call that blocks without using the CPU, and reports it once", async () => {
     await using child = new Command(CHILD, ["sleep"]);
     await child.output.find((line) => line === "awake", "the end of the call", { timeoutMs: END_MS });
     assert.deepEqual(await child.end("SIGTERM"), { code: 0, signal: null });
     assert.deepEqual(
       child.lines.all.map(({ msg }) => msg),
-      ["watchdog: no turn of the event loop; starved or blocked"],
+      ["watchdog: the event loop is stalled; the main thread gets no CPU or is blocked"],
     );
   });
 
-  it("reports as its log is written", async () => {
+  it("reports in the format of its log", async () => {
     await using child = new Command(CHILD, ["spin", "1000", "pretty"]);
     const { msg } = await ended(child);
     assert.match(
@@ -84,7 +87,7 @@ describe("a process with a watchdog", { concurrency: true }, () => {
     );
   });
 
-  it("ends also where nobody reads its report", async () => {
+  it("ends also if its report is not read", async () => {
     await using child = new Command(CHILD, ["spin"]);
     child.child.stderr?.destroy();
     const { signal } = await within(child.exited, "the end of the child", END_MS);
@@ -92,7 +95,7 @@ describe("a process with a watchdog", { concurrency: true }, () => {
   });
 
   it(
-    "says at its start that it cannot end process 1 of a container",
+    "warns at its start that it cannot end process 1 of a container",
     { skip: process.getuid?.() === 0 ? missing("unshare") : "needs root" },
     async () => {
       const through = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
@@ -117,13 +120,16 @@ describe("--watchdog", () => {
   });
 
   for (const command of ["serve", "agent"] as const) {
-    it(`of ${command} refuses what is too short to tell a stall`, async () => {
+    it(`of ${command} refuses a limit that is too short to detect a stall`, async () => {
       const rest =
         command === "agent" ? ["--server", "http://127.0.0.1:1", "--runner", "r", "--target", "t=1"] : [];
       const env = { TURNABOUT_ADMIN_TOKEN: "x", TURNABOUT_TOKEN: "x" };
       const { code, stderr } = await run("turnabout", [command, ...rest, "--watchdog", "0.5"], { env });
       assert.equal(code, 2);
-      assert.match(stderr, /error: --watchdog 0\.5\nhint: use at least 1 second, or 0 to turn it off/);
+      assert.match(
+        stderr,
+        /error: --watchdog 0\.5: too short\nhint: use at least 1 second, or 0 to turn it off/,
+      );
     });
   }
 });
