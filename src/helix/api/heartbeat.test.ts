@@ -26,7 +26,7 @@ function mount(used_percent: unknown, mount_point = "/"): object {
 }
 
 describe("a heartbeat's GPUs", () => {
-  it("are Helix's inventory: bytes, and the share of them", () => {
+  it("are read from Helix's inventory, in bytes and as a share", () => {
     const { beat, ignored } = read({
       gpus: [
         {
@@ -57,7 +57,7 @@ describe("a heartbeat's GPUs", () => {
     ]);
   });
 
-  it("are what Wolf says of its one, where there is no list", () => {
+  it("are read from Wolf's own figures where there is no list", () => {
     const gpu_stats = {
       available: true,
       gpu_name: "RTX 4090",
@@ -90,7 +90,7 @@ describe("a heartbeat's GPUs", () => {
     assert.equal(read({ gpu_stats: null }).beat.gpus, undefined);
   });
 
-  it("have as much memory in use as can be told", () => {
+  it("have the memory in use that can be derived", () => {
     for (const [fields, percent] of [
       [{ total_memory: 100, used_memory: 40 }, 40],
       [{ total_memory: 100, free_memory: 5 }, 95],
@@ -119,7 +119,7 @@ describe("a heartbeat's GPUs", () => {
     );
   });
 
-  it("lose the field that does not fit, and nothing else", () => {
+  it("lose only the field that does not match", () => {
     const { beat, ignored } = read({
       max_sandboxes: 7,
       gpus: [
@@ -153,7 +153,7 @@ describe("a heartbeat's GPUs", () => {
 });
 
 describe("a heartbeat's body", () => {
-  it("may be missing; what is there and is no object is named", () => {
+  it("may be missing; anything but an object is named", () => {
     for (const [text, isAnnounced, ignored] of [
       ["", false, []],
       ["", true, ["body: empty"]],
@@ -171,7 +171,7 @@ describe("a heartbeat's body", () => {
     }
   });
 
-  it("loses a field that does not fit, and keeps the others", () => {
+  it("loses a field that does not match, and keeps the others", () => {
     const good = { max_sandboxes: 3, gpu_vendor: "amd", privileged_mode_enabled: true, render_node: "r" };
     for (const [bad, ...names] of [
       [{ max_sandboxes: -1 }, "max_sandboxes"],
@@ -203,7 +203,7 @@ describe("a heartbeat's body", () => {
     }
   });
 
-  it("keeps the disks that fit; a list of none that do is as if it had not been sent", () => {
+  it("keeps the disks that match; a list without a match counts as missing", () => {
     const { beat, ignored } = read({ disk_usage: [mount("85 %", "/a"), mount(96, "/b"), 5] });
     assert.deepEqual(
       beat.disk_usage?.map(({ mount_point }) => mount_point),
@@ -214,7 +214,7 @@ describe("a heartbeat's body", () => {
     assert.deepEqual(read({ disk_usage: [] }).beat.disk_usage, []);
   });
 
-  it("is bounded, and so are the complaints about it, which repeat nothing of it", () => {
+  it("is bounded, as are the complaints about it, which repeat none of its values", () => {
     const disks = Array.from({ length: 5_000 }, (_, i) => mount(`s3cret ${i}`));
     const { beat, ignored } = read({ disk_usage: [mount(50), ...disks], s3cret: 1 });
     assert.equal(beat.disk_usage?.length, 1);
@@ -223,7 +223,7 @@ describe("a heartbeat's body", () => {
     assert.ok(!ignored.join().includes("s3cret"));
   });
 
-  it("is never too strange: whatever is taken fits, and whatever fits is taken without a word", () => {
+  it("is read whatever it holds: what is taken is valid, and what is valid is taken without complaint", () => {
     const value = fc.oneof(fc.jsonValue(), fc.double(), fc.constant(null));
     const strange = fc.record(
       {
