@@ -1,4 +1,4 @@
-/** Helix's routes that lead to a target: Wolf, the desktop of a session, and Moonlight Web. */
+/** Helix's routes to targets: Wolf, the sandbox of a session, and Moonlight Web. */
 import { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../wire/errors.ts";
 import { queryOf, targetJob, withoutParameters } from "../control/extension.ts";
@@ -30,7 +30,7 @@ export function helixTargetRoutes(context: HelixRoutesContext): TargetRoute[] {
   return [wolfRoute(context), ...sandboxRoutes(context), ...moonlightRoutes(context)];
 }
 
-/** Never a default instance: the caller names one. */
+/** The caller names the instance; there is no default. */
 function wolfRoute({ access, instances }: HelixRoutesContext): TargetRoute {
   return {
     path: "/api/v1/wolf/{path}",
@@ -43,7 +43,7 @@ function wolfRoute({ access, instances }: HelixRoutesContext): TargetRoute {
       const id = required("wolf_instance_id", query);
       const destination = { runner: wolfRunner(id), target: "wolf" };
       if (!access.mayDial(identity, destination.runner, "wolf")) {
-        throw new TurnaboutError("not_allowed", `${identity.id} may not reach Wolf ${id}`);
+        throw new TurnaboutError("not_allowed", `wolf: ${identity.id} may not reach instance ${id}`);
       }
       instances.get(id);
       const wolfPath = withoutParameters(`/api/v1${path}${query}`, ["wolf_instance_id"]);
@@ -74,9 +74,9 @@ const SANDBOX_WEBSOCKETS: readonly [name: string, summary: string][] = [
   ["clipboard", "WebSocket: clipboard changes"],
 ];
 
-/** The desktop of a session: what its server offers, and nothing else of it. */
+/** The server in a session's sandbox: the listed paths only. */
 function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
-  /** To another user the session does not exist, whatever the name and the method. */
+  /** Other users do not learn that the session exists. */
   const authorize = ({ session = "" }: PathParameters, identity: Identity): void => {
     policy.openSession(identity, session);
   };
@@ -98,20 +98,22 @@ function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
       mount: { path: `/api/v1/external-agents/${session}`, targetPath: "" },
     }),
   });
-  const unknown = (path: string): TargetRoute => ({
+  const refuse = (): never => {
+    throw new TurnaboutError("not_found", "sandbox: no such route");
+  };
+  /** Any other name. */
+  const unknownRoute = (path: string): TargetRoute => ({
     path: `${SANDBOX}${path}`,
     patterns: { name: "[a-z]+" },
     methods: [],
     kind: "both",
-    summary: "None",
+    summary: "No such route",
     tag: "sandbox",
     authorize: (parameters, identity) => {
       authorize(parameters, identity);
-      throw new TurnaboutError("not_found", `sandbox: no route ${parameters["name"]}`);
+      refuse();
     },
-    resolve: () => {
-      throw new TurnaboutError("not_found", "sandbox: no route");
-    },
+    resolve: refuse,
   });
   return [
     ...SANDBOX_HTTP.map(([name, methods, summary]) =>
@@ -120,8 +122,8 @@ function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
     ...SANDBOX_WEBSOCKETS.map(([name, summary]) =>
       sandboxRoute(`/ws/${name}`, { kind: "websocket", methods: ["GET"], summary }),
     ),
-    unknown("/{name}"),
-    unknown("/ws/{name}"),
+    unknownRoute("/{name}"),
+    unknownRoute("/ws/{name}"),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Helix's part of the API. */
+/** Helix's resources of the API. */
 import type { ApiResource, DeleteOwned } from "../../control/extension.ts";
 import { sessionRoutes } from "./sessions.ts";
 import type { SessionRoutesContext } from "./sessions.ts";
@@ -14,7 +14,7 @@ export function helixResources(context: HelixApiContext): ApiResource[] {
   ];
 }
 
-/** The sessions of a user whose tokens are revoked. */
+/** Deletes the sessions of a user whose tokens are revoked. */
 export function deleteSessionsOf({
   sessions,
   sessionStore,

@@ -1,4 +1,4 @@
-/** `/api/v1/sessions`: create on the least loaded instance, list, look, stop. Users see and touch their own only. */
+/** `/api/v1/sessions`: create on the least loaded instance, list, show, stop. Users have access to their own only. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import {
@@ -18,7 +18,12 @@ import type { Session, SessionStore } from "../store/sessions.ts";
 const newSessionSchema = z
   .strictObject({
     name: z.string().min(1).max(MAX_NAME_LENGTH).default("session"),
-    owner: z.string().min(1).max(MAX_NAME_LENGTH).optional().openapi({ description: "Admin only: for whom" }),
+    owner: z
+      .string()
+      .min(1)
+      .max(MAX_NAME_LENGTH)
+      .optional()
+      .openapi({ description: "The user who owns it (admin)" }),
     width: z.number().int().min(64).max(16_384).default(1_920),
     height: z.number().int().min(64).max(16_384).default(1_080),
     refresh_rate: z.number().int().min(1).max(480).default(60),
@@ -27,7 +32,7 @@ const newSessionSchema = z
       .min(1)
       .max(1_000)
       .optional()
-      .openapi({ description: "Container image reference; a user's has to be one that the operator allows" }),
+      .openapi({ description: "Container image reference; a user may name one that the operator allows" }),
     gpu_vendor: z.string().min(1).max(50).optional().openapi({ example: "nvidia" }),
     privileged: z.boolean().optional(),
   })
@@ -58,7 +63,7 @@ const create = createRoute({
   tags: ["sessions"],
   summary: "Create a session on the least loaded Wolf instance",
   description:
-    "Waits for an instance that is expected back. `Prefer: wait=N` waits up to N seconds for any instance or place.",
+    "Waits for an instance that is expected back. With `Prefer: wait=N` it waits up to N seconds for any instance with room.",
   request: { body: { required: true, content: { "application/json": { schema: newSessionSchema } } } },
   responses: responses(201, "Created", sessionSchema),
 });
@@ -66,7 +71,7 @@ const list = createRoute({
   method: "get",
   path: "/",
   tags: ["sessions"],
-  summary: "The caller's sessions; an admin's: all",
+  summary: "The caller's sessions; for an admin all",
   responses: responses(200, "Sessions", z.object({ sessions: z.array(sessionSchema) })),
 });
 const get = createRoute({
@@ -81,11 +86,11 @@ const remove = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["sessions"],
-  summary: "Stop the session's lobby and free its place",
+  summary: "Stop the session's lobby and free its capacity",
   request: { params: idParameter },
   responses: {
     ...responses(204, "Stopped"),
-    202: { description: "Its lobby is stopped when its instance is back" },
+    202: { description: "Its lobby will be stopped when its instance is back" },
   },
 });
 
@@ -117,11 +122,15 @@ export function sessionRoutes({
     const identity = c.get("identity");
     const body = c.req.valid("json");
     if (!tokens.isValid(identity)) {
-      throw new TurnaboutError("unauthenticated", "the credential was revoked while the body came");
+      throw new TurnaboutError(
+        "unauthenticated",
+        "create session: the credential was revoked while the body was read",
+      );
     }
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
-    if (owner === undefined) throw new TurnaboutError("not_allowed", "a runner token owns no sessions");
-    if (owner !== identity.owner) requireAdmin(identity, "a session for somebody else");
+    if (owner === undefined)
+      throw new TurnaboutError("not_allowed", "create session: a runner token owns none");
+    if (owner !== identity.owner) requireAdmin(identity, "a session for another user");
     images.check(identity, body.image);
     const spec = {
       width: body.width,
@@ -142,15 +151,8 @@ export function sessionRoutes({
 
   routes.openapi(list, (c) => {
     const identity = c.get("identity");
-    return c.json(
-      {
-        sessions: sessionStore
-          .list()
-          .filter((session) => policy.owns(identity, session))
-          .map(show),
-      },
-      200,
-    );
+    const owned = sessionStore.list().filter((session) => policy.owns(identity, session));
+    return c.json({ sessions: owned.map(show) }, 200);
   });
 
   routes.openapi(get, (c) => c.json(show(policy.session(c.get("identity"), c.req.valid("param").id)), 200));

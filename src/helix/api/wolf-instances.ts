@@ -1,4 +1,4 @@
-/** `/api/v1/wolf-instances`: capacity, GPU and disk. Whether one is online is the tunnel's word. */
+/** `/api/v1/wolf-instances`: capacity, GPUs and disks. An instance is online while its runner is connected. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { wolfRunner } from "../ids.ts";
@@ -70,7 +70,8 @@ const remove = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["wolf instances"],
-  summary: "Forget an instance and close its tunnel; one that is offline takes its sessions with it (admin)",
+  summary:
+    "Forget an instance and close its tunnel connections; sessions of an offline one end with it (admin)",
   request: { params: idParameter },
   responses: responses(204, "Forgotten"),
 });
@@ -78,7 +79,7 @@ const heartbeatRoute = {
   method: "post" as const,
   path: "/{id}/heartbeat" as const,
   tags: ["wolf instances"] as string[],
-  summary: "Disk, GPU and capacity, by whoever may register the instance's runner",
+  summary: "Report disks, GPUs and capacity, with a token that may register the instance's runner",
   responses: responses(
     200,
     "Noted",
@@ -86,12 +87,15 @@ const heartbeatRoute = {
       status: z.literal("ok"),
       disk_alert_level: level,
       gpu_alert_level: level,
-      ignored: z.array(z.string()).optional().openapi({ description: "what of the body did not fit" }),
+      ignored: z
+        .array(z.string())
+        .optional()
+        .openapi({ description: "parts of the body that were ignored, and why" }),
     }),
   ),
 };
 const heartbeat = createRoute({ ...heartbeatRoute, hide: true, request: { params: idParameter } });
-/** The same with its body, which no validator checks: the route reads it itself, and refuses none. */
+/** For the document, with the body: no validator checks it, as the route reads it leniently. */
 const describedHeartbeat = createRoute({
   ...heartbeatRoute,
   request: { params: idParameter, body: { content: { "application/json": { schema: heartbeatSchema } } } },
@@ -116,7 +120,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
   });
 
   routes.openapi(get, (c) => {
-    requireAdmin(c.get("identity"), "an instance");
+    requireAdmin(c.get("identity"), "showing an instance");
     return c.json(show(instances.get(c.req.valid("param").id)), 200);
   });
 
@@ -124,7 +128,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     requireAdmin(c.get("identity"), "forgetting an instance");
     const { id } = c.req.valid("param");
     if (instances.isOnline(id) && sessionStore.onInstance(id).length > 0) {
-      throw new TurnaboutError("already_exists", `instance ${id} has sessions`, {
+      throw new TurnaboutError("already_exists", `forget instance ${id}: it has sessions`, {
         details: ["the instance is online and has sessions: delete them first"],
       });
     }
@@ -138,7 +142,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
   routes.openapi(heartbeat, async (c) => {
     const { id } = c.req.valid("param");
     if (!c.get("identity").mayRegister(wolfRunner(id))) {
-      throw new TurnaboutError("not_allowed", `${c.get("identity").id} is not instance ${id}`);
+      throw new TurnaboutError("not_allowed", `heartbeat: ${c.get("identity").id} is not instance ${id}`);
     }
     const text = await c.req.text();
     const { beat, ignored } = readHeartbeat(text, c.req.header("content-type") !== undefined);

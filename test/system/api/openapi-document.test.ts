@@ -52,7 +52,7 @@ describe("/openapi.json", () => {
     }
   });
 
-  it("says where a credential may stand, and where not", async () => {
+  it("describes where a credential is accepted", async () => {
     await using system = await startWithHelix();
     const { paths, components, ...document } = await fetchDocument(system.url);
     const { securitySchemes } = components as {
@@ -90,38 +90,40 @@ describe("/openapi.json", () => {
     }
   });
 
-  it("says what a target's route takes and answers", async () => {
+  it("describes the fields and the responses of routes to targets", async () => {
     await using system = await startWithHelix();
     const { paths } = await fetchDocument(system.url);
-    const ways = new Map<string, string>();
+    const described = new Map<string, string>();
     for (const [path, operations] of Object.entries(paths)) {
       for (const [method, operation] of Object.entries(operations)) {
         if (!["targets", "sandbox", "moonlight"].includes(operation.tags?.[0] ?? "")) continue;
-        ways.set(`${method} ${path}`, Object.keys(operation.responses).join(" "));
+        described.set(`${method} ${path}`, Object.keys(operation.responses).join(" "));
         const { parameters = [] } = operation as { parameters?: { in: string; name: string }[] };
         const fields = parameters.filter((one) => one.in === "header").map(({ name }) => name);
         assert.deepEqual(fields, ["Prefer", "Turnabout-Timeout"], `${method} ${path}`);
       }
     }
-    assert.equal(ways.get("get /moonlight/{path}"), "101 200 default");
-    assert.equal(ways.get("post /moonlight/{path}"), "200 default");
-    assert.equal(ways.get("get /api/v1/stream/{session}"), "101 default");
-    assert.equal(ways.get("head /api/v1/external-agents/{session}/screenshot"), "200 default");
-    assert.ok([...ways.values()].every((one) => /^(101 )?(200 )?default$/.test(one) && one !== "default"));
+    assert.equal(described.get("get /moonlight/{path}"), "101 200 default");
+    assert.equal(described.get("post /moonlight/{path}"), "200 default");
+    assert.equal(described.get("get /api/v1/stream/{session}"), "101 default");
+    assert.equal(described.get("head /api/v1/external-agents/{session}/screenshot"), "200 default");
+    assert.ok(
+      [...described.values()].every((one) => /^(101 )?(200 )?default$/.test(one) && one !== "default"),
+    );
   });
 
   it("has every route of the code", async () => {
     await using system = await startWithHelix();
     const { paths } = await fetchDocument(system.url);
-    // Routes are made from their context's names only; nothing of it is used before a request comes.
+    // The context is not used before a request arrives.
     const resources = helixResources({} as HelixApiContext);
     const context: Partial<AppContext> = { basePath: "", targetRoutes: [], resources, owned: {} };
     const { routes } = createRoutes(context as AppContext);
     const middleware = routes.filter(({ method }) => method === "ALL").map(({ path }) => path);
     const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/revdial", "/api/v1/tokens/*"];
-    assert.deepEqual([...new Set(middleware)], forEveryMethod, "none of them answers but the door");
+    assert.deepEqual([...new Set(middleware)], forEveryMethod, "only the agent endpoint serves all methods");
     const registered = routes
-      .filter(({ method }) => method !== "ALL") // middleware, and the agent door's answer to everything but a dial
+      .filter(({ method }) => method !== "ALL") // middleware, and the agent endpoint without an upgrade
       .map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, "{$1}")}`);
     const described = Object.entries(paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method} ${path}`),
@@ -133,7 +135,7 @@ describe("/openapi.json", () => {
     );
   });
 
-  it("says where its routes are: below the base path, and nothing else is there", async () => {
+  it("names the base path, and nothing else is served", async () => {
     await using system = await startWithHelix({ basePath: "/turnabout/" });
     const { body, status } = await call(`${system.url}/turnabout/openapi.json`, { token: null });
     assert.equal(status, 200);
@@ -141,12 +143,12 @@ describe("/openapi.json", () => {
     assert.equal((await call(`${system.url}/turnabout/api/v1/sessions`)).status, 200);
     assert.equal((await call(`${system.url}/turnabout/api/v1/sessions`, { token: null })).status, 401);
     for (const path of ["/api/v1/sessions", "/openapi.json", "/turnaboutx/healthz", "/"]) {
-      const answer = await call(`${system.url}${path}`);
-      assert.deepEqual([answer.status, errorCode(answer)], [404, "not_found"], path);
+      const response = await call(`${system.url}${path}`);
+      assert.deepEqual([response.status, errorCode(response)], [404, "not_found"], path);
     }
   });
 
-  it("judges the tests' answers: runners, readiness and refusals", async () => {
+  it("matches what the API returns: runners, readiness and errors", async () => {
     await using system = await startSystem({ controlPlane: { extensions: [helix()] } });
     const ok = async (path: string): Promise<unknown> => {
       const { status, body } = await api(system.url, "GET", path);
@@ -160,15 +162,15 @@ describe("/openapi.json", () => {
     await ok("/readyz");
     await ok("/openapi.json");
     for (const [method, path, status, code] of [
-      ["GET", "/api/v1/runners/nobody", 404, "runner_unknown"],
-      ["DELETE", "/api/v1/runners/nobody", 404, "runner_unknown"],
+      ["GET", "/api/v1/runners/unknown", 404, "runner_unknown"],
+      ["DELETE", "/api/v1/runners/unknown", 404, "runner_unknown"],
       ["GET", "/api/v1/revdial", 426, "upgrade_required"],
       ["GET", "/api/v1/sessions/ses_x", 404, "session_unknown"],
       ["GET", "/api/v1/nowhere", 404, "not_found"],
       ["PATCH", "/api/v1/sessions", 404, "not_found"],
     ] as const) {
-      const answer = await api(system.url, method, path);
-      assert.deepEqual([answer.status, answer.code], [status, code], path);
+      const response = await api(system.url, method, path);
+      assert.deepEqual([response.status, response.code], [status, code], path);
     }
     const large = await api(system.url, "POST", "/api/v1/sessions", { json: { name: "x".repeat(2 ** 20) } });
     assert.deepEqual([large.status, large.code], [413, "payload_too_large"]);

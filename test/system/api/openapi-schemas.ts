@@ -1,4 +1,4 @@
-/** The published document as a judge: whatever JSON the API answers has to fit it. */
+/** Checks the JSON of the API's responses against the published document. */
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { ValidateFunction } from "ajv/dist/2020.js";
@@ -20,7 +20,7 @@ export interface OpenApiDocument {
   components: Record<string, unknown>;
 }
 
-export interface Answered {
+export interface ApiResponse {
   method: string;
   /** Path and query. */
   path: string;
@@ -33,32 +33,36 @@ export async function fetchDocument(url: string): Promise<OpenApiDocument> {
   return JSON.parse(body) as OpenApiDocument;
 }
 
-/** Is the answer's JSON what the document says of it? A route that it does not know is a failure too. */
-export async function fits(url: string, answered: Answered, value: unknown): Promise<void> {
-  judge ??= fetchDocument(url).then(createJudge);
-  (await judge)(answered, value);
+/** Fails if the JSON does not match its schema in the document, or if the document does not have the route. */
+export async function assertMatchesDocument(
+  url: string,
+  response: ApiResponse,
+  value: unknown,
+): Promise<void> {
+  check ??= fetchDocument(url).then(createCheck);
+  (await check)(response, value);
 }
 
-type Judge = (answered: Answered, value: unknown) => void;
+type Check = (response: ApiResponse, value: unknown) => void;
 
-/** The document is of the code, not of the system: one is enough for a test process. */
-let judge: Promise<Judge> | undefined;
+/** All systems of a test process have the same routes, so one document is enough. */
+let check: Promise<Check> | undefined;
 
-function createJudge(document: OpenApiDocument): Judge {
+function createCheck(document: OpenApiDocument): Check {
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   ajv.addSchema({ $id: "openapi", components: document.components });
   const compiled = new Map<object, ValidateFunction>();
   return ({ method, path, status }, value) => {
     const operation = findOperation(document, method, path);
     const response = operation?.responses[status] ?? operation?.responses["default"];
-    // An unknown path has no entry, but its refusal has the shape of every other.
+    // A path without an entry gets an error of the same schema as any other.
     const schema =
       operation === undefined && status === 404
         ? { $ref: "#/components/schemas/Error" }
         : response?.content?.["application/json"]?.schema;
     const name = `${method} ${path} ${status}`;
     if (schema === undefined) {
-      assert.ok(isTargets(operation), `${name}: the document knows no such JSON: ${JSON.stringify(value)}`);
+      assert.ok(isTargets(operation), `${name}: the document has no schema for: ${JSON.stringify(value)}`);
       return;
     }
     let validate = compiled.get(schema);
@@ -71,7 +75,7 @@ function createJudge(document: OpenApiDocument): Judge {
   };
 }
 
-/** Answers of a target are its own. */
+/** The document does not describe what targets return. */
 function isTargets(operation: Operation | undefined): boolean {
   return operation?.tags?.some((tag) => ["targets", "sandbox", "moonlight"].includes(tag)) === true;
 }
@@ -89,7 +93,7 @@ export function findOperation(
     .find((operation) => operation !== undefined);
 }
 
-/** `{path}` is the rest, slashes included. */
+/** `{path}` matches any number of segments. */
 function matcher(template: string): RegExp {
   const source = template
     .replaceAll(/[.]/g, String.raw`\.`)

@@ -18,7 +18,7 @@ import type { CallOptions } from "../../support/http.ts";
 import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
-import { fits } from "../api/openapi-schemas.ts";
+import { assertMatchesDocument } from "../api/openapi-schemas.ts";
 
 export interface ApiAnswer {
   status: number;
@@ -81,7 +81,7 @@ export async function api(
   });
   const isJson = headers["content-type"]?.startsWith("application/json") === true;
   const value: unknown = isJson ? JSON.parse(body) : body;
-  if (isJson) await fits(url, { method, path, status }, value);
+  if (isJson) await assertMatchesDocument(url, { method, path, status }, value);
   const code = (value as { error?: { code?: string } } | null)?.error?.code;
   return { status, headers, body: value, code };
 }
