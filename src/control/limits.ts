@@ -130,7 +130,7 @@ export const RECONNECTS_PER_MS = 1;
 /** However many agents there are, all are asked to be back within this. */
 export const MAX_SPREAD_MS = 8_000;
 /** How often it is looked at whether the number of agents has changed so much that they have to be told. */
-export const SPREAD_TELL_MS = 1_000;
+export const SPREAD_NOTICE_INTERVAL_MS = 1_000;
 /** Agents that are told at once. */
 export const SPREAD_NOTICES_AT_ONCE = 200;
 /** Smaller changes are not worth a notice. */
@@ -145,7 +145,7 @@ export const AGENT_REQUEST_TIMEOUT_MS = 10_000;
 /** Before `/events` is asked for again where it ended with its session alive. */
 export const EVENTS_RETRY_MS = 1_000;
 /** Notices to one agent whose answers are awaited; further ones are dropped, as nothing depends on them. */
-export const MAX_NOTICES_UNDER_WAY = 16;
+export const MAX_PENDING_NOTICES = 16;
 
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;

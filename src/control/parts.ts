@@ -2,7 +2,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import { ReconnectSpread } from "./admission/reconnect-spread.ts";
-import { tellReplaced } from "./admission/refused-runners.ts";
+import { notifyReplaced } from "./admission/agent-notices.ts";
 import { Access } from "./auth/access.ts";
 import { ActiveStreams } from "./auth/active-streams.ts";
 import { ClientCertificates } from "./auth/client-certificates.ts";
@@ -54,7 +54,7 @@ export function createParts({ log, ...settings }: Settings): Parts {
   const registry = new Registry({
     graceMs: settings.graceMs,
     onEvent: (event) => bus.publish(event),
-    onReplaced: (connection, runnerId) => tellReplaced(connection, runnerId, log),
+    onReplaced: (connection, runnerId) => notifyReplaced(connection, runnerId, log),
   });
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,

@@ -1,5 +1,5 @@
 /** What happens on an event of a runner, and on a change of tokens. */
-import { revise } from "./admission/token-changes.ts";
+import { applyTokenChange } from "./admission/token-changes.ts";
 import { isNarrowed } from "./auth/identity.ts";
 import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
@@ -39,7 +39,7 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
 export function followTokenChanges(parts: Parts, { log }: Settings): void {
   const { activeStreams, opened, registry, tokens } = parts;
   tokens.onChange(() => {
-    for (const connection of opened) revise(connection, { registry, tokens, log });
+    for (const connection of opened) applyTokenChange(connection, { registry, tokens, log });
     activeStreams.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);

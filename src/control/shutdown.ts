@@ -31,7 +31,7 @@ export async function drain(parts: Parts, running: Running, port: Port, deadline
   const spreadMs = parts.spread.ms;
   const ended = [...parts.opened].map((connection) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    connection.session.once("close", resolve);
+    connection.http2Session.once("close", resolve);
     connection.drain("draining", "the control plane is shutting down", deadlineMs, spreadMs);
     return promise;
   });

@@ -1,4 +1,4 @@
-/** The control plane's view of a bare session pair: its own limits on streams and headers, without a registry. */
+/** An AgentConnection on a pair of connected HTTP/2 sessions: its limits on streams and headers, without a registry. */
 import { createIdentity } from "../../src/control/auth/identity.ts";
 import { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { createHello } from "./scripted-agent.ts";
@@ -8,7 +8,7 @@ export function connectionOn({ carrier, control }: SessionPair): AgentConnection
   return new AgentConnection({
     id: "test",
     carrier: { kind: "ptth", stream: carrier.control, remoteAddress: undefined },
-    session: control,
+    http2Session: control,
     identity: createIdentity("admin", "", { kind: "admin", runners: ["*"] }),
     hello: createHello(),
     liveness: { rttMs: undefined, stop: () => {} },

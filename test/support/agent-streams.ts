@@ -1,4 +1,4 @@
-/** The agent's own stream handling over a bare session pair: what a CONNECT meets, without a control plane above it. */
+/** How an agent serves CONNECT, on a pair of connected HTTP/2 sessions, without a control plane. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createAgentMetrics } from "../../src/agent/metrics.ts";
 import { TargetTable } from "../../src/agent/targets/target-table.ts";

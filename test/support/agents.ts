@@ -1,4 +1,4 @@
-/** One agent whose every event is kept: for those that are meant to fail, to fall back or to come again. */
+/** An agent whose events are recorded: for agents that are expected to fail, to fall back or to reconnect. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { createAgent } from "../../src/agent/agent.ts";
@@ -50,7 +50,7 @@ export function followAgent(options: Partial<AgentOptions> & { server: string })
   };
 }
 
-/** A whole round trip of bytes. Waits for the runner, if it is still on its way. */
+/** Sends bytes to an echo target and reads them back. Waits for a runner that is not connected yet. */
 export async function assertEchoes(
   dial: Dial,
   runner: string = RUNNER,
@@ -61,7 +61,7 @@ export async function assertEchoes(
   assert.equal((await ending(socket)).data.toString(), "hello");
 }
 
-/** A PEM or token file, removed at the end of the process. */
+/** Writes a PEM or token file that is removed at the end of the process. Returns its path. */
 export function file(text: string): string {
   const path = tempPath(".pem");
   writeFileSync(path, text);
@@ -74,7 +74,7 @@ export interface KeptLine {
   fields: Record<string, unknown>;
 }
 
-/** A logger that keeps what it is given. */
+/** A logger that records its lines. */
 export function keptLog(): { log: Logger; lines: EventLog<KeptLine> } {
   const lines = new EventLog<KeptLine>();
   const at =

@@ -39,7 +39,7 @@ export interface System extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` or `https://localhost:PORT` of the control plane itself. */
   readonly url: string;
   /** What the agents dial: {@link url}, or the faulty path to it. */
-  readonly door: string;
+  readonly agentUrl: string;
   readonly agents: readonly Agent[];
   readonly agent: Agent;
   readonly target: TestTarget;
@@ -94,11 +94,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   if (options.faulty === true) path = await openFaultyPath(controlPlane.port);
   const origin = (port: number) =>
     pki === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
-  const door = origin(path?.port ?? controlPlane.port);
+  const agentUrl = origin(path?.port ?? controlPlane.port);
 
   async function addAgent(runners: AgentOptions["runners"], own: Partial<AgentOptions> = {}): Promise<Agent> {
     const agent = createAgent({
-      server: door,
+      server: agentUrl,
       runners,
       token: { value: ADMIN_TOKEN },
       connections: 1,
@@ -125,7 +125,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   return {
     controlPlane,
     url: origin(controlPlane.port),
-    door,
+    agentUrl,
     agents,
     get agent() {
       const [first] = agents;

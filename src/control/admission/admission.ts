@@ -1,6 +1,6 @@
 /**
  * Admits an agent: from its carrier to a registered connection, the same for every carrier. The agent identifies itself
- * (session, credential, `/hello`) and is registered; or it is refused, with the reason in GOAWAY and in the log.
+ * (HTTP/2 session, credential, `/hello`) and is registered; or it is refused, with the reason in GOAWAY and in the log.
  */
 import { randomBytes } from "node:crypto";
 import type { ClientHttp2Session } from "node:http2";
@@ -57,7 +57,7 @@ export interface EndpointRequest {
 interface IdentifiedAgent {
   kind: "identified";
   carrier: Carrier;
-  session: ClientHttp2Session;
+  http2Session: ClientHttp2Session;
   credential: AgentCredential;
   hello: Hello;
   standby: boolean;
@@ -68,7 +68,7 @@ interface Refusal {
   kind: "refused";
   reason: Error;
   /** To send the reason on; undefined if no session was established. */
-  session: ClientHttp2Session | undefined;
+  http2Session: ClientHttp2Session | undefined;
 }
 
 /** Never throws: a carrier that is not admitted is closed. */
@@ -83,40 +83,40 @@ export async function admit(
   if (refusal === undefined) return;
   new Guard((error) => carrier.stream.destroy(error)).run(() => {
     logRefusal(carrier, refusal.reason, context.refusals);
-    if (refusal.session === undefined) carrier.stream.destroy();
-    else refuseSession(refusal.session, carrier, refusal.reason);
+    if (refusal.http2Session === undefined) carrier.stream.destroy();
+    else refuseSession(refusal.http2Session, carrier, refusal.reason);
   });
 }
 
-/** Opens the session, and asks the agent who it is and what it serves. */
+/** Opens the HTTP/2 session, and asks the agent who it is and what it serves. */
 async function identifyAgent(
   carrier: Carrier,
   request: EndpointRequest,
   context: AdmissionContext,
 ): Promise<IdentifiedAgent | Refusal> {
-  let session: ClientHttp2Session | undefined;
+  let http2Session: ClientHttp2Session | undefined;
   try {
-    session = await openReversed(carrier.stream);
+    http2Session = await openReversed(carrier.stream);
     const credential =
       request.identity === undefined
-        ? await identify(carrier, session, context)
+        ? await identify(carrier, http2Session, context)
         : { identity: request.identity, certificate: undefined };
     const reconnectSpreadMs = context.spread.ms;
     const fields = { [HEADER.reconnectSpread]: String(reconnectSpreadMs) };
-    const hello = parseHello(await getAgentJson(session, AGENT_PATHS.hello, fields));
+    const hello = parseHello(await getAgentJson(http2Session, AGENT_PATHS.hello, fields));
     if (request.processId !== undefined && request.processId !== hello.instance) {
       throw new TurnaboutError("tunnel_protocol", "hello: instance is not the one that the request named");
     }
     const standby = request.standby || hello.standby;
-    return { kind: "identified", carrier, session, credential, hello, standby, reconnectSpreadMs };
+    return { kind: "identified", carrier, http2Session, credential, hello, standby, reconnectSpreadMs };
   } catch (cause) {
-    return { kind: "refused", reason: toError(cause), session };
+    return { kind: "refused", reason: toError(cause), http2Session };
   }
 }
 
 /** Registers the connection, and follows it until it closes. Undefined if it is admitted. */
 function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
-  const { carrier, session, hello } = agent;
+  const { carrier, http2Session, hello } = agent;
   const { registry, log } = context;
   try {
     const credential = currentCredential(agent.credential, context);
@@ -126,9 +126,9 @@ function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | 
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
     context.opened.add(connection);
     context.watch.added(connection);
-    session.once("close", () => context.opened.delete(connection));
+    http2Session.once("close", () => context.opened.delete(connection));
     const { id } = connection;
-    session.on("goaway", (_code, _last, data) => {
+    http2Session.on("goaway", (_code, _last, data) => {
       const goaway = parseGoaway(data);
       if (goaway !== undefined) log.info({ connection: id, ...goaway }, "agent sent GOAWAY");
     });
@@ -138,18 +138,18 @@ function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | 
       { connection: id, carrier: carrier.kind, runners, credential: credential.identity.id, peer },
       "agent connected",
     );
-    session.once("close", () => log.info({ connection: id, runners }, "agent connection closed"));
+    http2Session.once("close", () => log.info({ connection: id, runners }, "agent connection closed"));
     return undefined;
   } catch (cause) {
-    return { kind: "refused", reason: explainRefusal(toError(cause), agent.credential), session };
+    return { kind: "refused", reason: explainRefusal(toError(cause), agent.credential), http2Session };
   }
 }
 
 function createConnection(agent: IdentifiedAgent, context: AdmissionContext): AgentConnection {
-  const { carrier, session, credential, hello } = agent;
+  const { carrier, http2Session, credential, hello } = agent;
   const id = randomBytes(6).toString("hex");
   const liveness = keepAlive(
-    session,
+    http2Session,
     receivedBytes(carrier.stream),
     (death) => {
       const silentMs = Math.round(death.silentMs);
@@ -159,11 +159,11 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
         "agent does not answer PING; dropping the connection",
       );
       const error = new TurnaboutError("tunnel_lost", "the agent stopped answering");
-      destroyHttp2Session(session, carrier.stream, error);
+      destroyHttp2Session(http2Session, carrier.stream, error);
     },
     context.keepalive,
   );
-  const connection = new AgentConnection({ id, carrier, session, ...credential, hello, liveness });
+  const connection = new AgentConnection({ id, carrier, http2Session, ...credential, hello, liveness });
   connection.standby = agent.standby;
   connection.reconnectSpreadMs = agent.reconnectSpreadMs;
   return connection;

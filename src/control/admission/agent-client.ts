@@ -1,4 +1,4 @@
-/** Requests to an agent's own routes. */
+/** HTTP requests to an agent's own routes, through its tunnel connection. */
 import type { ClientHttp2Session } from "node:http2";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
@@ -12,11 +12,11 @@ import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
 export async function getAgentJson(
-  session: ClientHttp2Session,
+  http2Session: ClientHttp2Session,
   path: string,
   fields: Record<string, string> = {},
 ): Promise<unknown> {
-  const body = await ask(session, "GET", path, 200, { fields });
+  const body = await request(http2Session, "GET", path, 200, { fields });
   try {
     return JSON.parse(body.toString("utf8")) as unknown;
   } catch (cause) {
@@ -25,28 +25,28 @@ export async function getAgentJson(
 }
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
-export async function getAgent(session: ClientHttp2Session, path: string): Promise<Buffer> {
-  return ask(session, "GET", path, 200);
+export async function getAgent(http2Session: ClientHttp2Session, path: string): Promise<Buffer> {
+  return request(http2Session, "GET", path, 200);
 }
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
 export async function postAgentJson(
-  session: ClientHttp2Session,
+  http2Session: ClientHttp2Session,
   path: string,
   value: unknown,
 ): Promise<void> {
-  await ask(session, "POST", path, 204, { body: Buffer.from(JSON.stringify(value)) });
+  await request(http2Session, "POST", path, 204, { body: Buffer.from(JSON.stringify(value)) });
 }
 
-async function ask(
-  session: ClientHttp2Session,
+async function request(
+  http2Session: ClientHttp2Session,
   method: "GET" | "POST",
   path: string,
   expected: number,
   { body, fields = {} }: { body?: Buffer; fields?: Record<string, string> } = {},
 ): Promise<Buffer> {
   const what = `agent ${method} ${path}`;
-  const stream = session.request(
+  const stream = http2Session.request(
     {
       ":method": method,
       ":path": path,
@@ -59,12 +59,12 @@ async function ask(
     { endStream: body === undefined },
   );
   watchRemoteEnd(stream);
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanently
   if (body !== undefined) stream.end(body);
   const timer = setTimeout(() => {
     resetStream(
       stream,
-      new TurnaboutError("tunnel_timeout", `${what}: no answer within ${AGENT_REQUEST_TIMEOUT_MS} ms`),
+      new TurnaboutError("tunnel_timeout", `${what}: no response within ${AGENT_REQUEST_TIMEOUT_MS} ms`),
     );
   }, AGENT_REQUEST_TIMEOUT_MS);
   try {
@@ -73,13 +73,14 @@ async function ask(
       response: (headers) => status.resolve(headers[":status"] ?? 0),
       lost: (cause) => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`, { cause })),
     });
-    const [code, answer] = await Promise.all([
+    const [code, content] = await Promise.all([
       status.promise,
       readBody(stream, MAX_CONTROL_BODY_BYTES, what),
     ]);
-    if (hasRemoteEnded(stream) !== true) throw new TurnaboutError("tunnel_protocol", `${what}: cut off`);
+    if (hasRemoteEnded(stream) !== true)
+      throw new TurnaboutError("tunnel_protocol", `${what}: the response is incomplete`);
     if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
-    return answer;
+    return content;
   } catch (cause) {
     const error =
       cause instanceof TurnaboutError

@@ -25,7 +25,7 @@ interface CredentialContext {
 /** @throws TurnaboutError `unauthenticated` with what is wrong with both, or as {@link getAgentJson} */
 export async function identify(
   carrier: Carrier,
-  session: ClientHttp2Session,
+  http2Session: ClientHttp2Session,
   { tokens, certificates }: CredentialContext,
 ): Promise<AgentCredential> {
   const socket = carrier.stream as TLSSocket;
@@ -35,7 +35,7 @@ export async function identify(
     const identity = certificateIdentity(certificate);
     if (identity !== undefined) return { identity, certificate };
   }
-  const token = await requestToken(session);
+  const token = await requestToken(http2Session);
   const identity = token === undefined ? undefined : tokens.find(token);
   if (identity !== undefined) return { identity, certificate: undefined };
   throw unauthenticated(
@@ -82,9 +82,9 @@ function certificateProblem(
 }
 
 /** Undefined if the agent has no token: then its certificate is what it was meant to be admitted by. */
-async function requestToken(session: ClientHttp2Session): Promise<string | undefined> {
+async function requestToken(http2Session: ClientHttp2Session): Promise<string | undefined> {
   try {
-    const body = (await getAgentJson(session, AGENT_PATHS.credential)) as { token?: unknown } | null;
+    const body = (await getAgentJson(http2Session, AGENT_PATHS.credential)) as { token?: unknown } | null;
     return typeof body?.token === "string" ? body.token : undefined;
   } catch (error) {
     if (error instanceof TurnaboutError && error.code === "tunnel_protocol") return undefined;

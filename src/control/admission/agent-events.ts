@@ -1,6 +1,6 @@
 /**
- * `GET /events` of an agent: runners come and go while the session lives. When the stream ends before the session (the
- * agent ends it where we did not keep up), `/hello` is asked again, and what has changed is made up for.
+ * Follows `GET /events` of an agent: runners that are added and removed, and the health of targets. If the stream ends before
+ * the connection (the agent ends it when we read too slowly), `/hello` is requested again, and the changes are applied.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseAgentEvent } from "../../wire/messages/agent-events.ts";
@@ -23,14 +23,18 @@ export interface FollowContext {
   log: Logger;
 }
 
-/** Resolves when the connection takes no new streams any more; never rejects. */
+/** Resolves when the connection takes no more new streams. Never rejects. */
 export async function followEvents(connection: AgentConnection, context: FollowContext): Promise<void> {
   while (connection.usable) {
     try {
       await readEvents(connection, context);
       await pause(EVENTS_RETRY_MS, undefined, { ref: false });
       if (!connection.usable) return;
-      catchUp(connection, parseHello(await getAgentJson(connection.session, AGENT_PATHS.hello)), context);
+      catchUp(
+        connection,
+        parseHello(await getAgentJson(connection.http2Session, AGENT_PATHS.hello)),
+        context,
+      );
     } catch (error) {
       if (!connection.usable) return;
       context.log.warn(
@@ -42,18 +46,18 @@ export async function followEvents(connection: AgentConnection, context: FollowC
   }
 }
 
-/** Until the stream ends. A line that cannot be used is reported and passed over. */
+/** Resolves when the stream ends. A line that is not valid is logged and skipped. */
 async function readEvents(connection: AgentConnection, context: FollowContext): Promise<void> {
   const { registry, log } = context;
-  const stream = connection.session.request({
+  const stream = connection.http2Session.request({
     ":method": "GET",
     ":path": AGENT_PATHS.events,
     ":scheme": "http",
     ":authority": AGENT_AUTHORITY,
   });
   const { promise, resolve } = Promise.withResolvers<void>();
-  stream.on("error", () => {}); // for ever
-  // An agent on a stock HTTP/2 server is not told of GOAWAY: this stream would keep its session open.
+  stream.on("error", () => {}); // permanently
+  // Otherwise this stream would keep the connection open: a plain HTTP/2 server does not tell its agent of our GOAWAY.
   const stop = (): void => resetStream(stream, new Error("the connection drains"));
   connection.draining.addEventListener("abort", stop, { once: true });
   stream.once("close", () => {

@@ -1,9 +1,9 @@
-/** Closes sessions whose client certificate is revoked, not trusted any more, or over: no identity lives for ever. */
+/** Closes tunnel connections whose client certificate has expired, was revoked, or is no longer trusted. */
 import type { Logger } from "../../wire/log.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 
-/** The longest that a timer holds; a later end is looked at again then. */
+/** Maximum delay of setTimeout(). A later expiry is checked again after it. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class CertificateExpiry {
@@ -20,12 +20,12 @@ export class CertificateExpiry {
     this.#log = log;
   }
 
-  /** One more that ends. One timer for all: at the first end. */
+  /** One timer serves all connections: it fires when the first certificate expires. */
   added({ certificate }: AgentConnection): void {
     if (certificate !== undefined && certificate.validToDate.getTime() < this.#nextMs) this.#schedule();
   }
 
-  /** After a change of the CA or of the revocation list, and at each end. */
+  /** Called after a change of the CA or of the revocation list, and at each expiry. */
   check(): void {
     for (const connection of this.#opened) {
       const { certificate } = connection;
@@ -37,12 +37,12 @@ export class CertificateExpiry {
         reason: refusal.reason,
       };
       if (refusal.expired) {
-        // Its owner may have the next one already: it comes back at once, and open streams may finish.
+        // The agent may have a renewed one: it reconnects at once, and open streams may finish.
         if (connection.usable)
           this.#log.warn(fields, "client certificate has expired; draining the connection");
         connection.drain("draining", refusal.reason);
       } else {
-        this.#log.warn(fields, "client certificate not accepted any more; closing the connection");
+        this.#log.warn(fields, "client certificate no longer accepted; closing the connection");
         if (connection.usable) connection.drain("refused", `unauthenticated: ${refusal.reason}`, 0);
         else connection.destroy(refusal.reason);
       }

@@ -1,4 +1,4 @@
-/** Which paths are the agent's endpoint, and which runners a request to it names. */
+/** Paths of the agent endpoint, and the runners that a request to it names. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
@@ -23,7 +23,7 @@ export class EndpointPaths {
   /** @param token of `Upgrade`, or `:protocol` */
   has(path: string, token: string | undefined): boolean {
     if (this.#own.has(path)) return true;
-    return token === PTTH_UPGRADE_TOKEN && this.#wellKnown.some((door) => `${path}/`.startsWith(door));
+    return token === PTTH_UPGRADE_TOKEN && this.#wellKnown.some((prefix) => `${path}/`.startsWith(prefix));
   }
 }
 
@@ -39,7 +39,7 @@ export function runnersNamed(url: string): string[] {
   if (runners.length === 0 || runners.length > MAX_RUNNERS_PER_CONNECTION || !runners.every(isRunnerId)) {
     throw new TurnaboutError(
       "bad_request",
-      `agent door: ${ENDPOINT_RUNNER_PARAMETER} is missing or not valid`,
+      `agent endpoint: ${ENDPOINT_RUNNER_PARAMETER} is missing or not valid`,
     );
   }
   return runners;

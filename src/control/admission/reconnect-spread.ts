@@ -1,6 +1,7 @@
 /**
- * Over which time this control plane's agents are to come back after a restart. It alone knows how many they are, and after
- * a crash it cannot say it any more: each agent is told when it connects, and again when the number has changed much.
+ * Time over which the agents are to spread their reconnects after a restart of the control plane. Only the control plane
+ * knows their number, and it cannot send it after a crash: each agent gets the time when it connects, and again when it has
+ * changed considerably.
  */
 import type { Logger } from "../../wire/log.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
@@ -8,10 +9,10 @@ import {
   MAX_SPREAD_MS,
   RECONNECTS_PER_MS,
   SPREAD_NOTICES_AT_ONCE,
-  SPREAD_TELL_MS,
+  SPREAD_NOTICE_INTERVAL_MS,
   SPREAD_TOLERANCE_MS,
 } from "../limits.ts";
-import { notify } from "./refused-runners.ts";
+import { sendNotices } from "./agent-notices.ts";
 
 export class ReconnectSpread {
   readonly #opened: ReadonlySet<AgentConnection>;
@@ -21,11 +22,11 @@ export class ReconnectSpread {
   constructor(opened: ReadonlySet<AgentConnection>, log: Logger) {
     this.#opened = opened;
     this.#log = log;
-    this.#timer = setInterval(() => this.#tell(), SPREAD_TELL_MS);
+    this.#timer = setInterval(() => this.#notify(), SPREAD_NOTICE_INTERVAL_MS);
     this.#timer.unref();
   }
 
-  /** In milliseconds, for the connections that there are now. */
+  /** In milliseconds, for the present number of connections. */
   get ms(): number {
     return Math.min(MAX_SPREAD_MS, Math.ceil(this.#opened.size / RECONNECTS_PER_MS));
   }
@@ -34,20 +35,20 @@ export class ReconnectSpread {
     clearInterval(this.#timer);
   }
 
-  #tell(): void {
+  #notify(): void {
     const { ms } = this;
     let left = SPREAD_NOTICES_AT_ONCE;
     for (const connection of this.#opened) {
       if (!differs(connection.reconnectSpreadMs, ms)) continue;
       connection.reconnectSpreadMs = ms;
-      notify(connection, { reconnectSpreadMs: ms }, this.#log);
+      sendNotices(connection, { reconnectSpreadMs: ms }, this.#log);
       left -= 1;
       if (left === 0) return; // the others at the next tick
     }
   }
 }
 
-function differs(told: number, now: number): boolean {
-  const [less, more] = told < now ? [told, now] : [now, told];
+function differs(sent: number, now: number): boolean {
+  const [less, more] = sent < now ? [sent, now] : [now, sent];
   return more - less >= SPREAD_TOLERANCE_MS && more >= 2 * less;
 }

@@ -35,22 +35,22 @@ export function explainRefusal(reason: Error, { identity, certificate }: AgentCr
   return new TurnaboutError("not_allowed", `${reason.message}; ${detail}`, { details: [detail] });
 }
 
-/** Sends the reason in GOAWAY; then closes the session, by force if the agent keeps it open. */
-export function refuseSession(session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
-  if (hasEnded(session)) return;
+/** Sends the reason in GOAWAY; then closes the HTTP/2 session, by force if the agent keeps it open. */
+export function refuseSession(http2Session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
+  if (hasEnded(http2Session)) return;
   const { code, details } =
     reason instanceof TurnaboutError ? reason : { code: "internal" as const, details: undefined };
-  sendGoaway(session, {
+  sendGoaway(http2Session, {
     reason: "refused",
     message: sentence(`${code}: ${ERROR_TABLE[code].text}`, details),
   });
-  session.close();
+  http2Session.close();
   const timer = setTimeout(
-    () => destroyHttp2Session(session, carrier.stream, reason),
+    () => destroyHttp2Session(http2Session, carrier.stream, reason),
     AGENT_REQUEST_TIMEOUT_MS,
   );
   timer.unref();
-  session.once("close", () => {
+  http2Session.once("close", () => {
     clearTimeout(timer);
     carrier.stream.destroy();
   });

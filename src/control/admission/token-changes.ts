@@ -1,4 +1,4 @@
-/** A token has changed: what it no longer covers is closed, what it covers now is taken up. */
+/** Applies a change of tokens to an agent's connection: closes what its token no longer covers, accepts what it covers now. */
 import type { Logger } from "../../wire/log.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenStore } from "../auth/tokens.ts";
@@ -6,20 +6,20 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 import { offerAgain, reportRefused } from "./refused-runners.ts";
 import type { Registry } from "../registry/registry.ts";
 
-export interface RevisionContext {
+export interface TokenChangeContext {
   registry: Registry;
   tokens: TokenStore;
   log: Logger;
 }
 
 /**
- * Closes the connection of a token that is revoked, or that does not cover one of the agent's own runners any more. Of
- * discovered ones only those go that it does not cover. A client certificate is not a token and stays as it is.
+ * Closes the connection if its token was revoked, or no longer covers one of the agent's own runners; discovered runners
+ * that it no longer covers are removed. Connections with a client certificate are not affected.
  */
-export function revise(connection: AgentConnection, context: RevisionContext): void {
+export function applyTokenChange(connection: AgentConnection, context: TokenChangeContext): void {
   const { registry, tokens, log } = context;
   const { identity, certificate } = connection;
-  if (certificate !== undefined) return; // its own watch looks after it
+  if (certificate !== undefined) return; // see CertificateExpiry
   const current = tokens.current(identity);
   const lost = [...connection.runners.values()].filter(({ id }) => current?.mayRegister(id) !== true);
   const isRevoked = current === undefined || current.id !== identity.id;
@@ -31,7 +31,7 @@ export function revise(connection: AgentConnection, context: RevisionContext): v
   connection.identity = current;
   for (const { id } of lost) registry.removeRunner(connection, id);
   const refused = lost.map((info) => {
-    const message = `register ${info.id}: ${current.id} may not register this runner any more`;
+    const message = `register ${info.id}: ${current.id} may no longer register this runner`;
     return { info, error: new TurnaboutError("not_allowed", message) };
   });
   reportRefused(connection, refused, context);

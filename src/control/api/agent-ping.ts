@@ -20,6 +20,6 @@ export function pingAgent(connection: AgentConnection): Promise<number> {
     resolve(durationMs);
   };
   // node throws where the HTTP/2 session has just ended.
-  new Guard(fail).run(() => connection.session.ping(onAcknowledged));
+  new Guard(fail).run(() => connection.http2Session.ping(onAcknowledged));
   return promise;
 }

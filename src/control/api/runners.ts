@@ -134,8 +134,8 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
 
   routes.openapi(metrics, async (c) => {
     const { id } = find(c.get("identity"), c.req.valid("param").id);
-    const { session } = connectionOf(id, "metrics");
-    const text = await getAgent(session, AGENT_PATHS.metrics);
+    const { http2Session } = connectionOf(id, "metrics");
+    const text = await getAgent(http2Session, AGENT_PATHS.metrics);
     return c.text(text.toString("utf8"), 200, {
       "content-type": "text/plain; version=0.0.4; charset=utf-8",
     });

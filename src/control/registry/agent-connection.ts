@@ -35,7 +35,7 @@ const SAMPLE_MS = 100;
 export interface AgentConnectionParts {
   id: string;
   carrier: Carrier;
-  session: ClientHttp2Session;
+  http2Session: ClientHttp2Session;
   identity: Identity;
   /** With which it was admitted; undefined if it was with a token. */
   certificate?: X509Certificate | undefined;
@@ -46,7 +46,7 @@ export interface AgentConnectionParts {
 export class AgentConnection {
   readonly id: string;
   readonly carrier: Carrier;
-  readonly session: ClientHttp2Session;
+  readonly http2Session: ClientHttp2Session;
   /** Replaced when the token's grant changes while the connection is open. */
   identity: Identity;
   readonly certificate: X509Certificate | undefined;
@@ -74,7 +74,7 @@ export class AgentConnection {
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
     this.carrier = parts.carrier;
-    this.session = parts.session;
+    this.http2Session = parts.http2Session;
     this.identity = parts.identity;
     this.certificate = parts.certificate;
     this.hello = parts.hello;
@@ -82,8 +82,8 @@ export class AgentConnection {
     this.liveness = parts.liveness;
     this.#rate = new ByteRate(() => carrierBytes(parts.carrier.stream), SAMPLE_MS);
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
-    this.session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
-    this.session.once("close", () => {
+    this.http2Session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
+    this.http2Session.once("close", () => {
       clearTimeout(this.#drainTimer);
       this.pools.destroy(new TurnaboutError("tunnel_lost", "the connection to the agent has closed"));
       this.carrier.stream.destroy();
@@ -106,12 +106,12 @@ export class AgentConnection {
 
   /** New streams may be opened. */
   get usable(): boolean {
-    return !this.#drain.signal.aborted && !this.session.closed && !hasEnded(this.session);
+    return !this.#drain.signal.aborted && !this.http2Session.closed && !hasEnded(this.http2Session);
   }
 
   /** Stays below the peer's own limit: nghttp2 queues streams above it, and fails them when an abort frees a place. */
   get freeStreams(): number {
-    const peerLimit = this.session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
+    const peerLimit = this.http2Session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
     // `/events` holds one stream as long as the connection is open.
     const least = Math.min(1, peerLimit - (this.hello.capabilities.includes(CAPABILITY.events) ? 1 : 0));
     const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
@@ -153,7 +153,7 @@ export class AgentConnection {
       throw new TurnaboutError("headers_too_large", `connection ${this.id}: the header has more than ${max}`);
     }
     const authority = String(headers[":authority"]);
-    const stream = this.session.request(headers);
+    const stream = this.http2Session.request(headers);
     this.#count(authority, 1);
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'
@@ -191,8 +191,8 @@ export class AgentConnection {
     deadlineMs: number = DRAIN_DEADLINE_MS,
     reconnectSpreadMs?: number,
   ): void {
-    if (this.#drain.signal.aborted || hasEnded(this.session)) return;
-    sendGoaway(this.session, { reason, message, reconnectSpreadMs });
+    if (this.#drain.signal.aborted || hasEnded(this.http2Session)) return;
+    sendGoaway(this.http2Session, { reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
   }
 
@@ -201,12 +201,12 @@ export class AgentConnection {
     if (this.#drain.signal.aborted) return;
     this.#drain.abort();
     this.pools.drain();
-    this.session.close();
+    this.http2Session.close();
     this.#drainTimer = setTimeout(() => this.destroy(message), deadlineMs);
     this.#drainTimer.unref();
   }
 
   destroy(message: string): void {
-    destroyHttp2Session(this.session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
+    destroyHttp2Session(this.http2Session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
   }
 }

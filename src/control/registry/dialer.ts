@@ -124,7 +124,7 @@ async function accepted(
     reject(error);
     resetStream(stream, error);
   }
-  const onAbort = () => fail(new TurnaboutError("aborted", `dial ${label}: given up`));
+  const onAbort = () => fail(new TurnaboutError("aborted", `dial ${label}: aborted by the caller`));
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {

@@ -99,7 +99,8 @@ export class Registry {
   register(connection: AgentConnection): RefusedRunner[] {
     if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
     // Its 'close' has been emitted already: the connection would never be removed.
-    if (hasEnded(connection.session)) throw new TurnaboutError("tunnel_lost", "register: the agent has left");
+    if (hasEnded(connection.http2Session))
+      throw new TurnaboutError("tunnel_lost", "register: the agent has left");
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
     for (const info of own) this.#check(info, connection);
@@ -114,7 +115,7 @@ export class Registry {
         refused.push({ info, error });
       }
     }
-    connection.session.once("close", () => {
+    connection.http2Session.once("close", () => {
       for (const id of connection.runners.keys()) this.#lifecycle.disconnect(id, connection, true);
     });
     return refused;

@@ -4,21 +4,21 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
 import { WaitBudget, WaitQueue } from "./wait-queue.ts";
 
-/** Waits, and notes who goes on, in which order. */
+/** A queue that records in which order its dials are released or fail. */
 function queue(budget: WaitBudget = new WaitBudget()) {
   const waiting = new WaitQueue(budget);
   const done: string[] = [];
-  const given = new AbortController();
+  const abort = new AbortController();
   const all: Promise<void>[] = [];
   const wait = (caller: string, target = "t"): void => {
-    const ended = waiting.wait("r", { caller, target, timeoutMs: 60_000, signal: given.signal }).then(
+    const waited = waiting.wait("r", { caller, target, timeoutMs: 60_000, signal: abort.signal }).then(
       (how) => void done.push(`${caller}:${how}`),
       (error: unknown) => void done.push(`${caller}:${error instanceof TurnaboutError ? error.code : "?"}`),
     );
-    all.push(ended);
+    all.push(waited);
   };
   const end = async (): Promise<void> => {
-    given.abort();
+    abort.abort();
     await Promise.all(all);
   };
   return { waiting, done, wait, end };
@@ -35,7 +35,7 @@ function room(places: number): () => boolean {
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe("dials that wait for a runner", () => {
-  it("go on in turns of their callers, however many each has", async () => {
+  it("are released by turns of their callers, however many each has", async () => {
     const { waiting, done, wait, end } = queue();
     for (let n = 0; n < 100; n += 1) wait("greedy");
     wait("modest");
@@ -48,7 +48,7 @@ describe("dials that wait for a runner", () => {
     assert.equal(waiting.size, 0);
   });
 
-  it("do not wait for a target that is full if theirs is not", async () => {
+  it("are not held back by a full target that is not theirs", async () => {
     const { waiting, done, wait, end } = queue();
     wait("a", "full");
     wait("a", "free");
@@ -70,11 +70,11 @@ describe("dials that wait for a runner", () => {
     await end();
   });
 
-  it("give up a place of the caller with the most when all are taken, and never one of a modest caller's", async () => {
+  it("lose a place of the caller with the most when all are taken, never one of a caller with few", async () => {
     const budget = new WaitBudget();
-    const most = WAITING_DIALS_PER_CALLER_AND_RUNNER;
-    const runners = Array.from({ length: MAX_WAITING_DIALS / most }, () => queue(budget));
-    for (const { wait } of runners) for (let n = 0; n < most; n += 1) wait("greedy");
+    const max = WAITING_DIALS_PER_CALLER_AND_RUNNER;
+    const runners = Array.from({ length: MAX_WAITING_DIALS / max }, () => queue(budget));
+    for (const { wait } of runners) for (let n = 0; n < max; n += 1) wait("greedy");
     assert.equal(budget.total, MAX_WAITING_DIALS);
     const other = queue(budget);
     other.wait("modest");

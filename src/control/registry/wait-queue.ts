@@ -1,16 +1,19 @@
 /**
- * Dials that wait for one runner, each with its own deadline. They go on in turns of their callers, and no faster than the
- * agent takes them: after a gap there may be thousands.
+ * Dials that wait for one runner, each with its own deadline. Callers take turns, and no more dials are released at once than
+ * the agent takes: after an outage there may be thousands.
+ *
+ * The queue of an HTTP/2 target (`http2-target/target.ts`) is another thing: first come, first served, in front of the streams
+ * of one connection, where a request that was refused unprocessed goes first.
  */
 import { setMaxListeners } from "node:events";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
 
-/** Why a wait is over: its turn has come, or something else has changed, or its time is over. */
+/** Why a wait has ended: its turn has come, or something else has changed, which may be its timeout. */
 export type Woken = "turn" | "change";
 
 export interface Wait {
-  /** Whose share it takes: the id of a credential; empty for this process itself. */
+  /** Id of the credential whose share of the places it takes; empty for this process itself. */
   caller: string;
   target: string;
   timeoutMs: number;
@@ -20,11 +23,11 @@ export interface Wait {
 interface Waiter {
   readonly caller: string;
   readonly target: string;
-  wake(how: Woken): void;
+  wake(reason: Woken): void;
   fail(error: TurnaboutError): void;
 }
 
-/** Counts the dials that wait for any runner, and keeps one caller from using up what belongs to others. */
+/** Bounds the dials that wait for all runners together, so that no caller takes the places of others. */
 export class WaitBudget {
   readonly #byCaller = new Map<string, Set<Waiter>>();
   #total = 0;
@@ -34,9 +37,9 @@ export class WaitBudget {
   }
 
   /**
-   * Where all places are taken, the caller with the most gives up its latest.
+   * If all places are taken, the last dial of the caller with the most is failed.
    *
-   * @throws TurnaboutError `overloaded` if that is this caller itself
+   * @throws TurnaboutError `overloaded` if that is this caller
    */
   add(runnerId: string, waiter: Waiter): void {
     const own = this.#byCaller.get(waiter.caller) ?? new Set<Waiter>();
@@ -44,7 +47,7 @@ export class WaitBudget {
       const largest = this.#largest();
       if (largest.size <= own.size + 1) throw tooMany(runnerId, `${MAX_WAITING_DIALS} dials wait already`);
       const latest = [...largest].at(-1);
-      latest?.fail(tooMany(runnerId, "its place was needed for a caller with fewer waiting dials"));
+      latest?.fail(tooMany(runnerId, "its place was given to a caller with fewer waiting dials"));
       if (latest !== undefined) this.remove(latest);
     }
     own.add(waiter);
@@ -68,7 +71,7 @@ export class WaitBudget {
 
 export class WaitQueue {
   readonly #budget: WaitBudget;
-  /** First come, first served within a caller's lane to a target; the lanes take turns. */
+  /** One lane for each caller and target: first come, first served within it, and the lanes take turns. */
   readonly #lanes = new Map<string, Set<Waiter>>();
   readonly #callers = new Map<string, number>();
   #size = 0;
@@ -81,12 +84,16 @@ export class WaitQueue {
     return this.#size;
   }
 
-  /** Whether dials to this target wait: who comes now has to line up. */
+  /** Whether dials to this target wait, so that a new one must queue behind them. */
   isQueued(target: string): boolean {
     return [...this.#lanes.values()].some((lane) => first(lane)?.target === target);
   }
 
-  /** One of each lane in turn goes on, for as long as there is room for its target. */
+  /**
+   * Releases one dial of each lane in turn, as long as there is room for its target.
+   *
+   * @param takeRoom true if a dial to the target may be released, which then counts
+   */
   release(takeRoom: (target: string) => boolean): void {
     const full = new Set<string>();
     for (let released = true; released;) {
@@ -103,7 +110,7 @@ export class WaitQueue {
     }
   }
 
-  /** Something has changed; each decides for itself. */
+  /** Something has changed: each dial decides anew whether it waits. */
   wakeAll(): void {
     for (const waiter of this.#all()) waiter.wake("change");
   }
@@ -113,21 +120,21 @@ export class WaitQueue {
   }
 
   /**
-   * Until its turn comes, something changes, or the time is over.
+   * Resolves when its turn comes, something changes, or its time is over.
    *
    * @throws TurnaboutError `overloaded`, `aborted`, or what {@link fail} was given
    */
   async wait(runnerId: string, { caller, target, timeoutMs, signal }: Wait): Promise<Woken> {
-    const most = WAITING_DIALS_PER_CALLER_AND_RUNNER;
-    if ((this.#callers.get(caller) ?? 0) >= most) {
-      throw tooMany(runnerId, `${most} dials of this caller wait already`);
+    const max = WAITING_DIALS_PER_CALLER_AND_RUNNER;
+    if ((this.#callers.get(caller) ?? 0) >= max) {
+      throw tooMany(runnerId, `${max} dials of this caller wait already`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<Woken>();
     const waiter: Waiter = { caller, target, wake: resolve, fail: reject };
     this.#budget.add(runnerId, waiter);
     this.#add(waiter);
     const timer = setTimeout(() => resolve("change"), timeoutMs);
-    const onAbort = () => reject(new TurnaboutError("aborted", `dial ${runnerId}: given up`));
+    const onAbort = () => reject(new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`));
     if (signal !== undefined) setMaxListeners(0, signal);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {

@@ -56,7 +56,8 @@ export class WaitingDials {
       if (connection !== undefined && (isTurn || !this.#mustQueue(runnerId, target, saturated))) {
         return this.#makeRoom(runnerId, target, options) ?? connection;
       }
-      if (signal?.aborted === true) throw new TurnaboutError("aborted", `dial ${runnerId}: given up`);
+      if (signal?.aborted === true)
+        throw new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`);
       const state = this.#entries.stateOf(runnerId);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";

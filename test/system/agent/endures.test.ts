@@ -38,7 +38,7 @@ describe("an agent process", () => {
         "--log-format",
         format,
       ];
-      await using agent = startAgent(system.door, RUNNER, `${TARGET}=${system.target.address}`, args);
+      await using agent = startAgent(system.agentUrl, RUNNER, `${TARGET}=${system.target.address}`, args);
       agent.child.stdout?.destroy();
       agent.child.stderr?.destroy();
       for (let losses = 1; losses <= 3; losses += 1) {

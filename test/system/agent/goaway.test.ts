@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
-import { openAgentDoor } from "../../support/agent-door.ts";
+import { openAgentEndpoint } from "../../support/agent-endpoint.ts";
 import { encodeFrame, FRAME, FrameClient, uint32 } from "../../support/http2-frames.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 
@@ -19,11 +19,11 @@ const DEBUG_DATA: readonly (readonly [what: string, data: string])[] = [
 describe("an agent that gets GOAWAY(NO_ERROR)", () => {
   for (const [what, data] of DEBUG_DATA) {
     it(`${what} dials again while the old session drains`, async () => {
-      await using door = await openAgentDoor();
-      const agent = followAgent({ server: door.url, carrier: "ptth", connections: 1, drainMs: 200 });
-      const old = await FrameClient.open(await door.carrier());
+      await using endpoint = await openAgentEndpoint();
+      const agent = followAgent({ server: endpoint.url, carrier: "ptth", connections: 1, drainMs: 200 });
+      const old = await FrameClient.open(await endpoint.carrier());
       old.write(encodeFrame(FRAME.GOAWAY, 0, 0, Buffer.concat([uint32(0), uint32(0), Buffer.from(data)])));
-      const next = await FrameClient.open(await door.carrier());
+      const next = await FrameClient.open(await endpoint.carrier());
       assert.match((await agent.lost()).reason, /^draining: /);
       old.socket.destroy();
       next.socket.destroy();

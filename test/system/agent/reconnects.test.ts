@@ -4,7 +4,7 @@ import { afterEach, describe, it, mock } from "node:test";
 import { RESTART_BACKOFF_CAP_MS } from "../../../src/agent/limits.ts";
 import type { AgentConnection } from "../../../src/control/registry/agent-connection.ts";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
-import { SPREAD_NOTICES_AT_ONCE, SPREAD_TELL_MS } from "../../../src/control/limits.ts";
+import { SPREAD_NOTICES_AT_ONCE, SPREAD_NOTICE_INTERVAL_MS } from "../../../src/control/limits.ts";
 import { ReconnectSpread } from "../../../src/control/admission/reconnect-spread.ts";
 import { silentLogger } from "../../../src/wire/log.ts";
 import { followAgent } from "../../support/agents.ts";
@@ -67,10 +67,10 @@ describe("a control plane that has many agents", () => {
       const right = () => agents.filter(({ reconnectSpreadMs }) => reconnectSpreadMs === spread.ms).length;
       assert.ok(spread.ms > 0);
       const before = right();
-      mock.timers.tick(SPREAD_TELL_MS);
+      mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
       assert.equal(right(), before + SPREAD_NOTICES_AT_ONCE, "not all at once");
-      mock.timers.tick(SPREAD_TELL_MS);
-      mock.timers.tick(SPREAD_TELL_MS);
+      mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
+      mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
       assert.ok(agents.every(({ reconnectSpreadMs }) => reconnectSpreadMs * 2 > spread.ms));
       spread.close();
     } finally {

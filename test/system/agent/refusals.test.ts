@@ -1,9 +1,9 @@
 /** What the agent sends for a stream that it refuses: the response always comes, and comes before the reset. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { startFrameAgent } from "../../support/agent-door.ts";
+import { startFrameAgent } from "../../support/agent-endpoint.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../../../src/wire/limits.ts";
-import type { FrameAgent } from "../../support/agent-door.ts";
+import type { FrameAgent } from "../../support/agent-endpoint.ts";
 import {
   connectFrame,
   dataFrame,

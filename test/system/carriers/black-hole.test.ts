@@ -23,7 +23,7 @@ describe("a path that goes silent without a FIN", () => {
         controlPlane: { ...keepalive, onEvent: registry.push },
       });
       await using agent = followAgent({
-        server: system.door,
+        server: system.agentUrl,
         caFile: system.caFile,
         carrier,
         ...keepalive,

@@ -91,7 +91,7 @@ describe("the carrier h2", () => {
 
   it("comes again when its connection is cut, and leaves nothing behind", async () => {
     await using system = await startSystem({ agents: 0, faulty: true });
-    await using agent = followAgent({ server: system.door, carrier: "h2", runners: runnersOf(system) });
+    await using agent = followAgent({ server: system.agentUrl, carrier: "h2", runners: runnersOf(system) });
     await agent.connected();
     const socket = await system.controlPlane.dial(RUNNER, TARGET, { waitMs: 5_000 });
     const end = ending(socket);

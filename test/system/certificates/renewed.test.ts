@@ -176,7 +176,7 @@ describe("a revocation list that changes", () => {
     const { error } = await stand.agent.failed();
     assert.match(error.message, /refused: unauthenticated: .*has been revoked: ask for a new one/);
     const line = await stand.lines.find(
-      ({ message }) => message.includes("not accepted any more"),
+      ({ message }) => message.includes("no longer accepted"),
       "the closing",
     );
     assert.match(String(line.fields["reason"]), /has been revoked/);

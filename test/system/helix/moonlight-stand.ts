@@ -117,7 +117,7 @@ export async function startMoonlight(
     streams: async () => {
       const view = system.controlPlane.runners().find(({ id }) => id === "moonlight-a");
       const connection = view?.connections[0] ?? assert.fail("no connection");
-      const stream = connection.session.request({
+      const stream = connection.http2Session.request({
         ":method": "GET",
         ":path": "/metrics",
         ":scheme": "http",

@@ -38,7 +38,7 @@ for (const kind of CALLERS) {
       assert.deepEqual(seen.slice(0, 3), ["UpdateApp", "StageComplete", "WebRtcConfig"]);
       const [connection] = system.controlPlane.runners()[0]?.connections ?? [];
       assert.ok(connection);
-      for (let n = 1; n <= 5; n += 1) await next(connection.session, "ping");
+      for (let n = 1; n <= 5; n += 1) await next(connection.http2Session, "ping");
       const offer = { ty: "offer", sdp: "v=0\r\na=setup:actpass\r\n" };
       caller.socket.send(JSON.stringify({ Signaling: { Description: offer } }));
       assert.deepEqual(JSON.parse(await caller.text()), {

@@ -1,4 +1,4 @@
-/** Many requests within a gap of the agent: they wait, none fails, and the target is not buried when it is back. */
+/** Many requests while the agent is disconnected: they wait, none fails, and the target is not flooded after the reconnect. */
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, it } from "node:test";
@@ -27,9 +27,9 @@ async function waitFor(system: System, count: number): Promise<void> {
 
 describe("an agent that is away for a second", () => {
   it(`fails none of 1,000 dials, and reaches the target by at most ${STREAMS_PER_TARGET} connections at once`, async () => {
-    let most = 0;
+    let max = 0;
     await using target = await startTarget((socket) => {
-      most = Math.max(most, target.sockets.size);
+      max = Math.max(max, target.sockets.size);
       setTimeout(() => socket.end("served"), 20);
     });
     await using system = await startSystem({ target });
@@ -43,7 +43,7 @@ describe("an agent that is away for a second", () => {
     await waitFor(system, 1_000);
     await system.addAgent({ [RUNNER]: { [TARGET]: target.address } });
     assert.deepEqual(new Set(await Promise.all(dials)), new Set(["served"]));
-    assert.ok(most > 100 && most <= STREAMS_PER_TARGET, `${most} at once`);
+    assert.ok(max > 100 && max <= STREAMS_PER_TARGET, `${max} at once`);
   });
 
   it("fails none of 700 requests of two callers, also of a target that keeps connections alive", async () => {
@@ -58,13 +58,13 @@ describe("an agent that is away for a second", () => {
       controlPlane: { tokens: [token("greedy"), token("modest")] },
     });
     await lose(system);
-    const ask = async (who: string): Promise<number> => {
+    const request = async (who: string): Promise<number> => {
       const headers = { authorization: `Bearer ${who}`, "x-who": who };
       return (await call(targetUrl(system.url, RUNNER, TARGET), { headers, timeoutMs: 20_000 })).status;
     };
-    const greedy = Array.from({ length: 600 }, () => ask("greedy"));
+    const greedy = Array.from({ length: 600 }, () => request("greedy"));
     await waitFor(system, 600);
-    const modest = Array.from({ length: 100 }, () => ask("modest"));
+    const modest = Array.from({ length: 100 }, () => request("modest"));
     await waitFor(system, 700);
     await system.addAgent({ [RUNNER]: { [TARGET]: target.address } });
     assert.deepEqual(new Set(await Promise.all([...greedy, ...modest])), new Set([200]));
@@ -72,7 +72,7 @@ describe("an agent that is away for a second", () => {
     assert.ok(last < 600, `the modest caller's last request was the ${last}th of 700`);
   });
 
-  it("is served at once where streams stay open: nobody waits for them to end", async () => {
+  it("does not delay dials whose target keeps streams open", async () => {
     await using target = await startTarget((socket) => void socket.write("open"));
     await using system = await startSystem({ target });
     await lose(system);
@@ -86,7 +86,7 @@ describe("an agent that is away for a second", () => {
 });
 
 describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
-  it("refuses further ones soon where they stay open", async () => {
+  it("refuses further dials soon if its streams stay open", async () => {
     await using target = await startTarget((socket) => void socket.write("open"));
     await using system = await startSystem({ target });
     const startedAt = performance.now();
@@ -101,7 +101,7 @@ describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
     assert.ok(performance.now() - startedAt < 10_000, "soon");
   });
 
-  it("makes requests wait where some end, over all connections together", async () => {
+  it("makes requests wait, over all connections together, until some end", async () => {
     const held: ServerResponse[] = [];
     let holds = true;
     await using target = await startHttpTarget((_request, response) => {
@@ -111,25 +111,27 @@ describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
     await using system = await startSystem({ target, agent: { connections: 2 } });
     await eventually(() => system.agent.connections === 2, "two connections");
     const url = targetUrl(system.url, RUNNER, TARGET);
-    const answers = Array.from({ length: STREAMS_PER_TARGET + 100 }, () => call(url, { timeoutMs: 30_000 }));
-    const refusal = Promise.race(answers);
-    await Promise.race([refusal, waitFor(system, STREAMS_PER_TARGET + 100 - ARRIVAL_STREAMS_PER_TARGET)]);
+    const responses = Array.from({ length: STREAMS_PER_TARGET + 100 }, () =>
+      call(url, { timeoutMs: 30_000 }),
+    );
+    const first = Promise.race(responses);
+    await Promise.race([first, waitFor(system, STREAMS_PER_TARGET + 100 - ARRIVAL_STREAMS_PER_TARGET)]);
     holds = false;
     for (const response of held) response.end("served");
-    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    const statuses = (await Promise.all(responses)).map(({ status }) => status);
     assert.deepEqual(new Set(statuses), new Set([200]));
   });
 
-  it("has room for others while most lie idle, kept for the next request", async () => {
-    const responses: ServerResponse[] = [];
-    await using target = await startHttpTarget((_request, response) => void responses.push(response));
+  it("has room for others while most of them are idle keep-alive streams", async () => {
+    const held: ServerResponse[] = [];
+    await using target = await startHttpTarget((_request, response) => void held.push(response));
     await using system = await startSystem({ target });
     const url = targetUrl(system.url, RUNNER, TARGET);
-    const most = 470;
-    const answers = Array.from({ length: most }, () => call(url, { timeoutMs: 30_000 }));
-    await eventually(() => responses.length === most, `${most} requests`);
-    for (const response of responses) response.end();
-    await Promise.all(answers);
+    const count = 470;
+    const responses = Array.from({ length: count }, () => call(url, { timeoutMs: 30_000 }));
+    await eventually(() => held.length === count, `${count} requests`);
+    for (const response of held) response.end();
+    await Promise.all(responses);
     const dials = Array.from({ length: STREAMS_PER_TARGET - 100 }, () =>
       system.controlPlane.dial(RUNNER, TARGET),
     );

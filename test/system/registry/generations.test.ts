@@ -15,7 +15,7 @@ import type { TestTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** Says who it is, and keeps the connection open for an echo. */
+/** A target that sends its name and then echoes. */
 function named(name: string): Promise<TestTarget> {
   return startTarget((socket) => {
     socket.write(name);
@@ -29,7 +29,7 @@ interface Stand extends AsyncDisposable {
   add(target: TestTarget, options?: Partial<Parameters<typeof followAgent>[0]>): FollowedAgent;
 }
 
-/** A system whose agents are `wolf` unless they say otherwise, with room for strangers' credentials. */
+/** A system with two credentials. Its agents are `wolf` with the first one by default. */
 async function start(tls = false): Promise<Stand> {
   const stack = new AsyncDisposableStack();
   const registry = new EventLog<RegistryEvent>();
@@ -58,7 +58,7 @@ async function start(tls = false): Promise<Stand> {
   };
 }
 
-async function whoAnswers(system: System, runner = "wolf"): Promise<string> {
+async function whoServes(system: System, runner = "wolf"): Promise<string> {
   const socket = await system.controlPlane.dial(runner, "api", { waitMs: 5_000 });
   const [chunk] = await next<[Buffer]>(socket, "data");
   socket.destroy();
@@ -67,7 +67,7 @@ async function whoAnswers(system: System, runner = "wolf"): Promise<string> {
 
 for (const carrier of ["ptth", "rh2"] as const) {
   describe(`a newer agent of the same credential, on ${carrier}`, () => {
-    it("takes over; the old one is told, finishes what it has in flight, and its late close removes nothing", async () => {
+    it("takes over; the old one is notified and finishes its open streams, and its late close removes nothing", async () => {
       await using stand = await start(carrier === "rh2");
       const { system, registry } = stand;
       await using first = await named("first");
@@ -81,19 +81,19 @@ for (const carrier of ["ptth", "rh2"] as const) {
       await registry.find(({ type }) => type === "replaced", "the replacement");
       const { reason } = await old.lost();
       assert.equal(reason, "replaced: a newer agent serves wolf");
-      assert.equal(await whoAnswers(system), "second");
+      assert.equal(await whoServes(system), "second");
 
       const rest = ending(inFlight);
-      inFlight.end(" and its last words");
-      assert.equal((await rest).data.toString(), " and its last words");
+      inFlight.end(" and its rest");
+      assert.equal((await rest).data.toString(), " and its rest");
       assert.equal((await rest).kind, "end");
       await eventually(
         () => system.controlPlane.runners()[0]?.fallbackConnections.length === 1,
-        "the old one's place behind",
+        "the old one as a stand-by",
       );
       await eventually(() => old.agent.connections === 1, "the old connection's late close");
       assert.equal(system.controlPlane.runners()[0]?.state, "connected");
-      assert.equal(await whoAnswers(system), "second");
+      assert.equal(await whoServes(system), "second");
       assert.deepEqual(
         registry.all.map(({ type }) => type),
         ["connected", "replaced", "connected"],
@@ -102,7 +102,7 @@ for (const carrier of ["ptth", "rh2"] as const) {
       assert.equal(fresh.events.length, 1);
     });
 
-    it("leaves the old one standing by, connected and not fighting, until the newest leaves", async () => {
+    it("leaves the old one connected as a stand-by until the newest leaves", async () => {
       await using stand = await start(carrier === "rh2");
       const { system, registry } = stand;
       await using first = await named("first");
@@ -113,12 +113,12 @@ for (const carrier of ["ptth", "rh2"] as const) {
       const fresh = stand.add(second, { carrier });
       await old.events.find(({ type }) => type === "replaced", "the replacement");
       const view = () => system.controlPlane.runners()[0];
-      await eventually(() => view()?.fallbackConnections.length === 1, "its place behind");
-      assert.equal(await whoAnswers(system), "second");
+      await eventually(() => view()?.fallbackConnections.length === 1, "it as a stand-by");
+      assert.equal(await whoServes(system), "second");
       const before = old.events.length;
 
       await fresh.agent.close();
-      assert.equal(await whoAnswers(system), "first");
+      assert.equal(await whoServes(system), "first");
       await eventually(() => view()?.fallbackConnections.length === 0, "the end of the newest");
       assert.deepEqual(
         registry.all.map(({ type }) => type),
@@ -132,34 +132,34 @@ for (const carrier of ["ptth", "rh2"] as const) {
 
 describe("an agent of another credential", () => {
   for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
-    it(`is refused by the ${carrier} door with the reason`, async () => {
+    it(`is refused on ${carrier} with the reason`, async () => {
       await using stand = await start(carrier === "rh2");
       await using first = await named("first");
       await using second = await named("second");
       await stand.add(first).connected();
       await stand.registry.find(({ type }) => type === "connected", "the first registration");
-      const thief = stand.add(second, { carrier, token: { value: "theirs" } });
-      const { error } = await thief.failed();
+      const other = stand.add(second, { carrier, token: { value: "theirs" } });
+      const { error } = await other.failed();
       assert.match(
         error.message,
         carrier === "rh2"
           ? /^refused: runner_taken: The runner is held by another agent/
           : /the control plane refused \(409\): The runner is held by another agent/,
       );
-      assert.equal(await whoAnswers(stand.system), "first");
+      assert.equal(await whoServes(stand.system), "first");
     });
   }
 
-  it("may not jump in while the rightful one is only reconnecting", async () => {
+  it("is refused while the agent that holds the runner is only reconnecting", async () => {
     await using stand = await start();
     await using first = await named("first");
-    const rightful = stand.add(first);
-    await rightful.connected();
+    const holder = stand.add(first);
+    await holder.connected();
     await stand.registry.find(({ type }) => type === "connected", "the registration");
-    await rightful.agent.close();
+    await holder.agent.close();
     await stand.registry.find(({ type }) => type === "lost", "the loss");
-    const thief = stand.add(first, { token: { value: "theirs" } });
-    assert.match((await thief.failed()).error.message, /refused \(409\)/);
+    const other = stand.add(first, { token: { value: "theirs" } });
+    assert.match((await other.failed()).error.message, /refused \(409\)/);
   });
 });
 
@@ -175,14 +175,14 @@ describe("connections of one agent process", () => {
     assert.equal(agent.agent.connections, 3);
   });
 
-  it("are one by one expendable: the runner stays connected", async () => {
+  it("may be lost one by one: the runner stays connected", async () => {
     await using stand = await start();
     await using target = await named("only");
     const agent = stand.add(target, { connections: 2 });
     await stand.registry.findNth(2, ({ type }) => type === "connected", "two registrations");
     stand.system.controlPlane.runners()[0]?.connections[0]?.destroy("test");
     await agent.lost();
-    assert.equal(await whoAnswers(stand.system), "only");
+    assert.equal(await whoServes(stand.system), "only");
     await stand.registry.findNth(3, ({ type }) => type === "connected", "the reconnect");
     assert.ok(
       stand.registry.all.every(({ type }) => type === "connected"),
@@ -190,7 +190,7 @@ describe("connections of one agent process", () => {
     );
   });
 
-  it("keep the runner that nobody has taken over", async () => {
+  it("keep the runner that no newer agent serves", async () => {
     await using stand = await start();
     await using first = await named("first");
     await using second = await named("second");
@@ -200,8 +200,8 @@ describe("connections of one agent process", () => {
     await stand.registry.findNth(2, ({ type }) => type === "connected", "both registrations");
     stand.add(second, { runners: { "wolf-a": { api: second.address } } });
     await stand.registry.find(({ type }) => type === "replaced", "the take-over of one");
-    assert.equal(await whoAnswers(stand.system, "wolf-a"), "second");
-    assert.equal(await whoAnswers(stand.system, "wolf-b"), "first");
+    assert.equal(await whoServes(stand.system, "wolf-a"), "second");
+    assert.equal(await whoServes(stand.system, "wolf-b"), "first");
     await assert.rejects(assertEchoes(stand.system.controlPlane.dial, "wolf-b", "other"), /no such target/);
     assert.ok(!both.events.all.some(({ type }) => type === "lost"), "its connection was not closed");
   });

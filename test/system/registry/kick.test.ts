@@ -13,7 +13,7 @@ afterEach(async () => {
 });
 
 describe("DELETE /api/v1/runners/{id}", () => {
-  it("kicks the agent, lets it finish what is in flight, and it comes back", async () => {
+  it("drains the agent's connections, lets open streams finish, and the agent reconnects", async () => {
     mock.method(Math, "random", () => 0.01); // the pause after a kick is up to 5 s
     await using system = await startSystem({ agents: 0 });
     await using agent = followAgent({
@@ -33,7 +33,7 @@ describe("DELETE /api/v1/runners/{id}", () => {
     assert.equal((await agent.lost()).reason, "kicked: an operator closed the connection");
     const [after] = await runnersUntil(system.url, usable(2), "both connections again");
     const ids = (runner: typeof before): string[] => runner?.connections.map(({ id }) => id) ?? [];
-    assert.equal(ids(after).filter((id) => ids(before).includes(id)).length, 1, "the one in use is left");
+    assert.equal(ids(after).filter((id) => ids(before).includes(id)).length, 1, "the one in use remains");
     await assertEchoes(system.controlPlane.dial);
 
     const rest = ending(inFlight);
@@ -42,14 +42,14 @@ describe("DELETE /api/v1/runners/{id}", () => {
     await runnersUntil(system.url, ([runner]) => runner?.connections.length === 2, "the old one's end");
   });
 
-  it("needs an admin, and a runner that is connected", async () => {
+  it("requires an admin and a connected runner", async () => {
     const user = { id: "u", kind: "user", sha256: hashToken("user"), runners: ["*"] } as const;
     await using system = await startSystem({ controlPlane: { tokens: [{ ...user, runners: ["*"] }] } });
     const kick = (id: string, token: string | null): ReturnType<typeof call> =>
       call(`${system.url}/api/v1/runners/${id}`, { method: "DELETE", token });
     assert.equal(errorCode(await kick(RUNNER, null)), "unauthenticated");
     assert.equal(errorCode(await kick(RUNNER, "user")), "not_allowed");
-    assert.equal(errorCode(await kick("nobody", "test-admin-token")), "runner_unknown");
+    assert.equal(errorCode(await kick("unknown", "test-admin-token")), "runner_unknown");
     await assertEchoes(system.controlPlane.dial);
   });
 });

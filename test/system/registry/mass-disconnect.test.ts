@@ -8,9 +8,9 @@ import { startSystem, TARGET } from "../../support/system.ts";
 
 afterEach(() => assertNothingOpen());
 
-describe("all connections lost at one moment", () => {
+describe("the loss of all connections at once", () => {
   for (const fault of ["reset", "cut"] as const) {
-    it(`by ${fault}: every stream fails as an error, and every agent comes back`, async () => {
+    it(`by ${fault} fails every stream with an error, and every agent reconnects`, async () => {
       const agents = 20;
       await using system = await startSystem({ faulty: true, agents });
       const ids = Array.from({ length: agents }, (_, i) => `runner-${i + 1}`);

@@ -1,4 +1,4 @@
-/** What is tried again by itself: requests that the agent has provably not looked at, and safe ones whose agent has died. */
+/** Automatic retries: of requests that the agent has provably not processed, and of safe ones whose agent has died. */
 import assert from "node:assert/strict";
 import { constants } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
@@ -29,10 +29,10 @@ interface RawAgent extends AsyncDisposable {
   seen: number;
 }
 
-/** Refuses the first streams to its target, and serves those that follow. */
+/** Refuses the first `refusals` streams to its target, and serves the others. */
 async function refusingAgent(
   { controlPlane }: System,
-  most: number,
+  refusals: number,
   refuse: (stream: ServerHttp2Stream) => void,
 ): Promise<RawAgent> {
   const agent = { seen: 0 };
@@ -42,7 +42,7 @@ async function refusingAgent(
     target: "t",
     onStream: (stream, headers) => {
       agent.seen += 1;
-      if (agent.seen <= most) return refuse(stream);
+      if (agent.seen <= refusals) return refuse(stream);
       stream.respond({ ":status": 200 });
       if (headers[":protocol"] === "websocket") return;
       stream.once("data", () => stream.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nright"));
@@ -52,8 +52,8 @@ async function refusingAgent(
 }
 
 for (const [name, refuse] of Object.entries(REFUSALS)) {
-  describe(`a stream that the agent has not looked at: ${name}`, () => {
-    it("is opened again: GET, WebSocket and dial", async () => {
+  describe(`a stream that the agent has not processed: ${name}`, () => {
+    it("is retried: GET, WebSocket and dial", async () => {
       await using system = await startSystem({ agents: 0 });
       for (const kind of ["GET", "WebSocket on HTTP/1.1", "WebSocket on HTTP/2", "dial"] as const) {
         await using agent = await refusingAgent(system, DIAL_ATTEMPTS - 1, refuse);
@@ -73,7 +73,7 @@ for (const [name, refuse] of Object.entries(REFUSALS)) {
       }
     });
 
-    it("is given up after a bounded number of attempts", async () => {
+    it("fails after a bounded number of attempts", async () => {
       await using system = await startSystem({ agents: 0 });
       await using agent = await refusingAgent(system, 100, refuse);
       const path = new URL(targetUrl(system.url, "raw", "t")).pathname;
@@ -93,41 +93,41 @@ describe("a request whose agent dies before the caller has a byte", () => {
     ["POST", 502, 1],
     ["DELETE", 502, 1],
   ] as const) {
-    it(`${status === 200 ? "is tried again once where another connection exists" : "is not tried again"}: ${method}`, async () => {
-      const asked = new EventLog<string>();
+    it(`${status === 200 ? "is retried once if another connection exists" : "is not retried"}: ${method}`, async () => {
+      const requests = new EventLog<string>();
       await using target = await startHttpTarget((request, response) => {
-        asked.push(request.method ?? "");
-        if (asked.length > 1) response.end("answered");
+        requests.push(request.method ?? "");
+        if (requests.length > 1) response.end("served");
       });
       await using system = await startSystem({ target, agent: { connections: 2 } });
       const connections = () => system.controlPlane.runners()[0]?.connections ?? [];
       await eventually(() => connections().length === 2, "both connections");
-      const answer = call(targetUrl(system.url, RUNNER, "echo"), { method });
-      await asked.find(() => true, "the request");
+      const response = call(targetUrl(system.url, RUNNER, "echo"), { method });
+      await requests.find(() => true, "the request");
       connections()
         .toSorted((a, b) => b.openStreams - a.openStreams)[0]
         ?.destroy("killed by the test");
-      const { status: got, body } = await answer;
+      const { status: got, body } = await response;
       assert.equal(got, status);
       if (status === 502) assert.match(body, /tunnel_lost/);
-      assert.equal(asked.length, times);
+      assert.equal(requests.length, times);
     });
   }
 
-  it("is tried again once only", async () => {
-    const asked = new EventLog<string>();
-    await using target = await startHttpTarget((request) => asked.push(request.method ?? ""));
+  it("is retried only once", async () => {
+    const requests = new EventLog<string>();
+    await using target = await startHttpTarget((request) => requests.push(request.method ?? ""));
     await using system = await startSystem({ target, agent: { connections: 3 } });
     const connections = () => system.controlPlane.runners()[0]?.connections ?? [];
     await eventually(() => connections().length === 3, "three connections");
-    const answer = call(targetUrl(system.url, RUNNER, "echo"));
+    const response = call(targetUrl(system.url, RUNNER, "echo"));
     for (let n = 1; n <= 2; n += 1) {
-      await asked.findNth(n, () => true, "the request");
+      await requests.findNth(n, () => true, "the request");
       connections()
         .toSorted((a, b) => b.openStreams - a.openStreams)[0]
         ?.destroy("killed by the test");
     }
-    assert.deepEqual([(await answer).status, errorCode(await answer)], [502, "tunnel_lost"]);
-    assert.equal(asked.length, 2);
+    assert.deepEqual([(await response).status, errorCode(await response)], [502, "tunnel_lost"]);
+    assert.equal(requests.length, 2);
   });
 });

@@ -1,4 +1,4 @@
-/** Agents that stand by behind a newer process of their credential: connected, unused, and there when it is lost. */
+/** Stand-bys: agents behind a newer process of their credential, connected and not used until that is lost. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { MAX_STANDBYS_PER_RUNNER } from "../../../src/control/limits.ts";
@@ -17,16 +17,16 @@ afterEach(() => assertNothingOpen());
 interface Stand extends AsyncDisposable {
   system: System;
   view(): RunnerView | undefined;
-  /** A process of the runner, newer than those before, whose target says this name. Resolves when it serves. */
+  /** Starts a newer process of the runner, whose target sends this name. Resolves when it serves. */
   add(name: string, options?: Partial<Parameters<typeof followAgent>[0]>): Promise<FollowedAgent>;
-  whoAnswers(): Promise<string>;
+  whoServes(): Promise<string>;
 }
 
 async function start(options: SystemOptions = {}): Promise<Stand> {
   const stack = new AsyncDisposableStack();
   const system = stack.use(await startSystem({ agents: 0, ...options }));
   const view = (): RunnerView | undefined => system.controlPlane.runners()[0];
-  const whoAnswers = async (): Promise<string> => {
+  const whoServes = async (): Promise<string> => {
     const socket = await system.controlPlane.dial(RUNNER, "name", { waitMs: 5_000 });
     const [chunk] = await next<[Buffer]>(socket, "data");
     socket.destroy();
@@ -35,7 +35,7 @@ async function start(options: SystemOptions = {}): Promise<Stand> {
   return {
     system,
     view,
-    whoAnswers,
+    whoServes,
     add: async (name, own = {}) => {
       const target = stack.use(await startTarget((socket) => void socket.write(name)));
       const before = view()?.fallbackConnections.length ?? 0;
@@ -53,7 +53,7 @@ async function start(options: SystemOptions = {}): Promise<Stand> {
       if (hadOne)
         await eventually(
           () => (view()?.fallbackConnections.length ?? 0) > before,
-          "the place of the one before",
+          "the one before as a stand-by",
         );
       else await eventually(() => view() !== undefined, "the registration");
       return agent;
@@ -64,38 +64,38 @@ async function start(options: SystemOptions = {}): Promise<Stand> {
 
 describe("an agent that stands by", () => {
   for (const carrier of ["ptth", "websocket", "rh2"] as const) {
-    it(`serves from the moment that the newest is lost, and is behind it again when that is back (${carrier})`, async () => {
+    it(`serves as soon as the newest is lost, and stands by again when that has reconnected (${carrier})`, async () => {
       await using stand = await start({ tls: carrier === "rh2" });
       const older = await stand.add("older", { carrier });
       const newest = await stand.add("newest", { carrier, backoffBaseMs: 1_000, backoffCapMs: 1_000 });
-      assert.equal(await stand.whoAnswers(), "newest");
-      const [behind] = stand.view()?.fallbackConnections ?? [];
+      assert.equal(await stand.whoServes(), "newest");
+      const [standby] = stand.view()?.fallbackConnections ?? [];
       const events = older.events.length;
 
       for (const connection of stand.view()?.connections ?? []) connection.destroy("cut by the test");
-      await eventually(() => stand.view()?.connections[0]?.id === behind?.id, "the take-over");
+      await eventually(() => stand.view()?.connections[0]?.id === standby?.id, "the take-over");
       assert.equal(stand.view()?.state, "connected");
-      assert.equal(await stand.whoAnswers(), "older");
+      assert.equal(await stand.whoServes(), "older");
 
       await newest.events.findNth(2, ({ type }) => type === "connected", "its return");
       await eventually(
-        () => stand.view()?.fallbackConnections[0]?.id === behind?.id,
-        "the older's place behind",
+        () => stand.view()?.fallbackConnections[0]?.id === standby?.id,
+        "the older one as a stand-by",
       );
-      assert.equal(await stand.whoAnswers(), "newest");
-      assert.equal(older.events.length, events, "it has had one connection all the time");
+      assert.equal(await stand.whoServes(), "newest");
+      assert.equal(older.events.length, events, "it kept its connection");
     });
   }
 
-  it("takes over from one in a black hole as soon as that is noticed", async () => {
+  it("takes over from one that is silent as soon as that is noticed", async () => {
     const keepalive = { pingIntervalMs: 50, pingDeadlineMs: 200 };
     await using stand = await start({ faulty: true, controlPlane: keepalive });
     await stand.add("older");
-    await stand.add("newest", { server: stand.system.door, ...keepalive });
+    await stand.add("newest", { server: stand.system.agentUrl, ...keepalive });
     const lost = stand.view()?.connections[0]?.id;
     stand.system.path?.stall();
     await eventually(() => stand.view()?.connections[0]?.id !== lost, "the take-over");
-    assert.equal(await stand.whoAnswers(), "older");
+    assert.equal(await stand.whoServes(), "older");
   });
 
   it("takes over while the newest drains", async () => {
@@ -105,12 +105,12 @@ describe("an agent that stands by", () => {
     const held = await stand.system.controlPlane.dial(RUNNER, "name");
     const closing = newest.agent.close();
     await eventually(() => stand.view()?.connections[0]?.usable === true, "the take-over");
-    assert.equal(await stand.whoAnswers(), "older");
+    assert.equal(await stand.whoServes(), "older");
     held.destroy();
     await closing;
   });
 
-  it("is one of a bounded number; the next is refused, and asks again until there is room", async () => {
+  it("is one of a bounded number; the next is refused, and retries until there is room", async () => {
     await using stand = await start();
     const agents: FollowedAgent[] = [];
     for (let n = 0; n <= MAX_STANDBYS_PER_RUNNER; n += 1) agents.push(await stand.add(`agent ${n}`));
@@ -120,11 +120,11 @@ describe("an agent that stands by", () => {
     assert.ok(last !== undefined);
     const { error, retryInMs } = await last.failed();
     assert.equal(error instanceof TurnaboutError && error.code, "runner_taken");
-    assert.ok(retryInMs <= 100, "at its stand-by pace");
+    assert.ok(retryInMs <= 100, "at the interval of stand-bys");
     assert.equal(stand.view()?.fallbackConnections.length, MAX_STANDBYS_PER_RUNNER);
     const connects = () => last.events.all.filter(({ type }) => type === "connected").length;
     const before = connects();
     await agents[0]?.agent.close();
-    await eventually(() => connects() > before, "its place");
+    await eventually(() => connects() > before, "its connection");
   });
 });

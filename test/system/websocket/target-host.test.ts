@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { afterEach, describe, it } from "node:test";
 import { WebSocket } from "ws";
-import { startFrameAgent } from "../../support/agent-door.ts";
+import { startFrameAgent } from "../../support/agent-endpoint.ts";
 import { via } from "../../support/callers.ts";
 import { next, within } from "../../support/events.ts";
 import { headersFrame } from "../../support/http2-frames.ts";

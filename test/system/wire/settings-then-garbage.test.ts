@@ -87,7 +87,7 @@ describe("behind SETTINGS in one packet", () => {
     await using system = await startSystem();
     const connection = system.controlPlane.runners()[0]?.connections[0];
     assert.ok(connection);
-    const { session } = connection;
+    const { http2Session: session } = connection;
     const ping = session.ping.bind(session);
     session.ping = () => {
       throw new Error("the session was destroyed");

@@ -1,7 +1,7 @@
 /** What docs/protocol.md says of the corners that a second implementation meets first. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { startFrameAgent } from "../../support/agent-door.ts";
+import { startFrameAgent } from "../../support/agent-endpoint.ts";
 import { via } from "../../support/callers.ts";
 import { ending, eventually, within } from "../../support/events.ts";
 import { dialCarrier, serveFrames } from "../../support/frame-server.ts";

@@ -1,4 +1,4 @@
-/** A stand-in for the control plane, as far as the upgrade: an agent's dial as a bare socket, and nothing above it. */
+/** A control plane up to the upgrade only: an agent's carrier as a bare socket, and nothing above it. */
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { on } from "node:events";
@@ -8,17 +8,17 @@ import type { AgentOptions } from "../../src/agent/config.ts";
 import { FrameClient } from "./http2-frames.ts";
 import { within } from "./events.ts";
 
-export interface AgentDoor extends AsyncDisposable {
+export interface TestAgentEndpoint extends AsyncDisposable {
   readonly url: string;
-  /** The carrier of the agent's next dial: it has had its `101`, and waits for the connection preface. */
+  /** The carrier of the agent's next dial, after its `101`: the agent waits for the connection preface. */
   carrier(): Promise<Socket>;
 }
 
 const SWITCHING =
   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nturnabout-version: 0.1.0\r\n\r\n";
 
-/** The `101` is sent when the test asks for the carrier: an agent's handshake deadline runs from then on. */
-export async function openAgentDoor(): Promise<AgentDoor> {
+/** The `101` is sent when the test calls `carrier()`: the agent's handshake deadline starts then. */
+export async function openAgentEndpoint(): Promise<TestAgentEndpoint> {
   const server = createServer((_request, response) => response.writeHead(426).end());
   const sockets = new Set<Socket>();
   const dials = on(server, "upgrade");
@@ -54,14 +54,14 @@ export interface FrameAgent extends AsyncDisposable {
   readonly client: FrameClient;
 }
 
-/** A real agent whose control plane is the test, frame by frame. Its runner is `runner`. */
+/** A real agent whose control plane is the test, which sends frames one by one. Its runner is `runner`. */
 export async function startFrameAgent(
   targets: Record<string, string>,
   options: Partial<AgentOptions> = {},
 ): Promise<FrameAgent> {
-  const door = await openAgentDoor();
+  const endpoint = await openAgentEndpoint();
   const agent = createAgent({
-    server: door.url,
+    server: endpoint.url,
     runners: { runner: targets },
     token: { value: "token" },
     connections: 1,
@@ -70,13 +70,13 @@ export async function startFrameAgent(
     pingIntervalMs: 600_000,
     ...options,
   });
-  const client = await FrameClient.open(await door.carrier());
+  const client = await FrameClient.open(await endpoint.carrier());
   return {
     agent,
     client,
     [Symbol.asyncDispose]: async () => {
       client.socket.destroy();
-      await Promise.all([agent.close(), door[Symbol.asyncDispose]()]);
+      await Promise.all([agent.close(), endpoint[Symbol.asyncDispose]()]);
     },
   };
 }

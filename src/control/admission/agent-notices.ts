@@ -1,0 +1,25 @@
+/** `POST /notices` of an agent: messages for its log. Nothing depends on them, so they may be lost. */
+import { toError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { Notices } from "../../wire/messages/notices.ts";
+import { AGENT_PATHS, CAPABILITY } from "../../wire/protocol.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
+import { MAX_PENDING_NOTICES } from "../limits.ts";
+import { postAgentJson } from "./agent-client.ts";
+
+export function sendNotices(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
+  if (!connection.usable || !connection.hello.capabilities.includes(CAPABILITY.notices)) return;
+  if (connection.pendingNotices >= MAX_PENDING_NOTICES) return;
+  connection.pendingNotices += 1;
+  postAgentJson(connection.http2Session, AGENT_PATHS.notices, notices)
+    .catch((error: unknown) => {
+      log.debug({ connection: connection.id, reason: toError(error).message }, "notice not delivered");
+    })
+    .finally(() => (connection.pendingNotices -= 1));
+}
+
+/** A newer agent serves one of the connection's runners; it keeps the others. */
+export function notifyReplaced(connection: AgentConnection, runnerId: string, log: Logger): void {
+  log.info({ connection: connection.id, runner: runnerId }, "runner replaced by a newer agent");
+  sendNotices(connection, { replaced: [runnerId] }, log);
+}
