@@ -131,26 +131,26 @@ describe("turnabout", () => {
     await using serve = await startServe();
     const args = ["serve", "--host", "127.0.0.1", "--port", String(serve.port)];
     const taken = await run("turnabout", args, { env });
-    assert.match(taken.stderr, /^error: listen EADDRINUSE.*\nhint: another process listens there/);
+    assert.match(taken.stderr, /^error: listen EADDRINUSE.*\nhint: another process listens on it/);
     assert.equal(taken.code, 1);
     const elsewhere = await run("turnabout", ["serve", "--host", "203.0.113.1", "--port", "0"], { env });
     assert.match(
       elsewhere.stderr,
-      /^error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+      /^error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine does not have the address/,
     );
     const relay = ["agent", "--server", "http://127.0.0.1:1", "--listen"];
     const noFolder = await run("turnabout", [...relay, "unix:/no/such/folder/r.sock"]);
     assert.match(
       noFolder.stderr,
-      /error: listen E(NOENT|ACCES): .*\/no\/such\/folder\/r\.sock\nhint: .*folder/,
+      /error: listen E(NOENT|ACCES): .*\/no\/such\/folder\/r\.sock\nhint: .*directory/,
     );
     const noHost = await run("turnabout", [...relay, "203.0.113.1:0"]);
     assert.match(
       noHost.stderr,
-      /error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine has no such/,
+      /error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine does not have the address/,
     );
     const inUse = await run("turnabout", [...relay, `127.0.0.1:${serve.port}`]);
-    assert.match(inUse.stderr, /error: listen EADDRINUSE.*\nhint: another process listens there/);
+    assert.match(inUse.stderr, /error: listen EADDRINUSE.*\nhint: another process listens on it/);
     for (const { code } of [elsewhere, noFolder, noHost, inUse]) assert.equal(code, 1);
     for (const { stderr } of [missing, half, taken, elsewhere, noFolder, noHost, inUse])
       assert.ok(!/^ +at /m.test(stderr), stderr);
