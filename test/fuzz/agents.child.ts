@@ -5,40 +5,23 @@
  *     node test/fuzz/agents.child.ts SEED COUNT
  */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { createAgent, createControlPlane } from "../../src/index.ts";
 import { dialCarrier } from "../support/frame-server.ts";
 import { dataFrame, encodeFrame, FLAG, FRAME, readFrames, rstFrame } from "../support/http2-frames.ts";
 import { anyFrame, anyJson, headers, nearlyJson, someFields, STATUSES } from "./http2-garbage.ts";
 import { Random } from "./random.ts";
 import { Report } from "./report.ts";
+import { connectAgent, getText, listenOn, runCases, seed, startControlPlane, TOKEN } from "./stand.ts";
 
-const [seed = 1, count = 100] = process.argv.slice(2).map(Number);
 const AT_ONCE = 6;
 const DEADLINE_MS = 20_000;
-const TOKEN = "fuzz-token";
 
 const random = new Random(seed);
 const report = new Report();
-const target = createServer((_request, response) => response.end("whole")).listen(0, "127.0.0.1");
-await new Promise((resolve) => target.once("listening", resolve));
-const controlPlane = await createControlPlane({
-  port: 0,
-  host: "127.0.0.1",
-  adminToken: TOKEN,
-  responseTimeoutMs: 1_000,
-  graceMs: 20,
-  log: report.logger,
-});
+const target = await listenOn(createServer((_request, response) => response.end("whole")));
+const controlPlane = await startControlPlane(report, { responseTimeoutMs: 1_000, graceMs: 20 });
 const { port } = controlPlane;
-const neighbour = createAgent({
-  server: `http://127.0.0.1:${port}`,
-  token: { value: TOKEN },
-  connections: 1,
-  runners: { good: { t: `127.0.0.1:${(target.address() as AddressInfo).port}` } },
-});
-await neighbour.connected();
+const neighbour = await connectAgent(controlPlane, { good: { t: target } });
 
 const good = (value: unknown): string => JSON.stringify(value);
 
@@ -145,17 +128,6 @@ async function serve(carrier: Duplex, runner: string): Promise<void> {
   }
 }
 
-async function ask(path: string): Promise<{ status: number; text: string } | undefined> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-      headers: { authorization: `Bearer ${TOKEN}` },
-    });
-    return { status: response.status, text: await response.text() };
-  } catch {
-    return undefined; // broken off
-  }
-}
-
 async function callersOf(runner: string): Promise<void> {
   const base = `/api/v1/runners/${runner}`;
   const paths = [
@@ -166,33 +138,30 @@ async function callersOf(runner: string): Promise<void> {
     `${base}/metrics`,
     base,
   ];
-  await Promise.all(paths.map((path) => report.within(ask(path), `GET ${path}`, DEADLINE_MS)));
+  await Promise.all(paths.map((path) => report.within(getText(port, path), `GET ${path}`, DEADLINE_MS)));
 }
 
 async function neighbourWorks(after: string): Promise<void> {
-  const response = await report.within(ask("/api/v1/runners/good/targets/t/"), "the neighbour", DEADLINE_MS);
+  const path = "/api/v1/runners/good/targets/t/";
+  const response = await report.within(getText(port, path), "the neighbour", DEADLINE_MS);
   if (response?.text !== "whole") report.add(`after ${after}: the neighbour got ${JSON.stringify(response)}`);
-  const list = await report.within(ask("/api/v1/runners"), "the list", DEADLINE_MS);
+  const list = await report.within(getText(port, "/api/v1/runners"), "the list", DEADLINE_MS);
   if (list?.status !== 200 || !list.text.includes('"good"')) {
     report.add(`after ${after}: the list of runners is ${JSON.stringify(list)?.slice(0, 300)}`);
   }
 }
 
-let next = 0;
-async function work(): Promise<void> {
-  while (next < count) {
-    const runner = `evil-${next}`;
-    next += 1;
-    const carrier = await report.within(hostileAgent(runner), `the dial of ${runner}`, DEADLINE_MS);
-    if (carrier === undefined) continue;
-    // Most of them die young: what they leave unanswered fails then, and not only by a time limit.
-    const life = setTimeout(() => carrier.destroy(), random.chance(12) ? 2_500 : 50 + random.int(250));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    await callersOf(runner);
-    clearTimeout(life);
-    await neighbourWorks(runner);
-    carrier.destroy();
-  }
+async function runCase(n: number): Promise<void> {
+  const runner = `evil-${n}`;
+  const carrier = await report.within(hostileAgent(runner), `the dial of ${runner}`, DEADLINE_MS);
+  if (carrier === undefined) return;
+  // Most of them die young: what they leave unanswered fails then, and not only by a time limit.
+  const life = setTimeout(() => carrier.destroy(), random.chance(12) ? 2_500 : 50 + random.int(250));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await callersOf(runner);
+  clearTimeout(life);
+  await neighbourWorks(runner);
+  carrier.destroy();
 }
 
 const isDone = new AbortController();
@@ -202,7 +171,7 @@ const events = fetch(`http://127.0.0.1:${port}/api/v1/events`, {
 })
   .then(async (response) => response.text())
   .catch(() => {});
-await Promise.all(Array.from({ length: AT_ONCE }, work));
+await runCases(AT_ONCE, runCase);
 isDone.abort();
 await events;
 await report.within(Promise.all([neighbour.close(), controlPlane.close()]), "the end", DEADLINE_MS);

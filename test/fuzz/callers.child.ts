@@ -7,20 +7,18 @@
  */
 import { createServer, get } from "node:http";
 import net from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import tls from "node:tls";
-import { createAgent, createControlPlane } from "../../src/index.ts";
 import { dataFrame, encodeFrame, FRAME } from "../support/http2-frames.ts";
 import { createPki, issueServer } from "../support/pki.ts";
 import { anyFrame, headers, nearlyJson, someFields } from "./http2-garbage.ts";
 import { mutated } from "./mutated.ts";
 import { Random } from "./random.ts";
 import { Report } from "./report.ts";
+import { connectAgent, endWith, listenOn, runCases, seed, startControlPlane, TOKEN } from "./stand.ts";
 
-const [seed = 1, count = 100] = process.argv.slice(2).map(Number);
 const AT_ONCE = 12;
 const DEADLINE_MS = 30_000;
-const TOKEN = "fuzz-token";
 /** Callers from there may send a PROXY header. */
 const PROXY_ADDRESS = "127.0.0.2";
 const NEIGHBOUR_ADDRESS = "127.0.0.3";
@@ -31,27 +29,15 @@ const target = createServer((request, response) => {
   response.end("whole");
 });
 target.on("clientError", (_error, socket) => socket.destroy());
-target.listen(0, "127.0.0.1");
-await new Promise((resolve) => target.once("listening", resolve));
-const controlPlane = await createControlPlane({
-  port: 0,
-  host: "127.0.0.1",
-  adminToken: TOKEN,
+const address = await listenOn(target);
+const controlPlane = await startControlPlane(report, {
   responseTimeoutMs: 1_000,
   graceMs: 20,
   trustedProxies: [PROXY_ADDRESS],
   tls: await issueServer(await createPki()),
-  log: report.logger,
 });
 const { port } = controlPlane;
-const agent = createAgent({
-  server: `http://127.0.0.1:${port}`,
-  token: { value: TOKEN },
-  connections: 1,
-  runners: { r: { t: `127.0.0.1:${(target.address() as AddressInfo).port}` } },
-  log: report.logger,
-});
-await agent.connected();
+const agent = await connectAgent(controlPlane, { r: { t: address } }, { log: report.logger });
 
 const KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const BEARER = `Authorization: Bearer ${TOKEN}\r\n`;
@@ -187,23 +173,11 @@ function askNeighbour(): Promise<string> {
   });
 }
 
-let next = 0;
-async function work(): Promise<void> {
-  while (next < count) {
-    const n = next;
-    next += 1;
-    // Each has its own choices, so that one can be repeated alone.
-    await report.within(exchange(new Random(seed * 1_000_003 + n)), `connection ${n}`, DEADLINE_MS);
-    if (n % 8 !== 0) continue;
-    const text = await report.within(askNeighbour(), "the neighbour", DEADLINE_MS);
-    if (text !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(text)}`);
-  }
-}
-
-await Promise.all(Array.from({ length: AT_ONCE }, work));
-if (!controlPlane.runners().some(({ id, state }) => id === "r" && state === "connected")) {
-  report.add("the agent is gone");
-}
-await report.within(agent.close(), "the agent's end", DEADLINE_MS);
-await report.within(controlPlane.close(), "the control plane's end", DEADLINE_MS);
-report.end();
+await runCases(AT_ONCE, async (n) => {
+  // Each has its own choices, so that one can be repeated alone.
+  await report.within(exchange(new Random(seed * 1_000_003 + n)), `connection ${n}`, DEADLINE_MS);
+  if (n % 8 !== 0) return;
+  const text = await report.within(askNeighbour(), "the neighbour", DEADLINE_MS);
+  if (text !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(text)}`);
+});
+await endWith(report, { agent, controlPlane }, DEADLINE_MS);

@@ -9,9 +9,9 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import net from "node:net";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import tls from "node:tls";
-import { createAgent, createControlPlane } from "../../src/index.ts";
+import { createAgent } from "../../src/index.ts";
 import { isReversedAlpn } from "../../src/wire/tls/alpn.ts";
 import { REVERSED_ALPN, WEBSOCKET_SUBPROTOCOL } from "../../src/wire/protocol.ts";
 import { dataFrame, encodeFrame, FLAG, FRAME, rstFrame, uint32 } from "../support/http2-frames.ts";
@@ -22,31 +22,16 @@ import { anyFrame, anyJson, headers, nearlyJson, someFields, STATUSES } from "./
 import { mutated } from "./mutated.ts";
 import { Random } from "./random.ts";
 import { Report } from "./report.ts";
+import { connectAgent, getText, listenOn, runCases, seed, startControlPlane, TOKEN } from "./stand.ts";
 
-const [seed = 1, count = 100] = process.argv.slice(2).map(Number);
 const AT_ONCE = 8;
 const DEADLINE_MS = 30_000;
-const TOKEN = "fuzz-token";
 const WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const report = new Report();
-const target = createServer((_request, response) => response.end("whole")).listen(0, "127.0.0.1");
-await new Promise((resolve) => target.once("listening", resolve));
-const address = `127.0.0.1:${(target.address() as AddressInfo).port}`;
-const good = await createControlPlane({
-  port: 0,
-  host: "127.0.0.1",
-  adminToken: TOKEN,
-  log: report.logger,
-});
-const neighbour = createAgent({
-  server: `http://127.0.0.1:${good.port}`,
-  token: { value: TOKEN },
-  connections: 1,
-  runners: { r: { t: address } },
-  log: report.logger,
-});
-await neighbour.connected();
+const address = await listenOn(createServer((_request, response) => response.end("whole")));
+const good = await startControlPlane(report);
+const neighbour = await connectAgent(good, { r: { t: address } }, { log: report.logger });
 
 const pki = await createPki();
 const credential = await issueServer(pki);
@@ -233,11 +218,9 @@ async function exchange(random: Random): Promise<void> {
     socket.on("error", () => {}); // for ever
     socket.once("close", () => sockets.delete(socket));
   });
-  server.listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
+  const authority = await listenOn(server);
   const agent = createAgent({
-    server: isTls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
+    server: isTls ? `https://${authority.replace("127.0.0.1", "localhost")}` : `http://${authority}`,
     ...(isTls && { caFile }),
     token: { value: TOKEN },
     carrier: random.pick(["auto", "ptth", "websocket", "h2", ...(isTls ? (["rh2"] as const) : [])]),
@@ -257,28 +240,11 @@ async function exchange(random: Random): Promise<void> {
   );
 }
 
-async function askNeighbour(): Promise<string> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${good.port}/api/v1/runners/r/targets/t/`, {
-      headers: { authorization: `Bearer ${TOKEN}` },
-    });
-    return await response.text();
-  } catch (error) {
-    return String(error);
-  }
-}
-
-let next = 0;
-async function work(): Promise<void> {
-  while (next < count) {
-    const n = next;
-    next += 1;
-    await report.within(exchange(new Random(seed * 1_000_003 + n)), `control plane ${n}`, DEADLINE_MS);
-    const text = await report.within(askNeighbour(), "the neighbour", DEADLINE_MS);
-    if (text !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(text)}`);
-  }
-}
-
-await Promise.all(Array.from({ length: AT_ONCE }, work));
+await runCases(AT_ONCE, async (n) => {
+  await report.within(exchange(new Random(seed * 1_000_003 + n)), `control plane ${n}`, DEADLINE_MS);
+  const path = "/api/v1/runners/r/targets/t/";
+  const response = await report.within(getText(good.port, path), "the neighbour", DEADLINE_MS);
+  if (response?.text !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(response)}`);
+});
 await report.within(Promise.all([neighbour.close(), good.close()]), "the end", DEADLINE_MS);
 report.end();

@@ -6,16 +6,15 @@
  */
 import http2 from "node:http2";
 import net from "node:net";
-import { createAgent, createControlPlane } from "../../src/index.ts";
 import { hostileResponse } from "./hostile-response.ts";
 import type { HostileResponse } from "./hostile-response.ts";
 import { Random } from "./random.ts";
+import { Report } from "./report.ts";
+import { connectAgent, endWith, listenOn, runCases, seed, startControlPlane, TOKEN } from "./stand.ts";
 
-const [seed = 1, count = 300] = process.argv.slice(2).map(Number);
 const AT_ONCE = 8;
 /** Above the response timeout below. */
 const DEADLINE_MS = 15_000;
-const TOKEN = "fuzz-token";
 const KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const KINDS = [
   "h1",
@@ -47,21 +46,11 @@ const target = net.createServer((socket) => {
     if (response.end === "reset") setTimeout(() => socket.resetAndDestroy(), 5);
   });
 });
-await new Promise<void>((resolve) => void target.listen(0, "127.0.0.1", resolve));
-const { port: targetPort } = target.address() as net.AddressInfo;
-const controlPlane = await createControlPlane({
-  port: 0,
-  host: "127.0.0.1",
-  adminToken: TOKEN,
-  responseTimeoutMs: 3_000,
-});
-const agent = createAgent({
-  server: `http://127.0.0.1:${controlPlane.port}`,
-  token: { value: TOKEN },
-  runners: { r: { t: `127.0.0.1:${targetPort}` } },
-});
-await agent.connected();
+const report = new Report();
+const address = await listenOn(target);
+const controlPlane = await startControlPlane(report, { responseTimeoutMs: 3_000 });
 const { port } = controlPlane;
+const agent = await connectAgent(controlPlane, { r: { t: address } }, { connections: undefined });
 
 interface Outcome {
   /** A response was taken for complete, with this content; undefined where it broke. */
@@ -179,33 +168,19 @@ async function exchange(kind: Kind, n: number): Promise<Outcome> {
 }
 
 const random = new Random(seed);
-const wrong: string[] = [];
-let next = 0;
-
-async function work(): Promise<void> {
-  while (next < count) {
-    const n = next;
-    next += 1;
-    const kind = random.pick(KINDS);
-    const response = hostileResponse(random);
-    // A tunnel passes bytes: one that its target leaves open stays open.
-    if ((kind === "connect" || kind.startsWith("ws")) && response.end === "keep") response.end = "end";
-    responses.set(String(n), response);
-    const { complete, hung } = await exchange(kind, n);
-    responses.delete(String(n));
-    const isHead = kind.endsWith("head") || kind === "connect";
-    if (hung) wrong.push(`${n} ${kind}: hung: ${JSON.stringify(response)}`);
-    // Half of the marks, taken for a whole response of the target's.
-    else if (response.cut && complete !== undefined && /^(0123456789)+/.test(complete) && !isHead) {
-      wrong.push(`${n} ${kind}: cut, and taken for complete: ${JSON.stringify(response)}`);
-    }
+await runCases(AT_ONCE, async (n) => {
+  const kind = random.pick(KINDS);
+  const response = hostileResponse(random);
+  // A tunnel passes bytes: one that its target leaves open stays open.
+  if ((kind === "connect" || kind.startsWith("ws")) && response.end === "keep") response.end = "end";
+  responses.set(String(n), response);
+  const { complete, hung } = await exchange(kind, n);
+  responses.delete(String(n));
+  const isHead = kind.endsWith("head") || kind === "connect";
+  if (hung) report.add(`${n} ${kind}: hung: ${JSON.stringify(response)}`);
+  // Half of the marks, taken for a whole response of the target's.
+  else if (response.cut && complete !== undefined && /^(0123456789)+/.test(complete) && !isHead) {
+    report.add(`${n} ${kind}: cut, and taken for complete: ${JSON.stringify(response)}`);
   }
-}
-
-await Promise.all(Array.from({ length: AT_ONCE }, work));
-if (!controlPlane.runners().some(({ state }) => state === "connected")) wrong.push("the agent is gone");
-await agent.close();
-await controlPlane.close();
-target.close();
-for (const line of wrong) process.stdout.write(`${line.slice(0, 2_000)}\n`);
-process.exit(wrong.length === 0 ? 0 : 1);
+});
+await endWith(report, { agent, controlPlane }, DEADLINE_MS);

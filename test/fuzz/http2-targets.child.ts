@@ -6,8 +6,7 @@
  */
 import http2 from "node:http2";
 import net from "node:net";
-import type { AddressInfo, Socket } from "node:net";
-import { createAgent, createControlPlane } from "../../src/index.ts";
+import type { Socket } from "node:net";
 import {
   dataFrame,
   encodeFrame,
@@ -20,11 +19,10 @@ import {
 import { anyFrame, headers, someFields, STATUSES } from "./http2-garbage.ts";
 import { Random } from "./random.ts";
 import { Report } from "./report.ts";
+import { connectAgent, endWith, listenOn, runCases, seed, startControlPlane, TOKEN } from "./stand.ts";
 
-const [seed = 1, count = 100] = process.argv.slice(2).map(Number);
 const AT_ONCE = 6;
 const DEADLINE_MS = 20_000;
-const TOKEN = "fuzz-token";
 
 const random = new Random(seed);
 const report = new Report();
@@ -33,29 +31,13 @@ const target = net.createServer((socket) => {
   socket.on("error", () => {}); // for ever
   void serve(socket).catch(() => socket.destroy());
 });
-target.listen(0, "127.0.0.1");
-const good = http2.createServer((_request, response) => response.end("whole"));
-good.listen(0, "127.0.0.1");
-await Promise.all(
-  [target, good].map((server) => new Promise((resolve) => server.once("listening", resolve))),
-);
-const portOf = (server: net.Server): number => (server.address() as AddressInfo).port;
-const controlPlane = await createControlPlane({
-  port: 0,
-  host: "127.0.0.1",
-  adminToken: TOKEN,
-  responseTimeoutMs: 1_000,
-  log: report.logger,
-});
+const targets = {
+  t: `${await listenOn(target)};http=2`,
+  good: `${await listenOn(http2.createServer((_request, response) => response.end("whole")))};http=2`,
+};
+const controlPlane = await startControlPlane(report, { responseTimeoutMs: 1_000 });
 const { port } = controlPlane;
-const agent = createAgent({
-  server: `http://127.0.0.1:${port}`,
-  token: { value: TOKEN },
-  connections: 1,
-  runners: { r: { t: `127.0.0.1:${portOf(target)};http=2`, good: `127.0.0.1:${portOf(good)};http=2` } },
-  log: report.logger,
-});
-await agent.connected();
+const agent = await connectAgent(controlPlane, { r: targets }, { log: report.logger });
 
 async function serve(socket: Socket): Promise<void> {
   const streams: number[] = [];
@@ -148,26 +130,13 @@ async function overHttp2(path: string, body: string | undefined): Promise<string
   return seen;
 }
 
-let next = 0;
-async function work(): Promise<void> {
-  while (next < count) {
-    const n = next;
-    next += 1;
-    const ask = random.chance(2) ? overHttp1 : overHttp2;
-    const body = random.chance(3) ? "x".repeat(random.int(50_000)) : undefined;
-    await report.within(ask(`/api/v1/runners/r/targets/t/${n}`, body), `${n} ${ask.name}`, DEADLINE_MS);
-    if (n % 5 !== 0) continue;
-    const whole = await report.within(
-      overHttp2("/api/v1/runners/r/targets/good/", undefined),
-      "the neighbour",
-      DEADLINE_MS,
-    );
-    if (whole !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(whole)}`);
-  }
-}
-
-await Promise.all(Array.from({ length: AT_ONCE }, work));
-if (!controlPlane.runners().some(({ state }) => state === "connected")) report.add("the agent is gone");
-await report.within(agent.close(), "the agent's end", DEADLINE_MS);
-await report.within(controlPlane.close(), "the control plane's end", DEADLINE_MS);
-report.end();
+await runCases(AT_ONCE, async (n) => {
+  const ask = random.chance(2) ? overHttp1 : overHttp2;
+  const body = random.chance(3) ? "x".repeat(random.int(50_000)) : undefined;
+  await report.within(ask(`/api/v1/runners/r/targets/t/${n}`, body), `${n} ${ask.name}`, DEADLINE_MS);
+  if (n % 5 !== 0) return;
+  const path = "/api/v1/runners/r/targets/good/";
+  const whole = await report.within(overHttp2(path, undefined), "the neighbour", DEADLINE_MS);
+  if (whole !== "whole") report.add(`after ${n}: the neighbour got ${JSON.stringify(whole)}`);
+});
+await endWith(report, { agent, controlPlane }, DEADLINE_MS);
