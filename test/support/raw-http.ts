@@ -1,5 +1,6 @@
 /** Bytes as a test says, and what comes back: for requests that no well-behaved client sends. */
 import net from "node:net";
+import type { Socket } from "node:net";
 import tls from "node:tls";
 import { ending, next } from "./events.ts";
 
@@ -16,16 +17,22 @@ export interface RawOptions {
   ca?: string | undefined;
 }
 
+/** A connection to the control plane's port, which may be half-closed. */
+export async function connectRaw(port: number, { from = "127.0.0.1", ca }: RawOptions = {}): Promise<Socket> {
+  const to = { port, host: "127.0.0.1", localAddress: from, allowHalfOpen: true, noDelay: true };
+  const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca, servername: "localhost" });
+  socket.on("error", () => {}); // permanent
+  await next(socket, ca === undefined ? "connect" : "secureConnect");
+  return socket;
+}
+
 /** Sends the bytes and reads until the other end closes, in whatever way. */
 export async function exchangeRaw(
   port: number,
   bytes: string | Buffer,
   { from = "127.0.0.1", ca }: RawOptions = {},
 ): Promise<RawExchange> {
-  const to = { port, host: "127.0.0.1", localAddress: from, allowHalfOpen: true };
-  const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca, servername: "localhost" });
-  socket.on("error", () => {}); // for ever
-  await next(socket, ca === undefined ? "connect" : "secureConnect");
+  const socket = await connectRaw(port, { from, ca });
   socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
   const { data: answer } = await ending(socket);
   socket.destroy();

@@ -10,7 +10,7 @@ import {
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, HTTP2_SESSION_MEMORY_MB } from "../../wire/limits.ts";
-import { StreamError } from "../../wire/streams/stream-error.ts";
+import { isRefusedStream, StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
   HTTP2_TARGET_FRAME_BYTES,
@@ -22,7 +22,7 @@ import {
   MAX_RESPONSE_HEADER_BYTES,
 } from "../limits.ts";
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
+const { NGHTTP2_NO_ERROR } = http2.constants;
 
 /** RFC 9113 §7: what a reset of a target's stream means to its caller; all others are `target_closed`. */
 const CODES: Readonly<Record<number, ErrorCode>> = {
@@ -244,7 +244,7 @@ export class Http2Connection {
   }
 
   #isUnprocessed(stream: ClientHttp2Stream): boolean {
-    const { id = Infinity, rstCode } = stream;
-    return rstCode === NGHTTP2_REFUSED_STREAM || id > this.#lastStreamId;
+    const { id = Infinity } = stream;
+    return isRefusedStream(stream) || id > this.#lastStreamId;
   }
 }

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import { hasRemoteEnded, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { isComplete, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS } from "../limits.ts";
 import type { Http2Connection } from "./connection.ts";
@@ -17,7 +17,7 @@ import { fieldsOf, headerList, rawFields } from "./fields.ts";
 import type { RequestHead } from "./fields.ts";
 import { RequestSender } from "./request-sender.ts";
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
 export interface Http2Request extends RequestHead {
   body: Readable | Buffer | null;
@@ -145,7 +145,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       // One turn later: END_STREAM in a DATA frame with a reset right behind it is how a broken response ends.
       setImmediate(() => {
         if (!isCurrent()) return;
-        if (hasRemoteEnded(stream) === true && stream.rstCode === NGHTTP2_NO_ERROR) this.#complete();
+        if (isComplete(stream)) this.#complete();
         else this.#lose(stream);
       });
     });

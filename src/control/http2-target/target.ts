@@ -1,6 +1,9 @@
 /**
- * A target that speaks HTTP/2: one connection to it for each agent connection, and a queue in front of the streams that
- * the target allows (RFC 9113 §5.1.2). Behaves towards its user as undici's pool does for HTTP/1.1.
+ * A target that speaks HTTP/2: one connection to it for each agent connection, and a queue for the streams that the target
+ * allows (RFC 9113 §5.1.2). It has the interface of undici's pool for HTTP/1.1.
+ *
+ * Not registry/wait-queue.ts: that shares out connections among callers and targets. Here one target's own limit counts,
+ * and requests that it has not processed go first.
  */
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";

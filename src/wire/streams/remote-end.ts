@@ -2,6 +2,7 @@
  * Has the peer ended its half of a stream with END_STREAM? node does not tell: a stream that was reset with NO_ERROR
  * emits 'end' all the same, and what was cut off would look complete.
  */
+import { constants } from "node:http2";
 import type { Http2Stream } from "node:http2";
 
 /** true: END_STREAM has come. */
@@ -22,4 +23,9 @@ export function watchRemoteEnd(stream: Http2Stream): void {
 /** Undefined of a stream that is not watched. */
 export function hasRemoteEnded(stream: Http2Stream): boolean | undefined {
   return ENDED.get(stream);
+}
+
+/** All that the peer sends has come: END_STREAM, and no reset but NO_ERROR, which only declines what we still send. */
+export function isComplete(stream: Http2Stream): boolean {
+  return hasRemoteEnded(stream) === true && stream.rstCode === constants.NGHTTP2_NO_ERROR;
 }

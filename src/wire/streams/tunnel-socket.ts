@@ -10,7 +10,7 @@ import { Duplex } from "node:stream";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { discardStream, guardStream, resetStream } from "./end-stream.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../limits.ts";
-import { hasRemoteEnded, watchRemoteEnd } from "./remote-end.ts";
+import { isComplete, watchRemoteEnd } from "./remote-end.ts";
 import { onResponse } from "./response.ts";
 import { refusal, streamLost } from "./stream-error.ts";
 
@@ -66,14 +66,9 @@ export class TunnelSocket extends Duplex {
     this.once("end", () => this.#failWrite?.());
   }
 
-  /** What the peer had to say is complete: END_STREAM, and no reset but one that only declines what we still send. */
-  get #isComplete(): boolean {
-    return this.#stream.rstCode === 0 && hasRemoteEnded(this.#stream) === true;
-  }
-
   #finish(): void {
     if (this.destroyed || this.#ended || this.#failure !== undefined) return;
-    if (!this.#isComplete) return this.#fail(this.#lost());
+    if (!isComplete(this.#stream)) return this.#fail(this.#lost());
     this.#ended = true;
     this.push(null);
   }
@@ -82,7 +77,7 @@ export class TunnelSocket extends Duplex {
   #lose(cause?: Error): void {
     const error = this.#lost(cause);
     process.nextTick(() => {
-      if (cause !== undefined || !this.#isComplete) this.#fail(error);
+      if (cause !== undefined || !isComplete(this.#stream)) this.#fail(error);
     });
   }
 
@@ -118,7 +113,7 @@ export class TunnelSocket extends Duplex {
       // A tick late, as in #lose(). And where the peer takes no more, but all that it sent is still to be read, a failed
       // write would throw that away.
       process.nextTick(() => {
-        if (this.#isComplete && !this.readableEnded) this.#failWrite = () => callback(lost);
+        if (isComplete(this.#stream) && !this.readableEnded) this.#failWrite = () => callback(lost);
         else callback(lost);
       });
     });

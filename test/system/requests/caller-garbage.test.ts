@@ -1,42 +1,21 @@
 /** Bytes of a caller that are no request: no error of ours ever lands inside a response that is under way. */
 import assert from "node:assert/strict";
-import net from "node:net";
-import { after, before, beforeEach, describe, it } from "node:test";
-import tls from "node:tls";
+import { after, before, describe, it } from "node:test";
 import { via } from "../../support/callers.ts";
-import { ending, eventually, next } from "../../support/events.ts";
+import { ending, eventually } from "../../support/events.ts";
+import { HALF, startHalfResponses } from "../../support/half-responses.ts";
+import type { HalfResponses } from "../../support/half-responses.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { startRawTarget } from "../../support/raw-target.ts";
+import { connectRaw } from "../../support/raw-http.ts";
 import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 
-const HALF = "x".repeat(50);
-const HEADS: Readonly<Record<string, { first: string; rest: string }>> = {
-  "/length": { first: `HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n${HALF}`, rest: HALF },
-  "/chunked": {
-    first: `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n${HALF}\r\n`,
-    rest: `32\r\n${HALF}\r\n0\r\n\r\n`,
-  },
-  "/late": { first: "", rest: `HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n${HALF}${HALF}` },
-};
-
 let system: System;
-/** Lets the target send the rest of its response. */
-let finish: () => void;
-let heads: readonly string[];
+let target: HalfResponses;
 
 before(async () => {
-  const target = await startRawTarget(({ head, socket }) => {
-    const { first, rest } = HEADS[head.split(" ", 2)[1] ?? ""] ?? { first: "", rest: "" };
-    socket.write(first);
-    finish = () => socket.write(rest);
-  });
-  ({ heads } = target);
+  target = await startHalfResponses();
   system = await startSystem({ tls: true, target });
-});
-
-beforeEach(() => {
-  finish = () => {};
 });
 
 after(async () => {
@@ -48,15 +27,10 @@ for (const kind of ["plaintext", "TLS"] as const) {
   describe(`on ${kind}`, () => {
     /** Sends a request, then garbage as soon as `when` has come, and reads until the connection ends. */
     async function exchange(path: string, garbage: string[], { body = "", when = HALF } = {}) {
-      const to = { port: system.controlPlane.port, host: "127.0.0.1", allowHalfOpen: true };
-      const socket =
-        kind === "TLS"
-          ? tls.connect({ ...to, ca: system.pki?.ca, servername: "localhost" })
-          : net.connect(to);
-      socket.on("error", () => {}); // for ever
-      await next(socket, kind === "TLS" ? "secureConnect" : "connect");
+      const ca = kind === "TLS" ? system.pki?.ca : undefined;
+      const socket = await connectRaw(system.controlPlane.port, { ca });
       const ended = ending(socket);
-      const before = heads.length;
+      const before = target.heads.length;
       const framing = body === "" ? "" : "Transfer-Encoding: chunked\r\n";
       const method = body === "" ? "GET" : "POST";
       socket.write(
@@ -64,7 +38,7 @@ for (const kind of ["plaintext", "TLS"] as const) {
       );
       let seen = "";
       socket.on("data", (chunk: Buffer) => (seen += chunk.toString("latin1")));
-      await eventually(() => heads.length > before && seen.includes(when), "the first half");
+      await eventually(() => target.heads.length > before && seen.includes(when), "the first half");
       for (const piece of garbage) {
         socket.write(Buffer.from(piece, "latin1"));
         await eventually(() => socket.writableLength === 0 || socket.destroyed, "the garbage sent");
@@ -79,7 +53,7 @@ for (const kind of ["plaintext", "TLS"] as const) {
     ]) {
       it(`a body of known length stays whole before a 400 (${JSON.stringify(garbage)})`, async () => {
         const { socket, text, ended } = await exchange("/length", garbage);
-        finish();
+        target.finish();
         await ended;
         socket.destroy();
         const [, body = ""] = text().split("\r\n\r\n");
@@ -92,7 +66,7 @@ for (const kind of ["plaintext", "TLS"] as const) {
     it("a chunked body stays whole before a 431", async () => {
       const large = `GET / HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(70_000)}\r\n\r\n`;
       const { socket, text, ended } = await exchange("/chunked", [large]);
-      finish();
+      target.finish();
       await ended;
       socket.destroy();
       assert.match(text(), /\r\n32\r\nx{50}\r\n32\r\nx{50}\r\n0\r\n\r\nHTTP\/1\.1 431 /);
@@ -100,7 +74,7 @@ for (const kind of ["plaintext", "TLS"] as const) {
 
     it("a response that has not begun comes first", async () => {
       const { socket, text, ended } = await exchange("/late", ["\0\r\n\r\n"], { when: "" });
-      finish();
+      target.finish();
       await ended;
       socket.destroy();
       assert.match(text(), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nx{100}(HTTP\/1\.1 400|$)/);

@@ -1,33 +1,28 @@
 /** CONNECT and upgrades behind responses that are under way on the same connection: answered in order, or not at all. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import net from "node:net";
 import type { Socket } from "node:net";
-import { after, before, beforeEach, describe, it } from "node:test";
-import tls from "node:tls";
+import { after, before, describe, it } from "node:test";
 import { via } from "../../support/callers.ts";
 import { ending, eventually, next } from "../../support/events.ts";
+import { HALF, startHalfResponses } from "../../support/half-responses.ts";
+import type { HalfResponses } from "../../support/half-responses.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { startRawTarget } from "../../support/raw-target.ts";
-import type { RawTarget } from "../../support/raw-target.ts";
+import { connectRaw } from "../../support/raw-http.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 
-const HALF = "x".repeat(50);
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 const LARGE_BYTES = 8 * 1024 * 1024;
 
 let system: System;
-let target: RawTarget;
-/** Lets the target send the second half of its response. */
-let finish: () => void;
+let target: HalfResponses;
 /** The target's connection of the last request for each path. */
-const asked = new Map<string, Socket>();
+const connections = new Map<string, Socket>();
 
 before(async () => {
-  target = await startRawTarget(({ head, socket }) => {
-    const [, path = ""] = head.split(" ", 2);
-    asked.set(path, socket);
+  target = await startHalfResponses((path, { head, socket }) => {
+    connections.set(path, socket);
     const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1];
     if (key !== undefined) {
       const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
@@ -39,16 +34,9 @@ before(async () => {
     } else if (path === "/large") {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${LARGE_BYTES}\r\n\r\n`);
       socket.write(Buffer.alloc(LARGE_BYTES, "x"));
-    } else if (path === "/halves") {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n${HALF}`);
-      finish = () => socket.write(HALF);
     } else if (path === "/tunnelled") socket.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ninside");
   });
   system = await startSystem({ tls: true, target });
-});
-
-beforeEach(() => {
-  finish = () => {};
 });
 
 after(async () => {
@@ -87,13 +75,8 @@ const PIPELINED: Readonly<Record<string, [bytes: string, answer: RegExp]>> = {
 for (const kind of ["plaintext", "TLS"] as const) {
   describe(`on ${kind}`, () => {
     async function open(): Promise<{ socket: Socket; text: () => string }> {
-      const to = { port: system.controlPlane.port, host: "127.0.0.1", allowHalfOpen: true };
-      const socket =
-        kind === "TLS"
-          ? tls.connect({ ...to, ca: system.pki?.ca, servername: "localhost" })
-          : net.connect(to);
-      socket.on("error", () => {}); // for ever
-      await next(socket, kind === "TLS" ? "secureConnect" : "connect");
+      const ca = kind === "TLS" ? system.pki?.ca : undefined;
+      const socket = await connectRaw(system.controlPlane.port, { ca });
       let text = "";
       socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
       return { socket, text: () => text };
@@ -108,10 +91,10 @@ for (const kind of ["plaintext", "TLS"] as const) {
       it(`${what} is answered behind the body that is under way`, async () => {
         const { socket, text } = await open();
         const before = target.heads.length;
-        socket.write(get(via("/halves")) + bytes);
+        socket.write(get(via("/length")) + bytes);
         await eventually(() => text().includes(HALF), "the first half");
         assert.equal(target.heads.length, before + 1);
-        finish();
+        target.finish();
         const behind = () => text().slice(text().indexOf("\r\n\r\n") + 4 + 2 * HALF.length);
         await eventually(() => answer.test(behind()), `the answer, but got ${JSON.stringify(text())}`);
         assert.ok(text().includes(`\r\n\r\n${HALF}${HALF}HTTP/1.1 `), text());
@@ -121,10 +104,10 @@ for (const kind of ["plaintext", "TLS"] as const) {
 
     it("keeps the order behind several responses, of which the first has a body of its own request", async () => {
       const { socket, text } = await open();
-      const body = get(via("/halves"), "Expect: 100-continue\r\nContent-Length: 3\r\n");
+      const body = get(via("/length"), "Expect: 100-continue\r\nContent-Length: 3\r\n");
       socket.write(`${body}abc${get("/healthz")}${get("/openapi.json")}${CONNECT}`);
       await eventually(() => text().includes(HALF), "the first half");
-      finish();
+      target.finish();
       await eventually(() => text().includes("Connection Established"), "the tunnel");
       const statuses = [...text().matchAll(/HTTP\/1\.1 (\d{3} \w+)/g)].map(([, status]) => status);
       assert.deepEqual(statuses, ["100 Continue", "200 OK", "200 OK", "200 OK", "200 Connection"]);
@@ -161,12 +144,12 @@ for (const kind of ["plaintext", "TLS"] as const) {
     });
 
     it("on HTTP/1.0 that is not kept alive, and behind Connection: close, the connection ends instead", async () => {
-      for (const first of [get(via("/halves"), "", "1.0"), get(via("/halves"), "Connection: close\r\n")]) {
+      for (const first of [get(via("/length"), "", "1.0"), get(via("/length"), "Connection: close\r\n")]) {
         const { socket, text } = await open();
         socket.write(first + CONNECT);
         const ended = ending(socket);
         await eventually(() => text().includes(HALF), "the first half");
-        finish();
+        target.finish();
         assert.equal((await ended).kind, "end");
         assert.ok(text().endsWith(HALF + HALF), text());
         await close(socket);
@@ -175,9 +158,9 @@ for (const kind of ["plaintext", "TLS"] as const) {
 
     it("on HTTP/1.0 that is kept alive the order is kept", async () => {
       const { socket, text } = await open();
-      socket.write(get(via("/halves"), "Connection: keep-alive\r\n", "1.0") + CONNECT);
+      socket.write(get(via("/length"), "Connection: keep-alive\r\n", "1.0") + CONNECT);
       await eventually(() => text().includes(HALF), "the first half");
-      finish();
+      target.finish();
       await eventually(() => text().includes("x".repeat(100)), "the whole body");
       await eventually(
         () => text().includes("Connection Established") || socket.readableEnded,
@@ -189,14 +172,15 @@ for (const kind of ["plaintext", "TLS"] as const) {
     it("a caller that leaves takes its waiting CONNECT and its earlier requests with it", async () => {
       const { socket, text } = await open();
       const before = target.heads.length;
-      socket.write(get(via("/halves")) + get(via("/silent")) + CONNECT);
+      socket.write(get(via("/length")) + get(via("/silent")) + CONNECT);
       await eventually(() => text().includes(HALF), "the first half");
       await eventually(() => target.heads.length === before + 2, "the second request");
-      const connections = target.connections();
+      const connectionCount = target.connections();
       await close(socket);
-      const areClosed = () => ["/halves", "/silent"].every((path) => asked.get(path)?.destroyed === true);
+      const areClosed = () =>
+        ["/length", "/silent"].every((path) => connections.get(path)?.destroyed === true);
       await eventually(areClosed, "the requests' connections closed");
-      assert.equal(target.connections(), connections);
+      assert.equal(target.connections(), connectionCount);
     });
   });
 }

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import net from "node:net";
 import { afterEach, it } from "node:test";
-import tls from "node:tls";
 import { via } from "../../support/callers.ts";
-import { ending, next, turn } from "../../support/events.ts";
+import { ending, turn } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { exchangeRaw } from "../../support/raw-http.ts";
+import { connectRaw } from "../../support/raw-http.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 
@@ -50,9 +49,7 @@ it("takes them however the request is cut into pieces", async () => {
       [line.indexOf("\xc3") + 1],
       Array.from({ length: line.length }, (_, i) => i),
     ]) {
-      const to = { port, host: "127.0.0.1", noDelay: true };
-      const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca, servername: "localhost" });
-      await next(socket, ca === undefined ? "connect" : "secureConnect");
+      const socket = await connectRaw(port, { ca });
       const ended = ending(socket);
       let from = 0;
       for (const cut of cuts) {
@@ -72,9 +69,7 @@ it("takes them however the request is cut into pieces", async () => {
 it("answers 400 where the caller ends its half within the request line", async () => {
   await using system = await startSystem({ tls: true, agents: 0 });
   for (const ca of [undefined, system.pki?.ca]) {
-    const to = { port: system.controlPlane.port, host: "127.0.0.1", allowHalfOpen: true };
-    const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca, servername: "localhost" });
-    await next(socket, ca === undefined ? "connect" : "secureConnect");
+    const socket = await connectRaw(system.controlPlane.port, { ca });
     const ended = ending(socket);
     socket.end("GET /healthz HT");
     assert.match((await ended).data.toString("latin1"), /^HTTP\/1\.1 400 /);
