@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "../support/commands.ts";
 import { runnersUntil } from "../support/http.ts";
-import { issueToken } from "../system/helix/sessions-stand.ts";
+import { issueToken } from "../support/api.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
 import { WolfHost } from "./host/host.ts";
 

@@ -4,14 +4,8 @@ import { keptLog } from "../../support/agents.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { tempPath } from "../../support/temp.ts";
-import {
-  api,
-  heartbeat,
-  instancesUntil,
-  issueToken,
-  listInstances,
-  startSessions,
-} from "./sessions-stand.ts";
+import { api, issueToken } from "../../support/api.ts";
+import { heartbeat, instancesUntil, listInstances, startSessions } from "./sessions-stand.ts";
 import type { InstanceView, SessionStand } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());

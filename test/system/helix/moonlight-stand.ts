@@ -13,7 +13,8 @@ import { EventLog } from "../../support/event-log.ts";
 import { next, within } from "../../support/events.ts";
 import { bodyOf } from "../../support/http.ts";
 import { moonlightInit } from "../../support/moonlight-init.ts";
-import { issueToken, newSession, startSessions } from "./sessions-stand.ts";
+import { issueToken } from "../../support/api.ts";
+import { newSession, startSessions } from "./sessions-stand.ts";
 import type { SessionStand, SessionView } from "./sessions-stand.ts";
 
 /** ws exports these two; its types do not say so. */

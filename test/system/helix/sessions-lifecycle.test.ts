@@ -5,12 +5,11 @@ import { eventually } from "../../support/events.ts";
 import { runnersUntil } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startStopwatch } from "../../support/stopwatch.ts";
+import { api, issueToken } from "../../support/api.ts";
 import {
-  api,
   assertNoOrphans,
   createSession,
   instancesUntil,
-  issueToken,
   listInstances,
   listSessions,
   newSession,

@@ -10,8 +10,8 @@ import { EventLog } from "../../support/event-log.ts";
 import { eventually } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { tempPath } from "../../support/temp.ts";
+import { api } from "../../support/api.ts";
 import {
-  api,
   assertNoOrphans,
   createSession,
   instancesUntil,

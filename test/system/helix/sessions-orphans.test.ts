@@ -9,7 +9,8 @@ import { eventually } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
-import { api, assertNoOrphans, connectAgent, newSession, startSessions } from "./sessions-stand.ts";
+import { api } from "../../support/api.ts";
+import { assertNoOrphans, connectAgent, newSession, startSessions } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

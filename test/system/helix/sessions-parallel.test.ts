@@ -8,8 +8,8 @@ import type { Command } from "../../support/commands.ts";
 import { eventually } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { tempPath } from "../../support/temp.ts";
+import { api } from "../../support/api.ts";
 import {
-  api,
   assertNoOrphans,
   createSession,
   instancesUntil,
@@ -18,7 +18,8 @@ import {
   startSessions,
   startWolfAgent,
 } from "./sessions-stand.ts";
-import type { ApiAnswer, SessionView } from "./sessions-stand.ts";
+import type { ApiAnswer } from "../../support/api.ts";
+import type { SessionView } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -4,12 +4,11 @@ import { within } from "../../support/events.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
+import { api, issueToken } from "../../support/api.ts";
 import {
-  api,
   assertNoOrphans,
   createSession,
   instancesUntil,
-  issueToken,
   listInstances,
   listSessions,
   newSession,

@@ -22,14 +22,13 @@ import { call, errorCode } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
+import { api, issueToken } from "../../support/api.ts";
 import {
-  api,
   assertNoOrphans,
   connectAgent,
   createSession,
   heartbeat,
   instancesUntil,
-  issueToken,
   listInstances,
   listSessions,
   newSession,

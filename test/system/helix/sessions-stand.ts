@@ -13,20 +13,11 @@ import { closedAtTheEnd } from "../../support/cleanup.ts";
 import { Command } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { pause, within } from "../../support/events.ts";
-import { call } from "../../support/http.ts";
-import type { CallOptions } from "../../support/http.ts";
+import { api } from "../../support/api.ts";
+import type { ApiAnswer } from "../../support/api.ts";
 import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
-import { assertMatchesDocument } from "../api/openapi-schemas.ts";
-
-export interface ApiAnswer {
-  status: number;
-  headers: Record<string, string | string[] | undefined>;
-  body: unknown;
-  /** `error.code` of a refusal. */
-  code: string | undefined;
-}
 
 export interface SessionView {
   id: string;
@@ -60,32 +51,6 @@ export interface InstanceView {
   last_heartbeat: string | null;
 }
 
-export interface ApiOptions extends CallOptions {
-  /** Body, with its content type. */
-  json?: unknown;
-}
-
-/** One call; whatever JSON it answers has to fit the published schema. */
-export async function api(
-  url: string,
-  method: string,
-  path: string,
-  { json, ...options }: ApiOptions = {},
-): Promise<ApiAnswer> {
-  const { status, headers, body } = await call(`${url}${path}`, {
-    timeoutMs: 30_000,
-    ...options,
-    method,
-    headers: { ...(json !== undefined && { "content-type": "application/json" }), ...options.headers },
-    ...(json !== undefined && { body: JSON.stringify(json) }),
-  });
-  const isJson = headers["content-type"]?.startsWith("application/json") === true;
-  const value: unknown = isJson ? JSON.parse(body) : body;
-  if (isJson) await assertMatchesDocument(url, { method, path, status }, value);
-  const code = (value as { error?: { code?: string } } | null)?.error?.code;
-  return { status, headers, body: value, code };
-}
-
 export async function createSession(url: string, json: object = {}, token?: string): Promise<ApiAnswer> {
   return api(url, "POST", "/api/v1/sessions", { json, ...(token !== undefined && { token }) });
 }
@@ -111,13 +76,6 @@ export async function listInstances(url: string): Promise<InstanceView[]> {
 export async function heartbeat(url: string, id: string, json: object, token?: string): Promise<ApiAnswer> {
   const path = `/api/v1/wolf-instances/${id}/heartbeat`;
   return api(url, "POST", path, { json, ...(token !== undefined && { token }) });
-}
-
-/** A token issued by the API; the answer's secret. */
-export async function issueToken(url: string, json: object): Promise<string> {
-  const answer = await api(url, "POST", "/api/v1/tokens", { json });
-  assert.equal(answer.status, 201, JSON.stringify(answer.body));
-  return (answer.body as { token: string }).token;
 }
 
 /** Sessions until they are as wanted: over HTTP there is nothing to wait for but the next answer. */

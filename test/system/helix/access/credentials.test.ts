@@ -3,16 +3,17 @@ import assert from "node:assert/strict";
 import type { OutgoingHttpHeaders } from "node:http";
 import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
-import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
-import { keptLog } from "../../support/agents.ts";
-import { errorCode, openCaller, PLAINTEXT_CALLERS } from "../../support/callers.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { startHttpTarget } from "../../support/target.ts";
-import type { TestTarget } from "../../support/target.ts";
-import { openSocket, openTap, SOCKET_KINDS } from "../helix/moonlight-stand.ts";
-import type { Tap } from "../helix/moonlight-stand.ts";
-import { api, issueToken, listSessions, newSession, startSessions } from "../helix/sessions-stand.ts";
-import type { SessionStand, SessionView } from "../helix/sessions-stand.ts";
+import type { ControlPlaneOptions } from "../../../../src/control/control-plane.ts";
+import { keptLog } from "../../../support/agents.ts";
+import { errorCode, openCaller, PLAINTEXT_CALLERS } from "../../../support/callers.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { startHttpTarget } from "../../../support/target.ts";
+import type { TestTarget } from "../../../support/target.ts";
+import { openSocket, openTap, SOCKET_KINDS } from "../moonlight-stand.ts";
+import type { Tap } from "../moonlight-stand.ts";
+import { api, issueToken } from "../../../support/api.ts";
+import { listSessions, newSession, startSessions } from "../sessions-stand.ts";
+import type { SessionStand, SessionView } from "../sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

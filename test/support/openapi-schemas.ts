@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { ValidateFunction } from "ajv/dist/2020.js";
-import { call } from "../../support/http.ts";
+import { call } from "./http.ts";
 
 interface Response {
   content?: Record<string, { schema?: object }>;

@@ -5,8 +5,8 @@ import { openCaller, PLAINTEXT_CALLERS } from "../../support/callers.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
-import { openSocket } from "../helix/moonlight-stand.ts";
-import { newSession, startSessions } from "../helix/sessions-stand.ts";
+import { openSocket } from "./moonlight-stand.ts";
+import { newSession, startSessions } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

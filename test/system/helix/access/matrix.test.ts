@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Access } from "../../../src/control/auth/access.ts";
-import { runnerTargets } from "../../../src/control/proxy/target-routes.ts";
-import type { TargetRoute } from "../../../src/control/proxy/target-routes.ts";
-import { helixTargetRoutes } from "../../../src/helix/routes.ts";
-import type { HelixRoutesContext } from "../../../src/helix/routes.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { listSessions } from "../helix/sessions-stand.ts";
-import type { SessionView } from "../helix/sessions-stand.ts";
+import { Access } from "../../../../src/control/auth/access.ts";
+import { runnerTargets } from "../../../../src/control/proxy/target-routes.ts";
+import type { TargetRoute } from "../../../../src/control/proxy/target-routes.ts";
+import { helixTargetRoutes } from "../../../../src/helix/routes.ts";
+import type { HelixRoutesContext } from "../../../../src/helix/routes.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { listSessions } from "../sessions-stand.ts";
+import type { SessionView } from "../sessions-stand.ts";
 import {
   absolute,
   connectByLine,

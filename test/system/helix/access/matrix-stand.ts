@@ -1,14 +1,15 @@
 /** One system with every kind of credential, a session of one user, and targets behind each route. */
 import assert from "node:assert/strict";
 import { WebSocketServer } from "ws";
-import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
-import { ADMIN_TOKEN } from "../../support/system.ts";
-import { startHttpTarget } from "../../support/target.ts";
-import { tempPath } from "../../support/temp.ts";
-import { fetchDocument } from "../api/openapi-schemas.ts";
-import type { OpenApiDocument } from "../api/openapi-schemas.ts";
-import { api, issueToken, newSession, startSessions } from "../helix/sessions-stand.ts";
-import type { SessionStand, SessionView } from "../helix/sessions-stand.ts";
+import { createWolfDouble } from "../../../../src/demo/wolf/double.ts";
+import { ADMIN_TOKEN } from "../../../support/system.ts";
+import { startHttpTarget } from "../../../support/target.ts";
+import { tempPath } from "../../../support/temp.ts";
+import { fetchDocument } from "../../../support/openapi-schemas.ts";
+import type { OpenApiDocument } from "../../../support/openapi-schemas.ts";
+import { api, issueToken } from "../../../support/api.ts";
+import { newSession, startSessions } from "../sessions-stand.ts";
+import type { SessionStand, SessionView } from "../sessions-stand.ts";
 
 export const CALLERS = ["anonymous", "other", "owner", "runner", "session", "admin", "revoked"] as const;
 

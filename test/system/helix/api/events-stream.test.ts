@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import type { Readable } from "node:stream";
 import { afterEach, describe, it } from "node:test";
-import { openCaller, PLAINTEXT_CALLERS } from "../../support/callers.ts";
-import type { Caller } from "../../support/callers.ts";
-import { EventLog } from "../../support/event-log.ts";
-import { ending, next, within } from "../../support/events.ts";
-import { call, open } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { api, issueToken, newSession, startSessions } from "../helix/sessions-stand.ts";
+import { openCaller, PLAINTEXT_CALLERS } from "../../../support/callers.ts";
+import type { Caller } from "../../../support/callers.ts";
+import { EventLog } from "../../../support/event-log.ts";
+import { ending, next, within } from "../../../support/events.ts";
+import { call, open } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { api, issueToken } from "../../../support/api.ts";
+import { newSession, startSessions } from "../sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -6,28 +6,22 @@ import type { Socket } from "node:net";
 import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
-import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
-import { hashToken } from "../../../src/control/auth/tokens.ts";
-import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
-import { file } from "../../support/agents.ts";
-import { ending, eventually, next } from "../../support/events.ts";
-import type { Ending } from "../../support/events.ts";
-import { call, open } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { promptly, startStopwatch } from "../../support/stopwatch.ts";
-import { startHttpTarget } from "../../support/target.ts";
-import type { TestTarget } from "../../support/target.ts";
-import { tempPath } from "../../support/temp.ts";
-import { openSocket, SOCKET_KINDS } from "../helix/moonlight-stand.ts";
-import {
-  api,
-  connectAgent,
-  issueToken,
-  listSessions,
-  newSession,
-  startSessions,
-} from "../helix/sessions-stand.ts";
-import type { SessionStand, SessionView } from "../helix/sessions-stand.ts";
+import type { ControlPlaneOptions } from "../../../../src/control/control-plane.ts";
+import { hashToken } from "../../../../src/control/auth/tokens.ts";
+import type { TokenRecord } from "../../../../src/control/auth/tokens.ts";
+import { file } from "../../../support/agents.ts";
+import { ending, eventually, next } from "../../../support/events.ts";
+import type { Ending } from "../../../support/events.ts";
+import { call, open } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { promptly, startStopwatch } from "../../../support/stopwatch.ts";
+import { startHttpTarget } from "../../../support/target.ts";
+import type { TestTarget } from "../../../support/target.ts";
+import { tempPath } from "../../../support/temp.ts";
+import { openSocket, SOCKET_KINDS } from "../moonlight-stand.ts";
+import { api, issueToken } from "../../../support/api.ts";
+import { connectAgent, listSessions, newSession, startSessions } from "../sessions-stand.ts";
+import type { SessionStand, SessionView } from "../sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -2,11 +2,11 @@
 import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
-import { WEBSOCKET_SUBPROTOCOL } from "../../../src/wire/protocol.ts";
-import { next, within } from "../../support/events.ts";
-import { openSocket, SOCKET_KINDS } from "../helix/moonlight-stand.ts";
-import type { SocketKind } from "../helix/moonlight-stand.ts";
-import type { SessionView } from "../helix/sessions-stand.ts";
+import { WEBSOCKET_SUBPROTOCOL } from "../../../../src/wire/protocol.ts";
+import { next, within } from "../../../support/events.ts";
+import { openSocket, SOCKET_KINDS } from "../moonlight-stand.ts";
+import type { SocketKind } from "../moonlight-stand.ts";
+import type { SessionView } from "../sessions-stand.ts";
 
 /** `ok` for what was done or passed on to a target; else the status of our refusal. */
 export type Outcome = string;

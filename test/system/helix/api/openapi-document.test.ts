@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { createRoutes } from "../../../src/control/api/app.ts";
-import type { AppContext } from "../../../src/control/api/context.ts";
-import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
-import { helix } from "../../../src/helix/helix.ts";
-import { helixResources } from "../../../src/helix/api/resources.ts";
-import type { HelixApiContext } from "../../../src/helix/api/resources.ts";
-import { call, errorCode } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { startSystem } from "../../support/system.ts";
-import type { System } from "../../support/system.ts";
-import { fetchDocument } from "./openapi-schemas.ts";
-import { api } from "../helix/sessions-stand.ts";
+import { createRoutes } from "../../../../src/control/api/app.ts";
+import type { AppContext } from "../../../../src/control/api/context.ts";
+import type { ControlPlaneOptions } from "../../../../src/control/control-plane.ts";
+import { helix } from "../../../../src/helix/helix.ts";
+import { helixResources } from "../../../../src/helix/api/resources.ts";
+import type { HelixApiContext } from "../../../../src/helix/api/resources.ts";
+import { call, errorCode } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { startSystem } from "../../../support/system.ts";
+import type { System } from "../../../support/system.ts";
+import { fetchDocument } from "../../../support/openapi-schemas.ts";
+import { api } from "../../../support/api.ts";
 
 afterEach(() => assertNothingOpen());
 
