@@ -81,7 +81,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       parts.tls.current = tls;
       parts.certificates.replace(tls);
       port?.setTls(tls);
-      parts.expiry.check();
+      parts.certificateExpiry.check();
     };
     if (settings.tlsFiles !== undefined) {
       const followed = await followTlsFiles(settings.tlsFiles, setTls, settings.log);
@@ -129,17 +129,18 @@ function createHandlers(
   draining: () => boolean,
 ): PortHandlers {
   const { basePath, log, proxies } = settings;
-  const { access, certificates, expiry, opened, registry, spread, tokens } = parts;
+  const { access, certificateExpiry, certificates, openConnections, reconnectSpread, registry, tokens } =
+    parts;
   const admission: AdmissionContext = {
     registry,
     tokens,
     log,
     keepalive: settings,
-    opened,
+    openConnections,
     certificates,
-    refusals: new RateLimitedLog(log),
-    spread,
-    watch: expiry,
+    refusalLog: new RateLimitedLog(log),
+    reconnectSpread,
+    certificateExpiry,
   };
   const shared = {
     ...parts,

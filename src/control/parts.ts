@@ -31,9 +31,9 @@ export interface Parts {
   readonly bus: EventBus;
   readonly certificates: ClientCertificates;
   /** Every admitted connection until it closes, also one that no longer serves a runner. */
-  readonly opened: Set<AgentConnection>;
-  readonly expiry: CertificateExpiry;
-  readonly spread: ReconnectSpread;
+  readonly openConnections: Set<AgentConnection>;
+  readonly certificateExpiry: CertificateExpiry;
+  readonly reconnectSpread: ReconnectSpread;
   readonly registry: Registry;
   readonly metrics: ControlMetrics;
   readonly dialer: Dialer;
@@ -50,7 +50,7 @@ export function createParts({ log, ...settings }: Settings): Parts {
   const database = openDatabase(settings.dataDirectory, migrations);
   const tokens = new TokenStore(settings.adminToken, settings.tokens);
   const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
-  const opened = new Set<AgentConnection>();
+  const openConnections = new Set<AgentConnection>();
   const registry = new Registry({
     graceMs: settings.graceMs,
     onEvent: (event) => bus.publish(event),
@@ -72,9 +72,9 @@ export function createParts({ log, ...settings }: Settings): Parts {
     activeStreams: new ActiveStreams(),
     bus,
     certificates,
-    opened,
-    expiry: new CertificateExpiry(opened, certificates, log),
-    spread: new ReconnectSpread(opened, log),
+    openConnections,
+    certificateExpiry: new CertificateExpiry(openConnections, certificates, log),
+    reconnectSpread: new ReconnectSpread(openConnections, log),
     registry,
     metrics,
     dialer: new Dialer(registry, metrics),

@@ -37,9 +37,9 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
 
 /** Closes what a changed token no longer covers, and takes up what it covers now. */
 export function followTokenChanges(parts: Parts, { log }: Settings): void {
-  const { activeStreams, opened, registry, tokens } = parts;
+  const { activeStreams, openConnections, registry, tokens } = parts;
   tokens.onChange(() => {
-    for (const connection of opened) applyTokenChange(connection, { registry, tokens, log });
+    for (const connection of openConnections) applyTokenChange(connection, { registry, tokens, log });
     activeStreams.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);

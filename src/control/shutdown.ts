@@ -13,8 +13,8 @@ export interface Running {
 /** Leaves no timer, and the database closed. */
 export function release(parts: Parts, { extensions, stops }: Running): void {
   for (const stop of stops) stop();
-  parts.expiry.close();
-  parts.spread.close();
+  parts.certificateExpiry.close();
+  parts.reconnectSpread.close();
   parts.registry.close();
   extensions?.close();
   parts.bus.close();
@@ -28,8 +28,8 @@ export async function drain(parts: Parts, running: Running, port: Port, deadline
   parts.bus.endReaders();
   port.stop();
   const startedAt = performance.now();
-  const spreadMs = parts.spread.ms;
-  const ended = [...parts.opened].map((connection) => {
+  const spreadMs = parts.reconnectSpread.ms;
+  const ended = [...parts.openConnections].map((connection) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     connection.http2Session.once("close", resolve);
     connection.drain("draining", "the control plane is shutting down", deadlineMs, spreadMs);

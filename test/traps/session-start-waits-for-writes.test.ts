@@ -50,19 +50,19 @@ describe("a session on a carrier that has just been written to", () => {
   }
 
   it("does not let the preface overtake a 101 that is still corked on TCP", async () => {
-    const opened = new Set<AgentConnection>();
+    const openConnections = new Set<AgentConnection>();
     const certificates = new ClientCertificates();
-    const spread = new ReconnectSpread(opened, silentLogger);
+    const reconnectSpread = new ReconnectSpread(openConnections, silentLogger);
     const endpoint = new AgentEndpoint({
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,
       keepalive: {},
-      opened,
+      openConnections,
       certificates,
-      refusals: new RateLimitedLog(silentLogger),
-      spread,
-      watch: new CertificateExpiry(opened, certificates, silentLogger),
+      refusalLog: new RateLimitedLog(silentLogger),
+      reconnectSpread,
+      certificateExpiry: new CertificateExpiry(openConnections, certificates, silentLogger),
       draining: () => false,
       trustedProxies: new TrustedProxies({}),
     });

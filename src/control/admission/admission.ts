@@ -37,11 +37,11 @@ export interface AdmissionContext {
   log: Logger;
   keepalive: KeepaliveOptions;
   certificates: ClientCertificates;
-  refusals: RateLimitedLog;
-  watch: CertificateExpiry;
-  spread: ReconnectSpread;
-  /** Every admitted connection until it closes, also one that serves no runner any more. */
-  opened: Set<AgentConnection>;
+  refusalLog: RateLimitedLog;
+  certificateExpiry: CertificateExpiry;
+  reconnectSpread: ReconnectSpread;
+  /** Every admitted connection until it closes, also one that serves no runner. */
+  openConnections: Set<AgentConnection>;
 }
 
 /** What the request to the agent endpoint has established. On rh2 there is no request. */
@@ -78,11 +78,11 @@ export async function admit(
   context: AdmissionContext,
 ): Promise<void> {
   const agent = await identifyAgent(carrier, request, context);
-  // No await from here to the end: a token that is revoked next finds the connection in `opened`.
+  // No await from here to the end: a token that is revoked next finds the connection in `openConnections`.
   const refusal = agent.kind === "refused" ? agent : register(agent, context);
   if (refusal === undefined) return;
   new Guard((error) => carrier.stream.destroy(error)).run(() => {
-    logRefusal(carrier, refusal.reason, context.refusals);
+    logRefusal(carrier, refusal.reason, context.refusalLog);
     if (refusal.http2Session === undefined) carrier.stream.destroy();
     else refuseSession(refusal.http2Session, carrier, refusal.reason);
   });
@@ -101,7 +101,7 @@ async function identifyAgent(
       request.identity === undefined
         ? await identify(carrier, http2Session, context)
         : { identity: request.identity, certificate: undefined };
-    const reconnectSpreadMs = context.spread.ms;
+    const reconnectSpreadMs = context.reconnectSpread.ms;
     const fields = { [HEADER.reconnectSpread]: String(reconnectSpreadMs) };
     const hello = parseHello(await getAgentJson(http2Session, AGENT_PATHS.hello, fields));
     if (request.processId !== undefined && request.processId !== hello.instance) {
@@ -124,9 +124,9 @@ function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | 
     const refusedRunners = registry.register(connection);
     reportRefused(connection, refusedRunners, context);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
-    context.opened.add(connection);
-    context.watch.added(connection);
-    http2Session.once("close", () => context.opened.delete(connection));
+    context.openConnections.add(connection);
+    context.certificateExpiry.added(connection);
+    http2Session.once("close", () => context.openConnections.delete(connection));
     const { id } = connection;
     http2Session.on("goaway", (_code, _last, data) => {
       const goaway = parseGoaway(data);

@@ -91,7 +91,7 @@ export class AgentEndpoint {
   }
 
   #logRefusal(error: unknown, peer: string): void {
-    this.#context.refusals.warn({ peer, reason: toError(error).message }, "agent endpoint: refused");
+    this.#context.refusalLog.warn({ peer, reason: toError(error).message }, "agent endpoint: refused");
   }
 
   /** @throws TurnaboutError the reason of the refusal */

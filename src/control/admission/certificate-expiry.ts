@@ -7,15 +7,15 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class CertificateExpiry {
-  readonly #opened: ReadonlySet<AgentConnection>;
+  readonly #openConnections: ReadonlySet<AgentConnection>;
   readonly #certificates: ClientCertificates;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #nextMs = Infinity;
 
-  /** @param opened every admitted connection until it closes */
-  constructor(opened: ReadonlySet<AgentConnection>, certificates: ClientCertificates, log: Logger) {
-    this.#opened = opened;
+  /** @param openConnections every admitted connection until it closes */
+  constructor(openConnections: ReadonlySet<AgentConnection>, certificates: ClientCertificates, log: Logger) {
+    this.#openConnections = openConnections;
     this.#certificates = certificates;
     this.#log = log;
   }
@@ -27,7 +27,7 @@ export class CertificateExpiry {
 
   /** Called after a change of the CA or of the revocation list, and at each expiry. */
   check(): void {
-    for (const connection of this.#opened) {
+    for (const connection of this.#openConnections) {
       const { certificate } = connection;
       const refusal = certificate === undefined ? undefined : this.#certificates.refusal(certificate);
       if (refusal === undefined) continue;
@@ -58,7 +58,7 @@ export class CertificateExpiry {
     clearTimeout(this.#timer);
     const now = Date.now();
     this.#nextMs = Infinity;
-    for (const { certificate, usable } of this.#opened) {
+    for (const { certificate, usable } of this.#openConnections) {
       const endMs = certificate?.validToDate.getTime() ?? Infinity;
       if (usable && endMs < this.#nextMs) this.#nextMs = endMs;
     }

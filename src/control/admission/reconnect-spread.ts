@@ -15,12 +15,12 @@ import {
 import { sendNotices } from "./agent-notices.ts";
 
 export class ReconnectSpread {
-  readonly #opened: ReadonlySet<AgentConnection>;
+  readonly #openConnections: ReadonlySet<AgentConnection>;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(opened: ReadonlySet<AgentConnection>, log: Logger) {
-    this.#opened = opened;
+  constructor(openConnections: ReadonlySet<AgentConnection>, log: Logger) {
+    this.#openConnections = openConnections;
     this.#log = log;
     this.#timer = setInterval(() => this.#notify(), SPREAD_NOTICE_INTERVAL_MS);
     this.#timer.unref();
@@ -28,7 +28,7 @@ export class ReconnectSpread {
 
   /** In milliseconds, for the present number of connections. */
   get ms(): number {
-    return Math.min(MAX_SPREAD_MS, Math.ceil(this.#opened.size / RECONNECTS_PER_MS));
+    return Math.min(MAX_SPREAD_MS, Math.ceil(this.#openConnections.size / RECONNECTS_PER_MS));
   }
 
   close(): void {
@@ -38,7 +38,7 @@ export class ReconnectSpread {
   #notify(): void {
     const { ms } = this;
     let left = SPREAD_NOTICES_AT_ONCE;
-    for (const connection of this.#opened) {
+    for (const connection of this.#openConnections) {
       if (!differs(connection.reconnectSpreadMs, ms)) continue;
       connection.reconnectSpreadMs = ms;
       sendNotices(connection, { reconnectSpreadMs: ms }, this.#log);

@@ -12,8 +12,8 @@ import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import type { AgentCredential } from "./agent-credential.ts";
 
-export function logRefusal(carrier: Carrier, reason: Error, refusals: RateLimitedLog): void {
-  refusals.warn(
+export function logRefusal(carrier: Carrier, reason: Error, log: RateLimitedLog): void {
+  log.warn(
     { carrier: carrier.kind, peer: carrier.remoteAddress, ...presented(carrier), reason: reason.message },
     "agent not admitted",
   );

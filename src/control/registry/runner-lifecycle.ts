@@ -43,7 +43,7 @@ export class RunnerLifecycle {
     const { upstreams } = entry;
     const { hello } = connection;
     const discovered = info.discovered === true;
-    if (discovered && entry.state === "gone") upstreams.own = undefined; // its credential does not hold it any more
+    if (discovered && entry.state === "gone") upstreams.own = undefined; // its credential no longer holds it
     const before = upstreams.own?.bootEpochMs;
     const { upstream, isNew, isStandby, replaced } = upstreams.add(info, connection);
     if (isStandby) {
@@ -150,14 +150,14 @@ export class RunnerLifecycle {
 
   #startGrace(entry: Entry, graceMs: number): void {
     endGrace(entry);
-    if (this.#closed) return; // no dial waits any more
+    if (this.#closed) return; // no dial waits now
     entry.graceTimer = setTimeout(() => this.#graceOver(entry), graceMs);
     entry.graceTimer.unref();
   }
 
   #graceOver(entry: Entry): void {
     endGrace(entry);
-    // Its own agent has not come back. If others still reach the runner, no credential holds it any more.
+    // Its own agent has not come back. If others still reach the runner, it is no longer held for a credential.
     if (entry.upstreams.inUse !== undefined) entry.upstreams.own = undefined;
     else this.#toGone(entry);
   }

@@ -57,11 +57,11 @@ describe("a control plane that has many agents", () => {
   it("asks them to spread their reconnects, and tells them again when they have become many more", () => {
     mock.timers.enable({ apis: ["setInterval"] });
     try {
-      const opened = new Set<AgentConnection>();
-      const spread = new ReconnectSpread(opened, silentLogger);
+      const openConnections = new Set<AgentConnection>();
+      const spread = new ReconnectSpread(openConnections, silentLogger);
       const agents = Array.from({ length: 3 * SPREAD_NOTICES_AT_ONCE }, () => {
         const connection = { reconnectSpreadMs: spread.ms, usable: false };
-        opened.add(connection as unknown as AgentConnection);
+        openConnections.add(connection as unknown as AgentConnection);
         return connection;
       });
       const right = () => agents.filter(({ reconnectSpreadMs }) => reconnectSpreadMs === spread.ms).length;
