@@ -88,7 +88,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that still import one above them. */
 const STILL_UPWARDS: Readonly<Record<string, readonly string[]>> = {
-  control: ["auth > reload", "store > auth"],
+  control: ["store > auth"],
 };
 
 const MAX_FILES_OF_A_ROOM = 14;

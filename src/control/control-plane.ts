@@ -8,7 +8,6 @@ import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
 import { AgentEndpoint } from "./admission/agent-endpoint.ts";
 import { createApp } from "./api/app.ts";
-import { followTokenFile } from "./auth/tokens.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { createHost, installExtensions } from "./extensions.ts";
 import type { InstalledExtensions } from "./extensions.ts";
@@ -25,6 +24,7 @@ import { runnerTargets, TargetRoutes } from "./proxy/target-routes.ts";
 import { followTokenChanges, rememberRunners, reportEvents } from "./reactions.ts";
 import type { RunnerView } from "./registry/registry.ts";
 import { followTlsFiles } from "./reload/tls-files.ts";
+import { followTokenFile } from "./reload/token-file.ts";
 import { drain, release } from "./shutdown.ts";
 import type { Running } from "./shutdown.ts";
 

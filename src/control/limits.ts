@@ -136,7 +136,7 @@ export const SPREAD_NOTICES_AT_ONCE = 200;
 /** Smaller changes are not worth a notice. */
 export const SPREAD_TOLERANCE_MS = 250;
 
-/** First bytes of a connection, up to the end of an HTTP/1.1 request line; TLS handshake included. */
+/** For the first bytes of a connection, up to the end of an HTTP/1.1 request line, and for the TLS handshake. */
 export const SNIFF_TIMEOUT_MS = 10_000;
 
 /** Answers of an agent's own routes: `/hello`, `/credential`, `/metrics`. */
@@ -150,15 +150,14 @@ export const MAX_PENDING_NOTICES = 16;
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;
 
-/** A refused caller's socket may take this long to read the answer. */
+/** A refused caller has this long to read the response. */
 export const REFUSAL_LINGER_MS = 2_000;
 
-/** A caller that goes on sending what is no request, while its last response is still under way, is cut off after so
- * many pieces. */
+/** Parse errors on a connection whose last response is still under way; then it is destroyed. */
 export const MAX_PARSE_ERRORS = 1_000;
 
-/** A CONNECT or an upgrade that a caller has pipelined behind responses still under way waits so long for its turn: as
- * long as a response header may take. */
+/** A CONNECT or an upgrade that is pipelined behind unfinished responses waits this long for its turn: as long as a
+ * response header may take. */
 export const UPGRADE_TURN_TIMEOUT_MS = 60_000;
 
 /** Idle keep-alive connections of callers: above the 60 s of the usual load balancers, so that they close first. */
@@ -167,27 +166,27 @@ export const CALLER_KEEPALIVE_MS = 75_000;
 /** A caller's request header must be complete by then. */
 export const CALLER_HEADERS_TIMEOUT_MS = 30_000;
 
-/** A PROXY header with everything that fronts put into it: 232 bytes of addresses, and TLVs of certificates and names. */
+/** A PROXY header with all that reverse proxies add: 232 bytes of addresses, and TLVs of certificates and names. */
 export const MAX_PROXY_HEADER_BYTES = 4_096;
 
-/** Proxies in a row that are believed at most: nobody has more, and a list of the caller's may be as long as a header. */
+/** Trusted proxies in a row: more than any deployment has. A forged list may be as long as a header. */
 export const MAX_FORWARDED_HOPS = 32;
 /** Logins bound to a connection (NTLM) that one caller's connection holds: each has a stream of its own. */
 export const MAX_LOGINS_PER_CALLER = 8;
 
-/** Path that trusted proxies have taken off: it comes back in every cookie and redirect. */
+/** Path prefix that trusted proxies have removed: it is put into every cookie and redirect. */
 export const MAX_FORWARDED_PREFIX_LENGTH = 256;
 
-/** Token file: size, and how often it is looked at. */
+/** Token file: size, and how often it is read. */
 export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
 export const TOKEN_FILE_POLL_MS = 500;
 
-/** Certificate, key, CA and revocation list: size, how often they are looked at, and how long a certificate may wait for
- * its key before that is worth a word. */
+/** Certificate, key, CA and revocation list: size, how often they are read, and how long a new certificate and key may
+ * disagree before that is an error. */
 export const MAX_TLS_FILE_BYTES: number = 1024 * 1024;
 export const MAX_REVOCATION_FILE_BYTES: number = 16 * 1024 * 1024;
 export const TLS_FILES_POLL_MS = 500;
-export const TLS_PAIR_PATIENCE_MS = 10_000;
+export const TLS_PAIR_DEADLINE_MS = 10_000;
 
-/** Refused agents that are logged in a minute; of the others there is a count. */
+/** Refused peers that are logged in a minute; the rest are counted. */
 export const REFUSALS_LOGGED_PER_MINUTE = 60;

@@ -15,7 +15,7 @@ export interface Gauges {
   waitingDials(): number;
   streams(): number;
   /** When certificates end, in Unix seconds, by name. */
-  certificateEnds(): Readonly<Record<string, number>>;
+  certificateExpiries(): Readonly<Record<string, number>>;
 }
 
 export function createControlMetrics(gauges: Gauges): ControlMetrics {
@@ -61,8 +61,8 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
     registers,
     collect() {
       this.reset();
-      for (const [certificate, endS] of Object.entries(gauges.certificateEnds()))
-        this.set({ certificate }, endS);
+      for (const [certificate, expiryS] of Object.entries(gauges.certificateExpiries()))
+        this.set({ certificate }, expiryS);
     },
   });
   return {

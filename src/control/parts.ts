@@ -16,7 +16,7 @@ import type { Settings } from "./options.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { Registry } from "./registry/registry.ts";
-import { certificateEnds } from "./reload/tls-files.ts";
+import { certificateExpiries } from "./reload/tls-files.ts";
 import { openDatabase } from "./store/database.ts";
 import { KnownRunnerStore } from "./store/known-runners.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
@@ -60,7 +60,7 @@ export function createParts({ log, ...settings }: Settings): Parts {
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials,
-    certificateEnds: () => certificateEnds(tls.current),
+    certificateExpiries: () => certificateExpiries(tls.current),
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
   return {

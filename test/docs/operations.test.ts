@@ -102,7 +102,7 @@ describe("docs/operations.md", () => {
       waitingDials: nothing,
       streams: nothing,
       runners: () => ({}),
-      certificateEnds: () => ({}),
+      certificateExpiries: () => ({}),
     });
     registerHelixMetrics(control.registry, {
       diskUsedPercents: () => ({}),

@@ -1,4 +1,4 @@
-/** Issues and revokes tokens. The secret leaves once, in the answer to whoever asked for it; only its hash stays. */
+/** Issues and revokes tokens. A secret is returned once, in the response that issues it; only its hash is kept. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
@@ -6,7 +6,7 @@ import type { IdentityKind } from "./identity.ts";
 import { hashToken } from "./tokens.ts";
 import type { TokenRecord, TokenStore } from "./tokens.ts";
 
-/** Issued tokens: each is looked through when one changes. */
+/** All are read when the control plane starts, and searched when a configured token is revoked. */
 const MAX_ISSUED_TOKENS = 100_000;
 
 export interface TokenRequest {
@@ -31,18 +31,18 @@ export class TokenIssuer {
     this.#issued = new Map(store.list().map((token) => [token.id, token]));
     this.#forgetExpired();
     tokens.replace(this.list(), "issued");
-    tokens.bar(store.barred());
+    tokens.revoke(store.revoked());
   }
 
   /** @throws TurnaboutError `already_exists`, `overloaded` */
-  issue(wish: TokenRequest): { secret: string; record: StoredToken } {
-    if (wish.id === "admin" || this.#tokens.has(wish.id)) {
-      throw new TurnaboutError("already_exists", `token ${wish.id} exists`);
+  issue(request: TokenRequest): { secret: string; record: StoredToken } {
+    if (request.id === "admin" || this.#tokens.has(request.id)) {
+      throw new TurnaboutError("already_exists", `token ${request.id} exists`);
     }
-    if (this.#issued.has(wish.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
+    if (this.#issued.has(request.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
     if (this.#issued.size >= MAX_ISSUED_TOKENS) throw new TurnaboutError("overloaded", "too many tokens");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
-    const { id, kind, owner, runners, targets, expiresAtMs, group } = wish;
+    const { id, kind, owner, runners, targets, expiresAtMs, group } = request;
     const record: StoredToken = {
       id,
       kind,
@@ -71,17 +71,19 @@ export class TokenIssuer {
   }
 
   /**
-   * Revokes tokens of the token file and of the options, where they stay: by their hashes, for good. A new token under
-   * the same id is another one. @returns how many
+   * Revokes tokens of the token file and of the options permanently, by their hashes, although they stay there. A new
+   * token with the same id is not affected.
+   *
+   * @returns how many were revoked
    */
   revokeConfigured(isMeant: (token: TokenRecord) => boolean): number {
-    const barred = new Set(this.#store.barred());
+    const revoked = new Set(this.#store.revoked());
     const hashes = this.#tokens
       .configured()
-      .filter((token) => !barred.has(token.sha256) && isMeant(token))
+      .filter((token) => !revoked.has(token.sha256) && isMeant(token))
       .map(({ sha256 }) => sha256);
-    for (const sha256 of hashes) this.#store.bar(sha256);
-    this.#tokens.bar(hashes);
+    for (const sha256 of hashes) this.#store.revoke(sha256);
+    this.#tokens.revoke(hashes);
     return hashes.length;
   }
 

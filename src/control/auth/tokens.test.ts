@@ -4,7 +4,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { openDatabase } from "../store/database.ts";
 import { IssuedTokenStore } from "../store/tokens.ts";
 import { TokenIssuer } from "./issuer.ts";
-import { hashToken, parseTokenFile, TokenStore } from "./tokens.ts";
+import { hashToken, TokenStore } from "./tokens.ts";
 import type { TokenRecord } from "./tokens.ts";
 
 beforeEach(() => mock.timers.enable({ apis: ["Date", "setTimeout"], now: 1_000_000 }));
@@ -86,26 +86,6 @@ describe("TokenStore", () => {
       [true, true, false],
     );
     tokens.close();
-  });
-});
-
-describe("parseTokenFile", () => {
-  it("takes owners, and refuses what is none", () => {
-    const entry = { id: "laptop", kind: "user", token: "x" };
-    const [record] = parseTokenFile(JSON.stringify({ tokens: [{ ...entry, owner: "alice" }] }));
-    assert.deepEqual(record, {
-      id: "laptop",
-      kind: "user",
-      sha256: hashToken("x"),
-      runners: [],
-      owner: "alice",
-    });
-    for (const owner of ["", 1, null, ["alice"]]) {
-      assert.throws(
-        () => parseTokenFile(JSON.stringify({ tokens: [{ ...entry, owner }] })),
-        /entry 0 \(laptop\): "owner" must be a name/,
-      );
-    }
   });
 });
 

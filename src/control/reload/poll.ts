@@ -1,30 +1,32 @@
-/** Looks again and again, one look at a time, and says the same complaint once. */
+/** Polls without overlap, and reports the same error once. */
 import { toError } from "../../wire/errors.ts";
 
 /**
- * Polled, because a mounted secret changes by a symlink somewhere above the file, which watchers miss.
+ * Files are polled and not watched: a mounted secret changes by a symlink above the file, which watchers miss.
  *
- * @returns stops it
+ * @param check rejects to report an error
+ * @param onError called with each error whose message differs from the last one's
+ * @returns stops polling
  */
 export function poll(
-  look: () => Promise<void>,
-  everyMs: number,
-  complain: (error: Error) => void,
+  check: () => Promise<void>,
+  intervalMs: number,
+  onError: (error: Error) => void,
 ): () => void {
-  let busy = false;
-  let complaint = "";
+  let isBusy = false;
+  let lastMessage = "";
   const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    look()
-      .then(() => (complaint = ""))
+    if (isBusy) return;
+    isBusy = true;
+    check()
+      .then(() => (lastMessage = ""))
       .catch((cause: unknown) => {
         const error = toError(cause);
-        if (error.message !== complaint) complain(error);
-        complaint = error.message;
+        if (error.message !== lastMessage) onError(error);
+        lastMessage = error.message;
       })
-      .finally(() => (busy = false));
-  }, everyMs);
+      .finally(() => (isBusy = false));
+  }, intervalMs);
   timer.unref();
   return () => clearInterval(timer);
 }

@@ -1,4 +1,4 @@
-/** Certificate, key, client CA and revocation list as files that are followed: new ones are for new connections. */
+/** Follows the files of certificate, key, client CA and revocation list; new connections get the new ones. */
 import { readFile, stat } from "node:fs/promises";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
@@ -9,7 +9,7 @@ import {
   MAX_REVOCATION_FILE_BYTES,
   MAX_TLS_FILE_BYTES,
   TLS_FILES_POLL_MS,
-  TLS_PAIR_PATIENCE_MS,
+  TLS_PAIR_DEADLINE_MS,
 } from "../limits.ts";
 import type { PortTls } from "../listener/port.ts";
 import { poll } from "./poll.ts";
@@ -20,12 +20,12 @@ export interface TlsFiles {
   keyFile: string;
   /** CAs that sign client certificates. */
   clientCaFile?: string | undefined;
-  /** What they have taken back: PEM revocation lists, or serials one a line. */
+  /** Revoked client certificates: PEM revocation lists, or serials one a line. */
   clientCrlFile?: string | undefined;
 }
 
 export interface FollowedTls {
-  /** What was read at first. */
+  /** Contents of the files when following began. */
   readonly tls: PortTls;
   stop(): void;
 }
@@ -38,11 +38,12 @@ interface Texts {
 }
 
 /**
- * Reads them and follows their changes. While certificate and key do not fit, one of them is still being replaced:
- * nothing happens until they do. Any other fault is reported once, and the last good ones stay in use.
+ * Reads the files and follows their changes. While certificate and key do not match, one of them is still being
+ * replaced: up to {@link TLS_PAIR_DEADLINE_MS} that is not an error. Any other error is logged once, and the last valid
+ * files stay in use.
  *
- * @param apply gets each complete new set
- * @throws TurnaboutError `config_invalid` naming the file, if the first ones cannot be used
+ * @param apply called with each complete new set
+ * @throws TurnaboutError `config_invalid` that names the file, if the first ones cannot be used
  */
 export async function followTlsFiles(
   files: TlsFiles,
@@ -51,14 +52,14 @@ export async function followTlsFiles(
 ): Promise<FollowedTls> {
   const path = files.certFile;
   const first = await readTexts(files);
-  let revoked = check(first);
+  let revoked = validate(first);
   let used = first;
   let seen = fingerprint(first);
   let mismatchSince: number | undefined;
   let warned = "";
   let warnedOfList: RevocationList | undefined;
 
-  function warnOfEnd(): void {
+  function warnOfExpiry(): void {
     const { nextUpdate } = revoked;
     if (warnedOfList !== revoked && nextUpdate !== undefined && nextUpdate.getTime() < Date.now()) {
       warnedOfList = revoked;
@@ -70,30 +71,30 @@ export async function followTlsFiles(
     const [own] = parseCertificates(used.cert);
     if (warned === own.serialNumber || Date.now() < warnsFromMs(own)) return;
     warned = own.serialNumber;
-    log.warn({ path, serial: own.serialNumber, until: own.validToDate }, "the certificate ends soon");
+    log.warn({ path, serial: own.serialNumber, until: own.validToDate }, "the certificate expires soon");
   }
 
-  async function look(): Promise<void> {
-    warnOfEnd();
+  async function check(): Promise<void> {
+    warnOfExpiry();
     const texts = await readTexts(files);
-    const now = fingerprint(texts);
-    if (now === seen) return;
+    const current = fingerprint(texts);
+    if (current === seen) return;
     if (!isPair(texts.cert, texts.key)) {
       mismatchSince ??= performance.now();
-      if (performance.now() - mismatchSince < TLS_PAIR_PATIENCE_MS) return;
+      if (performance.now() - mismatchSince < TLS_PAIR_DEADLINE_MS) return;
     }
     mismatchSince = undefined;
-    revoked = check(texts);
+    revoked = validate(texts);
     apply(toTls(texts));
-    seen = now;
+    seen = current;
     used = texts;
     const [{ serialNumber: serial, validToDate: until }] = parseCertificates(texts.cert);
-    log.info({ path, serial, until }, "TLS files loaded again");
+    log.info({ path, serial, until }, "TLS files reloaded");
   }
 
-  warnOfEnd();
-  const stop = poll(look, TLS_FILES_POLL_MS, ({ message }) => {
-    log.error({ path, reason: message }, "TLS files not usable; keeping the last ones");
+  warnOfExpiry();
+  const stop = poll(check, TLS_FILES_POLL_MS, ({ message }) => {
+    log.error({ path, reason: message }, "TLS files not usable; the last valid ones stay in use");
   });
   return { tls: toTls(first), stop };
 }
@@ -114,11 +115,11 @@ async function readTexts(files: TlsFiles): Promise<Texts> {
   };
 }
 
-async function read(path: string, option: string, most: number): Promise<PemText> {
+async function read(path: string, option: string, maxBytes: number): Promise<PemText> {
   const from = `${option} ${path}`;
   try {
     const { size } = await stat(path);
-    if (size > most) throw new Error(`larger than ${most} bytes`);
+    if (size > maxBytes) throw new Error(`larger than ${maxBytes} bytes`);
     return { text: await readFile(path, "utf8"), from };
   } catch (cause) {
     throw new TurnaboutError("config_invalid", `${from}: ${(cause as Error).message}`, {
@@ -129,7 +130,7 @@ async function read(path: string, option: string, most: number): Promise<PemText
 }
 
 /** @throws TurnaboutError `config_invalid` */
-function check({ cert, key, clientCa, clientCrl }: Texts): RevocationList {
+function validate({ cert, key, clientCa, clientCrl }: Texts): RevocationList {
   checkPair(cert, key);
   checkDates(cert);
   const authorities = clientCa === undefined ? [] : parseCertificates(clientCa);
@@ -144,12 +145,15 @@ function fingerprint({ cert, key, clientCa, clientCrl }: Texts): string {
   return [cert, key, clientCa, clientCrl].map((item) => item?.text ?? "").join("\0");
 }
 
-/** When they end, in Unix seconds: for the metrics. */
-export function certificateEnds(tls: PortTls | undefined): Record<string, number> {
+/** Expiry of the first certificate to expire, in Unix seconds, for the metrics. */
+export function certificateExpiries(tls: PortTls | undefined): Record<string, number> {
   if (tls === undefined) return {};
-  const endS = (text: string) =>
+  const expiryS = (text: string) =>
     Math.min(
       ...parseCertificates({ text, from: "" }).map(({ validToDate }) => validToDate.getTime() / 1_000),
     );
-  return { server: endS(tls.cert), ...(tls.clientCa !== undefined && { client_ca: endS(tls.clientCa) }) };
+  return {
+    server: expiryS(tls.cert),
+    ...(tls.clientCa !== undefined && { client_ca: expiryS(tls.clientCa) }),
+  };
 }

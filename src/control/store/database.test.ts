@@ -53,7 +53,7 @@ describe("openDatabase", () => {
         tokens.list().map(({ id, group, runners }) => ({ id, group, runners })),
         [{ id: "t", group: "ses_1", runners: ["sandbox-ses_1"] }],
       );
-      assert.deepEqual(tokens.barred(), version >= 3 ? ["revoked"] : []);
+      assert.deepEqual(tokens.revoked(), version >= 3 ? ["revoked"] : []);
       assert.deepEqual(new KnownRunnerStore(database).recent(), [{ id: "r", credential: "t" }]);
       if (version >= 2) assert.equal(storeId(database), "former");
       database.close();

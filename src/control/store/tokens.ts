@@ -18,9 +18,9 @@ export class IssuedTokenStore {
   readonly #insert: StatementSync;
   readonly #remove: StatementSync;
   readonly #all: StatementSync;
-  readonly #bar: StatementSync;
-  readonly #forgetOldBars: StatementSync;
-  readonly #barred: StatementSync;
+  readonly #revoke: StatementSync;
+  readonly #forgetOldRevoked: StatementSync;
+  readonly #revoked: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare(
@@ -29,12 +29,14 @@ export class IssuedTokenStore {
     );
     this.#remove = database.prepare("DELETE FROM tokens WHERE id = ?");
     this.#all = database.prepare("SELECT * FROM tokens ORDER BY created_at, id");
-    this.#bar = database.prepare("INSERT OR IGNORE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)");
-    this.#forgetOldBars = database.prepare(
+    this.#revoke = database.prepare(
+      "INSERT OR IGNORE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)",
+    );
+    this.#forgetOldRevoked = database.prepare(
       `DELETE FROM revoked_tokens WHERE sha256 NOT IN
          (SELECT sha256 FROM revoked_tokens ORDER BY revoked_at DESC LIMIT ${MAX_REVOKED_TOKENS})`,
     );
-    this.#barred = database.prepare("SELECT sha256 FROM revoked_tokens");
+    this.#revoked = database.prepare("SELECT sha256 FROM revoked_tokens");
   }
 
   insert(token: StoredToken): void {
@@ -60,14 +62,15 @@ export class IssuedTokenStore {
     return this.#all.all().map(fromRow);
   }
 
-  /** The hash is refused from now on, wherever else it stands. */
-  bar(sha256: string): void {
-    this.#bar.run(sha256, Date.now());
-    this.#forgetOldBars.run();
+  /** Refuses this hash permanently, also where the token file or the options still have it. */
+  revoke(sha256: string): void {
+    this.#revoke.run(sha256, Date.now());
+    this.#forgetOldRevoked.run();
   }
 
-  barred(): string[] {
-    return this.#barred.all().map((row) => text(row, "sha256"));
+  /** Hashes that were revoked although the token file or the options had them. */
+  revoked(): string[] {
+    return this.#revoked.all().map((row) => text(row, "sha256"));
   }
 }
 

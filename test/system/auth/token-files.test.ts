@@ -79,15 +79,15 @@ describe("the control plane's token file", () => {
     ] as const) {
       const from = serve.lines.length;
       replace(path, broken);
-      const line = await serve.logged("token file not usable; keeping the last state", from);
+      const line = await serve.logged("token file not usable; the last valid tokens stay in force", from);
       assert.match(String(line["reason"]), new RegExp(says));
     }
     const from = serve.lines.length;
     unlinkSync(path);
-    await serve.logged("token file not usable; keeping the last state", from);
+    await serve.logged("token file not usable; the last valid tokens stay in force", from);
     assert.ok(registered(await runnersUntil(serve.url, registered, "still there")));
     replace(path, tokens(runnerToken("wolves", "good"), runnerToken("bears", "new")));
-    await serve.logged("tokens loaded again");
+    await serve.logged("token file reloaded");
     await using bear = startAgent(serve.url, "bear", "web=127.0.0.1:1", [], { TURNABOUT_TOKEN: "new" });
     await bear.logged("connected");
     assert.ok(agent.running);
@@ -102,7 +102,7 @@ describe("the control plane's token file", () => {
     const draft = tempPath(".json");
     symlinkSync(file(tokens(runnerToken("wolves", "good"))), draft);
     renameSync(draft, path);
-    await serve.logged("tokens loaded again");
+    await serve.logged("token file reloaded");
     await using agent = agentWith(serve, file("good"));
     await agent.logged("connected");
   });
@@ -180,7 +180,7 @@ describe("an agent's token file", () => {
     const refused = await agent.logged("refused; trying again more slowly");
     assert.match(String(refused["reason"]), /refused \(401\): A valid token is required/);
     replace(control, tokens(runnerToken("wolves", "early")));
-    await serve.logged("tokens loaded again");
+    await serve.logged("token file reloaded");
     await runnersUntil(serve.url, registered, "the agent, now that its token is known");
     const answer = await call(targetUrl(serve.url, RUNNER, "nothing"));
     assert.equal(errorCode(answer), "target_unknown");

@@ -99,7 +99,7 @@ describe("renewal", () => {
     const connection = stand.controlPlane.runners()[0]?.connections[0]?.id;
     const renewed = await issueServer(pki);
     await stand.writeServer(renewed);
-    await stand.lines.find(({ message }) => message === "TLS files loaded again", "the new certificate");
+    await stand.lines.find(({ message }) => message === "TLS files reloaded", "the new certificate");
     assert.equal(await servedSerial(stand.controlPlane.port), serialOf(renewed.cert));
     assert.equal(stand.controlPlane.runners()[0]?.connections[0]?.id, connection);
     assert.deepEqual(
@@ -122,7 +122,7 @@ describe("renewal", () => {
       [],
     );
     writeFileSync(path.join(stand.serverFolder, "..data/tls.key"), renewed.key);
-    await stand.lines.find(({ message }) => message === "TLS files loaded again", "the new pair");
+    await stand.lines.find(({ message }) => message === "TLS files reloaded", "the new pair");
     assert.equal(await servedSerial(stand.controlPlane.port), serialOf(renewed.cert));
   });
 
@@ -152,7 +152,7 @@ describe("renewal", () => {
       const good = await issueServer(pki);
       await stand.writeServer(good, await make(good));
       const line = await stand.lines.find(
-        ({ message }) => message.includes("keeping the last ones"),
+        ({ message }) => message.includes("the last valid ones stay in use"),
         "the complaint",
       );
       assert.match(String(line.fields["reason"]), says);

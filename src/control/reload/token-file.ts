@@ -1,0 +1,100 @@
+/** The control plane's token file: JSON with a `tokens` list, checked as a whole and followed for changes. */
+import { readFile, stat } from "node:fs/promises";
+import { z } from "zod";
+import { TurnaboutError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import { hashToken } from "../auth/tokens.ts";
+import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
+import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
+import { poll } from "./poll.ts";
+
+function patterns(name: string): z.ZodArray<z.ZodString> {
+  const message = `"${name}" must be a list of patterns`;
+  return z.array(z.string(message), message);
+}
+
+const fileSchema = z.object({ tokens: z.array(z.unknown()) });
+
+const ID_NEEDED = 'needs an id other than "admin"';
+const OWNER_NEEDED = '"owner" must be a name';
+const namedSchema = z.object(
+  { id: z.string(ID_NEEDED).refine((id) => id !== "" && id !== "admin", ID_NEEDED) },
+  "not an object",
+);
+const entrySchema = namedSchema
+  .extend({
+    kind: z.enum(["admin", "user", "runner"], "kind must be admin, user or runner"),
+    token: z.unknown().optional(),
+    sha256: z.unknown().optional(),
+    runners: patterns("runners").default([]),
+    targets: patterns("targets").exactOptional(),
+    owner: z.string(OWNER_NEEDED).min(1, OWNER_NEEDED).exactOptional(),
+  })
+  .transform(({ token, sha256, ...entry }, context): TokenRecord => {
+    const hash = typeof token === "string" && token !== "" ? hashToken(token) : sha256;
+    if (typeof hash === "string" && /^[0-9a-f]{64}$/i.test(hash))
+      return { ...entry, sha256: hash.toLowerCase() };
+    context.addIssue('needs "sha256" (64 hex digits) or "token"');
+    return z.NEVER;
+  });
+
+/** @throws TurnaboutError `config_invalid` that names the wrong entry, but never its token */
+export function parseTokenFile(text: string): TokenRecord[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid("not valid JSON");
+  }
+  const file = fileSchema.safeParse(value);
+  if (!file.success) throw invalid('no "tokens" list');
+  const ids = new Set<string>();
+  return file.data.tokens.map((entry, index) => {
+    const record = parseEntry(entry, index);
+    if (ids.has(record.id)) throw invalid(`two entries have the id ${record.id}`);
+    ids.add(record.id);
+    return record;
+  });
+}
+
+function parseEntry(value: unknown, index: number): TokenRecord {
+  const entry = entrySchema.safeParse(value);
+  if (entry.success) return entry.data;
+  const named = namedSchema.safeParse(value);
+  const id = named.success ? ` (${named.data.id})` : "";
+  throw invalid(`entry ${index}${id}: ${entry.error.issues[0]?.message}`);
+}
+
+function invalid(what: string): TurnaboutError {
+  return new TurnaboutError("config_invalid", `token file: ${what}`);
+}
+
+/**
+ * Loads the file into the store and follows its changes. If it becomes unreadable or invalid, that is logged once and the
+ * last valid tokens stay in force.
+ *
+ * @returns stops following
+ * @throws TurnaboutError `config_invalid` if the first load fails
+ */
+export async function followTokenFile(path: string, store: TokenStore, log: Logger): Promise<() => void> {
+  let seen = "";
+  async function load(): Promise<void> {
+    const { size } = await stat(path);
+    if (size > MAX_TOKEN_FILE_BYTES) throw invalid(`larger than ${MAX_TOKEN_FILE_BYTES} bytes`);
+    const text = await readFile(path, "utf8");
+    if (text === seen) return;
+    const isFirst = seen === "";
+    seen = text; // before it is parsed: an invalid text is reported once
+    store.replace(parseTokenFile(text), "file");
+    log.info({ path, tokens: store.size }, isFirst ? "token file loaded" : "token file reloaded");
+  }
+  try {
+    await load();
+  } catch (cause) {
+    if (cause instanceof TurnaboutError) throw cause;
+    throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
+  }
+  return poll(load, TOKEN_FILE_POLL_MS, (error) => {
+    log.error({ path, reason: error.message }, "token file not usable; the last valid tokens stay in force");
+  });
+}
