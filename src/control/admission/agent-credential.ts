@@ -69,7 +69,7 @@ function certificateProblem(
   certificate: X509Certificate | undefined,
   certificates: ClientCertificates,
 ): string | undefined {
-  if (!certificates.wanted) {
+  if (!certificates.isEnabled) {
     return "no client certificate was asked for (the control plane has no --client-ca)";
   }
   if (certificate === undefined) return "no client certificate was presented";

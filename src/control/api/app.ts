@@ -7,7 +7,7 @@ import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticate } from "../auth/authenticate.ts";
-import { breakResponse, errorAnswer } from "../listener/error-response.ts";
+import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
 import type { App } from "../router/router.ts";
 import { limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
@@ -74,7 +74,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   });
   app.onError((cause) => {
     const error = fromHono(cause);
-    const { requestId, status, headers, body } = errorAnswer(error);
+    const { requestId, status, headers, body } = errorResponseFor(error);
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId }, "request handler failed");
     }
@@ -124,7 +124,7 @@ export function createApp(context: AppContext): App {
 }
 
 function errorResponse(error: Error): Response {
-  const { status, headers, body } = errorAnswer(error);
+  const { status, headers, body } = errorResponseFor(error);
   return new Response(body, { status, headers });
 }
 

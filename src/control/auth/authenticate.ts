@@ -1,4 +1,4 @@
-/** From a request to an identity. One parser for each place in which a credential may stand, and one identity from it. */
+/** Authenticates requests: one parser for each place of a credential, each of which results in one identity. */
 import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
@@ -9,33 +9,33 @@ import type { TokenStore } from "./tokens.ts";
 export const TOKEN_COOKIE = "access_token";
 export const TOKEN_PARAMETER = "access_token";
 
-/** What of a request is looked at: the same for HTTP/1.1, HTTP/2 and upgrades. */
+/** The part of a request that is authenticated, the same for HTTP/1.1, HTTP/2 and upgrades. */
 export interface Presented {
   method: string;
   headers: IncomingHttpHeaders;
   /** Path and query. */
   url: string;
-  /** Browsers cannot set headers on a WebSocket: only there a query parameter is accepted. */
+  /** A query parameter is accepted only here, because browsers cannot set header fields on a WebSocket. */
   isWebSocket: boolean;
-  /** How the client knows us. */
+  /** Scheme and host that the client has used. */
   client: Pick<Client, "scheme" | "host">;
 }
 
 export interface CookiePolicy {
-  /** Origins from which a cookie is accepted where it could be abused, besides the control plane's own. */
+  /** Origins besides the control plane's own whose pages may use the cookie for unsafe requests and WebSockets. */
   allowedOrigins: readonly string[];
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** Agent door: `Authorization: Bearer …` only. @throws TurnaboutError `unauthenticated` */
+/** Agent endpoint: `Authorization: Bearer …` only. @throws TurnaboutError `unauthenticated` */
 export function authenticateBearer(headers: IncomingHttpHeaders, tokens: TokenStore): Identity {
   return identify(bearer(headers.authorization), "Authorization", tokens);
 }
 
 /**
- * Forward proxy: `Proxy-Authorization` only, as Bearer or as the password of Basic (what `curl -U` and library proxies
- * send).
+ * Forward proxy: `Proxy-Authorization` only, as Bearer or as the password of Basic, which `curl -U` and HTTP libraries
+ * send.
  *
  * @throws TurnaboutError `unauthenticated`
  */
@@ -46,8 +46,8 @@ export function authenticateProxy(headers: IncomingHttpHeaders, tokens: TokenSto
 
 /**
  * API: `Authorization: Bearer`, else `X-Api-Key`, else the cookie, else (WebSockets) the query parameter. The first one
- * that is there decides; a wrong one is not passed over for a later one. `Authorization` with another scheme is the
- * target's where one of the others is there.
+ * that is present decides, even if it is invalid. `Authorization` with another scheme is left to the target if one of
+ * the others is present.
  *
  * @throws TurnaboutError `unauthenticated`, `origin_not_allowed`
  */
@@ -68,10 +68,10 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
   }
 }
 
-/** Places on the API in which a credential may stand, in the order in which they are looked at. */
+/** Places of a credential in an API request, in order of precedence. */
 export type CredentialPlace = "Authorization" | "X-Api-Key" | "cookie" | "query";
 
-/** Where the credential of an API request stands; undefined if there is none. */
+/** The place of an API request's credential; undefined if it has none. */
 export function credentialPlace({
   headers,
   url,
@@ -86,8 +86,8 @@ export function credentialPlace({
 }
 
 /**
- * Whether the value of `Authorization` or `X-Api-Key` holds a token of ours. Such a value never reaches a target; any
- * other is the target's own.
+ * Whether the value of `Authorization` or `X-Api-Key` holds one of our tokens. Such a value never reaches a target; any
+ * other belongs to the target.
  */
 export function holdsToken(value: string, tokens: TokenStore): boolean {
   return [value, bearer(value), basicPassword(value)].some(
@@ -96,8 +96,8 @@ export function holdsToken(value: string, tokens: TokenStore): boolean {
 }
 
 /**
- * A browser sends a cookie along wherever a page of anybody's makes it; the Origin says whose page it was. Needed for
- * whatever changes something, and for WebSockets, which no other origin policy protects.
+ * Protects against cross-site requests: a browser sends the cookie with requests of any page, and the Origin names that
+ * page. Checked for unsafe methods, and for WebSockets, which the same-origin policy does not cover.
  */
 function requireOrigin({ method, headers, isWebSocket, client }: Presented, policy: CookiePolicy): void {
   if (SAFE_METHODS.has(method) && !isWebSocket) return;
@@ -107,8 +107,8 @@ function requireOrigin({ method, headers, isWebSocket, client }: Presented, poli
 }
 
 /**
- * A page that came by plain http is not that of an https host. The other way round nothing follows: a front that we have
- * not been told to believe may end TLS.
+ * A page loaded over http is not an https host's own. An https page is accepted for an http request, because a reverse
+ * proxy that is not configured as trusted may terminate TLS.
  */
 function isOwn(origin: string, { scheme, host }: Presented["client"]): boolean {
   const url = URL.parse(origin);
@@ -151,19 +151,19 @@ export function queryOf(url: string): URLSearchParams {
   return new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1));
 }
 
-/** The `Cookie` field without our token; undefined if nothing else is in it. */
+/** The `Cookie` field without our token; undefined if that leaves nothing. */
 export function withoutTokenCookie(header: string): string | undefined {
   const kept = header.split(";").filter((pair) => pair.slice(0, pair.indexOf("=")).trim() !== TOKEN_COOKIE);
   const text = kept.join(";").trim();
   return text === "" ? undefined : text;
 }
 
-/** Path and query without the named parameters; everything else stays as the caller wrote it. */
+/** Path and query without the named parameters; the rest stays as the caller wrote it. */
 export function withoutParameters(path: string, names: readonly string[]): string {
   return filterQuery(path, (name) => !names.includes(name));
 }
 
-/** Path and query without the parameters that hold a token of ours. One of the same name with another value is the target's. */
+/** Path and query without parameters that hold one of our tokens. Another value of the parameter is left to the target. */
 export function withoutTokens(path: string, tokens: TokenStore): string {
   return filterQuery(path, (name, value) => name !== TOKEN_PARAMETER || !tokens.isKnown(value));
 }

@@ -8,7 +8,7 @@ import type { Identity } from "./identity.ts";
 
 export const RUNNER_URN = "urn:turnabout:runner:";
 
-/** Undefined if it names no runner. */
+/** Undefined if the certificate names no runner. */
 export function certificateIdentity(certificate: X509Certificate): Identity | undefined {
   const commonName = /^CN=(.+)$/m.exec(certificate.subject)?.[1];
   const names = (certificate.subjectAltName ?? "").split(", ").flatMap((entry) => {

@@ -1,4 +1,4 @@
-/** Which client certificates count at this moment: signed by the client CA, in their time, and not revoked. */
+/** Decides which client certificates are valid now: signed by a client CA, within their dates, and not revoked. */
 import type { X509Certificate } from "node:crypto";
 import { dateProblem, nameLine, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PortTls } from "../listener/port.ts";
@@ -7,13 +7,13 @@ import { RevocationList } from "./revocation.ts";
 type ClientTrust = Pick<PortTls, "clientCa" | "clientCrl">;
 
 export interface CertificateRefusal {
-  /** Its time is over: nobody has done anything wrong. */
+  /** The certificate has expired, which is not an attack. */
   expired: boolean;
-  /** What is wrong with it and what to do: for both logs. */
+  /** The fault and its remedy, for the logs of both sides. */
   reason: string;
 }
 
-/** Longest chain of intermediates. */
+/** Longest chain of certificates that is followed. */
 const MAX_CHAIN = 8;
 
 export class ClientCertificates {
@@ -31,12 +31,12 @@ export class ClientCertificates {
     this.#authorities = authorities;
   }
 
-  /** Client certificates are asked for at all. */
-  get wanted(): boolean {
+  /** A client CA is configured, so client certificates are requested. */
+  get isEnabled(): boolean {
     return this.#authorities.length > 0;
   }
 
-  /** Undefined for a good one. */
+  /** Why the certificate is refused; undefined for a valid one. */
   refusal(certificate: X509Certificate): CertificateRefusal | undefined {
     const which = `the client certificate (serial ${certificate.serialNumber})`;
     const dates = dateProblem(certificate);
@@ -55,7 +55,7 @@ export class ClientCertificates {
     };
   }
 
-  /** Looked at again and not only in the handshake: a resumed TLS session has none, and the CA may have changed. */
+  /** Verified here and not only in the handshake: a resumed TLS session has no chain, and the CA may have changed. */
   #isTrusted(certificate: X509Certificate): boolean {
     let link: X509Certificate | undefined = certificate;
     for (let length = 0; link !== undefined && length < MAX_CHAIN; length += 1) {

@@ -1,6 +1,6 @@
 /**
- * Who is asking, and what that identity may do. The same object routes and authorises: there is no second look at the
- * request. Everything is denied unless a method here says otherwise.
+ * The identity of a caller or an agent, and what it may do. A request is authenticated once, and the resulting object
+ * authorizes everything else. Whatever no method here allows is denied.
  */
 export type IdentityKind = "admin" | "user" | "runner";
 
@@ -8,15 +8,15 @@ export interface Identity {
   /** Stable name of the credential: a reconnect with the same one may replace an older connection. */
   readonly id: string;
   readonly kind: IdentityKind;
-  /** What exactly was presented (a token's hash, a certificate's fingerprint): gone from the store means revoked. */
+  /** Hash of the token or fingerprint of the certificate: it is revoked once the store no longer has it. */
   readonly fingerprint: string;
   mayRegister(runnerId: string): boolean;
   mayDial(runnerId: string, target: string): boolean;
-  /** List all runners, kick, read metrics. */
+  /** May list all runners, kick them and read metrics. */
   readonly mayAdminister: boolean;
   /** The user whose sessions it owns; only of kind `user`. */
   readonly owner: string | undefined;
-  /** What all of this follows from. */
+  /** The grant from which all of this is derived. */
   readonly grant: Grant;
 }
 
@@ -26,7 +26,7 @@ export interface Identity {
  */
 export const ADMIN_TARGETS: ReadonlySet<string> = new Set(["docker"]);
 
-/** `*` stands for any run of characters; everything else is literal. No RegExp: its time grows with the stars' power. */
+/** `*` matches any run of characters; all else is literal. Not a RegExp, to avoid exponential backtracking on `*`. */
 export function matchesPattern(pattern: string, value: string): boolean {
   const [first = "", ...rest] = pattern.split("*");
   const last = rest.pop();
@@ -35,7 +35,7 @@ export function matchesPattern(pattern: string, value: string): boolean {
     return false;
   const end = value.length - last.length;
   let at = first.length;
-  // The earliest place for each part leaves the most room for the next.
+  // The earliest match of each part leaves the most room for the next.
   for (const part of rest) {
     const found = value.indexOf(part, at);
     if (found < 0 || found + part.length > end) return false;
@@ -46,9 +46,9 @@ export function matchesPattern(pattern: string, value: string): boolean {
 
 export interface Grant {
   kind: IdentityKind;
-  /** Runner ids, as patterns: those that a `runner` may register, those that a `user` may dial. */
+  /** Patterns of runner ids: those that a `runner` may register, or those that a `user` may dial. */
   runners: readonly string[];
-  /** Target names that a `user` may dial, as patterns. Default: all of the runner's. */
+  /** Patterns of target names that a `user` may dial. Default: all targets of those runners. */
   targets?: readonly string[] | undefined;
   owner?: string | undefined;
 }
@@ -73,7 +73,7 @@ export function createIdentity(id: string, fingerprint: string, grant: Grant): I
   };
 }
 
-/** Whether a credential no longer allows all that it did: what it has opened is then closed, as if it were revoked. */
+/** Whether a credential allows less than before. What it has opened is then closed, as if it were revoked. */
 export function isNarrowed({ grant: now }: Identity, { grant: before }: Identity): boolean {
   if (now.kind === "admin") return false;
   const hasAll = (patterns: readonly string[]): boolean =>

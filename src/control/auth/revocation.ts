@@ -1,6 +1,6 @@
 /**
- * Which client certificates have been taken back: PEM revocation lists (RFC 5280) of the client CAs, plain serials one a
- * line, or both in one file.
+ * Revoked client certificates, from one file: PEM revocation lists (RFC 5280) of the client CAs, plain serials one a line,
+ * or both.
  */
 import { verify, X509Certificate } from "node:crypto";
 import { AsnConvert } from "@peculiar/asn1-schema";
@@ -11,7 +11,7 @@ import { MAX_REVOCATION_FILE_BYTES } from "../limits.ts";
 
 const BLOCK = /-----BEGIN (?:X509 )?CRL-----([^-]+)-----END (?:X509 )?CRL-----/g;
 
-/** Digest of each signature algorithm; null where it is part of the algorithm. */
+/** Digest by signature algorithm; null where the algorithm includes it. */
 const DIGESTS: Readonly<Record<string, string | null>> = {
   "1.2.840.10045.4.3.2": "sha256", // ECDSA
   "1.2.840.10045.4.3.3": "sha384",
@@ -31,7 +31,7 @@ interface Issued {
 export class RevocationList {
   readonly #plain: ReadonlySet<string>;
   readonly #issued: readonly Issued[];
-  /** When the first of its lists should have been followed by a newer one. */
+  /** When the first of the lists goes out of date (RFC 5280 §5.1.2.5). */
   readonly nextUpdate: Date | undefined;
 
   private constructor(plain: ReadonlySet<string>, issued: readonly Issued[], nextUpdate: Date | undefined) {
@@ -45,9 +45,12 @@ export class RevocationList {
   /** @throws TurnaboutError `config_invalid`, also for a list that none of the authorities has signed */
   static parse({ text, from }: PemText, authorities: readonly X509Certificate[]): RevocationList {
     if (text.length > MAX_REVOCATION_FILE_BYTES) {
-      throw invalid(`${from}: larger than ${MAX_REVOCATION_FILE_BYTES} bytes`, "leave out what has expired");
+      throw invalid(
+        `${from}: larger than ${MAX_REVOCATION_FILE_BYTES} bytes`,
+        "remove certificates that have expired",
+      );
     }
-    // A file that is being written to is empty for a moment, and would take everybody back.
+    // A file that is being rewritten is empty for a moment, which would lift all revocations.
     if (text.trim() === "") throw invalid(`${from}: empty`, "a list without serials has a line `# none`");
     const lists = [...text.matchAll(BLOCK)].map(([, base64 = ""]) => parseList(base64, from, authorities));
     const dates = lists.flatMap(({ nextUpdate }) => (nextUpdate === undefined ? [] : [nextUpdate.getTime()]));

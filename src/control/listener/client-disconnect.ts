@@ -1,34 +1,34 @@
-/** A caller on a raw socket that waits for its stream: is it still there? */
+/** Notices that a caller on a raw socket disconnects while its stream is being opened. */
 import type { Duplex } from "node:stream";
 
 export interface CallerWatch {
-  /** Given when the caller has left. */
+  /** Aborted when the caller disconnects. */
   readonly signal: AbortSignal;
   /** From here on, `splice()` reads the socket. */
   stop(): void;
 }
 
 /**
- * A socket that nobody reads shows neither FIN nor reset. So it is read meanwhile; what has come stays in its buffer.
- * As everywhere on HTTP/1.1, a caller that ends its half before its answer, and has sent nothing, has left.
+ * A socket that is not read reports neither FIN nor reset, so it is read meanwhile; received bytes stay in its buffer.
+ * As elsewhere on HTTP/1.1, a caller that ends its half before the response and has sent no data has disconnected.
  *
- * @param head what came with the request; it goes back into the socket
+ * @param head bytes that arrived with the request; put back into the socket
  */
 export function watchCaller(socket: Duplex, head: Buffer): CallerWatch {
   if (head.length > 0) socket.unshift(head);
-  const gone = new AbortController();
-  const onGone = () => gone.abort();
-  const look = () => void socket.read(0);
-  socket.on("error", onGone); // for ever
-  socket.once("close", onGone);
-  socket.once("end", onGone);
-  socket.on("readable", look);
+  const left = new AbortController();
+  const onLeft = () => left.abort();
+  const onReadable = () => void socket.read(0);
+  socket.on("error", onLeft); // permanently
+  socket.once("close", onLeft);
+  socket.once("end", onLeft);
+  socket.on("readable", onReadable);
   return {
-    signal: gone.signal,
+    signal: left.signal,
     stop: () => {
-      socket.off("close", onGone);
-      socket.off("end", onGone);
-      socket.off("readable", look);
+      socket.off("close", onLeft);
+      socket.off("end", onLeft);
+      socket.off("readable", onReadable);
     },
   };
 }

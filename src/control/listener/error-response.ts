@@ -1,30 +1,24 @@
-/** An error as an HTTP answer: fixed text, our code, Proxy-Status and a request id; nothing internal. */
+/** Error responses to callers, on HTTP/1.1, HTTP/2 and raw sockets. */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import { errorResponse } from "../../wire/error-response.ts";
+import type { ErrorResponse } from "../../wire/error-response.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 import { writeHead } from "./response-writer.ts";
 
-export interface ErrorAnswer {
-  status: number;
-  headers: Record<string, string>;
-  body: string;
-  requestId: string;
-}
-
 /**
- * Who refuses: a `server` says 401, a `proxy` 407, because clients send the credential of a proxy only after that
- * (RFC 9110 §11.7.1).
+ * The role in which a request is refused: a missing credential is 401 from a `server` and 407 from a `proxy`, because
+ * clients send proxy credentials only after a 407 (RFC 9110 §11.7.1).
  */
 export type Refuser = "server" | "proxy";
 
-/** Anything that is not ours is `internal`: its message stays in the log. */
-export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorAnswer {
+/** An error without a code of ours becomes `internal`; its message is only logged. */
+export function errorResponseFor(error: unknown, refuser: Refuser = "server"): ErrorResponse {
   const known = error instanceof CodedError ? error : new TurnaboutError("internal", "unexpected error");
   const response = errorResponse(known);
   if (known.code !== "unauthenticated") return response;
@@ -32,34 +26,38 @@ export function errorAnswer(error: unknown, refuser: Refuser = "server"): ErrorA
   return { ...response, headers, status: refuser === "proxy" ? 407 : response.status };
 }
 
-/** Basic, because that is what `curl -U` and library proxies can answer with. */
+/** A proxy offers Basic, which `curl -U` and HTTP libraries support. */
 function challenge(refuser: Refuser): Record<string, string> {
   return refuser === "proxy"
     ? { "proxy-authenticate": 'Basic realm="turnabout"' }
     : { "www-authenticate": 'Bearer realm="turnabout"' };
 }
 
-/** Answers if nothing has been sent yet; otherwise breaks the response so that it cannot be taken for complete. */
+/**
+ * Sends the error if no header has been sent yet; otherwise breaks the response, so that it is not taken for complete.
+ *
+ * @returns the id of the request, for the log
+ */
 export function sendError(
   request: AnyRequest,
   response: AnyResponse,
   error: unknown,
   refuser: Refuser = "server",
 ): string {
-  const answer = errorAnswer(error, refuser);
+  const { status, headers, body, requestId } = errorResponseFor(error, refuser);
   if (response.headersSent) {
     breakResponse(request, response);
-    return answer.requestId;
+    return requestId;
   }
-  writeHead(response, answer.status, answer.headers);
-  response.end(answer.body);
-  return answer.requestId;
+  writeHead(response, status, headers);
+  response.end(body);
+  return requestId;
 }
 
 /**
- * RST_STREAM on HTTP/2, RST or a cut chunked body on HTTP/1.1: also a close-delimited body is seen to be broken.
+ * RST_STREAM on HTTP/2, a TCP reset on HTTP/1.1, so that a close-delimited body is seen to be incomplete, too.
  *
- * @param code of RFC 9113 §7, for HTTP/2. Default INTERNAL_ERROR
+ * @param code HTTP/2 error code (RFC 9113 §7). Default INTERNAL_ERROR
  */
 export function breakResponse(request: AnyRequest, response: AnyResponse, code?: number): void {
   if (!(response instanceof ServerResponse)) {
@@ -74,9 +72,9 @@ export function breakResponse(request: AnyRequest, response: AnyResponse, code?:
   response.destroy();
 }
 
-/** The same for a raw socket of an HTTP/1.1 upgrade or CONNECT that never became one. */
-export function rawErrorAnswer(error: unknown, refuser: Refuser = "server"): string {
-  const { status, headers, body } = errorAnswer(error, refuser);
+/** The error as the bytes of an HTTP/1.1 response, for the socket of an upgrade or CONNECT that is refused. */
+export function rawErrorResponse(error: unknown, refuser: Refuser = "server"): string {
+  const { status, headers, body } = errorResponseFor(error, refuser);
   const lines = Object.entries({ ...headers, connection: "close" }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );
@@ -90,5 +88,5 @@ export function refuseRaw(socket: Duplex, error: unknown, refuser: Refuser = "se
   const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
   socket.resume(); // unread bytes would turn our close into a reset, and the response would be lost
-  socket.end(rawErrorAnswer(error, refuser));
+  socket.end(rawErrorResponse(error, refuser));
 }

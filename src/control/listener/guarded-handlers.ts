@@ -1,7 +1,7 @@
-/** Handlers of the port that cannot throw: what leaves one fails its own exchange, never the process. */
+/** Wraps the handlers of the port: an error that one throws fails its own exchange, not the process. */
 import type { Logger } from "../../wire/log.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { breakResponse, rawErrorAnswer, sendError } from "./error-response.ts";
+import { breakResponse, rawErrorResponse, sendError } from "./error-response.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "./messages.ts";
 import type { Duplex } from "node:stream";
 
@@ -19,7 +19,7 @@ export function guardHandlers(handlers: PortHandlers, log: Logger): PortHandlers
     new Guard(
       (error) => {
         report(error);
-        socket.end(rawErrorAnswer(error));
+        socket.end(rawErrorResponse(error));
       },
       () => socket.destroy(),
     );

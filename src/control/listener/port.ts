@@ -1,7 +1,7 @@
 /**
- * One port for everything. The first bytes decide: a TLS record, the HTTP/2 preface (prior knowledge), or HTTP/1.1;
- * before any of them, from proxies that are trusted with it, a PROXY header.
- * Inside TLS the ALPN decides: h2, http/1.1, or a reversed session (rh2, h2-reverse).
+ * One port for all protocols. The first bytes of a connection decide between TLS, HTTP/2 by prior knowledge and HTTP/1.1;
+ * a trusted proxy may send a PROXY header before them. Inside TLS, ALPN decides between HTTP/2, HTTP/1.1 and a tunnel
+ * connection (rh2, h2-reverse).
  */
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -51,19 +51,19 @@ export interface Port {
   setTls(options: PortTls): void;
   /** Stops accepting; idle keep-alive connections close. */
   stop(): void;
-  /** After `stop()`: resolves when no caller has anything in flight any more, or when the deadline has passed. */
+  /** After `stop()`: resolves when callers have nothing in flight, or when the deadline has passed. */
   idle(deadlineMs: number): Promise<void>;
-  /** Ends whatever is still open. */
+  /** Ends all open connections. */
   destroy(): void;
 }
 
 export function createPort(
-  given: PortHandlers,
+  unguarded: PortHandlers,
   log: Logger,
   tlsOptions: PortTls | undefined,
   trustedProxies: TrustedProxies,
 ): Port {
-  const handlers = guardHandlers(given, log);
+  const handlers = guardHandlers(unguarded, log);
   const sockets = new Set<net.Socket>();
   const sessions = new Set<Http2Session>();
   const inFlight = new InFlight();
@@ -75,7 +75,7 @@ export function createPort(
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     sniff(socket, { h1, h2, secure }, trustedProxies, log);
   });
 
@@ -108,28 +108,28 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
-    requireHostHeader: false, // node's own refusal is not followed; see refuseMissingHost()
-    requestTimeout: 0, // an upload may last; a request that does not move is its target's business
+    requireHostHeader: false, // node's own 400 would bypass ResponseOrder; see refuseMissingHost()
+    requestTimeout: 0, // uploads may take long; whether one is stalled is for the target to decide
     keepAliveTimeout: CALLER_KEEPALIVE_MS,
-    // curl --http2 sends `Upgrade: h2c`: answered as the ordinary request that it also is (RFC 9110 §7.8).
+    // Other upgrades are ignored (RFC 9110 §7.8): `Upgrade: h2c` of curl --http2 is served as an ordinary request.
     shouldUpgradeCallback: (request) => {
       const token = request.headers.upgrade?.trim().toLowerCase();
       return token === "websocket" || token === "ptth";
     },
   });
-  // A kept-alive connection of a port that has stopped is of no use to its caller: it closes behind its exchange.
-  const release = () => setImmediate(() => server.closeIdleConnections());
+  // After stop() a kept-alive connection closes when its exchange has ended.
+  const closeIdle = () => setImmediate(() => server.closeIdleConnections());
   const order = new ResponseOrder();
   const clientErrors = new ClientErrors(order);
   server.on("request", (request, response) => {
-    inFlight.add(response, release);
+    inFlight.add(response, closeIdle);
     order.follow(request, response);
-    // Node drops what its parser has read behind an upgrade that is ignored: nothing more may be expected here.
+    // Node drops what its parser has read behind an ignored upgrade, so no further request can be served here.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     if (!refuseMissingHost(request, response)) void handlers.request(request, response);
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    inFlight.add(response, release);
+    inFlight.add(response, closeIdle);
     order.follow(request, response);
     refuseExpectation(request, response);
   });
@@ -142,7 +142,7 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
     order.takeTurn(request, socket, head, (...turn) => void handlers.connect(...turn));
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
-  // It never listens itself, but its header and keep-alive time limits are armed by this event.
+  // This server never listens itself, but this event starts its header and keep-alive timeouts.
   server.emit("listening");
   return server;
 }
@@ -157,14 +157,14 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     },
     maxSessionMemory: 64,
     maxSendHeaderBlockLength: MAX_HTTP2_HEADER_BLOCK_BYTES,
-    // A target may send a field twice of which node thinks that there is one (nginx does with add_header).
+    // A target may repeat a field that node takes for a single one, as nginx does with add_header.
     strictSingleValueFields: false,
-    maxHeaderListPairs: MAX_HEADER_PAIRS, // node's own 128 is less than HTTP/1.1 callers may send
+    maxHeaderListPairs: MAX_HEADER_PAIRS, // node's default of 128 is less than HTTP/1.1 callers may send
   });
   server.on("session", (session) => {
     guardHttp2Session(session);
     sessions.add(session);
-    session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 session failed"));
+    session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"));
     session.once("close", () => sessions.delete(session));
     widenConnection(session, 8 * 1024 * 1024);
   });
@@ -172,7 +172,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
   });
   server.on("checkExpectation", refuseExpectation);
-  // Without this listener node's compatibility layer answers every CONNECT with 405.
+  // Without this listener node's compatibility layer responds to every CONNECT with 405.
   server.on("connect", (request, response) => {
     if (!refuseLargeHeader(request, response)) void handlers.connectStream(request, response);
   });
@@ -188,8 +188,8 @@ function contextOptions(options: PortTls): tls.SecureContextOptions {
   };
 }
 
-const LEFT_WITHIN_HANDSHAKE =
-  "the peer left before it was over; an agent that does so does not trust our certificate, or knows it by another name";
+const RESET_WITHIN_HANDSHAKE =
+  "the peer reset the connection; an agent does so if it does not trust our certificate or dials a name that is not in it";
 
 function createTls(
   options: PortTls,
@@ -202,12 +202,12 @@ function createTls(
     ...contextOptions(options),
     ALPNProtocols: ["h2", "http/1.1", ...REVERSED_ALPN],
     requestCert: options.clientCa !== undefined,
-    rejectUnauthorized: false, // callers have tokens; a reversed session without a good certificate is asked for one
+    rejectUnauthorized: false, // callers have tokens; an agent without a valid certificate is asked for one
     handshakeTimeout: SNIFF_TIMEOUT_MS,
   });
   const refusals = new RateLimitedLog(log);
   server.on("secureConnection", (socket) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     const alpn = socket.alpnProtocol;
     if (alpn === "h2") {
       socket.allowHalfOpen = false;
@@ -224,9 +224,9 @@ function createTls(
     }
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
-    const left = error.code === "ECONNRESET";
+    const isReset = error.code === "ECONNRESET";
     refusals.warn(
-      { reason: left ? LEFT_WITHIN_HANDSHAKE : error.message, peer: socket.remoteAddress },
+      { reason: isReset ? RESET_WITHIN_HANDSHAKE : error.message, peer: socket.remoteAddress },
       "TLS handshake failed",
     );
     socket.destroy();

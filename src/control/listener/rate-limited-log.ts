@@ -1,4 +1,4 @@
-/** Refused agents in the log: anybody may be refused, as often as he likes, and must not fill a disk. */
+/** Limits the log lines about refused peers: anyone can be refused without limit, which must not fill the disk. */
 import type { Logger } from "../../wire/log.ts";
 import { REFUSALS_LOGGED_PER_MINUTE } from "../limits.ts";
 
@@ -14,7 +14,7 @@ export class RateLimitedLog {
     this.#log = log;
   }
 
-  /** Above the limit nothing; the next minute's first line says how many were left out. */
+  /** Drops lines above the limit; the first line of the next minute has their number as `suppressed`. */
   warn(fields: object, message: string): void {
     const now = performance.now();
     if (now - this.#minuteStartedAt >= MINUTE_MS) {

@@ -1,25 +1,25 @@
 /**
- * Bytes beyond ASCII in the request-target of a connection's first request. RFC 9112 §3.2 has no such bytes, and node's
- * parser refuses them; scripts and `curl` send a path as it was typed, and nginx and Go take it. Percent-encoded
- * (RFC 3986 §2.1) it is the same path. Only the first request can be helped: what follows belongs to the parser.
+ * Percent-encodes bytes beyond ASCII in the request-target of a connection's first request. RFC 9112 §3.2 forbids them
+ * and node's parser refuses them, but scripts and `curl` send paths as typed, and nginx and Go accept them. Encoded
+ * (RFC 3986 §2.1) it is the same path. Later requests of the connection go straight to the parser.
  */
 
 import { METHODS } from "node:http";
 
-const LONGEST_METHOD = Math.max(...METHODS.map((method) => method.length));
+const MAX_METHOD_LENGTH = Math.max(...METHODS.map((method) => method.length));
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const FIRST_BEYOND_ASCII = 0x80;
 
 /**
- * The first bytes of an HTTP/1.1 connection, with every byte of the request-target that is beyond ASCII as `%XX`.
- * Nothing else changes, so no other reading of the message becomes possible. Empty lines before the request line are
- * passed over (RFC 9112 §2.2).
+ * Replaces every byte beyond ASCII in the request-target by `%XX`. Nothing else changes, so that the message cannot be
+ * read in another way. Empty lines before the request line are skipped (RFC 9112 §2.2).
  *
- * @param maxBytes of a request line; a longer one is left to the parser
- * @returns undefined if the request line is not complete, and may still become one: more has to be read. So the result
- * does not depend on the pieces in which the bytes arrive
+ * @param seen first bytes of an HTTP/1.1 connection
+ * @param maxBytes longest request line; a longer one is left to the parser
+ * @returns undefined while the request line is incomplete but may still be valid, so that the result does not depend on
+ * how the bytes are split
  */
 export function escapeRequestTarget(seen: Buffer, maxBytes: number): Buffer | undefined {
   let begin = 0;
@@ -38,8 +38,8 @@ export function escapeRequestTarget(seen: Buffer, maxBytes: number): Buffer | un
   return Buffer.concat([seen.subarray(0, start), Buffer.from(escaped, "latin1"), seen.subarray(end)]);
 }
 
-/** A method that the parser knows, or the beginning of one: garbage is refused without waiting for its end. */
+/** The first word is, or may become, a method that the parser knows: garbage is refused without waiting for more. */
 function beginsWithMethod(seen: Buffer, begin: number): boolean {
-  const [method = "", rest] = seen.toString("latin1", begin, begin + LONGEST_METHOD + 1).split(" ", 2);
+  const [method = "", rest] = seen.toString("latin1", begin, begin + MAX_METHOD_LENGTH + 1).split(" ", 2);
   return METHODS.some((known) => (rest === undefined ? known.startsWith(method) : known === method));
 }

@@ -1,8 +1,8 @@
 /**
- * The order of answers on an HTTP/1.1 connection (RFC 9112 §9.3.2). Node keeps it for requests; CONNECT and upgrades it
- * hands over at once, whatever responses are still under way before them, and lets go of the connection. So they wait
- * here for their turn: an answer of theirs would land inside an earlier response, and an HTTP/2 session that started on
- * a TLS socket with an earlier response's writes would abort the process.
+ * The order of responses on an HTTP/1.1 connection (RFC 9112 §9.3.2). Node keeps it for requests, but hands over CONNECT
+ * and upgrades at once, even while earlier responses are under way, and detaches from the connection. Here they wait for
+ * their turn: their response would land inside an earlier one, and an HTTP/2 session that starts on a TLS socket with
+ * pending writes would abort the process.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
@@ -15,44 +15,44 @@ export interface Exchange {
 }
 
 export class ResponseOrder {
-  /** Exchanges of a connection whose responses are not finished, in their order. */
+  /** Exchanges of a connection whose responses have not finished, in order. */
   readonly #open = new WeakMap<Duplex, Set<Exchange>>();
-  readonly #onLast = new WeakMap<Duplex, () => void>();
+  readonly #onIdle = new WeakMap<Duplex, () => void>();
 
-  /** Call it for every request. */
+  /** To be called for every request. */
   follow(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const open = this.#open.get(socket) ?? new Set();
     this.#open.set(socket, open);
     const exchange = { request, response };
     open.add(exchange);
-    // 'close' follows 'finish': the response's last write is over by then.
+    // 'close' follows 'finish': the last write of the response has finished by then.
     response.once("close", () => {
       open.delete(exchange);
-      if (open.size === 0) this.#onLast.get(socket)?.();
+      if (open.size === 0) this.#onIdle.get(socket)?.();
     });
   }
 
-  /** Those under way on a connection, in their order. */
+  /** Exchanges under way on a connection, in order. */
   exchanges(socket: Duplex): readonly Exchange[] {
     return [...(this.#open.get(socket) ?? [])];
   }
 
-  /** Calls `done` when no response of the connection is under way any more; at once if none is. One for a connection. */
+  /** Calls `done` when no response is under way on the connection, at once if none is. One `done` for a connection. */
   whenIdle(socket: Duplex, done: () => void): void {
     if ((this.#open.get(socket)?.size ?? 0) === 0) return done();
-    this.#onLast.set(socket, () => {
-      this.#onLast.delete(socket);
+    this.#onIdle.set(socket, () => {
+      this.#onIdle.delete(socket);
       done();
     });
   }
 
   /**
-   * Hands a CONNECT or an upgrade on when it is its turn. Not at all if its caller has left by then, if an earlier
-   * response has closed the connection, or if that took longer than {@link UPGRADE_TURN_TIMEOUT_MS}; then the connection
-   * ends behind the earlier responses. What the caller sends meanwhile stays in the socket, which reads up to its limit.
+   * Hands a CONNECT or an upgrade on when its turn comes, unless by then the caller has disconnected, an earlier response
+   * has closed the connection, or {@link UPGRADE_TURN_TIMEOUT_MS} has passed. In those cases the connection ends after the
+   * earlier responses. Bytes that arrive meanwhile stay in the socket, up to its buffer limit.
    *
-   * @param stream what node gave for the request: its socket, or what stands for it while a body is under way
+   * @param stream the socket that node passed to the handler, or its stand-in while a body is under way
    */
   takeTurn(
     request: IncomingMessage,
@@ -65,7 +65,7 @@ export class ResponseOrder {
     const watch = watchCaller(stream, head);
     let isLate = false;
     const timer = setTimeout(() => (isLate = true), UPGRADE_TURN_TIMEOUT_MS);
-    // Node has taken its listeners off. These do what they did for the responses under way.
+    // Node has removed its own listeners. These replace them for the responses under way.
     const onDrain = (): void => {
       const [first] = this.exchanges(socket);
       if (first?.response.writableNeedDrain === true && first.response.writableLength === 0)
@@ -79,7 +79,7 @@ export class ResponseOrder {
       }
     };
     const onLeft = (): void => void socket.end();
-    stream.on("error", ignore); // for ever
+    stream.on("error", ignore); // permanently
     socket.on("drain", onDrain);
     socket.once("close", onClose);
     watch.signal.addEventListener("abort", onLeft, { once: true });
@@ -91,7 +91,7 @@ export class ResponseOrder {
       socket.off("close", onClose);
       if (socket.destroyed) return;
       if (isLate || watch.signal.aborted || !socket.writable) return socket.destroySoon();
-      socket.setTimeout(0); // node's, of a kept-alive connection that waits for a request
+      socket.setTimeout(0); // node's keep-alive timeout
       go(request, stream, Buffer.alloc(0));
     });
   }

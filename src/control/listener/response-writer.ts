@@ -1,6 +1,6 @@
 /**
- * A response on the caller's own protocol: what a target sent, as nearly as HTTP/1.1 or HTTP/2 can express it. Fields
- * that a protocol forbids are left out, so that neither node nor the caller refuses the whole message because of one.
+ * Writes a response in the caller's protocol, as nearly as HTTP/1.1 or HTTP/2 can express what the target sent. Fields
+ * that the protocol forbids are left out, so that neither node nor the caller refuses the whole message because of one.
  */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
@@ -11,7 +11,7 @@ import type { AnyResponse } from "../listener/messages.ts";
 
 type Fields = OutgoingHttpHeaders;
 
-/** RFC 9110 §6.5.1: fields that frame, route, or say how to read the content. In a trailer section they come too late. */
+/** RFC 9110 §6.5.1: fields for framing, routing or reading the content. In a trailer section they come too late. */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
   "content-encoding",
   "content-length",
@@ -36,7 +36,7 @@ export interface HeadOptions {
 /**
  * Sends the header section.
  *
- * @throws Error if the caller's protocol has no expression for it, as for a status above 599 on HTTP/2
+ * @throws Error if the caller's protocol cannot express it, as a status above 599 on HTTP/2
  */
 export function writeHead(
   response: AnyResponse,
@@ -45,13 +45,13 @@ export function writeHead(
   { reason, endStream = false }: HeadOptions = {},
 ): void {
   const fields = withoutForbiddenLength(status, headers);
-  // Always with a reason: node remembers one that it has refused, and would refuse the next response because of it.
+  // Always with a reason phrase: node keeps one that it has refused, and would refuse the next response because of it.
   if (response instanceof ServerResponse) {
     response.writeHead(status, reasonPhrase(status, reason), orderedForHttp1(fields));
   } else writeHttp2Head(response, status, fields, endStream);
 }
 
-/** Not through the response's own writeHead(), which remembers the fields that it has refused. */
+/** Bypasses the response's own writeHead(), which keeps fields that it has refused. */
 function writeHttp2Head(
   { stream }: Http2ServerResponse,
   status: number,
@@ -65,7 +65,7 @@ function writeHttp2Head(
 /**
  * Sends a 1xx response other than 100 and 101 (RFC 9110 §15.2), unless the caller speaks HTTP/1.0 or does not read.
  *
- * @throws Error if the caller's protocol has no expression for it
+ * @throws Error if the caller's protocol cannot express it
  */
 export function writeInformational(response: AnyResponse, status: number, headers: Fields): void {
   if (status < 102 || response.headersSent || !response.writable) return;
@@ -79,19 +79,19 @@ export function writeInformational(response: AnyResponse, status: number, header
   }
   const { stream } = response;
   if (stream.destroyed || stream.closed) return;
-  // Header blocks have no flow control: what the caller does not read waits on the connection's socket.
+  // Header blocks have no flow control: those that the caller does not read accumulate at the connection's socket.
   if ((stream.session?.socket.writableLength ?? 0) > MAX_PENDING_INFORMATIONAL_BYTES) return;
   stream.additionalHeaders({ ...http2Fields(fields), ":status": status });
 }
 
-/** One line for each value: node would join those of one name, and Set-Cookie may not be joined (RFC 9110 §5.3). */
+/** One pair for each value: node would join the values of a name, which Set-Cookie does not allow (RFC 9110 §5.3). */
 function fieldPairs(fields: Fields): string[] {
   return Object.entries(fields).flatMap(([name, value]) =>
     [value].flat().flatMap((item) => (item === undefined ? [] : [name, String(item)])),
   );
 }
 
-/** Adds the trailer section, sent with the end. @throws Error if the caller's protocol has no expression for it */
+/** Adds the trailer section, which is sent with the end of the response. @throws Error if the caller's protocol cannot express it */
 export function writeTrailers(response: AnyResponse, trailers: Fields): void {
   const fields: Fields = {};
   for (const [name, value] of Object.entries(http2Fields(trailers))) {
@@ -109,8 +109,8 @@ export function withoutForbiddenLength(status: number, headers: Fields): Fields 
 }
 
 /**
- * Behind a Content-Length, node encodes Content-Disposition by itself and then refuses every byte above 0x7f
- * (nodejs/node#58240): in front of it the bytes pass.
+ * Moves Content-Length to the end: node re-encodes a Content-Disposition that follows it, and then refuses every byte
+ * above 0x7f (nodejs/node#58240).
  */
 function orderedForHttp1(headers: Fields): Fields {
   const { "content-length": length, ...fields } = headers;

@@ -18,7 +18,7 @@ import { watchCaller } from "../listener/client-disconnect.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import { refuseAmbiguous } from "../listener/refused-requests.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
-import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
+import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
@@ -129,7 +129,7 @@ export async function connectFromStream(
   } catch (error) {
     logRefusal(error, address, context.log);
     if (stream.destroyed || stream.headersSent) return;
-    const answer = errorAnswer(error, "proxy");
+    const answer = errorResponseFor(error, "proxy");
     stream.respond({ ...answer.headers, ":status": answer.status });
     stream.end(answer.body);
   }

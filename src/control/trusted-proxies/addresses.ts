@@ -1,10 +1,10 @@
-/** IP addresses as text: one spelling for each, and sets of them. */
+/** IP addresses as text: their canonical spelling, and sets of them. */
 import net from "node:net";
 import { TurnaboutError } from "../../wire/errors.ts";
 
 /**
- * The one spelling of an address: IPv4-mapped IPv6 becomes IPv4, a zone is cut off, IPv6 is as RFC 5952 writes it.
- * Undefined if it is none.
+ * The canonical spelling of an address: IPv4-mapped IPv6 becomes IPv4, a zone is removed, IPv6 is as in RFC 5952.
+ * Undefined if the text is not an address.
  */
 export function canonicalAddress(text: string): string | undefined {
   const [address = ""] = text.split("%", 1);
@@ -14,7 +14,7 @@ export function canonicalAddress(text: string): string | undefined {
   return canonical.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
-/** Addresses and CIDR blocks, IPv4 and IPv6. */
+/** A set of addresses and CIDR blocks, IPv4 and IPv6. */
 export class AddressSet {
   readonly #list = new net.BlockList();
   readonly #isEmpty: boolean;
@@ -29,7 +29,7 @@ export class AddressSet {
     return this.#isEmpty;
   }
 
-  /** @param address in any spelling; what is no address is in no set */
+  /** @param address in any spelling; false if it is not an address */
   has(address: string): boolean {
     if (this.#isEmpty) return false;
     const canonical = canonicalAddress(address);
@@ -42,9 +42,9 @@ export class AddressSet {
     if (canonical === undefined) throw invalid(entry);
     const isIPv4 = net.isIPv4(canonical);
     const mapped = isIPv4 && net.isIPv6(address) ? 96 : 0;
-    const most = isIPv4 ? 32 : 128;
-    const prefix = bits === undefined ? most : Number(bits) - mapped;
-    if (prefix < 0 || prefix > most) throw invalid(entry);
+    const maxPrefix = isIPv4 ? 32 : 128;
+    const prefix = bits === undefined ? maxPrefix : Number(bits) - mapped;
+    if (prefix < 0 || prefix > maxPrefix) throw invalid(entry);
     this.#list.addSubnet(canonical, prefix, isIPv4 ? "ipv4" : "ipv6");
   }
 }

@@ -1,27 +1,27 @@
-/** What a trusted front says of the client in header fields: `X-Forwarded-*`, or `Forwarded` (RFC 7239). */
+/** Reads what trusted proxies report about the client in header fields: `X-Forwarded-*`, or `Forwarded` (RFC 7239). */
 import type { IncomingHttpHeaders } from "node:http";
 import parse from "forwarded-parse";
 import { MAX_FORWARDED_HOPS, MAX_FORWARDED_PREFIX_LENGTH } from "../limits.ts";
 import { canonicalAddress } from "./addresses.ts";
 
-/** Which of the two the fronts write. The other is a caller's own, and not looked at. */
+/** The fields that the trusted proxies write. The others come from the caller, and are ignored. */
 export const FORWARDED_FIELDS = ["x-forwarded", "forwarded"] as const;
 export type ForwardedFields = (typeof FORWARDED_FIELDS)[number];
 
 export type Scheme = "http" | "https";
 
-/** Undefined: not said. */
+/** A member is undefined where the field does not give it. */
 export interface ForwardedInfo {
   address: string | undefined;
   scheme: Scheme | undefined;
   host: string | undefined;
-  /** Path that the fronts have taken off, without a slash at the end, or what a caller claims where they do not write it. */
+  /** Path prefix that the proxies have removed, without a slash at the end. The caller's claim where they do not set it. */
   prefix: string | undefined;
 }
 
 const NOTHING: ForwardedInfo = { address: undefined, scheme: undefined, host: undefined, prefix: undefined };
 
-/** @param isTrusted whether an address is one of our fronts, whose own word counts */
+/** @param isTrusted whether an address is that of a trusted proxy */
 export function readForwarded(
   headers: IncomingHttpHeaders,
   fields: ForwardedFields,
@@ -37,7 +37,7 @@ function readXForwarded(
   const hops = list(headers["x-forwarded-for"]).map((text) => ({ address: nodeAddress(text) }));
   return {
     address: firstUntrusted(hops, isTrusted)?.address,
-    // The nearest front's word: the one behind it has told it.
+    // The last value is that of the nearest proxy, which has passed on the one before it.
     scheme: schemeOf(list(headers["x-forwarded-proto"]).at(-1)),
     host: hostOf(list(headers["x-forwarded-host"]).at(-1)),
     prefix: prefixOf(list(headers["x-forwarded-prefix"])),
@@ -64,8 +64,8 @@ function readRfc7239(headers: IncomingHttpHeaders, isTrusted: (address: string) 
 }
 
 /**
- * From the right, where the nearest front has written, over our own fronts to the first address that is not one. Where a
- * hop is not an address (`unknown`, `_hidden`) the walk ends: to its left everything is hearsay.
+ * From the right, where the nearest proxy has written, past trusted proxies to the first address that is not trusted. A
+ * hop without an address (`unknown`, `_hidden`) ends the search: what is to its left cannot be verified.
  */
 function firstUntrusted<Hop extends { address: string | undefined }>(
   hops: readonly Hop[],
@@ -104,7 +104,7 @@ function hostOf(text: string | undefined): string | undefined {
     : undefined;
 }
 
-/** Each front adds what it has taken off, the outermost first. */
+/** Each proxy appends the prefix that it has removed, the outermost first. */
 function prefixOf(texts: readonly string[]): string | undefined {
   const prefix = texts.map((text) => text.replace(/\/$/, "")).join("");
   const isPath = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/.test(prefix);

@@ -1,29 +1,29 @@
 /**
- * The PROXY protocol's header, versions 1 and 2 (haproxy.org, "The PROXY protocol"): what a front puts before the first
- * byte of a connection, TLS included, to say from whom it comes.
+ * Parses the header of the PROXY protocol, versions 1 and 2 (haproxy.org, "The PROXY protocol"): a reverse proxy sends it
+ * before the first byte of a connection, TLS included, to report the client's address.
  */
 import net from "node:net";
 import { MAX_PROXY_HEADER_BYTES } from "../limits.ts";
 import { canonicalAddress } from "./addresses.ts";
 
-/** From whom a connection comes. */
+/** Origin of a connection. */
 export interface ProxyHeader {
-  /** Undefined: the front does not say (its own health check, `UNKNOWN`, a Unix socket). */
+  /** The client's address. Undefined where the header has none (`UNKNOWN`, a Unix socket, a health check). */
   address: string | undefined;
-  /** The client's connection to the front is TLS. Undefined: the front does not say. */
+  /** Whether the client's connection to the proxy is TLS. Undefined where the header does not tell. */
   isSecure: boolean | undefined;
 }
 
 export type ProxyHeaderResult =
   | { kind: "incomplete" }
-  /** These are the bytes of something else. */
+  /** The bytes are not a PROXY header. */
   | { kind: "none" }
   | { kind: "invalid"; reason: string }
   | { kind: "header"; length: number; header: ProxyHeader };
 
 const V1 = Buffer.from("PROXY ");
 const V2 = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
-/** The longest line of version 1, its end included. */
+/** Longest line of version 1, CRLF included. */
 const V1_MAX_BYTES = 107;
 const V2_FIXED_BYTES = 16;
 /** Bytes of source and destination, by version 2's address family. */
@@ -33,7 +33,7 @@ const TLV_SSL = 0x20;
 const SSL_CLIENT_BIT = 0x01;
 const SSL_FIXED_BYTES = 5;
 
-/** Looks at the first bytes of a connection. Never throws. */
+/** @param bytes first bytes of a connection, as far as they have arrived */
 export function parseProxyHeader(bytes: Buffer): ProxyHeaderResult {
   for (const [signature, parse] of [
     [V1, parseV1],
@@ -58,9 +58,9 @@ function parseV1(bytes: Buffer): ProxyHeaderResult {
   if (family === "UNKNOWN") return header(length, undefined);
   const isAddress = family === "TCP4" ? net.isIPv4 : family === "TCP6" ? net.isIPv6 : undefined;
   const [source = "", destination = "", ...ports] = fields;
-  if (isAddress === undefined) return invalid("version 1: neither TCP4, TCP6 nor UNKNOWN");
-  const isGood = isAddress(source) && isAddress(destination) && ports.length === 2 && ports.every(isPort);
-  return isGood ? header(length, canonicalAddress(source)) : invalid("version 1: malformed addresses");
+  if (isAddress === undefined) return invalid("version 1: not TCP4, TCP6 or UNKNOWN");
+  const isValid = isAddress(source) && isAddress(destination) && ports.length === 2 && ports.every(isPort);
+  return isValid ? header(length, canonicalAddress(source)) : invalid("version 1: malformed addresses");
 }
 
 function isPort(text: string): boolean {
@@ -72,14 +72,15 @@ function parseV2(bytes: Buffer): ProxyHeaderResult {
   const command = bytes.readUInt8(12);
   const family = bytes.readUInt8(13);
   const length = V2_FIXED_BYTES + bytes.readUInt16BE(14);
-  if (command >> 4 !== 2) return invalid("version 2: another version");
-  if ((command & 0x0f) > 1) return invalid("version 2: neither LOCAL nor PROXY");
-  if (length > MAX_PROXY_HEADER_BYTES) return invalid(`version 2: ${length} bytes are too many`);
+  if (command >> 4 !== 2) return invalid("version 2: another version in the header");
+  if ((command & 0x0f) > 1) return invalid("version 2: a command other than LOCAL and PROXY");
+  if (length > MAX_PROXY_HEADER_BYTES)
+    return invalid(`version 2: ${length} bytes, above the limit of ${MAX_PROXY_HEADER_BYTES}`);
   if (bytes.length < length) return { kind: "incomplete" };
-  if ((command & 0x0f) === 0) return header(length, undefined); // LOCAL: whatever follows is to be skipped
+  if ((command & 0x0f) === 0) return header(length, undefined); // LOCAL: the rest is to be skipped
   const addressBytes = ADDRESS_BYTES[family >> 4];
   if (addressBytes === undefined) return invalid("version 2: unknown address family");
-  if (addressBytes > 0 && (family & 0x0f) !== 1) return invalid("version 2: not a stream");
+  if (addressBytes > 0 && (family & 0x0f) !== 1) return invalid("version 2: a transport other than a stream");
   const body = bytes.subarray(V2_FIXED_BYTES, length);
   if (body.length < addressBytes) return invalid("version 2: the addresses are cut short");
   const isSecure = secureOf(body.subarray(addressBytes));
@@ -94,7 +95,7 @@ function sourceOf(body: Buffer, family: number): string | undefined {
   return canonicalAddress(groups.join(":"));
 }
 
-/** `PP2_TYPE_SSL`, if it is there. */
+/** From the TLV `PP2_TYPE_SSL`; undefined without one. */
 function secureOf(tlvs: Buffer): boolean | undefined | "malformed" {
   let isSecure: boolean | undefined;
   for (let at = 0; at < tlvs.length;) {

@@ -1,4 +1,4 @@
-/** The proxies in front of us: whom we believe, and who the client of a request therefore is. */
+/** Trusted reverse proxies, and the client of a request as they report it. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -8,8 +8,8 @@ import type { ForwardedFields, ForwardedInfo, Scheme } from "./forwarded.ts";
 import type { ProxyHeader } from "./proxy-protocol.ts";
 
 /**
- * `off`: a PROXY header is no HTTP, and refused. `allow`: a trusted proxy may send one. `require`: a trusted proxy must
- * send one. From any other address it is refused in each case.
+ * `off`: a PROXY header is refused, as it is not HTTP. `allow`: a trusted proxy may send one. `require`: a trusted proxy
+ * must send one. From any other address it is refused in every mode.
  */
 export const PROXY_PROTOCOL_MODES = ["off", "allow", "require"] as const;
 export type ProxyProtocolMode = (typeof PROXY_PROTOCOL_MODES)[number];
@@ -22,29 +22,29 @@ export interface TrustedProxiesOptions {
   /** Default `x-forwarded`. */
   forwardedFields?: ForwardedFields | undefined;
   /**
-   * A trusted proxy's `X-Forwarded-Prefix` counts, too. Only for proxies that set or remove it on every request: most
-   * pass a field that they do not know on as the caller wrote it. Default false.
+   * Also believe a trusted proxy's `X-Forwarded-Prefix`. Only for proxies that set or remove it on every request: most
+   * proxies pass an unknown field on as the caller wrote it. Default false.
    */
   forwardedPrefix?: boolean | undefined;
 }
 
-/** Who has asked, as far as anybody whom we believe can tell. */
+/** The client of a request, as reported by trusted proxies, or the peer of the connection. */
 export interface Client {
-  /** For logs and limits, and for the target. */
+  /** In canonical spelling, for logs, limits and the target; `unknown` if the socket has none. */
   address: string;
   scheme: Scheme;
-  /** Name and port as the client knows us. */
+  /** Name and port that the client has used. */
   host: string | undefined;
-  /** Path that trusted proxies have taken off the front of the request's path; usually empty. */
+  /** Path prefix that trusted proxies have removed; usually empty. */
   prefix: string;
-  /** A trusted proxy speaks for it, on a connection that it may use for others as well. */
+  /** The request comes from a trusted proxy, on a connection that may carry requests of other clients, too. */
   isForwarded: boolean;
 }
 
-/** A socket, or what stands for one in an HTTP/2 request. */
+/** A socket, or its stand-in in an HTTP/2 request. */
 type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
 
-/** What of a request names its client, on HTTP/1.1 or HTTP/2. */
+/** The part of a request that names its client, on HTTP/1.1 or HTTP/2. */
 interface ReceivedRequest {
   headers: IncomingHttpHeaders;
   socket: Peer;
@@ -57,7 +57,7 @@ export class TrustedProxies {
   readonly #mode: ProxyProtocolMode;
   readonly #fields: ForwardedFields;
   readonly #hasPrefix: boolean;
-  /** By the peer's address and port, unique while its connection lives: TLS and HTTP/2 have socket objects of their own. */
+  /** By the peer's address and port, unique while its connection lives: TLS and HTTP/2 requests have other socket objects. */
   readonly #headers = new Map<string, ProxyHeader>();
 
   /** @throws TurnaboutError `config_invalid` */
@@ -76,13 +76,13 @@ export class TrustedProxies {
     throw new TurnaboutError("config_invalid", "proxy protocol: name the trusted proxies that speak it");
   }
 
-  /** Whether a new connection may, or must, begin with a PROXY header. */
+  /** Whether a new connection may or must begin with a PROXY header. */
   headerMode(socket: Peer): ProxyProtocolMode {
     if (this.#mode === "off") return "off";
     return this.#trusted.has(socket.remoteAddress ?? "") ? this.#mode : "off";
   }
 
-  /** What a trusted proxy's PROXY header said, for as long as the connection lives. */
+  /** Keeps the PROXY header of a connection until that closes. */
   setHeader(socket: Socket, header: ProxyHeader): void {
     const key = keyOf(socket);
     this.#headers.set(key, header);
@@ -91,7 +91,7 @@ export class TrustedProxies {
     });
   }
 
-  /** Address of the other end of a connection on which nobody forwards requests. */
+  /** Address of the peer of a connection that carries no forwarded requests. */
   address(socket: Peer): string {
     return this.#header(socket)?.address ?? addressOf(socket);
   }
@@ -100,17 +100,19 @@ export class TrustedProxies {
     const { headers, socket } = request;
     const header = this.#header(socket);
     const address = header?.address ?? addressOf(socket);
-    // Behind a PROXY header speaks the client itself, or a front of its own: a front that does not say who, is not believed.
-    const isFront = !(header !== undefined && header.address === undefined);
-    const isTrusted = isFront && this.#trusted.has(address);
-    const said = isTrusted ? readForwarded(headers, this.#fields, (hop) => this.#trusted.has(hop)) : NOTHING;
+    // A PROXY header without an address: the proxy does not tell whose connection it is, so its fields are not believed.
+    const isAnonymous = header !== undefined && header.address === undefined;
+    const isTrusted = !isAnonymous && this.#trusted.has(address);
+    const forwarded = isTrusted
+      ? readForwarded(headers, this.#fields, (hop) => this.#trusted.has(hop))
+      : NOTHING;
     const isSecure = header?.isSecure ?? "encrypted" in socket;
     const authority = (headers as { ":authority"?: string | undefined })[":authority"];
     return {
-      address: said.address ?? address,
-      scheme: said.scheme ?? (isSecure ? "https" : "http"),
-      host: said.host ?? authority ?? headers.host,
-      prefix: this.#hasPrefix ? (said.prefix ?? "") : "",
+      address: forwarded.address ?? address,
+      scheme: forwarded.scheme ?? (isSecure ? "https" : "http"),
+      host: forwarded.host ?? authority ?? headers.host,
+      prefix: this.#hasPrefix ? (forwarded.prefix ?? "") : "",
       isForwarded: isTrusted,
     };
   }
@@ -124,7 +126,7 @@ function keyOf(socket: Peer): string {
   return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
-/** A listener on all addresses sees IPv4 callers as `::ffff:192.0.2.1`; nobody else writes them so. */
+/** Canonical, because a listener on all addresses sees IPv4 callers as `::ffff:192.0.2.1`. */
 function addressOf(socket: Peer): string {
   return canonicalAddress(socket.remoteAddress ?? "") ?? "unknown";
 }

@@ -20,7 +20,7 @@ import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { isPrefix, responseFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
-import { errorAnswer, refuseRaw } from "../listener/error-response.ts";
+import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
 import { offlineIfExpected } from "../proxy/target-errors.ts";
@@ -93,7 +93,7 @@ export async function proxyWebSocketStream(
       else caller.once("finish", () => closeAfterResponse(caller));
     }
   } catch (error) {
-    const answer = errorAnswer(opening.failed(error));
+    const answer = errorResponseFor(opening.failed(error));
     if (caller.destroyed) return;
     if (caller.headersSent) return resetStream(caller, toError(error));
     caller.respond({ ...answer.headers, ":status": answer.status });
