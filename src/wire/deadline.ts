@@ -2,7 +2,7 @@
 import { TurnaboutError } from "./errors.ts";
 
 export interface DeadlineOptions {
-  /** What is waited for, for the message of `aborted`: `docker list`. */
+  /** The operation, for the message of `aborted`: `docker list`. */
   label: string;
   timeoutMs: number;
   /** Aborts earlier, with `aborted`. */
@@ -31,7 +31,7 @@ export class Deadline implements Disposable {
     return this.#controller.signal;
   }
 
-  /** What was waited for has come in time: from now on only the outer signal aborts. */
+  /** Disarms the timer: from now on only the outer signal aborts. */
   stopClock(): void {
     clearTimeout(this.#timer);
   }

@@ -1,4 +1,4 @@
-/** The logger that every part takes: pino's shape, so that a caller may bring its own. */
+/** The logger interface of every part. It is pino's, so that a caller can pass a pino logger. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -6,7 +6,7 @@
 export const PROTOCOL_VERSION = 1;
 
 /**
- * ALPN identifiers under which a TLS connection is a reversed session from its first byte, in order of preference: the
+ * ALPN identifiers of a TLS connection that is a tunnel connection from its first byte, in order of preference: the
  * bytes d5 87 c9 a5 of draft-thomson-ptth-potato-02 as UTF-8, `rh2` of its -00 and -01, `h2-reverse` of
  * draft-bt-httpbis-reverse-http. Compare with `isReversedAlpn`.
  */
@@ -21,19 +21,19 @@ export const PTTH_ALPN = "h2";
 /** `Sec-WebSocket-Protocol` of the websocket carrier: binary messages are HTTP/2 bytes. */
 export const WEBSOCKET_SUBPROTOCOL = "turnabout.h2.v1";
 
-/** The agent door (the path is Helix's). */
+/** Path of the agent endpoint (Helix's own). */
 export const AGENT_ENDPOINT_PATH = "/api/v1/revdial";
 
 /**
- * Where draft-kazuho-ptth-ptth-01 expects the agent door, for `ptth` alone. A list of serialised origins may follow, each
+ * Where draft-kazuho-ptth-ptth-01 expects the agent endpoint, for `ptth` only. A list of serialised origins may follow, each
  * of which names a runner by its host.
  */
 export const WELL_KNOWN_DOOR_PATH = "/.well-known/ptth/";
 
-/** Query parameter of the door that names a runner; may be repeated. */
+/** Query parameter of the agent endpoint that names a runner; may be repeated. */
 export const ENDPOINT_RUNNER_PARAMETER = "runnerid";
 
-/** `:authority` of the agent's own routes on the reversed session. */
+/** `:authority` of the agent's own routes on a tunnel connection. */
 export const AGENT_AUTHORITY = "agent";
 
 /** The agent's own routes. */
@@ -48,22 +48,22 @@ export const AGENT_PATHS = {
 
 /** Header names of ours. All optional for the receiver: unknown or absent fields never break an exchange. */
 export const HEADER = {
-  /** Software version of the sender; its presence says that Turnabout itself answered, not something in front of it. */
+  /** Software version of the sender; its presence means that Turnabout itself responded, not a proxy in front of it. */
   version: "turnabout-version",
   /** Random id of the agent process: connections that carry the same one belong to one generation. */
   instance: "turnabout-instance",
-  /** `1`: register only if no other instance holds the runner (sent by an agent that has been replaced). */
+  /** `1`: register only if no other agent process holds the runner (sent by an agent that has been replaced). */
   standby: "turnabout-standby",
   /** In the request for `/hello`: milliseconds over which this control plane's agents spread their reconnects. */
   reconnectSpread: "turnabout-reconnect-spread-ms",
   /**
-   * On Extended CONNECT: the `Host` that the target is to see. A `host` field would differ from `:authority`, which
+   * On Extended CONNECT: the `Host` for the target. A `host` field would differ from `:authority`, which
    * RFC 9113 §8.3.1 lets a server refuse.
    */
   targetHost: "turnabout-host",
   /**
-   * In a refusal of Extended CONNECT: the 2xx with which the target has answered the handshake. On the stream itself it
-   * would say that the WebSocket is open.
+   * In a refusal of Extended CONNECT: the target's 2xx response to the handshake. As the stream's own status it would mean
+   * that the WebSocket is open.
    */
   targetStatus: "turnabout-target-status",
 } as const;
@@ -72,18 +72,18 @@ export const HEADER = {
 export const CAPABILITY = {
   /** Extended CONNECT with `:protocol: websocket` (RFC 8441). */
   websocket: "websocket",
-  /** `GET /events`: runners come and go while the session lives. */
+  /** `GET /events`: runners come and go while the connection is open. */
   events: "events",
-  /** `POST /notices`: the control plane says what has become of a runner that was offered. */
+  /** `POST /notices`: the control plane reports runners that it has refused or that were replaced. */
   notices: "notices",
   /** `Turnabout-Host` on Extended CONNECT, in place of `host`. */
   targetHost: "target-host",
-  /** `Proxy-Status` of a response to Extended CONNECT is in our name only where the agent itself refuses. */
+  /** A response to Extended CONNECT has our `Proxy-Status` member only if the agent itself refuses. */
   proxyStatus: "proxy-status",
 } as const;
 
-/** Name under which we sign `Proxy-Status` (RFC 9209) and `Via`. */
+/** Our name in `Proxy-Status` (RFC 9209) and `Via`. */
 export const PROXY_NAME = "turnabout";
 
-/** The same for a relay in front of the control plane; in `Via` its own random id follows. */
+/** Name of a relay in front of the control plane; in `Via` its random id follows. */
 export const RELAY_NAME = "turnabout-relay";

@@ -1,4 +1,4 @@
-/** What a `Host` field may say (RFC 9110 §7.2): `uri-host [ ":" port ]` of RFC 3986 §3.2.2, and nothing empty. */
+/** Syntax of a `Host` field (RFC 9110 §7.2): `uri-host [ ":" port ]` of RFC 3986 §3.2.2, but not empty. */
 
 /** A DNS name has 253 characters; the rest is for brackets, a zone and a port. */
 const MAX_HOST_LENGTH = 300;

@@ -27,14 +27,14 @@ export function connectionNominates(value: string | undefined): ReadonlySet<stri
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Whether `Transfer-Encoding` says nothing but that content is chunked, or nothing. Any other coding is the hop's own
- * (RFC 9112 §6.1, §7): content in it must not go on as if it were the target's representation.
+ * Whether `Transfer-Encoding` is absent, `identity` or `chunked`. Any other coding belongs to the hop (RFC 9112 §6.1, §7):
+ * content in it must not be forwarded as if it were the target's representation.
  */
 export function isPlainlyChunked(value: string | readonly string[] | undefined): boolean {
   return value === undefined || /^(?:chunked|identity)$/i.test([value].flat().join().trim());
 }
 
-/** A field value in pieces, in order: quoted strings (RFC 9110 §5.6.4), and what stands between them. */
+/** A field value in pieces, in order: quoted strings (RFC 9110 §5.6.4), and the text between them. */
 function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
   const pieces: { text: string; isQuoted: boolean }[] = [];
   const add = (text: string, isQuoted: boolean): void => {
@@ -44,7 +44,7 @@ function quotedPieces(value: string): { text: string; isQuoted: boolean }[] {
   for (;;) {
     const open = value.indexOf('"', start);
     const end = open < 0 ? -1 : closingQuote(value, open + 1);
-    if (end < 0) break; // the rest holds no whole one
+    if (end < 0) break; // no complete quoted string follows
     add(value.slice(start, open), false);
     add(value.slice(open, end + 1), true);
     start = end + 1;
@@ -97,8 +97,8 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
- * Fields as HTTP/2 allows them: none of a connection (RFC 9113 §8.2.2), no name that is no token, and no whitespace
- * around a value, for which nghttp2 peers reset the stream (RFC 9113 §8.2.1).
+ * Fields that HTTP/2 allows: no connection-specific ones (RFC 9113 §8.2.2), only names that are tokens, and values without
+ * surrounding whitespace, for which nghttp2 peers would reset the stream (RFC 9113 §8.2.1).
  */
 export function http2Fields(headers: OutgoingHttpHeaders): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = {};
@@ -113,7 +113,7 @@ function withoutWhitespace(value: string): string {
   return value.replace(/^[\t ]+/, "").replace(/[\t ]+$/, "");
 }
 
-/** Fields of an HTTP/2 header list: each value of a name is one. */
+/** Number of fields of an HTTP/2 header list: each value of a name counts. */
 export function headerListPairs(headers: Record<string, string | string[] | number | undefined>): number {
   return Object.values(headers).reduce<number>(
     (sum, value) => sum + (Array.isArray(value) ? value.length : 1),
@@ -121,7 +121,7 @@ export function headerListPairs(headers: Record<string, string | string[] | numb
   );
 }
 
-/** Bytes that the fields take in an HTTP/2 header list (RFC 9113 §6.5.2 counts 32 more for each). */
+/** Size of the fields in an HTTP/2 header list (RFC 9113 §6.5.2 adds 32 bytes for each). */
 export function headerListBytes(headers: Record<string, string | string[] | number | undefined>): number {
   let bytes = 0;
   for (const [name, value] of Object.entries(headers)) {

@@ -1,4 +1,4 @@
-/** `Proxy-Status` (RFC 9209): why a hop answered in place of the target. `details` carries our own code. */
+/** `Proxy-Status` (RFC 9209): why a hop responded in place of the target. `details` carries our code. */
 import { ERROR_TABLE, isErrorCode } from "../error-table.ts";
 import type { ErrorCode } from "../error-table.ts";
 import type { CodedError } from "../errors.ts";
@@ -19,17 +19,17 @@ function member(name: string, code: string, proxyError: string): string {
   return `${name}; error=${proxyError}; details="${code}"`;
 }
 
-/** Ours have 90 characters at the most. */
+/** Ours have at most 90 characters. */
 const MAX_MEMBER_LENGTH = 1_024;
 
 type FieldValue = string | string[] | undefined;
 
-/** Whether a member is in our name: a hop of Turnabout's has answered in place of the target. */
+/** Whether a member is in our name: Turnabout has responded in place of the target. */
 export function hasOwnProxyStatus(value: FieldValue): boolean {
   return members(value).some(isOwn);
 }
 
-/** Our code in the last member in our name (the hop nearest to us), if it carries one that we know. */
+/** The code in the last member in our name (of the hop nearest to us), if this version knows it. */
 export function parseProxyStatus(value: FieldValue): ErrorCode | undefined {
   const own = members(value).findLast(isOwn) ?? "";
   if (own.length > MAX_MEMBER_LENGTH) return undefined;
@@ -37,7 +37,7 @@ export function parseProxyStatus(value: FieldValue): ErrorCode | undefined {
   return found !== undefined && isErrorCode(found) ? found : undefined;
 }
 
-/** A target's field without members in our name; undefined if none is left. Without such members it is as it came. */
+/** A target's field without members in our name; undefined if none is left. Without such members it is unchanged. */
 export function foreignProxyStatus(value: string | string[]): FieldValue {
   const all = members(value);
   const foreign = all.filter((member) => !isOwn(member));

@@ -1,7 +1,7 @@
 /**
- * IPv6 zones in URLs: `http://[fe80::1%eth0]:8080`, or with `%25` as RFC 6874 wrote it. `URL` has no place for them, so the
- * zone is cut out before parsing and kept beside the URL. It has a meaning on this machine alone (RFC 4007 §6): it goes into
- * connect(), never into Host, SNI, a certificate check or a request to a proxy.
+ * IPv6 zones in URLs: `http://[fe80::1%eth0]:8080`, or with `%25` as RFC 6874 wrote it. `URL` cannot hold them, so the
+ * zone is removed before parsing and kept beside the URL. It has a meaning on this machine only (RFC 4007 §6): it is passed
+ * to connect(), never into Host, SNI, a certificate check or a request to a proxy.
  */
 
 export interface ZonedText {
@@ -19,7 +19,7 @@ export function splitZone(text: string): ZonedText {
   return { text: before + after, zone: isEncoded === undefined ? zone : decode(zone) };
 }
 
-/** What to connect to. */
+/** The host for connect(). */
 export function withZone(host: string, zone: string | undefined): string {
   return zone === undefined ? host : `${host}%${zone}`;
 }

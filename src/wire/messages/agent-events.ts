@@ -1,4 +1,4 @@
-/** `GET /events`: one JSON object a line, for as long as the session lives. Unknown types are ignored. */
+/** `GET /events`: one JSON object per line, while the connection is open. Unknown types are ignored. */
 import { TurnaboutError } from "../errors.ts";
 import type { RunnerInfo } from "./hello.ts";
 import { parseRunner } from "./hello.ts";

@@ -1,12 +1,12 @@
 /**
- * `GET /hello`: what an agent says of itself, as JSON. Unknown fields are ignored on both sides, so that old and new
- * versions meet; everything that is used is checked here, once.
+ * `GET /hello`: an agent describes itself, as JSON. Unknown members are ignored on both sides, so that different versions
+ * work together; everything that is used is validated here, once.
  */
 import { TurnaboutError } from "../errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../limits.ts";
 import { isRunnerId, isTargetHost, isTargetName } from "./names.ts";
 
-/** How a target speaks HTTP. `auto`: HTTP/1, its version remembered from its answers (RFC 9112 §6.1). `2`: HTTP/2 on a
+/** How a target speaks HTTP. `auto`: HTTP/1, its version remembered from its responses (RFC 9112 §6.1). `2`: HTTP/2 on a
  * plain connection, with prior knowledge (RFC 9113 §3.3). */
 export type TargetHttp = (typeof TARGET_HTTP)[number];
 
@@ -15,16 +15,16 @@ export const TARGET_HTTP = ["auto", "1.0", "1.1", "2"] as const;
 export interface TargetInfo {
   name: string;
   http: TargetHttp;
-  /** Its addresses in header fields of responses are for the callers to read as it writes them. Default: they are rewritten. */
+  /** `off`: addresses in the target's response fields reach the caller unchanged. Default: they are rewritten. */
   rewrite?: "off";
-  /** `HOST` or `HOST:PORT` by which the target knows itself: what callers of its route make it see. Default `localhost`. */
+  /** The `Host` that the target receives from callers of its route: `HOST` or `HOST:PORT`. Default `localhost`. */
   host?: string;
 }
 
 export interface RunnerInfo {
   id: string;
   targets: TargetInfo[];
-  /** The agent has found it and is not it: an agent that registers this runner as its own comes first. */
+  /** The agent has discovered this runner and forwards to it: an agent that registers it as its own takes precedence. */
   discovered?: true;
 }
 
@@ -36,7 +36,7 @@ export interface Hello {
   instance: string;
   /** When the agent process started, in Unix milliseconds: a reconnect keeps it, a restart does not. */
   bootEpochMs: number;
-  /** It has been replaced before: register it only where no other instance serves its runners. */
+  /** It has been replaced before: its runners are registered only where no other agent process serves them. */
   standby: boolean;
   capabilities: string[];
   runners: RunnerInfo[];
@@ -45,12 +45,12 @@ export interface Hello {
 const MAX_CAPABILITIES = 64;
 const MAX_TEXT_LENGTH = 128;
 
-/** @throws TurnaboutError `tunnel_protocol` saying which field is wrong */
+/** @throws TurnaboutError `tunnel_protocol` that names the invalid member */
 export function parseHello(value: unknown): Hello {
   const hello = record(value, "hello");
   const protocol = hello["protocol"];
   if (typeof protocol !== "number" || !Number.isInteger(protocol) || protocol < 1) {
-    throw wrong("hello.protocol");
+    throw invalid("hello.protocol");
   }
   return {
     protocol,
@@ -69,11 +69,11 @@ export function parseHello(value: unknown): Hello {
   };
 }
 
-/** @throws TurnaboutError `tunnel_protocol` saying which field is wrong */
+/** @throws TurnaboutError `tunnel_protocol` that names the invalid member */
 export function parseRunner(value: unknown): RunnerInfo {
   const runner = record(value, "runner");
   const id = runner["id"];
-  if (typeof id !== "string" || !isRunnerId(id)) throw wrong("runner.id");
+  if (typeof id !== "string" || !isRunnerId(id)) throw invalid("runner.id");
   return {
     id,
     targets: distinct(
@@ -88,7 +88,7 @@ export function parseRunner(value: unknown): RunnerInfo {
 function parseTarget(value: unknown): TargetInfo {
   const target = record(value, "target");
   const name = target["name"];
-  if (typeof name !== "string" || !isTargetName(name)) throw wrong("target.name");
+  if (typeof name !== "string" || !isTargetName(name)) throw invalid("target.name");
   const host = target["host"];
   return {
     name,
@@ -98,52 +98,52 @@ function parseTarget(value: unknown): TargetInfo {
   };
 }
 
-/** The largest time that a `Date` can be (ECMA-262 §21.4.1.1): one beyond it throws wherever it is shown. */
+/** Maximum time value of a `Date` (ECMA-262 §21.4.1.1): formatting a later one throws. */
 const MAX_TIME_MS = 8.64e15;
 
-/** 0, which is unknown, where it is absent or a number that is no time. */
+/** 0 (unknown) if it is absent, or not a valid time. */
 function moment(value: unknown): number {
   if (value === undefined || value === null) return 0;
-  if (typeof value !== "number") throw wrong("hello.bootEpochMs");
+  if (typeof value !== "number") throw invalid("hello.bootEpochMs");
   const ms = Math.round(value);
   return ms > 0 && ms <= MAX_TIME_MS ? ms : 0;
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(what);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(what);
   return value as Record<string, unknown>;
 }
 
-function list(value: unknown, what: string, most: number): unknown[] {
-  if (!Array.isArray(value)) throw wrong(what);
-  if (value.length > most) throw wrong(`${what} (more than ${most})`);
+function list(value: unknown, what: string, max: number): unknown[] {
+  if (!Array.isArray(value)) throw invalid(what);
+  if (value.length > max) throw invalid(`${what} (more than ${max})`);
   return value;
 }
 
-/** Each may be named once: of two there would be no saying which counts. */
+/** Names are unique: of two entries with one name, it would be undefined which counts. */
 function distinct<T>(items: T[], nameOf: (item: T) => string, what: string): T[] {
   const names = new Set(items.map(nameOf));
-  if (names.size !== items.length) throw wrong(`${what} (one is there twice)`);
+  if (names.size !== items.length) throw invalid(`${what} (one occurs twice)`);
   return items;
 }
 
 /** False where it is absent. */
 function flag(value: unknown, what: string): boolean {
   if (value === undefined || value === null) return false;
-  if (typeof value !== "boolean") throw wrong(what);
+  if (typeof value !== "boolean") throw invalid(what);
   return value;
 }
 
 function shortText(value: unknown, what: string): string {
-  if (!isShortText(value)) throw wrong(what);
+  if (!isShortText(value)) throw invalid(what);
   return value;
 }
 
-/** A version, an instance, a capability. */
+/** A version, a process id, a capability. */
 export function isShortText(value: unknown): value is string {
   return typeof value === "string" && value.length > 0 && value.length <= MAX_TEXT_LENGTH;
 }
 
-function wrong(what: string): TurnaboutError {
-  return new TurnaboutError("tunnel_protocol", `hello: ${what} is missing or not valid`);
+function invalid(what: string): TurnaboutError {
+  return new TurnaboutError("tunnel_protocol", `hello: ${what} is missing or invalid`);
 }

@@ -44,8 +44,8 @@ export function formatAuthority(destination: Destination): string {
 }
 
 /**
- * `<target>.<runner>`, with an optional port that forward-proxy callers add and nobody needs. Case-insensitive, as
- * host names are. Undefined if it is anything else.
+ * `<target>.<runner>`, case-insensitive as host names are. The port that callers of the forward proxy add is ignored.
+ * Undefined if it is anything else.
  */
 export function parseAuthority(authority: string): Destination | undefined {
   const match = /^([^.:]+)\.([^.:]+)(?::\d{1,5})?$/.exec(authority.toLowerCase());

@@ -1,10 +1,10 @@
-/** `POST /notices`: what the control plane has to tell an agent. Unknown members are ignored, as everywhere. */
+/** `POST /notices`: what the control plane reports to an agent. Unknown members are ignored, as everywhere. */
 import { isErrorCode } from "../error-table.ts";
 import type { ErrorCode } from "../error-table.ts";
 import { isRunnerId } from "./names.ts";
 import { parseReconnectSpread } from "../session/goaway.ts";
 
-/** A runner that the agent offers, and that is not registered; its connection goes on. */
+/** A runner that the agent offers and the control plane does not register. The connection stays open. */
 export interface RefusedNotice {
   runner: string;
   code: ErrorCode;
@@ -12,13 +12,13 @@ export interface RefusedNotice {
 
 export interface Notices {
   refused: RefusedNotice[];
-  /** Runners that a newer agent serves now, while this connection goes on with its others. */
+  /** Runners that a newer agent serves now; this connection keeps its others. */
   replaced: string[];
-  /** Over how many milliseconds the agents of this control plane are to spread their reconnects. */
+  /** Time over which the agents of this control plane spread their reconnects, in milliseconds. */
   reconnectSpreadMs?: number | undefined;
 }
 
-/** What makes no sense is left out: a notice is for people, and nothing depends on it. @throws SyntaxError */
+/** Invalid entries are left out: notices are for logs, and nothing depends on them. @throws SyntaxError */
 export function parseNotices(text: string): Notices {
   const parsed: unknown = JSON.parse(text);
   const spreadMs = parseReconnectSpread(memberOf(parsed, "reconnectSpreadMs"));

@@ -1,32 +1,32 @@
 /**
- * Why a session ends, as GOAWAY debug data (RFC 9113 §6.8): the only word that reaches an agent whose carrier had no
- * HTTP response to refuse it with, and the one that tells "replaced" from "restarting".
+ * Why a tunnel connection ends, as GOAWAY debug data (RFC 9113 §6.8). Carriers without an HTTP response (`rh2`) have no other
+ * way to refuse an agent, and the agent must distinguish "replaced" from "restarting".
  */
 import type { Http2Session } from "node:http2";
 import { hasEnded } from "../streams/end-stream.ts";
 import { MAX_RECONNECT_SPREAD_MS } from "../limits.ts";
 
 export type GoawayReason =
-  /** This side shuts down; dial again, elsewhere. */
+  /** This side shuts down: dial again. */
   | "draining"
-  /** A newer agent holds the runner now; do not fight it. */
+  /** A newer agent holds the runner: do not compete with it. */
   | "replaced"
   /** An operator ended the connection. */
   | "kicked"
-  /** The credential or what it may do was refused; the text says which. */
+  /** The credential, or the runner that was requested with it, was refused; `message` says which. */
   | "refused";
 
 export interface Goaway {
   reason: GoawayReason;
   message: string;
-  /** With `draining`: over how many milliseconds the agents of this control plane are to spread their reconnects. */
+  /** With `draining`: time over which this control plane's agents spread their reconnects, in milliseconds. */
   reconnectSpreadMs?: number | undefined;
 }
 
 const MAX_MESSAGE_LENGTH = 400;
 const REASONS: readonly string[] = ["draining", "replaced", "kicked", "refused"];
 
-/** Announces the end; streams that are open may finish. The caller then closes the session. */
+/** Announces the end; open streams may finish. The caller closes the session afterwards. */
 export function sendGoaway(http2Session: Http2Session, goaway: Goaway): void {
   if (hasEnded(http2Session)) return;
   const text = JSON.stringify({
@@ -55,7 +55,7 @@ export function parseGoaway(data: Uint8Array | undefined): Goaway | undefined {
   }
 }
 
-/** Undefined where it is not a number of milliseconds within {@link MAX_RECONNECT_SPREAD_MS}. */
+/** Undefined if it is not an integer from 0 to {@link MAX_RECONNECT_SPREAD_MS}. */
 export function parseReconnectSpread(value: unknown): number | undefined {
   if (typeof value !== "number" || !Number.isInteger(value)) return undefined;
   return value >= 0 && value <= MAX_RECONNECT_SPREAD_MS ? value : undefined;

@@ -1,11 +1,10 @@
 /**
- * Liveness of sessions: received bytes are life, and PING makes an idle peer send some. One timer for all sessions of a
- * process, because thousands of idle tunnels must cost neither memory nor wake-ups of their own.
+ * Liveness of tunnel connections: received bytes prove that the peer is alive, and PING makes an idle peer send some. One
+ * timer serves all connections of a process: thousands of idle tunnels must not cost a timer each.
  *
- * A PING and its ACK are ordinary bytes: each queues behind the bulk of its own direction, for minutes on a slow path.
- * So a peer is dead only if a PING is out *and* no byte has arrived for the deadline. The end that receives bulk keeps
- * sending PINGs of its own, also while earlier ones are unanswered: they travel in the empty direction, and tell the
- * sender of the bulk that it is heard.
+ * A PING and its ACK queue behind other data of their direction, for minutes on a slow path. So a peer is dead only if a
+ * PING is unanswered *and* no byte has arrived for the deadline. An end that receives bulk data keeps sending PINGs, even
+ * while earlier ones are unanswered: they travel in the idle direction and show the sender that the data arrives.
  */
 import type { Http2Session } from "node:http2";
 import { endHttp2Session, hasEnded } from "../streams/end-stream.ts";
@@ -21,13 +20,13 @@ import {
 export interface KeepaliveOptions {
   /** From one answered PING to the next, in milliseconds. Default {@link PING_INTERVAL_MS}. */
   pingIntervalMs?: number | undefined;
-  /** Silence, in milliseconds, after which a peer that owes a PING's answer is dead. Default {@link PING_DEADLINE_MS}. */
+  /** Milliseconds without a byte after which a peer with an unanswered PING is dead. Default {@link PING_DEADLINE_MS}. */
   pingDeadlineMs?: number | undefined;
-  /** The longest that a PING may stay unanswered while other bytes arrive. Default {@link PING_ANSWER_LIMIT_MS}. */
+  /** Milliseconds for which a PING may stay unanswered while other bytes arrive. Default {@link PING_ANSWER_LIMIT_MS}. */
   pingAnswerLimitMs?: number | undefined;
 }
 
-/** Why a peer is given up. */
+/** Why a peer counts as dead. */
 export interface Death {
   /** Since the last byte from the peer. */
   silentMs: number;
@@ -35,18 +34,18 @@ export interface Death {
   unansweredMs: number;
 }
 
-/** What is known of one session's liveness. */
+/** The watch on one connection. */
 export interface Liveness {
-  /** Round trip of the last answered PING; undefined until the first. */
+  /** Round-trip time of the last answered PING; undefined before the first. */
   readonly rttMs: number | undefined;
   stop: () => void;
 }
 
-/** For logs and reasons. */
+/** For logs and error messages. */
 export function describeDeath({ silentMs, unansweredMs }: Death): string {
   return silentMs >= unansweredMs
     ? `nothing received for ${Math.round(silentMs)} ms`
-    : `a PING without an answer for ${Math.round(unansweredMs)} ms`;
+    : `a PING unanswered for ${Math.round(unansweredMs)} ms`;
 }
 
 const TICK_MS = 1_000;
@@ -62,15 +61,15 @@ interface Watch extends Liveness {
   receivedBytes: number;
   /** All times are of {@link clockMs}. */
   receivedAtMs: number;
-  /** PINGs that have not been answered, the oldest first. */
+  /** Unanswered PINGs, oldest first. */
   readonly unanswered: { sentAtMs: number }[];
   lastPingAtMs: number;
   bytesAtLastPing: number;
 }
 
 /**
- * Watches a session until it closes or drains. `onDead` is called once; it must destroy the session (node:http2 has no
- * deadline of its own, and TCP keep-alive does not act on unacknowledged data).
+ * Watches a connection until it closes or drains. `onDead` is called once and must destroy it (node:http2 has no deadline
+ * of its own, and TCP keep-alive does not act on unacknowledged data).
  *
  * @param received bytes that have arrived on the carrier so far
  */
@@ -92,7 +91,7 @@ export function keepAlive(
     receivedBytes,
     receivedAtMs: clockMs,
     unanswered: [],
-    lastPingAtMs: -Infinity, // the first PING goes out at the next tick: rttMs is known soon
+    lastPingAtMs: -Infinity, // the first PING is sent at the next tick, so that rttMs is known early
     bytesAtLastPing: receivedBytes,
     stop: () => remove(watch),
   };
@@ -105,16 +104,16 @@ const watches = new Set<Watch>();
 let timer: NodeJS.Timeout | undefined;
 let tickMs = TICK_MS;
 let lastTickAt = 0;
-/** Stands still while this process does. */
+/** Does not advance while the process is suspended. */
 let clockMs = 0;
 
 function add(watch: Watch): void {
   watches.add(watch);
-  // Tests and impatient operators use short intervals: the tick follows the shortest.
-  const wanted = Math.max(10, Math.min(TICK_MS, watch.intervalMs / 4, watch.deadlineMs / 4));
-  if (timer !== undefined && wanted >= tickMs) return;
+  // The tick follows the shortest interval.
+  const neededMs = Math.max(10, Math.min(TICK_MS, watch.intervalMs / 4, watch.deadlineMs / 4));
+  if (timer !== undefined && neededMs >= tickMs) return;
   if (timer !== undefined) clearInterval(timer);
-  tickMs = wanted;
+  tickMs = neededMs;
   lastTickAt = performance.now();
   timer = setInterval(tick, tickMs);
   timer.unref();
@@ -130,8 +129,8 @@ function remove(watch: Watch): void {
 
 function tick(): void {
   const now = performance.now();
-  // A process that was stopped or busy must not declare its peers dead for its own absence: their answers may be
-  // waiting in the socket. So one tick counts for no more than two.
+  // After a suspension or a blocked event loop, peers must not be declared dead: their ACKs may be waiting in the socket.
+  // So one tick counts as at most two.
   clockMs += Math.min(now - lastTickAt, tickMs * 2);
   lastTickAt = now;
   for (const watch of watches) {
@@ -139,13 +138,13 @@ function tick(): void {
       remove(watch);
       endHttp2Session(watch.http2Session, error);
     };
-    new Guard(endWatch).run(() => look(watch));
+    new Guard(endWatch).run(() => check(watch));
   }
 }
 
-function look(watch: Watch): void {
+function check(watch: Watch): void {
   const { http2Session, deadlineMs, unanswered } = watch;
-  // After a GOAWAY a PING that was under way gets no answer any more: from then on the drain deadline is the limit.
+  // After GOAWAY, PINGs in flight get no ACK any more: from then on the drain deadline applies.
   if (http2Session.closed || hasEnded(http2Session)) return remove(watch);
   const received = watch.received();
   if (received !== watch.receivedBytes) {
@@ -165,7 +164,7 @@ function look(watch: Watch): void {
   }
   const sincePingMs = clockMs - watch.lastPingAtMs;
   const isDue = unanswered.length === 0 && sincePingMs >= watch.intervalMs;
-  // More than an idle peer's PINGs: bulk arrives, and its sender has to hear of it well within its own deadline.
+  // Bulk data arrives: its sender must see a sign of life well within its own deadline.
   const isReceiving = received - watch.bytesAtLastPing >= PROGRESS_BYTES;
   if (isDue || (isReceiving && sincePingMs >= deadlineMs / 2)) sendPing(watch);
 }
@@ -178,10 +177,10 @@ function sendPing(watch: Watch): void {
   watch.lastPingAtMs = clockMs;
   watch.bytesAtLastPing = watch.receivedBytes;
   http2Session.ping((error, durationMs) => {
-    // Cancelled by the session's end, or after a GOAWAY, behind which nghttp2 sends no PING: the next tick sees it.
+    // Cancelled, because the connection ends or drains (nghttp2 sends no PING after GOAWAY): the next tick handles it.
     if (error !== null) return;
     watch.rttMs = durationMs;
-    // Answers come in order, so those before it have been answered as well.
+    // ACKs arrive in order, so the PINGs before it have been answered as well.
     unanswered.splice(0, unanswered.indexOf(ping) + 1);
   });
 }

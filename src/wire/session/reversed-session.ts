@@ -1,5 +1,5 @@
 /**
- * The reversed session, both ends. The agent dialled; now the roles turn about:
+ * Both ends of a tunnel connection: an HTTP/2 session on a connection that its server (the agent) has dialled.
  *
  *     agent                                   control plane
  *       │ ── dials a carrier (TLS, 101) ──────────▶ │
@@ -9,8 +9,8 @@
  *       │ ◀────────────── CONNECT wolf.wolf-local ── │
  *       │ ── 200, then the target's bytes ────────▶ │   HTTP server role
  *
- * Both ends raise the windows (a default connection moves 64 KiB per round trip), the session memory and the reset
- * budget, and wait for the peer's SETTINGS: requests made before them ignore the peer's limits.
+ * Both ends raise the windows (a connection with the defaults moves 64 KiB per round trip), `maxSessionMemory` and the reset
+ * budget, and wait for the peer's SETTINGS: requests made earlier would ignore the peer's limits.
  */
 import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
@@ -46,10 +46,10 @@ export interface HandshakeOptions {
 }
 
 /**
- * Control plane: the HTTP client role on a carrier that an agent dialled. Call it in the callback of the last write
- * to the carrier and never earlier: on TLS a pending write aborts the process, on TCP it is overtaken.
+ * Control plane: the HTTP client role on a carrier that an agent has dialled. Call it in the callback of the last write
+ * to the carrier, not earlier: on TLS a pending write aborts the process, on TCP the preface overtakes it.
  *
- * @throws TurnaboutError `carrier_failed` if the agent's SETTINGS do not come in time
+ * @throws TurnaboutError `carrier_failed` if the agent's SETTINGS do not arrive in time
  */
 export async function openReversed(
   carrier: Duplex,
@@ -70,9 +70,11 @@ export async function openReversed(
 }
 
 /**
- * Agent: the HTTP server role on a carrier that it dialled itself. `accept` gets every stream, from the first on.
+ * Agent: the HTTP server role on a carrier that it has dialled.
  *
- * @throws TurnaboutError `carrier_failed` if the control plane's preface does not come in time
+ * @param accept adds the listeners for streams, before the first can arrive
+ *
+ * @throws TurnaboutError `carrier_failed` if the control plane's preface does not arrive in time
  */
 export async function serveReversed(
   carrier: Duplex,
@@ -83,7 +85,7 @@ export async function serveReversed(
   const http2Session = http2.performServerHandshake(carrier, {
     maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
     maxHeaderListPairs: MAX_HEADER_PAIRS,
-    strictSingleValueFields: false, // a field that came twice is no reason for an exception
+    strictSingleValueFields: false, // a repeated field must not throw
     maxOutstandingPings: MAX_OUTSTANDING_PINGS,
     streamResetBurst: STREAM_RESET_BURST,
     streamResetRate: STREAM_RESET_RATE,
@@ -95,7 +97,7 @@ export async function serveReversed(
   return http2Session;
 }
 
-/** Ends a session at once, with a reason, on every carrier: streams fail as errors, never as clean ends. */
+/** Ends a tunnel connection at once, on every carrier: its streams fail with errors, never with clean ends. */
 export function destroyHttp2Session(http2Session: Http2Session, carrier: Duplex, reason: Error): void {
   endHttp2Session(http2Session, reason);
   if (carrier.destroyed) return;
@@ -104,12 +106,12 @@ export function destroyHttp2Session(http2Session: Http2Session, carrier: Duplex,
 }
 
 function prepare(carrier: Duplex): void {
-  // For ever: without a listener a reset by the peer would end the process.
+  // Never removed: without a listener a reset by the peer would end the process.
   carrier.on("error", ignore);
-  // A session on a dead socket would say nothing until the deadline.
+  // An HTTP/2 session on a closed socket would emit nothing until the deadline.
   if (carrier.destroyed)
     throw new TurnaboutError("carrier_failed", "HTTP/2 handshake: the carrier has closed");
-  // An upgraded socket is half-open by default: a dead agent's FIN would leave the session open without any event.
+  // An upgraded socket is half-open by default: a dead agent's FIN would leave the HTTP/2 session open without any event.
   carrier.allowHalfOpen = false;
 }
 
@@ -120,7 +122,7 @@ async function established(
   carrier: Duplex,
   options: HandshakeOptions,
 ): Promise<void> {
-  http2Session.on("error", ignore); // for ever; owners learn of the end by 'close'
+  http2Session.on("error", ignore); // never removed; owners listen for 'close'
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timeoutMs = options.timeoutMs ?? HTTP2_HANDSHAKE_TIMEOUT_MS;
   const fail = (what: string, cause?: unknown) => {
@@ -133,7 +135,7 @@ async function established(
   http2Session.once("remoteSettings", () => resolve());
   http2Session.once("error", onError);
   http2Session.once("close", onClose);
-  // A TLS alert may come before the session is attached to its reads: the socket says it then, and the session nothing.
+  // A TLS alert may arrive before the HTTP/2 session reads from the socket: then only the socket emits an error.
   carrier.once("error", onError);
   carrier.once("close", onClose);
   options.signal?.addEventListener("abort", onAbort, { once: true });

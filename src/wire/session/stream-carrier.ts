@@ -1,11 +1,11 @@
 /**
  * A carrier inside one stream of another HTTP/2 connection (Extended CONNECT with `:protocol: ptth`), the same on both ends:
- * the bytes of the reversed session are the stream's DATA. The bare stream is not fit for it: its resets look like ends,
- * and node's HTTP/2 throws when it writes to a stream whose other half has ended.
+ * the stream's DATA is the tunnel connection. A bare Http2Stream cannot be used: its resets look like clean ends, and
+ * node:http2 throws when it writes to a stream whose other half has ended.
  *
- * Flow control nests: the reversed session's windows say what each of its streams may have in flight, the outer stream's
- * window what they may have together, as a TCP receive window does. Both ends read the outer stream without pause, so a
- * stalled stream of the reversed session never stalls the others.
+ * Flow control nests: the windows of the tunnel connection limit each of its streams, the window of the outer stream limits
+ * all of them together, like a TCP receive window. Both ends always read the outer stream, so a stalled stream of the
+ * tunnel never stalls the others.
  */
 import { Duplex } from "node:stream";
 import type { Http2Stream } from "node:http2";
@@ -20,7 +20,7 @@ export class StreamCarrier extends Duplex {
   bytesRead = 0;
   bytesWritten = 0;
 
-  /** @param stream its response has been sent, or has arrived with a 200 */
+  /** @param stream with a 200 response, sent or received */
   constructor(stream: Http2Stream) {
     super({ autoDestroy: true, decodeStrings: true });
     this.#stream = stream;
@@ -47,7 +47,7 @@ export class StreamCarrier extends Duplex {
     this.#writePieces(chunk, done);
   }
 
-  /** What was written in one turn leaves in few frames. */
+  /** Writes of one turn of the event loop are sent in few frames. */
   override _writev(chunks: { chunk: Buffer }[], done: Done): void {
     this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer" as BufferEncoding, done);
   }
@@ -74,7 +74,7 @@ export class StreamCarrier extends Duplex {
       if (!stream.destroyed) resetStream(stream, error ?? new Error("the carrier was closed"));
       return done(error);
     }
-    // The other end has finished: so does this one, and what has been written leaves first.
+    // The other end has finished, so this one ends as well, after what has been written.
     if (!stream.destroyed && !stream.writableEnded) stream.end();
     const timer = setTimeout(() => discardStream(stream), CARRIER_DESTROY_DELAY_MS);
     if (stream.destroyed) clearTimeout(timer);
@@ -82,10 +82,10 @@ export class StreamCarrier extends Duplex {
     done(null);
   }
 
-  /** A carrier is never half-open. Not by push(null): node would write to the other half once more, and throw. */
+  /** A carrier is never half-open. Not push(null): node would write to the other half once more, and throw. */
   #ended(): void {
     this.#hasEnded = true;
-    // What has arrived is read first: it may be the GOAWAY that says why.
+    // Received data is read first: it may be the GOAWAY with the reason.
     if (this.readableLength === 0) setImmediate(() => this.destroy());
   }
 

@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import { createWebSocketStream } from "ws";
 import type { WebSocket } from "ws";
 
-/** @param below what carries the WebSocket: its counters move within a message, as the stream's own would not */
+/** @param below the socket below the WebSocket: its byte counters also advance within a message */
 export function webSocketStream(socket: WebSocket, below?: Duplex): Duplex {
-  socket.on("error", () => {}); // the stream reports it; this listener keeps a late one from ending the process
-  // Before ws turns it into an 'end': node would shut its side down in answer, wait for ever for a socket that is gone,
-  // and throw an internal assertion, which ends the process, at the session's next write. HTTP/2 needs no such 'end'.
+  socket.on("error", () => {}); // the stream reports it; without this listener a late one would end the process
+  // Before ws turns it into an 'end': node would then end its side, wait permanently for a socket that has closed, and fail
+  // an internal assertion, which ends the process, at the next write. HTTP/2 needs no such 'end'.
   socket.once("close", () => stream.destroy());
   const stream = createWebSocketStream(socket);
   // An abandoned handshake must not wait for ws's 30 s close timer.

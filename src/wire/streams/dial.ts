@@ -1,10 +1,10 @@
-/** The one function type that everything above the tunnel needs. */
+/** The interface between the tunnel and its users. */
 import type { Duplex } from "node:stream";
 
 export interface DialOptions {
-  /** Gives up: the wait, or the stream while it is being opened. */
+  /** Aborts the wait for the runner, or the opening of the stream. */
   signal?: AbortSignal;
-  /** Milliseconds to wait for a runner that is not connected yet. Default 0: only the grace after a lost connection is waited out. */
+  /** Milliseconds to wait for a runner that is not connected yet. Default 0: waits only in the grace period after a lost connection. */
   waitMs?: number;
 }
 

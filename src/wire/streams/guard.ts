@@ -1,6 +1,6 @@
 /**
- * Callbacks that run on a peer's data. An exception that leaves a callback of an event emitter, a timer or a library
- * ends the process, or leaves an exchange that never ends: a guard makes it fail that one exchange instead.
+ * Guards callbacks that handle a peer's data. An exception that leaves a callback of an event emitter, a timer or a library
+ * ends the process, or leaves an exchange hanging: a guard fails that one exchange instead.
  */
 import { toError } from "../errors.ts";
 
@@ -10,14 +10,14 @@ export class Guard {
   readonly #steps: readonly Fail[];
 
   /**
-   * @param steps what fails the exchange, the mildest first: answer, then reset. The next is taken where one throws;
-   * an exception of the last is dropped, because nothing is left to tell.
+   * @param steps ways to fail the exchange, mildest first: send an error response, then reset. If one throws, the next is
+   * tried; an exception of the last is dropped.
    */
   constructor(...steps: readonly Fail[]) {
     this.#steps = steps;
   }
 
-  /** Runs `work` now. What it throws, or rejects with, goes to the steps. Never throws. */
+  /** Runs `work`. Its exception or rejection goes to the steps. Never throws. */
   run(work: () => unknown): void {
     try {
       const result = work();
@@ -32,7 +32,7 @@ export class Guard {
     return (...given) => this.run(() => work(...given));
   }
 
-  /** Takes the steps for an error that was caught elsewhere. Never throws. */
+  /** Runs the steps for an error that was caught elsewhere. Never throws. */
   readonly fail = (cause: unknown): void => {
     for (const step of this.#steps) {
       try {

@@ -1,26 +1,26 @@
 /**
- * Has the peer ended its half of a stream with END_STREAM? node does not tell: a stream that was reset with NO_ERROR
- * emits 'end' all the same, and what was cut off would look complete.
+ * Whether the peer has ended its half of a stream with END_STREAM. node does not report it: a stream that was reset with
+ * NO_ERROR emits 'end' as well, so truncated data would look complete.
  */
 import { constants } from "node:http2";
 import type { Http2Stream } from "node:http2";
 
-/** true: END_STREAM has come. */
+/** `true`: END_STREAM has arrived. */
 const ENDED = new WeakMap<Http2Stream, boolean>();
 
-/** Call it in the turn in which a stream was opened, or came. Idempotent. */
+/** Call it in the turn of the event loop in which the stream was opened or received. Idempotent. */
 export function watchRemoteEnd(stream: Http2Stream): void {
   if (ENDED.has(stream)) return;
   ENDED.set(stream, !stream.closed && stream.state.remoteClose === 1);
   const push = stream.push.bind(stream);
-  // node says END_STREAM by `push(null)` of a stream that is not closed; of a reset stream it closes it first.
+  // For END_STREAM, node calls `push(null)` while the stream is not closed; a reset stream is closed first.
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
     if (chunk === null && !stream.closed) ENDED.set(stream, true);
     return push(chunk, encoding);
   };
 }
 
-/** Undefined of a stream that is not watched. */
+/** Undefined for a stream that is not watched. */
 export function hasRemoteEnded(stream: Http2Stream): boolean | undefined {
   return ENDED.get(stream);
 }

@@ -66,7 +66,7 @@ export function refusal(headers: ResponseHeaders, label: string): StreamError {
 
 export interface StreamLostOptions {
   cause?: Error | undefined;
-  /** The stream's session, noted while it was open: a stream that has closed has forgotten it. */
+  /** The stream's HTTP/2 session, noted while the stream was open: node clears `stream.session` at its end. */
   http2Session?: Http2Session | undefined;
   /** The target has sent bytes on the stream. Default false. */
   reused?: boolean | undefined;
@@ -81,7 +81,7 @@ export function streamLost(
   const { cause, http2Session = stream.session, reused = false } = options;
   const loss: Loss = { reused, unprocessed: isRefusedStream(stream) };
   if (cause instanceof TurnaboutError) return StreamError.from(cause, loss);
-  // A lost carrier closes the streams with CANCEL before it destroys their session: it was not the target.
+  // A lost carrier closes the streams with CANCEL before it destroys their HTTP/2 session: it was not the target.
   const hasLostSession =
     http2Session === undefined || hasEnded(http2Session) || http2Session.socket.destroyed;
   const code = hasLostSession ? "tunnel_lost" : codeFromRst(stream.rstCode);

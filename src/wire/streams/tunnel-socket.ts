@@ -1,8 +1,8 @@
 /**
- * A CONNECT stream dressed as a socket, safe to hand to undici, http.Agent, dockerode, tls.connect({ socket }) and ws.
+ * A CONNECT stream as a socket, safe to pass to undici, http.Agent, dockerode, tls.connect({ socket }) and ws.
  * The bare Http2Stream is not:
- * - a corked string write followed by an empty write sends freed memory: strings become Buffers here, empty writes vanish;
- * - a single large write can exhaust the session's memory for good: it is cut, each piece waiting for the one before;
+ * - a corked string write followed by an empty write sends freed memory: strings become Buffers here, empty writes are dropped;
+ * - a single large write can exhaust `maxSessionMemory` permanently: it is split, each piece waiting for the one before;
  * - a reset or a lost tunnel can look like a clean end: here it is always an error;
  * - an unfinished `destroy()` sends NO_ERROR: here it always resets with an error.
  */
@@ -16,7 +16,7 @@ import { refusal, streamLost } from "./stream-error.ts";
 
 export class TunnelSocket extends Duplex {
   readonly #stream: ClientHttp2Stream;
-  readonly #session: Http2Session | undefined;
+  readonly #http2Session: Http2Session | undefined;
   readonly #label: string;
   #ended = false;
   #failure: Error | undefined;
@@ -26,7 +26,7 @@ export class TunnelSocket extends Duplex {
   bytesWritten = 0;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
-  /** What the reader gets of the bytes that the target sends. Must not throw. */
+  /** Transforms the bytes that the target sends. Must not throw. */
   inbound: ((bytes: Buffer) => Buffer) | undefined;
 
   // Read by code that expects a net.Socket.
@@ -38,7 +38,7 @@ export class TunnelSocket extends Duplex {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
     guardStream(stream);
     this.#stream = stream;
-    this.#session = stream.session;
+    this.#http2Session = stream.session;
     this.#label = label;
     watchRemoteEnd(stream);
     onResponse(stream, {
@@ -61,7 +61,7 @@ export class TunnelSocket extends Duplex {
     stream.on("error", (error) => this.#lose(error));
     stream.on("aborted", () => this.#lose());
     stream.on("close", () => this.#finish());
-    // A stream that has been answered may have ended in the same packet, and have said so to nobody.
+    // A stream may have ended in the packet of its response, before these listeners were added.
     if (stream.readableEnded || stream.destroyed) setImmediate(() => this.#finish());
     this.once("end", () => this.#failWrite?.());
   }
@@ -73,7 +73,7 @@ export class TunnelSocket extends Duplex {
     this.push(null);
   }
 
-  /** A tick late: the refusal that a reset follows is reported first ({@link onResponse}). */
+  /** One tick later: a refusal before the reset is reported first ({@link onResponse}). */
   #lose(cause?: Error): void {
     const error = this.#lost(cause);
     process.nextTick(() => {
@@ -81,7 +81,7 @@ export class TunnelSocket extends Duplex {
     });
   }
 
-  /** Bytes that came before a reset are read before it is seen, as on a TCP socket: they may be a whole early answer. */
+  /** Bytes received before a reset are read before the error, as on a TCP socket: they may be a complete early response. */
   #fail(error: Error): void {
     if (this.readableLength === 0) this.destroy(error);
     else this.#failure ??= error;
@@ -96,7 +96,7 @@ export class TunnelSocket extends Duplex {
 
   #lost(cause?: Error): Error {
     const reused = this.bytesRead > 0;
-    return streamLost(this.#stream, this.#label, { cause, http2Session: this.#session, reused });
+    return streamLost(this.#stream, this.#label, { cause, http2Session: this.#http2Session, reused });
   }
 
   override _read(): void {
@@ -110,8 +110,8 @@ export class TunnelSocket extends Duplex {
     this.#writePieces(chunk, (error) => {
       if (!error) return callback();
       const lost = this.#lost(error);
-      // A tick late, as in #lose(). And where the peer takes no more, but all that it sent is still to be read, a failed
-      // write would throw that away.
+      // One tick later, as in #lose(). If the peer accepts no more data, but everything that it sent is still to be read, a
+      // failed write would discard that.
       process.nextTick(() => {
         if (isComplete(this.#stream) && !this.readableEnded) this.#failWrite = () => callback(lost);
         else callback(lost);
@@ -133,13 +133,13 @@ export class TunnelSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // Anything but a finished conversation must reach the peer as a reset.
+    // Unless both halves have ended, the peer must see a reset.
     if (error === null && this.writableFinished && this.#ended) discardStream(this.#stream);
     else resetStream(this.#stream, error ?? new Error("socket destroyed"));
     callback(error);
   }
 
-  // What http.Agent, undici and dockerode call on a socket. There is no socket of its own to tune below a stream.
+  // http.Agent, undici and dockerode call these on a socket. A stream has no socket of its own to configure.
   setTimeout(timeoutMs: number, callback?: () => void): this {
     if (callback !== undefined) this.once("timeout", callback);
     this.#stream.setTimeout(timeoutMs);

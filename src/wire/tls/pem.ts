@@ -1,10 +1,10 @@
-/** Certificates and keys as PEM texts, and what is wrong with them in words: the same on both ends. */
+/** Certificates and keys in PEM: parsing and checks for both ends, with error messages for operators. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { TurnaboutError } from "../errors.ts";
 import { EXPIRY_WARNING_MS } from "../limits.ts";
 
-/** A text, and where it is from as an operator knows it: `--tls-cert /run/tls/tls.crt`. */
+/** A PEM text and its origin for messages: `--tls-cert /run/tls/tls.crt`. */
 export interface PemText {
   text: string;
   from: string;
@@ -12,7 +12,7 @@ export interface PemText {
 
 const BLOCK = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g;
 
-/** All of them, the own one first. @throws TurnaboutError `config_invalid` */
+/** The certificate itself first, then its intermediates. @throws TurnaboutError `config_invalid` */
 export function parseCertificates({ text, from }: PemText): [X509Certificate, ...X509Certificate[]] {
   const blocks = text.match(BLOCK) ?? [];
   try {
@@ -27,7 +27,7 @@ export function parseCertificates({ text, from }: PemText): [X509Certificate, ..
   throw invalid(`${from}: ${what}`, hint);
 }
 
-/** @throws TurnaboutError `config_invalid`; nothing of the key is in it */
+/** @throws TurnaboutError `config_invalid`, without any part of the key */
 function parseKey({ text, from }: PemText): KeyObject {
   if (/ENCRYPTED/.test(text)) {
     const hint = "keep it without one, readable by its owner only: `openssl pkey -in FILE -out FILE`";
@@ -41,12 +41,12 @@ function parseKey({ text, from }: PemText): KeyObject {
   }
 }
 
-/** @throws TurnaboutError `config_invalid` if one of them is none */
+/** @throws TurnaboutError `config_invalid` if one of them cannot be parsed */
 export function isPair(certificate: PemText, key: PemText): boolean {
   return parseCertificates(certificate)[0].checkPrivateKey(parseKey(key));
 }
 
-/** @throws TurnaboutError `config_invalid` unless the key is the certificate's */
+/** @throws TurnaboutError `config_invalid` unless the key belongs to the certificate */
 export function checkPair(certificate: PemText, key: PemText): void {
   if (isPair(certificate, key)) return;
   throw invalid(
@@ -55,7 +55,7 @@ export function checkPair(certificate: PemText, key: PemText): void {
   );
 }
 
-/** @throws TurnaboutError `config_invalid` before its time and after it */
+/** @throws TurnaboutError `config_invalid` outside its validity period */
 export function checkDates(certificate: PemText): void {
   const [own] = parseCertificates(certificate);
   const problem = dateProblem(own);
@@ -63,7 +63,7 @@ export function checkDates(certificate: PemText): void {
   throw invalid(`${certificate.from}: the certificate ${problem}`, "renew it, or set this machine's clock");
 }
 
-/** `has expired at …`, `is not valid before …`; undefined where its time is now. */
+/** `has expired at …`, `is not valid before …`; undefined while it is valid. */
 export function dateProblem(certificate: X509Certificate, now: number = Date.now()): string | undefined {
   const { validFromDate: from, validToDate: to } = certificate;
   if (now >= to.getTime()) return `has expired at ${to.toISOString()}`;
@@ -71,14 +71,14 @@ export function dateProblem(certificate: X509Certificate, now: number = Date.now
   return undefined;
 }
 
-/** From when on its end is worth a warning; in the last quarter of a short life. */
+/** When to start warning of its expiry: for a short-lived certificate, in the last quarter of its lifetime. */
 export function warnsFromMs(certificate: X509Certificate): number {
   const endMs = certificate.validToDate.getTime();
   const lifeMs = endMs - certificate.validFromDate.getTime();
   return endMs - Math.min(EXPIRY_WARNING_MS, lifeMs / 4);
 }
 
-/** A subject or issuer as one line of a bounded length: the other end may have written it. */
+/** A subject or issuer as one line of limited length: the peer may have chosen it. */
 export function nameLine(name: string): string {
   return name.replaceAll("\n", ", ").slice(0, 200);
 }
