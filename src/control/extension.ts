@@ -91,7 +91,7 @@ export interface ExtensionParts {
 }
 
 export { refuseInvalid } from "./api/validation.ts";
-export { MAX_NAME_LENGTH, responses } from "./api/schemas.ts";
+export { responses } from "./api/schemas.ts";
 export type { ApiResource, AppEnv, DeleteOwned } from "./api/context.ts";
 export { requireAdmin } from "./auth/access.ts";
 export type { RunnerGroups } from "./auth/access.ts";
@@ -99,7 +99,7 @@ export { queryOf, withoutParameters } from "./auth/authenticate.ts";
 export { matchesPattern } from "./auth/identity.ts";
 export type { Identity } from "./auth/identity.ts";
 export type { ExtensionEvent } from "./event-bus.ts";
-export { MAX_WAIT_MS } from "./limits.ts";
+export { MAX_NAME_LENGTH, MAX_WAIT_MS } from "./limits.ts";
 export type { RoutedJob } from "./proxy/job.ts";
 export { preferredWaitMs } from "./fields/prefer.ts";
 export { targetJob } from "./proxy/target-routes.ts";

@@ -190,3 +190,21 @@ export const TLS_PAIR_DEADLINE_MS = 10_000;
 
 /** Refused peers that are logged in a minute; the rest are counted. */
 export const REFUSALS_LOGGED_PER_MINUTE = 60;
+
+/** JSON body of an API request: all are small, and Hono holds one in memory. */
+export const MAX_API_BODY_BYTES: number = 1024 * 1024;
+/** Names that users choose. */
+export const MAX_NAME_LENGTH = 200;
+/** Problems of its input that a `bad_request` lists. */
+export const MAX_ERROR_DETAILS = 20;
+/** A healthy agent acknowledges a PING within a round trip. */
+export const PING_TIMEOUT_MS = 5_000;
+
+/** Readers of `GET /api/v1/events` at once; each may have a bounded amount unsent. */
+export const MAX_EVENT_READERS = 1_000;
+/** Bytes that may wait for a slow reader. Then its stream is reset, and it has to read the state again. */
+export const MAX_UNSENT_EVENT_BYTES: number = 256 * 1024;
+/** Comments at this interval keep proxies from closing an idle stream of events. */
+export const EVENT_KEEPALIVE_MS = 15_000;
+/** Time for a reader that does not read to see the end of its stream. */
+export const EVENT_END_TIMEOUT_MS = 500;

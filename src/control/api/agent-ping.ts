@@ -1,10 +1,8 @@
 /** The round trip to an agent: an HTTP/2 PING on its tunnel connection. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
+import { PING_TIMEOUT_MS } from "../limits.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
-
-/** A healthy agent acknowledges within a round trip. */
-const PING_TIMEOUT_MS = 5_000;
 
 /** @returns milliseconds @throws TurnaboutError `tunnel_timeout` */
 export function pingAgent(connection: AgentConnection): Promise<number> {

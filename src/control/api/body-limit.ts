@@ -2,12 +2,11 @@
 import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_API_BODY_BYTES } from "../limits.ts";
 import { hasBody } from "../listener/messages.ts";
 import type { AppEnv } from "./context.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
-/** JSON of the API is small; Hono holds a body in memory. */
-const MAX_BODY_BYTES: number = 1024 * 1024;
 
 /** By `Content-Length`: Hono reads a body whole, and its own limiter needs Hono's Request class as the global one. */
 export const limitBody: MiddlewareHandler<AppEnv> = createMiddleware(async (c, next) => {
@@ -17,8 +16,8 @@ export const limitBody: MiddlewareHandler<AppEnv> = createMiddleware(async (c, n
   if (METHODS_WITH_BODY.has(c.req.method) && hasBody(incoming) && length === undefined) {
     throw new TurnaboutError("length_required", "API: a body without Content-Length");
   }
-  if (Number(length ?? 0) > MAX_BODY_BYTES) {
-    throw new TurnaboutError("payload_too_large", `API: a body of more than ${MAX_BODY_BYTES} bytes`);
+  if (Number(length ?? 0) > MAX_API_BODY_BYTES) {
+    throw new TurnaboutError("payload_too_large", `API: a body of more than ${MAX_API_BODY_BYTES} bytes`);
   }
   await next();
 });

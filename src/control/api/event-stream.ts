@@ -4,15 +4,9 @@
  */
 import { ServerResponse } from "node:http";
 import { resetStream } from "../../wire/streams/end-stream.ts";
+import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "../limits.ts";
 import type { AnyResponse } from "../listener/messages.ts";
 import { writeHead } from "../listener/response-writer.ts";
-
-/** Comments at this interval keep proxies from closing an idle stream. */
-const KEEPALIVE_MS = 15_000;
-/** Bytes that may wait for a slow reader. Then its stream is reset, and it has to read the state again. */
-const MAX_UNSENT_BYTES: number = 256 * 1024;
-/** Time for a reader that does not read to see the end of its stream. */
-const END_TIMEOUT_MS = 500;
 
 export class EventStream {
   readonly #response: AnyResponse;
@@ -30,7 +24,7 @@ export class EventStream {
   start(onClose: () => void): void {
     const response = this.#response;
     response.on("error", () => {}); // permanently; `close` follows
-    const keepalive = setInterval(() => this.#write(": keepalive\n\n"), KEEPALIVE_MS);
+    const keepalive = setInterval(() => this.#write(": keepalive\n\n"), EVENT_KEEPALIVE_MS);
     keepalive.unref();
     response.once("close", () => {
       clearInterval(keepalive);
@@ -47,13 +41,13 @@ export class EventStream {
   end(): void {
     const response = this.#response;
     response.end();
-    const timer = setTimeout(() => cut(response), END_TIMEOUT_MS);
+    const timer = setTimeout(() => cut(response), EVENT_END_TIMEOUT_MS);
     response.once("close", () => clearTimeout(timer));
   }
 
   #write(text: string): void {
     write(this.#response, text);
-    if (unsentBytes(this.#response) > MAX_UNSENT_BYTES) cut(this.#response);
+    if (unsentBytes(this.#response) > MAX_UNSENT_EVENT_BYTES) cut(this.#response);
   }
 }
 

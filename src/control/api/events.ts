@@ -5,12 +5,10 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { ControlEvent } from "../event-bus.ts";
+import { MAX_EVENT_READERS } from "../limits.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { EventStream } from "./event-stream.ts";
 import { REFUSED } from "./schemas.ts";
-
-/** Readers at once; each may have a bounded amount unsent. */
-const MAX_READERS = 1_000;
 
 const read = createRoute({
   method: "get",
@@ -29,7 +27,7 @@ export function eventRoutes({ access, activeStreams, bus }: AppContext): OpenAPI
   routes.openapi(read, (c) => {
     const identity = c.get("identity");
     const { incoming, outgoing } = c.env;
-    if (readers >= MAX_READERS) throw new TurnaboutError("overloaded", `events: ${readers} readers`);
+    if (readers >= MAX_EVENT_READERS) throw new TurnaboutError("overloaded", `events: ${readers} readers`);
     const stream = new EventStream(outgoing);
     if (incoming.method === "HEAD") {
       outgoing.end();

@@ -1,4 +1,4 @@
-/** Schemas that all resources share: for credentials, names, and responses. */
+/** Schemas that all resources share: for credentials and responses. */
 import { z } from "@hono/zod-openapi";
 import { TOKEN_COOKIE, TOKEN_PARAMETER } from "../auth/authenticate.ts";
 
@@ -21,9 +21,6 @@ export const SECURITY_SCHEMES: Readonly<Record<string, SecurityScheme>> = {
 };
 /** Any one of them is enough. */
 export const SECURITY: Record<string, string[]>[] = [{ bearer: [] }, { apiKey: [] }, { cookie: [] }];
-
-/** Names that users choose. */
-export const MAX_NAME_LENGTH = 200;
 
 export const errorSchema: z.ZodType = z
   .object({

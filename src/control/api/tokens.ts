@@ -6,7 +6,8 @@ import type { StoredToken } from "../store/tokens.ts";
 import { requireAdmin } from "../auth/access.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { refuseInvalid } from "./validation.ts";
-import { responses, MAX_NAME_LENGTH } from "./schemas.ts";
+import { MAX_NAME_LENGTH } from "../limits.ts";
+import { responses } from "./schemas.ts";
 
 const pattern = z
   .string()
