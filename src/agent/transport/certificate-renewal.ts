@@ -1,4 +1,4 @@
-/** Looks at the client certificate's file, so that a renewed one is taken before the present one ends. */
+/** Watches the file of the client certificate, so that a renewed one is used before the current one expires. */
 import type { X509Certificate } from "node:crypto";
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
@@ -11,20 +11,20 @@ import { RENEWAL_POLL_MS } from "../limits.ts";
 export interface RenewalWatchOptions {
   files: TlsFiles;
   log: Logger;
-  /** The certificate in the file, at first and after each change; only one that can be used now. */
+  /** The certificate in the file, initially and after each change; only if it can be used now. */
   onCertificate: (certificate: X509Certificate) => void;
 }
 
-/** @returns stops it */
+/** @returns stops watching */
 export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions): () => void {
   let seen = "";
   let warned = "";
   const reported = new ReportedProblems();
   let busy = false;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const pair = await readPair(files);
-    // One of the two is still being replaced.
+    // One of the two files is still being replaced.
     if (pair === undefined || !isPair(pair.cert, pair.key)) return;
     const [certificate] = parseCertificates(pair.cert);
     const { serialNumber: serial, validToDate: until, fingerprint256 } = certificate;
@@ -34,7 +34,7 @@ export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions)
       const fields = { path: files.certFile, serial, until };
       log.warn(
         fields,
-        problem === undefined ? "the client certificate ends soon" : `the client certificate ${problem}`,
+        problem === undefined ? "the client certificate expires soon" : `the client certificate ${problem}`,
       );
     }
     if (fingerprint256 === seen || problem !== undefined) return;
@@ -46,7 +46,7 @@ export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions)
   function tick(): void {
     if (busy) return;
     busy = true;
-    look()
+    check()
       .then(() => reported.forget(""))
       .catch((cause: unknown) => {
         const { message } = toError(cause);

@@ -1,4 +1,4 @@
-/** Token, CA, certificate and key: read again at every attempt, so that a rotated file needs no restart. */
+/** Token, CA, certificate and key. They are read again at every attempt, so that a rotated file needs no restart. */
 import { readFile, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -6,7 +6,7 @@ import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";
 
-/** A secret or certificate: given as it is, or as the path of the file that holds it. */
+/** A secret: its value, or the path of the file that contains it. */
 export type Secret = { value: string } | { file: string };
 
 /** @throws TurnaboutError `config_invalid` naming the file, never its contents */
@@ -26,14 +26,14 @@ export async function readSecret(secret: Secret, what: string): Promise<string> 
 }
 
 export interface TlsFiles {
-  /** PEM file of a private CA, trusted besides the system's. */
+  /** PEM file of a private CA, trusted in addition to the system's. */
   caFile?: string | undefined;
   /** PEM files of the client certificate for `rh2`. */
   certFile?: string | undefined;
   keyFile?: string | undefined;
-  /** Accept any certificate. Loud in the log, and never a default. */
+  /** Accept any certificate. Logged as a warning. Default false. */
   insecure?: boolean | undefined;
-  /** Name in SNI and in the certificate, where it differs from the URL's host. */
+  /** Name in SNI and in the certificate, if it differs from the URL's host. */
   serverName?: string | undefined;
 }
 
@@ -57,7 +57,7 @@ export async function readTlsMaterial(files: TlsFiles): Promise<TlsMaterial> {
   return { ...material, cert: pair.cert.text, key: pair.key.text };
 }
 
-/** The client certificate and its key, as they are at this moment: while they are replaced, they may not fit. */
+/** The client certificate and its key, as they are now. While the files are being replaced, they may not match. */
 export async function readPair({
   certFile,
   keyFile,

@@ -1,6 +1,6 @@
 /**
- * `NO_PROXY` by the rules that Go's golang.org/x/net/http/httpproxy documents, which the other clients around an agent
- * follow: addresses, CIDR blocks, names with all that is below them, each but a block with a port if it likes, and `*`.
+ * `NO_PROXY` by the rules of Go's golang.org/x/net/http/httpproxy, because other clients on an agent's host follow them:
+ * addresses, CIDR blocks, names with their subdomains, and `*`. All but blocks may have a port.
  */
 import net from "node:net";
 import { domainToASCII } from "node:url";
@@ -10,7 +10,7 @@ interface Entry {
   matches(host: string): boolean;
 }
 
-/** Hosts that no proxy is asked for, whatever the environment says. */
+/** Hosts that are never reached through a proxy. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || (net.isIP(host) !== 0 && LOOPBACK.check(host, familyOf(host)));
 }
@@ -32,7 +32,7 @@ const LOOPBACK = new net.BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addAddress("::1", "ipv6");
 
-/** Undefined for what says nothing. */
+/** Undefined for text that is not an entry. */
 function parseEntry(text: string): Entry | undefined {
   const block = /^([0-9a-f:.]+)\/(\d{1,3})$/.exec(text);
   if (block !== null) return parseBlock(block[1] ?? "", Number(block[2]));
@@ -58,7 +58,7 @@ function addressEntry(address: string, port: number | undefined): Entry {
   return { port, matches: (host) => isIn(block, host) };
 }
 
-/** `example.com` is that name and all below it; `.example.com` and `*.example.com` are only what is below it. */
+/** `example.com` is the name and its subdomains; `.example.com` and `*.example.com` are only its subdomains. */
 function nameEntry(text: string, port: number | undefined): Entry {
   const isBelowOnly = /^\*?\./.test(text);
   const name = text.replace(/^\*?\./, "").replace(/\.$/, "");

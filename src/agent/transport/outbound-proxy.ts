@@ -1,6 +1,6 @@
 /**
- * Out through the proxy that the environment names: by CONNECT, with Basic authentication from its URL, or by SOCKS.
- * An https proxy may speak HTTP/2: its ALPN decides, and http2-wrapper opens the stream.
+ * Connects through the outbound proxy that the environment names: by CONNECT, with Basic authentication from its URL, or by
+ * SOCKS. ALPN decides whether an https proxy speaks HTTP/2; http2-wrapper then opens the stream.
  */
 import { Agent, auto } from "http2-wrapper";
 import http from "node:http";
@@ -22,7 +22,7 @@ interface Endpoint {
   port: number;
 }
 
-/** @throws TurnaboutError `server_unreachable` with the proxy's reason, or `config_invalid` for a file of the agent's */
+/** @throws TurnaboutError `server_unreachable` with the proxy's reason, or `config_invalid` for a file of the agent */
 export async function connectThroughProxy(
   proxy: ProxyAddress,
   to: Endpoint,
@@ -42,9 +42,9 @@ export async function connectThroughProxy(
 }
 
 async function speaksHttp2(proxy: ProxyAddress, tlsFiles: TlsFiles): Promise<boolean> {
-  // http2-wrapper takes a URL, which has no place for a zone.
+  // http2-wrapper takes a URL, which cannot contain a zone.
   if (proxy.scheme !== "https" || proxy.host.includes("%")) return false;
-  const resolve = auto.createResolveProtocol(new Map(), new Map()); // no memory: the proxy may change
+  const resolve = auto.createResolveProtocol(new Map(), new Map()); // without a cache: the proxy may change
   const { alpnProtocol } = await resolve({
     host: proxy.host,
     port: proxy.port,
@@ -70,14 +70,14 @@ async function connectByHttp1(
     method: "CONNECT",
     path: authority,
     headers: { host: authority, ...authorization(proxy) },
-    servername: sniName(proxy.host), // else node takes it from Host, which names the control plane
+    servername: sniName(proxy.host), // node would take it from Host, which names the control plane
     agent: false,
     signal,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
   });
   request.on("error", reject);
   request.on("connect", (response, socket, head) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     if (response.statusCode !== 200) {
       socket.destroy();
       return reject(
@@ -152,7 +152,7 @@ class AbortableAgent extends Agent {
   }
 }
 
-/** The client certificate is for the control plane, not for whatever proxy is in the way. */
+/** The client certificate is for the control plane, not for a proxy on the path. */
 function withoutClientCertificate(files: TlsFiles): TlsFiles {
   return { caFile: files.caFile, insecure: files.insecure };
 }

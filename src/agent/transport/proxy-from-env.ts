@@ -1,6 +1,6 @@
 /**
- * Which outbound proxy the environment names for a URL: HTTPS_PROXY or HTTP_PROXY by the URL's scheme, then ALL_PROXY, less
- * NO_PROXY. Each in capitals before small letters, as Go reads them.
+ * The outbound proxy that the environment names for a URL: HTTPS_PROXY or HTTP_PROXY by the URL's scheme, then ALL_PROXY,
+ * except for hosts in NO_PROXY. Upper case takes precedence over lower case, as in Go.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { certificateName } from "../../wire/tls/server-name.ts";
@@ -13,17 +13,17 @@ export type ProxyScheme = keyof typeof DEFAULT_PORTS;
 
 export interface ProxyAddress {
   scheme: ProxyScheme;
-  /** Name or address without brackets, for connect(); of a link-local address with its zone. */
+  /** Name or address without brackets, for connect(). A link-local address has its zone. */
   host: string;
   port: number;
-  /** Without a credential: fit for a log line and for a URL. */
+  /** `HOST:PORT` for log lines and URLs; without a credential. */
   label: string;
   username: string;
   password: string;
 }
 
 /**
- * Undefined for a direct way. A value without a scheme is an http proxy.
+ * Undefined for a direct connection. A value without a scheme is an http proxy.
  *
  * @throws TurnaboutError `config_invalid` naming the variable, never its value
  */
@@ -51,7 +51,7 @@ function parseProxy(value: string, name: string): ProxyAddress {
   if (!isProxyScheme(known)) {
     throw new TurnaboutError("config_invalid", `${name}: use ${Object.keys(DEFAULT_PORTS).join("://, ")}://`);
   }
-  // As an http URL, because of other schemes' hosts `URL` takes no care. Port 80 is then no port: written in full, it is.
+  // Parsed as an http URL, because `URL` does not check the hosts of other schemes. It drops port 80: see writtenPort().
   const url = URL.parse(`http://${rest}`);
   if (url === null || url.hostname === "") {
     throw new TurnaboutError("config_invalid", `${name}: use ${known}://[USER:PASSWORD@]HOST[:PORT]`);
@@ -77,7 +77,7 @@ function writtenPort(rest: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** `100%` is no percent-encoding, and a password nevertheless. */
+/** A password may contain a `%` that is not a percent-encoding. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -4,8 +4,8 @@ import * as fc from "fast-check";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { endpointUrl, hostAndPort, redactUrl, socketPathOf, zoneOf } from "./server-url.ts";
 
-describe("the door of a server URL", () => {
-  const doors: Record<string, string> = {
+describe("the agent endpoint of a server URL", () => {
+  const endpoints: Record<string, string> = {
     "https://cp.example": "https://cp.example/api/v1/revdial",
     "https://cp.example/": "https://cp.example/api/v1/revdial",
     "http://cp.example:8080": "http://cp.example:8080/api/v1/revdial",
@@ -26,18 +26,18 @@ describe("the door of a server URL", () => {
     "https://cp.example/?token=secret#f": "https://cp.example/api/v1/revdial",
     "https://cp.example:443": "https://cp.example/api/v1/revdial",
   };
-  for (const [server, door] of Object.entries(doors)) {
-    it(`of ${server} is ${door}`, () => assert.equal(endpointUrl(server).href, door));
+  for (const [server, endpoint] of Object.entries(endpoints)) {
+    it(`of ${server} is ${endpoint}`, () => assert.equal(endpointUrl(server).href, endpoint));
   }
 
-  it("is found again from itself", () => {
-    for (const server of Object.keys(doors)) {
-      const door = endpointUrl(server).href;
-      assert.equal(endpointUrl(door).href, door);
+  it("is the endpoint of itself", () => {
+    for (const server of Object.keys(endpoints)) {
+      const endpoint = endpointUrl(server).href;
+      assert.equal(endpointUrl(endpoint).href, endpoint);
     }
   });
 
-  it("has the zone of a link-local address beside it", () => {
+  it("does not contain the zone of a link-local address, which is parsed separately", () => {
     for (const [server, zone] of [
       ["http://[fe80::1%eth0]:8080", "eth0"],
       ["https://u:p@[fe80::1%25en_0]/base", "en_0"],
@@ -52,7 +52,7 @@ describe("the door of a server URL", () => {
     }
   });
 
-  it("behind a Unix socket is on localhost, and the socket is all of the rest", () => {
+  it("of a Unix socket is on localhost, and the whole path is the socket's", () => {
     for (const server of ["unix:/run/turnabout.sock", "unix:///run/turnabout.sock"]) {
       assert.equal(endpointUrl(server, ["a"]).href, "http://localhost/api/v1/revdial?runnerid=a");
       assert.equal(socketPathOf(server), "/run/turnabout.sock");
@@ -90,7 +90,7 @@ describe("the door of a server URL", () => {
     }
   });
 
-  it("is refused with user information, which nothing would use, by a message without it", () => {
+  it("is refused with user information, which would not be used, and the message does not contain it", () => {
     for (const server of [
       "https://user:secret@cp.example/base",
       "http://secret@cp.example",
@@ -104,7 +104,9 @@ describe("the door of a server URL", () => {
         (error) =>
           error instanceof TurnaboutError &&
           error.code === "config_invalid" &&
-          /^server URL "(?:http|ws)s?:\/\/[^@"]+": user information in it is not used$/.test(error.message) &&
+          /^server URL "(?:http|ws)s?:\/\/[^@"]+": it contains user information, which is not used$/.test(
+            error.message,
+          ) &&
           error.hint?.includes("token") === true &&
           !error.message.includes("secret"),
         server,
@@ -112,7 +114,7 @@ describe("the door of a server URL", () => {
     }
   });
 
-  it("is a URL or our error for any text", () => {
+  it("is a URL or a TurnaboutError for any text", () => {
     fc.assert(
       fc.property(
         fc.oneof(

@@ -1,4 +1,4 @@
-/** Where the agent door is, from what an operator writes as the server's URL. */
+/** The URL of the agent endpoint, from the server URL that an operator writes. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { MAX_SOCKET_PATH_BYTES } from "../limits.ts";
@@ -12,10 +12,10 @@ const SCHEMES: Readonly<Record<string, "http:" | "https:">> = {
 };
 
 /**
- * `unix:/path` or `unix:///path`: a relay's Unix socket in place of a host. All of it is the socket's path; a base path
- * cannot be given, and a relay needs none.
+ * `unix:/path` or `unix:///path`: a relay's Unix socket in place of a host. The whole path is the socket's; a relay needs no
+ * base path.
  *
- * @throws TurnaboutError `config_invalid` for a path that no socket can have
+ * @throws TurnaboutError `config_invalid` for a path that a socket cannot have
  */
 export function socketPathOf(server: string): string | undefined {
   if (!/^unix:/i.test(server)) return undefined;
@@ -33,8 +33,9 @@ export function socketPathOf(server: string): string | undefined {
 }
 
 /**
- * `http`, `https`, `ws` or `wss`; with or without port, base path and the door's own path (`/api/v1/revdial` or the
- * shorter `/revdial` of older scripts); without user information. Behind a Unix socket ({@link socketPathOf}) it is `http://localhost`.
+ * Accepts `http`, `https`, `ws` and `wss`, with or without port, base path and the endpoint's own path (`/api/v1/revdial`, or
+ * `/revdial` as in older scripts). User information is rejected. For a Unix socket ({@link socketPathOf}) the URL is
+ * `http://localhost`.
  *
  * @throws TurnaboutError `config_invalid` with the offending text
  */
@@ -51,33 +52,33 @@ export function endpointUrl(server: string, runnerIds: readonly string[] = []): 
   if (url.username !== "" || url.password !== "") {
     throw new TurnaboutError(
       "config_invalid",
-      `server URL ${JSON.stringify(`${url.protocol}//${url.host}`)}: user information in it is not used`,
-      { hint: "take it out: the agent's credential is its token (--token-file) or a client certificate" },
+      `server URL ${JSON.stringify(`${url.protocol}//${url.host}`)}: it contains user information, which is not used`,
+      { hint: "remove it: the agent authenticates with its token (--token-file) or a client certificate" },
     );
   }
   const base = url.pathname.replace(/\/+$/, "").replace(/(\/api\/v1)?\/revdial$/, "");
-  const door = new URL(`${protocol}//${url.host}`);
-  door.pathname = base + AGENT_ENDPOINT_PATH;
-  for (const id of runnerIds) door.searchParams.append(ENDPOINT_RUNNER_PARAMETER, id);
-  return door;
+  const endpoint = new URL(`${protocol}//${url.host}`);
+  endpoint.pathname = base + AGENT_ENDPOINT_PATH;
+  for (const id of runnerIds) endpoint.searchParams.append(ENDPOINT_RUNNER_PARAMETER, id);
+  return endpoint;
 }
 
-/** The zone in `http://[fe80::1%eth0]:8080`: where to connect, but no part of {@link endpointUrl}. */
+/** The zone in `http://[fe80::1%eth0]:8080`: used to connect, but not part of {@link endpointUrl}. */
 export function zoneOf(server: string): string | undefined {
   return socketPathOf(server) === undefined ? splitZone(server).zone : undefined;
 }
 
-/** Without user, password and query: fit for a log line. */
+/** The URL without user, password and query, for log lines. */
 export function redactUrl(url: string): string {
   return url.replace(/\/\/[^/?#]*@/, "//").replace(/[?#].*$/s, "");
 }
 
-/** The same for what is no URL, where user information may stand anywhere in front of the last `@`. */
+/** The same for text that is not a URL, where user information may be anywhere before the last `@`. */
 function redactText(text: string): string {
   return redactUrl(text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1"));
 }
 
-/** Host without the brackets of an IPv6 literal, and the port with its scheme's default. */
+/** Host without the brackets of an IPv6 literal, and port; default is the scheme's port. */
 export function hostAndPort(url: URL): { host: string; port: number } {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   return { host, port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port) };

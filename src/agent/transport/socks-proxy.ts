@@ -1,6 +1,6 @@
 /**
- * Out through a SOCKS proxy. `socks5` and `socks5h` both let the proxy resolve the name, as Go does: behind such proxies
- * there is often no DNS. `socks4a` does so too; `socks4` takes addresses alone, so the name is resolved here.
+ * Connects through a SOCKS proxy. With `socks5`, `socks5h` and `socks4a` the proxy resolves the name, as in Go, because such
+ * networks often have no DNS. `socks4` only accepts addresses, so the name is resolved here.
  */
 import { lookup } from "node:dns/promises";
 import net from "node:net";
@@ -16,7 +16,7 @@ export interface SocksDestination {
   port: number;
 }
 
-/** @throws Error whose message says which step failed, without the credential */
+/** @throws Error with the step that failed, without the credential */
 export async function connectThroughSocks(
   proxy: ProxyAddress,
   to: SocksDestination,
@@ -24,11 +24,12 @@ export async function connectThroughSocks(
 ): Promise<net.Socket> {
   const host = proxy.scheme === "socks4" ? await resolveIPv4(to.host) : to.host;
   const isVersion4 = proxy.scheme.startsWith("socks4");
-  if (isVersion4 && net.isIPv6(host)) throw new Error("SOCKS4 carries no IPv6 address; use socks5://");
-  // The library would throw them out of a 'data' listener.
+  if (isVersion4 && net.isIPv6(host))
+    throw new Error("SOCKS4 does not support IPv6 addresses: use socks5://");
+  // The library would throw in a 'data' listener.
   for (const text of [host, proxy.username, proxy.password]) {
     if (Buffer.byteLength(text) > MAX_SOCKS_TEXT_BYTES || text.includes("\0")) {
-      throw new Error(`SOCKS carries names and passwords of at most ${MAX_SOCKS_TEXT_BYTES} bytes`);
+      throw new Error(`SOCKS allows names and passwords of at most ${MAX_SOCKS_TEXT_BYTES} bytes`);
     }
   }
   const socket = await connectTcp(proxy.host, proxy.port, signal);
@@ -42,7 +43,7 @@ export async function connectThroughSocks(
     proxy: { host: proxy.host, port: proxy.port, type: isVersion4 ? 4 : 5, ...credential },
   }).then(
     () => undefined,
-    // The message alone: the library's error holds the password.
+    // Only the message: the library's error object contains the password.
     (error: unknown) => toError(error).message,
   );
   signal.removeEventListener("abort", onAbort);
@@ -51,7 +52,7 @@ export async function connectThroughSocks(
   throw new Error(signal.aborted ? "timed out" : `SOCKS: ${reason}`);
 }
 
-/** The library emits what came behind the proxy's reply, and lets the socket flow, one turn of the loop later. */
+/** Keeps bytes that came with the proxy's reply: the library emits them one turn of the event loop later, and lets the socket flow. */
 async function keepEarlyBytes(socket: net.Socket): Promise<net.Socket> {
   const early: Buffer[] = [];
   const keep = (chunk: Buffer) => early.push(chunk);
@@ -59,7 +60,7 @@ async function keepEarlyBytes(socket: net.Socket): Promise<net.Socket> {
   await setImmediate();
   socket.off("data", keep);
   if (early.length > 0) socket.unshift(Buffer.concat(early));
-  // Neither flowing nor paused, as a new socket is: only then does the next reader's 'data' listener start it.
+  // Makes it neither flowing nor paused, as a new socket: only then does the next 'data' listener start it.
   const none = () => {};
   socket.on("readable", none);
   socket.off("readable", none);

@@ -1,4 +1,4 @@
-/** TCP and Unix-socket connections of an agent to its control plane or to a proxy on the way. */
+/** TCP and Unix-socket connections of an agent to its control plane, or to a proxy on the path. */
 import { once } from "node:events";
 import net from "node:net";
 import type { ErrorCode } from "../../wire/error-table.ts";
@@ -30,7 +30,7 @@ async function connect(to: net.NetConnectOpts, label: string, signal: AbortSigna
   }
 }
 
-/** A failed step of an attempt, in one sentence with its errno. */
+/** The error of a failed step of an attempt, with its errno. */
 export function stepFailed(code: ErrorCode, step: string, cause: unknown): TurnaboutError {
   const error = toError(cause);
   const errno = errorCodeOf(cause);

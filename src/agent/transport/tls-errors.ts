@@ -1,28 +1,31 @@
-/** TLS failures in words: which end does not accept which certificate, and what to do about it. */
+/** Explanations of TLS errors: which end rejects which certificate, and what to do about it. */
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 
-/** What this end found wrong with the control plane's certificate, by OpenSSL's and node's codes. */
+/** Problems with the control plane's certificate, by the codes of OpenSSL and node. */
 const SERVER_CERTIFICATE: Readonly<Record<string, string>> = {
-  ERR_TLS_CERT_ALTNAME_INVALID: "it is for another name: use that in --server, or give it as --server-name",
-  SELF_SIGNED_CERT_IN_CHAIN: "it is of a private CA: give that with --ca",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "it has signed itself: give it with --ca",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its CA is not trusted here: give that with --ca",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its CA is not trusted here: give that with --ca",
-  CERT_SIGNATURE_FAILURE: "another CA of the same name has signed it: give the right one with --ca",
-  CERT_HAS_EXPIRED: "it has to be renewed at the control plane, or this machine's clock is wrong",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "it is for another name: use that name in --server, or give it with --server-name",
+  SELF_SIGNED_CERT_IN_CHAIN: "it is issued by a private CA: give the CA's certificate with --ca",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "it is self-signed: give it with --ca",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its CA is not trusted here: give the CA's certificate with --ca",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its CA is not trusted here: give the CA's certificate with --ca",
+  CERT_SIGNATURE_FAILURE:
+    "another CA of the same name has signed it: give the right CA's certificate with --ca",
+  CERT_HAS_EXPIRED: "renew it at the control plane, or correct this machine's clock",
   CERT_NOT_YET_VALID: "this machine's clock may be behind",
 };
 
-/** By what the other end ended the handshake (RFC 8446 §6.2), where that is about our certificate. */
+/** Alerts of the other end about our certificate (RFC 8446 §6.2). */
 const ALERTS: Readonly<Record<string, string>> = {
-  UNKNOWN_CA: "it does not know the CA of the client certificate: use one that its client CA has signed",
+  UNKNOWN_CA:
+    "it does not know the CA of the client certificate: use a certificate that its client CA has issued",
   CERTIFICATE_EXPIRED: "the client certificate has expired: renew it",
   CERTIFICATE_REVOKED: "the client certificate has been revoked: ask for a new one",
-  CERTIFICATE_REQUIRED: "it wants a client certificate: give --cert and --key",
+  CERTIFICATE_REQUIRED: "it requires a client certificate: give --cert and --key",
   BAD_CERTIFICATE: "it does not accept the client certificate",
   UNSUPPORTED_CERTIFICATE: "it does not accept the client certificate: is it made for TLS clients?",
   CERTIFICATE_UNKNOWN: "it does not accept the client certificate",
-  ACCESS_DENIED: "it does not let the client certificate in",
+  ACCESS_DENIED: "it denies access to the client certificate",
 };
 
 export function serverCertificateAdvice(error: unknown): string | undefined {
@@ -30,8 +33,8 @@ export function serverCertificateAdvice(error: unknown): string | undefined {
 }
 
 /**
- * With TLS 1.3 the other end refuses a client certificate when this end's handshake is over already: the alert comes as
- * an error of whatever was begun then. No carrier can do better.
+ * The alert with which the other end rejects the client certificate. With TLS 1.3 it arrives after this end's handshake, as an
+ * error of a later step. Every carrier fails in the same way.
  */
 export function refusedByAlert(error: unknown): TurnaboutError | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {

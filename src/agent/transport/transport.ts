@@ -1,4 +1,4 @@
-/** The byte stream to the control plane's host: TCP or an outbound proxy's tunnel, and TLS where the URL says https. */
+/** The byte stream to the control plane's host: TCP or an outbound proxy's tunnel, with TLS for https URLs. */
 import tls from "node:tls";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
@@ -15,18 +15,18 @@ export interface TransportOptions {
   url: URL;
   /** Zone of the URL's IPv6 address ({@link withZone}). */
   zone: string | undefined;
-  /** A Unix socket in place of the URL's host and port; no outbound proxy leads there. */
+  /** A Unix socket in place of the URL's host and port, reached without an outbound proxy. */
   socketPath: string | undefined;
   tls: TlsFiles;
-  /** Protocols to offer. Empty: no ALPN at all, which every server and proxy takes as HTTP/1.1. */
+  /** Protocols to offer. Empty: no ALPN, which servers and proxies take as HTTP/1.1. */
   alpn: readonly string[];
   signal: AbortSignal;
 }
 
 /**
- * Opens it; names are resolved anew each time.
+ * Opens the stream; names are resolved each time.
  *
- * @throws TurnaboutError saying which step failed: `server_unreachable` if no carrier could do better (DNS, TCP, proxy,
+ * @throws TurnaboutError with the step that failed: `server_unreachable` if it fails for every carrier (DNS, TCP, proxy,
  * certificate), else `carrier_failed`
  */
 export async function openTransport(options: TransportOptions): Promise<Duplex> {
@@ -57,18 +57,18 @@ async function secure(
     servername: sniName(expected),
     ...(options.alpn.length > 0 && { ALPNProtocols: [...options.alpn] }),
     ...material,
-    // The certificate is checked for the host of the URL also where SNI cannot name it (an IP address).
+    // The certificate must name the URL's host, even if SNI cannot (an IP address).
     checkServerIdentity: (_name, certificate) =>
       tls.checkServerIdentity(certificateName(expected), certificate),
   });
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanently
   try {
     await once(socket, "secureConnect", { signal: options.signal });
     return socket;
   } catch (cause) {
     socket.destroy();
     raw.destroy();
-    // An untrusted certificate is no better on another carrier; an ALPN that nobody selects may well be.
+    // An untrusted certificate fails on every carrier. An ALPN that is not selected may not matter to another one.
     const untrusted = socket.authorizationError !== null && socket.authorizationError !== undefined;
     const code = untrusted ? "server_unreachable" : "carrier_failed";
     throw stepFailed(code, `TLS with ${redactUrl(options.url.href)}`, cause);

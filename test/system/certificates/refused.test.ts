@@ -130,13 +130,13 @@ describe("the control plane's certificate", () => {
     {
       what: "of another CA",
       issue: () => issueServer(others),
-      agent: /its CA is not trusted here: give that with --ca/,
+      agent: /its CA is not trusted here: give the CA's certificate with --ca/,
     },
     {
       what: "that has expired",
       issue: () =>
         servers.issue({ commonName: "localhost", dns: ["localhost"], notBefore: ago(99), notAfter: ago(1) }),
-      agent: /certificate has expired.*renewed at the control plane/,
+      agent: /certificate has expired.*renew it at the control plane/,
     },
   ];
   for (const { what, issue, agent: says } of cases) {
