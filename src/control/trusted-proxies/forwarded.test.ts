@@ -34,12 +34,12 @@ describe("X-Forwarded-For", () => {
     it(`${JSON.stringify(field)} is of ${address}`, () => assert.equal(x(field), address));
   }
 
-  it("is read over so many proxies and no more", () => {
+  it("is searched over a bounded number of proxies", () => {
     assert.equal(x(`6.6.6.6${", 10.1.1.1".repeat(31)}`), "6.6.6.6");
     assert.equal(x(`6.6.6.6${", 10.1.1.1".repeat(32)}`), "10.1.1.1");
   });
 
-  it("of any text gives an address or nothing", () => {
+  it("of any text results in an address or nothing", () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.ipV4(), fc.ipV6(), fc.string())), (items) => {
         const address = x(items.join(","));
@@ -66,12 +66,12 @@ describe("Forwarded", () => {
     ["nonsense", undefined, undefined, undefined],
   ] as const) {
     it(`${field} is of ${address}`, () => {
-      const said = readForwarded({ forwarded: field, "x-forwarded-for": "6.6.6.6" }, "forwarded", isTrusted);
-      assert.deepEqual(said, { address, scheme, host, prefix: undefined });
+      const info = readForwarded({ forwarded: field, "x-forwarded-for": "6.6.6.6" }, "forwarded", isTrusted);
+      assert.deepEqual(info, { address, scheme, host, prefix: undefined });
     });
   }
 
-  it("is not looked at where the trustedProxies write the other", () => {
+  it("is ignored where the proxies write X-Forwarded-*", () => {
     const headers = { forwarded: "for=6.6.6.6", "x-forwarded-for": "203.0.113.9" };
     assert.equal(readForwarded(headers, "x-forwarded", isTrusted).address, "203.0.113.9");
   });
@@ -107,11 +107,11 @@ describe("X-Forwarded-Prefix", () => {
     });
   }
 
-  it("is each proxy's own part, the outermost first", () => {
+  it("joins the parts of all proxies, the outermost first", () => {
     assert.equal(read(["/outer", "/inner"]), "/outer/inner");
   });
 
-  it("is not looked at where the proxies write Forwarded", () => {
+  it("is ignored where the proxies write Forwarded", () => {
     assert.equal(read("/tunnel", "forwarded"), undefined);
   });
 });

@@ -16,8 +16,8 @@ const IPV6 = Buffer.from(`20010db8${"0".repeat(23)}1${"0".repeat(30)}01dc0401bb`
 const TLV_ALPN = Buffer.from([0x01, 0, 2, 0x68, 0x32]);
 const tlvSsl = (client: number): Buffer => Buffer.from([0x20, 0, 5, client, 0, 0, 0, 0]);
 
-/** What is said of the bytes: the address, `-` where it is not said, or why not. */
-function said(bytes: Buffer): string {
+/** The address in the header, `-` without one, or the kind of the failure. */
+function parsed(bytes: Buffer): string {
   const found = parseProxyHeader(Buffer.concat([bytes, Buffer.from("GET")]));
   if (found.kind !== "header") return found.kind;
   assert.equal(found.length, bytes.length);
@@ -49,7 +49,7 @@ describe("a PROXY header", () => {
     ["PROXIES", "none"],
   ] as const) {
     it(`of version 1: ${JSON.stringify(line)} is ${expected}`, () => {
-      assert.equal(said(Buffer.from(`${line}\r\n`)), expected);
+      assert.equal(parsed(Buffer.from(`${line}\r\n`)), expected);
     });
   }
 
@@ -60,19 +60,19 @@ describe("a PROXY header", () => {
     ["UNSPEC", v2(0x21, 0x00, Buffer.alloc(0)), "-"],
     ["LOCAL", v2(0x20, 0x00, Buffer.alloc(0)), "-"],
     ["LOCAL with addresses to skip", v2(0x20, 0x11, IPV4), "-"],
-    ["a TLV of no interest", v2(0x21, 0x11, Buffer.concat([IPV4, TLV_ALPN])), "192.0.2.1"],
-    ["TLS at the front", v2(0x21, 0x11, Buffer.concat([IPV4, TLV_ALPN, tlvSsl(1)])), "192.0.2.1 secure"],
-    ["no TLS at the front", v2(0x21, 0x21, Buffer.concat([IPV6, tlvSsl(0)])), "2001:db8::1 plain"],
+    ["a TLV that is not used", v2(0x21, 0x11, Buffer.concat([IPV4, TLV_ALPN])), "192.0.2.1"],
+    ["TLS at the proxy", v2(0x21, 0x11, Buffer.concat([IPV4, TLV_ALPN, tlvSsl(1)])), "192.0.2.1 secure"],
+    ["no TLS at the proxy", v2(0x21, 0x21, Buffer.concat([IPV6, tlvSsl(0)])), "2001:db8::1 plain"],
     ["another version", v2(0x31, 0x11, IPV4), "invalid"],
     ["another command", v2(0x22, 0x11, IPV4), "invalid"],
     ["UDP", v2(0x21, 0x12, IPV4), "invalid"],
     ["an unknown family", v2(0x21, 0x41, IPV4), "invalid"],
-    ["addresses that are cut short", v2(0x21, 0x11, IPV4.subarray(0, 11)), "invalid"],
-    ["a TLV that is cut short", v2(0x21, 0x11, Buffer.concat([IPV4, Buffer.from([1, 0, 9, 1])])), "invalid"],
+    ["truncated addresses", v2(0x21, 0x11, IPV4.subarray(0, 11)), "invalid"],
+    ["a truncated TLV", v2(0x21, 0x11, Buffer.concat([IPV4, Buffer.from([1, 0, 9, 1])])), "invalid"],
     ["half a TLV", v2(0x21, 0x11, Buffer.concat([IPV4, Buffer.from([1, 0])])), "invalid"],
     ["more than its bound", v2(0x21, 0x11, IPV4, MAX_PROXY_HEADER_BYTES - 15), "invalid"],
   ] as const) {
-    it(`of version 2: ${what} is ${expected}`, () => assert.equal(said(bytes), expected));
+    it(`of version 2: ${what} is ${expected}`, () => assert.equal(parsed(bytes), expected));
   }
 
   it("is incomplete at every length short of its own", () => {
@@ -103,15 +103,15 @@ describe("a PROXY header", () => {
     );
   });
 
-  it("says what was written into it", () => {
+  it("has the address that was written into it", () => {
     // The specification's longest line has addresses of 39 characters: none with a dotted end (RFC 5952 §5) in full.
     const ipV6 = fc.ipV6().filter((address) => address.length <= 39);
     fc.assert(
       fc.property(fc.ipV4(), ipV6, fc.nat(65_535), (ipv4, ipv6, port) => {
-        assert.equal(said(Buffer.from(`PROXY TCP4 ${ipv4} ${ipv4} ${port} ${port}\r\n`)), ipv4);
-        assert.notEqual(said(Buffer.from(`PROXY TCP6 ${ipv6} ${ipv6} ${port} ${port}\r\n`)), "invalid");
+        assert.equal(parsed(Buffer.from(`PROXY TCP4 ${ipv4} ${ipv4} ${port} ${port}\r\n`)), ipv4);
+        assert.notEqual(parsed(Buffer.from(`PROXY TCP6 ${ipv6} ${ipv6} ${port} ${port}\r\n`)), "invalid");
         const body = Buffer.from([...ipv4.split(".").map(Number), ...IPV4.subarray(4)]);
-        assert.equal(said(v2(0x21, 0x11, body)), ipv4);
+        assert.equal(parsed(v2(0x21, 0x11, body)), ipv4);
       }),
     );
   });

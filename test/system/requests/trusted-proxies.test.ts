@@ -1,4 +1,4 @@
-/** Whom the control plane believes about its clients, and requests that two servers in a row could read in two ways. */
+/** Which reverse proxies are trusted to name the client, and requests that two servers in a row could read in two ways. */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
@@ -28,8 +28,8 @@ after(async () => {
   await assertNothingOpen();
 });
 
-/** A front that is trusted, and somebody else: both on loopback, where 127.0.0.1 is the agent. */
-const FRONT = "127.0.0.3";
+/** A trusted proxy and an untrusted peer, both on loopback, where 127.0.0.1 is the agent. */
+const TRUSTED_PROXY = "127.0.0.3";
 const STRANGER = "127.0.0.2";
 const CLIENT = "203.0.113.9";
 const TRUST = ["127.0.0.3", "10.0.0.0/8", "2001:db8:f::/48"];
@@ -44,35 +44,35 @@ const PROXY_2_IPV6 = v2(`21 21 0024 20010db8${"00".repeat(11)}09 20010db8${"00".
 const PROXY_2_LOCAL = v2("20 00 0000");
 const PROXY_2_CUT = v2("21 11 0004 cb007109");
 
-type Configuration = "default" | "forwarded" | "PROXY allowed" | "PROXY required" | "nobody trusted";
+type Configuration = "default" | "forwarded" | "PROXY allowed" | "PROXY required" | "none trusted";
 
 const CONFIGURATIONS: Readonly<Record<Configuration, ControlPlaneOptions>> = {
   default: { trustedProxies: TRUST },
   forwarded: { trustedProxies: TRUST, forwardedFields: "forwarded" },
   "PROXY allowed": { trustedProxies: TRUST, proxyProtocol: "allow" },
   "PROXY required": { trustedProxies: TRUST, proxyProtocol: "require" },
-  "nobody trusted": {},
+  "none trusted": {},
 };
 
-interface Believed {
+interface Case {
   name: string;
-  /** Before the request. */
+  /** PROXY header, sent before the request. */
   header?: string;
   fields?: string;
   from?: string;
-  /** `ADDRESS SCHEME HOST` as the target is told, or what became of the request. */
+  /** `ADDRESS SCHEME HOST` in the fields that the target receives, or the status of a refused request. */
   expected: string;
 }
 
 const SPOOF =
   "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\nForwarded: for=6.6.6.6;proto=https\r\n";
 
-const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
+const CASES: Readonly<Record<Configuration, readonly Case[]>> = {
   default: [
-    { name: "no fields", expected: `${FRONT} http cp.example` },
+    { name: "no fields", expected: `${TRUSTED_PROXY} http cp.example` },
     { name: "one hop", fields: `X-Forwarded-For: ${CLIENT}\r\n`, expected: `${CLIENT} http cp.example` },
     {
-      name: "a caller's own claim before the front's",
+      name: "a caller's own claim before the proxy's",
       fields: `X-Forwarded-For: 6.6.6.6, ${CLIENT}\r\n`,
       expected: `${CLIENT} http cp.example`,
     },
@@ -91,20 +91,24 @@ const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
       fields: "X-Forwarded-For: [2001:db8::9]:4711\r\n",
       expected: "2001:db8::9 http cp.example",
     },
-    { name: "nonsense", fields: "X-Forwarded-For: <script>\r\n", expected: `${FRONT} http cp.example` },
+    {
+      name: "nonsense",
+      fields: "X-Forwarded-For: <script>\r\n",
+      expected: `${TRUSTED_PROXY} http cp.example`,
+    },
     {
       name: "scheme and host",
       fields: "X-Forwarded-Proto: https\r\nX-Forwarded-Host: public.example:8443\r\n",
-      expected: `${FRONT} https public.example:8443`,
+      expected: `${TRUSTED_PROXY} https public.example:8443`,
     },
     {
       name: "a host that is none",
       fields: "X-Forwarded-Proto: gopher\r\nX-Forwarded-Host: a b/c\r\n",
-      expected: `${FRONT} http cp.example`,
+      expected: `${TRUSTED_PROXY} http cp.example`,
     },
     { name: "a stranger's fields", from: STRANGER, fields: SPOOF, expected: `${STRANGER} http cp.example` },
     {
-      name: "Forwarded, which our fronts do not write",
+      name: "Forwarded, which our proxies do not write",
       fields: `Forwarded: for=6.6.6.6;proto=https\r\nX-Forwarded-For: ${CLIENT}\r\n`,
       expected: `${CLIENT} http cp.example`,
     },
@@ -118,31 +122,35 @@ const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
       expected: `${CLIENT} https public.example`,
     },
     {
-      name: "X-Forwarded-*, which our fronts do not write",
+      name: "X-Forwarded-*, which our proxies do not write",
       fields: `X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for="[2001:db8::9]"\r\n`,
       expected: "2001:db8::9 http cp.example",
     },
-    { name: "malformed", fields: "Forwarded: for=6.6.6.6;;\r\n", expected: `${FRONT} http cp.example` },
+    {
+      name: "malformed",
+      fields: "Forwarded: for=6.6.6.6;;\r\n",
+      expected: `${TRUSTED_PROXY} http cp.example`,
+    },
     {
       name: "hidden",
       fields: "Forwarded: for=6.6.6.6, for=_hidden\r\n",
-      expected: `${FRONT} http cp.example`,
+      expected: `${TRUSTED_PROXY} http cp.example`,
     },
     { name: "a stranger's", from: STRANGER, fields: SPOOF, expected: `${STRANGER} http cp.example` },
   ],
   "PROXY allowed": [
-    { name: "no header", expected: `${FRONT} http cp.example` },
+    { name: "no header", expected: `${TRUSTED_PROXY} http cp.example` },
     { name: "version 1", header: PROXY_1, expected: `${CLIENT} http cp.example` },
     {
       name: "version 1, IPv6",
       header: "PROXY TCP6 2001:db8::9 ::1 1 2\r\n",
       expected: "2001:db8::9 http cp.example",
     },
-    { name: "version 1, UNKNOWN", header: "PROXY UNKNOWN\r\n", expected: `${FRONT} http cp.example` },
+    { name: "version 1, UNKNOWN", header: "PROXY UNKNOWN\r\n", expected: `${TRUSTED_PROXY} http cp.example` },
     { name: "version 2", header: PROXY_2, expected: `${CLIENT} http cp.example` },
     { name: "version 2, IPv6", header: PROXY_2_IPV6, expected: "2001:db8::9 http cp.example" },
-    { name: "version 2, TLS at the front", header: PROXY_2_TLS, expected: `${CLIENT} https cp.example` },
-    { name: "version 2, LOCAL", header: PROXY_2_LOCAL, expected: `${FRONT} http cp.example` },
+    { name: "version 2, TLS at the proxy", header: PROXY_2_TLS, expected: `${CLIENT} https cp.example` },
+    { name: "version 2, LOCAL", header: PROXY_2_LOCAL, expected: `${TRUSTED_PROXY} http cp.example` },
     {
       name: "fields of a client behind a header",
       header: PROXY_2,
@@ -153,7 +161,7 @@ const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
       name: "fields behind a header that does not say who",
       header: PROXY_2_LOCAL,
       fields: SPOOF,
-      expected: `${FRONT} http cp.example`,
+      expected: `${TRUSTED_PROXY} http cp.example`,
     },
     {
       name: "fields of a proxy of ours behind a header",
@@ -180,14 +188,14 @@ const CASES: Readonly<Record<Configuration, readonly Believed[]>> = {
     { name: "a stranger without one", from: STRANGER, expected: `${STRANGER} http cp.example` },
     { name: "a stranger's header", from: STRANGER, header: PROXY_1, expected: "400" },
   ],
-  "nobody trusted": [
-    { name: "no fields", expected: `${FRONT} http cp.example` },
-    { name: "X-Forwarded-* and Forwarded", fields: SPOOF, expected: `${FRONT} http cp.example` },
-    { name: "X-Real-IP", fields: "X-Real-IP: 6.6.6.6\r\n", expected: `${FRONT} http cp.example` },
+  "none trusted": [
+    { name: "no fields", expected: `${TRUSTED_PROXY} http cp.example` },
+    { name: "X-Forwarded-* and Forwarded", fields: SPOOF, expected: `${TRUSTED_PROXY} http cp.example` },
+    { name: "X-Real-IP", fields: "X-Real-IP: 6.6.6.6\r\n", expected: `${TRUSTED_PROXY} http cp.example` },
     {
       name: "the same names with underscores",
       fields: "X_Forwarded_For: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n",
-      expected: `${FRONT} http cp.example`,
+      expected: `${TRUSTED_PROXY} http cp.example`,
     },
     { name: "PROXY", header: PROXY_1, expected: "400" },
   ],
@@ -199,8 +207,8 @@ async function startTarget(): Promise<RawTarget> {
   );
 }
 
-/** What a request told the target of its client. */
-function told(head: string): string {
+/** What the fields of a request report to the target about its client. */
+function reportedClient(head: string): string {
   assert.doesNotMatch(head, /6\.6\.6\.6|evil|^forwarded:|^x-real-ip/im);
   return ["for", "proto", "host"]
     .map((name) =>
@@ -211,7 +219,7 @@ function told(head: string): string {
 
 for (const [configuration, cases] of Object.entries(CASES)) {
   describe(`who the client is: ${configuration}`, () => {
-    for (const { name, header = "", fields = "", from = FRONT, expected } of cases) {
+    for (const { name, header = "", fields = "", from = TRUSTED_PROXY, expected } of cases) {
       it(`${name}: ${expected}`, async () => {
         const target = await startTarget();
         const controlPlane = CONFIGURATIONS[configuration as Configuration];
@@ -219,8 +227,8 @@ for (const [configuration, cases] of Object.entries(CASES)) {
         const request = `GET ${API}/ HTTP/1.1\r\nHost: cp.example\r\n${AUTHORIZATION}${fields}Connection: close\r\n\r\n`;
         const { statuses } = await exchangeRaw(system.controlPlane.port, header + request, { from });
         const [head] = target.heads;
-        const seen = head === undefined ? statuses.join(",") || "closed" : told(head);
-        rows.push([from === FRONT ? "trusted" : "stranger", `${configuration}: ${name}`, seen]);
+        const seen = head === undefined ? statuses.join(",") || "closed" : reportedClient(head);
+        rows.push([from === TRUSTED_PROXY ? "trusted" : "stranger", `${configuration}: ${name}`, seen]);
         assert.equal(seen, expected);
         if (head !== undefined) assert.deepEqual(statuses, [200]);
       });
@@ -229,7 +237,7 @@ for (const [configuration, cases] of Object.entries(CASES)) {
 }
 
 describe("what depends on the client", () => {
-  /** A change by a browser's cookie, from a page of the origin. */
+  /** An unsafe request with a browser's cookie, from a page of the origin. */
   async function change(port: number, from: string, origin: string, fields = ""): Promise<number[]> {
     const cookie = `Cookie: access_token=${ADMIN_TOKEN}\r\nOrigin: ${origin}\r\n`;
     const request = `POST ${API}/ HTTP/1.1\r\nHost: cp.example\r\n${cookie}${fields}Content-Length: 0\r\nConnection: close\r\n\r\n`;
@@ -237,14 +245,22 @@ describe("what depends on the client", () => {
   }
   const PUBLIC = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: public.example\r\n";
 
-  it("takes its own origin to be what a trusted front says, and nobody else", async () => {
+  it("takes its own origin from a trusted proxy, and from no other peer", async () => {
     const target = await startTarget();
     await using system = await startSystem({ target, controlPlane: CONFIGURATIONS.default });
     const { port } = system.controlPlane;
-    assert.deepEqual(await change(port, FRONT, "https://public.example", PUBLIC), [200]);
-    assert.deepEqual(await change(port, FRONT, "https://public.example:443", PUBLIC), [200]);
-    assert.deepEqual(await change(port, FRONT, "http://public.example", PUBLIC), [403], "not a page by http");
-    assert.deepEqual(await change(port, FRONT, "https://cp.example", PUBLIC), [403], "only behind the front");
+    assert.deepEqual(await change(port, TRUSTED_PROXY, "https://public.example", PUBLIC), [200]);
+    assert.deepEqual(await change(port, TRUSTED_PROXY, "https://public.example:443", PUBLIC), [200]);
+    assert.deepEqual(
+      await change(port, TRUSTED_PROXY, "http://public.example", PUBLIC),
+      [403],
+      "not a page by http",
+    );
+    assert.deepEqual(
+      await change(port, TRUSTED_PROXY, "https://cp.example", PUBLIC),
+      [403],
+      "only behind the proxy",
+    );
     assert.deepEqual(await change(port, STRANGER, "https://public.example", PUBLIC), [403]);
     assert.deepEqual(await change(port, STRANGER, "http://cp.example", PUBLIC), [200]);
   });
@@ -264,31 +280,38 @@ describe("what depends on the client", () => {
         "peer",
       ],
     ] as const) {
-      await exchangeRaw(port, request, { from: FRONT });
+      await exchangeRaw(port, request, { from: TRUSTED_PROXY });
       const line = await lines.find((kept) => kept.message === message, message);
       assert.equal(line.fields[name], CLIENT, message);
     }
   });
 
-  it("is what the options of `turnabout serve` make of it", async () => {
-    const args = ["--trusted-proxy", FRONT, "--proxy-protocol", "require", "--forwarded-fields", "forwarded"];
+  it("follows the options of `turnabout serve`", async () => {
+    const args = [
+      "--trusted-proxy",
+      TRUSTED_PROXY,
+      "--proxy-protocol",
+      "require",
+      "--forwarded-fields",
+      "forwarded",
+    ];
     await using serve = await startServe(args);
     const fields = `Host: cp.example\r\nForwarded: for=${CLIENT}\r\nConnection: close\r\n\r\n`;
-    const header = `PROXY TCP4 ${FRONT} 198.51.100.1 1 2\r\n`;
-    await exchangeRaw(serve.port, `${header}GET ${API}/ HTTP/1.1\r\n${fields}`, { from: FRONT });
+    const header = `PROXY TCP4 ${TRUSTED_PROXY} 198.51.100.1 1 2\r\n`;
+    await exchangeRaw(serve.port, `${header}GET ${API}/ HTTP/1.1\r\n${fields}`, { from: TRUSTED_PROXY });
     assert.equal((await serve.logged("request refused"))["client"], CLIENT);
   });
 
   for (const kind of CALLERS) {
-    it(`is what a PROXY header says before ${kind}, also where it comes byte by byte`, async () => {
+    it(`is the address in a PROXY header before ${kind}, also if it arrives byte by byte`, async () => {
       const target = await startTarget();
       await using system = await startSystem({
         tls: true,
         target,
         controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow" },
       });
-      await using front = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
-      await using caller = await openCaller(kind, { controlPlane: front, pki: system.pki });
+      await using proxy = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
+      await using caller = await openCaller(kind, { controlPlane: proxy, pki: system.pki });
       for (const [i, path] of ["/a", "/b"].entries()) {
         assert.equal((await caller.call({ path: via(path) })).status, 200);
         assert.match(target.heads[i] ?? "", new RegExp(`^x-forwarded-for: ${CLIENT}$`, "im"));
@@ -303,9 +326,9 @@ describe("what depends on the client", () => {
         agents: 0,
         controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow" },
       });
-      await using front = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
+      await using proxy = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
       await using agent = followAgent({
-        server: `https://localhost:${front.port}`,
+        server: `https://localhost:${proxy.port}`,
         caFile: system.caFile,
         carrier,
       });
@@ -316,10 +339,10 @@ describe("what depends on the client", () => {
     });
   }
 
-  it("shows an agent by its own address behind a front", async () => {
+  it("shows an agent by its own address behind a trusted proxy", async () => {
     await using system = await startSystem({ agents: 0, controlPlane: { trustedProxies: ["127.0.0.0/8"] } });
-    await using front = await startForwardingFront(system.controlPlane.port);
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}` });
+    await using proxy = await startForwardingFront(system.controlPlane.port);
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });
     await agent.connected();
     const runner = async (): Promise<string> => (await call(`${system.url}/api/v1/runners/${RUNNER}`)).body;
     await system.controlPlane.dial(RUNNER, TARGET, { waitMs: 5_000 }).catch(() => {});
@@ -327,7 +350,7 @@ describe("what depends on the client", () => {
   });
 });
 
-/** Without a front: most of these never leave one. */
+/** Sent directly: a reverse proxy refuses most of these itself. */
 const DIRECT: readonly (readonly [name: string, bytes: string, seen: string])[] = [
   [
     "Transfer-Encoding in HTTP/1.0",
