@@ -102,13 +102,16 @@ test("wl-copy's processes end when they are replaced, and outlive the server", {
   const { server, desktop } = all;
   for (let i = 0; i < 10; i += 1) await set(server, "text", `content ${i}`);
   // One for each selection.
-  await until("the replaced have gone", async () => (await desktop.processes("wl-copy")).length === 2);
+  await until(
+    "the replaced processes have ended",
+    async () => (await desktop.processes("wl-copy")).length === 2,
+  );
   await server.server.close();
   assert.equal((await desktop.processes("wl-copy")).length, 2);
   assert.equal((await desktop.run("wl-paste", ["-n"])).toString("utf8"), "content 9");
 });
 
-test("refuses what is no clipboard, in Helix's words", { skip }, async () => {
+test("refuses invalid clipboard data, with Helix's error texts", { skip }, async () => {
   await using all = await start();
   const { server } = all;
   const refuse = async (body: string, text: string): Promise<void> => {
@@ -194,7 +197,7 @@ test("a watch that dies is started again", { skip }, async () => {
   assert.deepEqual(await client.closed, { code: 1001, reason: "server is ending" });
 });
 
-test("a listener that does not read is closed with 1013, and the others go on", { skip }, async () => {
+test("a listener that does not read is closed with 1013, and the others continue", { skip }, async () => {
   // It has all the time it needs to read what was sent before the end.
   await using all = await start({ closeTimeoutMs: 60_000 });
   const { server } = all;
@@ -215,7 +218,7 @@ test("a listener that does not read is closed with 1013, and the others go on", 
   assert.equal(await other.message(), '{"type":"text","data":"small"}');
 });
 
-test("a listener that answers no ping is given up, and one that does is kept", { skip }, async () => {
+test("a listener that does not answer pings is closed, and one that does is kept", { skip }, async () => {
   await using desktop = await startDesktop();
   await using server = await startServer({
     runtimeFolder: desktop.runtimeFolder,

@@ -126,7 +126,7 @@ async function processes(runtimeFolder: string, name: string): Promise<number[]>
   return ids.filter((_, i) => found[i] === true).map(Number);
 }
 
-/** A file's content, as soon as `isComplete`; told by the file system. */
+/** A file's content, as soon as `isComplete`; watched through the file system. */
 export async function fileWith(path: string, isComplete: (text: string) => boolean): Promise<string> {
   const folder = path.slice(0, path.lastIndexOf("/"));
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -151,7 +151,7 @@ export async function fileWith(path: string, isComplete: (text: string) => boole
   }
 }
 
-/** Tries until it is true, as fast as it can: each try waits for a real answer. */
+/** Tries until it is true, without a pause: each try waits for a real response. */
 export async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (!(await isTrue())) assert.ok(performance.now() < deadline, `never: ${what}`);

@@ -23,7 +23,7 @@ async function isRunning(pid: number): Promise<boolean> {
   }
 }
 
-test("runs what is allowed, and says how it ended", async () => {
+test("runs allowed programs, and reports how they ended", async () => {
   await using server = await startServer({
     runtimeFolder,
     execAllowed: ["echo", "ls", "sh", "nosuchprogram"],
@@ -85,7 +85,7 @@ test("none of our own variables reach a program", async () => {
   }
 });
 
-test("ends a program with its children after its time, and keeps so much of its output", async () => {
+test("ends a program and its children at its timeout, and keeps a bounded part of its output", async () => {
   await using server = await startServer({ runtimeFolder, execAllowed: ["sh"] });
   const late = (await exec(server, {
     command: ["sh", "-c", "sleep 1000 & echo $!; wait"],
@@ -104,7 +104,7 @@ test("ends a program with its children after its time, and keeps so much of its 
   assert.equal(much.output.length, 1024 * 1024 - 1);
 });
 
-test("a caller that goes takes its program along", async () => {
+test("a program ends when its caller disconnects", async () => {
   await using server = await startServer({ runtimeFolder, execAllowed: ["sleep", "pgrep"] });
   const caller = new AbortController();
   const gone = server.request("/exec", {

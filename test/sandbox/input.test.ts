@@ -155,7 +155,7 @@ test("a click does not overtake what was typed before it", { skip }, async () =>
   assert.match(text, /a\u001B\[<0;\d+;\d+M\u001B\[<0;\d+;\d+mc$/);
 });
 
-test("what a sender held down is released when it goes", { skip }, async () => {
+test("keys and buttons are released when their sender disconnects", { skip }, async () => {
   await using desktop = await startDesktop();
   await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
   const typed = await openTerminal(desktop);
@@ -200,7 +200,7 @@ test("the keyboard's state can be seen and reset", { skip }, async () => {
   assert.deepEqual(after["pressed_keys"], []);
 });
 
-test("says how many events it could apply, and refuses what are none", { skip }, async () => {
+test("returns how many events it has applied, and refuses invalid ones", { skip }, async () => {
   await using desktop = await startDesktop();
   await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
   const some = await server.post("/input", {
@@ -231,7 +231,7 @@ test("without a display input is not available", async () => {
   assert.deepEqual([response.status, await response.text()], [503, "Input not available\n"]);
 });
 
-test("messages that are none are nothing, and never an error", () => {
+test("invalid messages are ignored without an error", () => {
   assert.equal(parseInputMessage(Buffer.alloc(0)), undefined);
   assert.equal(parseInputMessage(message(0x03, 1, 0, 1, 0, 1, 0, 0, 0, 0)), undefined); // no area
   assert.equal(parseInputMessage(message(0x02, 2, 1, 99)), undefined); // no button

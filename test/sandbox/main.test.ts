@@ -57,7 +57,7 @@ test(
     const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
       fetch(`http://127.0.0.1:${port}${path}`, { ...init, headers: { connection: "close" } });
     try {
-      // Whoever read its log has gone.
+      // The reader of its log has gone.
       child.stdout?.destroy();
       child.stderr?.destroy();
       for (const path of ["/nothing", "/%ff%", "/screenshot?quality=%", "//", "/upload"]) {
@@ -103,7 +103,7 @@ test(
   },
 );
 
-test("what it started ends with it even if it is killed", { skip }, async () => {
+test("its child processes end with it, even if it is killed", { skip }, async () => {
   await using desktop = await startDesktop();
   const { child, port } = await startMain(desktop);
   const listener = new WebSocket(`ws://127.0.0.1:${port}/ws/clipboard`);
@@ -123,7 +123,7 @@ test("what it started ends with it even if it is killed", { skip }, async () => 
   await until("both have ended", async () => (await count()) === 0);
 });
 
-test("says why it does not start", { skip }, async () => {
+test("reports why it does not start", { skip }, async () => {
   await using desktop = await startDesktop();
   await assert.rejects(startMain(desktop, { SCREENSHOT_PORT: "99999" }), /SCREENSHOT_PORT=99999 is no port/);
 });

@@ -206,7 +206,7 @@ test(
   },
 );
 
-test("says what Helix says while there is no display", { skip: missing("grim") }, async () => {
+test("responds as Helix does while there is no display", { skip: missing("grim") }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "turnabout-nothing-"));
   try {
     await using server = await startServer({ runtimeFolder: folder });

@@ -79,7 +79,7 @@ test("a lone viewer gets a frame of its own each time", async (t) => {
   frames.close();
 });
 
-test("who asks during a capture gets that one", async (t) => {
+test("a request during a capture gets that one", async (t) => {
   const { frames, starts, pass } = desktop(t);
   const together = [frames.frame()];
   for (let i = 0; i < 49; i += 1) together.push(frames.frame());
@@ -90,7 +90,7 @@ test("who asks during a capture gets that one", async (t) => {
   frames.close();
 });
 
-test("nobody gets a frame from before a change that came before the request", async (t) => {
+test("no request gets a frame older than a change that came before it", async (t) => {
   const { frames, starts, pass, now } = desktop(t);
   // A crowd, with a frame to share.
   for (let i = 0; i < 10; i += 1) void frames.frame();
@@ -112,7 +112,7 @@ test("nobody gets a frame from before a change that came before the request", as
   frames.close();
 });
 
-test("input all the time costs no more captures", async (t) => {
+test("continuous input causes no more captures", async (t) => {
   const { frames, starts, pass } = desktop(t);
   const answers: Promise<unknown>[] = [];
   for (let i = 0; i < 500; i += 1) {
@@ -127,7 +127,7 @@ test("input all the time costs no more captures", async (t) => {
   frames.close();
 });
 
-test("a failed capture is its callers' alone", async (t) => {
+test("a failed capture fails only the requests that waited for it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let fail = true;
   const frame: Frame = { kind: "png", bytes: Buffer.alloc(0), digest: "x", encoded: new Map() };

@@ -41,14 +41,14 @@ function upload(server: TestServer, name: string, content: Buffer, field = "file
   return server.request("/upload?open_file_manager=false", { method: "POST", body: form });
 }
 
-/** A form made by hand, for names that FormData would clean. */
+/** A form built by hand, for names that FormData would clean. */
 function form(filename: string): { body: string; headers: Record<string, string> } {
   const head = `Content-Disposition: form-data; name="file"; filename="${filename}"`;
   const body = `--b\r\n${head}\r\n\r\ncontent\r\n--b--\r\n`;
   return { body, headers: { "content-type": "multipart/form-data; boundary=b" } };
 }
 
-test("stores the file and says where, each under a name of its own", async () => {
+test("stores each file under a name of its own, and returns its path", async () => {
   await using fixture = await start();
   const { server, folder } = fixture;
   const content = randomBytes(3_000_000);
@@ -70,7 +70,7 @@ test("stores the file and says where, each under a name of its own", async () =>
   assert.equal((await readdir(folder)).length, 5);
 });
 
-test("refuses a name that leads elsewhere", async () => {
+test("refuses a name that leads to another folder", async () => {
   await using fixture = await start();
   const { server, folder } = fixture;
   const names = ["../evil", "/etc/evil", "a/b", "..\\\\evil", "..", ".", "", "a\0b", "a\u0007"];
@@ -87,7 +87,7 @@ test("refuses a name that leads elsewhere", async () => {
   await assert.rejects(readdir(folder), { code: "ENOENT" });
 });
 
-test("refuses what is too large, early where it is said, and keeps nothing of it", async () => {
+test("refuses files that are too large, at once if the length is given, and keeps nothing of them", async () => {
   await using fixture = await start(1_000_000);
   const { server, folder } = fixture;
   const fits = await upload(server, "fits", Buffer.alloc(1_000_000));
@@ -126,7 +126,7 @@ function* blocks(bytes: number): Generator<Buffer> {
     yield block.subarray(0, Math.min(left, block.length));
 }
 
-test("refuses what is no form, or has no file", async () => {
+test("refuses bodies that are not a form, or have no file", async () => {
   await using fixture = await start();
   const { server } = fixture;
   const post = (body: string, type: string): Promise<Response> =>
@@ -139,7 +139,7 @@ test("refuses what is no form, or has no file", async () => {
   assert.equal((await server.request("/upload")).status, 405);
 });
 
-test("an upload that breaks off leaves nothing", async () => {
+test("an upload that is aborted leaves nothing behind", async () => {
   await using fixture = await start();
   const { server, folder } = fixture;
   const sender = request({
@@ -178,7 +178,7 @@ test("finds the boundary wherever the chunks are cut", async () => {
   }
 });
 
-test("refuses a form that is cut short anywhere", async () => {
+test("refuses a form that is truncated anywhere", async () => {
   const body = Buffer.from(`--boundary\r\n${HEAD}\r\n\r\ncontent\r\n--boundary--\r\n`);
   const complete = body.lastIndexOf("--boundary--") + "--boundary".length;
   for (let length = 0; length < complete; length += 1) {
@@ -199,7 +199,7 @@ test("refuses a form of too many parts, and does not look for the file behind a 
   assert.equal(await stored(Buffer.from(long), 1_000), undefined);
 });
 
-test("stops at once where the file cannot be stored, though the form goes on", async () => {
+test("stops at once if the file cannot be stored, although the form continues", async () => {
   let taken = 0;
   const chunks = async function* (): AsyncGenerator<Buffer, void, undefined> {
     yield Buffer.from(`--boundary\r\n${HEAD}\r\n\r\n`);

@@ -42,7 +42,7 @@ async function statusWith(authorization: string): Promise<string> {
   return statusLine.split(" ")[1] ?? "";
 }
 
-test("wants the bearer secret, and panics at a header without a space", async () => {
+test("requires the bearer secret, and panics at a header without a space", async () => {
   assert.equal(await statusWith("Authorization: Bearer helix\r\n"), "200");
   assert.equal(await statusWith("Authorization: Bearer other\r\n"), "401");
   assert.equal(await statusWith("Authorization: Basic helix\r\n"), "401");
@@ -50,7 +50,7 @@ test("wants the bearer secret, and panics at a header without a space", async ()
   assert.equal(await statusWith("Authorization: helix\r\n"), "500");
 });
 
-test("gives the page without the secret", async () => {
+test("serves the page without the secret", async () => {
   const page = await fetch(`${moonlight.url}/config.js`, { headers: { connection: "close" } });
   assert.equal(page.status, 200);
   assert.match(await page.text(), /path_prefix/);
@@ -90,14 +90,14 @@ test("sends the PIN at once, and the pairing only when it is done", async () => 
   assert.equal((await call("POST", "/api/pair", { host_id: 99 })).status, 404);
 });
 
-test("says so when a pairing fails, and stays unpaired", async () => {
+test("reports a failed pairing, and stays unpaired", async () => {
   const response = await call("POST", "/api/pair", { host_id: 1 });
   moonlight.finishPairings("failed");
   assert.equal(await response.text(), '{"Pin":"1234"}\n"PairError"\n');
   assert.equal(moonlight.state.hosts[1]?.paired, "NotPaired");
 });
 
-test("forgets a pairing whose caller left", async () => {
+test("drops a pairing whose caller has disconnected", async () => {
   const socket = await openSocket({ port: moonlight.port, host: moonlight.host });
   const pin = readUntil(socket, '{"Pin":"1234"}\n');
   const head =
@@ -129,14 +129,14 @@ test("lists apps and sends their picture", async () => {
   assert.equal((await call("GET", "/api/app/image?host_id=0&app_id=1")).status, 404);
 });
 
-test("knows its sessions, and answers wake and cancel", async () => {
+test("lists its sessions, and responds to wake and cancel", async () => {
   assert.deepEqual(await json("GET", "/api/sessions"), { sessions: [] });
   assert.deepEqual(await json("GET", "/api/admin/status"), { total_sessions: 0, sessions: [] });
   assert.equal((await call("POST", "/api/host/wake", { host_id: 0 })).status, 200);
   assert.deepEqual(await json("POST", "/api/host/cancel", { host_id: 0 }), { success: true });
 });
 
-test("refuses what is no JSON and what is no route", async () => {
+test("refuses invalid JSON and unknown routes", async () => {
   const bad = await fetch(`${moonlight.url}/api/pair`, {
     method: "POST",
     headers: { authorization: "Bearer helix", connection: "close" },

@@ -1,4 +1,4 @@
-/** Moonlight Web's signalling, its ways to die, and the double's own echo. */
+/** Moonlight Web's signalling, its failures, and the double's own echo. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { afterEach, beforeEach, test } from "node:test";
@@ -8,7 +8,7 @@ import { moonlightInit } from "../../../test/support/moonlight-init.ts";
 import { createMoonlightDouble } from "./double.ts";
 import type { MoonlightDouble } from "./double.ts";
 
-/** RFC 6455 §7.1.5: what a caller sees when the connection ended without a close frame. */
+/** RFC 6455 §7.1.5: close code of a connection that ended without a close frame. */
 const NO_CLOSE_FRAME = 1006;
 /** The same section: a close frame without a code. */
 const NO_STATUS = 1005;
@@ -153,7 +153,7 @@ test("drops wrong credentials and nonsense without a close frame", async () => {
   assert.equal(await early.closed, NO_STATUS);
 });
 
-test("says in one word why there is no stream", async () => {
+test("names the reason if there is no stream", async () => {
   const refusals: [object, string][] = [
     [{ host_id: 7 }, "HostNotFound"],
     [{ host_id: 1 }, "HostNotPaired"],
@@ -168,7 +168,7 @@ test("says in one word why there is no stream", async () => {
   assert.equal(moonlight.state.streams.size, 0);
 });
 
-test("a session has one viewer: create is refused, join throws the other one out", async () => {
+test("a session has one viewer: create is refused, join replaces the other viewer", async () => {
   const first = await stream();
   await first.until("ConnectionComplete");
   const second = await stream();
@@ -236,7 +236,7 @@ test("echoes text and binary, answers pings and records them", async () => {
   assert.equal(String(reason), "enough of this");
 });
 
-test("echoes an order to close that no frame could carry", async () => {
+test("echoes a close command that does not fit into a frame", async () => {
   const socket = await open("/api/ws/echo", [], { perMessageDeflate: false });
   assert.equal(socket.extensions, "");
   for (const order of ["close:1005:x", `close:4000:${"x".repeat(124)}`]) {
@@ -255,7 +255,7 @@ test("ends an echo that is larger than 16 MiB", async () => {
   assert.equal(code, 1_009);
 });
 
-test("refuses a handshake with the status that was asked for", async () => {
+test("refuses a handshake with the requested status", async () => {
   for (const [path, expected] of [
     ["/api/ws/refuse?status=418", 418],
     ["/api/ws/refuse", 404],

@@ -18,7 +18,7 @@ function get(port: number, path: string, method = "GET"): Promise<Response> {
   return fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: "close" } });
 }
 
-test("serves a picture of a known colour, and says that it is one", async () => {
+test("serves a picture of a known colour, with its media type", async () => {
   const lines: string[] = [];
   await using display = await startSandboxDisplay({
     port: 0,
@@ -35,7 +35,7 @@ test("serves a picture of a known colour, and says that it is one", async () => 
   assert.match(lines.join("\n"), /^picture display on http:\/\/127\.0\.0\.1:\d+\/screenshot$/);
 });
 
-test("is healthy, refuses other methods and knows no other path", async () => {
+test("is healthy, and refuses other methods and paths", async () => {
   await using display = await startSandboxDisplay({ port: 0, kind: "picture" });
   assert.equal(await (await get(display.port, "/health")).text(), "OK");
   const posted = await get(display.port, "/screenshot", "POST");
@@ -51,7 +51,7 @@ test("closes its port, and can be closed twice", async () => {
   await assert.rejects(openSocket({ port: display.port, host: "127.0.0.1" }), { code: "ECONNREFUSED" });
 });
 
-test("answers 500 in Helix's words while there is no display, and stays healthy", async () => {
+test("responds 500 with Helix's text while there is no display, and stays healthy", async () => {
   const failures: unknown[] = [new DisplayError(NO_DISPLAY), new Error("internal detail")];
   const server = createScreenshotServer(() => ({
     kind: "sway",
@@ -68,7 +68,7 @@ test("answers 500 in Helix's words while there is no display, and stays healthy"
   await once(server.close(), "close");
 });
 
-test("shows a picture where Sway is there but does not start, and says why", async () => {
+test("shows a picture if Sway is installed but does not start, and logs why", async () => {
   const folder = await mkdtemp(join(tmpdir(), "turnabout-fake-"));
   await chmod(folder, 0o755);
   await writeFile(join(folder, "sway"), "#!/bin/sh\necho no backend today >&2\nexit 1\n", { mode: 0o755 });
@@ -104,7 +104,7 @@ async function displayFolders(): Promise<string[]> {
   return names.filter((name) => name.startsWith(`turnabout-display-${process.pid}-`));
 }
 
-test("whoever asks during a capture gets that one; the next gets a new one", async () => {
+test("requests during a capture get that one; the next request gets a new one", async () => {
   const runs: PromiseWithResolvers<number>[] = [];
   const capture = coalesce(() => {
     const run = Promise.withResolvers<number>();
@@ -124,7 +124,7 @@ test("whoever asks during a capture gets that one; the next gets a new one", asy
   assert.equal(await after, 3);
 });
 
-test("finds sockets and not their lock files, and says what Helix says without any", async () => {
+test("finds sockets but not their lock files, and fails with Helix's text without any", async () => {
   const folder = await mkdtemp(join(tmpdir(), "turnabout-grim-"));
   try {
     await assert.rejects(captureWithGrim({ path: folder, user: {} }), new DisplayError(NO_DISPLAY));

@@ -1,4 +1,4 @@
-/** A real headless Sway: what it shows, and that nothing of it is left, however we end. */
+/** A real headless Sway: what it shows, and that it leaves nothing behind, however the process ends. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -31,7 +31,7 @@ function processesIn(folder: string): string[] {
   });
 }
 
-/** The end of a process that is nobody's child has no event that we could wait for. */
+/** An orphaned process emits no event at its end, so it is polled. */
 async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!(await isTrue())) {
@@ -96,7 +96,7 @@ async function startElsewhere(): Promise<{ child: ChildProcess; folder: string }
   return { child, folder: folderIn(lines) };
 }
 
-test("process.exit takes the display along", { skip }, async () => {
+test("process.exit ends the display", { skip }, async () => {
   const { child, folder } = await startElsewhere();
   assert.ok(processesIn(folder).length > 0);
   child.stdin?.write("exit\n");
@@ -105,7 +105,7 @@ test("process.exit takes the display along", { skip }, async () => {
   assert.equal(existsSync(folder), false);
 });
 
-test("even a killed process takes Sway along", { skip }, async () => {
+test("Sway ends even if the process is killed", { skip }, async () => {
   const { child, folder } = await startElsewhere();
   assert.ok(processesIn(folder).length > 0);
   child.kill("SIGKILL");

@@ -1,4 +1,4 @@
-/** Wolf's endpoints, asked over its socket: state that stays, ids that are strings, errors in Wolf's words. */
+/** Wolf's endpoints, over its socket: state that stays, ids that are strings, Wolf's error texts. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -99,7 +99,7 @@ test("a pending pairing takes its secret once and makes a client", async () => {
   assert.equal((await list("/clients", "clients")).length, 2);
 });
 
-test("clients keep their settings until they are unpaired, and know 400 and 404", async () => {
+test("clients keep their settings until they are unpaired; invalid ones are 400, unknown ones 404", async () => {
   const [client] = await list("/clients", "clients");
   const client_id = client?.["client_id"];
   await ok("/clients/settings", {
@@ -147,7 +147,7 @@ test("configures the lobby of a client's session", async () => {
   assert.equal(session?.["immediate_lobby_id"], "lobby-1");
 });
 
-test("a lobby's PIN is never listed, and wanted for join and stop", async () => {
+test("a lobby's PIN is never listed, and required for join and stop", async () => {
   const { lobby_id } = await ok("/lobbies/create", newLobby);
   const [lobby] = await list("/lobbies", "lobbies");
   assert.equal(lobby?.["id"], lobby_id);
@@ -165,7 +165,7 @@ test("a lobby's PIN is never listed, and wanted for join and stop", async () => 
   await fails("/lobbies/stop", { lobby_id }, 500, "Invalid lobby ID");
 });
 
-test("a lobby without a PIN stops when everyone leaves, if it was told to", async () => {
+test("a lobby without a PIN stops when everyone leaves, if it was created so", async () => {
   const { pin: _pin, ...open } = newLobby;
   const { lobby_id } = await ok("/lobbies/create", { ...open, stop_when_everyone_leaves: true });
   const moonlight_session_id = wolf.state.sessions[0]?.client_id;
@@ -178,12 +178,12 @@ test("a lobby without a PIN stops when everyone leaves, if it was told to", asyn
   assert.deepEqual(await list("/lobbies", "lobbies"), []);
 });
 
-test("a lobby needs what Wolf needs", async () => {
+test("a lobby needs the fields that Wolf requires", async () => {
   const { runner_state_folder: _folder, ...short } = newLobby;
   await fails("/lobbies/create", short, 500, "Field named 'runner_state_folder' not found.");
 });
 
-test("what happens is told to the event streams", async () => {
+test("changes are sent to the event streams", async () => {
   const events = await openSocket({ path: wolf.socketPath });
   const opened = readUntil(events, "\r\n\r\n");
   events.write("GET /api/v1/events HTTP/1.1\r\n\r\n");
@@ -206,7 +206,7 @@ test("memory and health describe the state", async () => {
   assert.equal(health["total_thread_count"], (health["threads"] as unknown[]).length);
 });
 
-test("a keyboard reset lets go of the keys that hang", async () => {
+test("a keyboard reset releases the keys that hang", async () => {
   const [keyboard] = await list("/keyboard/state", "sessions");
   assert.deepEqual(keyboard?.["pressed_keys"], [16]);
   const { released_keys } = await ok("/keyboard/reset", { session_id: keyboard?.["session_id"] });
@@ -214,7 +214,7 @@ test("a keyboard reset lets go of the keys that hang", async () => {
   assert.deepEqual((await list("/keyboard/state", "sessions"))[0]?.["pressed_keys"], []);
 });
 
-test("icons are pictures, asked for by an undecoded path", async () => {
+test("icons are pictures, requested by an undecoded path", async () => {
   const icon = (query: string): Promise<Buffer> =>
     rawExchange({ path: wolf.socketPath }, `GET /api/v1/utils/get-icon?${query} HTTP/1.1\r\n\r\n`).then(
       ({ statusLine, headers, body }) =>

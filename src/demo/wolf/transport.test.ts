@@ -1,4 +1,4 @@
-/** The ways in which Wolf speaks HTTP badly, each over a real Unix socket. */
+/** Wolf's deviations from HTTP, each over a real Unix socket. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -66,7 +66,7 @@ test("answers HTTP/1.0 with a length and JSON, and closes by itself", () =>
     await wolf.whenIdle();
   }));
 
-test("says OK to an unknown path too, with 404 and an empty body", () =>
+test("has the reason OK for an unknown path, too, with 404 and an empty body", () =>
   withWolf(async (wolf) => {
     const { statusLine, headers, body } = await get(wolf, "/nowhere");
     assert.equal(statusLine, "HTTP/1.0 404 OK");
@@ -74,7 +74,7 @@ test("says OK to an unknown path too, with 404 and an empty body", () =>
     assert.equal(body.length, 0);
   }));
 
-test("says OK to a 500 too, with the error in JSON", () =>
+test("has the reason OK for a 500, too, with the error in JSON", () =>
   withWolf(async (wolf) => {
     const { statusLine, body } = await post(wolf, "/api/v1/apps/delete", "{}");
     assert.equal(statusLine, "HTTP/1.0 500 OK");
@@ -98,7 +98,7 @@ test("refuses chunked bodies in plain text", () =>
     assert.equal(String(body), "Chunked encoding not supported, use HTTP/1.0 instead");
   }));
 
-test("takes an unknown method for GET, and a known wrong one for a 404", () =>
+test("treats an unknown method as GET, and responds 404 to a wrong one that it knows", () =>
   withWolf(async (wolf) => {
     const request = (method: string): string => `${method} /api/v1/apps HTTP/1.1\r\n\r\n`;
     const brewed = await rawExchange({ path: wolf.socketPath }, request("BREW"));
@@ -114,7 +114,7 @@ test("takes an unknown method for GET, and a known wrong one for a 404", () =>
     );
   }));
 
-test("waits for a body that comes in pieces", () =>
+test("waits for a body that arrives in pieces", () =>
   withWolf(async (wolf) => {
     const socket = await openSocket({ path: wolf.socketPath });
     const answer = readUntil(socket, "}");
@@ -157,7 +157,7 @@ test("streams a pull as JSON lines until the close, without a length", () =>
     );
   }));
 
-test("everybody waits while a lobby is created", async () => {
+test("all other requests wait while a lobby is created", async () => {
   const arrived: string[] = [];
   const { promise: creating, resolve: created } = Promise.withResolvers<void>();
   const { promise: listing, resolve: listed } = Promise.withResolvers<void>();
@@ -186,7 +186,7 @@ test("everybody waits while a lobby is created", async () => {
   );
 });
 
-test("a request may ask for a block of its own, and close ends it", async () => {
+test("a request may block for a time of its own, and close ends it", async () => {
   const { promise: bothArrived, resolve } = Promise.withResolvers<void>();
   let requests = 0;
   await withWolf(
@@ -204,7 +204,7 @@ test("a request may ask for a block of its own, and close ends it", async () => 
   );
 });
 
-test("holds back answers and events until it is released", () =>
+test("holds back responses and events until it is released", () =>
   withWolf(async (wolf) => {
     const events = await openSocket({ path: wolf.socketPath });
     const opened = readUntil(events, "\r\n\r\n");
@@ -259,7 +259,7 @@ test("notices an event reader that left, although it never reads", () =>
     assert.equal(wolf.eventStreams, 0);
   }));
 
-test("goes on sending events to a reader that has half-closed", () =>
+test("continues to send events to a reader that has half-closed", () =>
   withWolf(
     async (wolf) => {
       const events = await openSocket({ path: wolf.socketPath });
@@ -270,13 +270,13 @@ test("goes on sending events to a reader that has half-closed", () =>
       wolf.emitEvent("late", {});
       await event;
       events.destroy();
-      // Its FIN has been seen already, so only the next write shows that it is gone, as with the real Wolf.
+      // Its FIN has been received already, so only the next write shows that it is closed, as with the real Wolf.
       await wolf.whenIdle();
     },
     { sseKeepaliveMs: 10 },
   ));
 
-test("closes without a word when the request is nonsense or cut short", () =>
+test("closes without a response when the request is invalid or truncated", () =>
   withWolf(async (wolf) => {
     const nonsense = await rawExchange({ path: wolf.socketPath }, "hello\r\n\r\n");
     assert.equal(nonsense.statusLine, "");
@@ -310,7 +310,7 @@ test("remembers the last thousand requests only", () =>
     assert.equal(wolf.requests[0]?.query, "i=5");
   }));
 
-test("takes its socket file away when it closes, and can be closed twice", () =>
+test("removes its socket file when it closes, and can be closed twice", () =>
   withWolf(async (wolf) => {
     await wolf.close();
     await assert.rejects(openSocket({ path: wolf.socketPath }), { code: "ENOENT" });

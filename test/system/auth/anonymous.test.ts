@@ -12,7 +12,7 @@ import type { System } from "../../support/system.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** Every route that there is, and what is said to one who has no business there. */
+/** All routes, and how each refuses a caller without a token. */
 const CLOSED: readonly [method: string, path: string][] = [
   ["GET", "/metrics"],
   ["GET", "/api/v1/runners"],

@@ -21,7 +21,7 @@ function tokenFile(): string {
 }
 
 describe("secrets", () => {
-  it("are in no log line of agent or control plane, whether accepted or refused, at any level", async () => {
+  it("are in no log line of agent or control plane, accepted or refused, at any level", async () => {
     await using serve = await startServe(["--token-file", tokenFile(), "--log-level", "debug"]);
     const debug = ["--log-level", "debug"];
     for (const carrier of ["ptth", "websocket"]) {
@@ -38,7 +38,7 @@ describe("secrets", () => {
         assert.ok(!command.stderr.includes(SECRET) && !command.stderr.includes(WRONG));
       }
     }
-    // The caller's own credential, in each place where somebody may put one.
+    // The caller's own credential, in every place that accepts one.
     const url = targetUrl(serve.url, "good-ptth", "web");
     await call(url, { token: WRONG });
     await call(`${url}?access_token=${WRONG}`, { token: null });
@@ -50,7 +50,7 @@ describe("secrets", () => {
     }
   });
 
-  it("are in no error body, and neither is an address of the inside", async () => {
+  it("are in no error body, nor is an internal address", async () => {
     const address = await refusingAddress();
     await using serve = await startServe();
     await using agent = startAgent(serve.url, "web", `web=${address}`);
@@ -79,7 +79,7 @@ describe("secrets", () => {
     ["revdial-client", ["-runner-id", "sandbox-x", "-token", SECRET, "-local", "localhost:1", "-server"]],
     ["wolf-revdial-client", ["-wolf-id", "x", `-token=${SECRET}`, "-api-url"]],
   ] as const) {
-    it(`given to ${name} as arguments do not stay in the process list`, async () => {
+    it(`in arguments of ${name} do not stay in the process list`, async () => {
       await using serve = await startServe(["--token-file", tokenFile()]);
       await using command = new Command(name, [...args, serve.url]);
       await command.logged("connected");

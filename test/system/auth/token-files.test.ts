@@ -23,7 +23,7 @@ function runnerToken(id: string, token: string, runners = ["*"]): TokenRecord {
   return { id, kind: "runner", sha256: hashToken(token), runners };
 }
 
-/** As a careful operator does it: never half a file. */
+/** Replaces the file atomically, as a careful operator does. */
 function replace(path: string, text: string): void {
   const draft = tempPath(".json");
   writeFileSync(draft, text);
@@ -52,7 +52,7 @@ describe("the control plane's token file", () => {
     replace(path, tokens(runnerToken("bears", "other")));
     await serve.logged("credential revoked; closing the connection");
     assert.equal((await end).kind, "error");
-    assert.ok(performance.now() - revokedAt < 2_000, "looked at twice a second, and room for a busy machine");
+    assert.ok(performance.now() - revokedAt < 2_000, "checked twice a second, and time for a busy machine");
     const refused = await agent.logged("refused; trying again more slowly");
     assert.match(String(refused["reason"]), /unauthenticated|401/);
     await runnersUntil(serve.url, (runners) => !registered(runners), "the loss");
@@ -68,7 +68,7 @@ describe("the control plane's token file", () => {
     await runnersUntil(serve.url, (runners) => !registered(runners), "the loss");
   });
 
-  it("keeps its last good state while it is broken or missing, complains once, and recovers", async () => {
+  it("keeps its last valid tokens while it is invalid or missing, logs each error once, and recovers", async () => {
     const path = file(tokens(runnerToken("wolves", "good")));
     await using serve = await startServe(["--token-file", path]);
     await using agent = agentWith(serve, file("good"));
@@ -91,8 +91,8 @@ describe("the control plane's token file", () => {
     await using bear = startAgent(serve.url, "bear", "web=127.0.0.1:1", [], { TURNABOUT_TOKEN: "new" });
     await bear.logged("connected");
     assert.ok(agent.running);
-    const complaints = serve.lines.all.filter(({ msg }) => msg.startsWith("token file not usable"));
-    assert.equal(complaints.length, 3, "one for each kind of damage");
+    const errors = serve.lines.all.filter(({ msg }) => msg.startsWith("token file not usable"));
+    assert.equal(errors.length, 3, "one for each kind of damage");
   });
 
   it("is followed through a symlink, as a mounted secret changes", async () => {
@@ -107,13 +107,13 @@ describe("the control plane's token file", () => {
     await agent.logged("connected");
   });
 
-  it("must be good at the start: a bad one is an error with a hint", async () => {
+  it("must be valid at the start: otherwise serve ends with an error and a hint", async () => {
     const { code, stderr } = await run("turnabout", ["serve", "--port", "0", "--token-file", file("[]")]);
     assert.deepEqual([code, stderr.split("\n")[0]], [1, 'error: token file: no "tokens" list']);
     assert.match(stderr, /\nhint: /);
   });
 
-  it("takes what `turnabout token` prints", async () => {
+  it("accepts what `turnabout token` prints", async () => {
     const made = await run("turnabout", ["token", "--id", "w", "--kind", "runner", "--runner", "runner-*"]);
     const [secret = "", record = ""] = made.stdout.split("\n");
     assert.match(secret, /^ta_\S{32}$/);
@@ -126,7 +126,7 @@ describe("the control plane's token file", () => {
 });
 
 describe("turnabout token", () => {
-  it("makes a user who only owns sessions, as the API does", async () => {
+  it("creates a user that can only own sessions, as the API does", async () => {
     const made = await run("turnabout", ["token", "--id", "u1", "--kind", "user"]);
     assert.equal(made.code, 0, made.stderr);
     const [secret = "", record = ""] = made.stdout.split("\n");
@@ -137,7 +137,7 @@ describe("turnabout token", () => {
     assert.equal(target.status, 403);
   });
 
-  it("makes no runner that registers nothing", async () => {
+  it("refuses a runner without patterns", async () => {
     const { code, stderr } = await run("turnabout", ["token", "--id", "r", "--kind", "runner"]);
     assert.notEqual(code, 0);
     assert.match(stderr, /^error: no runner given\nhint: give --runner PATTERN/);
@@ -159,7 +159,7 @@ describe("an agent's token file", () => {
     assert.ok(agent.running);
   });
 
-  it("may be missing or empty for a while: the reason is logged, and the agent comes when it is there", async () => {
+  it("may be missing or empty at first: the reason is logged, and the agent connects once it is there", async () => {
     await using serve = await startServe(["--token-file", file(tokens(runnerToken("wolves", "good")))]);
     const own = tempPath(".token");
     await using agent = agentWith(serve, own);

@@ -1,4 +1,4 @@
-/** Mutual TLS on rh2: what is refused, and that both ends say why and what to do. */
+/** Mutual TLS on rh2: what is refused, and that both ends log the reason and the remedy. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
@@ -72,7 +72,7 @@ const REFUSED: Case[] = [
 
 describe("a client certificate", () => {
   for (const { what, issue, runner = "wolf-1", agent: says } of REFUSED) {
-    it(`${what} is refused, and both ends say so`, async () => {
+    it(`${what} is refused, and both ends log why`, async () => {
       await using stand = await start();
       const credential = await issue();
       assert.ok(credential !== undefined);
@@ -104,7 +104,7 @@ describe("a client certificate", () => {
     assert.match((await stand.addAgent("wolf-1", bad).failed()).error.message, /has been revoked/);
   });
 
-  it("is missing: the agent's token is asked for, and without one it is said what is missing", async () => {
+  it("is missing: the control plane requests the agent's token, and without one the error names what is missing", async () => {
     await using stand = await start();
     const agent = stand.addAgent("wolf-1", { token: "unknown" });
     assert.match(
@@ -113,7 +113,7 @@ describe("a client certificate", () => {
     );
   });
 
-  it("is not asked for where there is no client CA, and the agent is told", async () => {
+  it("is not requested without a client CA, and the agent's error names the option", async () => {
     await using stand = await start({ clientCa: undefined });
     const agent = stand.addAgent("wolf-1", await clients.issue(wolf));
     assert.match((await agent.failed()).error.message, /no client certificate was asked for .*--client-ca/);
@@ -140,7 +140,7 @@ describe("the control plane's certificate", () => {
     },
   ];
   for (const { what, issue, agent: says } of cases) {
-    it(`${what} is refused by the agent, which says what to do, and the control plane says that it left`, async () => {
+    it(`${what} is refused by the agent with a hint, and the control plane logs that the agent left`, async () => {
       await using stand = await start(await issue());
       const agent = stand.addAgent("wolf-1", await clients.issue(wolf));
       assert.match((await agent.failed()).error.message, says);
@@ -236,7 +236,7 @@ async function start(tls: Partial<PortTls> = {}): Promise<Stand> {
   };
 }
 
-/** A TLS 1.3 server that checks client certificates in the handshake, as OpenSSL does it and node does not. */
+/** A TLS 1.3 server that checks client certificates in the handshake, as OpenSSL does and node does not. */
 async function startOpenssl(isReversed: boolean): Promise<AsyncDisposable & { port: number }> {
   const { cert, key } = await issueServer(servers);
   const port = await freePort();

@@ -1,4 +1,4 @@
-/** Certificates that change while everything runs: new connections get the new ones, and nothing that is open is lost. */
+/** Certificates that change at run time: new connections get the new ones, and no open stream is lost. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -81,7 +81,7 @@ describe("renewal", () => {
         stand.agent.events.all.filter(({ type }) => type === "lost" || type === "attempt-failed").length,
         0,
       );
-      // What only the WebSocket held ends with it.
+      // The old connection, held open by the WebSocket only, ends with it.
       assert.ok((stand.controlPlane.runners()[0]?.connections.length ?? 0) > 2);
       const closed = next(socket, "close");
       socket.close();
@@ -94,7 +94,7 @@ describe("renewal", () => {
     },
   );
 
-  it("gives new connections the new server certificate, and leaves the sessions alone", async () => {
+  it("gives new connections the new server certificate, and keeps tunnel connections open", async () => {
     await using stand = await start();
     const connection = stand.controlPlane.runners()[0]?.connections[0]?.id;
     const renewed = await issueServer(pki);
@@ -108,14 +108,14 @@ describe("renewal", () => {
     );
   });
 
-  it("waits while certificate and key do not fit, and says nothing", async () => {
+  it("waits while certificate and key do not match, and logs nothing", async () => {
     await using stand = await start();
     const renewed = await issueServer(pki);
     const from = stand.lines.all.length;
     const before = await servedSerial(stand.controlPlane.port);
     writeFileSync(path.join(stand.serverFolder, "..data/tls.crt"), renewed.cert);
-    const looks = performance.now() + 1_200; // two looks at the files
-    await eventually(() => performance.now() > looks, "two looks");
+    const checksMs = performance.now() + 1_200; // two checks of the files
+    await eventually(() => performance.now() > checksMs, "two checks");
     assert.equal(await servedSerial(stand.controlPlane.port), before);
     assert.deepEqual(
       stand.lines.all.slice(from).filter(({ level }) => level === "warn" || level === "error"),
@@ -146,7 +146,7 @@ describe("renewal", () => {
     ["comes with an empty CRL", async () => ({ "crl.pem": "" }), /--client-crl .*: empty/],
   ];
   for (const [what, make, says] of broken) {
-    it(`keeps the last good files where a new one ${what}, and says which`, async () => {
+    it(`keeps the last valid files if a new one ${what}, and logs which`, async () => {
       await using stand = await start();
       const before = await servedSerial(stand.controlPlane.port);
       const good = await issueServer(pki);
@@ -163,7 +163,7 @@ describe("renewal", () => {
 });
 
 describe("a revocation list that changes", () => {
-  it("closes what the certificate has opened within a second, and keeps it out", async () => {
+  it("closes what the certificate has opened within a second, and refuses it from then on", async () => {
     await using stand = await start();
     const response = await open(targetUrl(stand.url, RUNNER, "web", "/endless"));
     const end = ending(response);
@@ -180,7 +180,7 @@ describe("a revocation list that changes", () => {
       "the closing",
     );
     assert.match(String(line.fields["reason"]), /has been revoked/);
-    // A new certificate is taken at once, whatever the pause after a refusal.
+    // A new certificate is tried at once, even during the pause after a refusal.
     await stand.writeAgent(await issueAgent());
     await eventually(
       () => stand.controlPlane.runners()[0]?.state === "connected",
@@ -190,7 +190,7 @@ describe("a revocation list that changes", () => {
   });
 });
 
-describe("a session", () => {
+describe("a tunnel connection", () => {
   it("does not outlive its client certificate, unless its agent has renewed it", async () => {
     await using stand = await start({ agentSeconds: 4 });
     const line = await stand.lines.find(
@@ -203,7 +203,7 @@ describe("a session", () => {
     assert.match(error.message, /refused: unauthenticated: .*has expired at .*: renew it/);
   });
 
-  it("is made anew before the old certificate ends", async () => {
+  it("is replaced before the old certificate expires", async () => {
     await using stand = await start({ agentSeconds: 8 });
     await stand.writeAgent(await issueAgent());
     const isNew = () => {
@@ -312,7 +312,7 @@ async function assertEchoesHello(stand: Stand): Promise<void> {
 async function sendBulk(response: NodeJS.WritableStream): Promise<void> {
   for (let sent = 0; sent < BULK_BYTES; sent += PIECE.length) {
     if (!response.write(PIECE)) await next(response, "drain", 60_000);
-    // So slowly that all the renewals fall into it.
+    // Slow enough to span all the renewals.
     await new Promise((resolve) => setTimeout(resolve, 60));
   }
   response.end();
@@ -336,7 +336,7 @@ async function servedSerial(port: number): Promise<string | undefined> {
   await next(socket, "secureConnect");
   const serial = socket.getPeerX509Certificate()?.serialNumber;
   const closed = next(socket, "close");
-  // Not `destroy`: it may overtake the handshake's last message, and the control plane says who leaves before that.
+  // Not `destroy`: it may overtake the last message of the handshake, and the control plane would log that.
   socket.resume().end();
   await closed;
   return serial;

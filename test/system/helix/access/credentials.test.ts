@@ -1,4 +1,4 @@
-/** Where a credential may stand, and that it stops here: no target and no log ever sees one. */
+/** The places of a credential, and that it reaches no target and no log. */
 import assert from "node:assert/strict";
 import type { OutgoingHttpHeaders } from "node:http";
 import { afterEach, describe, it } from "node:test";
@@ -26,7 +26,7 @@ interface Stand extends AsyncDisposable {
   tap: Tap;
 }
 
-/** Alice's session, whose sandbox answers everything and opens every WebSocket. */
+/** Alice's session, whose sandbox responds to every request and opens every WebSocket. */
 async function start(controlPlane: ControlPlaneOptions = {}): Promise<Stand> {
   const stack = new AsyncDisposableStack();
   const target = stack.use(await startHttpTarget((_request, response) => response.end("reached")));
@@ -54,7 +54,7 @@ const ALLOWED = "https://helix.example";
 
 describe("a token in a cookie", () => {
   for (const kind of PLAINTEXT_CALLERS) {
-    it(`changes something only for our own and allowed origins, over ${kind}`, async () => {
+    it(`is accepted for unsafe requests only from our own and allowed origins, over ${kind}`, async () => {
       await using stand = await start({ allowedOrigins: [ALLOWED] });
       const { url, alice } = stand;
       await using caller = await openCaller(kind, stand.stand.system);
@@ -75,7 +75,7 @@ describe("a token in a cookie", () => {
         return answer.status < 400 ? String(answer.status) : `${answer.status} ${errorCode(answer.text)}`;
       };
       const path = "/api/v1/sessions";
-      assert.equal(await ask("GET", path, {}), "200", "reading needs none");
+      assert.equal(await ask("GET", path, {}), "200", "safe requests need no origin");
       assert.equal(await ask("GET", path, { origin: "https://evil.example" }), "200", "and CORS guards it");
       assert.equal(await ask("POST", path, { origin: url }), "201", "our own");
       assert.equal(await ask("POST", path, { origin: ALLOWED }), "201");
@@ -132,7 +132,7 @@ describe("a token in a cookie", () => {
 });
 
 describe("a token in the query", () => {
-  it("counts on WebSockets only, and only where no better one is there", async () => {
+  it("is accepted on WebSockets only, and only where no other credential is present", async () => {
     await using stand = await start();
     const { url, alice, session } = stand;
     const path = `/api/v1/external-agents/${session.id}`;
@@ -179,7 +179,7 @@ describe("a token in the query", () => {
 });
 
 describe("a caller's credential", () => {
-  it("reaches no target, wherever it stands, and no log", async () => {
+  it("reaches neither a target nor a log, in any place", async () => {
     const { log, lines } = keptLog();
     await using stand = await start({ log });
     const { url, alice, session, tap } = stand;
@@ -235,7 +235,7 @@ describe("a caller's credential", () => {
     assert.ok(!/authorization|x-api-key/i.test(seen));
   });
 
-  it("for the forward proxy is not the target's, and the target's own passes", async () => {
+  it("for the forward proxy is removed, and the target's own passes", async () => {
     await using stand = await start();
     const { alice, session, tap } = stand;
     // HTTP/2 has no absolute form; its CONNECT carries bytes.

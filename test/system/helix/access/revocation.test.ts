@@ -1,4 +1,4 @@
-/** What a credential has opened ends with it: within a second, and for WebSockets with a word of why. */
+/** What a credential has opened is closed with it: within a second, and WebSockets with the reason. */
 import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
@@ -31,7 +31,7 @@ interface Stand extends AsyncDisposable {
   stand: SessionStand;
   url: string;
   session: SessionView;
-  /** The sandbox: endless answers, and WebSockets that stay open. */
+  /** The sandbox: endless responses, and WebSockets that stay open. */
   target: TestTarget;
 }
 
@@ -61,7 +61,7 @@ interface Opened extends AsyncDisposable {
   ends: Promise<Record<string, unknown>>;
 }
 
-/** Everything that a user can have open. */
+/** One of each kind of stream that a user can open. */
 async function openAll({ url, session }: Stand, token: string): Promise<Opened> {
   const stack = new AsyncDisposableStack();
   const ends: Record<string, Promise<unknown>> = {};
@@ -97,7 +97,7 @@ async function openAll({ url, session }: Stand, token: string): Promise<Opened> 
   ends["CONNECT on HTTP/1.1"] = ending(tunnel).then(({ kind }) => kind);
 
   const connection = http2.connect(url);
-  connection.on("error", () => {}); // for ever
+  connection.on("error", () => {}); // permanently
   stack.defer(async () => {
     const closed = next(connection, "close");
     connection.destroy();
@@ -140,7 +140,7 @@ function allEnded(close: object): object {
 }
 
 describe("revoking a user's token", () => {
-  it("ends what it has opened, and nothing of another token of the same user", async () => {
+  it("closes what it has opened, and nothing of another token of the same user", async () => {
     await using stand = await start("alice");
     const { url, session } = stand;
     const first = await issueToken(url, { id: "alice-1", kind: "user", owner: "alice" });
@@ -159,19 +159,19 @@ describe("revoking a user's token", () => {
     assert.equal((await api(url, "DELETE", "/api/v1/tokens/alice-1")).code, "not_found");
   });
 
-  it("is what the end of its time does too", async () => {
+  it("happens, too, when it expires", async () => {
     await using stand = await start("alice");
     const token = await issueToken(stand.url, { id: "alice", kind: "user", expires_in_s: 2 });
     await using opened = await openAll(stand, token);
     assert.deepEqual(await opened.ends, allEnded(REVOKED));
     assert.equal((await api(stand.url, "GET", "/api/v1/sessions", { token })).status, 401);
-    // Its name is free again.
+    // Its id can be used again.
     await issueToken(stand.url, { id: "alice", kind: "user" });
     const again = await api(stand.url, "POST", "/api/v1/tokens", { json: { id: "alice", kind: "user" } });
     assert.deepEqual([again.status, again.code], [409, "already_exists"]);
   });
 
-  it("ends also a reader of events that does not read", async () => {
+  it("ends event streams that are not read, too", async () => {
     await using stand = await start("alice");
     const token = await issueToken(stand.url, { id: "alice", kind: "user" });
     const events = await open(`${stand.url}/api/v1/events`, { token });
@@ -184,7 +184,7 @@ describe("revoking a user's token", () => {
 });
 
 describe("deleting a session", () => {
-  it("ends every way to its sandbox, and its sandbox's own tunnel; its owner stays", async () => {
+  it("closes all streams to its sandbox, and the tunnel connection of its sandbox, but nothing else of its owner", async () => {
     await using stand = await start("alice");
     const { url, session } = stand;
     const token = await issueToken(url, { id: "alice", kind: "user" });
@@ -193,7 +193,7 @@ describe("deleting a session", () => {
     const secret = env.find((entry) => entry.startsWith("USER_API_TOKEN="))?.slice(15) ?? "";
     const stopwatch = startStopwatch();
     assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`, { token })).status, 204);
-    // Events are the user's, and not the session's.
+    // Event streams belong to the user, not to the session.
     const stillOpen = Promise.race([opened.ends, Promise.resolve("open")]);
     assert.equal(await stillOpen, "open");
     await eventually(() => stand.target.sockets.size === 0, "every connection of the sandbox");
@@ -201,12 +201,12 @@ describe("deleting a session", () => {
     await api(url, "DELETE", "/api/v1/tokens/alice");
     assert.deepEqual(await opened.ends, allEnded(ENDED));
     const door = await call(`${url}/api/v1/revdial?runnerid=${session.runner}`, { token: secret });
-    assert.equal(door.status, 401, "its token is no more");
+    assert.equal(door.status, 401, "its token has been revoked");
   });
 });
 
 describe("deleting an owner", () => {
-  it("revokes the owner's tokens and deletes the sessions, and nobody else's", async () => {
+  it("revokes the owner's tokens and deletes the sessions, and no others", async () => {
     await using stand = await start("alice");
     const { url, session } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });
@@ -242,7 +242,7 @@ describe("deleting an owner", () => {
 });
 
 describe("revoking a runner's token", () => {
-  it("closes its agent's connections, and what they carry", async () => {
+  it("closes its agent's connections and all their streams", async () => {
     await using stand = await start("alice");
     const { url } = stand;
     const token = await issueToken(url, { id: "web", kind: "runner", runners: ["web-*"] });
@@ -262,11 +262,11 @@ describe("revoking a runner's token", () => {
     assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
   });
 
-  it("reaches an agent that is only connecting", async () => {
+  it("closes an agent connection that is still being admitted", async () => {
     await using stand = await startSessions({ agents: false });
     const { url } = stand;
     const token = await issueToken(url, { id: "slow", kind: "runner", runners: ["slow"] });
-    // An agent that takes its time to say who it is: nothing but the door's 101 and the session's preface.
+    // An agent that delays its response to /hello: so far only the 101 and the HTTP/2 preface have been sent.
     const request = http.request(`${url}/api/v1/revdial?runnerid=slow`, {
       agent: false,
       headers: { connection: "Upgrade", upgrade: "ptth", alpn: "h2", authorization: `Bearer ${token}` },
@@ -276,9 +276,9 @@ describe("revoking a runner's token", () => {
     socket.unshift(head);
     assert.equal((await api(url, "DELETE", "/api/v1/tokens/slow")).status, 204);
     const session = http2.performServerHandshake(socket);
-    session.on("error", () => {}); // for ever
+    session.on("error", () => {}); // permanently
     session.on("stream", (stream) => {
-      stream.on("error", () => {}); // for ever
+      stream.on("error", () => {}); // permanently
       stream.respond({ ":status": 200, "content-type": "application/json" });
       stream.end(
         JSON.stringify({
@@ -300,7 +300,7 @@ describe("revoking a runner's token", () => {
   });
 });
 
-describe("a wish that waits for a sandbox", () => {
+describe("a request that waits for a sandbox", () => {
   for (const kind of SOCKET_KINDS) {
     it(`for a WebSocket by ${kind} ends with its credential and with its session`, async () => {
       await using stand = await startSessions();
@@ -323,7 +323,7 @@ describe("a wish that waits for a sandbox", () => {
     });
   }
 
-  it("for a session is refused where the credential went while its body came", async () => {
+  it("for a session is refused if the credential is revoked while its body arrives", async () => {
     await using stand = await startSessions();
     const { url } = stand;
     const token = await issueToken(url, { id: "alice", kind: "user" });
@@ -335,7 +335,7 @@ describe("a wish that waits for a sandbox", () => {
     const answer = next<[http.IncomingMessage]>(request, "response");
     request.write("{");
     await eventually(() => (request.socket?.bytesWritten ?? 0) > 100, "the header");
-    await api(url, "GET", "/readyz"); // has come behind it
+    await api(url, "GET", "/readyz"); // handled after it
     await api(url, "DELETE", "/api/v1/tokens/alice");
     request.end("}");
     const [response] = await answer;
@@ -345,7 +345,7 @@ describe("a wish that waits for a sandbox", () => {
     assert.deepEqual(await listSessions(url), []);
   });
 
-  it("for an answer, or by CONNECT, ends with its credential", async () => {
+  it("for a response, or by CONNECT, ends with its credential", async () => {
     await using stand = await startSessions();
     const { url } = stand;
     const token = await issueToken(url, { id: "alice", kind: "user" });
@@ -375,7 +375,7 @@ describe("a wish that waits for a sandbox", () => {
   });
 });
 
-/** Dials that wait for a runner: until they are as many. */
+/** Waits until so many dials wait for a runner. */
 async function waiting(url: string, count: number): Promise<void> {
   const deadline = performance.now() + 30_000;
   for (;;) {
@@ -396,7 +396,7 @@ describe("tokens of the token file", () => {
   const status = async (url: string, token: string) =>
     (await api(url, "GET", "/api/v1/sessions", { token })).status;
 
-  it("are revoked with their owner, for good, until the entry is another token", async () => {
+  it("are revoked with their owner, permanently, until the entry has another token", async () => {
     const dataDirectory = mkdtempSync(tempPath("-"));
     const bob = entry("bob", "bobs");
     const laptop = entry("laptop", "one", { owner: "alice" });
