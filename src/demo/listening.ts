@@ -1,4 +1,4 @@
-/** What the doubles share: a listener that fails only before it listens, and an end that waits for nobody. */
+/** Starting and stopping the doubles' servers: errors only before they listen, and an end that drops connections. */
 import type { ListenOptions, Server } from "node:net";
 
 /** Rejects with the listener's own error: EADDRINUSE, EACCES, … */
@@ -7,14 +7,14 @@ export function startListening(server: Server, at: ListenOptions): Promise<void>
     server.once("error", reject);
     server.listen(at, () => {
       server.off("error", reject);
-      // After listening only accept() can fail (EMFILE); that peer is refused and the server goes on.
+      // From here on only accept() can fail (EMFILE): that peer is refused, and the server continues.
       server.on("error", () => {});
       resolve();
     });
   });
 }
 
-/** Idempotent: a server that is closed already only reports so. */
+/** Idempotent. */
 export function stopListening(server: Server, dropConnections: () => void): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());

@@ -1,6 +1,6 @@
 /**
- * The sandboxes of the demo's sessions, in the place of Wolf's containers: it hears of lobbies by Wolf's own events, and
- * gives each an agent with the token that was minted for it. All show the demo's one screen.
+ * The sandboxes of the demo's sessions, in place of Wolf's containers: follows Wolf's lobby events, and runs an agent with
+ * the issued token for each lobby. All of them show the demo's one screen.
  */
 import { createAgent } from "../agent/agent.ts";
 import type { Agent } from "../agent/agent.ts";
@@ -21,7 +21,7 @@ export interface LobbySandboxesOptions {
 export class LobbySandboxes implements AsyncDisposable {
   readonly #options: LobbySandboxesOptions;
   readonly #events: WolfEventStream;
-  /** By lobby; as many as the instance has places. */
+  /** By lobby; bounded by the places of the instance. */
   readonly #agents = new Map<string, Agent>();
   readonly #followed: Promise<void>;
 
@@ -29,11 +29,14 @@ export class LobbySandboxes implements AsyncDisposable {
     this.#options = options;
     this.#events = events;
     this.#followed = this.#follow().catch((error: unknown) => {
-      options.log.warn({ reason: toError(error).message }, "no sandboxes any more: Wolf's events have ended");
+      options.log.warn(
+        { reason: toError(error).message },
+        "Wolf's events have ended; new sessions get no sandbox",
+      );
     });
   }
 
-  /** Resolves when it hears Wolf. */
+  /** Resolves when Wolf's event stream is open. */
   static async start(options: LobbySandboxesOptions): Promise<LobbySandboxes> {
     const wolf = createWolfClient(wolfOverUnixSocket(options.wolfSocket));
     return new LobbySandboxes(options, await wolf.events());
@@ -52,11 +55,11 @@ export class LobbySandboxes implements AsyncDisposable {
     }
   }
 
-  /** The control plane names a lobby after its session, and gives its container what an agent needs. */
+  /** The control plane names a lobby after its session, and puts the agent's settings into its container's environment. */
   #create(data: unknown): void {
     const { id, name, runner } = data as { id: string; name: string; runner?: { env?: string[] } };
     const token = runner?.env?.find((entry) => entry.startsWith(TOKEN))?.slice(TOKEN.length);
-    if (token === undefined) return; // made by somebody else
+    if (token === undefined) return; // not created by the control plane
     const { server, displayPort, log } = this.#options;
     const runners = { [`sandbox-${name}`]: { screenshot: `127.0.0.1:${displayPort}` } };
     this.#agents.set(id, createAgent({ server, token: { value: token }, log, drainMs: 1_000, runners }));

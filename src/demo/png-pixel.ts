@@ -1,14 +1,14 @@
-/** Reads one pixel back out of a PNG: what a test needs to know that a screenshot shows the demo. */
+/** Reads one pixel of a PNG, so that a test can tell whether a screenshot shows the demo. */
 import { inflateSync } from "node:zlib";
 import { isPng } from "./png.ts";
 import type { Rgb } from "./png.ts";
 
-/** A decoded 4K screen with alpha is 33 MB; more is not a screenshot of ours. */
+/** A decoded 4K screen with alpha is 33 MB; more is not one of our screenshots. */
 const MAX_DECODED_BYTES: number = 64 * 1024 * 1024;
 
 /**
- * The top left pixel of an 8-bit RGB or RGBA file. Whatever the filter of the first row, its first pixel is
- * stored as it is, because every filter predicts from neighbours and there are none.
+ * The top left pixel of an 8-bit RGB or RGBA file. It is stored unfiltered under every filter of the first row, because
+ * all filters predict from neighbours and it has none.
  */
 export function firstPixel(png: Buffer): Rgb {
   if (!isPng(png)) throw new Error("not a PNG file");

@@ -7,7 +7,7 @@ export interface Rgb {
   blue: number;
 }
 
-/** The background of both demo displays: a test can tell that a screenshot came from them and from nowhere else. */
+/** Background of both demo displays, by which a test recognizes their screenshots. */
 export const DEMO_COLOUR: Readonly<Rgb> = { red: 0x20, green: 0x40, blue: 0x60 };
 
 /** "\x89PNG\r\n\x1a\n" (PNG specification, 5.2). */

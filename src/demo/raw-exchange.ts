@@ -1,30 +1,30 @@
-/** Sends bytes as they are and collects what comes back: for tests of answers that no HTTP library would give. */
+/** Sends raw bytes and collects the response: for tests of responses that no HTTP library would send. */
 import { connect } from "node:net";
 import type { NetConnectOpts, Socket } from "node:net";
 
 /** Far above what a test of quirks receives. */
-const MAX_ANSWER_BYTES: number = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: number = 64 * 1024 * 1024;
 
-export interface RawAnswer {
-  /** `HTTP/1.0 200 OK`; empty when nothing came before the end. */
+export interface RawResponse {
+  /** `HTTP/1.0 200 OK`; empty if the connection ended without a byte. */
   statusLine: string;
   /** Names in lower case. */
   headers: ReadonlyMap<string, string>;
   body: Buffer;
 }
 
-/** Resolves when the peer has closed; we close only after it, so that a peer which does not shows as a hang. */
-export async function rawExchange(to: NetConnectOpts, request: string | Buffer): Promise<RawAnswer> {
+/** Resolves when the peer has closed. We close only then, so that a peer that does not close shows as a hang. */
+export async function rawExchange(to: NetConnectOpts, request: string | Buffer): Promise<RawResponse> {
   const socket = await openSocket(to);
   socket.write(request);
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`more than ${MAX_ANSWER_BYTES} bytes`);
+    if (bytes > MAX_RESPONSE_BYTES) throw new Error(`more than ${MAX_RESPONSE_BYTES} bytes`);
     chunks.push(chunk);
   }
-  return parseAnswer(Buffer.concat(chunks));
+  return parseResponse(Buffer.concat(chunks));
 }
 
 export function openSocket(to: NetConnectOpts): Promise<Socket> {
@@ -40,7 +40,7 @@ export function openSocket(to: NetConnectOpts): Promise<Socket> {
   });
 }
 
-/** Reads until the text appears; what came with it is returned. */
+/** Reads until the text appears. @returns all that was read */
 export function readUntil(socket: Socket, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let seen = "";
@@ -63,7 +63,7 @@ export function readUntil(socket: Socket, text: string): Promise<string> {
   });
 }
 
-function parseAnswer(bytes: Buffer): RawAnswer {
+function parseResponse(bytes: Buffer): RawResponse {
   const end = bytes.indexOf("\r\n\r\n");
   if (end === -1) return { statusLine: bytes.toString("latin1"), headers: new Map(), body: Buffer.alloc(0) };
   const [statusLine = "", ...fields] = bytes.toString("latin1", 0, end).split("\r\n");

@@ -1,16 +1,16 @@
-/** The last few of something: what a double remembers for tests, without growing under load. */
+/** The last few entries of a list: what a double records for tests, bounded under load. */
 export class Recent<T> {
-  readonly #most: number;
+  readonly #max: number;
   readonly #items: T[] = [];
 
-  /** @param most entries kept; the oldest goes first */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param max entries kept; the oldest is dropped first */
+  constructor(max: number) {
+    this.#max = max;
   }
 
   add(item: T): void {
     this.#items.push(item);
-    if (this.#items.length > this.#most) this.#items.shift();
+    if (this.#items.length > this.#max) this.#items.shift();
   }
 
   /** Oldest first. */

@@ -4,7 +4,7 @@ import { timingSafeEqual } from "node:crypto";
 /** The status that refuses the request, or undefined if it may pass. */
 export function refusalOf(authorization: string | undefined, credentials: string): 401 | 500 | undefined {
   if (authorization === undefined) return 401;
-  // The real server runs into `todo!()` here, and its framework makes a 500 of the panic.
+  // The real server panics here (`todo!()`), which its framework turns into a 500.
   if (!authorization.includes(" ")) return 500;
   const [scheme, given = ""] = authorization.split(" ");
   return scheme === "Bearer" && sameSecret(given, credentials) ? undefined : 401;

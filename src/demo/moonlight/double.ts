@@ -1,9 +1,9 @@
 /**
  * A double of Moonlight Web for `turnabout demo` and for tests.
  *
- * It copies what matters to a tunnel: one bearer secret, an answer whose first line must arrive long before its
- * second, and a signalling WebSocket that dies of any ping, pong, binary or fragmented frame, so that a relay
- * which injects its own keep-alive is found out.
+ * It copies what matters to a tunnel: one bearer secret, a response whose first line must arrive long before its second,
+ * and a signalling WebSocket that fails at any ping, pong, binary or fragmented frame, which detects a relay that injects
+ * its own keepalive.
  */
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
@@ -27,7 +27,7 @@ import type { PairOutcome } from "./pairing.ts";
 import { openEchoPeer } from "./peer.ts";
 import type { OpenPeer } from "./peer.ts";
 import { serveRequest, urlOf } from "./routes.ts";
-import { converse } from "./signalling.ts";
+import { serveSignalling } from "./signalling.ts";
 import { seedState } from "./state.ts";
 import type { MoonlightState } from "./state.ts";
 
@@ -42,7 +42,7 @@ export interface MoonlightDoubleOptions {
   credentials: string;
   /** From the PIN to the pairing. Default 3,000; `finishPairings` does not wait for it. */
   pairDelayMs?: number;
-  /** What answers offers. Default: an echo without media. */
+  /** Creates the peer that responds to WebRTC offers. Default: an echo without media. */
   openPeer?: OpenPeer;
 }
 
@@ -72,7 +72,7 @@ export interface MoonlightDouble extends AsyncDisposable {
   readonly controlFrames: readonly SeenControlFrame[];
   readonly openConnections: number;
   readonly openWebSockets: number;
-  /** Lets every pairing that waits end now; returns how many did. */
+  /** Ends all pending pairings. @returns how many */
   finishPairings(outcome: PairOutcome): number;
   /** Resolves when no connection is open. */
   whenIdle(): Promise<void>;
@@ -95,7 +95,7 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
   const webSockets = new Set<WebSocket>();
   const idleWaiters = new Set<() => void>();
 
-  // The real server (actix-ws) knows no extensions and answers no ping on this path: it dies of it.
+  // The real server (actix-ws) has no extensions and fails at a ping on this path.
   const streams = new WebSocketServer({
     noServer: true,
     autoPong: false,
@@ -116,7 +116,7 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
   server.maxConnections = MAX_CONNECTIONS;
   server.on("connection", (socket) => {
     sockets.add(socket);
-    // A caller that resets: 'close' follows and says all that matters.
+    // After a reset 'close' follows, which is all that is needed.
     socket.on("error", () => {});
     socket.once("close", () => {
       sockets.delete(socket);
@@ -131,11 +131,11 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
       return refuseHandshake(socket, pathname === REFUSE_PATH ? refusalStatus(searchParams) : 404);
     accept(streams, request, socket, head, (webSocket) => {
       watchFrames(request.socket, () => webSocket.terminate());
-      converse(webSocket, state, credentials, openPeer);
+      serveSignalling(webSocket, state, credentials, openPeer);
     });
   });
 
-  // A WebSocket closes after its connection, when the library has dealt with the last bytes.
+  // A WebSocket closes after its connection, when the library has processed the last bytes.
   const isIdle = (): boolean => sockets.size === 0 && webSockets.size === 0;
   const whenIdle = (): Promise<void> =>
     isIdle() ? Promise.resolve() : new Promise((resolve) => idleWaiters.add(resolve));

@@ -1,6 +1,6 @@
 /**
- * Reads along with a WebSocket library and reports every frame that is not one whole text message. The library
- * reports pings and binary messages, but it glues fragments together, and Moonlight Web dies of those as well.
+ * Watches a WebSocket connection and reports any frame that is not a whole text message. The library reports pings and
+ * binary messages, but it joins fragments, at which Moonlight Web fails, too.
  */
 import type { Socket } from "node:net";
 
@@ -34,7 +34,7 @@ export function watchFrames(socket: Socket, onForeign: (firstByte: number) => vo
       header = Buffer.alloc(0);
     }
   };
-  // Before the library's own listener, so that it never answers what the real server would not.
+  // Before the library's own listener, so that it does not respond to a frame at which the real server fails.
   socket.prependListener("data", watch);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The double's own WebSocket endpoints, which no Moonlight Web has.
+ * The double's own WebSocket endpoints, which Moonlight Web does not have.
  *
  * - `WS /api/ws/echo`: sends back every message, text as text and binary as binary. Selects the first
  *   sub-protocol offered, takes `permessage-deflate` if offered, never pings. The text `close:4000:reason` makes
@@ -15,7 +15,7 @@ export const ECHO_PATH = "/api/ws/echo";
 export const REFUSE_PATH = "/api/ws/refuse";
 
 /** Codes that an application may send (RFC 6455 §7.4.2), and the normal one. */
-const CLOSE_ORDER = /^close:(1000|[34]\d{3}):(.*)$/s;
+const CLOSE_COMMAND = /^close:(1000|[34]\d{3}):(.*)$/s;
 
 /** A close frame has 125 bytes, two of them for the code. */
 const MAX_REASON_BYTES = 123;
@@ -24,7 +24,7 @@ export function echo(socket: WebSocket): void {
   socket.on("message", (data, isBinary) => {
     // One Buffer: that is ws's default `binaryType` on this side.
     const bytes = data as Buffer;
-    const close = isBinary ? null : CLOSE_ORDER.exec(bytes.toString("utf8"));
+    const close = isBinary ? null : CLOSE_COMMAND.exec(bytes.toString("utf8"));
     if (close !== null && Buffer.byteLength(close[2] ?? "") <= MAX_REASON_BYTES) {
       socket.close(Number(close[1]), close[2]);
       return;
@@ -47,7 +47,7 @@ export function refuseHandshake(socket: Duplex, status: number): void {
   socket.end(head + body, () => socket.destroy());
 }
 
-/** 404 unless the query names a final status that refuses; 101 and below would not be an answer. */
+/** The final status in the query, 200 to 599. Default 404. */
 export function refusalStatus(query: URLSearchParams): number {
   const status = Number(query.get("status") ?? "404");
   return Number.isInteger(status) && status >= 200 && status <= 599 ? status : 404;

@@ -1,6 +1,6 @@
 /**
- * `POST /api/pair`: an answer in two lines, of which the second exists only when somebody has typed the first one
- * into the other device.
+ * `POST /api/pair`: a response in two lines. The second line follows only after a person has typed the PIN of the first
+ * one into the other device.
  *
  *     ← 200, application/x-ndjson, chunked
  *     ← {"Pin":"1234"}
@@ -41,7 +41,7 @@ export class Pairings {
       this.#waiting.delete(finish);
     };
     this.#waiting.add(finish);
-    // A caller that leaves does not pair.
+    // A caller that disconnects does not pair.
     response.once("close", stop);
   }
 

@@ -1,19 +1,19 @@
 /**
- * The streamer's side of WebRTC. The double's own has no media: it turns the offer's roles round and echoes
- * candidates, which is enough to see that signalling arrives whole. A test may bring one that sends video.
+ * The streamer's side of WebRTC. The default peer has no media: it swaps the offer's roles and echoes candidates, enough
+ * to check that signalling arrives complete. A test may supply a peer that sends video.
  */
 
-/** What answers a viewer's `Signaling` messages. */
+/** Responds to a viewer's `Signaling` messages. */
 export interface Peer {
-  /** @param signal the inside of one: `{"Description":…}` or `{"AddIceCandidate":…}` */
+  /** @param signal the value of a `Signaling` message: `{"Description":…}` or `{"AddIceCandidate":…}` */
   receive(signal: Readonly<Record<string, unknown>>): void;
-  /** The viewer has gone. */
+  /** The viewer has disconnected. */
   close(): void;
 }
 
 /**
- * @param session as the viewer has named it
- * @param send says something to the viewer: the inside of a `Signaling` message
+ * @param session the id that the viewer has chosen
+ * @param send sends a `Signaling` message with this value to the viewer
  */
 export type OpenPeer = (session: string, send: (signal: object) => void) => Peer;
 
@@ -35,7 +35,7 @@ const HOST_CANDIDATE: object = {
   username_fragment: null,
 };
 
-/** The offer with the roles turned: enough for a test to see that its own offer was answered. */
+/** The offer with swapped roles: enough for a test to recognize the answer to its own offer. */
 function answerTo(offer: string): string {
   return offer.replaceAll("a=setup:actpass", "a=setup:active").replaceAll("a=sendrecv", "a=sendonly");
 }

@@ -69,7 +69,7 @@ export async function serveRequest(
   handler({ ...context, query: url.searchParams, body, response });
 }
 
-/** `//` and the like are no URL; they are nobody's path either. */
+/** An invalid URL, such as `//`, becomes a path without a route. */
 export function urlOf(request: IncomingMessage): URL {
   const base = "http://moonlight.invalid";
   return URL.parse(request.url ?? "/", base) ?? new URL("/no-such-path", base);
@@ -113,7 +113,7 @@ function sessions(state: MoonlightState): object[] {
   }));
 }
 
-/** What a browser loads before it knows the secret. */
+/** Files that a browser loads before it has the secret. */
 function staticFile(path: string, response: ServerResponse): void {
   switch (path) {
     case "/config.js":
@@ -139,7 +139,7 @@ function withHost(call: Call, hostId: unknown, then: (host: MoonlightHost) => vo
   else then(host);
 }
 
-/** Undefined for what is not an object; nothing is an empty object. Too much ends the connection. */
+/** Undefined if the body is not an object or too large. An empty body is an empty object. */
 async function readJson(request: IncomingMessage): Promise<Readonly<Record<string, unknown>> | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -1,5 +1,5 @@
 /**
- * The conversation on `WS /api/host/stream`, in text messages of JSON (Rust's externally tagged enums).
+ * The signalling on `WS /api/host/stream`: JSON text messages (Rust's externally tagged enums).
  *
  *     → {"AuthenticateAndInit":{credentials, session_id, mode, host_id, app_id, width, height, …}}
  *     ← {"UpdateApp":…} {"StageComplete":{"stage":"Launch Streamer"}} {"WebRtcConfig":…}
@@ -23,7 +23,7 @@ const STAGES: readonly string[] = [
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export function converse(
+export function serveSignalling(
   socket: WebSocket,
   state: MoonlightState,
   credentials: string,
@@ -40,14 +40,14 @@ export function converse(
       if (signal !== undefined) peer?.receive(signal);
       return;
     }
-    // What is not JSON, or has the wrong credentials, ends the real handler: no close frame, just the end.
+    // Invalid JSON and wrong credentials end the real handler without a close frame.
     if (message === undefined) return socket.terminate();
     const init = fieldsOf(message, "AuthenticateAndInit");
     if (init === undefined) return socket.close();
     if (!sameSecret(String(init["credentials"]), credentials)) return socket.terminate();
     stream = open(socket, state, init);
     if (stream === undefined) return;
-    peer = openPeer(stream.sessionId, (signal) => say(socket, { Signaling: signal }));
+    peer = openPeer(stream.sessionId, (signal) => send(socket, { Signaling: signal }));
   });
 }
 
@@ -75,21 +75,21 @@ function open(socket: WebSocket, state: MoonlightState, init: Fields): Moonlight
   };
   state.streams.set(sessionId, stream);
   attach(socket, stream, state);
-  say(socket, { UpdateApp: { app } });
-  say(socket, { StageComplete: { stage: "Launch Streamer" } });
-  say(socket, {
+  send(socket, { UpdateApp: { app } });
+  send(socket, { StageComplete: { stage: "Launch Streamer" } });
+  send(socket, {
     WebRtcConfig: { ice_servers: [{ urls: ["stun:stun.invalid:3478"], username: "", credential: "" }] },
   });
   for (const stage of STAGES) {
-    say(socket, { StageStarting: { stage } });
-    say(socket, { StageComplete: { stage } });
+    send(socket, { StageStarting: { stage } });
+    send(socket, { StageComplete: { stage } });
   }
   const { width, height } = init;
-  say(socket, { ConnectionComplete: { capabilities: { touch: true }, width, height, client_id: null } });
+  send(socket, { ConnectionComplete: { capabilities: { touch: true }, width, height, client_id: null } });
   return stream;
 }
 
-/** A session that exists: only `join` gets in, and whoever was there is thrown out. */
+/** For an existing session: only `join` is accepted, and replaces the current viewer. */
 function reopen(
   socket: WebSocket,
   stream: MoonlightStream,
@@ -104,34 +104,34 @@ function reopen(
 }
 
 function attach(socket: WebSocket, stream: MoonlightStream, state: MoonlightState): void {
-  const detach = (word: object | string): void => {
-    say(socket, word);
+  const detach = (reason: object | string): void => {
+    send(socket, reason);
     socket.close();
   };
   stream.detach = detach;
   socket.once("close", () => {
-    // Somebody else may have taken over meanwhile.
+    // Another viewer may have joined meanwhile.
     if (stream.detach !== detach) return;
     stream.detach = undefined;
-    // A kept-alive session outlives its sockets; every other one ends with the last of them.
+    // A session of mode keepalive outlives its sockets; any other ends with its last one.
     if (stream.mode !== "keepalive" && state.streams.get(stream.sessionId) === stream) {
       state.streams.delete(stream.sessionId);
     }
   });
 }
 
-/** In place of a stream, with a word of why or without one. */
-function refuse(socket: WebSocket, word?: string): undefined {
-  if (word !== undefined) say(socket, word);
+/** Closes the socket instead of opening a stream, optionally after a message with the reason. */
+function refuse(socket: WebSocket, reason?: string): undefined {
+  if (reason !== undefined) send(socket, reason);
   socket.close();
 }
 
-/** The end without a close frame. */
+/** Ends the connection without a close frame. */
 function drop(socket: WebSocket): undefined {
   socket.terminate();
 }
 
-function say(socket: WebSocket, message: object | string): void {
+function send(socket: WebSocket, message: object | string): void {
   socket.send(JSON.stringify(message));
 }
 

@@ -1,4 +1,4 @@
-/** What the Moonlight Web double knows: hosts, their apps, and the streams that run. */
+/** State of the Moonlight Web double: hosts, their apps, and running streams. */
 import { MAX_ENTRIES } from "./limits.ts";
 
 export interface MoonlightApp {
@@ -15,7 +15,7 @@ export interface MoonlightHost {
   http_port: number;
 }
 
-/** Three ways to open a stream: only a new one, one without a viewer, or somebody else's. */
+/** `create` opens a new stream, `keepalive` one that needs no viewer, `join` an existing one. */
 export type StreamMode = "create" | "keepalive" | "join";
 
 export interface MoonlightStream {
@@ -23,8 +23,8 @@ export interface MoonlightStream {
   readonly clientUniqueId: string | null;
   readonly mode: StreamMode;
   readonly hostId: number;
-  /** Tells whoever watches why, and closes its socket. Undefined while nobody watches. */
-  detach: ((word: object | string) => void) | undefined;
+  /** Sends the reason to the viewer and closes its socket. Undefined without a viewer. */
+  detach: ((reason: object | string) => void) | undefined;
 }
 
 export interface MoonlightState {

@@ -7,10 +7,10 @@ export interface Display {
   close(): Promise<void>;
 }
 
-/** There is no screenshot now; the message is one of Helix's, for the body of the 500. */
+/** No screenshot can be taken now. The message is a text of Helix's server, for the body of the 500. */
 export class DisplayError extends Error {
   override readonly name = "DisplayError";
 }
 
-/** What Helix's server says while the desktop starts. */
+/** Text of Helix's server while the desktop starts. */
 export const NO_DISPLAY = "No Wayland sockets available";

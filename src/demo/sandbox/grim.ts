@@ -1,4 +1,4 @@
-/** Takes a screenshot of whatever Wayland display listens in a runtime folder, as Helix's server does. */
+/** Takes a screenshot of the Wayland display in a runtime folder, as Helix's server does. */
 import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { DisplayError, NO_DISPLAY } from "./display.ts";
@@ -7,7 +7,7 @@ import { CAPTURE_TIMEOUT_MS, MAX_SCREENSHOT_BYTES } from "./limits.ts";
 export interface RuntimeFolder {
   /** `XDG_RUNTIME_DIR`: where the sockets are. */
   path: string;
-  /** Who owns the display; only root can be somebody else. */
+  /** Owner of the display; only root can act as another user. */
   user: { uid?: number; gid?: number };
 }
 
@@ -22,7 +22,7 @@ export async function waylandSockets(folder: string): Promise<string[]> {
   return names.filter((name) => /^wayland-\d+$/.test(name)).sort();
 }
 
-/** The first socket that yields a picture wins. */
+/** The screenshot of the first socket that yields one. */
 export async function captureWithGrim(folder: RuntimeFolder): Promise<Buffer> {
   const sockets = await waylandSockets(folder.path);
   let last = new DisplayError(NO_DISPLAY);
@@ -47,11 +47,10 @@ function grim({ path, user }: RuntimeFolder, socket: string): Promise<Buffer> {
       killSignal: "SIGKILL" as const,
       maxBuffer: MAX_SCREENSHOT_BYTES,
     };
-    execFile("grim", ["-"], options, (error, png, complaint) => {
+    execFile("grim", ["-"], options, (error, png, stderr) => {
       if (error === null) resolve(png);
-      // The message of the error repeats the command; what grim says is what helps.
-      else
-        reject(new Error(complaint.toString("utf8").trim() || `grim ended by ${error.signal ?? error.code}`));
+      // The error's message only repeats the command; grim's own output has the reason.
+      else reject(new Error(stderr.toString("utf8").trim() || `grim ended by ${error.signal ?? error.code}`));
     });
   });
 }

@@ -3,13 +3,13 @@
 /** Helix's port of the sandbox server (`SCREENSHOT_PORT`). */
 export const SCREENSHOT_PORT = 9876;
 
-/** Connections at once; every screenshot is the same picture anyway. */
+/** Connections at once; all of them get the same picture. */
 export const MAX_CONNECTIONS = 1_024;
 
 /** From the start of Sway to its first screenshot: 0.2 s on an idle machine. */
 export const DISPLAY_START_TIMEOUT_MS = 10_000;
 
-/** Between two tries of the first screenshot, after the socket is there. */
+/** Between two attempts of the first screenshot, after the socket has appeared. */
 export const FIRST_CAPTURE_RETRY_MS = 50;
 
 /** One run of grim: 0.05 s at 1280×720. */
@@ -21,5 +21,5 @@ export const MAX_SCREENSHOT_BYTES: number = 64 * 1024 * 1024;
 /** From SIGTERM to SIGKILL. */
 export const DISPLAY_STOP_TIMEOUT_MS = 2_000;
 
-/** What is kept of Sway's log for the message when it does not start. */
+/** Tail of Sway's log that is kept for the error message if it does not start. */
 export const MAX_LOG_TAIL_CHARS = 2_000;

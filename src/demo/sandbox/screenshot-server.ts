@@ -1,11 +1,11 @@
-/** The HTTP side of the sandbox: `GET /screenshot` and `GET /health`, as Helix's server answers them. */
+/** The HTTP side of the sandbox: `GET /screenshot` and `GET /health`, as Helix's server responds to them. */
 import { createServer } from "node:http";
 import type { Server, ServerResponse } from "node:http";
 import { DisplayError } from "./display.ts";
 import type { Display } from "./display.ts";
 import { MAX_CONNECTIONS } from "./limits.ts";
 
-/** @param current asked at every request: the display may come later, or be replaced */
+/** @param current called for every request, because the display starts later and may be replaced */
 export function createScreenshotServer(current: () => Pick<Display, "kind" | "capture">): Server {
   const server = createServer((request, response) => {
     const [path] = (request.url ?? "").split("?");
@@ -25,12 +25,12 @@ export function createScreenshotServer(current: () => Pick<Display, "kind" | "ca
     );
   });
   server.maxConnections = MAX_CONNECTIONS;
-  // A caller that resets its connection: there is nobody left to answer.
+  // After a reset there is no caller left to respond to.
   server.on("connection", (socket) => socket.on("error", () => {}));
   return server;
 }
 
-/** Many callers, one run: whoever asks while it runs gets its result, so one capture at most runs at a time. */
+/** Shares one run among concurrent calls, so that at most one capture runs at a time. */
 export function coalesce<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () =>

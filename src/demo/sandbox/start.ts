@@ -12,9 +12,9 @@ import { startSway } from "./sway.ts";
 export interface SandboxDisplayOptions {
   /** Default 9876; 0 is any free port. */
   port?: number;
-  /** Address to listen on. Default 127.0.0.1, because the server asks nobody who they are. */
+  /** Address to listen on. Default 127.0.0.1, because the server has no authentication. */
   host?: string;
-  /** Default: `sway` if it is installed and starts, otherwise `picture`. `sway` fails where it cannot. */
+  /** Default: `sway` if it is installed and starts, otherwise `picture`. `sway` rejects if it cannot start. */
   kind?: "sway" | "picture";
   log?: (line: string) => void;
 }
@@ -25,7 +25,7 @@ export interface SandboxDisplay extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Listens at once, answers 500 while the display comes up, and resolves when it is there. */
+/** Listens at once, responds 500 while the display starts, and resolves when the display is ready. */
 export async function startSandboxDisplay(options: SandboxDisplayOptions = {}): Promise<SandboxDisplay> {
   const { port = SCREENSHOT_PORT, host = "127.0.0.1", kind, log = () => {} } = options;
   let display: Pick<Display, "kind" | "capture"> = {

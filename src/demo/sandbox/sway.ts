@@ -1,8 +1,8 @@
 /**
  * A real, headless Sway in a folder of its own, with one terminal.
  *
- * Sway refuses to run as root, so root becomes an unprivileged user that owns nothing but that folder. Whatever
- * ends us ends Sway: `close`, the `exit` event, and the kernel (parent-death signal) where we are killed.
+ * Sway refuses to run as root, so root becomes an unprivileged user that owns nothing but that folder. Sway ends with this
+ * process: by `close`, by the `exit` event, or by the kernel (parent-death signal) if the process is killed.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -27,7 +27,7 @@ import { coalesce } from "./screenshot-server.ts";
 /** An id without an account: it owns no file and no process besides the display. */
 const DISPLAY_ID = 12_345;
 
-/** @throws Error when Sway does not start; nothing is left behind then */
+/** @throws Error if Sway does not start, without leaving anything behind */
 export async function startSway(log: (line: string) => void): Promise<Display> {
   const isRoot = process.getuid?.() === 0;
   const folder = await makeFolder(isRoot);
@@ -40,11 +40,11 @@ export async function startSway(log: (line: string) => void): Promise<Display> {
   child.stderr?.on("data", (chunk: Buffer) => {
     tail = (tail + chunk.toString("utf8")).slice(-MAX_LOG_TAIL_CHARS);
   });
-  let gone = false;
+  let hasEnded = false;
   let closing = false;
   const ended = new Promise<void>((resolve) => {
     const end = (how: string): void => {
-      gone = true;
+      hasEnded = true;
       if (!closing) log(`sway ended: ${how}`);
       resolve();
     };
@@ -59,9 +59,9 @@ export async function startSway(log: (line: string) => void): Promise<Display> {
 
   const close = async (): Promise<void> => {
     closing = true;
-    await stop(child, () => gone, ended);
+    await stop(child, () => hasEnded, ended);
     process.off("exit", killNow);
-    // Clients that are just leaving may still write into their home.
+    // Clients that are ending may still write to their home.
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   };
 
@@ -91,7 +91,7 @@ async function makeFolder(isRoot: boolean): Promise<string> {
   return folder;
 }
 
-/** The gaps leave the background visible: its colour says that the screenshot is ours. */
+/** The gaps leave the background visible: a test recognizes the screenshot by its colour. */
 async function swayConfig(): Promise<string> {
   const lines = [
     "xwayland disable",
@@ -112,7 +112,7 @@ function spawnSway(folder: string, runtime: string, isRoot: boolean): ChildProce
   return spawn("setpriv", [...user, ...guard, "sway", "-c", join(folder, "config")], {
     cwd: folder,
     stdio: ["ignore", "ignore", "pipe"],
-    // Nothing of ours: neither another display nor any secret.
+    // None of our variables: they might name another display or hold a secret.
     env: {
       PATH: process.env["PATH"],
       HOME: folder,
@@ -138,19 +138,19 @@ function socketAppears(folder: string, signal: AbortSignal): Promise<void> {
       reject(error instanceof Error ? error : new Error(String(error)));
     };
     const onAbort = (): void => fail(signal.reason);
-    const look = (): void => {
+    const check = (): void => {
       waylandSockets(folder).then((sockets) => {
         if (sockets.length === 0) return;
         settle();
         resolve();
       }, fail);
     };
-    watcher.on("change", look);
+    watcher.on("change", check);
     watcher.on("error", fail);
     signal.addEventListener("abort", onAbort);
     if (signal.aborted) onAbort();
     // It may have appeared before the watch.
-    look();
+    check();
   });
 }
 
@@ -166,14 +166,14 @@ async function firstCapture(runtime: RuntimeFolder, signal: AbortSignal): Promis
   }
 }
 
-async function stop(child: ChildProcess, isGone: () => boolean, ended: Promise<void>): Promise<void> {
-  if (isGone()) return;
-  // Sway's own children hold its standard error, so 'close' comes when the last of them has gone too.
-  const allGone = once(child, "close");
+async function stop(child: ChildProcess, hasEnded: () => boolean, ended: Promise<void>): Promise<void> {
+  if (hasEnded()) return;
+  // Sway's children share its standard error, so 'close' comes when the last of them has ended, too.
+  const allEnded = once(child, "close");
   child.kill("SIGTERM");
   const timer = new AbortController();
   const late = delay(DISPLAY_STOP_TIMEOUT_MS, true, { signal: timer.signal }).catch(() => false);
-  if (await Promise.race([allGone.then(() => false), late])) child.kill("SIGKILL");
+  if (await Promise.race([allEnded.then(() => false), late])) child.kill("SIGKILL");
   timer.abort();
   await ended;
   child.stderr?.destroy();

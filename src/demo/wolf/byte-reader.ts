@@ -1,4 +1,4 @@
-/** Pulls chunks from a socket, so that nothing is read before somebody wants it (the kernel pushes back). */
+/** Reads chunks from a socket on demand, so that the kernel applies backpressure. */
 import type { Socket } from "node:net";
 
 export class ByteReader {
@@ -20,30 +20,30 @@ export class ByteReader {
       const chunk: unknown = this.#socket.read();
       if (Buffer.isBuffer(chunk)) return chunk;
       if (this.#socket.readableEnded || this.#socket.destroyed) return undefined;
-      await readableOrOver(this.#socket);
+      await readableOrEnded(this.#socket);
     }
   }
 
-  /** Gives back what was read too far. */
+  /** Puts back bytes that were read too far. */
   pushBack(bytes: Buffer): void {
     if (bytes.length > 0) this.#pushedBack = bytes;
   }
 
-  /** Up to `length` bytes, as they come; ends early if the peer leaves. */
+  /** Up to `length` bytes, as they arrive; ends early if the peer disconnects. */
   async *take(length: number): AsyncGenerator<Buffer, void, undefined> {
     let missing = length;
     while (missing > 0) {
       const chunk = await this.next();
       if (chunk === undefined) return;
       this.pushBack(chunk.subarray(missing));
-      const wanted = chunk.subarray(0, missing);
-      missing -= wanted.length;
-      yield wanted;
+      const part = chunk.subarray(0, missing);
+      missing -= part.length;
+      yield part;
     }
   }
 }
 
-function readableOrOver(socket: Socket): Promise<void> {
+function readableOrEnded(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const events = ["readable", "end", "close"] as const;
     const done = (): void => {

@@ -1,5 +1,5 @@
 /**
- * One connection to the Wolf double: one request, one answer, closed by the double.
+ * One connection to the Wolf double: one request, one response, closed by the double.
  *
  *     peer                          double
  *     GET /api/v1/apps HTTP/1.1 →
@@ -17,7 +17,7 @@ import type { Router, WolfContext } from "./router.ts";
 import { SINK_PATH, sink } from "./routes/double-own.ts";
 
 export interface ReceivedRequest extends RequestHead {
-  /** Undefined where the body was streamed away (`/double/sink`). */
+  /** Undefined if the body was not kept (`/double/sink`). */
   body: string | undefined;
 }
 
@@ -29,14 +29,14 @@ export interface ConnectionContext {
 
 export async function serveConnection(socket: Socket, context: ConnectionContext): Promise<void> {
   socket.setTimeout(REQUEST_TIMEOUT_MS, () => socket.destroy());
-  const reply = await answer(new ByteReader(socket), context);
+  const reply = await respond(new ByteReader(socket), context);
   socket.setTimeout(0);
-  // Whatever follows the request is thrown away; only so does the end of the connection show.
+  // Bytes after the request are discarded: the socket must be read for its end to be noticed.
   socket.resume();
   await send(socket, reply, context);
 }
 
-async function answer(reader: ByteReader, { router, wolf, onRequest }: ConnectionContext): Promise<Reply> {
+async function respond(reader: ByteReader, { router, wolf, onRequest }: ConnectionContext): Promise<Reply> {
   const head = await readHead(reader);
   if (head === undefined) return { kind: "silence" };
   if (head.headers.get("transfer-encoding") === "chunked") {
@@ -74,7 +74,7 @@ async function send(socket: Socket, reply: Reply, { wolf }: ConnectionContext): 
   }
 }
 
-/** A full close, as Wolf's: a peer that keeps its half open gets no more from us. */
+/** A full close, as in Wolf: a peer that keeps its half open gets nothing more. */
 function finish(socket: Socket, bytes: Buffer = Buffer.alloc(0)): void {
   socket.end(bytes, () => socket.destroy());
 }
@@ -88,7 +88,7 @@ function drained(socket: Socket): Promise<void> {
     };
     socket.on("drain", done);
     socket.on("close", done);
-    // A destroyed socket emits neither any more.
+    // A destroyed socket may have emitted both already.
     if (socket.destroyed) done();
   });
 }

@@ -1,9 +1,9 @@
 /**
- * A double of Wolf's API for `turnabout demo` and for tests, on a Unix socket as the real one.
+ * A double of Wolf's API for `turnabout demo` and for tests, on a Unix socket like the real one.
  *
- * It copies what makes Wolf a hard target: HTTP/1.0 with the reason `OK` for every status, one request a
- * connection, no chunked bodies, one thread for everything, answers that never come, endless event streams and
- * 64-bit ids. Hence the raw socket: no HTTP library would be wrong in these ways.
+ * It copies what makes Wolf a hard target: HTTP/1.0 with the reason `OK` for every status, one request a connection, no
+ * chunked bodies, one thread for all requests, responses that never come, endless event streams and 64-bit ids. It uses a
+ * raw socket, because no HTTP library deviates in these ways.
  */
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
@@ -35,7 +35,7 @@ export interface WolfDoubleOptions {
   blockLobbyCreateMs?: number;
   /** Between two `:keepalive` comments on `/api/v1/events`. Default 15,000, as Wolf. */
   sseKeepaliveMs?: number;
-  /** Starts what the runners of lobbies name, as Wolf does with Docker. Default: nothing is started. */
+  /** Starts the containers of lobbies, as Wolf does with Docker. Default: none are started. */
   containers?: LobbyContainers;
   /** Called when a request has been read completely, before it waits for the thread. */
   onRequest?: (request: ReceivedRequest) => void;
@@ -79,7 +79,7 @@ export async function createWolfDouble(options: WolfDoubleOptions): Promise<Wolf
 
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) => {
     sockets.add(socket);
-    // A peer that leaves while we write (EPIPE, ECONNRESET): 'close' follows and says all that matters.
+    // After EPIPE or ECONNRESET 'close' follows, which is all that is needed.
     socket.on("error", () => {});
     socket.once("close", () => {
       sockets.delete(socket);
@@ -91,7 +91,7 @@ export async function createWolfDouble(options: WolfDoubleOptions): Promise<Wolf
       requests.add(request);
       onRequest?.(request);
     };
-    // What a handler throws ends its connection without an answer, as in Wolf.
+    // An error of a handler ends its connection without a response, as in Wolf.
     serveConnection(socket, { router, wolf, onRequest: remember }).catch(() => socket.destroy());
   });
   server.maxConnections = MAX_CONNECTIONS;

@@ -16,8 +16,8 @@ export class EventStreams {
     const fields = ["Content-Type: text/event-stream", "Connection: keep-alive", "Cache-Control: no-cache"];
     this.#readers.add(socket);
     socket.once("close", () => this.#readers.delete(socket));
-    // Wolf does not read any more, so it notices a reader that left only when a write fails, up to 15 s later.
-    // The double writes at once: a full close fails that write, and a peer that only half-closed reads on.
+    // Wolf no longer reads from the socket, so it notices a closed reader only when a write fails, up to 15 s later. The
+    // double writes at once: that write fails after a full close, and succeeds for a peer that has only half-closed.
     socket.once("end", () => send(socket, KEEPALIVE));
     socket.write(replyHead(200, fields));
     if (socket.readableEnded) send(socket, KEEPALIVE);

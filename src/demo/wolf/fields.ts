@@ -1,7 +1,7 @@
-/** Takes a JSON request apart. The texts of the errors are those of Wolf's JSON library. */
+/** Reads the fields of a JSON request. The error texts are those of Wolf's JSON library. */
 export type JsonObject = { [name: string]: unknown };
 
-/** A request that does not parse; the router makes it `500 {"success":false,"error":…}`. */
+/** A request that cannot be parsed; the router responds `500 {"success":false,"error":…}`. */
 export class FieldError extends Error {
   override readonly name = "FieldError";
 }

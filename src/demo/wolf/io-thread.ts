@@ -1,6 +1,6 @@
 /**
- * Wolf's only I/O thread. Its handlers run one after another, and a handler that waits (`lobbies/create`) makes
- * everybody wait: no answer, no event, no keep-alive. Slow is not dead, and callers have to cope.
+ * Wolf's only I/O thread. Handlers run one after another, and one that waits (`lobbies/create`) blocks all others: no
+ * response, event or keepalive is sent meanwhile, and callers must not take that for a failure.
  */
 import { setTimeout as delay } from "node:timers/promises";
 

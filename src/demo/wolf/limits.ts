@@ -9,10 +9,10 @@ export const MAX_BODY_BYTES: number = 1024 * 1024;
 /** From the connect to the end of the request; a peer that never finishes is dropped. */
 export const REQUEST_TIMEOUT_MS = 60_000;
 
-/** Connections at once; above it the kernel accepts and we close. Load tests open a few thousand. */
+/** Connections at once; above it a new one is closed. Load tests open a few thousand. */
 export const MAX_CONNECTIONS = 8_192;
 
-/** Requests remembered for tests. */
+/** Requests that are kept for tests. */
 export const MAX_REMEMBERED_REQUESTS = 1_000;
 
 /** Apps, profiles, sessions and lobbies, each. */
@@ -21,7 +21,7 @@ export const MAX_ENTRIES = 10_000;
 /** Wolf's own keep-alive comment on `/events` (`SSE_KEEPALIVE_INTERVAL` in its source). */
 export const SSE_KEEPALIVE_MS = 15_000;
 
-/** What an `/events` reader that has stopped reading may leave unsent before it is dropped. */
+/** Unsent bytes for an `/events` reader that has stopped reading, before it is dropped. */
 export const MAX_UNSENT_EVENT_BYTES: number = 1024 * 1024;
 
 /** Events that may wait while the only thread is busy; the rest are dropped. */
@@ -33,5 +33,5 @@ export const MAX_LOBBY_CREATE_MS = 10_000;
 /** Pause between two lines of an image pull, so that a reader sees progress. */
 export const PULL_LINE_INTERVAL_MS = 20;
 
-/** `/double/blob`: the most bytes in one answer (64 GiB). */
+/** `/double/blob`: maximum size of one response (64 GiB). */
 export const MAX_BLOB_BYTES: number = 64 * 1024 ** 3;

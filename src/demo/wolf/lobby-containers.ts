@@ -1,7 +1,7 @@
-/** Who runs what a lobby's runner names: in Wolf, its Docker Engine. */
+/** Runs the containers of lobbies, as Wolf's Docker Engine does. */
 import type { WolfLobby } from "./state.ts";
 
-/** Wolf answers before the container runs, and says by events what became of it: neither of these fails. */
+/** Neither method fails: Wolf responds before the container runs, and reports its fate by events. */
 export interface LobbyContainers {
   start(lobby: WolfLobby): void;
   stop(lobby: WolfLobby): void;

@@ -1,10 +1,10 @@
-/** What a handler may answer, and the bytes that become of it. */
+/** Responses of handlers, and their bytes. */
 export type Reply =
   | { kind: "whole"; status: number; type: string; body: Buffer }
   /** No length: the end of the connection is the end of the body. */
   | { kind: "until-close"; fields: readonly string[]; chunks: AsyncIterable<Buffer | string> }
   | { kind: "events" }
-  /** Wolf forgets to answer and the connection just closes. */
+  /** No response: Wolf omits it, and the connection closes. */
   | { kind: "silence" };
 
 export function json(body: object, status = 200): Reply {

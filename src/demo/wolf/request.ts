@@ -6,13 +6,13 @@ export type WolfMethod = "GET" | "POST" | "PUT" | "DELETE";
 
 export interface RequestHead {
   method: WolfMethod;
-  /** As sent; Wolf takes every method that it does not know for GET. */
+  /** As sent; Wolf treats any method that it does not know as GET. */
   rawMethod: string;
   path: string;
   /** Without the `?`, undecoded: Wolf does not decode it either. */
   query: string;
   version: string;
-  /** Names in lower case; of a repeated field the first stays, as in Wolf. */
+  /** Names in lower case; of a repeated field the first is kept, as in Wolf. */
   headers: ReadonlyMap<string, string>;
 }
 
@@ -20,7 +20,7 @@ export interface WolfRequest extends RequestHead {
   body: string;
 }
 
-/** Undefined when the peer left, sent nonsense or too much: Wolf then closes without a word. */
+/** Undefined if the peer has disconnected, or the head is invalid or too large: Wolf then closes without a response. */
 export async function readHead(reader: ByteReader): Promise<RequestHead | undefined> {
   let bytes: Buffer = Buffer.alloc(0);
   for (;;) {
@@ -36,7 +36,7 @@ export async function readHead(reader: ByteReader): Promise<RequestHead | undefi
   }
 }
 
-/** Undefined when the peer left before the last byte, or announced more than the double takes. */
+/** Undefined if the peer has disconnected before the last byte, or the body is too large. */
 export async function readWholeBody(reader: ByteReader, length: number): Promise<string | undefined> {
   if (length > MAX_BODY_BYTES) return undefined;
   const chunks: Buffer[] = [];
@@ -48,7 +48,7 @@ export async function readWholeBody(reader: ByteReader, length: number): Promise
   return bytes === length ? Buffer.concat(chunks).toString("utf8") : undefined;
 }
 
-/** Undefined for nonsense, which throws in Wolf. Without the field there is no body. */
+/** Undefined for an invalid value, at which Wolf throws; 0 without the field. */
 export function contentLengthOf(head: RequestHead): number | undefined {
   const field = head.headers.get("content-length") ?? "0";
   return /^\d{1,15}$/.test(field) ? Number(field) : undefined;

@@ -1,4 +1,4 @@
-/** The API's table: every endpoint of the fork that Helix used, one file a group of resources. */
+/** The routes of the API: every endpoint of the fork that Helix used, one file a group of resources. */
 import type { EventStreams } from "./event-streams.ts";
 import { FieldError } from "./fields.ts";
 import type { IoThread } from "./io-thread.ts";
@@ -14,7 +14,7 @@ export interface WolfContext {
   thread: IoThread;
   /** Blocks every `lobbies/create`; a request may ask for its own. */
   blockLobbyCreateMs: number;
-  /** Starts what a lobby's runner names. Undefined: nothing runs. */
+  /** Starts the containers of lobbies. Undefined: none are started. */
   containers: LobbyContainers | undefined;
 }
 

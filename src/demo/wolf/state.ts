@@ -1,4 +1,4 @@
-/** What the Wolf double knows: a freshly configured Wolf with two apps, one paired client and its session. */
+/** State of the Wolf double: a freshly configured Wolf with two apps, one paired client and its session. */
 import { randomBytes } from "node:crypto";
 import type { JsonObject } from "./fields.ts";
 import { MAX_ENTRIES } from "./limits.ts";
@@ -32,7 +32,7 @@ export interface WolfLobby {
   stop_when_everyone_leaves: boolean;
   runner: JsonObject;
   connected_sessions: string[];
-  /** Never listed; the listing only says `pin_required`. */
+  /** Never listed; the listing only has `pin_required`. */
   pin: readonly number[] | null;
 }
 
@@ -46,9 +46,9 @@ export interface WolfState {
   readonly sessions: WolfSession[];
   readonly lobbies: WolfLobby[];
   readonly images: string[];
-  /** Keys that hang, by session id: what `/keyboard/reset` lets go. */
+  /** Keys that hang, by session id; `/keyboard/reset` releases them. */
   readonly pressedKeys: Map<string, number[]>;
-  /** A 64-bit id, always above 2^53: whoever parses it as a number loses digits. */
+  /** A 64-bit id, always above 2^53: parsed as a number it loses digits. */
   nextId(): string;
 }
 
@@ -77,7 +77,7 @@ export function seedState(): WolfState {
   };
 }
 
-/** A session object with Wolf's fields; it carries the AES key of the stream, so no listing of it is harmless. */
+/** A session object with Wolf's fields. It has the AES key of the stream, so listings of it are secret. */
 export function newSession(fields: JsonObject & { client_id: string; app_id: string }): WolfSession {
   return {
     client_ip: "172.19.0.50",
@@ -106,13 +106,13 @@ export function defaultClientSettings(): JsonObject {
   };
 }
 
-/** Adds, and drops the oldest beyond the bound. */
+/** Adds an item, and drops the oldest above the bound. */
 export function addBounded<T>(list: T[], item: T): void {
   list.push(item);
   if (list.length > MAX_ENTRIES) list.shift();
 }
 
-/** Removes in place, so that whoever holds the list sees it. True if something went. */
+/** Removes in place. True if an item was removed. */
 export function removeWhere<T>(list: T[], matches: (item: T) => boolean): boolean {
   const kept = list.filter((item) => !matches(item));
   const removed = kept.length < list.length;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openSocket, rawExchange, readUntil } from "../raw-exchange.ts";
-import type { RawAnswer } from "../raw-exchange.ts";
+import type { RawResponse } from "../raw-exchange.ts";
 import { createWolfDouble } from "./double.ts";
 import type { WolfDouble, WolfDoubleOptions } from "./double.ts";
 import { blobSha256 } from "./routes/double-own.ts";
@@ -35,11 +35,11 @@ async function withWolf(
   assert.equal(wolf.eventStreams, 0);
 }
 
-function get(wolf: WolfDouble, path: string): Promise<RawAnswer> {
+function get(wolf: WolfDouble, path: string): Promise<RawResponse> {
   return rawExchange({ path: wolf.socketPath }, `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
 }
 
-function post(wolf: WolfDouble, path: string, body: string | object): Promise<RawAnswer> {
+function post(wolf: WolfDouble, path: string, body: string | object): Promise<RawResponse> {
   const bytes = typeof body === "string" ? body : JSON.stringify(body);
   const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(bytes)}\r\n\r\n`;
   return rawExchange({ path: wolf.socketPath }, head + bytes);

@@ -1,4 +1,4 @@
-/** Apps and profiles. Everything that is sent is kept, as Wolf keeps it in its configuration. */
+/** Apps and profiles. All fields are kept, as Wolf keeps them in its configuration. */
 import { object, parseObject, text } from "../fields.ts";
 import { success } from "../reply.ts";
 import type { Routes } from "../router.ts";
@@ -14,7 +14,7 @@ export const appRoutes: Routes = {
     return success();
   },
 
-  // An unknown id is a success too.
+  // An unknown id is a success, too.
   "POST /api/v1/apps/delete": (request, { state }) => {
     const id = text(parseObject(request.body), "id");
     removeWhere(state.apps, (app) => app.id === id);

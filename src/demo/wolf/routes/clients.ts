@@ -1,4 +1,4 @@
-/** Pairing and paired clients. These few endpoints are the only ones that know 400 and 404. */
+/** Pairing and paired clients. Only these endpoints respond with 400 and 404. */
 import { isObject, parseObject, text, textOr } from "../fields.ts";
 import type { JsonObject } from "../fields.ts";
 import { failure, success } from "../reply.ts";
@@ -43,7 +43,7 @@ export const clientRoutes: Routes = {
     }),
 };
 
-/** The id is a decimal string; a JSON number is refused, for it could not hold one. */
+/** The id is a decimal string; a JSON number is refused, because it could not hold one. */
 function withClientId(body: string, then: (fields: JsonObject, clientId: string) => Reply): Reply {
   let fields: JsonObject;
   let clientId: string;

@@ -1,9 +1,9 @@
 /**
- * The double's own endpoints, which no Wolf has: load without end in either direction, for tests of throughput
- * and back-pressure.
+ * The double's own endpoints, which Wolf does not have: unlimited load in either direction, for tests of throughput and
+ * backpressure.
  *
  * - `GET /double/blob?bytes=N`: N bytes of a known pattern, ended by the close (HTTP/1.0, no length).
- * - `POST /double/sink`: reads `Content-Length` bytes without keeping them, answers `{"bytes":N,"sha256":"…"}`.
+ * - `POST /double/sink`: reads `Content-Length` bytes without keeping them, responds `{"bytes":N,"sha256":"…"}`.
  */
 import { createHash } from "node:crypto";
 import type { Hash } from "node:crypto";
@@ -36,7 +36,7 @@ export const ownRoutes: Routes = {
   },
 };
 
-/** What `/double/blob` sends, for whoever has to compare. */
+/** The bytes that `/double/blob` sends, for comparison. */
 export async function* blobChunks(bytes: number): AsyncGenerator<Buffer, void, undefined> {
   for (let sent = 0; sent < bytes; sent += BLOCK_BYTES) yield BLOCK.subarray(0, bytes - sent);
 }

@@ -38,7 +38,7 @@ export const imageRoutes: Routes = {
     try {
       image = text(parseObject(request.body), "image_name");
     } catch (error) {
-      // Wolf's bug, kept: what it cannot parse it never answers.
+      // Wolf's bug, kept: it never responds to a request that it cannot parse.
       if (error instanceof FieldError) return { kind: "silence" };
       throw error;
     }

@@ -55,7 +55,7 @@ export const lobbyRoutes: Routes = {
       return success();
     }),
 
-  // Wolf only fires the event: an unknown lobby or session is a success too.
+  // Wolf only emits the event: an unknown lobby or session is a success, too.
   "POST /api/v1/lobbies/leave": (request, wolf) => {
     const { state, events } = wolf;
     const fields = parseObject(request.body);
@@ -96,7 +96,7 @@ function withLobby(body: string, { state }: WolfContext, then: ForLobby): Reply 
   return lobby === undefined ? failure("Invalid lobby ID") : then(lobby, fields);
 }
 
-/** Wolf compares the optional values, so a PIN for a lobby without one is wrong too. */
+/** Wolf compares the optional values, so a PIN for a lobby without one is wrong, too. */
 function withPin(body: string, wolf: WolfContext, then: ForLobby): Reply {
   return withLobby(body, wolf, (lobby, fields) => {
     const matches = JSON.stringify(pinOf(fields)) === JSON.stringify(lobby.pin);

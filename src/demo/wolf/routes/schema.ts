@@ -1,4 +1,4 @@
-/** `GET /api/v1/openapi-schema`: a description of the routes that are really there. */
+/** `GET /api/v1/openapi-schema`: a description of the actual routes. */
 import { json } from "../reply.ts";
 import type { Routes } from "../router.ts";
 

@@ -16,7 +16,7 @@ export const sessionRoutes: Routes = {
     const fields = parseObject(request.body);
     const app_id = textOr(fields, "app_id", state.apps[0]?.id ?? "");
     if (!state.apps.some((app) => app.id === app_id)) return failure("Invalid app_id");
-    // The id of a session is the id of its client: that is what every other endpoint calls `session_id`.
+    // The id of a session is the id of its client, which the other endpoints call `session_id`.
     const client_id = textOr(fields, "client_id", state.nextId());
     const session = newSession({ ...fields, client_id, app_id });
     addBounded(state.sessions, session);
@@ -56,7 +56,7 @@ export const sessionRoutes: Routes = {
       return success();
     }),
 
-  // The fork's: the next session of this client goes straight into a lobby.
+  // An addition of the fork: the next session of this client goes straight into a lobby.
   "POST /api/v1/sessions/configure": (request, { state }) => {
     const fields = parseObject(request.body);
     const unique = text(fields, "client_unique_id");
@@ -67,7 +67,7 @@ export const sessionRoutes: Routes = {
     return success({ message: `Session configured for client ${unique}` });
   },
 
-  // Wolf's bug, kept: a success is never answered, the connection just closes.
+  // Wolf's bug, kept: a success has no response, and the connection closes.
   "POST /api/v1/runners/start": (request, wolf) =>
     withSession(request.body, wolf, (session, fields) => {
       const runner = object(fields, "runner");

@@ -4,7 +4,7 @@ import { parseObject, text } from "../fields.ts";
 import { failure, success } from "../reply.ts";
 import type { Routes } from "../router.ts";
 
-/** What a desktop at 1080p takes on a real host, roughly. */
+/** Approximate memory of a desktop at 1080p on a real host. */
 const BYTES_PER_LOBBY: number = 600 * 1024 * 1024;
 const BYTES_PER_CLIENT: number = 90 * 1024 * 1024;
 
