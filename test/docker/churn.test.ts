@@ -1,4 +1,4 @@
-/** Discovery with a real engine: what the control plane has is what runs, also while the engine is restarted. */
+/** Discovery with a real engine: the control plane has the containers that run, also while the engine is restarted. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createDockerClient } from "../../src/index.ts";
@@ -48,7 +48,7 @@ describe("the containers of a real engine", { skip: engineCannot() }, () => {
       .filter(({ id, state }) => id.startsWith("sandbox-") && state === "connected")
       .map(({ id }) => id);
 
-  it("20 of them, started and stopped at random for half a minute: announced is what runs, within 2 s", async (test) => {
+  it("20 of them, started and stopped at random for half a minute: exactly those that run are announced, within 2 s", async (test) => {
     const report = await churn({
       docker: engine.docker,
       image,
@@ -107,7 +107,7 @@ describe("the containers of a real engine", { skip: engineCannot() }, () => {
     const started = next<[Buffer]>(events, "data");
     await container.start();
     assert.equal((JSON.parse(String((await started)[0])) as { Action: string }).Action, "start");
-    events.on("error", () => {}); // for ever
+    events.on("error", () => {}); // permanently
     events.destroy();
 
     const exec = await container.exec({
@@ -132,7 +132,7 @@ describe("the containers of a real engine", { skip: engineCannot() }, () => {
     const first = String((await next<[Buffer]>(logs, "data"))[0]);
     assert.match(first, /tick/);
     await next(logs, "data");
-    logs.on("error", () => {}); // for ever
+    logs.on("error", () => {}); // permanently
     logs.destroy();
     await container.remove({ force: true });
     await assert.rejects(container.inspect(), { statusCode: 404 });

@@ -1,7 +1,7 @@
-/** Containers that start and stop at random, and whether what is announced is what runs. */
+/** Containers that start and stop at random, and a check that exactly the running ones are announced. */
 import type Docker from "dockerode";
 
-/** What is announced may lag behind what runs for so long. */
+/** The announcements may lag behind the containers for so long. */
 export const LAG_MS = 2_000;
 const LOOK_EVERY_MS = 50;
 /** Of each container between two of its changes. */
@@ -17,7 +17,7 @@ export interface ChurnOptions {
   durationMs: number;
   /** Runner ids that the control plane has connected at this moment. */
   announced: () => Iterable<string> | Promise<Iterable<string>>;
-  /** How far they may be behind. Default {@link LAG_MS}. */
+  /** Allowed lag. Default {@link LAG_MS}. */
   lagMs?: number;
   /** Prefix of the containers' runner ids; nothing else may have it. */
   prefix?: string;
@@ -31,7 +31,7 @@ export interface ChurnReport {
   looks: number;
   /** The longest time for which a runner was announced and not running, or the other way round. */
   longestLagMs: number;
-  /** Runners that were wrong for longer than they may be, with what was wrong. */
+  /** Runners that were wrong for longer than allowed, with the reason. */
   wrong: string[];
 }
 
@@ -91,7 +91,7 @@ async function watch(
 ): Promise<void> {
   const wrongSince = new Map<string, number>();
   while (!isOver()) {
-    // Told on both sides of the announcements: whatever changes in between is not wrong yet.
+    // Read before and after the announcements: a change in between is not wrong yet.
     const before = await running(docker);
     const said = new Set(await announced());
     const after = await running(docker);
@@ -111,7 +111,7 @@ async function watch(
       report.wrong.push(
         `${id} is ${said.has(id) ? "announced and does not run" : "not announced and runs"}: ${lagMs} ms`,
       );
-      wrongSince.set(id, now); // said once in a while
+      wrongSince.set(id, now); // reported once in a while
     }
     await pause(LOOK_EVERY_MS);
   }

@@ -15,7 +15,7 @@ import { missing } from "../support/parts.ts";
 import { BASES, importBases } from "./bases.ts";
 import { Engine, engineCannot } from "./engine.ts";
 import type { Ran } from "./engine.ts";
-import { FRONT_IMAGES, FRONT_PARTS, importFronts } from "./front-images.ts";
+import { TERMINATOR_IMAGES, TERMINATOR_PARTS, importTerminators } from "./terminator-images.ts";
 import { hasEveryCapability, UNPRIVILEGED } from "./stack.ts";
 
 /** `npm ci` and three image builds on a busy machine. */
@@ -26,7 +26,7 @@ const COMMANDS = 10;
 
 const API = "https://localhost/api/v1";
 
-const skip = engineCannot() || missing("npm", ...FRONT_PARTS.map(({ name }) => name));
+const skip = engineCannot() || missing("npm", ...TERMINATOR_PARTS.map(({ name }) => name));
 
 const blocks = fences(readDocument("docs/deployment.md")).filter(({ info }) => info === "sh run");
 
@@ -38,7 +38,7 @@ describe("docs/deployment.md", { skip }, () => {
   before(async () => {
     engine = await Engine.start();
     await importBases(engine);
-    await importFronts(engine);
+    await importTerminators(engine);
     work = join(engine.folder, "work");
     const bin = join(engine.folder, "bin");
     for (const folder of [work, bin]) await mkdir(folder);
@@ -52,7 +52,7 @@ describe("docs/deployment.md", { skip }, () => {
       TURNABOUT: ROOT,
       COMPOSE_PROJECT_NAME: "turnabout",
       ...BASES,
-      ...FRONT_IMAGES,
+      ...TERMINATOR_IMAGES,
       // The engine's network leads nowhere, so what `npm ci` asks for comes from where it was put when this checkout was made.
       npm_config_cache: process.env["npm_config_cache"] ?? join(homedir(), ".npm"),
       npm_config_offline: "true",
@@ -87,7 +87,7 @@ describe("docs/deployment.md", { skip }, () => {
   });
 
   for (const variant of ["tls-nginx", "tls-haproxy", "tls-caddy"] as const) {
-    it(`${variant}: Wolf's agent comes in through it, and callers get what they ask for`, async () => {
+    it(`${variant}: Wolf's agent connects through it, and callers are served`, async () => {
       if (variant === "tls-caddy") await forOlderCaddy();
       await compose(variant, "up", "-d", "--no-build");
       const runner = await untilConnected((it) => it.carrier === "ptth");
@@ -99,7 +99,7 @@ describe("docs/deployment.md", { skip }, () => {
     });
   }
 
-  it("mtls: the agent comes in by its certificate, a renewal drops nothing, and a revocation counts", async () => {
+  it("mtls: the agent connects by its certificate, a renewal drops nothing, and a revocation takes effect", async () => {
     const checkout = join(work, "turnabout");
     await succeed("chown", "-R", "1000:1000", join(checkout, "certs/dev/server"));
     await compose("mtls", "up", "-d", "--no-build", "--remove-orphans");
@@ -192,7 +192,7 @@ describe("docs/deployment.md", { skip }, () => {
     return last ?? assert.fail();
   }
 
-  /** Asks again and again: neither a listing nor a handshake has an event. */
+  /** Polls, because neither a listing nor a handshake has an event. */
   async function until(what: string, check: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + READY_TIMEOUT_MS;
     while (!(await check())) {

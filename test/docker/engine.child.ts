@@ -1,4 +1,4 @@
-/** An engine with a container, for a test that kills us: says its folder and its name. */
+/** An engine with a container, for a test that kills this process: prints its folder and its name. */
 import { Engine } from "./engine.ts";
 import { importBusybox } from "./busybox.ts";
 

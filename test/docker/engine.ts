@@ -52,7 +52,7 @@ export interface Ran {
   stderr: string;
 }
 
-/** Why there can be none here, or `false`. */
+/** Why it is not possible here, or `false`. */
 export function engineCannot(): string | false {
   const absent = missing(...DOCKER_PARTS.map(({ name }) => name));
   if (absent !== false) return absent;
@@ -78,7 +78,7 @@ export class Engine implements AsyncDisposable {
     this.#ended = once(child, "exit");
   }
 
-  /** Resolves when the engine answers. */
+  /** Resolves when the engine responds. */
   static async start({ args = [] }: EngineOptions = {}): Promise<Engine> {
     await removeLeftovers();
     const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
@@ -143,7 +143,7 @@ export class Engine implements AsyncDisposable {
           else reject(error ?? new Error(program));
         },
       );
-      child.stdin?.on("error", () => {}); // it may not want to read
+      child.stdin?.on("error", () => {}); // it may end without reading
       child.stdin?.end(options.input);
     });
   }

@@ -156,7 +156,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await screenshot();
   });
 
-  it("20 sandboxes that come and go for two minutes: what is announced is what runs, within 2 s", async (t) => {
+  it("20 sandboxes that come and go for two minutes: what is exactly those that run are announced, within 2 s", async (t) => {
     const archive = join(stack.engine.folder, "images", "busybox.tar");
     await stack.engine.command("docker", ["save", "-o", archive, await importBusybox(stack.engine)]);
     assert.equal((await stack.inWolf("docker", "load", "-i", "/images/busybox.tar")).code, 0);

@@ -1,6 +1,6 @@
 /**
  * Runs inside an engine's network and connects there for a test outside of it: a Unix socket is the same from both.
- * A connection says first, as one line of JSON, where to: `["172.19.0.20",8080]`.
+ * A connection begins with its destination as one line of JSON: `["172.19.0.20",8080]`.
  *
  *     nsenter --net=FILE node gate.child.ts SOCKET
  */
@@ -29,10 +29,10 @@ const server = createServer({ allowHalfOpen: true }, (inner) => {
   inner.on("data", look);
 });
 server.listen(path, () => process.stdout.write("ready\n"));
-// Ours is the pipe that the test holds: however it ends, we end with it.
+// Standard input is a pipe that the test holds: this process ends with the test.
 process.stdin.resume().once("close", () => process.exit(0));
 
-/** A half-close passes as such. A reset from outside becomes an end: Unix sockets have no other. */
+/** A half-close is passed on. A reset from outside becomes a FIN, because Unix sockets have no reset. */
 function join(inner: Socket, outer: Socket): void {
   outer.on("error", () => outer.destroy());
   inner.once("close", () => {

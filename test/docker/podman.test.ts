@@ -48,7 +48,7 @@ describe("the containers of Podman", { skip: podmanCannot() }, () => {
       .filter(({ id, state }) => id.startsWith("sandbox-") && state === "connected")
       .map(({ id }) => id);
 
-  it("started and stopped at random: announced is what runs, as soon as its list says so", async (test) => {
+  it("started and stopped at random: exactly those that run are announced, as soon as its list has them", async (test) => {
     const report = await churn({
       docker: podman.docker,
       image: IMAGE,
@@ -67,7 +67,7 @@ describe("the containers of Podman", { skip: podmanCannot() }, () => {
     await eventually(() => announced().length === 0, "the end of all");
   });
 
-  it("in the host's network are announced, although its list does not say that they are", async () => {
+  it("in the host's network are announced, although its list does not show that", async () => {
     const container = await podman.docker.createContainer({
       Image: IMAGE,
       Cmd: ["/bin/busybox", "sleep", "1000"],

@@ -1,6 +1,6 @@
 /**
  * Podman's service with Docker's API, in network, mount, process and IPC namespaces that end with the test. It writes
- * below /etc/cni and /var/lib/cni whatever it is told: those are its own here, too.
+ * below /etc/cni and /var/lib/cni whatever its options: those are private here, too.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -31,7 +31,7 @@ for folder in /etc/cni/net.d /var/lib/cni; do
 done
 exec "$@"`;
 
-/** Why there can be none here, or `false`. */
+/** Why it is not possible here, or `false`. */
 export function podmanCannot(): string | false {
   const absent = missing(...PODMAN_PARTS.map(({ name }) => name));
   return absent === false ? engineCannot() : absent;
@@ -52,7 +52,7 @@ export class Podman implements AsyncDisposable {
     this.#ended = once(child, "exit");
   }
 
-  /** Resolves when it answers. */
+  /** Resolves when it responds. */
   static async start(): Promise<Podman> {
     const folder = await mkdtemp(join(tmpdir(), "turnabout-podman-"));
     const configuration = join(folder, "containers.conf");

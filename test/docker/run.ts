@@ -6,10 +6,10 @@
 import { globSync } from "node:fs";
 import { commandLine, runFiles } from "../runner/run-files.ts";
 import { provideParts } from "../support/provide-parts.ts";
-import { FRONT_PARTS } from "./front-images.ts";
+import { TERMINATOR_PARTS } from "./terminator-images.ts";
 import { DOCKER_PARTS, PODMAN_PARTS } from "./parts.ts";
 
-provideParts([...DOCKER_PARTS, ...PODMAN_PARTS, ...FRONT_PARTS]);
+provideParts([...DOCKER_PARTS, ...PODMAN_PARTS, ...TERMINATOR_PARTS]);
 
 const { given, flags } = commandLine();
 /** The longest first. */

@@ -22,7 +22,7 @@ export const UNPRIVILEGED: string = fileURLToPath(new URL("compose.test.yaml", i
 
 const READY_TIMEOUT_MS = 120_000;
 const CALL_TIMEOUT_MS = 30_000;
-/** Between two looks at what has no event. */
+/** Between two polls of what has no event. */
 const POLL_MS = 50;
 
 export interface StackOptions {
@@ -143,7 +143,7 @@ export class Stack implements AsyncDisposable {
     );
   }
 
-  /** Asks again and again: the listing has no event of its own. */
+  /** Polls, because the listing has no event of its own. */
   async runnersUntil(
     check: (runners: RunnerListing[]) => boolean,
     what: string,
@@ -186,7 +186,7 @@ export class Stack implements AsyncDisposable {
     return stdout.split("\n").filter(Boolean);
   }
 
-  /** Asks again and again, for what has no event. */
+  /** Polls, for what has no event. */
   async untilValue<T>(
     what: string,
     ask: () => Promise<T | undefined>,
@@ -213,7 +213,7 @@ export class Stack implements AsyncDisposable {
     await this.engine.command("docker", line, { input });
   }
 
-  /** The session's sandbox as the control plane lists it, once it is connected by a way that is wanted. */
+  /** The session's sandbox as the control plane lists it, once it is connected by one of the expected upstreams. */
   async wayTo(session: string, isWanted: (runner: WayView) => boolean): Promise<WayView> {
     return this.untilValue(`the way to ${session}`, async () => {
       const { status, body } = await this.call(`/api/v1/runners/sandbox-${session}`);
@@ -233,7 +233,7 @@ export class Stack implements AsyncDisposable {
   }
 }
 
-/** Whether `privileged` works here: the engine cannot give what it does not have itself. */
+/** Whether `privileged` works here: the engine cannot grant capabilities that it does not have itself. */
 export function hasEveryCapability(): boolean {
   const CAP_SYS_RESOURCE = 24n;
   const [, bounding = "0"] = /^CapBnd:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];

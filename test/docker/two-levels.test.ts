@@ -25,7 +25,7 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
 
   before(async () => {
     stack = await Stack.start({ env: { RELAY_LISTEN: RELAY } });
-    // As images of an operator's own: by discovery without an agent, and by the relay with one that knows no other way.
+    // As images of an operator's own: by discovery without an agent, and by the relay with one that has no other route.
     await stack.deriveSandbox("sandbox-discovered", "ENV TURNABOUT_AGENT=off");
     await stack.deriveSandbox("sandbox-relayed", `ENV TURNABOUT_SERVER=http://${RELAY}`);
   });
@@ -128,7 +128,7 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
   });
 
   it("shows a nested sandbox, and shares its clipboard, by the relay", async () => {
-    // Nobody inside has a route to the control plane any more, and discovery does not help here.
+    // From here on nothing inside has a route to the control plane, and discovery does not apply.
     const rule = ["-s", "172.20.0.0/16", "-d", "172.19.0.0/16", "-j", "DROP"];
     assert.equal((await stack.inWolf("iptables", "-I", "DOCKER-USER", ...rule)).code, 0);
     try {
@@ -149,7 +149,7 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
     }
   });
 
-  it("keeps the session's token out of the environment of whatever runs on the desktop", async () => {
+  it("keeps the session's token out of the environment of programs on the desktop", async () => {
     const session = await stack.createSession();
     await stack.wayTo(session.id, ({ discovered }) => !discovered);
     const [name = ""] = await stack.sandboxes();
@@ -174,7 +174,7 @@ describe("two Docker levels", { skip: engineCannot() }, () => {
     await assertSandbox(session.id);
   });
 
-  it("ends in order, within its time, and leaves nothing", async () => {
+  it("ends in order, within its time, and leaves nothing behind", async () => {
     const session = await stack.createSession();
     await stack.wayTo(session.id, () => true);
     await stack.compose("stop");

@@ -1,6 +1,6 @@
 /**
- * A scenario that is alone: a process in network, mount and process namespaces of its own. It may change what it wants,
- * and whatever it starts ends with it; it ends with the test.
+ * An isolated scenario: a process in network, mount and process namespaces of its own. It may change anything there, all
+ * that it starts ends with it, and it ends with the test.
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -23,7 +23,7 @@ export function aloneCannot(...programs: string[]): string | false {
   return tried.status === 0 ? false : `no namespaces here: ${tried.stderr.toString("utf8").trim()}`;
 }
 
-/** @param script in this folder; what it says on standard output is passed on */
+/** @param script in this folder; its standard output is passed on */
 export async function runAlone(t: { diagnostic(message: string): void }, script: string): Promise<void> {
   const path = fileURLToPath(new URL(script, import.meta.url));
   const child = spawn("setpriv", [...ALONE, process.execPath, path], {

@@ -1,4 +1,4 @@
-/** The scenario of `behind-nat.test.ts`, in namespaces of its own. Says on standard output what it has done. */
+/** The scenario of `behind-nat.test.ts`, in namespaces of its own. Reports its steps on standard output. */
 import assert from "node:assert/strict";
 import { listRunners } from "../support/http.ts";
 import { startChromium } from "./browser/chromium.ts";
@@ -96,4 +96,4 @@ const network = await Network.make(PORT);
   });
   await phase(t, "agent and control plane end", () => shutDown(system));
 }
-// It ends by itself: nothing is open that would keep it.
+// It ends by itself: no open handle keeps it running.

@@ -1,6 +1,6 @@
 /**
  * The same session with Wolf's side on another host behind NAT, and its sandbox a level deeper behind another NAT, as
- * in the design: no connection is ever opened towards the inside, by anybody. The kernel counts.
+ * in the design: the kernel counts that no connection is opened inwards.
  */
 import { test } from "node:test";
 import { aloneCannot, runAlone } from "./alone.ts";

@@ -17,7 +17,7 @@ function sh(...line: string[]): void {
   assert.equal(status, 0, `${line.join(" ")}: ${stderr}`);
 }
 
-// Ours alone, and gone with us.
+// Private, and removed with this process.
 sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run");
 sh("ip", "link", "set", "lo", "up");
 await mkdir("/run/wolf");

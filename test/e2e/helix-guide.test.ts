@@ -1,4 +1,4 @@
-/** docs/helix.md: its commands, executed as they stand, on a host where everything is where the guide says. */
+/** docs/helix.md: its commands, executed as they stand, on a host that is laid out as in the guide. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -50,7 +50,7 @@ export class Network {
   /** @param port of the control plane */
   static async make(port: number): Promise<Network> {
     const network = new Network(port);
-    // Names that nobody else sees, and that go with us.
+    // Private names, which end with this process.
     await mkdir("/run/netns", { recursive: true });
     await run("mount", ["-t", "tmpfs", "tmpfs", "/run/netns"]);
     await ip("link", "set", "lo", "up");
@@ -72,7 +72,7 @@ export class Network {
       name: "inner",
       address: "172.20.0.3/16",
     });
-    // To a neighbour that is not there, as for any address that nobody here knows a way to: the browser takes its own
+    // To a neighbour that is not there, as for any address without a route here: the browser takes its own
     // address from it, and the inside's addresses lead nowhere.
     await ip("route", "add", "default", "via", "198.51.100.254");
     await ip("-n", "wolf", "route", "add", "default", "via", "172.19.0.1");
@@ -106,7 +106,7 @@ export class Network {
     return counts as Record<keyof Opened, number>;
   }
 
-  /** A direct connection from one place to an address, as nobody must make it; refused or not. */
+  /** A direct connection from one place to an address, which must not be possible; refused or not. */
   async trespass(from: Place, address: string, port: number): Promise<void> {
     const script = `require("net").connect(${port}, "${address}").on("error", () => {}).setTimeout(2000, function () { this.destroy(); })`;
     await within(from, process.execPath, "-e", script);

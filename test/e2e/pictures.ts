@@ -1,4 +1,4 @@
-/** Looking at screenshots. */
+/** Examines screenshots. */
 import sharp from "sharp";
 
 export interface Rgb {

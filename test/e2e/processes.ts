@@ -1,4 +1,4 @@
-/** What the kernel says about processes: who is left, what they hold open, how many bytes they have moved. */
+/** Reads from the kernel which processes are left, what they hold open, and how many bytes they have moved. */
 import { readdir, readFile, readlink } from "node:fs/promises";
 
 export interface ProcessView {
@@ -6,7 +6,7 @@ export interface ProcessView {
   command: string;
 }
 
-/** Processes with this text in their environment or arguments: a folder that only they know. */
+/** Processes with this text in their environment or arguments: a folder that is unique to them. */
 export async function processesWith(text: string): Promise<ProcessView[]> {
   const found = await Promise.all(
     (await pids()).map(async (pid): Promise<ProcessView | undefined> => {

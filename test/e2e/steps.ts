@@ -1,4 +1,4 @@
-/** What happens to a session, step by step, as its user and as its desktop see it: the same on every network. */
+/** The steps of a session, checked from its user and from its desktop: the same on every network. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import sharp from "sharp";
@@ -28,7 +28,7 @@ export interface TestSession {
   sandboxToken: string;
 }
 
-/** The lobby comes to be through the tunnel, and the sandbox's agent finds its way out. */
+/** The lobby is created through the tunnel, and the sandbox's agent connects. */
 export async function createSession({ url, host, users }: E2eSystem): Promise<TestSession> {
   const created = await newSession(url, { name: "planning", ...SIZE }, users.alice);
   assert.equal(created.wolf_instance_id, INSTANCE);
@@ -55,7 +55,7 @@ export async function createSession({ url, host, users }: E2eSystem): Promise<Te
   return { view: created, sandbox, sandboxToken: variable("USER_API_TOKEN") };
 }
 
-/** The agent is there before the server, and the server before the desktop: each time the caller is told so. */
+/** The agent starts before the server, and the server before the desktop: at each stage the caller gets a distinct error. */
 export async function bringUp({ url, host, users }: E2eSystem, { view }: TestSession): Promise<void> {
   const screenshot = (): ReturnType<typeof call> =>
     call(`${url}${view.links["screenshot"]}?format=png`, { token: users.alice });
@@ -90,13 +90,13 @@ async function takeScreenshot(url: string, view: SessionView, token: string): Pr
   return look(Buffer.concat(chunks));
 }
 
-/** Nobody but its owner and an admin gets at it. */
+/** Only its owner and an admin have access. */
 export async function refuseStrangers({ url, users }: E2eSystem, { view }: TestSession): Promise<void> {
   for (const name of ["screenshot", "clipboard"]) {
     const path = `${url}${view.links[name]}`;
     assert.equal((await call(path, { token: null })).status, 401, `${name} without a token`);
     const asBob = await call(path, { token: users.bob });
-    assert.ok([403, 404].includes(asBob.status), `${name} as somebody else: ${asBob.status}`);
+    assert.ok([403, 404].includes(asBob.status), `${name} as another user: ${asBob.status}`);
   }
 }
 
@@ -174,7 +174,7 @@ export async function manageApps({ url, host }: E2eSystem): Promise<void> {
   assert.deepEqual(await ids(), before);
 }
 
-/** The lobby, the sandbox, its token and all that was open for it are gone. */
+/** The lobby, the sandbox, its token and all its streams have ended. */
 export async function endHttp2Session(system: E2eSystem, session: TestSession): Promise<void> {
   const { url, host, users } = system;
   const { view, sandbox, sandboxToken } = session;
@@ -196,7 +196,7 @@ function isEmpty({ wolf, sandboxes }: HostView): boolean {
   return wolf.lobbies.length === 0 && sandboxes.length === 0;
 }
 
-/** Between sessions nothing is open but the agent's two connections and what listens. */
+/** Between sessions only the agent's two connections and the listeners are open. */
 export async function assertIdle(system: E2eSystem): Promise<void> {
   const { url, host, serve, agent } = system;
   await until("no stream is open at the control plane", async () => {
@@ -242,7 +242,7 @@ export async function assertIdle(system: E2eSystem): Promise<void> {
   assert.deepEqual(await system.leftovers(), []);
 }
 
-/** In good order, each by a signal, and at once: nothing is open that a drain could wait for. */
+/** In order, each by a signal, and at once: nothing is open for which a drain could wait. */
 export async function shutDown({ agent, serve }: E2eSystem): Promise<void> {
   for (const [name, command] of Object.entries({ agent, serve })) {
     const ended = within(command.end(), `the end of ${name}`, IDLE_END_MS);
@@ -250,7 +250,7 @@ export async function shutDown({ agent, serve }: E2eSystem): Promise<void> {
   }
 }
 
-/** Tries until it is true: each try waits for a real answer. */
+/** Tries until it is true: each try waits for a real response. */
 export async function until(what: string, isTrue: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await isTrue())) {

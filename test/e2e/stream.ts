@@ -31,7 +31,7 @@ interface Closed {
   wasClean: boolean;
 }
 
-/** Video that has to come while the control plane's own traffic is measured. */
+/** Video that has to arrive while the control plane's own traffic is measured. */
 const WATCHED_BYTES = 1_000_000;
 /** PINGs and log lines in that time; less than the first frame of the video. */
 const MOST_MOVED_BYTES = 40_000;
@@ -40,7 +40,7 @@ const VIDEO_TOLERANCE = 12;
 
 export interface Viewer {
   readonly page: Page;
-  /** Everything that the browser has sent or got by HTTP and WebSocket. */
+  /** All that the browser has sent or received by HTTP and WebSocket. */
   readonly seen: EventLog<string>;
 }
 
@@ -84,7 +84,7 @@ export async function watch(viewer: Viewer, system: E2eSystem, session: TestSess
   assert.equal(codec, "video/VP8");
 }
 
-/** The media goes by UDP between the browser and Wolf's side, and none of it by the control plane or its agent. */
+/** Media goes over UDP between the browser and Wolf's side, and none through the control plane or its agent. */
 export async function assertDirectMedia({ page }: Viewer, system: E2eSystem): Promise<string> {
   const { serve, agent, host } = system;
   const pids = [serve.pid, agent.pid];
@@ -117,7 +117,7 @@ export async function assertDirectMedia({ page }: Viewer, system: E2eSystem): Pr
   return `${media} bytes of media; control plane ${grown[0]}, agent ${grown[1]} bytes of anything`;
 }
 
-/** What does go through them shows in their counters: an answer of Wolf's is read and written by both. */
+/** Their counters show what does pass through them: a response of Wolf is read and written by both. */
 async function assertCounted({ url }: E2eSystem, moved: () => Promise<number[]>): Promise<void> {
   const before = await moved();
   let bytes = 0;
@@ -131,7 +131,7 @@ async function assertCounted({ url }: E2eSystem, moved: () => Promise<number[]>)
   }
 }
 
-/** Neither side's secret crosses to the other. */
+/** Neither side receives the secret of the other. */
 export async function assertSecretsApart(
   { page, seen }: Viewer,
   { host, users }: E2eSystem,
@@ -149,13 +149,13 @@ export async function assertSecretsApart(
   assert.equal(moonlight.controlFrames, 0, "no ping or pong reached Moonlight Web: it dies of them");
 }
 
-/** A page of another origin has the same cookie, and gets nothing for it. */
+/** A page of another origin sends the same cookie, and is refused. */
 export async function refuseOrigin(viewer: Viewer, system: E2eSystem, session: TestSession): Promise<void> {
   assert.equal(await openStream(viewer, system, session), "closed");
   assert.deepEqual(await viewer.page.evaluate("viewer.words"), []);
 }
 
-/** What the page sees when its session ends. */
+/** What the page gets when its session ends. */
 export async function assertClosedProperly({ page }: Viewer): Promise<void> {
   await page.waitForFunction("viewer.closed !== undefined", undefined, { timeout: 10_000 });
   const closed = await page.evaluate<Closed>("viewer.closed");

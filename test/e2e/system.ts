@@ -21,7 +21,7 @@ export const INSTANCE = "e2e";
 export const WOLF: string = `wolf-${INSTANCE}`;
 export const MOONLIGHT: string = `moonlight-${INSTANCE}`;
 
-/** Between the control plane and Moonlight Web; nobody else may ever see it. */
+/** Between the control plane and Moonlight Web; no one else may see it. */
 export const CREDENTIALS = "moonlight-secret-8d1f0c";
 
 /** However the test ends, by SIGKILL for example: its processes end with it. */
@@ -44,7 +44,7 @@ export interface E2eSystem extends AsyncDisposable {
   readonly serve: Command;
   readonly host: WolfHost;
   readonly agent: Command;
-  /** Everybody's temporary folder: what is in it at the end has been left behind. */
+  /** Temporary folder of all processes: files in it at the end were left behind. */
   readonly scratch: string;
   readonly users: { alice: string; bob: string };
   /** What is left in the temporary folder, besides the operator's own files. */

@@ -1,4 +1,4 @@
-/** A page that a sandbox serves, opened by its viewer in a real browser, can do nothing in the viewer's name. */
+/** A page that a sandbox serves, opened by its viewer in a real browser, cannot act as the viewer. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { targetUrl } from "../support/http.ts";

@@ -1,4 +1,4 @@
-/** An unmodified web application with a login, in a real browser: by the API route, and by the forward proxy. */
+/** An unmodified web application with a login, in a real browser: through the API route and the forward proxy. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Browser, BrowserContext, Page, Response } from "playwright-core";
@@ -16,7 +16,7 @@ const MINUTE = { timeout: 60_000 };
 
 describe("a web application in Chromium", { skip: missing("chromium", "certutil", "django-admin") }, () => {
   const stack = new AsyncDisposableStack();
-  /** Django takes the prefix of its static files from its first request, so each way has its own. */
+  /** Django takes the prefix of its static files from its first request, so each route has its own. */
   let addresses: string[];
   before(async () => {
     const applications = await Promise.all([startApplication(), startApplication()]);
@@ -31,7 +31,7 @@ describe("a web application in Chromium", { skip: missing("chromium", "certutil"
     return system;
   }
 
-  it("works by its route with the cookie, for an operator who trusts its pages", MINUTE, async () => {
+  it("works through its route with the cookie, if the operator trusts its pages", MINUTE, async () => {
     await using system = await start({ controlPlane: { trustedPages: [`web.${RUNNER}`] } });
     await using chromium = await startChromium();
     const context = await chromium.browser.newContext();
@@ -40,7 +40,7 @@ describe("a web application in Chromium", { skip: missing("chromium", "certutil"
     await context.close();
   });
 
-  it("works by its route with the token in a field", MINUTE, async () => {
+  it("works through its route with the token in a field", MINUTE, async () => {
     await using system = await start();
     await using chromium = await startChromium();
     const context = await chromium.browser.newContext({
@@ -50,7 +50,7 @@ describe("a web application in Chromium", { skip: missing("chromium", "certutil"
     await context.close();
   });
 
-  it("gets no part in our origin where nobody trusts it", MINUTE, async () => {
+  it("is isolated from our origin unless its pages are trusted", MINUTE, async () => {
     await using system = await start({ controlPlane: { trustedPages: ["other.*"] } });
     await using chromium = await startChromium();
     const context = await chromium.browser.newContext();
@@ -64,7 +64,7 @@ describe("a web application in Chromium", { skip: missing("chromium", "certutil"
     await context.close();
   });
 
-  it("works by the forward proxy of an HTTPS proxy setting, WebSockets too", MINUTE, async () => {
+  it("works through the forward proxy of an HTTPS proxy setting, WebSockets too", MINUTE, async () => {
     await using system = await start({ tls: true });
     const seen: string[] = [];
     await using plain = await startHttpTarget((request, response) => {
@@ -99,7 +99,7 @@ describe("a web application in Chromium", { skip: missing("chromium", "certutil"
   });
 });
 
-/** Without a credential, and with a wrong one, the proxy says 407 and nothing reaches a target. */
+/** Without a credential, and with a wrong one, the proxy responds 407 and nothing reaches a target. */
 async function assertRefusesStrangers(browser: Browser, server: string): Promise<void> {
   const context = await browser.newContext({ proxy: { server } });
   const page = await context.newPage();

@@ -1,4 +1,4 @@
-/** Turnabout behind each proxy: what passes, and what does not. The table in docs/deployment.md is made of it. */
+/** Turnabout behind each TLS terminator: what passes and what does not. The table in docs/deployment.md is generated from it. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
@@ -29,7 +29,7 @@ const H1 = "HTTP/1.1 on TLS";
 const H2 = "HTTP/2 on TLS";
 const IDLE_S = 4;
 const PASSED_THROUGH = "carrier `rh2`, TLS passed through";
-/** A client that is not where the proxy is. */
+/** A client at another address than the proxy. */
 const CLIENT = "127.0.0.9";
 const table = new Table();
 const names = Object.keys(KINDS) as ProxyName[];
@@ -76,7 +76,7 @@ for (const name of names) {
       await serves(stand);
 
       for (const kind of [H1, H2] as const) {
-        await using caller = await openCaller(kind, stand.front);
+        await using caller = await openCaller(kind, stand.endpoint);
         const short = kind === H1 ? "HTTP/1.1" : "HTTP/2";
         const runners = await caller.call({ path: "/api/v1/runners", bodyless: true });
         assert.equal(runners.status, 200);
@@ -135,18 +135,18 @@ for (const name of names) {
       await agent.connected();
       await serves(stand);
       {
-        await using socket = await openWebSocket(H1, stand.front, via("/"));
+        await using socket = await openWebSocket(H1, stand.endpoint, via("/"));
         socket.socket.send("hello");
         assert.equal(await socket.text(), "hello");
         table.put("WebSocket (RFC 6455)", name, "yes");
       }
       const session = http2.connect(`https://localhost:${stand.proxy.port}`, { ca: stand.pki.ca });
-      session.on("error", () => {}); // for ever
+      session.on("error", () => {}); // permanently
       const [settings] = await next<[http2.Settings]>(session, "remoteSettings");
       session.destroy();
       if (settings.enableConnectProtocol !== true)
         return table.put("WebSocket over HTTP/2 (RFC 8441)", name, "not offered");
-      await using socket = await openWebSocket(H2, stand.front, via("/"));
+      await using socket = await openWebSocket(H2, stand.endpoint, via("/"));
       socket.socket.send("hello");
       assert.equal(await socket.text(), "hello");
       table.put("WebSocket over HTTP/2 (RFC 8441)", name, "yes");
@@ -166,14 +166,14 @@ for (const name of names) {
         pipeline(bulk(), upload),
       ]);
       assert.equal((await ending(response)).data.toString(), sent);
-      await using caller = await openCaller(H2, stand.front);
+      await using caller = await openCaller(H2, stand.endpoint);
       const download = caller.open({ path: via("/download"), bodyless: true });
       const { body } = await within(download.answer, "a download");
       assert.equal(await digest(body as AsyncIterable<Buffer>), sent);
       table.put("300 MB up and down", name, "yes");
     });
 
-    it("who the client is, is what the proxy says and not the caller", async () => {
+    it("the client is named by the proxy, not by the caller", async () => {
       await using stand = await startStand(name);
       await using agent = stand.agent();
       await agent.connected();
@@ -204,14 +204,14 @@ for (const name of names) {
       table.put("client by PROXY header, version 2", name, passthroughPort === undefined ? "–" : "yes");
     });
 
-    it("an agent that is idle for longer than the proxy's time limits stays, by its PING", async () => {
+    it("an agent that is idle for longer than the proxy's time limits stays connected by its PINGs", async () => {
       const outcomes: string[] = [];
       for (const pingIntervalMs of [1_000, 60_000]) {
         await using stand = await startStand(name, { idleS: IDLE_S, pingIntervalMs });
         await using agent = stand.agent();
         await agent.connected();
         await stand.connected(2);
-        // The one wait by the clock: it is the proxy's clock that is tested.
+        // The only wait by the clock: the proxy's clock is tested.
         await delay(3 * IDLE_S * 1_000);
         outcomes.push(agent.events.all.some(({ type }) => type === "lost") ? "cut" : "kept");
         if (outcomes.at(-1) === "kept") await serves(stand);
@@ -278,7 +278,7 @@ for (const name of names) {
     });
 
     if (name === "nginx" || name === "haproxy") {
-      it("what two servers could read in two ways", async () => {
+      it("requests that two servers could read in two ways", async () => {
         await using stand = await startStand(name);
         await using agent = stand.agent();
         await agent.connected();
@@ -305,7 +305,7 @@ async function serves(stand: Stand): Promise<void> {
   assert.equal(status, 200);
 }
 
-/** Whether the agent gets through; where not, what it was told. */
+/** Whether the agent connects, or the error that it gets. */
 async function connects(agent: FollowedAgent, stand: Stand): Promise<string> {
   const isDecided = ({ type }: AgentLifecycleEvent): boolean =>
     type === "connected" || type === "attempt-failed";
@@ -332,9 +332,9 @@ async function askHttp1(stand: Stand, port: number, headers: Record<string, stri
 }
 
 async function askHttp2(stand: Stand, port: number, headers: Record<string, string>): Promise<number> {
-  const options = { ca: stand.pki.ca, localAddress: CLIENT }; // which tls.connect() takes, though the types do not say so
+  const options = { ca: stand.pki.ca, localAddress: CLIENT }; // accepted by tls.connect(), although its types lack it
   const session = http2.connect(`https://localhost:${port}`, options);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanently
   const stream = session.request({ ...headers, ":path": via("/"), authorization: `Bearer ${ADMIN_TOKEN}` });
   const [{ ":status": status }] = await next<[http2.IncomingHttpHeaders]>(stream, "response");
   await ending(stream);

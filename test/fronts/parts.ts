@@ -1,4 +1,4 @@
-/** Proxies in front, as Debian has them. */
+/** TLS terminators, as Debian packages. */
 import type { Part } from "../support/parts.ts";
 
 export const PARTS: readonly Part[] = [

@@ -1,6 +1,6 @@
 /**
- * Real proxies, each in the foreground, on free ports, in a folder of its own, with the configuration that users get:
- * only addresses, paths and time limits are others.
+ * Real reverse proxies, each in the foreground, on free ports, in a folder of its own, with the configuration that users
+ * get: only addresses, paths and time limits differ.
  */
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -15,16 +15,16 @@ import { tempPath } from "../support/temp.ts";
 
 export type ProxyName = "nginx" | "haproxy" | "caddy" | "apache2";
 
-export interface FrontProxy extends AsyncDisposable {
-  /** TLS ends here. */
+export interface TlsTerminator extends AsyncDisposable {
+  /** Port where TLS is terminated. */
   readonly port: number;
-  /** TLS passes here; undefined where the configuration has no such thing. */
+  /** Port where TLS is passed through; undefined if the configuration has none. */
   readonly passthroughPort: number | undefined;
   /** With a changed configuration, as an operator would. Resolves when the new one serves. */
   reload(): Promise<void>;
 }
 
-export interface FrontOptions {
+export interface TlsTerminatorOptions {
   toPort: number;
   credential: Credential;
   /** In place of every time limit of an hour. */
@@ -134,7 +134,7 @@ export const KINDS: Readonly<Record<ProxyName, Kind>> = {
         `127.0.0.1:${otherPort}`,
       ];
       const child = spawn("caddy", args, { stdio: "ignore" });
-      child.on("error", () => {}); // for ever
+      child.on("error", () => {}); // permanently
     },
   },
   apache2: {
@@ -161,7 +161,7 @@ export function versionOf(name: ProxyName): string {
   return /\d+\.\d+\.\d+/.exec(stdout + stderr)?.[0] ?? "unknown";
 }
 
-export async function startProxy(name: ProxyName, options: FrontOptions): Promise<FrontProxy> {
+export async function startProxy(name: ProxyName, options: TlsTerminatorOptions): Promise<TlsTerminator> {
   const kind = KINDS[name];
   const folder = tempPath("");
   mkdirSync(folder);
@@ -176,7 +176,7 @@ export async function startProxy(name: ProxyName, options: FrontOptions): Promis
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (text) => (output = (output + String(text)).slice(-4_000)));
-  child.on("error", () => {}); // for ever; 'close' follows
+  child.on("error", () => {}); // permanently; 'close' follows
   const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
   let hasEnded = false;
   void closed.then(() => (hasEnded = true));
@@ -198,7 +198,7 @@ export async function startProxy(name: ProxyName, options: FrontOptions): Promis
   };
 }
 
-/** Every one of them has to be there: a file that has changed is not tested by chance. */
+/** Each text has to occur: otherwise the file has changed, and the test would miss it. */
 function configure(text: string, replacements: Readonly<Record<string, string>>): string {
   let result = text;
   for (const [from, to] of Object.entries(replacements)) {

@@ -1,5 +1,5 @@
 /**
- * `npm run fronts`: Turnabout behind real proxies, and the table in docs/deployment.md that says what was seen.
+ * `npm run fronts`: Turnabout behind real TLS terminators, and the table of results in docs/deployment.md.
  *
  *     npm run fronts -- --write-table     rewrites that table
  */

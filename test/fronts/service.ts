@@ -1,4 +1,4 @@
-/** The private service behind the tunnel: what callers of a front ask for. */
+/** The private service behind the tunnel, which callers reach through a TLS terminator. */
 import { createHash, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
@@ -15,13 +15,13 @@ export interface Service extends TestTarget {
   /** Fields of every request, in the order of their arrival. */
   readonly heads: IncomingMessage["headers"][];
   readonly lines: string[];
-  /** Sends a server-sent event to whoever listens. */
+  /** Sends a server-sent event to all listeners. */
   emit(data: string): void;
-  /** Answers the requests that wait. */
+  /** Responds to the requests that wait. */
   release(): void;
 }
 
-/** 300 MB that are the same each time. */
+/** 300 MB, the same in every run. */
 export function bulk(): Readable {
   return Readable.from(
     (function* () {
@@ -45,13 +45,13 @@ export async function startService(): Promise<Service> {
   const target = await startHttpTarget((request, response) => {
     heads.push(request.headers);
     lines.push(`${request.method} ${request.url}`);
-    response.on("error", () => {}); // for ever
-    request.on("error", () => {}); // for ever
+    response.on("error", () => {}); // permanently
+    request.on("error", () => {}); // permanently
     void answer(request, response).catch(() => response.destroy());
   });
   const sockets = new WebSocketServer({ server: target.http });
   sockets.on("connection", (socket) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
   });
 

@@ -1,4 +1,4 @@
-/** One proxy with the whole of Turnabout behind it. */
+/** One TLS terminator with a complete Turnabout behind it. */
 import { createControlPlane } from "../../src/control/control-plane.ts";
 import type { ControlPlane } from "../../src/control/control-plane.ts";
 import type { AgentOptions } from "../../src/agent/config.ts";
@@ -9,21 +9,21 @@ import { createPki, issueServer } from "../support/pki.ts";
 import type { Pki } from "../support/pki.ts";
 import { ADMIN_TOKEN, RUNNER, TARGET } from "../support/system.ts";
 import { startProxy } from "./proxies.ts";
-import type { FrontProxy, ProxyName } from "./proxies.ts";
+import type { TlsTerminator, ProxyName } from "./proxies.ts";
 import { startService } from "./service.ts";
 import type { Service } from "./service.ts";
 
 export interface Stand extends AsyncDisposable {
   readonly name: ProxyName;
   readonly controlPlane: ControlPlane;
-  readonly proxy: FrontProxy;
+  readonly proxy: TlsTerminator;
   readonly service: Service;
   readonly pki: Pki;
-  /** Where to call. */
-  readonly front: { controlPlane: { port: number }; pki: Pki };
-  /** An agent that dials the front; it serves `runner-1` with the service. Does not wait. */
+  /** The terminator, in the form that openCaller() takes. */
+  readonly endpoint: { controlPlane: { port: number }; pki: Pki };
+  /** An agent that dials the terminator; it serves `runner-1` with the service. Does not wait. */
   agent(options?: Partial<AgentOptions>, port?: number): FollowedAgent;
-  /** Until so many connections of `runner-1` are there. */
+  /** Waits until `runner-1` has so many connections. */
   connected(count: number): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function startStand(
     host: "127.0.0.1",
     adminToken: ADMIN_TOKEN,
     drainMs: 1_000,
-    tls: credential, // for what passes through; the terminators use plaintext on the same port
+    tls: credential, // for TLS that is passed through; the terminators use plaintext on the same port
     trustedProxies: ["127.0.0.1"],
     forwardedPrefix: true, // so that a prefix that the proxy lets pass is seen
     proxyProtocol: "allow",
@@ -64,7 +64,7 @@ export async function startStand(
     proxy,
     service,
     pki,
-    front: { controlPlane: proxy, pki },
+    endpoint: { controlPlane: proxy, pki },
     agent: (options = {}, port = proxy.port) =>
       followAgent({
         server: `https://localhost:${port}`,

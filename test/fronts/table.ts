@@ -1,4 +1,4 @@
-/** Proxy × feature, as the tests have seen it, between two marks in docs/deployment.md. */
+/** Proxy × feature, as measured by the tests, between two marks in docs/deployment.md. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { readDocument, ROOT } from "../docs/markdown.ts";
@@ -37,7 +37,7 @@ export class Table {
   }
 }
 
-/** What the document says, without the versions and without the formatter's spaces. */
+/** The table in the document, without versions and without the formatter's spaces. */
 export function documented(): string {
   return comparable(parts()[1]);
 }

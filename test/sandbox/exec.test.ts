@@ -107,7 +107,7 @@ test("ends a program and its children at its timeout, and keeps a bounded part o
 test("a program ends when its caller disconnects", async () => {
   await using server = await startServer({ runtimeFolder, execAllowed: ["sleep", "pgrep"] });
   const caller = new AbortController();
-  const gone = server.request("/exec", {
+  const aborted = server.request("/exec", {
     method: "POST",
     body: JSON.stringify({ command: ["sleep", "98765"] }),
     signal: caller.signal,
@@ -116,7 +116,7 @@ test("a program ends when its caller disconnects", async () => {
     ((await exec(server, { command: ["pgrep", "-fx", "sleep 98765"] })) as { output?: string }).output;
   await until("it runs", async () => (await sleeps()) !== undefined);
   caller.abort();
-  await assert.rejects(gone, { name: "AbortError" });
+  await assert.rejects(aborted, { name: "AbortError" });
   await until("it has ended", async () => (await sleeps()) === undefined);
 });
 

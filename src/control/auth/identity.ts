@@ -14,15 +14,15 @@ export interface Identity {
   mayDial(runnerId: string, target: string): boolean;
   /** May list all runners, kick them and read metrics. */
   readonly mayAdminister: boolean;
-  /** The user whose sessions it owns; only of kind `user`. */
+  /** User to whom it belongs; only for kind `user`. */
   readonly owner: string | undefined;
   /** The grant from which all of this is derived. */
   readonly grant: Grant;
 }
 
 /**
- * Targets that only admins dial, whatever a credential covers and whoever owns the session: a Docker Engine makes root of
- * whoever reaches it.
+ * Targets that only admins may dial, regardless of a credential's patterns: access to a Docker Engine is root on its
+ * host.
  */
 export const ADMIN_TARGETS: ReadonlySet<string> = new Set(["docker"]);
 

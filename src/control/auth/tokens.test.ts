@@ -15,7 +15,7 @@ function user(id: string, more: Partial<TokenRecord> = {}): TokenRecord {
 }
 
 describe("TokenStore", () => {
-  it("finds a token by its secret only, until it expires, and tells of that", () => {
+  it("finds a token by its secret only, until it expires, and notifies", () => {
     const tokens = new TokenStore("admin-secret", [user("a", { expiresAtMs: 1_005_000 }), user("b")]);
     let changes = 0;
     tokens.onChange(() => (changes += 1));
@@ -47,7 +47,7 @@ describe("TokenStore", () => {
     tokens.onChange(() => (changes += 1));
     mock.timers.tick(1_001);
     assert.equal(changes, 1);
-    mock.timers.tick(2 ** 31 - 1); // the most that a timer holds
+    mock.timers.tick(2 ** 31 - 1); // the maximum delay of a timer
     assert.equal(changes, 2, "looked at again");
     assert.equal(tokens.find("secret-b")?.id, "b");
     mock.timers.tick(3_000_000_000 - 2 ** 31);
@@ -56,7 +56,7 @@ describe("TokenStore", () => {
     tokens.close();
   });
 
-  it("takes and gives back one without the others, also where two sources have the same", () => {
+  it("adds and removes one without the others, also if two sources have the same", () => {
     const tokens = new TokenStore(undefined, [user("a")]);
     let changes = 0;
     tokens.onChange(() => (changes += 1));
@@ -72,7 +72,7 @@ describe("TokenStore", () => {
     tokens.close();
   });
 
-  it("lets each source replace its own tokens only, and takes more than arguments fit a call", () => {
+  it("lets each source replace its own tokens only, even more than a call can have arguments", () => {
     const tokens = new TokenStore(undefined, [user("option")]);
     tokens.replace(
       Array.from({ length: 200_000 }, (_, i) => user(`f${i}`, { sha256: i.toString(16).padStart(64, "0") })),
@@ -95,11 +95,13 @@ describe("TokenIssuer", () => {
     const tokens = new TokenStore("admin-secret", [user("in-file")]);
     return { store: new IssuedTokenStore(database), tokens };
   }
-  const wish = (id: string, more: object = {}) => ({ id, kind: "user" as const, runners: [], ...more });
+  const request = (id: string, more: object = {}) => ({ id, kind: "user" as const, runners: [], ...more });
 
-  it("keeps hashes only, over a restart too", () => {
+  it("keeps only hashes, across restarts", () => {
     const { store, tokens } = start();
-    const { secret } = new TokenIssuer(store, tokens).issue(wish("alice", { owner: "al", targets: ["x"] }));
+    const { secret } = new TokenIssuer(store, tokens).issue(
+      request("alice", { owner: "al", targets: ["x"] }),
+    );
     assert.ok(!JSON.stringify(store.list()).includes(secret));
     const again = new TokenStore(undefined);
     const issuer = new TokenIssuer(store, again);
@@ -111,29 +113,29 @@ describe("TokenIssuer", () => {
     assert.deepEqual(store.list(), []);
   });
 
-  it("gives a name once, whoever has it, until its token expires", () => {
+  it("issues an id once, from any source, until its token expires", () => {
     const { store, tokens } = start();
     const issuer = new TokenIssuer(store, tokens);
-    issuer.issue(wish("alice", { expiresAtMs: 1_002_000 }));
+    issuer.issue(request("alice", { expiresAtMs: 1_002_000 }));
     for (const id of ["alice", "admin", "in-file"]) {
       assert.throws(
-        () => issuer.issue(wish(id)),
+        () => issuer.issue(request(id)),
         (error) => error instanceof TurnaboutError && error.code === "already_exists",
         id,
       );
     }
     mock.timers.tick(2_000);
-    const { secret } = issuer.issue(wish("alice"));
+    const { secret } = issuer.issue(request("alice"));
     assert.equal(tokens.find(secret)?.id, "alice");
     assert.equal(store.list().length, 1);
     tokens.close();
   });
 
-  it("forgets at its start what has expired meanwhile", () => {
+  it("drops tokens at its start that have expired meanwhile", () => {
     const { store, tokens } = start();
     const issuer = new TokenIssuer(store, tokens);
-    issuer.issue(wish("short", { expiresAtMs: 1_001_000 }));
-    issuer.issue(wish("long", { expiresAtMs: 9_001_000 }));
+    issuer.issue(request("short", { expiresAtMs: 1_001_000 }));
+    issuer.issue(request("long", { expiresAtMs: 9_001_000 }));
     mock.timers.tick(5_000);
     assert.deepEqual(
       new TokenIssuer(store, new TokenStore(undefined)).list().map(({ id }) => id),

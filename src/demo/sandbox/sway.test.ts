@@ -111,6 +111,6 @@ test("Sway ends even if the process is killed", { skip }, async () => {
   child.kill("SIGKILL");
   await once(child, "exit");
   await until("everything has ended", () => processesIn(folder).length === 0);
-  // Nobody was left to remove the files.
+  // No process was left to remove the files.
   await rm(folder, { recursive: true });
 });

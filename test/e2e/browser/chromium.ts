@@ -1,4 +1,4 @@
-/** A real Chromium with a home of its own; everything of it is gone when it is disposed of, once or twice. */
+/** A real Chromium with a home of its own, which is removed with it. Disposing twice is allowed. */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

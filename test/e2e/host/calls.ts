@@ -1,4 +1,4 @@
-/** What the test may ask of Wolf's side, which is another process: over IPC, never over the network. */
+/** Requests of the test to Wolf's side, which is another process: over IPC, never over the network. */
 import type { Ran, RunOptions } from "./programs.ts";
 import type { SandboxView, Stage } from "./sandbox.ts";
 
@@ -30,7 +30,7 @@ export interface HostView {
   };
   video: { openPeers: number; sentBytes: number };
   sandboxes: SandboxView[];
-  /** Command lines of what sandboxes left behind when they were stopped. */
+  /** Command lines of processes that sandboxes left behind when they were stopped. */
   stragglers: string[];
 }
 
@@ -50,7 +50,7 @@ export interface HostCall {
   args: unknown[];
 }
 
-/** `id` 0 is the child's first word: it is up. */
+/** `id` 0 is the child's first message: it is ready. */
 export interface HostAnswer {
   id: number;
   value?: unknown;

@@ -1,4 +1,4 @@
-/** The test's end of Wolf's side: starts it, asks it, ends it. */
+/** The test's handle of Wolf's side: starts it, calls it, ends it. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ export class WolfHost implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #exited: Promise<unknown>;
-  /** What it and the programs of its sandboxes have said. */
+  /** Output of it and of the programs of its sandboxes. */
   readonly log: string[] = [];
   #lastId = 0;
 
@@ -84,7 +84,7 @@ export class WolfHost implements AsyncDisposable {
     return this.call("view");
   }
 
-  /** Asks again and again: what happens there has no event here. */
+  /** Polls, because it emits no event here. */
   async until(what: string, check: (view: HostView) => boolean, timeoutMs = 15_000): Promise<HostView> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -101,7 +101,7 @@ export class WolfHost implements AsyncDisposable {
     try {
       await within(this.#exited, "the end of Wolf's side", CALL_TIMEOUT_MS);
     } catch (error) {
-      this.#child.kill("SIGKILL"); // its sandboxes die with it
+      this.#child.kill("SIGKILL"); // its sandboxes end with it
       throw error;
     }
   }

@@ -82,7 +82,7 @@ async function answer({ id, method, args }: HostCall): Promise<void> {
 }
 
 function say(message: HostAnswer): void {
-  // A test that has gone has no use for it.
+  // The test has ended.
   if (process.connected) process.send?.(message, () => {});
 }
 
@@ -93,7 +93,7 @@ function sizeOf(lobby: string): { width: number; height: number } {
     const { video_settings } = JSON.parse(body) as { video_settings: { width: number; height: number } };
     return video_settings;
   }
-  throw new Error(`nobody asked for lobby ${lobby}`);
+  throw new Error(`lobby ${lobby} was not requested`);
 }
 
 function end(): void {

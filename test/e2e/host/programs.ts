@@ -1,4 +1,4 @@
-/** Programs of the test's container runtime: as a container's user, in its network, and never longer than we live. */
+/** Programs of the test's container runtime: as a container's user, in its network, and no longer than this process. */
 import { spawn } from "node:child_process";
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import { once } from "node:events";
@@ -45,7 +45,7 @@ export interface Ran {
 
 export interface RunOptions {
   stdin?: Buffer | undefined;
-  /** It leaves a process behind, as wl-copy does: its outputs never end, and nobody reads them. */
+  /** It leaves a process behind, as wl-copy does: its outputs never end, and are not read. */
   leavesProcess?: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A small container runtime in Wolf's place: it hears of lobbies by Wolf's own events and starts and stops their
- * sandboxes, as the real Wolf has its docker do.
+ * A small container runtime in Wolf's place: it follows Wolf's lobby events, and starts and stops their sandboxes,
+ * as the real Wolf does with Docker.
  */
 import { request } from "node:http";
 import type { ClientRequest } from "node:http";
@@ -27,7 +27,7 @@ export class ContainerRuntime {
   readonly #events: ClientRequest;
   readonly #byLobby = new Map<string, Promise<Sandbox>>();
   readonly #stopping = new Set<Promise<void>>();
-  /** Command lines of what sandboxes have left behind. */
+  /** Command lines of processes that sandboxes have left behind. */
   readonly stragglers: string[] = [];
 
   private constructor(options: RuntimeOptions, events: ClientRequest) {
@@ -35,7 +35,7 @@ export class ContainerRuntime {
     this.#events = events;
   }
 
-  /** Resolves when it hears Wolf. */
+  /** Resolves when Wolf's event stream is open. */
   static async start(options: RuntimeOptions): Promise<ContainerRuntime> {
     const events = request({ socketPath: options.wolfSocket, path: "/api/v1/events", agent: false });
     const runtime = new ContainerRuntime(options, events);
@@ -68,7 +68,7 @@ export class ContainerRuntime {
     return found;
   }
 
-  /** Resolves when whatever is stopping has stopped. */
+  /** Resolves when all sandboxes that are stopping have stopped. */
   async settled(): Promise<void> {
     await Promise.all(this.#stopping);
   }

@@ -1,7 +1,7 @@
 /**
  * One sandbox, as Wolf's docker would run it from a lobby's runner: an ordinary user's Sway with two windows, the
  * screenshot server, and the agent with the environment that the lobby carries. The agent comes first, as in Helix's
- * start script; the test says when the rest follows.
+ * start script; the test starts the rest.
  */
 import type { ChildProcess } from "node:child_process";
 import { chown, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
@@ -75,7 +75,7 @@ export class Sandbox {
     await mkdir(runtime, { mode: 0o700 });
     await writeFile(join(folder, "config"), swayConfig(options));
     if (uid !== undefined) for (const path of [folder, runtime]) await chown(path, uid, uid);
-    // In a network of its own it has Helix's port; else two sandboxes would fight for it.
+    // In a network of its own it has Helix's port; otherwise two sandboxes would conflict.
     const port = options.network === undefined ? await freePort() : 9_876;
     const env = {
       PATH: process.env["PATH"],

@@ -1,6 +1,6 @@
 /**
  * The streamer of the Moonlight double with real media: a WebRTC peer that answers the viewer's offer and sends a
- * desktop as VP8. Media goes from here to the browser by UDP; only the words of both go through the signalling.
+ * desktop as VP8. Media goes from here to the browser over UDP; only the signalling goes through the tunnel.
  */
 import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from "werift";
 import type { OpenPeer, Peer } from "../../../src/demo/moonlight/peer.ts";
@@ -72,7 +72,7 @@ class VideoPeer implements Omit<Peer, "close"> {
     this.#options = options;
     this.#connection = new RTCPeerConnection({
       iceServers: [],
-      // Browsers on this machine reach it there; other addresses it finds itself.
+      // Browsers on this machine reach it there; it finds other addresses itself.
       iceAdditionalHostAddresses: ["127.0.0.1"],
       codecs: {
         video: [

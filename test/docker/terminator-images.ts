@@ -14,7 +14,7 @@ import type { Engine } from "./engine.ts";
 const run = promisify(execFile);
 
 /** Of the deployment guide's test, besides those of the engine. */
-export const FRONT_PARTS: readonly Part[] = [
+export const TERMINATOR_PARTS: readonly Part[] = [
   { name: "git", packages: ["git"], why: "the guide's first command" },
   { name: "openssl", packages: ["openssl"], why: "which certificate is in use" },
   { name: "nginx", packages: ["nginx-light"], why: "TLS in front" },
@@ -23,18 +23,18 @@ export const FRONT_PARTS: readonly Part[] = [
 ];
 
 /** The variables of compose/.env.example that name the images. */
-export const FRONT_IMAGES = {
+export const TERMINATOR_IMAGES = {
   NGINX_IMAGE: "turnabout-front-nginx",
   HAPROXY_IMAGE: "turnabout-front-haproxy",
   CADDY_IMAGE: "turnabout-front-caddy",
 } as const;
 
-/** Makes {@link FRONT_IMAGES} known to the engine. */
-export async function importFronts(engine: Engine): Promise<void> {
+/** Makes {@link TERMINATOR_IMAGES} known to the engine. */
+export async function importTerminators(engine: Engine): Promise<void> {
   for (const [program, image] of [
-    ["nginx", FRONT_IMAGES.NGINX_IMAGE],
-    ["haproxy", FRONT_IMAGES.HAPROXY_IMAGE],
-    ["caddy", FRONT_IMAGES.CADDY_IMAGE],
+    ["nginx", TERMINATOR_IMAGES.NGINX_IMAGE],
+    ["haproxy", TERMINATOR_IMAGES.HAPROXY_IMAGE],
+    ["caddy", TERMINATOR_IMAGES.CADDY_IMAGE],
   ] as const) {
     const root = await mkdtemp(join(engine.folder, `${program}-`));
     await collect(program, root);
