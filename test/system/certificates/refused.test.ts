@@ -148,7 +148,7 @@ describe("the control plane's certificate", () => {
       assert.equal(line.level, "warn");
       assert.match(
         String(line.fields["reason"]),
-        /does not trust our certificate, or knows it by another name/,
+        /does not trust our certificate or dials a name that is not in it/,
       );
     });
   }
