@@ -30,7 +30,8 @@ Connects to the control plane and serves the named targets. Nothing else can be 
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner then needs no target
   --listen ADDRESS        be a relay: listen on unix:/PATH[;mode=0660] or HOST:PORT for agents that cannot reach
                           the control plane; may be repeated
-  --token-file FILE       file with the bearer token; read again at every attempt
+  --token-file FILE       file with the bearer token in plain text (serve has JSON with hashes under the same option),
+                          read again at every attempt
   --carrier KIND          auto (default), rh2, ptth, websocket or h2
   --connections N         connections to the control plane; default 2
   --ca FILE               CA of the control plane's certificate, in addition to the system's

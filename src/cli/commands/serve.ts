@@ -16,11 +16,12 @@ import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdo
 const HELP = `
 usage: turnabout serve [OPTIONS]
 
-Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNECT.
+Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CONNECT.
 
   --port N                port to listen on; default 8080, 0 takes a free one
   --host ADDRESS          address to listen on; default all
-  --token-file FILE       JSON file with tokens (see docs/operations.md); followed for changes
+  --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), followed for
+                          changes. Not a token: an agent has its own in plain text under the same option
   --data-dir DIR          where sessions, instances and issued tokens survive a restart; default: in memory only
   --moonlight-credentials-file FILE  Moonlight Web's shared secret; without it its routes are refused
   --agent-url URL         what the agents inside sandboxes dial; goes into their environment
@@ -33,13 +34,13 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent door and CONNEC
   --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
   --tls-key FILE          its key, PEM
   --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
-  --client-crl FILE       those that it has taken back: PEM revocation list, or serials one a line
-                          all four are followed for changes
+  --client-crl FILE       revoked client certificates: PEM revocation list, or serials one a line
+                          all four files are followed for changes
   --base-path PATH        path in front of all routes, where a proxy does not strip it
   --grace SECONDS         how long dials wait for a lost agent; default 30
   --response-timeout SECONDS  a target's response header; default 60
   --drain SECONDS         how long open streams may finish after SIGTERM; default 30
-  --trusted-proxy CIDR    address or block of a proxy in front, whose word on the client counts; may be repeated
+  --trusted-proxy CIDR    address or block of a reverse proxy that is trusted to name the client; may be repeated
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
   --forwarded-fields NAME what a trusted proxy writes: x-forwarded or forwarded; default x-forwarded
   --forwarded-prefix      X-Forwarded-Prefix of a trusted proxy counts, too: every one of them must set or remove it
@@ -153,7 +154,10 @@ function findTls(values: {
     );
   }
   if (clientCrlFile !== undefined && clientCaFile === undefined) {
-    throw new UsageError("--client-crl without --client-ca", "give the CA that the list is of");
+    throw new UsageError(
+      "--client-crl without --client-ca",
+      "give the CA that has issued the list, with --client-ca FILE",
+    );
   }
   return { certFile, keyFile, clientCaFile, clientCrlFile };
 }
