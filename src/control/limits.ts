@@ -149,6 +149,12 @@ export const MAX_PENDING_NOTICES = 16;
 
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;
+/** Windows of a caller's HTTP/2 connection: 1 MiB a stream is 160 Mbit/s at 50 ms, and 8 MiB is eight of them. */
+export const CALLER_STREAM_WINDOW_BYTES: number = 1024 * 1024;
+export const CALLER_WINDOW_BYTES: number = 8 * 1024 * 1024;
+/** Memory of a caller's HTTP/2 connection as node counts it, in megabytes; above it new streams are refused. Node's default
+ * of 10 is less than {@link CALLER_MAX_STREAMS} uploads may hold. */
+export const CALLER_SESSION_MEMORY_MB = 64;
 
 /** A refused caller has this long to read the response. */
 export const REFUSAL_LINGER_MS = 2_000;

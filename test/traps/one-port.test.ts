@@ -1,7 +1,7 @@
 /**
  * Traps of one port for everything: bytes that were read to tell protocols apart must go back; a preface may come byte by
  * byte; a silent peer needs a timer; an http.Server that never listens has no time limits of its own.
- * Guard: src/control/listener/port.ts.
+ * Guard: src/control/listener/sniff.ts, first-bytes.ts and port.ts.
  */
 import assert from "node:assert/strict";
 import http from "node:http";

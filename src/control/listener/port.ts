@@ -19,6 +19,9 @@ import {
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
   CALLER_MAX_STREAMS,
+  CALLER_SESSION_MEMORY_MB,
+  CALLER_STREAM_WINDOW_BYTES,
+  CALLER_WINDOW_BYTES,
   LISTEN_BACKLOG,
   MAX_HTTP2_HEADER_BLOCK_BYTES,
   MAX_HTTP2_REQUEST_HEADER_BYTES,
@@ -153,9 +156,9 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
       enableConnectProtocol: true,
       maxConcurrentStreams: CALLER_MAX_STREAMS,
       maxHeaderListSize: MAX_HTTP2_REQUEST_HEADER_BYTES,
-      initialWindowSize: 1024 * 1024,
+      initialWindowSize: CALLER_STREAM_WINDOW_BYTES,
     },
-    maxSessionMemory: 64,
+    maxSessionMemory: CALLER_SESSION_MEMORY_MB,
     maxSendHeaderBlockLength: MAX_HTTP2_HEADER_BLOCK_BYTES,
     // A target may repeat a field that node takes for a single one, as nginx does with add_header.
     strictSingleValueFields: false,
@@ -166,7 +169,7 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     sessions.add(session);
     session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"));
     session.once("close", () => sessions.delete(session));
-    widenConnection(session, 8 * 1024 * 1024);
+    widenConnection(session, CALLER_WINDOW_BYTES);
   });
   server.on("request", (request, response) => {
     if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
