@@ -1,4 +1,4 @@
-/** Header fields between caller and target: what crosses, what is ours to add, what must never reach the target. */
+/** Header fields between caller and target: which are passed on, which we add, which must never reach the target. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { TargetInfo } from "../../wire/messages/hello.ts";
 import { connectionNominates, isHopByHop, listMembers } from "../../wire/fields/http-fields.ts";
@@ -11,10 +11,10 @@ import type { Mount, Place } from "./mount.ts";
 import { isOriginWide, limitedCookies } from "./response-filter.ts";
 import { withoutWait } from "./prefer.ts";
 
-/** `api`: below /api/v1/runners/…; `proxy`: a forward-proxy request, whose own fields are the target's. */
+/** `api`: a route of ours; `proxy`: a forward-proxy request, whose own credentials and cookies are for the target. */
 export type ProxyMode = "api" | "proxy";
 
-/** Besides all that begins with `x-forwarded-`: who a client is, is ours to say. */
+/** Not passed on, like all that begin with `x-forwarded-`: we state who the client is. */
 const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x-real-ip"]);
 
 export interface ForwardedRequest {
@@ -25,7 +25,7 @@ export interface ForwardedRequest {
   path: string;
   client: Client;
   credentials?: string | undefined;
-  /** How the route's paths stand for the target's; without it nothing is rewritten. */
+  /** How paths of the route map to the target's; without it nothing is rewritten. */
   mount?: Mount | undefined;
   /** The target may set cookies, limited to its route. */
   hasCookies?: boolean | undefined;
@@ -33,7 +33,7 @@ export interface ForwardedRequest {
   withheld?: ReadonlySet<string> | undefined;
 }
 
-/** What the agent says of the target, as far as it matters here. */
+/** How the target is declared at its agent, as far as it matters for header fields. */
 export type TargetDeclaration = Pick<TargetInfo, "rewrite" | "host"> | undefined;
 
 /**
@@ -65,7 +65,7 @@ export function requestFields(
       if (kept !== undefined) fields.push(name, kept);
       continue;
     }
-    // The target has to see every byte of the first message: its credentials are ours to write.
+    // No compression: we replace the credentials in the first message.
     if (name === "sec-websocket-extensions" && credentials !== undefined) continue;
     if (Array.isArray(value)) for (const item of value) fields.push(name, item);
     else fields.push(name, value);
@@ -83,7 +83,7 @@ export function requestFields(
   return fields;
 }
 
-/** Fields that have no meaning behind a body, or would go past what was decided at its head (RFC 9110 §6.5.1). */
+/** Fields that have no meaning after a body, or would bypass what was decided by the header (RFC 9110 §6.5.1). */
 const NOT_IN_TRAILERS = new Set([
   "authorization",
   "content-encoding",
@@ -94,7 +94,7 @@ const NOT_IN_TRAILERS = new Set([
   "x-api-key",
 ]);
 
-/** A request's trailers for an HTTP/2 target, when its body has ended. */
+/** A request's trailers for the target, available when its body has ended. */
 export function trailerFields(request: AnyRequest): Record<string, string | string[]> {
   const { rawTrailers } = request;
   const fields: Record<string, string | string[]> = {};
@@ -115,31 +115,31 @@ export function isGrpc(headers: IncomingHttpHeaders): boolean {
   return /^application\/grpc(?:$|[+;\s])/i.test(headers["content-type"] ?? "");
 }
 
-/** RFC 9110 §10.1.4. The rest of `TE` is about our own connection to the caller, but trailers cross. */
+/** RFC 9110 §10.1.4. The rest of `TE` applies to our own connection to the caller. */
 function acceptsTrailers({ headers, method }: AnyRequest): boolean {
   if (headers.upgrade !== undefined || method === "CONNECT") return false;
   return listMembers(String(headers["te"] ?? "")).some((member) => member.toLowerCase() === "trailers");
 }
 
-/** The prefix and the target's own path are the path on our side, for every path. */
+/** The path on our side is always a prefix followed by the target's own path. */
 export function isPrefix({ targetPath, query }: Mount): boolean {
   return targetPath === "" && query === undefined;
 }
 
-/** A request of the forward proxy has the target's host already: its own. */
+/** A forward-proxy request names the target's host itself. */
 function hostOf({ mode, host }: ForwardedRequest, target: TargetDeclaration): string {
   return mode === "api" ? (target?.host ?? host) : host;
 }
 
-/** Undefined: the target's addresses stay as it writes them. */
+/** Undefined: the target's addresses are not rewritten. */
 function placeOf(job: ForwardedRequest, target: TargetDeclaration): Place | undefined {
   const { mount, client, path } = job;
   if (mount === undefined || target?.rewrite === "off") return undefined;
-  const hosts = { asked: hostOf(job, target), known: client.host };
+  const hosts = { requested: hostOf(job, target), known: client.host };
   return { path: `${client.prefix}${mount.path}`, mount, hosts, requestPath: path };
 }
 
-/** End-to-end fields of a target's response, without what speaks in our name or for our origin, and with addresses of ours. */
+/** End-to-end fields of a target's response, without those that are ours or affect our origin, and with our addresses. */
 export function responseFields(
   headers: IncomingHttpHeaders,
   job: ForwardedRequest,
@@ -174,9 +174,9 @@ function responseField(
   return isOriginWide(name) ? undefined : value;
 }
 
-/** `Turnabout-Timeout: N`: seconds that the caller gives the target for its response header, below our own limit. */
-export function requestedTimeoutMs(headers: IncomingHttpHeaders, mostMs: number): number {
+/** `Turnabout-Timeout: N`: seconds until the target's response header, at most our own limit. */
+export function requestedTimeoutMs(headers: IncomingHttpHeaders, maxMs: number): number {
   const value = headers["turnabout-timeout"];
   const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
-  return seconds === undefined || seconds <= 0 ? mostMs : Math.min(mostMs, Math.ceil(seconds * 1_000));
+  return seconds === undefined || seconds <= 0 ? maxMs : Math.min(maxMs, Math.ceil(seconds * 1_000));
 }

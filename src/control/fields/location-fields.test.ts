@@ -8,7 +8,7 @@ const PREFIX = "/front/api/v1/runners/r/targets/t";
 const PLACE: Place = {
   path: PREFIX,
   mount: { path: "/api/v1/runners/r/targets/t", targetPath: "" },
-  hosts: { asked: "localhost", known: "cp.example:8443" },
+  hosts: { requested: "localhost", known: "cp.example:8443" },
   requestPath: "/app/page?x=1",
 };
 
@@ -60,8 +60,8 @@ describe("Location", () => {
     }
   });
 
-  it("leads back where it names the host that the target was asked by: with a port that one, without one any", () => {
-    const asked = (host: string): Place => ({ ...PLACE, hosts: { ...PLACE.hosts, asked: host } });
+  it("leads back where it names the requested host: with a port that port only, without one any", () => {
+    const requested = (host: string): Place => ({ ...PLACE, hosts: { ...PLACE.hosts, requested: host } });
     for (const [host, value, isOwn] of [
       ["vm:33801", "http://vm:33801/x", true],
       ["vm:33801", "https://u:p@VM:33801/x", true],
@@ -76,7 +76,7 @@ describe("Location", () => {
       ["[2001:db8::1]:8080", "http://[2001:db8::1]/x", false],
       ["vm:33801", "http://localhost:3000/x", true],
     ] as const) {
-      assert.equal(location(value, asked(host)), isOwn ? `${PREFIX}/x` : value, `${host} ${value}`);
+      assert.equal(location(value, requested(host)), isOwn ? `${PREFIX}/x` : value, `${host} ${value}`);
     }
   });
 
@@ -127,7 +127,7 @@ describe("Location", () => {
   });
 
   it("knows the authority's port by either scheme", () => {
-    const place = { ...PLACE, hosts: { asked: "localhost", known: "cp.example" } };
+    const place = { ...PLACE, hosts: { requested: "localhost", known: "cp.example" } };
     for (const value of ["https://cp.example:443/x", "http://cp.example:80/x", "http://cp.example/x"]) {
       assert.equal(location(value, place), `${PREFIX}/x`, value);
     }

@@ -1,6 +1,6 @@
 /**
- * Response fields that say where the resource is, or where to go: rewritten, so that they lead to the target and not past
- * it. `Link` is not among them: links, in a field as in a page, are the target's content.
+ * Response fields that hold an address of the resource or a redirect, rewritten so that they lead to the target through us.
+ * `Link` is not among them: links, in a field as in a page, are the target's content.
  */
 import { locate } from "./mount.ts";
 import type { Place } from "./mount.ts";
@@ -18,9 +18,9 @@ export function isLocationField(name: string): boolean {
 }
 
 /**
- * The field as the caller should have it; undefined: not at all, because it would lead nowhere or, in `Refresh`, away.
+ * The field's value for the caller; undefined where it is dropped: it leads to no route or, in `Refresh`, to another host.
  *
- * @param place undefined: as the target wrote it, but for a `Refresh` that leads to another host
+ * @param place undefined: not rewritten, but a `Refresh` to another host is dropped
  */
 export function rewriteLocation(
   name: string,
@@ -47,7 +47,7 @@ function rewriteReference(value: string, place: Place): string | undefined {
 const REFRESH = /^(\s*\d*(?:\.[\d.]*)?)(?:(\s*[;,]\s*|\s+)(url\s*=\s*)?(.*))?$/is;
 const LEAVES = /^\s*(?:[a-z][a-z0-9+.-]*:|[\\/]{2})/i;
 
-/** A redirect that looks like none: it never leads to another host. */
+/** `Refresh` is a redirect that does not look like one: it may not lead to another host. */
 function rewriteRefresh(value: string, place: Place | undefined): string | undefined {
   const [, delay = "", between, url = "", rest = ""] = REFRESH.exec(value) ?? [];
   if (between === undefined) return /^\s*[\d.]+\s*$/.test(value) ? value : undefined;

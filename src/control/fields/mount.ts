@@ -1,36 +1,36 @@
 /**
- * Addresses of a target as its callers can use them. A target knows itself by the name that it was asked by or by a name
- * of its own machine, and its paths begin at the root; its callers find the same paths behind a route of ours.
+ * Rewrites a target's addresses for its callers. A target uses the host name of the request or a name of its own machine,
+ * and paths from its root; its callers reach the same paths below a route of ours.
  */
 
-/** Where a target's paths are found on our side. */
+/** Where a target's paths appear on our side. */
 export interface Mount {
-  /** What stands on our side in place of `targetPath`, without a slash at the end. */
+  /** Path on our side that replaces `targetPath`, without a trailing slash. */
   path: string;
-  /** What all of its own paths begin with that the route leads to. Empty: it leads to every path. */
+  /** Prefix of the target's paths that the route leads to. Empty: all paths. */
   targetPath: string;
   /** Query parameter that the route itself needs, `session_id=ses_1`. */
   query?: string | undefined;
 }
 
-/** One request's view of a mount. */
+/** A mount as one request sees it. */
 export interface Place {
-  /** Path on our side as the caller knows it: behind a proxy that has taken a prefix off, with that prefix. */
+  /** Path on our side as the caller knows it, with the prefix that a reverse proxy may have removed. */
   path: string;
   mount: Mount;
-  /** Names that stand for the target: the `Host` that it was asked by, and the authority by which the caller knows us. */
-  hosts: { asked: string; known: string | undefined };
-  /** Path and query that the target was asked for. */
+  /** Names for the target: the `Host` that it was sent, and the authority by which the caller knows us. */
+  hosts: { requested: string; known: string | undefined };
+  /** Path and query of the request to the target. */
   requestPath: string;
 }
 
-/** What a URI reference of a target's means to its caller. */
+/** What a URI reference in a target's response leads to. */
 export type Located =
-  /** The target itself: use this reference in its place. */
+  /** The target itself: replace it by this reference. */
   | { kind: "target"; reference: string }
-  /** The target itself, by a path to which no route leads. */
+  /** The target itself, at a path that no route leads to. */
   | { kind: "unreachable" }
-  /** Another host, another scheme, or nothing that can be read. */
+  /** Another host, another scheme, or not a valid reference. */
   | { kind: "foreign" };
 
 /** A scheme of ours and an authority, or an authority alone. Browsers read `\` as `/`. */
@@ -39,8 +39,8 @@ const WITH_SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 const DOT_SEGMENT = /(?:^|[\\/])(?:\.|%2e){1,2}(?=[\\/?#]|$)/i;
 /**
  * Names and addresses of a target's own machine, as `URL` writes a host: `localhost` and names below it (RFC 6761 §6.3),
- * those that systems have in `/etc/hosts`, and loopback and unspecified addresses, IPv4-mapped ones too. Any port: a target
- * behind a published port knows another one than the agent dials.
+ * common names in `/etc/hosts`, and loopback and unspecified addresses, IPv4-mapped ones too. Any port: behind a published
+ * port a target listens on another one than the agent dials.
  */
 const OWN_MACHINE = new RegExp(
   `^(?:${[
@@ -55,7 +55,7 @@ const OWN_MACHINE = new RegExp(
   "i",
 );
 
-/** RFC 3986 §5: `reference` as the target's response to `place.requestPath` has it. */
+/** RFC 3986 §5. @param reference from the target's response to `place.requestPath` */
 export function locate(reference: string, place: Place): Located {
   const text = reference.trim();
   const [, authority, rest = ""] = WITH_AUTHORITY.exec(text) ?? [];
@@ -63,7 +63,7 @@ export function locate(reference: string, place: Place): Located {
     const host = ownHost(authority, place.hosts);
     if (host === undefined) return { kind: "foreign" };
     const path = /^[\\/]/.test(rest) ? rest : `/${rest}`;
-    // It knows the whole address: nothing is left to do, and its scheme may be better than ours.
+    // The target knows our address: keep it, also its scheme.
     if (host === "public" && isPublic(path, place)) return { kind: "target", reference: text };
     return toPublic(path, place);
   }
@@ -92,7 +92,7 @@ function toPublic(reference: string, place: Place): Located {
   return { kind: "target", reference: `${publicPath}${below}${mark}${fragment}` };
 }
 
-/** A target that was told its prefix, or configured with it, has written it already. */
+/** A target that knows its prefix, by X-Forwarded-Prefix or by its configuration, has written it already. */
 function isPublic(path: string, { path: publicPath, mount }: Place): boolean {
   if (mount.targetPath !== "" || mount.query !== undefined) return false;
   return path.startsWith(publicPath) && /^(?:$|[/?#])/.test(path.slice(publicPath.length));
@@ -102,22 +102,24 @@ function ownHost(authority: string, hosts: Place["hosts"]): "target" | "public" 
   const url = URL.parse(`http://${authority}`);
   if (url === null) return undefined;
   if (hosts.known !== undefined && bare(authority) === bare(hosts.known)) return "public";
-  return OWN_MACHINE.test(url.hostname) || isAsked(url, authority, hosts.asked) ? "target" : undefined;
+  return OWN_MACHINE.test(url.hostname) || isRequestedHost(url, authority, hosts.requested)
+    ? "target"
+    : undefined;
 }
 
-/** A host that was asked for with a port is that port of it; without one, any. */
-function isAsked({ hostname }: URL, authority: string, asked: string): boolean {
-  const url = URL.parse(`http://${asked}`);
+/** A requested host with a port stands for that port only; without one, for any. */
+function isRequestedHost({ hostname }: URL, authority: string, requested: string): boolean {
+  const url = URL.parse(`http://${requested}`);
   if (url?.hostname !== hostname) return false;
-  return !/:\d+$/.test(asked) || portOf(authority) === portOf(asked);
+  return !/:\d+$/.test(requested) || portOf(authority) === portOf(requested);
 }
 
-/** Empty for the ports of http and https: a target may not know which it is asked by. */
+/** Empty for the ports of http and https: a target may not know which of them the caller uses. */
 function portOf(authority: string): string {
   return /:0*(\d+)$/.exec(authority)?.[1]?.replace(/^(?:80|443)$/, "") ?? "";
 }
 
-/** Without user information, and without the port that http and https have: a target may not know which it is. */
+/** Without user information, and without the default port of http or https: a target may not know which the caller uses. */
 function bare(authority: string): string {
   return authority
     .replace(/^.*@/, "")
@@ -125,7 +127,7 @@ function bare(authority: string): string {
     .toLowerCase();
 }
 
-/** More `..` than the request path has folders. */
+/** It has more `..` than the request path has segments to leave. */
 function climbsOut(reference: string, requestPath: string): boolean {
   const [path = ""] = reference.split(/[?#]/, 1);
   if (!DOT_SEGMENT.test(path)) return false;

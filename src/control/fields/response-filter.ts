@@ -1,19 +1,19 @@
 /**
- * What a target may say to a browser about our origin: nothing. On the API routes many targets and our own API are one
- * origin to a browser, so a field that holds for an origin, for a host or for whoever may read it would hold for all of
- * them. On the forward proxy each target is an origin of its own, and its fields are its own business.
+ * Removes response fields that affect a browser's view of our origin. On the API routes many targets and our own API share
+ * one origin, so a field that applies to an origin or a host, or decides who may read a response, would apply to all of
+ * them. On the forward proxy each target is an origin of its own, and its fields pass.
  */
 import { TOKEN_COOKIE } from "../auth/authenticate.ts";
 
-/** Each with what one target could do with it to everything else here. */
+/** With what one target could do to the others by each. */
 const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "accept-ch", // asks browsers to tell every target more about the user
   "alt-svc", // sends later requests, tokens included, to another host or port
   "clear-site-data", // logs the user out, and deletes what others have stored
   "critical-ch",
   "expect-ct",
-  "nel", // with report-to and reporting-endpoints: tells a third party who asks for what
-  "origin-agent-cluster", // decides for the whole origin, whoever comes first
+  "nel", // with report-to and reporting-endpoints: reports requests to a third party
+  "origin-agent-cluster", // the first response decides for the whole origin
   "public-key-pins", // locks users out
   "public-key-pins-report-only",
   "report-to",
@@ -27,7 +27,7 @@ const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "use-as-dictionary", // for any path of the origin
 ]);
 
-/** Who may read answers across origins, with the user's cookie at that, is ours to say, and we allow nobody. */
+/** Cross-origin reads, which may carry the user's cookie, are for us to allow, and we allow none. */
 const CROSS_ORIGIN = "access-control-";
 
 export function isOriginWide(name: string): boolean {
@@ -35,8 +35,8 @@ export function isOriginWide(name: string): boolean {
 }
 
 /**
- * A target's cookies, for its own route only: `Path` is put below it where it is not there already, `Domain` goes. None
- * by the name of ours, and none without a name, because what follows would be read as a name when it comes back.
+ * Limits a target's cookies to its own route: `Path` is moved below it, `Domain` is removed. A cookie with the name of ours
+ * is dropped, and one without a name, because its value would be read as a name when it is sent back.
  *
  * @param prefix path of the route that leads to the target, without a slash at the end
  */
@@ -48,7 +48,7 @@ function limitedCookie(cookie: string, prefix: string): string | undefined {
   const [pair = "", ...attributes] = cookie.split(";");
   const equals = pair.indexOf("=");
   const name = equals < 0 ? "" : pair.slice(0, equals).trim();
-  // `__Host-` cookies are for a whole host, and a browser takes none with another path.
+  // `__Host-` cookies apply to a whole host; a browser rejects them with another path.
   if (name === "" || name === TOKEN_COOKIE || /^__host-/i.test(name)) return undefined;
   let path = "/";
   const kept: string[] = [];
@@ -62,7 +62,7 @@ function limitedCookie(cookie: string, prefix: string): string | undefined {
   return [pair, ...kept, ` Path=${limitedPath(path, prefix)}`].join(";");
 }
 
-/** A target that knows its prefix has written it itself. Paths of cookies are compared as they are: dots climb nowhere. */
+/** A target that knows its prefix has written it itself. Cookie paths are compared as text, so dot segments do nothing. */
 function limitedPath(path: string, prefix: string): string {
   if (path === prefix || path.startsWith(`${prefix}/`)) return path;
   return `${prefix}${path.startsWith("/") ? path : "/"}`;

@@ -1,4 +1,4 @@
-/** Where chunked content ends (RFC 9112 §7.1). It only reads: what is malformed is the parser's to refuse. */
+/** Finds the end of chunked content (RFC 9112 §7.1). It only reads: the parser refuses what is malformed. */
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -6,7 +6,7 @@ const SEMICOLON = 0x3b;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-/** Hex digits of a chunk's size: more is above what a number holds exactly. */
+/** Hex digits of a chunk's size: more may exceed the safe integers. */
 const MAX_SIZE_DIGITS = 12;
 
 type State = "size" | "extension" | "size LF" | "data" | "data CR" | "data LF" | "malformed";
@@ -16,7 +16,7 @@ export class ChunkedContent {
   #size = 0;
   #digits = 0;
 
-  /** @returns the index behind the line of the last chunk; `more`: it has not come yet */
+  /** @returns the index after the last chunk's line; `more`: it has not come yet */
   feed(bytes: Buffer): number | "more" | "malformed" {
     let at = 0;
     while (at < bytes.length) {

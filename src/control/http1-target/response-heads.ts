@@ -1,12 +1,12 @@
 /**
- * Bytes of a target on their way to undici's parser, which refuses what other clients take:
+ * Adapts a target's bytes for undici's parser, which refuses what other clients accept:
  *
- * - a `100 Continue` that nobody asked for goes (RFC 9110 §15.2: a client MUST be able to parse it);
- * - lines of a header section that end with LF alone get their CR (RFC 9112 §2.2: a recipient MAY take them);
- * - fields of an informational response or of a trailer section that would frame the message or end the connection go:
- *   they mean nothing there (RFC 9110 §6.5.1, §15.2), and the parser obeys them.
+ * - an unexpected `100 Continue` is removed (RFC 9110 §15.2: a client MUST be able to parse it);
+ * - header lines that end with LF alone get their CR (RFC 9112 §2.2: a recipient MAY accept them);
+ * - fields of an informational response or of a trailer section that would frame the message or end the connection are
+ *   removed: they have no meaning there (RFC 9110 §6.5.1, §15.2), but the parser obeys them.
  *
- * No byte of content is touched.
+ * Content passes unchanged.
  */
 import { ChunkedContent } from "./chunked-content.ts";
 import { MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
@@ -21,10 +21,10 @@ const NOTHING: Buffer = Buffer.alloc(0);
 /** `HTTP/1.1 100` */
 const STATUS_BYTES = 12;
 
-/** Of a status line: what is longer has no reason phrase that anyone reads. */
+/** Of a status line: of a longer one the rest of the reason phrase is ignored. */
 const MAX_STATUS_LINE_BYTES = 1_024;
 
-/** Of a `Transfer-Encoding` line: a longer one does not say `chunked`. */
+/** Of a `Transfer-Encoding` line: a longer one is not plain `chunked`. */
 const MAX_CODING_LINE_BYTES = 256;
 
 const CODING = "transfer-encoding";
@@ -38,39 +38,39 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Enough of a line to know whether its name is one of {@link FRAMING}. */
+/** Enough of a line to tell whether its name is in {@link FRAMING}. */
 const NAME_BYTES = 24;
 
 type State =
-  /** Of a response that is expected, not yet so much that its status is known. */
+  /** A response is expected, and its status is not known yet. */
   | "start"
-  /** In a header section: dropped, passed with another one behind it, passed as the last one. */
+  /** In a header section: one to drop, one that others follow, the last one. */
   | "continue"
   | "informational"
   | "final"
-  /** Chunked content, and the trailer section behind it. */
+  /** In chunked content, and in the trailer section after it. */
   | "chunks"
   | "trailers"
-  /** Content, or bytes that nobody has asked for: undici's to judge. */
+  /** Content, or unexpected bytes, for undici to judge. */
   | "through";
 
 export class ResponseHeads {
   #state: State = "through";
-  /** Of a line whose name is not known yet, or of a status line. */
+  /** The start of a status line, or of a line whose name is not known yet. */
   #held = NOTHING;
   #continues = 0;
-  /** The last byte of the piece before was CR. */
+  /** The last byte of the previous piece was CR. */
   #afterCr = false;
   #lineIsEmpty = true;
   #isLineStart = true;
-  /** The line that is passing, with its continuation lines. */
+  /** The current line is removed, with its continuation lines. */
   #isDropped = false;
   #hasContent = false;
   #chunks: ChunkedContent | undefined;
   #statusLine: string | undefined;
   #hasBegun = false;
 
-  /** A request starts: what comes next is a header section. */
+  /** A request starts: the next bytes are a header section. */
   expect(): void {
     this.#state = "start";
     this.#held = NOTHING;
@@ -84,12 +84,12 @@ export class ResponseHeads {
     return this.#hasBegun;
   }
 
-  /** Reason phrase of the final response, its bytes as latin1: undici reads them as UTF-8. */
+  /** Reason phrase of the final response as latin1: undici decodes it as UTF-8. */
   get reason(): string | undefined {
     return /^HTTP\/1\.[01] \d{3} ?(.*)$/s.exec(this.#statusLine ?? "")?.[1];
   }
 
-  /** @returns what of the bytes, and of those before, the parser gets now */
+  /** @returns the bytes that the parser gets now, of these and of those held back */
   feed(chunk: Buffer): Buffer {
     this.#hasBegun = true;
     if (this.#current() === "through") return chunk;
@@ -139,7 +139,7 @@ export class ResponseHeads {
     this.#isDropped = false;
   }
 
-  /** Takes lines up to the end of the header section. @returns what is behind it */
+  /** Takes lines up to the end of the header section. @returns the bytes after it */
   #section(bytes: Buffer, out: Buffer[]): Buffer {
     if (this.#current() === "through") return bytes;
     let from = 0;
@@ -178,7 +178,7 @@ export class ResponseHeads {
     else this.#state = this.#state === "trailers" ? "through" : "start";
   }
 
-  /** @returns false while too little of the line is there */
+  /** @returns false while too little of the line has come */
   #startLine(line: Buffer, isWhole: boolean): boolean {
     if (this.#state === "final") {
       if (!isWhole && !this.#mayPassInPieces(line)) return false;
@@ -192,7 +192,7 @@ export class ResponseHeads {
     return true;
   }
 
-  /** A line of the final header that is of no interest here. */
+  /** The line of the final header is not needed whole. */
   #mayPassInPieces(line: Buffer): boolean {
     if (this.#statusLine === "") return line.length >= MAX_STATUS_LINE_BYTES;
     const name = nameOf(line);
@@ -213,7 +213,7 @@ export class ResponseHeads {
     }
   }
 
-  /** @returns what is behind the last chunk */
+  /** @returns the bytes after the last chunk */
   #content(bytes: Buffer, out: Buffer[]): Buffer {
     const end = this.#chunks?.feed(bytes) ?? "malformed";
     if (end === "malformed") this.#state = "through";
@@ -235,7 +235,7 @@ function nameOf(line: Buffer): string | undefined {
 }
 
 function stateOf(status: string | undefined): State {
-  if (status === undefined) return "through"; // undici says what is wrong with it
+  if (status === undefined) return "through"; // undici reports the error
   if (status === "100") return "continue";
   if (status === "101" || !status.startsWith("1")) return "final";
   return "informational";

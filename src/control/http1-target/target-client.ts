@@ -1,4 +1,4 @@
-/** One HTTP/1.1 connection to a target, in a CONNECT stream: undici's own, behind {@link ResponseHeads}. */
+/** One HTTP/1.1 connection to a target, in a CONNECT stream: undici's client, which reads through {@link ResponseHeads}. */
 import type { Socket } from "node:net";
 import { Client } from "undici";
 import type { Dispatcher } from "undici";
@@ -8,16 +8,16 @@ import { ResponseHeads } from "./response-heads.ts";
 
 /** What dispatches to a pool of {@link TargetClient}s. */
 export interface TargetHandler extends Dispatcher.DispatchHandler {
-  /** Set by the pool; to be called in `onRequestStart`: the next bytes of this connection are a response. */
+  /** Set by the pool, to be called in `onRequestStart`: the next bytes of this connection are a response. */
   expectResponse?: (() => void) | undefined;
-  /** Set by the pool with every attempt: what of the response has come. */
+  /** Set by the pool for each attempt: how much of the response has come. */
   received?: Pick<ResponseHeads, "hasBegun" | "reason"> | undefined;
 }
 
-/** undici's writer ends every chunked body with these characters, in one write; it knows no trailers. */
+/** undici ends every chunked body with these characters, in one write; it does not support trailers. */
 const LAST_CHUNK = "\r\n0\r\n\r\n";
 
-/** undici takes no `*` as a path (RFC 9112 §3.2.4): it is given `/`, and its request line is changed on its way. */
+/** undici does not accept `*` as a path (RFC 9112 §3.2.4): it is given `/`, and its request line is replaced. */
 const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
 const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
 
@@ -28,7 +28,7 @@ interface Connection {
   isAsterisk: boolean;
 }
 
-/** One connection to a target, whose header sections are made palatable to undici. */
+/** One connection to a target. */
 export class TargetClient extends Client {
   readonly #connection: Connection;
 
@@ -37,7 +37,7 @@ export class TargetClient extends Client {
     super(origin, {
       ...options,
       connect: (_options, callback) => {
-        // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
+        // Not in the same turn: undici ignores a socket that exists before it has begun to wait for one.
         queueMicrotask(() => {
           try {
             const socket = open();
@@ -45,7 +45,7 @@ export class TargetClient extends Client {
             connection.heads = heads;
             socket.inbound = (bytes) => heads.feed(bytes);
             completeRequests(socket, connection);
-            // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+            // undici accepts any stream that behaves like a socket; its types want a net.Socket.
             callback(null, socket as unknown as Socket);
           } catch (error) {
             callback(error as Error, null);
@@ -69,7 +69,7 @@ export class TargetClient extends Client {
   }
 }
 
-/** What undici cannot write itself. Only its own text is a string: the bytes of a body are a Buffer, whatever they are. */
+/** Writes what undici cannot. Only undici's own text is a string: the bytes of a body are always a Buffer. */
 function completeRequests(socket: TunnelSocket, connection: Connection): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   const complete = (chunk: unknown): unknown => {

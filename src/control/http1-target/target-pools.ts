@@ -1,7 +1,7 @@
 /**
- * HTTP over CONNECT streams. For HTTP/1.1 an undici pool for each target of a connection: every request in flight has a
- * stream of its own; one that a keep-alive target leaves open may be taken over by a later request. For HTTP/2 one
- * connection, in one stream, for all requests (`http2-target/`).
+ * HTTP over CONNECT streams. For HTTP/1.1 an undici pool for each target of a connection: each request in flight has its
+ * own stream; one that a keep-alive target leaves open is reused by a later request. For HTTP/2 one connection, in one
+ * stream, for all requests (`http2-target/`).
  */
 import { Pool } from "undici";
 import type { Dispatcher } from "undici";
@@ -27,7 +27,7 @@ interface RequestPool {
 
 export interface TargetPool {
   readonly pool: RequestPool;
-  /** HTTP version that the target has answered with, as RFC 9112 §6.1 asks us to remember. */
+  /** HTTP version of the target's responses, which RFC 9112 §6.1 asks us to remember. */
   version: "unknown" | "1.0" | "1.1" | "2";
 }
 
@@ -39,7 +39,7 @@ export class TargetPools {
     this.#opener = opener;
   }
 
-  /** @param http what the agent says of the target; `auto` starts as unknown */
+  /** @param http the target's declared version; `auto` starts as unknown */
   get(destination: Destination, http: TargetHttp): TargetPool {
     const authority = formatAuthority(destination);
     const known = this.#pools.get(authority);
@@ -56,13 +56,13 @@ export class TargetPools {
     return { version: "2", pool: new Http2Target({ label, openTunnel }) };
   }
 
-  /** Streams that lie open for the next request. */
+  /** Idle streams, open for the next request. */
   idle(destination: Destination): number {
     const pool = this.#pools.get(formatAuthority(destination))?.pool;
     return pool instanceof Pool ? pool.stats.free : 0;
   }
 
-  /** Closes the streams that lie open for the next request: the agent counts them too. Requests in flight finish. */
+  /** Closes idle streams: the agent counts them too. Requests in flight finish. */
   dropIdle(destination: Destination): void {
     const authority = formatAuthority(destination);
     const known = this.#pools.get(authority);
@@ -72,7 +72,7 @@ export class TargetPools {
     void known.pool.close().catch(() => {});
   }
 
-  /** A runner that is withdrawn, or whose targets have changed: its requests in flight finish. */
+  /** For a runner that is withdrawn, or whose targets have changed. Requests in flight finish. */
   forget(runner: string): void {
     for (const [authority, { pool }] of this.#pools) {
       if (!authority.endsWith(`.${runner}`)) continue;
@@ -81,7 +81,7 @@ export class TargetPools {
     }
   }
 
-  /** Idle streams close, busy ones finish their request. */
+  /** Idle streams close, others after their request. */
   drain(): void {
     for (const { pool } of this.#pools.values()) void pool.close().catch(() => {});
     this.#pools.clear();
@@ -122,7 +122,7 @@ export function createHttp1Pool(
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMs,
       headersTimeout: RESPONSE_TIMEOUT_MS,
-      bodyTimeout: 0, // SSE and downloads may pause for as long as they like; a lost tunnel ends them
+      bodyTimeout: 0, // event streams and downloads may pause without limit; a lost tunnel ends them
       maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
     }),
   };

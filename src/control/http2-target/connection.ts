@@ -1,4 +1,4 @@
-/** One HTTP/2 connection to a target, inside a CONNECT stream: streams on it, and why one of them has failed. */
+/** One HTTP/2 connection to a target, inside a CONNECT stream: its streams, and why one of them failed. */
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
 import {
@@ -65,7 +65,7 @@ export class Http2Connection {
     this.#socket = socket;
     this.#label = label;
     this.#onChange = onChange;
-    // Before node's own listeners: what ended the connection has to be known when its streams close.
+    // Before Node's own listeners: the reason has to be known when the streams close.
     socket.on("error", (error) => this.#end(error));
     socket.once("end", () => this.#end());
     socket.once("close", () => this.#end());
@@ -87,9 +87,9 @@ export class Http2Connection {
   #follow(): void {
     const session = this.#session;
     const timer = setTimeout(() => {
-      const most = `${HTTP2_TARGET_SETTINGS_TIMEOUT_MS} ms`;
+      const timeout = `${HTTP2_TARGET_SETTINGS_TIMEOUT_MS} ms`;
       this.destroy(
-        new TurnaboutError("target_protocol", `target ${this.#label}: no HTTP/2 SETTINGS within ${most}`),
+        new TurnaboutError("target_protocol", `target ${this.#label}: no HTTP/2 SETTINGS within ${timeout}`),
       );
     }, HTTP2_TARGET_SETTINGS_TIMEOUT_MS);
     session.on("error", (error) => this.#end(error)); // permanent: an 'error' without a listener ends the process
@@ -153,9 +153,9 @@ export class Http2Connection {
   }
 
   /**
-   * A stream that was reset counts at the target until RST_STREAM has been handled there, and node's servers answer one
-   * too many with ENHANCE_YOUR_CALM. The answer to a PING behind it says that it has. Only where a request waits for it:
-   * gRPC's servers take many PINGs for abuse.
+   * A stream that was reset counts at the target until it has handled RST_STREAM, and Node's servers respond to one stream
+   * too many with ENHANCE_YOUR_CALM. The ACK of a later PING confirms it. Only where a request waits for a stream: gRPC
+   * servers treat many PINGs as abuse.
    */
   #confirmResets(): void {
     if (this.#isConfirming || this.#resets === 0) return;
@@ -173,12 +173,12 @@ export class Http2Connection {
     if (!this.#session.ping(confirmed)) setImmediate(confirmed);
   }
 
-  /** The largest header list that the target says it takes. */
+  /** The largest header list that the target accepts. */
   get maxHeaderBytes(): number {
     return this.#session.remoteSettings.maxHeaderListSize ?? Infinity;
   }
 
-  /** @param list as {@link ClientHttp2Session.request} takes it: names and values in turn */
+  /** @param list names and values alternating, as {@link ClientHttp2Session.request} takes them */
   request(list: readonly string[], options: ClientSessionRequestOptions): ClientHttp2Stream {
     const stream = this.#session.request(list, options);
     clearTimeout(this.#idleTimer);
@@ -214,7 +214,7 @@ export class Http2Connection {
     if (!this.#socket.destroyed) this.#socket.destroy(reason);
   }
 
-  /** Why the connection is of no use. */
+  /** Why the connection cannot be used. */
   get reason(): TurnaboutError {
     const cause = this.#failure;
     if (cause instanceof TurnaboutError) return cause;

@@ -1,6 +1,6 @@
 /**
- * One request to an HTTP/2 target and its response, told to a handler as undici tells it. A request that the target has
- * provably not processed (RFC 9113 §8.7) is sent again, as long as everything of its body is still at hand.
+ * One request to an HTTP/2 target and its response, reported to a handler as undici would. A request that the target has
+ * provably not processed (RFC 9113 §8.7) is sent again, as long as all of its body is still held.
  */
 import http2 from "node:http2";
 import type { IncomingHttpHeaders } from "node:http";
@@ -21,16 +21,16 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
 export interface Http2Request extends RequestHead {
   body: Readable | Buffer | null;
-  /** Asked when the body has ended. */
+  /** Called when the body has ended. */
   trailers: () => Record<string, string | string[]>;
   /** From the end of the request to the response header; Infinity: none. */
   responseTimeoutMs: number;
 }
 
-/** Where an exchange waits for its turn. */
+/** Where an exchange waits for a stream. */
 export interface Http2Queue {
-  again(exchange: Http2Exchange): void;
-  leave(exchange: Http2Exchange): void;
+  requeue(exchange: Http2Exchange): void;
+  remove(exchange: Http2Exchange): void;
 }
 
 export class Http2Exchange implements Dispatcher.DispatchController {
@@ -52,7 +52,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   reason: Error | null = null;
   rawHeaders: Buffer[] | null = null;
   rawTrailers: Buffer[] | null = null;
-  /** The response header ended the stream: a response to gRPC that has only trailers has to stay one. */
+  /** The response header ended the stream: a gRPC response of trailers only has to stay one header section. */
   isHeaderOnly = false;
 
   constructor(request: Http2Request, handler: Dispatcher.DispatchHandler, queue: Http2Queue) {
@@ -72,7 +72,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     return this.#isDone;
   }
 
-  /** Tells the handler that this is under way; it may abort from now on. */
+  /** Tells the handler that the request has started; it may abort from now on. */
   begin(): void {
     this.#guard(() => this.#handler.onRequestStart?.(this, {}));
   }
@@ -103,7 +103,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#arm(HTTP2_TARGET_WAIT_MS, () => this.fail(new TurnaboutError("overloaded", message)));
   }
 
-  /** Its turn has come. */
+  /** Sends the request. */
   start(connection: Http2Connection): void {
     if (this.#isDone) return;
     clearTimeout(this.#timer);
@@ -142,7 +142,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     stream.once("end", () => {
       if (!isCurrent()) return;
       if (this.#trailers !== undefined || this.isHeaderOnly) return this.#complete();
-      // One turn later: END_STREAM in a DATA frame with a reset right behind it is how a broken response ends.
+      // One turn later: a broken response may end with END_STREAM in a DATA frame, followed by a reset.
       setImmediate(() => {
         if (!isCurrent()) return;
         if (isComplete(stream)) this.#complete();
@@ -175,12 +175,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     const trailers: IncomingHttpHeaders = fieldsOf(this.#trailers ?? []);
     this.rawTrailers = rawFields(this.#trailers ?? []);
     this.#settle();
-    // The target has answered without waiting for all of the request (RFC 9113 §8.1).
+    // The target has responded without waiting for all of the request (RFC 9113 §8.1).
     if (!this.#sender.isSent) this.#reset();
     try {
       this.#handler.onResponseEnd?.(this, trailers);
     } catch (error) {
-      this.#tell(toError(error));
+      this.#reportError(toError(error));
     }
   }
 
@@ -196,18 +196,18 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#stream = undefined;
     this.#sender.detach();
     this.#wait();
-    this.#queue.again(this);
+    this.#queue.requeue(this);
   }
 
   fail(error: Error): void {
     if (this.#isDone) return;
     this.#settle();
     this.#reset();
-    this.#tell(error);
+    this.#reportError(error);
   }
 
-  /** The last word to the handler: what it throws can be told to nobody. */
-  #tell(error: Error): void {
+  /** Ends the exchange for the handler: if it throws now, there is nothing left to report to. */
+  #reportError(error: Error): void {
     try {
       this.#handler.onResponseError?.(this, error);
     } catch {
@@ -226,7 +226,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #settle(): void {
     this.#isDone = true;
     clearTimeout(this.#timer);
-    this.#queue.leave(this);
+    this.#queue.remove(this);
     this.#sender.stop();
   }
 

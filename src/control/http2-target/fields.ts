@@ -12,8 +12,8 @@ export interface RequestHead {
 }
 
 /**
- * A request's header list. `Host` becomes `:authority` (RFC 9113 §8.3.1); connection-specific fields have no place in
- * HTTP/2 (§8.2.2), but for `TE: trailers`.
+ * A request's header list. `Host` becomes `:authority` (RFC 9113 §8.3.1); connection-specific fields are not
+ * allowed in HTTP/2 (§8.2.2), except `TE: trailers`.
  *
  * @throws TurnaboutError `headers_too_large`: nghttp2 would close the whole connection, and with it other requests
  */
@@ -31,13 +31,13 @@ export function headerList({ method, path, fields }: RequestHead, maxBytes: numb
   }
   const limit = Math.min(maxBytes, MAX_HEADER_BLOCK_BYTES);
   if (bytes + path.length > limit || list.length / 2 >= MAX_HEADER_PAIRS) {
-    const most = `${limit} bytes or ${MAX_HEADER_PAIRS} fields`;
-    throw new TurnaboutError("headers_too_large", `more than ${most} of header for the target`);
+    const max = `${limit} bytes or ${MAX_HEADER_PAIRS} fields`;
+    throw new TurnaboutError("headers_too_large", `more than ${max} of header for the target`);
   }
   return list;
 }
 
-/** Fields of a response or of trailers: a name that came more than once has a list, as undici gives it. */
+/** Fields of a response or of trailers: a name that occurs more than once has a list, as in undici. */
 export function fieldsOf(raw: readonly string[]): IncomingHttpHeaders {
   const fields: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -52,7 +52,7 @@ export function fieldsOf(raw: readonly string[]): IncomingHttpHeaders {
   return fields;
 }
 
-/** The same as undici's `rawHeaders`. */
+/** As in undici's `rawHeaders`. */
 export function rawFields(raw: readonly string[]): Buffer[] {
   const list: Buffer[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {

@@ -15,12 +15,12 @@ import { Http2Connection } from "./connection.ts";
 import { Http2Exchange } from "./exchange.ts";
 import type { Http2Queue } from "./exchange.ts";
 
-/** undici's, and what it does not know. */
+/** undici's options, and what it does not support. */
 export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
   headers: string[];
   body: Readable | Buffer | null;
   headersTimeout: number;
-  /** Trailers of the request, asked when its body has ended. An HTTP/1.1 target gets them behind a chunked body. */
+  /** Trailers of the request, called when its body has ended. An HTTP/1.1 target gets them after a chunked body. */
   trailers?: (() => Record<string, string | string[]>) | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface Http2TargetParts {
 export class Http2Target implements Http2Queue {
   readonly #parts: Http2TargetParts;
   readonly #waiting = new Set<Http2Exchange>();
-  readonly #again = new Set<Http2Exchange>();
+  readonly #retries = new Set<Http2Exchange>();
   readonly #connections = new Set<Http2Connection>();
   #current: Http2Connection | undefined;
   #isClosing = false;
@@ -66,20 +66,20 @@ export class Http2Target implements Http2Queue {
     this.#pump();
   }
 
-  /** It was not processed: before those that have not been tried yet. */
-  again(exchange: Http2Exchange): void {
-    this.#again.add(exchange);
-    // Not in the turn of the loss: its connection may be about to say that it has ended.
+  /** It was not processed: it goes before those that have not been tried yet. */
+  requeue(exchange: Http2Exchange): void {
+    this.#retries.add(exchange);
+    // Not in the turn of the loss: its connection may be about to end.
     setImmediate(() => this.#pump());
   }
 
-  leave(exchange: Http2Exchange): void {
-    this.#again.delete(exchange);
+  remove(exchange: Http2Exchange): void {
+    this.#retries.delete(exchange);
     this.#waiting.delete(exchange);
   }
 
   #pump(): void {
-    for (const queue of [this.#again, this.#waiting]) {
+    for (const queue of [this.#retries, this.#waiting]) {
       for (const exchange of queue) {
         const connection = this.#usable();
         if (connection === undefined || !connection.hasRoom()) return;
@@ -89,7 +89,7 @@ export class Http2Target implements Http2Queue {
     }
   }
 
-  /** The connection that takes new requests, opened if there is none. */
+  /** The connection for new requests, opened if there is none. */
   #usable(): Http2Connection | undefined {
     if (this.#current?.isUsable === true) return this.#current;
     this.#current = undefined;
@@ -117,21 +117,21 @@ export class Http2Target implements Http2Queue {
   #onChange(connection: Http2Connection): void {
     if (connection.isClosed) {
       this.#connections.delete(connection);
-      // What waits for a connection that came to nothing would open another one, and again.
+      // Requests that wait for a connection that failed would open another one, without end.
       if (!connection.wasUsed) this.#failAll(connection.reason);
     }
     this.#pump();
-    if (this.#isClosing && this.#waiting.size + this.#again.size === 0) this.#closeIdle();
+    if (this.#isClosing && this.#waiting.size + this.#retries.size === 0) this.#closeIdle();
   }
 
   #failAll(error: Error): void {
-    for (const exchange of [...this.#again, ...this.#waiting]) exchange.fail(error);
+    for (const exchange of [...this.#retries, ...this.#waiting]) exchange.fail(error);
   }
 
   /** No new requests; those in flight finish. */
   close(): Promise<void> {
     this.#isClosing = true;
-    if (this.#waiting.size + this.#again.size === 0) this.#closeIdle();
+    if (this.#waiting.size + this.#retries.size === 0) this.#closeIdle();
     return Promise.resolve();
   }
 

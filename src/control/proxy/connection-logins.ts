@@ -1,7 +1,7 @@
 /**
- * Logins that count for a connection and not for a request (NTLM, Negotiate: RFC 4559 §6). Whoever came next on the
- * target's connection would be taken for the one who has logged in. So such a login has a connection to the target of
- * its own, for as long as its caller's connection lasts; where that one may carry several callers, for one request.
+ * Logins that authenticate a connection and not a request (NTLM, Negotiate: RFC 4559 §6). The next request on the target's
+ * connection would be taken for one of the same user. So such a login gets a connection to the target of its own, for as
+ * long as its caller's connection lasts; where that may carry several callers, for one request.
  */
 import type { Socket } from "node:net";
 import { formatAuthority } from "../../wire/messages/names.ts";
@@ -19,7 +19,7 @@ interface Login {
 
 export interface TargetConnection {
   target: TargetPool;
-  /** The connection to the target is closed behind this request, and nobody gets it after. */
+  /** The connection to the target is closed after this request and not reused. */
   isSingleUse: boolean;
 }
 
@@ -36,13 +36,13 @@ export function targetConnection(
   const http = connection.httpOf(destination);
   const shared = (): TargetPool => connection.pools.get(destination, http);
   const isLogin = http !== "2" && bearsLogin(request, job);
-  // A proxy's connection, and one of HTTP/2, carry requests side by side and of several callers.
+  // The connection of a proxy carries requests of several callers, and one of HTTP/2 carries concurrent requests.
   if ("stream" in request || job.client.isForwarded) return { target: shared(), isSingleUse: isLogin };
   const key = `${formatAuthority(destination)} ${identity.fingerprint}`;
   const logins = LOGINS.get(request.socket);
   const known = logins?.get(key);
   if (known?.connection.usable === true) return { target: known.target, isSingleUse: false };
-  if (known !== undefined) forget(known);
+  if (known !== undefined) closeLogin(known);
   logins?.delete(key);
   if (!isLogin) return { target: shared(), isSingleUse: false };
   if ((logins?.size ?? 0) >= MAX_LOGINS_PER_CALLER) return { target: shared(), isSingleUse: true };
@@ -54,7 +54,7 @@ export function targetConnection(
   return { target, isSingleUse: false };
 }
 
-/** `Authorization` is the target's here, with a scheme whose credentials count for what follows on the connection. */
+/** `Authorization` is for the target, with a scheme whose credentials apply to later requests on the connection. */
 function bearsLogin({ headers }: AnyRequest, { withheld, credentials }: ProxyJob): boolean {
   if (credentials !== undefined || withheld?.has("authorization") === true) return false;
   return /^\s*(?:NTLM|Negotiate|Nego2)\b/i.test(headers.authorization ?? "");
@@ -66,13 +66,13 @@ function loginsOf(caller: Socket): Map<string, Login> {
   const logins = new Map<string, Login>();
   LOGINS.set(caller, logins);
   caller.once("close", () => {
-    for (const login of logins.values()) forget(login);
+    for (const login of logins.values()) closeLogin(login);
     logins.clear();
   });
   return logins;
 }
 
-/** A request that is under way ends. */
-function forget({ target }: Login): void {
+/** Requests in flight finish. */
+function closeLogin({ target }: Login): void {
   void target.pool.close().catch(() => {});
 }

@@ -1,6 +1,6 @@
 /**
- * A caller's request body on its way to the target. Between the two, because undici destroys a body whose answer came
- * early, and that must not destroy the caller's connection before the answer has left.
+ * A caller's request body on its way to the target. It stands between the two because undici destroys a body whose response
+ * came early, and that must not destroy the caller's connection before the response has been sent.
  */
 import { Readable } from "node:stream";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
@@ -30,7 +30,7 @@ export async function bodyFor(
     target.version === "1.0"
       ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
       : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
-  const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // else they would be lost
+  const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // a Buffer would lose them
   if (held.complete && !isChunked) return Buffer.concat(held.chunks, held.bytes);
   if (target.version === "1.0") {
     discard(request);
@@ -92,7 +92,7 @@ class RequestBody extends Readable {
   }
 }
 
-/** Reads on for a while, so that a caller that is still sending gets to see the answer. */
+/** Keeps reading for a while, so that a caller that is still sending receives the response. */
 export function discard(request: AnyRequest): void {
   let bytes = 0;
   request.on("error", () => {});
@@ -101,7 +101,7 @@ export function discard(request: AnyRequest): void {
     if (bytes <= MAX_DISCARDED_BODY_BYTES) return;
     request.off("data", onData);
     if (!("stream" in request)) return void request.destroy();
-    request.pause(); // its window stops it
+    request.pause(); // flow control stops the caller
     closeAfterResponse(request.stream);
   };
   request.on("data", onData);
@@ -111,12 +111,12 @@ export function discard(request: AnyRequest): void {
 interface HeldBody {
   chunks: Buffer[];
   bytes: number;
-  /** The whole body is here; otherwise the request is paused behind these chunks. */
+  /** The whole body was read; otherwise the request is paused after these chunks. */
   complete: boolean;
 }
 
 /**
- * Holds a body back until it is complete, or until a bound is reached.
+ * Buffers a body until it is complete or a limit is reached.
  *
  * @throws TurnaboutError `aborted` if the caller breaks off
  */

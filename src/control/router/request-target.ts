@@ -1,8 +1,7 @@
 /**
- * Whom a request is for: the control plane itself, or a target by way of the forward proxy. HTTP/1.1 says it with the
- * absolute form (RFC 9112 §3.2.2), HTTP/2 with `:scheme` and `:authority` (RFC 9113 §8.3.1), in which every request to
- * ourselves has an authority, too. `<target>.<runner>` may also be the name of a host, so where the two look the same,
- * it counts what the connection and the credential say.
+ * What a request is addressed to: the control plane itself, or a target through the forward proxy. HTTP/1.1 uses the
+ * absolute form for the latter (RFC 9112 §3.2.2), HTTP/2 `:scheme` and `:authority` (RFC 9113 §8.3.1), which requests to
+ * ourselves have as well. `<target>.<runner>` may also be a host name: the connection and the credential then decide.
  */
 import type { TLSSocket } from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -12,7 +11,7 @@ import type { AnyRequest } from "../listener/messages.ts";
 export type RequestTarget =
   /** `host` where the request target names it, and not `Host`. */
   | { kind: "own"; url: string; host?: string | undefined }
-  /** `path` is `*` for an `OPTIONS` that asks of the server as a whole. */
+  /** `path` is `*` for an `OPTIONS` request about the server as a whole. */
   | { kind: "proxy"; authority: string; path: string };
 
 export interface OwnNames {
@@ -69,7 +68,7 @@ function http2Target(
   return { kind: "own", url };
 }
 
-/** The authority may be a target's; is it meant as one? */
+/** Whether an authority that may be a target's is meant as one. */
 function isForProxy(
   request: Extract<AnyRequest, { authority: string }>,
   url: string,
@@ -78,8 +77,8 @@ function isForProxy(
 ): boolean {
   if (hasProxyCredential(request)) return true;
   if (request.scheme === "https") return false; // TLS to a target goes through CONNECT
-  if (isEncrypted(request)) return true; // http on a TLS connection is a browser's that knows us as its proxy
-  // By prior knowledge, or from a front that has ended TLS: what we have ourselves is ours. Nothing else would be found.
+  if (isEncrypted(request)) return true; // http on a TLS connection: a browser that uses us as its proxy
+  // By prior knowledge, or from a reverse proxy that has terminated TLS: paths that we serve are ours.
   return !own.isOwnPath(url, isWebSocket);
 }
 
@@ -87,7 +86,7 @@ function hasProxyCredential({ headers }: AnyRequest): boolean {
   return headers["proxy-authorization"] !== undefined;
 }
 
-/** The name by which the client has connected to us is ours. */
+/** The name by which the client has connected is ours. */
 function isOwnName(request: AnyRequest, authority: string, { ownHost }: OwnNames): boolean {
   const name = authority.replace(/:\d+$/, "").toLowerCase();
   const { servername } = request.socket as Partial<TLSSocket>;
