@@ -6,7 +6,7 @@ import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { withoutTokenCookie } from "../auth/authenticate.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import { isLocationField, rewriteLocation } from "./location-fields.ts";
+import { isLocationField, isRootedNonAscii, rewriteLocation } from "./location-fields.ts";
 import type { Mount, Place } from "./mount.ts";
 import { isOriginWide, limitedCookies } from "./response-filter.ts";
 import { withoutWait } from "./prefer.ts";
@@ -122,7 +122,7 @@ function acceptsTrailers({ headers, method }: AnyRequest): boolean {
 }
 
 /** The path on our side is always a prefix followed by the target's own path. */
-export function isPrefix({ targetPath, query }: Mount): boolean {
+function isPrefix({ targetPath, query }: Mount): boolean {
   return targetPath === "" && query === undefined;
 }
 
@@ -156,6 +156,21 @@ export function responseFields(
     if (passed !== undefined) fields[name] = passed;
   }
   return fields;
+}
+
+/**
+ * The same for the response to a WebSocket handshake, where a client may follow a redirect to a URI (RFC 6455 §4.1). A path
+ * with bytes beyond ASCII is not one (RFC 3986 §2): it passes unchanged, if the route leads to every path.
+ */
+export function handshakeResponseFields(
+  headers: IncomingHttpHeaders,
+  job: ForwardedRequest,
+  target: TargetDeclaration,
+): Record<string, string | string[]> {
+  const fields = responseFields(headers, job, target);
+  const { location } = headers;
+  if (location === undefined || job.mount === undefined || !isPrefix(job.mount)) return fields;
+  return isRootedNonAscii(location) ? { ...fields, location } : fields;
 }
 
 function responseField(

@@ -37,6 +37,15 @@ export function rewriteLocation(
   return kept.length === 0 ? undefined : kept;
 }
 
+const BEYOND_ASCII = /[^\0-\u007F]/;
+/** One slash, and what follows cannot be an authority: browsers read `\` as `/`, and ignore a tab. */
+const ROOTED_PATH = /^\/(?![\\/\t])/;
+
+/** A path with bytes beyond ASCII, in a form that cannot name a host. */
+export function isRootedNonAscii(reference: string): boolean {
+  return BEYOND_ASCII.test(reference) && ROOTED_PATH.test(reference);
+}
+
 function rewriteReference(value: string, place: Place): string | undefined {
   const located = locate(value, place);
   if (located.kind === "target") return located.reference;

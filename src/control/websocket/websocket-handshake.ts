@@ -1,4 +1,4 @@
-/** Opens a WebSocket at a target: Extended CONNECT, up to the target's own answer. */
+/** Opens a WebSocket at a target: Extended CONNECT, up to the target's own response. */
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
@@ -18,29 +18,29 @@ import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 
-/** What became of the handshake with the target. */
-export interface WebSocketAnswer {
+/** The target's response to the handshake. */
+export interface HandshakeResponse {
   stream: ClientHttp2Stream;
   /** The WebSocket is open; otherwise the target has refused it, or has ignored the upgrade. */
   isOpen: boolean;
   /** The target's own, or 200 for an open WebSocket. */
   status: number;
   headers: IncomingHttpHeaders;
-  /** What its agent says of the target. */
+  /** The target's declaration at its agent. */
   target: TargetDeclaration;
 }
 
 /**
- * A stream that the agent has provably not looked at is opened again, as a dial is.
+ * A stream that the agent has provably not processed is opened again, as for a dial.
  *
- * @throws TurnaboutError if the handshake did not get as far as an answer of the target's own
+ * @throws TurnaboutError if the handshake fails before the target's own response
  */
 export async function openWebSocket(
   request: AnyRequest,
   job: ProxyJob,
   context: ProxyContext,
   signal: AbortSignal,
-): Promise<WebSocketAnswer> {
+): Promise<HandshakeResponse> {
   const { destination, path } = job;
   const pseudoFields = {
     ":method": "CONNECT",
@@ -79,17 +79,17 @@ export async function openWebSocket(
 }
 
 /**
- * Undefined for the target's own answer. An agent that does not mark its refusals passes on a target's `Proxy-Status` as
- * well: there it counts with the status that the agent would give.
+ * Undefined for the target's own response. An agent that does not mark its refusals passes on a target's `Proxy-Status` as
+ * well: it then counts only with the status that the agent would send.
  */
-function agentsRefusal(headers: ResponseHeaders, marksRefusals: boolean): ErrorCode | undefined {
+function codeOfRefusal(headers: ResponseHeaders, marksRefusals: boolean): ErrorCode | undefined {
   const { ":status": status = 502, "proxy-status": value } = headers;
   const code = parseProxyStatus(value);
   if (marksRefusals) return hasOwnProxyStatus(value) ? (code ?? codeFromStatus(status)) : undefined;
   return code !== undefined && ERROR_TABLE[code].status === status ? code : undefined;
 }
 
-interface Opened {
+interface HandshakeContext {
   request: AnyRequest;
   job: ProxyJob;
   context: ProxyContext;
@@ -100,33 +100,33 @@ interface Opened {
 
 async function responseTo(
   stream: ClientHttp2Stream,
-  { request, job: { destination }, context, signal, marksRefusals }: Opened,
-): Promise<Omit<WebSocketAnswer, "target">> {
-  const { promise, resolve, reject } = Promise.withResolvers<Omit<WebSocketAnswer, "target">>();
-  const give = (error: TurnaboutError) => {
+  { request, job: { destination }, context, signal, marksRefusals }: HandshakeContext,
+): Promise<Omit<HandshakeResponse, "target">> {
+  const { promise, resolve, reject } = Promise.withResolvers<Omit<HandshakeResponse, "target">>();
+  const fail = (error: TurnaboutError) => {
     reject(error);
     resetStream(stream, error);
   };
   const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
   const timer = setTimeout(() => {
-    give(new TurnaboutError("response_timeout", `WebSocket handshake: no answer within ${timeoutMs} ms`));
+    fail(new TurnaboutError("response_timeout", `WebSocket handshake: no response within ${timeoutMs} ms`));
   }, timeoutMs);
-  const onAbort = () => give(new TurnaboutError("aborted", "the caller has gone"));
+  const onAbort = () => fail(new TurnaboutError("aborted", "the caller has disconnected"));
   signal.addEventListener("abort", onAbort, { once: true });
   const label = `${destination.runner} ${destination.target}`;
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {
       const status = headers[":status"] ?? 502;
-      delete headers["sec-websocket-accept"]; // of the agent's own handshake; the caller's has another key
-      const refused = agentsRefusal(headers, marksRefusals);
+      delete headers["sec-websocket-accept"]; // for the agent's own handshake; the caller's has another key
+      const refused = codeOfRefusal(headers, marksRefusals);
       const ignored = marksRefusals ? ignoredUpgrade(headers, refused) : undefined;
       if (ignored !== undefined) resolve({ stream, isOpen: false, status: ignored, headers });
       else if (refused === undefined) resolve({ stream, isOpen: status === 200, status, headers });
       else {
         const message = `WebSocket ${label}: refused by the agent (${status})`;
         // Without the mark it may be the target's own response.
-        give(marksRefusals ? refusedByAgent(refused, message) : new TurnaboutError(refused, message));
+        fail(marksRefusals ? refusedByAgent(refused, message) : new TurnaboutError(refused, message));
       }
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, http2Session: session })),

@@ -1,16 +1,11 @@
 /**
- * WebSocket to a target: a caller's HTTP/1.1 Upgrade or RFC 8441 stream becomes Extended CONNECT on the reversed
- * session. The target's answer comes first: a caller that is refused never sees a 101. Frames pass as bytes.
+ * WebSocket to a target: a caller's HTTP/1.1 Upgrade or RFC 8441 stream becomes an Extended CONNECT stream on the tunnel
+ * connection. The target responds first: a caller that is refused never gets a 101. Frames pass as bytes.
  */
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import type {
-  ClientHttp2Stream,
-  Http2ServerRequest,
-  IncomingHttpHeaders,
-  ServerHttp2Stream,
-} from "node:http2";
+import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
@@ -18,16 +13,15 @@ import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
-import { isPrefix, responseFields } from "../fields/header-fields.ts";
-import type { TargetDeclaration } from "../fields/header-fields.ts";
+import { handshakeResponseFields } from "../fields/header-fields.ts";
 import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
-import { offlineIfExpected } from "../proxy/target-errors.ts";
+import { offlineIfExpected, unrepresentable } from "../proxy/target-errors.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
-import type { WebSocketAnswer } from "./websocket-handshake.ts";
+import type { HandshakeResponse } from "./websocket-handshake.ts";
 import { spliceWebSocket } from "./websocket-splice.ts";
 
 export async function proxyWebSocketUpgrade(
@@ -38,15 +32,15 @@ export async function proxyWebSocketUpgrade(
   context: ProxyContext,
 ): Promise<void> {
   const watch = watchCaller(socket, head);
-  const opening = new Opening(socket, job, context, watch.signal);
+  const webSocket = new CallerWebSocket(socket, job, context, watch.signal);
   try {
     const key = request.headers["sec-websocket-key"];
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
       throw new TurnaboutError("bad_request", "WebSocket handshake without a valid key");
     }
-    const { stream, isOpen, status, headers, target } = await opening.open(request);
+    const { stream, isOpen, status, headers, target } = await webSocket.open(request);
     watch.stop();
-    const fields = answerFields(headers, job, target);
+    const fields = handshakeResponseFields(headers, job, target);
     if (!isOpen) {
       const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
       socket.write(refusalHead(status, fields, isChunked), "latin1");
@@ -59,11 +53,11 @@ export async function proxyWebSocketUpgrade(
       `Sec-WebSocket-Accept: ${acceptKey(key)}`,
       ...fieldLines(fields),
     ];
-    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1"); // node reads fields as latin1, so their bytes pass
-    opening.carry(stream);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1"); // Node decodes fields as latin1, so their bytes pass
+    webSocket.splice(stream);
   } catch (error) {
     watch.stop();
-    refuseRaw(socket, opening.failed(error), job.mode === "proxy" ? "proxy" : "server");
+    refuseRaw(socket, webSocket.fail(error), job.mode === "proxy" ? "proxy" : "server");
   }
 }
 
@@ -74,26 +68,26 @@ export async function proxyWebSocketStream(
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
   watchRemoteEnd(caller);
-  const opening = new Opening(caller, job, context);
+  const webSocket = new CallerWebSocket(caller, job, context);
   try {
-    const { stream, isOpen, status, headers, target } = await opening.open(request);
+    const { stream, isOpen, status, headers, target } = await webSocket.open(request);
     if (!isOpen && status < 300) {
-      const reason = "on HTTP/2 that would say that the WebSocket is open (RFC 8441 §4)";
+      const reason = "on HTTP/2 that status would mean that the WebSocket is open (RFC 8441 §4)";
       throw new TurnaboutError(
         "target_protocol",
-        `the target has answered ${status} and not switched: ${reason}`,
+        `the target responded with ${status} instead of switching protocols: ${reason}`,
       );
     }
-    respondOnHttp2(caller, status, answerFields(headers, job, target));
-    if (isOpen) opening.carry(stream);
+    respondOnHttp2(caller, status, handshakeResponseFields(headers, job, target));
+    if (isOpen) webSocket.splice(stream);
     else {
       passRefusal(caller, stream, status, false);
-      // A caller that keeps its half open would keep the stream.
+      // A caller that does not end its half would keep the stream open.
       if (caller.writableFinished) closeAfterResponse(caller);
       else caller.once("finish", () => closeAfterResponse(caller));
     }
   } catch (error) {
-    const answer = errorResponseFor(opening.failed(error));
+    const answer = errorResponseFor(webSocket.fail(error));
     if (caller.destroyed) return;
     if (caller.headersSent) return resetStream(caller, toError(error));
     caller.respond({ ...answer.headers, ":status": answer.status });
@@ -102,23 +96,22 @@ export async function proxyWebSocketStream(
   }
 }
 
-/** @throws TurnaboutError `target_protocol` if the status has no expression on HTTP/2 */
+/** @throws TurnaboutError `target_protocol` if HTTP/2 cannot represent the status */
 function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: OutgoingHttpHeaders): void {
   try {
     caller.respond({ ...http2Fields(withoutForbiddenLength(status, fields)), ":status": status });
   } catch (cause) {
-    const reason = `the target's answer (${status}) cannot be passed on: ${toError(cause).message}`;
-    throw new TurnaboutError("target_protocol", reason, { cause });
+    throw unrepresentable(status, cause);
   }
 }
 
-/** A WebSocket from its request on: it counts at once, and ends with its credential and with its group. */
-class Opening {
+/** A WebSocket from its request on: it is active at once, and is closed with its credential and with its group. */
+class CallerWebSocket {
   readonly #stream: Duplex;
   readonly #caller: RevocableCaller;
   readonly #job: ProxyJob;
   readonly #context: ProxyContext;
-  /** Ends with an exchange that fails after the target's response. */
+  /** Reset where the exchange fails after the target's response. */
   #target: ClientHttp2Stream | undefined;
 
   /** @param disconnected aborted when the caller has disconnected, where 'close' does not show it */
@@ -131,24 +124,24 @@ class Opening {
   }
 
   /** @throws TurnaboutError if there is no response of the target's own, or if the caller may no longer have it */
-  async open(request: AnyRequest): Promise<WebSocketAnswer> {
+  async open(request: AnyRequest): Promise<HandshakeResponse> {
     this.#job.admit?.();
-    const answer = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
-    this.#target = answer.stream;
+    const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
+    this.#target = response.stream;
     const { closed } = this.#caller;
-    if (closed === undefined) return answer;
-    resetStream(answer.stream, new Error(`closed while it was opened: ${closed.text}`));
+    if (closed === undefined) return response;
+    resetStream(response.stream, new Error(`closed while it was opened: ${closed.text}`));
     throw closedError(closed);
   }
 
-  carry(stream: ClientHttp2Stream): void {
+  splice(stream: ClientHttp2Stream): void {
     const { fromCaller } = this.#job;
     const onClose = (): void => this.#caller.release();
     this.#caller.onClose(spliceWebSocket(this.#stream, stream, { onClose, fromCaller }));
   }
 
-  /** The error for the caller. */
-  failed(cause: unknown): unknown {
+  /** Logs a failure. @returns the error for the caller */
+  fail(cause: unknown): unknown {
     this.#caller.release();
     if (this.#target !== undefined) abort(this.#target, toError(cause));
     const error = this.#caller.reasonFor(cause);
@@ -162,28 +155,8 @@ class Opening {
   }
 }
 
-const BEYOND_ASCII = /[^\0-\u007F]/;
-/** One slash, and what follows cannot be read as an authority: browsers read `\` as `/`, and pass over a tab. */
-const ROOTED_PATH = /^\/(?![\\/\t])/;
-
 /**
- * The fields of the target's answer to a handshake. A client may follow a redirect there (RFC 6455 §4.1), to a URI: a
- * path with bytes beyond ASCII is none (RFC 3986 §2), and passes as the target wrote it, where the route leads to every
- * path. What names a host is never passed so.
- */
-function answerFields(
-  headers: IncomingHttpHeaders,
-  job: ProxyJob,
-  target: TargetDeclaration,
-): Record<string, string | string[]> {
-  const fields = responseFields(headers, job, target);
-  const { location } = headers;
-  if (location === undefined || job.mount === undefined || !isPrefix(job.mount)) return fields;
-  return BEYOND_ASCII.test(location) && ROOTED_PATH.test(location) ? { ...fields, location } : fields;
-}
-
-/**
- * The body of the target's own refusal. One way only: what the caller had sent already is dropped, and a caller that
+ * Passes on the body of the target's own refusal. One way only: what the caller has sent is dropped, and a caller that
  * never ends its half keeps nothing open at the agent.
  */
 function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, isChunked: boolean): void {
@@ -193,13 +166,13 @@ function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, 
     caller.end();
     return abort(stream);
   }
-  // Not up to the close: some clients, node's among them, take a reset for the end of such a body.
+  // Not delimited by the close: some clients, Node's among them, treat a reset as the end of such a body.
   if (isChunked) spliceOneWay(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
   else spliceOneWay(stream, caller, () => {});
   stream.end();
 }
 
-/** RFC 9112 §7.1, but for the last chunk. */
+/** RFC 9112 §7.1, without the last chunk. */
 function copyInChunks(from: Duplex, to: Duplex): void {
   from.on("data", (bytes: Buffer) => {
     if (to.destroyed || bytes.length === 0) return;

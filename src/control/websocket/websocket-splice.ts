@@ -1,6 +1,6 @@
 /**
- * Joins the two ends of an open WebSocket: frames pass as bytes, and only where the tunnel fails or we close it does the
- * caller get a close frame of ours, between two of the target's, so that it learns more than "1006".
+ * Joins the two ends of an open WebSocket. Frames pass as bytes. Only where the tunnel fails or we close it, the caller gets
+ * a close frame of ours, between two of the target's, so that it learns more than "1006".
  */
 import type { Duplex } from "node:stream";
 import { abort, copy, splice } from "../../wire/streams/splice.ts";
@@ -17,7 +17,7 @@ interface Close {
 const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
 const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = { revoked: 1008, "group-closed": 1001 };
 
-/** After our close frame the caller has this long to answer and close. */
+/** How long the caller may take to respond to our close frame and close. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export interface WebSocketSpliceOptions {
@@ -27,7 +27,7 @@ export interface WebSocketSpliceOptions {
   fromCaller?: CallerPump | undefined;
 }
 
-/** @returns ends it, with a close frame that says why */
+/** @returns closes it with a close frame that gives the reason */
 export function spliceWebSocket(
   caller: Duplex,
   stream: Duplex,
@@ -40,18 +40,18 @@ export function spliceWebSocket(
     stream,
     () => options.onClose(),
     (end) => {
-      if (end === caller) say(LOST);
+      if (end === caller) sendClose(LOST);
       else abort(end);
     },
     options.fromCaller?.(close) ?? copy,
   );
 
-  function say({ code, reason }: Close): void {
+  function sendClose({ code, reason }: Close): void {
     if (caller.destroyed || caller.writableEnded) return;
-    // In the middle of a frame nothing can be said that would be understood.
+    // In the middle of a frame a close frame would not be recognised.
     if (!tracker.atBoundary || tracker.closed) return abort(caller);
     caller.end(encodeClose(code, reason));
-    // Nobody takes its bytes any more: a pipe that is cut later would pause it, and its end would not be seen.
+    // Nothing reads its bytes any more: a pipe that is cut later would pause it, and its end would not be noticed.
     caller.unpipe();
     caller.resume();
     const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
@@ -59,9 +59,9 @@ export function spliceWebSocket(
     caller.once("close", () => clearTimeout(timer));
   }
 
-  function close(why: Close): void {
+  function close(reason: Close): void {
     stream.unpipe(caller);
-    say(why);
+    sendClose(reason);
     abort(stream);
   }
 
