@@ -19,7 +19,7 @@ import type { Lobbies } from "./sessions/lobbies.ts";
 import { Policy } from "./sessions/policy.ts";
 import { SandboxAccess } from "./sessions/sandbox-access.ts";
 import { Sessions } from "./sessions/sessions.ts";
-import type { SessionEvent } from "./sessions/sessions.ts";
+import type { SessionEvent } from "./sessions/session-event.ts";
 import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
 import { InstanceStore } from "./store/instances.ts";
 import { HELIX_MIGRATIONS } from "./store/migrations.ts";
@@ -117,9 +117,9 @@ function onRunnerEvent(event: RegistryEvent, { host, instances, sessions }: Reac
   if (instance === undefined) return;
   if (event.type === "connected") {
     instances.connected(instance, host.runners.view(event.runner)?.bootEpochMs ?? 0);
-    sessions.settle(instance);
-    sessions.vacancy();
-  } else if (event.type === "grace-expired") sessions.instanceGone(instance);
+    sessions.reconcile(instance);
+    sessions.capacityChanged();
+  } else if (event.type === "grace-expired") sessions.instanceLost(instance);
 }
 
 /** One client for each instance. */

@@ -3,7 +3,7 @@ export { helix } from "./helix.ts";
 export type { HelixOptions } from "./helix.ts";
 export { HelixError } from "./errors.ts";
 export type { HelixErrorCode } from "./errors.ts";
-export type { SessionEvent } from "./sessions/sessions.ts";
+export type { SessionEvent } from "./sessions/session-event.ts";
 export type { CallOptions } from "../clients/http/call.ts";
 export { ServiceError } from "../clients/http/service-error.ts";
 export { createWolfClient, wolfOverTunnel, wolfOverUnixSocket } from "../clients/wolf/client.ts";

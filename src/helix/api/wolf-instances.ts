@@ -133,7 +133,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
       });
     }
     instances.remove(id);
-    sessions.instanceForgotten(id);
+    sessions.instanceRemoved(id);
     runners.kick(wolfRunner(id), { message: "closed by the control plane" });
     return c.body(null, 204);
   });
@@ -147,7 +147,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     const text = await c.req.text();
     const { beat, ignored } = readHeartbeat(text, c.req.header("content-type") !== undefined);
     const instance = instances.heartbeat(id, beat, ignored);
-    sessions.vacancy();
+    sessions.capacityChanged();
     const levels = { disk_alert_level: instance.diskAlert, gpu_alert_level: instance.gpuAlert };
     return c.json({ status: "ok" as const, ...levels, ...(ignored.length > 0 && { ignored }) }, 200);
   });

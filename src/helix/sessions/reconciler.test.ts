@@ -78,14 +78,14 @@ describe("Reconciler", () => {
 
   it("does not try again what has become pointless, nor after its end", async () => {
     const pointless = start(() => false);
-    pointless.settling.wish("a");
+    pointless.settling.request("a");
     pointless.runs[0]?.end.reject(new Error("x"));
     await turn();
     mock.timers.tick(1_000_000);
     assert.equal(pointless.runs.length, 1);
     const closed = start();
-    closed.settling.wish("a");
-    closed.settling.wish("b");
+    closed.settling.request("a");
+    closed.settling.request("b");
     closed.runs[0]?.end.reject(new Error("x"));
     await turn();
     closed.settling.close();

@@ -1,34 +1,34 @@
-/** Runs a task for one subject at a time; a wish while it runs is a further run, a failure is tried again later. */
+/** Runs a task once at a time for each subject. A request during a run causes one further run; a failure is retried. */
 
-/** Between a failure and the next try: Wolf may only be busy, or start anew behind an agent that stays. */
+/** Between a failure and the retry: Wolf may only be busy, or restart while its agent stays connected. */
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 60_000;
 
 interface Subject {
   running: Promise<void> | undefined;
-  /** Begins after {@link running}: what that has looked at may be older than the wish. */
+  /** Begins after {@link running}, which may have read what was true before the request. */
   next: Promise<void> | undefined;
   failures: number;
   timer: NodeJS.Timeout | undefined;
 }
 
-export interface SettlingOptions {
+export interface ReconcilerOptions {
   task(id: string): Promise<void>;
-  /** Whether a retry makes sense; what brings the subject back asks again by itself. */
+  /** Whether a retry makes sense. If not, the subject is requested again when it is back. */
   worthRetrying(id: string): boolean;
   onFailure(id: string, error: unknown): void;
 }
 
 export class Reconciler {
-  readonly #options: SettlingOptions;
+  readonly #options: ReconcilerOptions;
   readonly #subjects = new Map<string, Subject>();
   #closed = false;
 
-  constructor(options: SettlingOptions) {
+  constructor(options: ReconcilerOptions) {
     this.#options = options;
   }
 
-  /** The outcome of a run that begins after this call. */
+  /** Settles with a run that begins after this call. */
   async run(id: string): Promise<void> {
     const subject = this.#subjects.get(id) ?? {
       running: undefined,
@@ -47,8 +47,8 @@ export class Reconciler {
     return subject.next;
   }
 
-  /** As {@link run}; a failure is told to `onFailure` only. */
-  wish(id: string): void {
+  /** As {@link run}; a failure is reported to `onFailure` only. */
+  request(id: string): void {
     this.run(id).catch(() => {});
   }
 
@@ -84,7 +84,7 @@ export class Reconciler {
 
   #retry(id: string, subject: Subject): void {
     if (subject.running !== undefined) return;
-    if (this.#options.worthRetrying(id)) return this.wish(id);
+    if (this.#options.worthRetrying(id)) return this.request(id);
     this.#subjects.delete(id);
   }
 }

@@ -6,26 +6,26 @@ import type { Instance } from "../store/instances.ts";
 export interface Candidate {
   instance: Pick<Instance, "id" | "maxSandboxes" | "gpuVendor" | "privileged" | "createdAtMs">;
   presence: Presence;
-  /** False: its agent could not reach Wolf the last time. It is the last resort. */
+  /** False: its agent could not reach Wolf the last time. Chosen last. */
   healthy: boolean;
-  /** A disk or a GPU's memory is all but full: only a Wolf that is down is worse. */
+  /** A disk or a GPU's memory is almost full: chosen before an unhealthy instance only. */
   nearlyFull: boolean;
-  /** Places taken, those being created included. */
+  /** Sessions on it, those being created included. */
   taken: number;
 }
 
-export interface Wish {
+export interface Requirements {
   gpuVendor?: string | undefined;
   privileged?: boolean | undefined;
 }
 
-/** `awaited`: an instance that is expected back would do. */
+/** `awaited`: an instance that is expected back would fit. */
 export type Choice = { id: string } | { reason: HelixErrorCode; awaited: boolean };
 
-/** An instance's id, or the reason why there is none. Ties go to the older instance, so that the answer is stable. */
-export function chooseInstance(candidates: readonly Candidate[], wish: Wish): Choice {
+/** An instance's id, or the reason why there is none. Ties go to the older instance, so that the choice is stable. */
+export function chooseInstance(candidates: readonly Candidate[], required: Requirements): Choice {
   const online = candidates.filter(({ presence }) => presence === "online");
-  const fitting = online.filter((candidate) => fits(candidate, wish));
+  const fitting = online.filter((candidate) => fits(candidate, required));
   const [best] = fitting
     .filter(hasPlace)
     .toSorted(
@@ -38,13 +38,13 @@ export function chooseInstance(candidates: readonly Candidate[], wish: Wish): Ch
     );
   if (best !== undefined) return { id: best.instance.id };
   const awaited = candidates.some(
-    (candidate) => candidate.presence === "reconnecting" && fits(candidate, wish) && hasPlace(candidate),
+    (candidate) => candidate.presence === "reconnecting" && fits(candidate, required) && hasPlace(candidate),
   );
   if (online.length === 0) return { reason: "no_instance_online", awaited };
   return { reason: fitting.length === 0 ? "no_instance_matches" : "instances_full", awaited };
 }
 
-function fits({ instance }: Candidate, { gpuVendor, privileged }: Wish): boolean {
+function fits({ instance }: Candidate, { gpuVendor, privileged }: Requirements): boolean {
   return (
     (gpuVendor === undefined || instance.gpuVendor === gpuVendor) &&
     (privileged !== true || instance.privileged)

@@ -20,7 +20,7 @@ import { Instances } from "../instances/instances.ts";
 import type { Lobbies, Lobby, LobbyRequest } from "./lobbies.ts";
 import { SandboxAccess } from "./sandbox-access.ts";
 import { Sessions } from "./sessions.ts";
-import type { SessionEvent } from "./sessions.ts";
+import type { SessionEvent } from "./session-event.ts";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "setInterval"] }));
 afterEach(() => mock.timers.reset());
@@ -192,7 +192,7 @@ describe("Sessions", () => {
     const orphan = (id: string) => wolf.lobbies.push({ id, name: "ses_ended", madeBy: stand.storeId });
     orphan("there when it connects");
     wolf.failure = new TurnaboutError("target_refused", "Wolf is down");
-    stand.sessions.settle("a");
+    stand.sessions.reconcile("a");
     await turn();
     assert.equal(wolf.lobbies.length, 1);
     wolf.failure = undefined;
@@ -215,7 +215,7 @@ describe("Sessions", () => {
       { id: "other", name: "ses_other", madeBy: "another store" },
       { id: "manual", name: "ses_manual", madeBy: undefined },
     );
-    stand.sessions.settle("a");
+    stand.sessions.reconcile("a");
     await turn();
     assert.deepEqual(
       wolf.lobbies.map(({ id }) => id),
@@ -233,7 +233,7 @@ describe("Sessions", () => {
     online.add("a");
     const stop = wolf.stop.bind(wolf);
     wolf.stop = (id) => (id === "lobby-0" ? Promise.reject(new Error("busy")) : stop(id));
-    sessions.settle("a");
+    sessions.reconcile("a");
     await turn();
     assert.deepEqual(
       store.list().map(({ id }) => id),
@@ -252,7 +252,7 @@ describe("Sessions", () => {
     stand.wolf.create = () => answer.promise;
     const creation = create(stand);
     await turn();
-    stand.sessions.settle("a");
+    stand.sessions.reconcile("a");
     await turn();
     assert.equal(stand.store.list()[0]?.state, "creating", "no lobby yet is no reason to end it");
     answer.resolve("lobby-x");
@@ -352,7 +352,7 @@ describe("Sessions", () => {
     await turn();
     stand.away.clear();
     stand.online.add("a");
-    stand.sessions.vacancy();
+    stand.sessions.capacityChanged();
     assert.equal((await back).state, "running");
 
     stand.online.clear();
@@ -360,7 +360,7 @@ describe("Sessions", () => {
     const given = create(stand);
     await turn();
     stand.away.clear();
-    stand.sessions.instanceGone("a");
+    stand.sessions.instanceLost("a");
     await assert.rejects(given, (error) => (error as CodedError).code === "no_instance_online");
 
     stand.away.add("a"); // and it comes and goes
@@ -369,7 +369,7 @@ describe("Sessions", () => {
     mock.timers.tick(30_000);
     const now = performance.now() + 30_000;
     mock.method(performance, "now", () => now);
-    stand.sessions.vacancy();
+    stand.sessions.capacityChanged();
     await assert.rejects(late, (error) => (error as CodedError).code === "no_instance_online");
     mock.restoreAll();
     stand.sessions.close();
@@ -385,7 +385,7 @@ describe("Sessions", () => {
     await turn();
     stand.away.clear();
     stand.online.add("a");
-    stand.sessions.vacancy();
+    stand.sessions.capacityChanged();
     assert.deepEqual(
       (await outcomes).map((one) => (one.status === "fulfilled" ? "made" : (one.reason as CodedError).code)),
       ["made", "made", "instances_full", "instances_full", "instances_full"],
@@ -431,7 +431,7 @@ describe("Sessions", () => {
     };
     const creation = create(stand);
     await turn();
-    stand.sessions.instanceForgotten("a");
+    stand.sessions.instanceRemoved("a");
     answer.resolve();
     await assert.rejects(creation, (error) => (error as CodedError).code === "session_unknown");
     await turn();
