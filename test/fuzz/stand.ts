@@ -2,6 +2,7 @@
 import type { AddressInfo, Server } from "node:net";
 import { createAgent, createControlPlane } from "../../src/index.ts";
 import type { AgentOptions, ControlPlane, ControlPlaneOptions } from "../../src/index.ts";
+import { helix } from "../../src/helix/helix.ts";
 import type { Report } from "./report.ts";
 
 export const TOKEN = "fuzz-token";
@@ -21,6 +22,7 @@ export async function listenOn(server: Server): Promise<string> {
 /** What it logs as an error is reported. */
 export function startControlPlane(report: Report, options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   return createControlPlane({
+    extensions: [helix()],
     port: 0,
     host: "127.0.0.1",
     adminToken: TOKEN,

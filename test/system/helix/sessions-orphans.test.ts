@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
 import type { ControlPlane } from "../../../src/control/control-plane.ts";
+import { helix } from "../../../src/helix/helix.ts";
 import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
 import { eventually } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -15,7 +16,14 @@ import { assertNoOrphans, connectAgent, newSession, startSessions } from "./sess
 afterEach(() => assertNothingOpen());
 
 const start = (dataDirectory: string): Promise<ControlPlane> =>
-  createControlPlane({ port: 0, host: "127.0.0.1", adminToken: ADMIN_TOKEN, drainMs: 500, dataDirectory });
+  createControlPlane({
+    port: 0,
+    host: "127.0.0.1",
+    adminToken: ADMIN_TOKEN,
+    drainMs: 500,
+    dataDirectory,
+    extensions: [helix()],
+  });
 const urlOf = ({ port }: ControlPlane): string => `http://127.0.0.1:${port}`;
 
 describe("lobbies whose sessions the control plane no longer knows", () => {
