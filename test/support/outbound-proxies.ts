@@ -9,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import { within } from "./events.ts";
-import { join, listen } from "./fronts.ts";
+import { join, listen } from "./reverse-proxies.ts";
 import type { Credential } from "./pki.ts";
 import { refusingAddress } from "./target.ts";
 import { tempPath } from "./temp.ts";
@@ -86,12 +86,12 @@ export async function startHttp2ConnectProxy(
     });
     upstream.once("error", () => stream.close(http2.constants.NGHTTP2_CONNECT_ERROR));
   });
-  const front = await listen(server);
+  const proxy = await listen(server);
   const close = closedAtTheEnd(async () => {
     for (const session of sessions) session.destroy();
-    await front.close();
+    await proxy.close();
   });
-  return { port: front.port, connects, [Symbol.asyncDispose]: close };
+  return { port: proxy.port, connects, [Symbol.asyncDispose]: close };
 }
 
 /** The real thing. Its log says what it let through. */

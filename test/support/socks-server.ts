@@ -2,7 +2,7 @@
 import net from "node:net";
 import type { Socket } from "node:net";
 import { EventLog } from "./event-log.ts";
-import { join, listen } from "./fronts.ts";
+import { join, listen } from "./reverse-proxies.ts";
 
 export interface SocksServer extends AsyncDisposable {
   readonly port: number;

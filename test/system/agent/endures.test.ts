@@ -6,7 +6,7 @@ import { followAgent } from "../../support/agents.ts";
 import { startAgent } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { eventually } from "../../support/events.ts";
-import { startStranger } from "../../support/fronts.ts";
+import { startStranger } from "../../support/reverse-proxies.ts";
 import { runnersUntil } from "../../support/http.ts";
 import type { RunnerListing } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -104,8 +104,8 @@ describe("an agent process", () => {
 
   it("does not take a control plane that cannot answer now for a bad credential", async () => {
     mock.method(Math, "random", () => 0.999);
-    await using front = await startStranger(503, "maintenance");
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}` });
+    await using proxy = await startStranger(503, "maintenance");
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });
     const { error, retryInMs } = await agent.failed();
     assert.match(error.message, /answered 503 instead of 101: maintenance/);
     assert.ok(retryInMs < 200, `${retryInMs} ms`);

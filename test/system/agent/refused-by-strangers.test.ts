@@ -3,7 +3,7 @@ import { afterEach, describe, it } from "node:test";
 import tls from "node:tls";
 import { assertEchoes, file, followAgent, keptLog } from "../../support/agents.ts";
 import { Command } from "../../support/commands.ts";
-import { listen, startStranger } from "../../support/fronts.ts";
+import { listen, startStranger } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
@@ -37,8 +37,8 @@ describe("an agent at the wrong place", () => {
 
   it("reports a server that does not speak HTTP", async () => {
     const { createServer } = await import("node:net");
-    await using front = await listen(createServer((socket) => void socket.end("220 mail.example ESMTP\r\n")));
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}` });
+    await using proxy = await listen(createServer((socket) => void socket.end("220 mail.example ESMTP\r\n")));
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });
     assert.match((await agent.failed()).error.message, /^ptth: Parse Error/);
   });
 
@@ -85,8 +85,8 @@ describe("an agent and the control plane's certificate", () => {
         socket.on("data", (chunk: Buffer) => (sent += chunk.toString("latin1")));
       });
       server.on("tlsClientError", () => {});
-      await using front = await listen(server);
-      await using agent = followAgent({ server: `https://localhost:${front.port}`, caFile: file(pki.ca) });
+      await using proxy = await listen(server);
+      await using agent = followAgent({ server: `https://localhost:${proxy.port}`, caFile: file(pki.ca) });
       assert.match((await agent.failed()).error.message, says);
       assert.equal(sent, "", "nothing, and above all no token, goes to a server that is not trusted");
     });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { assertEchoes, followAgent, keptLog } from "../../support/agents.ts";
-import { startTlsTerminator, startWebSocketOnlyFront } from "../../support/fronts.ts";
+import { startTlsTerminator, startWebSocketOnlyProxy } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
@@ -37,10 +37,10 @@ describe("--carrier auto", () => {
 
   it("falls to websocket behind a proxy that refuses ptth, and says why in its log", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "refuse");
+    await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "refuse");
     const { log, lines } = keptLog();
     await using agent = followAgent({
-      server: `http://127.0.0.1:${front.port}`,
+      server: `http://127.0.0.1:${proxy.port}`,
       runners: runnersOf(system),
       log,
     });
@@ -56,8 +56,8 @@ describe("--carrier auto", () => {
 
   it("falls to websocket behind a proxy that drops the unknown upgrade and passes the rest", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "drop");
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "drop");
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
     assert.match(why, /ptth: the control plane refused \(426\)/);
@@ -66,9 +66,9 @@ describe("--carrier auto", () => {
 
   it("does not try the worse way again while the one that worked still does", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "refuse");
+    await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "refuse");
     await using agent = followAgent({
-      server: `http://127.0.0.1:${front.port}`,
+      server: `http://127.0.0.1:${proxy.port}`,
       runners: runnersOf(system),
     });
     await agent.connected();
@@ -76,14 +76,14 @@ describe("--carrier auto", () => {
     system.controlPlane.runners()[0]?.connections[0]?.destroy("test");
     const again = await agent.events.findNth(2, ({ type }) => type === "connected", "the reconnect");
     assert.deepEqual(again, { type: "connected", slot: 0, carrier: "websocket", why: "it worked before" });
-    assert.deepEqual(front.upgrades.all, ["ptth", "websocket", "websocket"]);
+    assert.deepEqual(proxy.upgrades.all, ["ptth", "websocket", "websocket"]);
   });
 
   it("falls on from a proxy that swallows the upgrade when the time limit is over", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "swallow");
+    await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "swallow");
     await using agent = followAgent({
-      server: `http://127.0.0.1:${front.port}`,
+      server: `http://127.0.0.1:${proxy.port}`,
       runners: runnersOf(system),
       attemptTimeoutMs: 300,
     });
@@ -95,8 +95,8 @@ describe("--carrier auto", () => {
 
   it("falls to websocket behind a proxy that closes the upgraded connection, and does not count it as lost", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startWebSocketOnlyFront(system.controlPlane.port, "close");
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "close");
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
     assert.match(why, /^the preferred ones failed: ptth: |^the preferred ones failed: HTTP\/2 handshake: /);
@@ -115,9 +115,9 @@ describe("--carrier auto", () => {
     it(`takes ptth behind a TLS terminator ${what}, and says why not rh2`, async () => {
       await using system = await startSystem({ agents: 0 });
       const pki = await createPki();
-      await using front = await startTlsTerminator(system.controlPlane.port, await issueServer(pki), alpn);
+      await using proxy = await startTlsTerminator(system.controlPlane.port, await issueServer(pki), alpn);
       await using agent = followAgent({
-        server: `https://localhost:${front.port}`,
+        server: `https://localhost:${proxy.port}`,
         caFile: file(pki.ca),
         runners: runnersOf(system),
       });

@@ -12,8 +12,8 @@ import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
 import { StreamCarrier } from "../../../src/wire/session/stream-carrier.ts";
 import { assertEchoes, file, followAgent } from "../../support/agents.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
-import { join, listen, startTlsTerminator } from "../../support/fronts.ts";
-import type { Front } from "../../support/fronts.ts";
+import { join, listen, startTlsTerminator } from "../../support/reverse-proxies.ts";
+import type { ReverseProxy } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startConnectProxy, startHttp2ConnectProxy } from "../../support/outbound-proxies.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
@@ -31,7 +31,7 @@ function runnersOf(system: System): Record<string, Record<string, string>> {
 }
 
 /** An HTTP/2 proxy without TLS that speaks nothing else, and passes Extended CONNECT on if it is told to. */
-async function startHttp2OnlyFront(toPort: number, enableConnectProtocol: boolean): Promise<Front> {
+async function startHttp2OnlyProxy(toPort: number, enableConnectProtocol: boolean): Promise<ReverseProxy> {
   const server = http2.createServer({ settings: { enableConnectProtocol } });
   const sessions = new Set<http2.Http2Session>();
   server.on("session", (session) => {
@@ -53,19 +53,19 @@ async function startHttp2OnlyFront(toPort: number, enableConnectProtocol: boolea
       passed.once("close", () => upstream.close());
     });
   });
-  const front = await listen(server);
+  const proxy = await listen(server);
   const close = async (): Promise<void> => {
     for (const session of sessions) session.destroy();
-    await front.close();
+    await proxy.close();
   };
-  return { ...front, close, [Symbol.asyncDispose]: close };
+  return { ...proxy, close, [Symbol.asyncDispose]: close };
 }
 
 describe("the carrier h2", () => {
-  it("is what auto takes behind a front that speaks HTTP/2 alone, and says why", async () => {
+  it("is what auto takes behind a reverse proxy that speaks only HTTP/2, and logs why", async () => {
     await using system = await startSystem({ agents: 0 });
-    await using front = await startHttp2OnlyFront(system.controlPlane.port, true);
-    await using agent = followAgent({ server: `http://127.0.0.1:${front.port}`, runners: runnersOf(system) });
+    await using proxy = await startHttp2OnlyProxy(system.controlPlane.port, true);
+    await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "h2");
     assert.match(why, /^the preferred ones failed: ptth: .+; websocket: .+/);
@@ -76,7 +76,7 @@ describe("the carrier h2", () => {
   it("says what is missing where the peer offers no Extended CONNECT, no h2, or no HTTP/2", async () => {
     const pki = await createPki();
     const credential = await issueServer(pki);
-    await using plain = await startHttp2OnlyFront(1, false);
+    await using plain = await startHttp2OnlyProxy(1, false);
     await using silent = await startTlsTerminator(1, credential);
     await using http1 = await listen(http.createServer((_request, response) => response.end("hello")));
     for (const [server, message] of [
@@ -218,7 +218,7 @@ describe("the agent endpoint by Extended CONNECT", () => {
     });
   }
 
-  it("takes many tunnels at once on one connection, as a front would send them", async () => {
+  it("takes many tunnels at once on one connection, as a reverse proxy would send them", async () => {
     await using system = await startSystem({ agents: 0 });
     const session = http2.connect(system.url);
     guardHttp2Session(session);

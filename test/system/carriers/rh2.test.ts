@@ -12,7 +12,7 @@ import { assertEchoes, file, followAgent } from "../../support/agents.ts";
 import type { FollowedAgent } from "../../support/agents.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { ending, next } from "../../support/events.ts";
-import { listen } from "../../support/fronts.ts";
+import { listen } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
 import type { CertificateRequest } from "../../support/pki.ts";
@@ -176,9 +176,9 @@ describe("rh2 by its other names", () => {
         { ...(await issueServer(servers)), ALPNProtocols: [alpn] },
         accepted.resolve,
       );
-      await using front = await listen(server);
+      await using proxy = await listen(server);
       await using followed = followAgent(
-        options(front.port, { "wolf-1": { echo: "127.0.0.1:1" } }, { token: "good" }),
+        options(proxy.port, { "wolf-1": { echo: "127.0.0.1:1" } }, { token: "good" }),
       );
       const session = await openReversed(await accepted.promise);
       const stream = session.request({ ":path": "/hello", ":authority": "agent" });

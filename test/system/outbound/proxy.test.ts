@@ -8,7 +8,7 @@ import { startAgent } from "../../support/commands.ts";
 import type { Command } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { within } from "../../support/events.ts";
-import { listen } from "../../support/fronts.ts";
+import { listen } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startConnectProxy, startHttp2ConnectProxy, startTinyproxy } from "../../support/outbound-proxies.ts";
 import { missing } from "../../support/parts.ts";

@@ -5,7 +5,7 @@ import { afterEach, describe, it } from "node:test";
 import tls from "node:tls";
 import { assertEchoes, followAgent } from "../../support/agents.ts";
 import { within } from "../../support/events.ts";
-import { listen } from "../../support/fronts.ts";
+import { listen } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startConnectProxy } from "../../support/outbound-proxies.ts";
 import { createPki, issueServer } from "../../support/pki.ts";

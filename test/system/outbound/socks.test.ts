@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { assertEchoes, followAgent } from "../../support/agents.ts";
-import { listen } from "../../support/fronts.ts";
+import { listen } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startSocksServer } from "../../support/socks-server.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";

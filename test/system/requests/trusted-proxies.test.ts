@@ -6,7 +6,7 @@ import { MAX_PROXY_HEADER_BYTES } from "../../../src/control/limits.ts";
 import { followAgent, keptLog } from "../../support/agents.ts";
 import { CALLERS, openCaller, via } from "../../support/callers.ts";
 import { startServe } from "../../support/commands.ts";
-import { startForwardingFront, startProxyProtocolFront } from "../../support/fronts.ts";
+import { startForwardingProxy, startProxyProtocolProxy } from "../../support/reverse-proxies.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
@@ -310,7 +310,7 @@ describe("what depends on the client", () => {
         target,
         controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow" },
       });
-      await using proxy = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
+      await using proxy = await startProxyProtocolProxy(system.controlPlane.port, PROXY_2);
       await using caller = await openCaller(kind, { controlPlane: proxy, pki: system.pki });
       for (const [i, path] of ["/a", "/b"].entries()) {
         assert.equal((await caller.call({ path: via(path) })).status, 200);
@@ -326,7 +326,7 @@ describe("what depends on the client", () => {
         agents: 0,
         controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow" },
       });
-      await using proxy = await startProxyProtocolFront(system.controlPlane.port, PROXY_2);
+      await using proxy = await startProxyProtocolProxy(system.controlPlane.port, PROXY_2);
       await using agent = followAgent({
         server: `https://localhost:${proxy.port}`,
         caFile: system.caFile,
@@ -341,7 +341,7 @@ describe("what depends on the client", () => {
 
   it("shows an agent by its own address behind a trusted proxy", async () => {
     await using system = await startSystem({ agents: 0, controlPlane: { trustedProxies: ["127.0.0.0/8"] } });
-    await using proxy = await startForwardingFront(system.controlPlane.port);
+    await using proxy = await startForwardingProxy(system.controlPlane.port);
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });
     await agent.connected();
     const runner = async (): Promise<string> => (await call(`${system.url}/api/v1/runners/${RUNNER}`)).body;

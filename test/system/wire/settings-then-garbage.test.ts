@@ -5,7 +5,7 @@ import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
 import { within } from "../../support/events.ts";
 import { dialCarrier } from "../../support/frame-server.ts";
-import { listen } from "../../support/fronts.ts";
+import { listen } from "../../support/reverse-proxies.ts";
 import { call, errorCode, targetUrl } from "../../support/http.ts";
 import { encodeFrame, FRAME, uint32 } from "../../support/http2-frames.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";

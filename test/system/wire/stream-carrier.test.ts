@@ -5,7 +5,7 @@ import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
 import { openCarrier } from "../../support/carriers.ts";
 import { ending, eventually, next } from "../../support/events.ts";
-import { join, listen } from "../../support/fronts.ts";
+import { join, listen } from "../../support/reverse-proxies.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startSystem } from "../../support/system.ts";
 

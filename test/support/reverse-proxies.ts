@@ -1,4 +1,4 @@
-/** What stands in front of a control plane: proxies that pass some upgrades, terminate TLS, or answer by themselves. */
+/** Reverse proxies for tests, which pass some upgrades, terminate TLS or name the client, and servers of strangers. */
 import http from "node:http";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
@@ -8,24 +8,30 @@ import { closedAtTheEnd } from "./cleanup.ts";
 import { EventLog } from "./event-log.ts";
 import type { Credential } from "./pki.ts";
 
-export interface Front extends AsyncDisposable {
+export interface ReverseProxy extends AsyncDisposable {
   readonly port: number;
-  /** `Upgrade` tokens that have come by, in order; `-` for a request without one. */
+  /** `Upgrade` tokens of the requests, in order; `-` for a request without one. */
   readonly upgrades: EventLog<string>;
   close(): Promise<void>;
 }
 
-/** `refuse`: 400 at once. `swallow`: never answers, as some frontends do. `drop`: passes the request without it. */
+/**
+ * `refuse`: 400 at once. `swallow`: no response, as some load balancers do. `drop`: passes the request on without the
+ * upgrade. `close`: closes the connection after its own 101.
+ */
 export type UnknownUpgrade = "refuse" | "swallow" | "drop" | "close";
 
-/** An HTTP/1.1 proxy that passes WebSockets and nothing else that upgrades. */
-export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUpgrade): Promise<Front> {
+/** An HTTP/1.1 proxy that passes WebSockets, but no other upgrade. */
+export async function startWebSocketOnlyProxy(
+  toPort: number,
+  unknown: UnknownUpgrade,
+): Promise<ReverseProxy> {
   const upgrades = new EventLog<string>();
   const server = http.createServer((_request, response) => void response.writeHead(404).end("no such page"));
   server.on("upgrade", (request, socket, head) => {
     const token = request.headers.upgrade ?? "-";
     upgrades.push(token);
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     if (token.toLowerCase() !== "websocket" && unknown !== "drop") {
       if (unknown === "swallow") return;
       if (unknown === "close") {
@@ -50,12 +56,12 @@ export async function startWebSocketOnlyFront(toPort: number, unknown: UnknownUp
   return listen(server, upgrades);
 }
 
-/** TLS in, plaintext out, as a load balancer does. `alpn` undefined: it does not know the extension. */
+/** Terminates TLS, as a load balancer does. `alpn` undefined: without the ALPN extension. */
 export async function startTlsTerminator(
   toPort: number,
   credential: Credential,
   alpn?: readonly string[],
-): Promise<Front> {
+): Promise<ReverseProxy> {
   const server = tls.createServer(
     { ...credential, ...(alpn !== undefined && { ALPNProtocols: [...alpn] }) },
     (socket) => join(socket, net.connect(toPort, "127.0.0.1")),
@@ -64,8 +70,8 @@ export async function startTlsTerminator(
   return listen(server);
 }
 
-/** Passes bytes on, and writes into the first request from whom it is: 203.0.113.9. */
-export async function startForwardingFront(toPort: number): Promise<Front> {
+/** Passes bytes on, and adds `X-Forwarded-For: 203.0.113.9` to the first request. */
+export async function startForwardingProxy(toPort: number): Promise<ReverseProxy> {
   const server = net.createServer((socket) => {
     const upstream = net.connect(toPort, "127.0.0.1");
     socket.once("data", (head: Buffer) => {
@@ -79,8 +85,8 @@ export async function startForwardingFront(toPort: number): Promise<Front> {
   return listen(server);
 }
 
-/** Passes bytes on, behind a PROXY header. */
-export async function startProxyProtocolFront(toPort: number, header: string): Promise<Front> {
+/** Passes bytes on, after a PROXY header that is sent byte by byte. */
+export async function startProxyProtocolProxy(toPort: number, header: string): Promise<ReverseProxy> {
   const server = net.createServer((socket) => {
     const upstream = net.connect({ port: toPort, host: "127.0.0.1", noDelay: true });
     for (const byte of Buffer.from(header, "latin1")) upstream.write(Buffer.from([byte]));
@@ -89,12 +95,12 @@ export async function startProxyProtocolFront(toPort: number, header: string): P
   return listen(server);
 }
 
-/** A server of somebody else: whatever it is asked, it gives this answer. */
+/** An unrelated server, which sends the same response to every request. */
 export async function startStranger(
   status: number,
   body: string,
   headers: http.OutgoingHttpHeaders = {},
-): Promise<Front> {
+): Promise<ReverseProxy> {
   const upgrades = new EventLog<string>();
   const server = http.createServer((request, response) => {
     upgrades.push(request.headers.upgrade ?? "-");
@@ -103,13 +109,13 @@ export async function startStranger(
   return listen(server, upgrades);
 }
 
-/** Both ways until either ends. */
+/** Joins two streams in both directions until either ends. */
 export function join(a: Duplex, b: Duplex): void {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    from.on("error", () => {}); // for ever
+    from.on("error", () => {}); // permanently
     from.once("close", () => to.destroy());
     from.pipe(to);
   }
@@ -119,11 +125,11 @@ export async function listen(
   server: net.Server,
   upgrades: EventLog<string> = new EventLog(),
   host = "127.0.0.1",
-): Promise<Front> {
+): Promise<ReverseProxy> {
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => {
     sockets.add(socket);
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanently
     socket.once("close", () => sockets.delete(socket));
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
