@@ -31,7 +31,7 @@ export interface TargetRoute {
   path: string;
   /** The route matches without `/{path}` too. Default: it does not. */
   isPathOptional?: boolean;
-  /** Regular expressions of parameters, by name. Default: any one segment. */
+  /** Regular expressions of parameters, by name, without groups. Default: any one segment. */
   patterns?: Readonly<Record<string, string>>;
   /** Methods of HTTP requests. A route without any only refuses, and the document leaves it out. */
   methods: readonly string[] | "all";
@@ -47,13 +47,13 @@ export interface TargetRoute {
 }
 
 export class TargetRoutes {
-  readonly #routes: readonly { route: TargetRoute; pattern: RegExp }[];
+  readonly #routes: readonly MatchedRoute[];
   readonly #basePath: string;
 
   /** @param routes in order: the first one whose path matches is used */
   constructor(basePath: string, routes: readonly TargetRoute[]) {
     this.#basePath = basePath;
-    this.#routes = routes.map((route) => ({ route, pattern: patternOf(route) }));
+    this.#routes = routes.map(compile);
   }
 
   /** Path templates, without the base path. */
@@ -80,32 +80,51 @@ export class TargetRoutes {
     checkMethod(route, request);
     const job = route.resolve(parameters, request, identity);
     const { mount } = job;
-    return mount === undefined
-      ? job
-      : { ...job, mount: { ...mount, path: `${this.#basePath}${mount.path}` } };
+    if (mount === undefined || this.#basePath === "") return job;
+    return { ...job, mount: { ...mount, path: `${this.#basePath}${mount.path}` } };
   }
 
   #match(url: string): { route: TargetRoute; parameters: PathParameters } | undefined {
     if (!url.startsWith(this.#basePath)) return undefined;
     const rest = url.slice(this.#basePath.length);
-    for (const { route, pattern } of this.#routes) {
-      const groups = pattern.exec(rest)?.groups;
-      if (groups === undefined) continue;
-      return { route, parameters: { ...groups, path: groups["path"] ?? "/", query: groups["query"] ?? "" } };
+    for (const { route, pattern, names } of this.#routes) {
+      const match = pattern.exec(rest);
+      if (match !== null) return { route, parameters: parametersOf(match, names) };
     }
     return undefined;
   }
 }
 
-function patternOf({ path, isPathOptional = false, patterns = {} }: TargetRoute): RegExp {
+interface MatchedRoute {
+  route: TargetRoute;
+  pattern: RegExp;
+  /** Of the pattern's groups. Named groups would take several times as long for each request. */
+  names: readonly string[];
+}
+
+function compile(route: TargetRoute): MatchedRoute {
+  const { path, isPathOptional = false, patterns = {} } = route;
   const [prefix = "", end] = path.split(/\/\{path\}$/);
-  const source = prefix
-    .split(/\{(\w+)\}/)
-    .map((part, index) =>
-      index % 2 === 0 ? RegExp.escape(part) : `(?<${part}>${patterns[part] ?? "[^/?]+"})`,
-    );
-  const rest = end === undefined ? "" : `(?<path>/[^?]*)${isPathOptional ? "?" : ""}`;
-  return new RegExp(String.raw`^${source.join("")}${rest}(?<query>\?[^]*)?$`);
+  const parts = prefix.split(/\{(\w+)\}/);
+  const source = parts.map((part, index) =>
+    index % 2 === 0 ? RegExp.escape(part) : `(${patterns[part] ?? "[^/?]+"})`,
+  );
+  const rest = end === undefined ? "" : `(/[^?]*)${isPathOptional ? "?" : ""}`;
+  const names = parts.filter((_, index) => index % 2 === 1);
+  return {
+    route,
+    pattern: new RegExp(String.raw`^${source.join("")}${rest}(\?[^]*)?$`),
+    names: [...names, ...(end === undefined ? [] : ["path"]), "query"],
+  };
+}
+
+function parametersOf(match: RegExpExecArray, names: readonly string[]): PathParameters {
+  const parameters: Record<string, string> & PathParameters = { path: "/", query: "" };
+  for (const [index, name] of names.entries()) {
+    const value = match[index + 1];
+    if (value !== undefined) parameters[name] = value;
+  }
+  return parameters;
 }
 
 /** The method of a WebSocket request depends on the HTTP version (GET or CONNECT), so only its kind is checked. */
