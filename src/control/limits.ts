@@ -3,19 +3,19 @@
 /** Time after a lost connection in which dials wait for the reconnect. */
 export const GRACE_MS = 30_000;
 
-/** After a start, runners that were known before are awaited this long: agents come back with jitter. */
+/** Time after a start in which dials wait for runners that were known before: agents reconnect with jitter. */
 export const WARM_UP_MS = 30_000;
 
 /** Dials of one credential that wait for one runner, in grace or for a first connect; the next is refused at once. Four
  * seconds at 1,000 requests a second: longer than an agent's reconnect takes. */
 export const WAITING_DIALS_PER_CALLER_AND_RUNNER = 4_096;
-/** Dials that wait in all. A waiting HTTP request holds about 16 KiB (socket, parser, header): this many are 256 MiB. Where
- * all places are taken, the credential with the most waiting dials gives one up for a credential with fewer. */
+/** Waiting dials in total. A waiting HTTP request holds about 16 KiB (socket, parser, header): this many are 256 MiB. If all
+ * places are taken, the credential with the most waiting dials loses one to a credential with fewer. */
 export const MAX_WAITING_DIALS = 16_384;
-/** Streams to one target up to which waiting dials are let go: below the 512 that an agent takes, with room for others. */
+/** Streams to one target up to which waiting dials are released: below the 512 that an agent takes, with room for others. */
 export const RELEASE_STREAMS_PER_TARGET = 448;
-/** Streams to one target from which on those who come line up too: requests on all connections together, and the agent's
- * count runs behind ours. */
+/** Streams to one target, on all connections together, from which on new dials queue too: the agent's count lags behind
+ * ours. */
 export const ARRIVAL_STREAMS_PER_TARGET = 480;
 /** A target without room for this long has streams that stay open: dials no longer wait for it, and the agent's count
  * decides. */
@@ -24,34 +24,34 @@ export const SATURATED_STALL_MS = 2_000;
  * by this much each time: by then the agent too has seen the end of those that have ended. */
 export const SATURATED_DIAL_ATTEMPTS = 6;
 export const SATURATED_DIAL_PAUSE_MS = 50;
-/** The room that is left, divided by this, is filled at a time: the agent counts a stream until its target has closed,
- * which is later than we see it. */
+/** Each batch fills the remaining room divided by this: the agent counts a stream until its target has closed, which is
+ * later than we see it. */
 export const RELEASE_DIVISOR = 8;
-/** Between two times: thousands are let go within half a second. */
+/** Between two batches: thousands are released within half a second. */
 export const RELEASE_PAUSE_MS = 5;
 
-/** Longest wait for a first connect that a caller may ask for. */
+/** Longest wait for a first connect that a caller may request. */
 export const MAX_WAIT_MS = 120_000;
 
-/** Runner ids, never connected, that dials may wait for at once: ids are the caller's to invent. */
+/** Runners that have never connected, for which dials wait at once: callers can invent ids. */
 export const MAX_AWAITED_UNKNOWN_RUNNERS = 1_000;
-/** Of these, one credential's. */
+/** Of these, those of one credential. */
 export const AWAITED_UNKNOWN_RUNNERS_PER_CALLER = 100;
 
-/** Runners that are gone and still known (503 instead of 404); the oldest is forgotten first. */
+/** Gone runners that are still known (503 instead of 404); the oldest is forgotten first. */
 export const MAX_GONE_RUNNERS = 10_000;
 
-/** Connections of one agent process: twice its most, for while it renews its certificate it has both. */
+/** Connections of one agent process: twice its maximum, because it has both sets while it renews its certificate. */
 export const MAX_CONNECTIONS_PER_GENERATION = 32;
-/** Processes of one credential that stand by for one runner: each holds a connection that does nothing else. */
+/** Stand-bys of one runner: each holds a connection that is otherwise idle. */
 export const MAX_STANDBYS_PER_RUNNER = 8;
-/** Agents that have discovered one runner: a container is in one engine, and few agents look at that. */
+/** Agents that have discovered one runner: a container is in one engine, and few agents watch that. */
 export const MAX_DISCOVERERS_PER_RUNNER = 8;
 
-/** From the stream's opening to the agent's answer: above the agent's own connect timeout. */
+/** From opening the stream to the agent's response: above the agent's own connect timeout. */
 export const DIAL_TIMEOUT_MS = 10_000;
 
-/** A dial that the agent has provably not processed is tried again this often, on another connection if there is one. */
+/** Attempts of a dial that the agent has provably not processed, on another connection if there is one. */
 export const DIAL_ATTEMPTS = 3;
 
 /** Before a request whose agent has died is tried again: all connections of a dying process end within milliseconds. */
@@ -125,26 +125,26 @@ export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
  * (node's default is 511; Linux caps it at `net.core.somaxconn`, 4,096 by default). */
 export const LISTEN_BACKLOG = 4_096;
 
-/** Reconnects of agents that are asked for in a millisecond after a restart: what one core takes, TLS included. */
+/** Reconnects of agents per millisecond after a restart: what one core takes, TLS included. */
 export const RECONNECTS_PER_MS = 1;
-/** However many agents there are, all are asked to be back within this. */
+/** However many agents there are, they spread their reconnects over at most this. */
 export const MAX_SPREAD_MS = 8_000;
-/** How often it is looked at whether the number of agents has changed so much that they have to be told. */
+/** How often agents are notified if their number has changed considerably. */
 export const SPREAD_NOTICE_INTERVAL_MS = 1_000;
-/** Agents that are told at once. */
+/** Agents that are notified at once. */
 export const SPREAD_NOTICES_AT_ONCE = 200;
-/** Smaller changes are not worth a notice. */
+/** Smaller changes of the spread are not notified. */
 export const SPREAD_TOLERANCE_MS = 250;
 
 /** For the first bytes of a connection, up to the end of an HTTP/1.1 request line, and for the TLS handshake. */
 export const SNIFF_TIMEOUT_MS = 10_000;
 
-/** Answers of an agent's own routes: `/hello`, `/credential`, `/metrics`. */
+/** Responses of an agent's own routes: `/hello`, `/credential`, `/metrics`. */
 export const AGENT_REQUEST_TIMEOUT_MS = 10_000;
 
-/** Before `/events` is asked for again where it ended with its session alive. */
+/** Before `/events` is requested again if it ended before its tunnel connection. */
 export const EVENTS_RETRY_MS = 1_000;
-/** Notices to one agent whose answers are awaited; further ones are dropped, as nothing depends on them. */
+/** Notices to one agent without a response yet; further ones are dropped, as nothing depends on them. */
 export const MAX_PENDING_NOTICES = 16;
 
 /** Streams of one caller's HTTP/2 connection. */

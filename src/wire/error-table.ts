@@ -148,7 +148,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     status: 426,
     proxyError: "http_request_error",
     initiator: "user",
-    text: "This is the agent door: upgrade to ptth or websocket.",
+    text: "This is the agent endpoint: upgrade to ptth or websocket.",
   },
   headers_too_large: {
     status: 431,

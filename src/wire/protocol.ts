@@ -28,7 +28,7 @@ export const AGENT_ENDPOINT_PATH = "/api/v1/revdial";
  * Where draft-kazuho-ptth-ptth-01 expects the agent endpoint, for `ptth` only. A list of serialised origins may follow, each
  * of which names a runner by its host.
  */
-export const WELL_KNOWN_DOOR_PATH = "/.well-known/ptth/";
+export const WELL_KNOWN_ENDPOINT_PATH = "/.well-known/ptth/";
 
 /** Query parameter of the agent endpoint that names a runner; may be repeated. */
 export const ENDPOINT_RUNNER_PARAMETER = "runnerid";

@@ -86,7 +86,7 @@ function http2Bytes(random: Random): string {
   return random.chance(3) ? mutated(random, text) : text;
 }
 
-/** What an agent says behind its door, or nearly. */
+/** What an agent sends after the upgrade, slightly damaged. */
 function agentBytes(random: Random): string {
   const hello = nearlyJson(random, { protocol: "1", instance: '"a"', runners: '[{"id":"evil"}]' }, 4);
   const frames = [

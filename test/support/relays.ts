@@ -53,10 +53,10 @@ export async function rawExchange(port: number, bytes: string | Buffer): Promise
   return data.toString("latin1");
 }
 
-export function upgradeRequest(fields: Record<string, string> = {}, path: string = DOOR): string {
+export function upgradeRequest(fields: Record<string, string> = {}, path: string = ENDPOINT): string {
   const all = { Host: "relay", Connection: "Upgrade", Upgrade: "ptth", ALPN: "h2", ...fields };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
 }
 
-export const DOOR = "/api/v1/revdial?runnerid=runner-1";
+export const ENDPOINT = "/api/v1/revdial?runnerid=runner-1";

@@ -6,7 +6,7 @@ import {
   AGENT_ENDPOINT_PATH,
   ENDPOINT_RUNNER_PARAMETER,
   PTTH_UPGRADE_TOKEN,
-  WELL_KNOWN_DOOR_PATH,
+  WELL_KNOWN_ENDPOINT_PATH,
 } from "../../wire/protocol.ts";
 
 export class EndpointPaths {
@@ -17,7 +17,7 @@ export class EndpointPaths {
   constructor(basePath: string) {
     this.#own = new Set([`${basePath}${AGENT_ENDPOINT_PATH}`, `${basePath}/revdial`]);
     // RFC 8615 has it at the root; a front may pass on nothing but the base path.
-    this.#wellKnown = [WELL_KNOWN_DOOR_PATH, `${basePath}${WELL_KNOWN_DOOR_PATH}`];
+    this.#wellKnown = [WELL_KNOWN_ENDPOINT_PATH, `${basePath}${WELL_KNOWN_ENDPOINT_PATH}`];
   }
 
   /** @param token of `Upgrade`, or `:protocol` */
@@ -46,8 +46,8 @@ export function runnersNamed(url: string): string[] {
 }
 
 function originHosts(path: string): string[] {
-  const at = path.indexOf(WELL_KNOWN_DOOR_PATH);
-  const list = at < 0 ? "" : path.slice(at + WELL_KNOWN_DOOR_PATH.length).replace(/\/$/, "");
+  const at = path.indexOf(WELL_KNOWN_ENDPOINT_PATH);
+  const list = at < 0 ? "" : path.slice(at + WELL_KNOWN_ENDPOINT_PATH.length).replace(/\/$/, "");
   if (list === "") return [];
   try {
     return decodeURIComponent(list).split(",").map(hostOf); // the comma may be percent-encoded, too

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_DOOR_PATH } from "../../wire/protocol.ts";
+import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
@@ -39,7 +39,7 @@ export interface RouterContext extends ConnectProxyContext, ProxyContext, Reques
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
   const { agentEndpoint, app, basePath, draining, ownHost, routes } = context;
   const endpointPaths = new EndpointPaths(basePath);
-  const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_DOOR_PATH]);
+  const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_ENDPOINT_PATH]);
   const jobs = new RequestJobs(context, {
     ownHost,
     isOwnPath: (url, isWebSocket) => (isWebSocket ? routes.has(url) : ownPaths.has(url)),

@@ -12,7 +12,7 @@ import { refusingAddress } from "../../support/target.ts";
 afterEach(() => assertNothingOpen());
 
 describe("an agent at the wrong place", () => {
-  it("reports the status and the first bytes of a page that is not the door", async () => {
+  it("reports the status and the first bytes of a page that is not the agent endpoint", async () => {
     const page = `<html>\n  <title>Vite</title>\n${"padding ".repeat(100)}`;
     await using stranger = await startStranger(404, page, { "content-type": "text/html" });
     await using agent = followAgent({ server: `http://127.0.0.1:${stranger.port}` });

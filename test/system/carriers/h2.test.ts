@@ -179,7 +179,7 @@ async function extendedConnect(
   return { headers, stream, session };
 }
 
-const DOOR = "/api/v1/revdial";
+const ENDPOINT = "/api/v1/revdial";
 const ORIGINS = "https%3A%2F%2Frunner-1,http%3A%2F%2FRunner-2%3A8443";
 
 function serveHello(session: http2.ServerHttp2Session, ids: readonly string[]): void {
@@ -194,7 +194,7 @@ function serveHello(session: http2.ServerHttp2Session, ids: readonly string[]): 
 
 describe("the agent endpoint by Extended CONNECT", () => {
   for (const path of [
-    `${DOOR}?runnerid=runner-1`,
+    `${ENDPOINT}?runnerid=runner-1`,
     `/revdial?runnerid=runner-1`,
     `/.well-known/ptth/?runnerid=runner-1`,
     `/.well-known/ptth/${ORIGINS}/`,
@@ -230,7 +230,7 @@ describe("the agent endpoint by Extended CONNECT", () => {
         const stream = session.request({
           ":method": "CONNECT",
           ":protocol": "ptth",
-          ":path": `${DOOR}?runnerid=${id}`,
+          ":path": `${ENDPOINT}?runnerid=${id}`,
           authorization: `Bearer ${ADMIN_TOKEN}`,
         });
         await next(stream, "response");
@@ -245,9 +245,21 @@ describe("the agent endpoint by Extended CONNECT", () => {
   });
 
   for (const [what, status, code, path, fields] of [
-    ["without a token", 401, "unauthenticated", `${DOOR}?runnerid=a`, { authorization: "" }],
-    ["with an unknown token", 401, "unauthenticated", `${DOOR}?runnerid=a`, { authorization: "Bearer no" }],
-    ["for another's runner", 403, "not_allowed", `${DOOR}?runnerid=a`, { authorization: "Bearer narrow" }],
+    ["without a token", 401, "unauthenticated", `${ENDPOINT}?runnerid=a`, { authorization: "" }],
+    [
+      "with an unknown token",
+      401,
+      "unauthenticated",
+      `${ENDPOINT}?runnerid=a`,
+      { authorization: "Bearer no" },
+    ],
+    [
+      "for another's runner",
+      403,
+      "not_allowed",
+      `${ENDPOINT}?runnerid=a`,
+      { authorization: "Bearer narrow" },
+    ],
     [
       "for another's origin",
       403,
@@ -255,19 +267,19 @@ describe("the agent endpoint by Extended CONNECT", () => {
       `/.well-known/ptth/${ORIGINS}/`,
       { authorization: "Bearer narrow" },
     ],
-    ["whose ALPN lacks h2", 426, "upgrade_required", `${DOOR}?runnerid=a`, { alpn: "http%2F1.1, h2c" }],
-    ["without a runner", 400, "bad_request", DOOR, {}],
-    ["with a runner that is none", 400, "bad_request", `${DOOR}?runnerid=A%20b`, {}],
+    ["whose ALPN lacks h2", 426, "upgrade_required", `${ENDPOINT}?runnerid=a`, { alpn: "http%2F1.1, h2c" }],
+    ["without a runner", 400, "bad_request", ENDPOINT, {}],
+    ["with a runner that is none", 400, "bad_request", `${ENDPOINT}?runnerid=A%20b`, {}],
     ["with an origin that is none", 400, "bad_request", "/.well-known/ptth/null/", {}],
     ["with an origin that is not encoded well", 400, "bad_request", "/.well-known/ptth/%zz/", {}],
     [
       "with an instance of 129 characters",
       400,
       "bad_request",
-      `${DOOR}?runnerid=a`,
+      `${ENDPOINT}?runnerid=a`,
       { "turnabout-instance": "x".repeat(129) },
     ],
-    ["with an empty instance", 400, "bad_request", `${DOOR}?runnerid=a`, { "turnabout-instance": "" }],
+    ["with an empty instance", 400, "bad_request", `${ENDPOINT}?runnerid=a`, { "turnabout-instance": "" }],
     ["at another path", 404, "not_found", "/elsewhere", {}],
   ] as const) {
     it(`refuses a request ${what} with ${status} ${code}`, async () => {
@@ -295,7 +307,7 @@ describe("the agent endpoint by Extended CONNECT", () => {
   ] as const) {
     it(`compares the instance ${instance} with that of /hello, x: ${outcome}`, async () => {
       await using system = await startSystem({ agents: 0 });
-      const { stream, session } = await extendedConnect(system, `${DOOR}?runnerid=runner-1`, {
+      const { stream, session } = await extendedConnect(system, `${ENDPOINT}?runnerid=runner-1`, {
         "turnabout-instance": instance,
       });
       const refused = Promise.withResolvers<string>();

@@ -144,7 +144,7 @@ const OTHER_NAMES = [
 
 describe("rh2 by its other names", () => {
   for (const [alpn, reported] of OTHER_NAMES) {
-    it(`${alpn}: is a door of the control plane`, async () => {
+    it(`${alpn}: is accepted by the control plane`, async () => {
       await using stand = await start({ clientCa: clients.ca });
       const socket = tls.connect({
         port: stand.controlPlane.port,

@@ -22,7 +22,7 @@ describe("upgrade carriers, forced", () => {
       for (const [id, server] of [
         ["plain", `${system.url}/tunnels/eu`],
         ["slash", `${system.url}/tunnels/eu/`],
-        ["door", `${system.url}/tunnels/eu/api/v1/revdial`],
+        ["endpoint", `${system.url}/tunnels/eu/api/v1/revdial`],
       ] as const) {
         await system.addAgent({ [id]: { echo: system.target.address } }, { server, carrier });
         await assertEchoes(system.controlPlane.dial, id);

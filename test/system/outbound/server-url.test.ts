@@ -27,7 +27,7 @@ describe("an agent's server URL", () => {
       `${http}://HOST/?runnerid=someone-else#part`,
       ...(tls ? [] : ["HOST"]),
     ];
-    it(`reaches the door from ${forms.join(", ")}`, async () => {
+    it(`reaches the agent endpoint from ${forms.join(", ")}`, async () => {
       await using system = await startSystem({ tls, agents: 0 });
       for (const [i, form] of forms.entries()) {
         const server = form.replace("HOST", `localhost:${system.controlPlane.port}`);

@@ -7,7 +7,7 @@ import { MAX_RELAY_PENDING_REQUESTS, RELAY_REQUEST_TIMEOUT_MS } from "../../../s
 import { assertEchoes } from "../../support/agents.ts";
 import { ending, eventually, next } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { DOOR, rawExchange, startRelayTo, upgradeRequest } from "../../support/relays.ts";
+import { ENDPOINT, rawExchange, startRelayTo, upgradeRequest } from "../../support/relays.ts";
 import { startSystem } from "../../support/system.ts";
 import { startHttpTarget, startTarget } from "../../support/target.ts";
 
@@ -17,16 +17,16 @@ describe("a relay", () => {
   const local: [string, string, RegExp][] = [
     ["another path", "GET /api/v1/runners HTTP/1.1\r\nHost: x\r\n\r\n", /^HTTP\/1\.1 404 /],
     ["an upgrade on another path", upgradeRequest({}, "/api/v1/runners/a/targets/b/"), /^HTTP\/1\.1 404 /],
-    ["the door spelt otherwise", upgradeRequest({}, "/api/v1/x/../revdial?runnerid=a"), /^HTTP\/1\.1 404 /],
-    ["the door with a doubled slash", upgradeRequest({}, "//api/v1/revdial?runnerid=a"), /^HTTP\/1\.1 404 /],
-    ["the door, percent-encoded", upgradeRequest({}, "/api/v1/revdia%6c?runnerid=a"), /^HTTP\/1\.1 404 /],
+    ["the path spelt otherwise", upgradeRequest({}, "/api/v1/x/../revdial?runnerid=a"), /^HTTP\/1\.1 404 /],
+    ["the path with a doubled slash", upgradeRequest({}, "//api/v1/revdial?runnerid=a"), /^HTTP\/1\.1 404 /],
+    ["the path, percent-encoded", upgradeRequest({}, "/api/v1/revdia%6c?runnerid=a"), /^HTTP\/1\.1 404 /],
     [
       "the absolute form",
       upgradeRequest({}, "http://elsewhere/api/v1/revdial?runnerid=a"),
       /^HTTP\/1\.1 404 /,
     ],
     ["CONNECT", "CONNECT wolf.wolf-1:80 HTTP/1.1\r\nHost: wolf.wolf-1\r\n\r\n", /^HTTP\/1\.1 404 /],
-    ["the door without an upgrade", `GET ${DOOR} HTTP/1.1\r\nHost: x\r\n\r\n`, /^HTTP\/1\.1 426 /],
+    ["the path without an upgrade", `GET ${ENDPOINT} HTTP/1.1\r\nHost: x\r\n\r\n`, /^HTTP\/1\.1 426 /],
     ["h2c", upgradeRequest({ Upgrade: "h2c", "HTTP2-Settings": "AAMAAABk" }), /^HTTP\/1\.1 426 /],
     ["an upgrade with a body", `${upgradeRequest({ "Content-Length": "5" })}GET /`, /^HTTP\/1\.1 400 /],
     [
@@ -38,7 +38,7 @@ describe("a relay", () => {
     ["TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", /^HTTP\/1\.1 400 /],
     ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", /^HTTP\/1\.1 400 /],
     ["garbage", "\0\x01\x02\xff\r\n\r\n", /^HTTP\/1\.1 400 /],
-    ["a header without end", `GET ${DOOR} HTTP/1.1\r\nX: ${"x".repeat(40_000)}`, /^HTTP\/1\.1 431 /],
+    ["a header without end", `GET ${ENDPOINT} HTTP/1.1\r\nX: ${"x".repeat(40_000)}`, /^HTTP\/1\.1 431 /],
   ];
 
   it(`answers itself: ${local.map(([name]) => name).join(", ")}`, async () => {

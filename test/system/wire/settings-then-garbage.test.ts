@@ -38,8 +38,8 @@ function packetServer(bytes: Buffer): net.Server {
 describe("behind SETTINGS in one packet", () => {
   for (const [name, bytes] of PACKETS) {
     it(`${name}: the h2 carrier fails with a reason`, async () => {
-      await using door = await listen(packetServer(bytes));
-      await using agent = followAgent({ server: `http://127.0.0.1:${door.port}`, carrier: "h2" });
+      await using server = await listen(packetServer(bytes));
+      await using agent = followAgent({ server: `http://127.0.0.1:${server.port}`, carrier: "h2" });
       const { error } = await agent.failed();
       assert.match(error.message, /^h2: /);
     });
