@@ -1,8 +1,7 @@
 /** Watches the file of the client certificate, so that a renewed one is used before the current one expires. */
 import type { X509Certificate } from "node:crypto";
-import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { ReportedProblems } from "../../wire/reported-problems.ts";
+import { poll } from "../../wire/poll.ts";
 import { dateProblem, isPair, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
 import { readPair } from "./credentials.ts";
 import type { TlsFiles } from "./credentials.ts";
@@ -19,8 +18,6 @@ export interface RenewalWatchOptions {
 export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions): () => void {
   let seen = "";
   let warned = "";
-  const reported = new ReportedProblems();
-  let busy = false;
 
   async function check(): Promise<void> {
     const pair = await readPair(files);
@@ -43,21 +40,9 @@ export function watchRenewal({ files, log, onCertificate }: RenewalWatchOptions)
     onCertificate(certificate);
   }
 
-  function tick(): void {
-    if (busy) return;
-    busy = true;
-    check()
-      .then(() => reported.forget(""))
-      .catch((cause: unknown) => {
-        const { message } = toError(cause);
-        if (!reported.isNew("", message)) return;
-        log.warn({ reason: message }, "the client certificate's files are not usable");
-      })
-      .finally(() => (busy = false));
-  }
-
-  tick();
-  const timer = setInterval(tick, RENEWAL_POLL_MS);
-  timer.unref();
-  return () => clearInterval(timer);
+  return poll(check, {
+    intervalMs: RENEWAL_POLL_MS,
+    startsAtOnce: true,
+    onError: ({ message }) => log.warn({ reason: message }, "the client certificate's files are not usable"),
+  });
 }

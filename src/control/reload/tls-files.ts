@@ -12,7 +12,7 @@ import {
   TLS_PAIR_DEADLINE_MS,
 } from "../limits.ts";
 import type { PortTls } from "../listener/port.ts";
-import { poll } from "./poll.ts";
+import { poll } from "../../wire/poll.ts";
 
 /** PEM files; followed for changes. */
 export interface TlsFiles {
@@ -93,8 +93,10 @@ export async function followTlsFiles(
   }
 
   warnOfExpiry();
-  const stop = poll(check, TLS_FILES_POLL_MS, ({ message }) => {
-    log.error({ path, reason: message }, "TLS files not usable; the last valid ones stay in use");
+  const stop = poll(check, {
+    intervalMs: TLS_FILES_POLL_MS,
+    onError: ({ message }) =>
+      log.error({ path, reason: message }, "TLS files not usable; the last valid ones stay in use"),
   });
   return { tls: toTls(first), stop };
 }

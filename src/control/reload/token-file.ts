@@ -6,7 +6,7 @@ import type { Logger } from "../../wire/log.ts";
 import { hashToken } from "../auth/tokens.ts";
 import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
 import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
-import { poll } from "./poll.ts";
+import { poll } from "../../wire/poll.ts";
 
 function patterns(name: string): z.ZodArray<z.ZodString> {
   const message = `"${name}" must be a list of patterns`;
@@ -94,7 +94,9 @@ export async function followTokenFile(path: string, store: TokenStore, log: Logg
     if (cause instanceof TurnaboutError) throw cause;
     throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
   }
-  return poll(load, TOKEN_FILE_POLL_MS, (error) => {
-    log.error({ path, reason: error.message }, "token file not usable; the last valid tokens stay in force");
+  return poll(load, {
+    intervalMs: TOKEN_FILE_POLL_MS,
+    onError: ({ message }) =>
+      log.error({ path, reason: message }, "token file not usable; the last valid tokens stay in force"),
   });
 }

@@ -200,8 +200,8 @@ describe("deleting a session", () => {
     assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
     await api(url, "DELETE", "/api/v1/tokens/alice");
     assert.deepEqual(await opened.ends, allEnded(ENDED));
-    const door = await call(`${url}/api/v1/revdial?runnerid=${session.runner}`, { token: secret });
-    assert.equal(door.status, 401, "its token has been revoked");
+    const refused = await call(`${url}/api/v1/revdial?runnerid=${session.runner}`, { token: secret });
+    assert.equal(refused.status, 401, "its token has been revoked");
   });
 });
 
