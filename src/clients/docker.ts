@@ -1,4 +1,4 @@
-/** The Docker Engine of a runner, by dockerode over dialled streams: exec, events and logs included. */
+/** The Docker Engine of a runner: dockerode over dialled streams, including exec, events and logs. */
 import { createRequire } from "node:module";
 import type { Agent } from "node:http";
 import type Docker from "dockerode";
@@ -6,8 +6,8 @@ import type { Dial } from "../wire/streams/dial.ts";
 import { createHttpAgent } from "./dial/http-agent.ts";
 
 /**
- * Every request has a stream of its own. Only admins may dial a target that is named `docker`: it makes root of whoever
- * reaches it.
+ * Every request has its own stream. Only admins may dial a target with the name `docker`, because access to it is root
+ * access.
  *
  * @example
  * ```ts
@@ -16,14 +16,14 @@ import { createHttpAgent } from "./dial/http-agent.ts";
  * ```
  */
 export function createDockerClient(dial: Dial, runner: string, target = "docker"): Docker {
-  // The published types do not know `agent`, which docker-modem hands on to node.
+  // The published types lack `agent`, which docker-modem passes to node.
   const options: Docker.DockerOptions & { agent: Agent } = {
     agent: createHttpAgent(dial, runner, target),
     protocol: "http",
-    host: "docker", // dialled by name, whatever it says
+    host: "docker", // not used: the agent dials the target
     port: 80,
   };
-  // It would mix DOCKER_HOST and its kin into them, and throws where that is no URL.
+  // dockerode would apply DOCKER_HOST and related variables, and throws if that is not a URL.
   const { DOCKER_HOST: ambient } = process.env;
   delete process.env["DOCKER_HOST"];
   try {
@@ -33,7 +33,7 @@ export function createDockerClient(dial: Dial, runner: string, target = "docker"
   }
 }
 
-/** Not before it is needed: it brings SSH and gRPC along. */
+/** Loaded on first use: it brings SSH and gRPC along. */
 function load(): typeof Docker {
   return createRequire(import.meta.url)("dockerode") as typeof Docker;
 }

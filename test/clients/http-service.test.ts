@@ -9,7 +9,7 @@ import type { OpenStream } from "../../src/clients/dial/open-stream.ts";
 import { next, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startTarget } from "../support/target.ts";
-import { code } from "./ways.ts";
+import { code } from "./reach.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -20,7 +20,7 @@ function serve(open: OpenStream): HttpService {
     name: "service",
     calls: { open: 1, waiting: 1 },
     streams: { open: 1, waiting: 0 },
-    maxAnswerBytes: 1_024,
+    maxResponseBytes: 1_024,
   });
 }
 
@@ -34,7 +34,7 @@ test("gives up a connection that never comes, and closes one that comes too late
   await closed;
 });
 
-test("opens no Unix socket for a call that has been given up", async () => {
+test("opens no Unix socket for a call that has been aborted", async () => {
   await using target = await startTarget(() => {}, { on: "unix" });
   const open = overUnixSocket(target.address.slice("unix:".length));
   await assert.rejects(open(AbortSignal.abort()), code("aborted"));

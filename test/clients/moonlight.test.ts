@@ -18,10 +18,10 @@ import { eventually, within } from "../support/events.ts";
 import { moonlightInit } from "../support/moonlight-init.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { startHttpTarget } from "../support/target.ts";
-import { code, reach } from "./ways.ts";
-import type { Reached, Way } from "./ways.ts";
+import { code, reach } from "./reach.ts";
+import type { Reached, ConnectionKind } from "./reach.ts";
 
-const WAYS: readonly Way[] = ["tunnel", "remote"];
+const KINDS: readonly ConnectionKind[] = ["tunnel", "remote"];
 const CREDENTIALS = "s3cret";
 
 const { credentials: _credentials, ...fields } = moonlightInit(CREDENTIALS); // the client adds them
@@ -35,15 +35,15 @@ const init: HostStreamInit = {
   video_color_range_full: false,
 };
 
-for (const way of WAYS) {
-  describe(`Moonlight Web's client, ${way}`, () => {
+for (const kind of KINDS) {
+  describe(`Moonlight Web's client, ${kind}`, () => {
     let double: MoonlightDouble;
     let reached: Reached;
     let moonlight: MoonlightClient;
 
     beforeEach(async () => {
       double = await createMoonlightDouble({ credentials: CREDENTIALS, pairDelayMs: 60_000 });
-      reached = await reach(way, "moonlight", `127.0.0.1:${double.port}`, moonlightOverTunnel);
+      reached = await reach(kind, "moonlight", `127.0.0.1:${double.port}`, moonlightOverTunnel);
       moonlight = createMoonlightClient(reached.open, { credentials: CREDENTIALS });
     });
 

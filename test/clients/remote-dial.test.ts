@@ -10,7 +10,7 @@ import { assertNothingOpen } from "../support/nothing-open.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../support/system.ts";
 import type { System, SystemOptions } from "../support/system.ts";
 import { startTarget } from "../support/target.ts";
-import { code } from "./ways.ts";
+import { code } from "./reach.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -38,7 +38,7 @@ for (const tls of [false, true]) {
       assert.equal((await theirs).kind, "end");
     });
 
-    test("tells the target at once that a stream was given up", async () => {
+    test("tells the target at once that a stream was aborted", async () => {
       // It takes a clean end for what it is, and would go on for ever.
       const target = await startTarget();
       const { system, dial } = await start(tls, { target });
@@ -52,7 +52,7 @@ for (const tls of [false, true]) {
       assert.equal((await ours).code, "given up");
     });
 
-    test("tells the target also of bytes that were given up behind an end()", async () => {
+    test("also resets a stream that is aborted after end()", async () => {
       const target = await startTarget();
       const { system, dial } = await start(tls, { target });
       await using _ = system;

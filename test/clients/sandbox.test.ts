@@ -12,20 +12,20 @@ import { assertNothingOpen } from "../support/nothing-open.ts";
 import { RUNNER } from "../support/system.ts";
 import { ETAG, PICTURE, startSandboxServer } from "./sandbox-server.ts";
 import type { SandboxServer } from "./sandbox-server.ts";
-import { code, reach } from "./ways.ts";
-import type { Reached, Way } from "./ways.ts";
+import { code, reach } from "./reach.ts";
+import type { Reached, ConnectionKind } from "./reach.ts";
 
-const WAYS: readonly Way[] = ["tunnel", "remote"];
+const KINDS: readonly ConnectionKind[] = ["tunnel", "remote"];
 
-for (const way of WAYS) {
-  describe(`the sandbox's client, ${way}`, () => {
+for (const kind of KINDS) {
+  describe(`the sandbox's client, ${kind}`, () => {
     let server: SandboxServer;
     let reached: Reached;
     let sandbox: SandboxClient;
 
     beforeEach(async () => {
       server = await startSandboxServer();
-      reached = await reach(way, "screenshot", server.target.address, sandboxOverTunnel);
+      reached = await reach(kind, "screenshot", server.target.address, sandboxOverTunnel);
       sandbox = createSandboxClient(reached.open);
     });
 

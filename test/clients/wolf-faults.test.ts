@@ -10,15 +10,15 @@ import { assertNothingOpen } from "../support/nothing-open.ts";
 import { promptly } from "../support/stopwatch.ts";
 import { refusingAddress, startTarget } from "../support/target.ts";
 import type { TestTarget } from "../support/target.ts";
-import { code, reach } from "./ways.ts";
-import type { Reached, Way } from "./ways.ts";
+import { code, reach } from "./reach.ts";
+import type { Reached, ConnectionKind } from "./reach.ts";
 
-const WAYS: readonly Way[] = ["unix", "tunnel", "remote"];
+const KINDS: readonly ConnectionKind[] = ["unix", "tunnel", "remote"];
 
 const runner = { type: "process" as const, run_cmd: "true" };
 
-for (const way of WAYS) {
-  describe(`Wolf's client and a bad Wolf, ${way}`, () => {
+for (const kind of KINDS) {
+  describe(`Wolf's client and a bad Wolf, ${kind}`, () => {
     let target: TestTarget;
     let reached: Reached;
 
@@ -40,7 +40,7 @@ for (const way of WAYS) {
         socket.once("end", () => socket.destroy());
       };
       target = await startTarget(onSocket, { on: "unix" });
-      reached = await reach(way, "wolf", target.address);
+      reached = await reach(kind, "wolf", target.address);
       return createWolfClient(reached.open);
     }
 
@@ -78,7 +78,7 @@ for (const way of WAYS) {
       await calling;
     });
 
-    test("tells no answer from one that is cut short", async () => {
+    test("distinguishes no response from one that is cut short", async () => {
       const answers = ["", "HTTP/1.0 200", "HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n{"];
       const wolf = await start((socket) => socket.end(answers.shift() ?? ""));
       await wolf.sessions.startRunner("1", runner, { stopStreamWhenOver: false });
@@ -208,7 +208,7 @@ for (const way of WAYS) {
 
     test("says who was not there", async () => {
       target = await startTarget();
-      reached = await reach(way, "wolf", await refusingAddress("unix"));
+      reached = await reach(kind, "wolf", await refusingAddress("unix"));
       const wolf = createWolfClient(reached.open);
       await assert.rejects(wolf.apps.list(), code("target_refused"));
       await assert.rejects(wolf.events(), code("target_refused"));

@@ -1,4 +1,4 @@
-/** The Wolf client against the double: every endpoint, by each way. */
+/** The Wolf client against the double: every endpoint, over each kind of connection. */
 import assert from "node:assert/strict";
 import { after, afterEach, beforeEach, describe, test } from "node:test";
 import { createWolfClient, wolfOverTunnel, wolfOverUnixSocket } from "../../src/clients/wolf/client.ts";
@@ -13,10 +13,10 @@ import { eventually, turn, within } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { RUNNER } from "../support/system.ts";
 import { tempPath } from "../support/temp.ts";
-import { code, reach } from "./ways.ts";
-import type { Reached, Way } from "./ways.ts";
+import { code, reach } from "./reach.ts";
+import type { Reached, ConnectionKind } from "./reach.ts";
 
-const WAYS: readonly Way[] = ["unix", "tunnel", "remote"];
+const KINDS: readonly ConnectionKind[] = ["unix", "tunnel", "remote"];
 
 const runner = {
   type: "docker" as const,
@@ -47,8 +47,8 @@ const lobby: NewLobby = {
   runner,
 };
 
-for (const way of WAYS) {
-  describe(`Wolf's client, ${way}`, () => {
+for (const kind of KINDS) {
+  describe(`Wolf's client, ${kind}`, () => {
     let double: WolfDouble;
     let reached: Reached;
     let wolf: WolfClient;
@@ -65,8 +65,8 @@ for (const way of WAYS) {
           mostConnections = Math.max(mostConnections, double.openConnections);
         },
       });
-      reached = await reach(way, "wolf", `unix:${double.socketPath}`, wolfOverTunnel);
-      wolf = createWolfClient(way === "unix" ? wolfOverUnixSocket(double.socketPath) : reached.open);
+      reached = await reach(kind, "wolf", `unix:${double.socketPath}`, wolfOverTunnel);
+      wolf = createWolfClient(kind === "unix" ? wolfOverUnixSocket(double.socketPath) : reached.open);
     });
 
     afterEach(async () => {
@@ -167,7 +167,7 @@ for (const way of WAYS) {
       await assert.rejects(wolf.sessions.add({ app_id: "none" }), { name: "WolfError", status: 500 });
     });
 
-    test("starts a runner: no answer is the good one, there and only there", async () => {
+    test("starts a runner: no response means success, there and nowhere else", async () => {
       const session = double.state.sessions[0]?.client_id ?? "";
       await wolf.sessions.startRunner(session, runner, { stopStreamWhenOver: true });
       assert.equal(
@@ -360,7 +360,7 @@ for (const way of WAYS) {
       assert.ok(mostConnections <= 2 * MAX_CALLS, `${mostConnections} connections at once`);
     });
 
-    test("does not send what was given up before", async () => {
+    test("does not send a call that was aborted while it waited", async () => {
       const signal = AbortSignal.abort();
       await assert.rejects(wolf.apps.list({ signal }), code("aborted"));
       await assert.rejects(wolf.events({ signal }), code("aborted"));

@@ -1,4 +1,4 @@
-/** undici over dialled streams: `fetch("http://wolf.wolf-local/api/v1/apps", { dispatcher })`. */
+/** An undici dispatcher over dialled streams: `fetch("http://wolf.wolf-local/api/v1/apps", { dispatcher })`. */
 import type { Socket } from "node:net";
 import { Agent } from "undici";
 import type { Dispatcher } from "undici";
@@ -8,8 +8,8 @@ import type { Dial } from "../../wire/streams/dial.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
 
 /**
- * A dispatcher whose connections are dialled: the host of a URL is `<target>.<runner>`. Only `http:`: the stream is
- * protected by the tunnel's own TLS.
+ * A dispatcher that dials its connections: the host of a URL is `<target>.<runner>`. Only `http:`, because the tunnel's own
+ * TLS protects the stream.
  *
  * @param options undici's own, without `connect`
  */
@@ -24,13 +24,13 @@ export function createDispatcher(dial: Dial, options: Omit<Agent.Options, "conne
       }
       dial(destination.runner, destination.target).then(
         (socket) => {
-          // As undici's own sockets: its WebSocket waits for a close that a half-open one never comes to.
+          // Like undici's own sockets: its WebSocket waits for 'close', which a half-open socket never emits.
           socket.allowHalfOpen = false;
           const guard = new Guard((error) => {
             socket.destroy(error);
             callback(error, null);
           });
-          // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+          // undici accepts any socket-like object; its types require a net.Socket.
           guard.run(() => callback(null, socket as Socket));
         },
         (error: unknown) => callback(toError(error), null),

@@ -1,11 +1,11 @@
-/** node's http.Agent over dialled streams, for whatever takes one: dockerode, older HTTP clients. */
+/** node's http.Agent over dialled streams, for libraries that take one: dockerode, older HTTP clients. */
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import { toError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Dial } from "../../wire/streams/dial.ts";
 
-/** Every request goes to this one target, whatever host it names. */
+/** Every request goes to this target, whatever its host. */
 export function createHttpAgent(
   dial: Dial,
   runner: string,

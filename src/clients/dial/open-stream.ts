@@ -1,4 +1,4 @@
-/** Where a typed client's connections come from: a tunnel, or a Unix socket of this machine. */
+/** How a typed client opens its connections: through a tunnel, or to a Unix socket of this machine. */
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Dial } from "../../wire/streams/dial.ts";
@@ -12,7 +12,7 @@ export function overTunnel(dial: Dial, runner: string, target: string): OpenStre
   return (signal) => dial(runner, target, { signal });
 }
 
-/** @throws (from the stream's opening) TurnaboutError `target_refused` if nothing listens there, … */
+/** Opening a stream rejects with TurnaboutError `target_refused` if nothing listens there, … */
 export function overUnixSocket(path: string): OpenStream {
   return (signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
@@ -23,7 +23,7 @@ export function overUnixSocket(path: string): OpenStream {
     };
     const onAbort = (): void => {
       socket.destroy();
-      reject(new TurnaboutError("aborted", `connect unix:${path}: given up`));
+      reject(new TurnaboutError("aborted", `connect unix:${path}: aborted`));
     };
     socket.once("error", fail);
     socket.once("connect", () => {

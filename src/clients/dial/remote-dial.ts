@@ -1,4 +1,4 @@
-/** A `Dial` from anywhere: CONNECT at the control plane's forward proxy. */
+/** A `Dial` for other processes: CONNECT to the control plane's forward proxy. */
 import http from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
@@ -16,7 +16,7 @@ export interface RemoteDialOptions {
   /** URL of the control plane. */
   server: string;
   token: string;
-  /** PEM of a private CA, in place of the system's. */
+  /** PEM of a private CA, instead of the system's. */
   ca?: string | undefined;
 }
 
@@ -39,22 +39,22 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
         ...(options.waitMs !== undefined && { prefer: `wait=${Math.ceil(options.waitMs / 1_000)}` }),
       },
     });
-    // For ever; of a connection inside TLS nobody else would hear.
+    // Never removed; errors of a socket below TLS are reported nowhere else.
     tcp.on("error", (error) => request.destroy(error));
-    const onAbort = () => request.destroy(new TurnaboutError("aborted", `${label}: given up`));
+    const onAbort = () => request.destroy(new TurnaboutError("aborted", `${label}: aborted`));
     options.signal?.addEventListener("abort", onAbort, { once: true });
     const settled = () => options.signal?.removeEventListener("abort", onAbort);
     request.once("connect", (response, _socket, head) => {
       settled();
       const status = response.statusCode ?? 0;
       if (status === 200) {
-        socket.allowHalfOpen = true; // the target's end is not ours
+        socket.allowHalfOpen = true; // the target's end must not end our half
         if (head.length > 0) socket.unshift(head);
         return resolve(socket);
       }
       socket.destroy();
       const code = parseProxyStatus(response.headers["proxy-status"]) ?? codeFromStatus(status);
-      reject(new TurnaboutError(code, `${label}: the control plane answered ${status}`));
+      reject(new TurnaboutError(code, `${label}: the control plane responded with ${status}`));
     });
     request.on("error", (cause) => {
       settled();
@@ -77,7 +77,7 @@ function connect(
   const isTls = url.protocol === "https:";
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
-  // Half-open, because one end of a tunnel may finish long before the other.
+  // Half-open: one end of a tunnel may end long before the other.
   const tcp = net.connect({ host: withZone(host, zone), port, allowHalfOpen: true, noDelay: true });
   if (!isTls) return { tcp, socket: tcp };
   const socket = tls.connect({
@@ -91,17 +91,17 @@ function connect(
 }
 
 /**
- * A socket that is destroyed sends FIN, which at the other end of a tunnel means no more than that we have said
- * everything: the target would go on for ever. Only a RST says that nobody is there.
+ * Destroying a socket sends FIN, which at the other end of a tunnel only means that we have sent everything: the target
+ * would keep sending. Only a RST makes it stop.
  */
 function resetUnlessFinished(socket: net.Socket, tcp: net.Socket): void {
   const destroy = tcp.destroy.bind(tcp);
   // A TLS socket that is destroyed destroys the one below.
   tcp.destroy = (error) => {
-    // resetAndDestroy() calls destroy() in its turn, and without the error.
+    // resetAndDestroy() calls destroy() itself, without the error.
     tcp.destroy = () => destroy(error);
     const isFinished = socket.writableFinished && socket.readableEnded;
-    // Until 26 at least, a reset while a FIN is on its way fails with EINVAL and leaves the descriptor open for ever.
+    // Up to Node 26 at least, a reset while a FIN is on its way fails with EINVAL and leaks the descriptor.
     const mayReset = !isFinished && !isShuttingDown(tcp) && !tcp.connecting && !tcp.destroyed;
     return mayReset ? tcp.resetAndDestroy() : tcp.destroy();
   };

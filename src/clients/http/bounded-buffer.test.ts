@@ -12,9 +12,9 @@ async function* count(to: number, seen: number[] = []): AsyncGenerator<number, v
 
 const roomy = { maxItems: 100, maxBytes: 1_000, bytesOf: () => 1 };
 
-async function drainedOf(drained: BoundedBuffer<number>): Promise<[number, number][]> {
+async function takeAll(buffer: BoundedBuffer<number>): Promise<[number, number][]> {
   const all: [number, number][] = [];
-  for (let kept = await drained.next(); kept !== undefined; kept = await drained.next()) {
+  for (let kept = await buffer.next(); kept !== undefined; kept = await buffer.next()) {
     all.push([kept.item, kept.missed]);
   }
   return all;
@@ -25,10 +25,10 @@ const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(
 
 test("reads to the end without a reader, and gives everything that fits", async () => {
   const seen: number[] = [];
-  const drained = new BoundedBuffer(count(3, seen), roomy);
+  const buffer = new BoundedBuffer(count(3, seen), roomy);
   await settled();
   assert.deepEqual(seen, [1, 2, 3]);
-  assert.deepEqual(await drainedOf(drained), [
+  assert.deepEqual(await takeAll(buffer), [
     [1, 0],
     [2, 0],
     [3, 0],
@@ -36,9 +36,9 @@ test("reads to the end without a reader, and gives everything that fits", async 
 });
 
 test("drops the oldest beyond its number, and says how many", async () => {
-  const drained = new BoundedBuffer(count(10), { ...roomy, maxItems: 3 });
+  const buffer = new BoundedBuffer(count(10), { ...roomy, maxItems: 3 });
   await settled();
-  assert.deepEqual(await drainedOf(drained), [
+  assert.deepEqual(await takeAll(buffer), [
     [8, 7],
     [9, 0],
     [10, 0],
@@ -46,9 +46,9 @@ test("drops the oldest beyond its number, and says how many", async () => {
 });
 
 test("drops the oldest beyond its bytes, but never the last", async () => {
-  const drained = new BoundedBuffer(count(5), { ...roomy, maxBytes: 10, bytesOf: (n) => n * 3 });
+  const buffer = new BoundedBuffer(count(5), { ...roomy, maxBytes: 10, bytesOf: (n) => n * 3 });
   await settled();
-  assert.deepEqual(await drainedOf(drained), [[5, 4]]);
+  assert.deepEqual(await takeAll(buffer), [[5, 4]]);
 });
 
 test("throws what its source threw, after what came before it", async () => {
@@ -56,9 +56,9 @@ test("throws what its source threw, after what came before it", async () => {
     yield 1;
     throw new RangeError("broken");
   }
-  const drained = new BoundedBuffer(failing(), roomy);
+  const buffer = new BoundedBuffer(failing(), roomy);
   await settled();
-  assert.deepEqual(await drained.next(), { item: 1, missed: 0 });
-  await assert.rejects(drained.next(), { name: "RangeError" });
-  await assert.rejects(drained.next(), { name: "RangeError" });
+  assert.deepEqual(await buffer.next(), { item: 1, missed: 0 });
+  await assert.rejects(buffer.next(), { name: "RangeError" });
+  await assert.rejects(buffer.next(), { name: "RangeError" });
 });

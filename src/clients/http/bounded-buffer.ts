@@ -1,37 +1,37 @@
 /**
- * Reads a source at once and to its end, however slow its reader is: for senders that are in trouble when nobody reads.
- * What the reader has not taken is kept up to a bound; beyond it the oldest goes, and the reader is told how many went.
+ * Reads a source immediately and to its end, however slow its consumer is: for senders that must not be blocked. Items that
+ * the consumer has not taken are kept up to a limit; above it the oldest is dropped, and the consumer learns how many were.
  */
 import { toError } from "../../wire/errors.ts";
 
-export interface DrainedBounds<T> {
+export interface BufferBounds<T> {
   maxItems: number;
   maxBytes: number;
   bytesOf: (item: T) => number;
 }
 
-export interface DrainedItem<T> {
+export interface BufferedItem<T> {
   item: T;
-  /** How many were thrown away between this one and the one before. */
+  /** Items dropped between the previous one and this one. */
   missed: number;
 }
 
-/** One reader at a time. */
+/** For one consumer. */
 export class BoundedBuffer<T> {
-  readonly #bounds: DrainedBounds<T>;
+  readonly #bounds: BufferBounds<T>;
   #kept: T[] = [];
   #bytes = 0;
   #missed = 0;
   #end: { error: Error | undefined } | undefined;
   #wake: () => void = () => {};
 
-  constructor(source: AsyncIterable<T>, bounds: DrainedBounds<T>) {
+  constructor(source: AsyncIterable<T>, bounds: BufferBounds<T>) {
     this.#bounds = bounds;
     void this.#drain(source);
   }
 
-  /** Undefined at the end. @throws what the source threw, after everything that came before it */
-  async next(): Promise<DrainedItem<T> | undefined> {
+  /** Undefined at the end. @throws the source's error, after all items before it */
+  async next(): Promise<BufferedItem<T> | undefined> {
     for (;;) {
       const item = this.#kept.shift();
       if (item !== undefined) {

@@ -1,25 +1,25 @@
-/** One call: what it is, and the two ways to give it up, the caller's signal and the deadline. */
+/** One call with its label, phase and the two ways to abort it: the caller's signal and a deadline. */
 import { Deadline } from "../../wire/deadline.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 
 export interface CallOptions {
-  /** Gives up, whatever the call waits for; its connection is closed at once. */
+  /** Aborts the call in any phase; its connection is closed at once. */
   signal?: AbortSignal | undefined;
-  /** Longest time until the answer. Default: the method's own. */
+  /** Milliseconds until the response. Default: depends on the method. */
   timeoutMs?: number | undefined;
 }
 
 /**
- * How far a call is. It decides what a missed deadline means, and so whether a retry is harmless: the service has seen
- * nothing before `answer`.
+ * The phase of a call. It decides what a missed deadline means, and so whether a retry is safe: before `response` the
+ * service has seen nothing of the request.
  */
-export type CallPhase = "queue" | "dial" | "answer";
+export type CallPhase = "queue" | "dial" | "response";
 
 const MISSED: Readonly<Record<CallPhase, { code: ErrorCode; what: string }>> = {
   queue: { code: "overloaded", what: "no free connection" },
   dial: { code: "tunnel_timeout", what: "not connected" },
-  answer: { code: "response_timeout", what: "no answer" },
+  response: { code: "response_timeout", what: "no response" },
 };
 
 export class Call implements Disposable {
@@ -41,12 +41,12 @@ export class Call implements Disposable {
     });
   }
 
-  /** Aborts with the TurnaboutError that the call ends with. */
+  /** Aborted with the TurnaboutError with which the call ends. */
   get signal(): AbortSignal {
     return this.#deadline.signal;
   }
 
-  /** The answer has begun and may go on for ever. */
+  /** The response has begun; its body may take any time. */
   stopClock(): void {
     this.#deadline.stopClock();
   }

@@ -1,8 +1,8 @@
 /**
  * One HTTP request over one dialled stream, by undici.
  *
- * Nothing is reused: Wolf closes after each answer anyway, and a kept-alive stream that its service closes at the same
- * moment would leave an `exec` or an upload unanswered, with nobody to say whether it was done.
+ * Connections are not reused: Wolf closes after each response anyway, and if a service closed a kept-alive stream just as
+ * an `exec` or an upload is sent, it would be unknown whether the request was processed.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
@@ -16,24 +16,24 @@ import { httpFailure } from "./undici-errors.ts";
 
 export interface HttpRequest {
   method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Path and query, sent as they are. */
+  /** Path and query, sent unchanged. */
   path: string;
   headers?: Readonly<Record<string, string>>;
-  /** Bytes go with a Content-Length. Pieces go chunked, unless `headers` has a Content-Length. */
+  /** Bytes are sent with a Content-Length; an iterable chunked, unless `headers` has a Content-Length. */
   body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
-  /** Longest pause between two pieces of the answer's body. 0, the default: none. */
+  /** Maximum milliseconds between two chunks of the response's body. Default 0: no limit. */
   silenceTimeoutMs?: number;
-  /** The answer's body; -1, the default, is without bound. */
-  maxAnswerBytes?: number;
+  /** Limit of the response's body. Default -1: no limit. */
+  maxResponseBytes?: number;
 }
 
-/** An answer whose head is there. Its connection is open until the body has ended or `close` was called. */
-export interface HttpAnswer {
+/** A response whose header has arrived. Its connection is open until the body has ended or `close` is called. */
+export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** To be read once; ends at `close`. @throws TurnaboutError where the answer does not end as it should */
+  /** Can be read once; ends at `close`. @throws TurnaboutError if it is cut short */
   readonly body: AsyncIterable<Buffer>;
-  /** Idempotent. What has not been read yet is lost, and the service sees its connection go. */
+  /** Closes the connection; unread data is lost. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -45,26 +45,26 @@ export class EmptyResponseError extends TurnaboutError {
 }
 
 /**
- * Takes the stream over: it is closed when the answer is, or when this throws.
+ * Takes ownership of the stream: it is closed with the response, or when this throws.
  *
  * @throws TurnaboutError `target_closed`, `target_protocol`, `response_timeout`, `aborted`, or why the tunnel was lost
  */
-export async function exchange(stream: Duplex, request: HttpRequest, call: Call): Promise<HttpAnswer> {
+export async function exchange(stream: Duplex, request: HttpRequest, call: Call): Promise<HttpResponse> {
   const { signal, label } = call;
   let streamError: Error | undefined;
-  stream.on("error", (error) => (streamError ??= error)); // for ever
+  stream.on("error", (error) => (streamError ??= error)); // never removed
   let ended = false;
   stream.once("end", () => (ended = true));
   const bytesBefore = bytesReadOf(stream);
   const guard = new Guard((error) => stream.destroy(error));
   const client = new Client("http://localhost", {
-    // Not in the same turn: undici ignores a socket that is there before it has begun to wait for one.
-    // undici takes anything that behaves like a socket; its types ask for a net.Socket.
+    // Not in the same turn: undici ignores a socket that it gets before it has begun to wait for one.
+    // undici accepts any socket-like object; its types require a net.Socket.
     connect: (_options, callback) => queueMicrotask(guard.wrap(() => callback(null, stream as Socket))),
     pipelining: 1,
     headersTimeout: 0, // the call has a deadline
     bodyTimeout: request.silenceTimeoutMs ?? 0,
-    maxResponseSize: request.maxAnswerBytes ?? -1,
+    maxResponseSize: request.maxResponseBytes ?? -1,
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= client.destroy().finally(() => stream.destroy()));
@@ -75,7 +75,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
   };
   try {
     const { method, path, headers = {}, body = null } = request;
-    const answer = await client.request({
+    const response = await client.request({
       method,
       path,
       headers,
@@ -86,12 +86,12 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
       reset: true,
       signal,
     });
-    answer.body.on("error", () => {}); // for ever: an answer may be closed unread
+    response.body.on("error", () => {}); // never removed: an response may be closed unread
     return {
-      status: answer.statusCode,
-      headers: answer.headers,
+      status: response.statusCode,
+      headers: response.headers,
       close,
-      body: readBody(answer.body),
+      body: readBody(response.body),
     };
   } catch (error) {
     const failure = failed(error);
@@ -100,7 +100,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
     throw isEmpty && failure instanceof TurnaboutError ? new EmptyResponseError(failure, error) : failure;
   }
 
-  /** What goes wrong with the caller's own body is told in the caller's own words. */
+  /** An error of the caller's own body is thrown unchanged. */
   async function* pieces(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* body;
@@ -113,7 +113,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
   async function* readBody(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
     try {
       yield* body;
-      // For an answer without a length undici takes a reset for its end.
+      // For a response without a length, undici takes a reset for its end.
       if (streamError !== undefined && errorCodeOf(streamError) === "ECONNRESET") throw streamError;
     } catch (error) {
       if (closed === undefined) throw failed(error);
@@ -123,7 +123,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
   }
 }
 
-/** Bytes that have arrived and were read; not what a forward proxy's answer left in the buffer. */
+/** Bytes received and read, without those that the forward proxy's response left in the buffer. */
 function bytesReadOf(stream: Duplex): number {
   const bytes = "bytesRead" in stream && typeof stream.bytesRead === "number" ? stream.bytesRead : 0;
   return bytes - stream.readableLength;

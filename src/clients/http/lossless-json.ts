@@ -1,13 +1,13 @@
-/** JSON whose 64-bit ids survive. */
+/** JSON parsing that keeps 64-bit ids exact. */
 
-/** TypeScript's own types do not know the third argument yet (ECMAScript's JSON.parse source text access). */
+/** TypeScript's types lack the third argument (ECMAScript's JSON.parse source text access). */
 type ParseWithSource = (
   text: string,
   reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
 ) => unknown;
 
 /**
- * `JSON.parse`, but an integer that a number cannot hold (from 2^53 on) becomes its digits, as a string.
+ * `JSON.parse`, but an integer that a number cannot represent exactly (from 2^53 on) becomes a string of its digits.
  *
  * @throws SyntaxError
  */

@@ -1,9 +1,8 @@
 /**
  * A WebSocket over a dialled stream, read by `for await`.
  *
- * Messages are kept from the very first on, which may come in one piece with the handshake; a reader that is slower
- * than its peer makes the peer wait. Nothing is sent that the caller did not send, but the pongs of RFC 6455 §5.5.2,
- * and those can be switched off.
+ * Messages are kept from the first one, which may arrive together with the handshake's response; a slow reader applies
+ * back-pressure to the peer. Nothing is sent by itself except the pongs of RFC 6455 §5.5.2, which can be switched off.
  */
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -22,37 +21,37 @@ export interface MessageSocketOptions {
   protocols?: readonly string[];
   /** Answer pings. Default true. */
   autoPong?: boolean;
-  /** Of one message. */
+  /** Limit of one message. */
   maxMessageBytes: number;
-  /** Makes the error of a handshake that was answered with another status than 101. */
+  /** Creates the error for a handshake response with a status other than 101. */
   refused: (status: number, body: Buffer) => Error;
 }
 
 export type Message = { kind: "text"; text: string } | { kind: "binary"; bytes: Buffer };
 
 export interface Closing {
-  /** RFC 6455 §7.4.1: 1005 for a close frame without a code, 1006 where there was no close frame. */
+  /** RFC 6455 §7.4.1: 1005 for a close frame without a code, 1006 if there was no close frame. */
   code: number;
   reason: string;
 }
 
-/** Unread messages, above which the peer is made to wait. */
+/** Unread messages above which reading pauses, so that the peer has to wait. */
 const MAX_UNREAD_BYTES: number = 4 * 1024 * 1024;
 const MAX_UNREAD_MESSAGES = 1_000;
 
-/** From our close frame to the peer's; then the stream is closed anyway (ws's own limit is 30 s). */
+/** From our close frame to the peer's; then the stream is closed anyway (ws's limit is 30 s). */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 const NO_CLOSE_FRAME = 1006;
 
-/** Takes the stream over. @throws TurnaboutError, or what `refused` makes */
+/** Takes ownership of the stream. @throws TurnaboutError, or the error that `refused` creates */
 export async function openMessageSocket(
   stream: Duplex,
   options: MessageSocketOptions,
   call: Call,
 ): Promise<MessageSocket> {
   const socket = connect(stream, options);
-  // Before the handshake ends, so that a message that comes along with it is not lost.
+  // Before the handshake ends, so that a message in the same packet is not lost.
   const messages = new MessageSocket(socket, stream, call.label);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(call.signal.reason as Error);
@@ -78,12 +77,12 @@ export async function openMessageSocket(
   }
 }
 
-/** @throws Error where ws refuses the path, a field or a sub-protocol; the stream is closed then, too */
+/** @throws Error if ws refuses the path, a field or a sub-protocol; the stream is closed as well */
 function connect(stream: Duplex, options: MessageSocketOptions): WebSocket {
   const { path, headers, protocols = [], autoPong = true, maxMessageBytes } = options;
   try {
     return new WebSocket(`ws://localhost${path}`, [...protocols], {
-      // ws takes anything that behaves like a socket; its types ask for a net.Socket.
+      // ws accepts any socket-like object; its types require a net.Socket.
       createConnection: () => stream as Socket,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes,
@@ -103,9 +102,9 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
   readonly #label: string;
   readonly #unread: Message[] = [];
   #unreadBytes = 0;
-  /** Frames that are no WebSocket frames. */
+  /** The peer broke RFC 6455. */
   #protocolError: Error | undefined;
-  /** Why the stream was lost: ws keeps it to itself and reports 1006. */
+  /** Why the stream was lost: ws does not report it, only 1006. */
   #streamError: Error | undefined;
   #closing: Closing | undefined;
   #dropping = false;
@@ -115,7 +114,7 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
   constructor(socket: WebSocket, stream: Duplex, label: string) {
     this.#socket = socket;
     this.#label = label;
-    stream.on("error", (error) => (this.#streamError ??= socketFailure(error, label))); // for ever
+    stream.on("error", (error) => (this.#streamError ??= socketFailure(error, label))); // never removed
     socket.on("message", (data, isBinary) => this.#keep(toMessage(data, isBinary)));
     socket.on("error", (error) => (this.#protocolError ??= socketFailure(error, label)));
     const { promise, resolve } = Promise.withResolvers<Closing>();
@@ -132,7 +131,7 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
     return this.#socket.protocol;
   }
 
-  /** Resolves when the message has been handed to the stream. @throws TurnaboutError `target_closed` */
+  /** Resolves when the message has been written to the stream. @throws TurnaboutError `target_closed` */
   send(message: string | Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.send(message, (error) => {
@@ -142,13 +141,13 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
     });
   }
 
-  /** Closes properly, and after five seconds in any way. Unread messages are dropped. */
+  /** Closes with the closing handshake, or after five seconds without it. Unread messages are dropped. */
   async close(code?: number, reason?: string): Promise<void> {
     const timer = setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
     this.#dropping = true;
     this.#unread.length = 0;
     this.#socket.close(code, reason);
-    this.#socket.resume(); // the peer's close frame may be behind what nobody reads any more
+    this.#socket.resume(); // the peer's close frame may be behind unread messages
     await this.closed;
     clearTimeout(timer);
   }
@@ -163,9 +162,9 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * One reader at a time. It ends at a close frame.
+   * For one reader at a time. Ends at a close frame.
    *
-   * @throws TurnaboutError `target_closed` or why the tunnel was lost, where there was no close frame
+   * @throws TurnaboutError `target_closed` or why the tunnel was lost, if there was no close frame
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
     for (;;) {
@@ -206,7 +205,7 @@ export class MessageSocket implements AsyncIterable<Message>, AsyncDisposable {
 }
 
 function toMessage(data: RawData, isBinary: boolean): Message {
-  const bytes = data as Buffer; // ws's default `binaryType` gives one Buffer
+  const bytes = data as Buffer; // with ws's default `binaryType` it is one Buffer
   return isBinary ? { kind: "binary", bytes } : { kind: "text", text: bytes.toString("utf8") };
 }
 

@@ -1,24 +1,24 @@
-/** How many may do something at once, and how many may wait for it. */
+/** Limits how many calls run at once, and how many wait. */
 import { TurnaboutError } from "../../wire/errors.ts";
 
-export interface SlotLimits {
-  /** At once. */
+export interface SemaphoreLimits {
+  /** Running at once. */
   open: number;
-  /** Waiting; the next one is refused at once. */
+  /** Waiting. Any further one is refused. */
   waiting: number;
 }
 
 export class Semaphore {
-  readonly #limits: SlotLimits;
+  readonly #limits: SemaphoreLimits;
   readonly #waiters: (() => void)[] = [];
   #open = 0;
 
-  constructor(limits: SlotLimits) {
+  constructor(limits: SemaphoreLimits) {
     this.#limits = limits;
   }
 
   /**
-   * Resolves, first come first served, with the function that gives the slot back (idempotent).
+   * Resolves in order of arrival, with an idempotent function that releases the slot.
    *
    * @throws TurnaboutError `overloaded` if too many wait; the signal's reason
    */
@@ -40,7 +40,7 @@ export class Semaphore {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => {
       const place = this.#waiters.indexOf(resolve);
-      // Not there any more: its turn has come in this very moment, and the slot is its own.
+      // Not in the list: it has just been given the slot.
       if (place !== -1) this.#waiters.splice(place, 1);
       reject(signal.reason as Error);
     };
@@ -53,7 +53,7 @@ export class Semaphore {
     }
   }
 
-  /** The slot goes to the next in the queue without being free in between. */
+  /** Passes the slot to the next waiter without freeing it in between. */
   #release(): void {
     const next = this.#waiters.shift();
     if (next === undefined) this.#open -= 1;

@@ -1,9 +1,9 @@
-/** A service's own "no". What kept the call from reaching it, or its answer from coming back, is a TurnaboutError. */
+/** An error response of a service. If the request did not get through, or the response was lost, it is a TurnaboutError. */
 export class ServiceError extends Error {
   override readonly name: string = "ServiceError";
-  /** HTTP status of the answer. */
+  /** HTTP status of the response. */
   readonly status: number;
-  /** In the service's words; empty where it said nothing. */
+  /** The service's own text; may be empty. */
   readonly reason: string;
 
   constructor(label: string, status: number, reason: string) {
@@ -13,10 +13,10 @@ export class ServiceError extends Error {
   }
 }
 
-/** What one error message may hold of an answer. */
+/** Part of a response that an error message may contain. */
 const MAX_REASON_CHARS = 500;
 
-/** What is read of a refusal that may go on. */
+/** Part of an error response that is read. */
 const MAX_REFUSAL_BYTES: number = 16 * 1024;
 
 export function reasonFrom(body: Buffer): string {
@@ -26,7 +26,7 @@ export function reasonFrom(body: Buffer): string {
     .slice(0, MAX_REASON_CHARS);
 }
 
-/** Enough of a body for a reason. */
+/** The start of a body, enough for a reason. */
 export async function beginning(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

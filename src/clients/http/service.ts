@@ -1,27 +1,27 @@
-/** HTTP to one service: bounded in number and in time, a connection of its own for each request. */
+/** HTTP to one service, with limits on calls and time. Each request has its own connection. */
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Call, unlessAborted } from "./call.ts";
 import type { CallOptions } from "./call.ts";
 import { exchange } from "./exchange.ts";
-import type { HttpAnswer, HttpRequest } from "./exchange.ts";
+import type { HttpResponse, HttpRequest } from "./exchange.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { Semaphore } from "./semaphore.ts";
-import type { SlotLimits } from "./semaphore.ts";
+import type { SemaphoreLimits } from "./semaphore.ts";
 
 export interface HttpServiceOptions {
   /** First word of error messages. */
   name: string;
-  calls: SlotLimits;
-  /** Answers that go on for long have a bound of their own, or they would leave nothing to the calls. */
-  streams: SlotLimits;
-  /** Of an answer that is read whole. */
-  maxAnswerBytes: number;
+  calls: SemaphoreLimits;
+  /** Long-lived responses have their own limit, so that they do not use up that of the calls. */
+  streams: SemaphoreLimits;
+  /** Limit of a response that is read whole. */
+  maxResponseBytes: number;
 }
 
-export interface WholeAnswer {
+export interface WholeResponse {
   status: number;
-  headers: HttpAnswer["headers"];
+  headers: HttpResponse["headers"];
   body: Buffer;
 }
 
@@ -38,46 +38,49 @@ export class HttpService {
     this.#streams = new Semaphore(options.streams);
   }
 
-  /** @param timeoutMs until the last byte, where the caller says nothing else */
-  async whole(request: HttpRequest, timeoutMs: number, options: CallOptions): Promise<WholeAnswer> {
+  /** @param timeoutMs until the last byte, unless `options` has its own */
+  async whole(request: HttpRequest, timeoutMs: number, options: CallOptions): Promise<WholeResponse> {
     using call = this.#call(request, timeoutMs, options);
     const release = await this.#calls.acquire(call.label, call.signal);
     try {
-      const answer = await this.#exchange({ maxAnswerBytes: this.#options.maxAnswerBytes, ...request }, call);
+      const response = await this.#exchange(
+        { maxResponseBytes: this.#options.maxResponseBytes, ...request },
+        call,
+      );
       const chunks: Buffer[] = [];
-      for await (const chunk of answer.body) chunks.push(chunk);
-      return { status: answer.status, headers: answer.headers, body: Buffer.concat(chunks) };
+      for await (const chunk of response.body) chunks.push(chunk);
+      return { status: response.status, headers: response.headers, body: Buffer.concat(chunks) };
     } finally {
       release();
     }
   }
 
-  /** @param timeoutMs until the answer's head, where the caller says nothing else; the signal counts until the end */
-  async stream(request: HttpRequest, timeoutMs: number, options: CallOptions): Promise<HttpAnswer> {
+  /** @param timeoutMs until the response's header, unless `options` has its own; the signal applies until the end */
+  async stream(request: HttpRequest, timeoutMs: number, options: CallOptions): Promise<HttpResponse> {
     const call = this.#call(request, timeoutMs, options);
     const giveBack: (() => void)[] = [() => call[Symbol.dispose]()];
     const end = (): void => giveBack.forEach((give) => give());
     try {
       giveBack.push(await this.#streams.acquire(call.label, call.signal));
-      const answer = await this.#exchange(request, call);
+      const response = await this.#exchange(request, call);
       call.stopClock();
-      return { ...answer, body: followed(answer.body, end), close: () => answer.close().finally(end) };
+      return { ...response, body: followed(response.body, end), close: () => response.close().finally(end) };
     } catch (error) {
       end();
       throw error;
     }
   }
 
-  /** A connection for what is not one request and one answer: a WebSocket. The caller closes it. */
+  /** A connection for other uses than one request and its response: a WebSocket. The caller closes it. */
   async connect(call: Call): Promise<Duplex> {
     call.phase = "dial";
     const opening = this.#open(call.signal);
     try {
       const stream = await unlessAborted(opening, call.signal);
-      call.phase = "answer";
+      call.phase = "response";
       return stream;
     } catch (error) {
-      // Given up before it was open: whatever still comes is closed.
+      // Aborted before it was open: a connection that still opens is closed.
       opening.then(
         (stream) => stream.on("error", () => {}).destroy(),
         () => {},
@@ -86,7 +89,7 @@ export class HttpService {
     }
   }
 
-  async #exchange(request: HttpRequest, call: Call): Promise<HttpAnswer> {
+  async #exchange(request: HttpRequest, call: Call): Promise<HttpResponse> {
     return exchange(await this.connect(call), request, call);
   }
 
@@ -94,7 +97,7 @@ export class HttpService {
     if (!/^[!-~]+$/.test(request.path)) {
       throw new TurnaboutError(
         "bad_request",
-        `${this.#options.name}: a path may not hold spaces or other alphabets`,
+        `${this.#options.name}: a path must be printable ASCII without spaces`,
       );
     }
     const label = `${this.#options.name} ${request.method} ${request.path}`;

@@ -6,7 +6,7 @@ import { Call } from "../http/call.ts";
 import type { CallOptions } from "../http/call.ts";
 import type { HttpRequest } from "../http/exchange.ts";
 import { HttpService } from "../http/service.ts";
-import type { WholeAnswer } from "../http/service.ts";
+import type { WholeResponse } from "../http/service.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { openMessageSocket } from "../http/message-socket.ts";
 import { overTunnel } from "../dial/open-stream.ts";
@@ -16,8 +16,8 @@ import { MoonlightError } from "./errors.ts";
 import { HostStream } from "./host-stream.ts";
 import type { HostStreamInit } from "./host-stream.ts";
 import {
-  ANSWER_TIMEOUT_MS,
-  MAX_ANSWER_BYTES,
+  RESPONSE_TIMEOUT_MS,
+  MAX_RESPONSE_BYTES,
   MAX_CALLS,
   MAX_MESSAGE_BYTES,
   MAX_PAIRINGS,
@@ -119,7 +119,7 @@ class Moonlight implements MoonlightClient {
       name: "moonlight",
       calls: { open: MAX_CALLS, waiting: MAX_WAITING_CALLS },
       streams: { open: MAX_PAIRINGS, waiting: 0 },
-      maxAnswerBytes: MAX_ANSWER_BYTES,
+      maxResponseBytes: MAX_RESPONSE_BYTES,
     });
   }
 
@@ -147,12 +147,12 @@ class Moonlight implements MoonlightClient {
       ...this.#request("POST", "/api/pair", { host_id: hostId }),
       silenceTimeoutMs: PAIR_SILENCE_TIMEOUT_MS,
     };
-    const answer = await this.#http.stream(request, ANSWER_TIMEOUT_MS, options);
+    const response = await this.#http.stream(request, RESPONSE_TIMEOUT_MS, options);
     try {
-      if (answer.status !== 304) check("POST /api/pair", answer.status, await refusalBody(answer));
-      yield* pairSteps(answer);
+      if (response.status !== 304) check("POST /api/pair", response.status, await refusalBody(response));
+      yield* pairSteps(response);
     } finally {
-      await answer.close();
+      await response.close();
     }
   }
 
@@ -176,7 +176,7 @@ class Moonlight implements MoonlightClient {
   async openStream(init: HostStreamInit, options: CallOptions = {}): Promise<HostStream> {
     const path = "/api/host/stream";
     const label = `moonlight WS ${path}`;
-    using call = new Call(label, options.timeoutMs ?? ANSWER_TIMEOUT_MS, options.signal);
+    using call = new Call(label, options.timeoutMs ?? RESPONSE_TIMEOUT_MS, options.signal);
     const socket = await openMessageSocket(
       await this.#http.connect(call),
       {
@@ -202,12 +202,12 @@ class Moonlight implements MoonlightClient {
     try {
       return schema.parse(parseJson(body.toString("utf8")));
     } catch (cause) {
-      throw new TurnaboutError("target_protocol", `moonlight GET ${path}: unexpected answer`, { cause });
+      throw new TurnaboutError("target_protocol", `moonlight GET ${path}: unexpected response`, { cause });
     }
   }
 
-  #ask(request: HttpRequest, options: CallOptions): Promise<WholeAnswer> {
-    return this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+  #ask(request: HttpRequest, options: CallOptions): Promise<WholeResponse> {
+    return this.#http.whole(request, RESPONSE_TIMEOUT_MS, options);
   }
 
   #request(method: "GET" | "POST", path: string, body?: object): HttpRequest {
@@ -223,6 +223,6 @@ function check(what: string, status: number, body: Buffer): void {
 }
 
 /** Nothing of a 200: its body is still to be read. */
-async function refusalBody(answer: { status: number; body: AsyncIterable<Buffer> }): Promise<Buffer> {
-  return answer.status === 200 ? Buffer.alloc(0) : beginning(answer.body);
+async function refusalBody(response: { status: number; body: AsyncIterable<Buffer> }): Promise<Buffer> {
+  return response.status === 200 ? Buffer.alloc(0) : beginning(response.body);
 }

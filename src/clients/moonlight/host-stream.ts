@@ -1,5 +1,5 @@
 /**
- * Signalling of one stream: JSON texts, in Rust's externally tagged enums, here as `{ tag, value }`.
+ * Signalling of one stream: JSON messages in Rust's externally tagged enums, here as `{ tag, value }`.
  *
  *     → AuthenticateAndInit
  *     ← UpdateApp, StageComplete, WebRtcConfig, StageStarting, … ConnectionComplete
@@ -10,10 +10,10 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import type { Closing, MessageSocket } from "../http/message-socket.ts";
 
-/** What a stream is opened with; the credentials are the client's. */
+/** Parameters of a new stream; the client adds the credentials. */
 export interface HostStreamInit {
   session_id: string;
-  /** Only a new one; one that lives on without a viewer; or somebody else's. */
+  /** `create`: a new session; `keepalive`: one that continues without a viewer; `join`: another viewer's. */
   mode: "create" | "keepalive" | "join";
   client_unique_id?: string;
   host_id: number;
@@ -51,7 +51,7 @@ export interface IceServer {
   credential?: string | undefined;
 }
 
-/** Why there is no stream, or no more: a bare word, mostly right before the end. */
+/** Why there is no stream (any more): a bare string, usually right before the end. */
 export type HostStreamWord =
   | "InternalServerError"
   | "HostNotFound"
@@ -71,7 +71,7 @@ export type HostStreamMessage =
   | { tag: "ConnectionComplete"; value: ConnectionComplete }
   | { tag: "ConnectionTerminated"; value: { error_code: number } }
   | { tag: HostStreamWord; value: undefined }
-  /** Of a newer Moonlight Web. */
+  /** A message of a newer Moonlight Web. */
   | { tag: "unknown"; value: { name: string; value: unknown } };
 
 export interface ConnectionComplete {
@@ -81,7 +81,7 @@ export interface ConnectionComplete {
   client_id?: number | null | undefined;
 }
 
-/** Open until it is closed: `await using`, or `close`. */
+/** Open until `close` is called or `await using` disposes of it. */
 export class HostStream implements AsyncIterable<HostStreamMessage>, AsyncDisposable {
   readonly #socket: MessageSocket;
 
@@ -100,9 +100,9 @@ export class HostStream implements AsyncIterable<HostStreamMessage>, AsyncDispos
   }
 
   /**
-   * One reader at a time.
+   * For one reader at a time.
    *
-   * @throws TurnaboutError `target_closed` where it ends without a close frame: so do wrong credentials
+   * @throws TurnaboutError `target_closed` if it ends without a close frame, as after wrong credentials
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<HostStreamMessage, void, undefined> {
     for await (const message of this.#socket) {

@@ -1,19 +1,19 @@
 /** Bounds of the Moonlight Web client, with their reasons. */
 
-/** Moonlight Web asks its host, Wolf, for most answers: Wolf's own worst case. */
-export const ANSWER_TIMEOUT_MS = 15_000;
+/** For most requests Moonlight Web asks its host, Wolf: Wolf's worst case. */
+export const RESPONSE_TIMEOUT_MS = 15_000;
 
-/** From the PIN to its end: a person has to type it into the other device. */
+/** From the PIN to the result: a person has to type it into the other device. */
 export const PAIR_SILENCE_TIMEOUT_MS = 300_000;
 
-/** Calls at once; beyond it they wait. */
+/** Calls at once; further ones wait. */
 export const MAX_CALLS = 8;
 export const MAX_WAITING_CALLS = 256;
 
 /** Pairings at once. */
 export const MAX_PAIRINGS = 8;
 
-export const MAX_ANSWER_BYTES: number = 4 * 1024 * 1024;
+export const MAX_RESPONSE_BYTES: number = 4 * 1024 * 1024;
 
 /** One line of a pairing. */
 export const MAX_LINE_BYTES: number = 64 * 1024;

@@ -1,13 +1,13 @@
-/** `POST /api/pair`: a line with the PIN at once, and a second one when somebody has typed it in. */
+/** `POST /api/pair`: a line with the PIN at once, and a second line when it has been typed in. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { HttpAnswer } from "../http/exchange.ts";
+import type { HttpResponse } from "../http/exchange.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { lines } from "../http/lines.ts";
 import { MAX_LINE_BYTES } from "./limits.ts";
 
 export type PairStep =
-  /** To be shown; the next step comes when it has been typed in. */
+  /** Show it to the user; the next step follows when it has been typed in. */
   | { kind: "pin"; pin: string }
   | { kind: "paired"; host: PairedHost }
   | { kind: "failed" }
@@ -21,16 +21,16 @@ export interface PairedHost {
 
 const LABEL = "moonlight POST /api/pair";
 
-/** @throws TurnaboutError `target_closed` where it ends before its outcome */
-export async function* pairSteps(answer: HttpAnswer): AsyncGenerator<PairStep, void, undefined> {
-  if (answer.status === 304) return yield { kind: "already-paired" };
-  for await (const line of lines(answer.body, MAX_LINE_BYTES, LABEL)) {
+/** @throws TurnaboutError `target_closed` if it ends before the result */
+export async function* pairSteps(response: HttpResponse): AsyncGenerator<PairStep, void, undefined> {
+  if (response.status === 304) return yield { kind: "already-paired" };
+  for await (const line of lines(response.body, MAX_LINE_BYTES, LABEL)) {
     if (line.trim() === "") continue;
     const step = parseStep(line);
     yield step;
     if (step.kind !== "pin") return;
   }
-  throw new TurnaboutError("target_closed", `${LABEL}: ended without an outcome`);
+  throw new TurnaboutError("target_closed", `${LABEL}: ended without a result`);
 }
 
 const stepSchema: z.ZodType<PairStep> = z.union([

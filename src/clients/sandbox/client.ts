@@ -1,4 +1,4 @@
-/** The HTTP server inside a sandbox (port 9876): what its desktop shows, holds and runs. */
+/** Client of the HTTP server in a sandbox (port 9876): screenshots, clipboard, input, programs, uploads. */
 import { z } from "zod";
 import type { Dial } from "../../wire/streams/dial.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
@@ -6,7 +6,7 @@ import { Call } from "../http/call.ts";
 import type { CallOptions } from "../http/call.ts";
 import type { HttpRequest } from "../http/exchange.ts";
 import { HttpService } from "../http/service.ts";
-import type { WholeAnswer } from "../http/service.ts";
+import type { WholeResponse } from "../http/service.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { openMessageSocket } from "../http/message-socket.ts";
 import type { MessageSocket } from "../http/message-socket.ts";
@@ -15,11 +15,11 @@ import type { OpenStream } from "../dial/open-stream.ts";
 import { reasonFrom } from "../http/service-error.ts";
 import { SandboxError } from "./errors.ts";
 import {
-  ANSWER_TIMEOUT_MS,
+  RESPONSE_TIMEOUT_MS,
   EXEC_MARGIN_MS,
   EXEC_TIMEOUT_MS,
   HANDSHAKE_TIMEOUT_MS,
-  MAX_ANSWER_BYTES,
+  MAX_RESPONSE_BYTES,
   MAX_CALLS,
   MAX_MESSAGE_BYTES,
   MAX_WAITING_CALLS,
@@ -29,12 +29,12 @@ import {
 import { multipartFile } from "./multipart.ts";
 
 export interface ScreenshotOptions extends CallOptions {
-  /** Default: the server's, JPEG. The oldest servers only make PNG; look at the answer's `contentType`. */
+  /** Default: the server's, JPEG. The oldest servers only make PNG; look at the response's `contentType`. */
   format?: "jpeg" | "png" | undefined;
-  /** 1 to 100, of a JPEG. Default: the server's, 70. */
+  /** JPEG quality, 1 to 100. Default: the server's, 70. */
   quality?: number | undefined;
   includeCursor?: boolean | undefined;
-  /** Of the screenshot that is there already. */
+  /** ETag of the screenshot that the caller has. */
   etag?: string | undefined;
 }
 
@@ -45,9 +45,9 @@ export type Screenshot =
 export type Clipboard = { kind: "text"; text: string } | { kind: "image"; png: Buffer } | { kind: "empty" };
 
 export interface ExecOptions extends CallOptions {
-  /** Do not wait for its end. */
+  /** Do not wait for it to exit. */
   background?: boolean | undefined;
-  /** Seconds that the command may run. */
+  /** Maximum run time, in seconds. */
   timeoutS?: number | undefined;
   env?: Readonly<Record<string, string>> | undefined;
 }
@@ -57,12 +57,12 @@ export interface ExecResult {
   output: string;
   error: string;
   exitCode: number;
-  /** Of a command in the background. */
+  /** Process id of a background command. */
   pid: number | undefined;
 }
 
 export interface UploadOptions extends CallOptions {
-  /** Bytes, if known: the server can then refuse a large file before it has come. */
+  /** Bytes, if known: the server can then refuse a large file early. */
   size?: number | undefined;
   /** Default false. */
   openFileManager?: boolean | undefined;
@@ -79,15 +79,15 @@ export interface WebSocketOptions extends CallOptions {
 }
 
 /**
- * What fails says how: {@link SandboxError} is the server's own answer (before the desktop is up a 500, see
- * `isDisplayMissing`), TurnaboutError everything on the way.
+ * Errors: {@link SandboxError} is an error response of the server (500 before the desktop is up, see `isDisplayMissing`);
+ * a TurnaboutError means that the request or the response was lost on the way.
  */
 export interface SandboxClient {
   screenshot(options?: ScreenshotOptions): Promise<Screenshot>;
   clipboard(options?: CallOptions): Promise<Clipboard>;
   /** Sets both selections. */
   setClipboard(content: Exclude<Clipboard, { kind: "empty" }>, options?: CallOptions): Promise<void>;
-  /** Puts a file (at most 500 MB) into the desktop's folder `incoming`, under a name that is free. */
+  /** Stores a file (at most 500 MB) in the desktop's folder `incoming`, under a free name. */
   upload(
     filename: string,
     file: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -95,11 +95,11 @@ export interface SandboxClient {
   ): Promise<UploadedFile>;
   /** @throws SandboxError 403 for a command that is not on the server's list */
   exec(command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
-  /** Resolves if the server is there, with or without a desktop. */
+  /** Resolves if the server responds, with or without a desktop. */
   health(options?: CallOptions): Promise<void>;
   /**
-   * `/ws/input`, `/ws/stream`. Pings are answered as long as somebody reads: of a reader that stops for 30 s the
-   * server lets go.
+   * `/ws/input`, `/ws/stream`. Pings are answered while messages are read: the server closes the WebSocket of a reader
+   * that stops for 30 s.
    *
    * @param path with its query
    */
@@ -124,7 +124,7 @@ class Sandbox implements SandboxClient {
       name: "sandbox",
       calls: { open: MAX_CALLS, waiting: MAX_WAITING_CALLS },
       streams: { open: 0, waiting: 0 },
-      maxAnswerBytes: MAX_ANSWER_BYTES,
+      maxResponseBytes: MAX_RESPONSE_BYTES,
     });
   }
 
@@ -139,19 +139,19 @@ class Sandbox implements SandboxClient {
       path: query.size === 0 ? "/screenshot" : `/screenshot?${query.toString()}`,
       ...(etag !== undefined && { headers: { "if-none-match": etag } }),
     };
-    const { status, headers, body } = await this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+    const { status, headers, body } = await this.#http.whole(request, RESPONSE_TIMEOUT_MS, options);
     if (status === 304) return { kind: "not-modified" };
     check("GET /screenshot", status, body);
     const contentType = headers["content-type"] ?? "";
     if (!contentType.startsWith("image/")) {
-      throw new TurnaboutError("target_protocol", "sandbox GET /screenshot: the answer is not a picture");
+      throw new TurnaboutError("target_protocol", "sandbox GET /screenshot: the response is not a picture");
     }
     return { kind: "image", bytes: body, contentType, etag: headers.etag };
   }
 
   async clipboard(options: CallOptions = {}): Promise<Clipboard> {
     const request: HttpRequest = { method: "GET", path: "/clipboard" };
-    const { status, body } = await this.#http.whole(request, ANSWER_TIMEOUT_MS, options);
+    const { status, body } = await this.#http.whole(request, RESPONSE_TIMEOUT_MS, options);
     check("GET /clipboard", status, body);
     // Not JSON: an empty clipboard is an empty text/plain.
     if (body.length === 0) return { kind: "empty" };
@@ -169,7 +169,7 @@ class Sandbox implements SandboxClient {
       content.kind === "text"
         ? { type: "text", data: content.text }
         : { type: "image", data: content.png.toString("base64") };
-    await this.#post("/clipboard", body, ANSWER_TIMEOUT_MS, options);
+    await this.#post("/clipboard", body, RESPONSE_TIMEOUT_MS, options);
   }
 
   async upload(
@@ -187,17 +187,17 @@ class Sandbox implements SandboxClient {
       },
       body,
     };
-    const answer = await this.#http.whole(request, UPLOAD_TIMEOUT_MS, options);
-    check("POST /upload", answer.status, answer.body);
-    return parse("POST /upload", answer.body, uploadedSchema);
+    const response = await this.#http.whole(request, UPLOAD_TIMEOUT_MS, options);
+    check("POST /upload", response.status, response.body);
+    return parse("POST /upload", response.body, uploadedSchema);
   }
 
   async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { background, timeoutS, env } = options;
-    const mostMs = timeoutS === undefined ? EXEC_TIMEOUT_MS : timeoutS * 1_000 + EXEC_MARGIN_MS;
+    const maxMs = timeoutS === undefined ? EXEC_TIMEOUT_MS : timeoutS * 1_000 + EXEC_MARGIN_MS;
     const body = { command, background, timeout: timeoutS, env };
-    const answer = await this.#post("/exec", body, mostMs, options);
-    const { success, output, error, exit_code, pid } = parse("POST /exec", answer.body, execSchema);
+    const response = await this.#post("/exec", body, maxMs, options);
+    const { success, output, error, exit_code, pid } = parse("POST /exec", response.body, execSchema);
     return { success, output, error, exitCode: exit_code, pid };
   }
 
@@ -223,16 +223,16 @@ class Sandbox implements SandboxClient {
     return await openMessageSocket(await this.#http.connect(call), socket, call);
   }
 
-  async #post(path: string, body: object, timeoutMs: number, options: CallOptions): Promise<WholeAnswer> {
+  async #post(path: string, body: object, timeoutMs: number, options: CallOptions): Promise<WholeResponse> {
     const request: HttpRequest = {
       method: "POST",
       path,
       headers: { "content-type": "application/json" },
       body: Buffer.from(JSON.stringify(body)),
     };
-    const answer = await this.#http.whole(request, timeoutMs, options);
-    check(`POST ${path}`, answer.status, answer.body);
-    return answer;
+    const response = await this.#http.whole(request, timeoutMs, options);
+    check(`POST ${path}`, response.status, response.body);
+    return response;
   }
 }
 
@@ -256,6 +256,6 @@ function parse<T>(what: string, body: Buffer, schema: z.ZodType<T>): T {
   try {
     return schema.parse(parseJson(body.toString("utf8")));
   } catch (cause) {
-    throw new TurnaboutError("target_protocol", `sandbox ${what}: unexpected answer`, { cause });
+    throw new TurnaboutError("target_protocol", `sandbox ${what}: unexpected response`, { cause });
   }
 }

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 
 export interface Multipart {
   contentType: string;
-  /** Of the whole body; undefined where the file's size is unknown. */
+  /** Length of the whole body; undefined if the file's size is unknown. */
   length: number | undefined;
   body: AsyncIterable<Uint8Array>;
 }
@@ -32,7 +32,7 @@ export function multipartFile(
   };
 }
 
-/** As browsers do it (HTML, "multipart/form-data encoding algorithm"). */
+/** Escapes a name as browsers do (HTML, "multipart/form-data encoding algorithm"). */
 function escaped(filename: string): string {
   return filename.replaceAll("\r", "%0D").replaceAll("\n", "%0A").replaceAll('"', "%22");
 }

@@ -1,15 +1,21 @@
-/** What all of Wolf's endpoints have in common: JSON, `success`, and how little Wolf stands. */
+/** Common to all of Wolf's endpoints: JSON, `success`, and limits that suit Wolf. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { CallOptions } from "../http/call.ts";
-import type { HttpAnswer } from "../http/exchange.ts";
+import type { HttpResponse } from "../http/exchange.ts";
 import { HttpService } from "../http/service.ts";
-import type { WholeAnswer } from "../http/service.ts";
+import type { WholeResponse } from "../http/service.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { beginning, reasonFrom } from "../http/service-error.ts";
 import { WolfError } from "./errors.ts";
-import { ANSWER_TIMEOUT_MS, MAX_ANSWER_BYTES, MAX_CALLS, MAX_STREAMS, MAX_WAITING_CALLS } from "./limits.ts";
+import {
+  RESPONSE_TIMEOUT_MS,
+  MAX_RESPONSE_BYTES,
+  MAX_CALLS,
+  MAX_STREAMS,
+  MAX_WAITING_CALLS,
+} from "./limits.ts";
 
 const PREFIX = "/api/v1";
 
@@ -29,13 +35,17 @@ export class WolfApi {
       name: "wolf",
       calls: { open: MAX_CALLS, waiting: MAX_WAITING_CALLS },
       streams: { open: MAX_STREAMS, waiting: 0 },
-      maxAnswerBytes: MAX_ANSWER_BYTES,
+      maxResponseBytes: MAX_RESPONSE_BYTES,
     });
   }
 
   async get<T>(path: string, schema: z.ZodType<T>, options: CallOptions = {}): Promise<T> {
-    const answer = await this.#http.whole({ method: "GET", path: PREFIX + path }, ANSWER_TIMEOUT_MS, options);
-    return parseAnswer(`wolf GET ${path}`, answer, schema);
+    const response = await this.#http.whole(
+      { method: "GET", path: PREFIX + path },
+      RESPONSE_TIMEOUT_MS,
+      options,
+    );
+    return parseResponse(`wolf GET ${path}`, response, schema);
   }
 
   async post<T>(
@@ -43,28 +53,32 @@ export class WolfApi {
     body: object,
     schema: z.ZodType<T>,
     options: CallOptions = {},
-    timeoutMs: number = ANSWER_TIMEOUT_MS,
+    timeoutMs: number = RESPONSE_TIMEOUT_MS,
   ): Promise<T> {
     const request = { method: "POST" as const, path: PREFIX + path, ...jsonBody(body) };
-    return parseAnswer(`wolf POST ${path}`, await this.#http.whole(request, timeoutMs, options), schema);
+    return parseResponse(`wolf POST ${path}`, await this.#http.whole(request, timeoutMs, options), schema);
   }
 
-  /** For the many endpoints that only say `{"success":true}`. */
+  /** For the many endpoints that return only `{"success":true}`. */
   async order(path: string, body: object, options?: CallOptions, timeoutMs?: number): Promise<void> {
     await this.post(path, body, anything, options, timeoutMs);
   }
 
   /** @throws WolfError for another status than 200 */
-  async bytes(path: string, options: CallOptions = {}): Promise<WholeAnswer> {
-    const answer = await this.#http.whole({ method: "GET", path: PREFIX + path }, ANSWER_TIMEOUT_MS, options);
-    if (answer.status !== 200) throw refusal(`wolf GET ${path}`, answer);
-    return answer;
+  async bytes(path: string, options: CallOptions = {}): Promise<WholeResponse> {
+    const response = await this.#http.whole(
+      { method: "GET", path: PREFIX + path },
+      RESPONSE_TIMEOUT_MS,
+      options,
+    );
+    if (response.status !== 200) throw refusal(`wolf GET ${path}`, response);
+    return response;
   }
 
   /** @throws WolfError for another status than 200 */
-  async stream(request: StreamRequest, options: CallOptions = {}): Promise<HttpAnswer> {
+  async stream(request: StreamRequest, options: CallOptions = {}): Promise<HttpResponse> {
     const { method, path, body, timeoutMs, silenceTimeoutMs } = request;
-    const answer = await this.#http.stream(
+    const response = await this.#http.stream(
       {
         method,
         path: PREFIX + path,
@@ -74,26 +88,26 @@ export class WolfApi {
       timeoutMs,
       options,
     );
-    if (answer.status === 200) return answer;
-    throw refusal(`wolf ${method} ${path}`, { ...answer, body: await beginning(answer.body) });
+    if (response.status === 200) return response;
+    throw refusal(`wolf ${method} ${path}`, { ...response, body: await beginning(response.body) });
   }
 }
 
-/** For answers of which nothing is used. */
+/** For responses whose content is not used. */
 export const anything: z.ZodType = z.unknown();
 
-/** Ids are strings; should one come as a number it is made one, with all its digits (see {@link parseJson}). */
+/** Ids are strings; one that arrives as a number becomes a string with all its digits (see {@link parseJson}). */
 export const idSchema: z.ZodType<string> = z.union([z.string(), z.number()]).transform(String);
 
-/** A count or a size: a number, whatever its size. */
+/** A count or a size, as a number. */
 export const countSchema: z.ZodType<number> = z
   .union([z.number(), z.string().regex(/^-?\d+$/)])
   .transform(Number);
 
 /**
- * Wolf neither decodes a query nor sees the end of a value but by the end of the line: the value goes as it is.
+ * Wolf does not decode a query, and a value ends at the end of the line: so the value is sent unchanged.
  *
- * @throws TurnaboutError `bad_request` for what a request line cannot hold
+ * @throws TurnaboutError `bad_request` for characters that a request line cannot contain
  */
 export function rawQuery(name: string, value: string): string {
   if (!/^[!-~]+$/.test(value) || /[#&=]/.test(value)) {
@@ -116,27 +130,27 @@ function jsonBody(body: object): { headers: Record<string, string>; body: Buffer
   return { headers: { "content-type": "application/json" }, body: Buffer.from(JSON.stringify(body)) };
 }
 
-function parseAnswer<T>(label: string, answer: WholeAnswer, schema: z.ZodType<T>): T {
-  if (answer.status !== 200) throw refusal(label, answer);
+function parseResponse<T>(label: string, response: WholeResponse, schema: z.ZodType<T>): T {
+  if (response.status !== 200) throw refusal(label, response);
   let value: unknown;
   try {
-    value = parseJson(answer.body.toString("utf8"));
+    value = parseJson(response.body.toString("utf8"));
   } catch (cause) {
-    throw new TurnaboutError("target_protocol", `${label}: the answer is not JSON`, { cause });
+    throw new TurnaboutError("target_protocol", `${label}: the response is not JSON`, { cause });
   }
-  checkSuccess(label, answer.status, value);
+  checkSuccess(label, response.status, value);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const where = result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
-  throw new TurnaboutError("target_protocol", `${label}: unexpected answer: ${where}`);
+  throw new TurnaboutError("target_protocol", `${label}: unexpected response: ${where}`);
 }
 
-function refusal(label: string, { status, body }: Pick<WholeAnswer, "status" | "body">): WolfError {
+function refusal(label: string, { status, body }: Pick<WholeResponse, "status" | "body">): WolfError {
   try {
     const { error } = outcomeSchema.parse(JSON.parse(body.toString("utf8")));
     if (typeof error === "string") return new WolfError(label, status, error);
   } catch {
-    // Not JSON: its text is all there is.
+    // Not JSON: the text is the reason.
   }
   return new WolfError(label, status, reasonFrom(body));
 }

@@ -1,10 +1,10 @@
-/** Apps, and the profiles that hold them. */
+/** Apps, and the profiles that contain them. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 
-/** What starts with an app, a lobby or a session. */
+/** What an app, a lobby or a session starts. */
 export type WolfRunner = DockerRunner | ProcessRunner;
 
 export interface DockerRunner {
@@ -15,7 +15,7 @@ export interface DockerRunner {
   env: string[];
   devices: string[];
   ports: string[];
-  /** Docker's own create request, as a JSON text. */
+  /** Docker's create request, as JSON text. */
   base_create_json: string;
 }
 
@@ -43,7 +43,7 @@ export interface NewWolfApp {
   render_node?: string;
   start_virtual_compositor?: boolean;
   start_audio_server?: boolean;
-  /** These three are the fork's. */
+  /** These three exist in the fork only. */
   default_display_width?: number;
   default_display_height?: number;
   default_display_fps?: number;
@@ -92,7 +92,7 @@ export class WolfApps {
     return this.#api.order("/apps/add", app, options);
   }
 
-  /** An unknown id is a success too. */
+  /** Succeeds for an unknown id, too. */
   delete(id: string, options?: CallOptions): Promise<void> {
     return this.#api.order("/apps/delete", { id }, options);
   }
@@ -114,7 +114,7 @@ export class WolfProfiles {
     return this.#api.order("/profiles/add", profile, options);
   }
 
-  /** An unknown id is a success too. */
+  /** Succeeds for an unknown id, too. */
   remove(id: string, options?: CallOptions): Promise<void> {
     return this.#api.order("/profiles/remove", { id }, options);
   }

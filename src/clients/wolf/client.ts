@@ -1,4 +1,4 @@
-/** Wolf's whole API, typed. Field names are Wolf's own; fields that are not named here pass. */
+/** Wolf's whole API, typed. Field names are Wolf's; fields that are not named here are kept. */
 import type { Dial } from "../../wire/streams/dial.ts";
 import type { CallOptions } from "../http/call.ts";
 import { overTunnel, overUnixSocket } from "../dial/open-stream.ts";
@@ -8,16 +8,16 @@ import { WolfApps, WolfProfiles } from "./apps.ts";
 import { WolfClients, WolfPairing } from "./clients.ts";
 import { WolfEventStream } from "./events.ts";
 import { WolfImages } from "./images.ts";
-import { ANSWER_TIMEOUT_MS, EVENT_SILENCE_TIMEOUT_MS } from "./limits.ts";
+import { RESPONSE_TIMEOUT_MS, EVENT_SILENCE_TIMEOUT_MS } from "./limits.ts";
 import { WolfLobbies } from "./lobbies.ts";
 import { WolfSessions } from "./sessions.ts";
 import { WolfSystem } from "./system.ts";
 
 /**
- * Every call can be aborted and has a deadline. What fails says how:
- * - {@link WolfError}: Wolf said no, in its own words;
- * - TurnaboutError `overloaded`, `tunnel_timeout`, `runner_offline`, `target_refused`, …: Wolf has seen nothing;
- * - TurnaboutError `response_timeout`, `target_closed`, `tunnel_lost`, `aborted`, …: Wolf may have done it.
+ * Every call can be aborted and has a deadline. Errors:
+ * - {@link WolfError}: Wolf refused, with a reason;
+ * - TurnaboutError `overloaded`, `tunnel_timeout`, `runner_offline`, `target_refused`, …: Wolf has not seen the request;
+ * - TurnaboutError `response_timeout`, `target_closed`, `tunnel_lost`, `aborted`, …: Wolf may have processed it.
  */
 export interface WolfClient {
   readonly apps: WolfApps;
@@ -28,7 +28,7 @@ export interface WolfClient {
   readonly lobbies: WolfLobbies;
   readonly images: WolfImages;
   readonly system: WolfSystem;
-  /** Resolves when Wolf has taken the subscription: what happens from then on is in the stream. */
+  /** Resolves when Wolf has accepted the subscription: the stream has all later events. */
   events(options?: CallOptions): Promise<WolfEventStream>;
 }
 
@@ -52,16 +52,16 @@ export function createWolfClient(open: OpenStream): WolfClient {
     images: new WolfImages(api),
     system: new WolfSystem(api),
     events: async (options) => {
-      const answer = await api.stream(
+      const response = await api.stream(
         {
           method: "GET",
           path: "/events",
-          timeoutMs: ANSWER_TIMEOUT_MS,
+          timeoutMs: RESPONSE_TIMEOUT_MS,
           silenceTimeoutMs: EVENT_SILENCE_TIMEOUT_MS,
         },
         options,
       );
-      return new WolfEventStream(answer, "wolf GET /events");
+      return new WolfEventStream(response, "wolf GET /events");
     },
   };
 }

@@ -58,7 +58,7 @@ export class WolfClients {
     return (await this.#api.get("/clients", schema, options)).clients;
   }
 
-  /** Changes what is given and leaves the rest. @throws WolfError 404 for an unknown client */
+  /** Changes the given settings only. @throws WolfError 404 for an unknown client */
   update(
     clientId: string,
     changes: { app_state_folder?: string; settings?: Partial<ClientSettings> },
@@ -75,13 +75,13 @@ export class WolfPairing {
     this.#api = api;
   }
 
-  /** Who waits for a PIN. */
+  /** Devices that wait for a PIN. */
   async pending(options?: CallOptions): Promise<PendingPair[]> {
     const schema = z.looseObject({ requests: z.array(pendingSchema) });
     return (await this.#api.get("/pair/pending", schema, options)).requests;
   }
 
-  /** @param pin what the device shows */
+  /** @param pin as shown by the device */
   pair(pairSecret: string, pin: string, options?: CallOptions): Promise<void> {
     return this.#api.order("/pair/client", { pair_secret: pairSecret, pin }, options);
   }

@@ -1,11 +1,11 @@
-/** `GET /api/v1/events`: server-sent events, for as long as somebody listens. */
-import type { HttpAnswer } from "../http/exchange.ts";
+/** `GET /api/v1/events`: server-sent events, until the stream is closed. */
+import type { HttpResponse } from "../http/exchange.ts";
 import { BoundedBuffer } from "../http/bounded-buffer.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { lines } from "../http/lines.ts";
 import { MAX_LINE_BYTES, MAX_UNREAD_BYTES, MAX_UNREAD_ITEMS } from "./limits.ts";
 
-/** Names that Wolf and its fork are known to send. */
+/** Events that Wolf and its fork send. */
 export type WolfEventName =
   | "PlugDeviceEvent"
   | "UnplugDeviceEvent"
@@ -31,13 +31,13 @@ export type WolfEventName =
   | "DockerPullImageEndEvent";
 
 export interface WolfEvent {
-  /** Without its C++ namespace. Others than the known ones may come. */
+  /** Without its C++ namespace. Unknown ones are possible. */
   name: WolfEventName | (string & Record<never, never>);
   /** As sent: `wolf::core::events::CreateLobbyEvent`. */
   type: string;
-  /** The JSON of the event (64-bit ids as strings); text where it is none. Some hold keys: not for logs. */
+  /** The event's JSON (64-bit ids as strings), or its text if it is not JSON. Some contain keys: do not log it. */
   data: unknown;
-  /** Events thrown away just before this one, because their reader was too slow. Ask for the state again. */
+  /** Events dropped just before this one because the reader was too slow. Query the state again. */
   missed: number;
 }
 
@@ -46,24 +46,24 @@ interface RawEvent {
   data: string;
 }
 
-/** Reads from the start on and all the time, so that Wolf never waits. One reader; `close` it or end its loop. */
+/** Reads continuously, so that Wolf never has to wait. For one reader: call `close`, or leave its loop. */
 export class WolfEventStream implements AsyncIterable<WolfEvent>, AsyncDisposable {
-  readonly #answer: HttpAnswer;
-  readonly #drained: BoundedBuffer<RawEvent>;
+  readonly #response: HttpResponse;
+  readonly #buffer: BoundedBuffer<RawEvent>;
 
   /** Use {@link WolfClient.events}. */
-  constructor(answer: HttpAnswer, label: string) {
-    this.#answer = answer;
-    this.#drained = new BoundedBuffer(parseEvents(lines(answer.body, MAX_LINE_BYTES, label)), {
+  constructor(response: HttpResponse, label: string) {
+    this.#response = response;
+    this.#buffer = new BoundedBuffer(parseEvents(lines(response.body, MAX_LINE_BYTES, label)), {
       maxItems: MAX_UNREAD_ITEMS,
       maxBytes: MAX_UNREAD_BYTES,
       bytesOf: ({ type, data }) => type.length + data.length,
     });
   }
 
-  /** Undefined when Wolf has ended the stream, or after `close`. @throws TurnaboutError where it was lost */
+  /** Undefined when Wolf has ended the stream, or after `close`. @throws TurnaboutError if it was lost */
   async next(): Promise<WolfEvent | undefined> {
-    const kept = await this.#drained.next();
+    const kept = await this.#buffer.next();
     if (kept === undefined) return undefined;
     const { type, data } = kept.item;
     const name = type.slice(type.lastIndexOf(":") + 1);
@@ -79,7 +79,7 @@ export class WolfEventStream implements AsyncIterable<WolfEvent>, AsyncDisposabl
   }
 
   close(): Promise<void> {
-    return this.#answer.close();
+    return this.#response.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

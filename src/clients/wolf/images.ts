@@ -1,4 +1,4 @@
-/** Icons, and the images of Wolf's own Docker engine. */
+/** Icons, and the images of Wolf's Docker engine. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { CallOptions } from "../http/call.ts";
@@ -15,7 +15,7 @@ import {
   MAX_UNREAD_ITEMS,
 } from "./limits.ts";
 
-/** Docker's own description; only what Wolf's users need is checked. */
+/** Docker's description; only members that are used are validated. */
 export interface DockerImage {
   Id: string;
   RepoTags?: string[] | null | undefined;
@@ -55,20 +55,20 @@ export class WolfImages {
     return (await this.#api.bytes(`/utils/get-icon${rawQuery("icon_path", path)}`, options)).body;
   }
 
-  /** @throws WolfError 404 for an image that is not there */
+  /** @throws WolfError 404 for an unknown image */
   inspect(name: string, options?: CallOptions): Promise<DockerImage> {
     return this.#api.get(`/docker/images/inspect${rawQuery("image_name", name)}`, imageSchema, options);
   }
 
   /**
-   * Starts with the first `next()`, and ends with the pull. Wolf's lines are read as they come; of a reader that is far
-   * too slow the oldest are dropped. Breaking off closes the connection, which need not stop Docker.
+   * Starts with the first `next()` and ends with the pull. Wolf's lines are read as they arrive; if the reader is far too
+   * slow, the oldest are dropped. Leaving the loop closes the connection, which may not stop Docker.
    *
    * @throws WolfError if the pull fails
    */
   async *pull(name: string, options?: CallOptions): AsyncGenerator<PullProgress, void, undefined> {
     const label = "wolf POST /docker/images/pull";
-    const answer = await this.#api.stream(
+    const response = await this.#api.stream(
       {
         method: "POST",
         path: "/docker/images/pull",
@@ -79,16 +79,16 @@ export class WolfImages {
       options,
     );
     try {
-      const drained = new BoundedBuffer(lines(answer.body, MAX_LINE_BYTES, label), {
+      const buffer = new BoundedBuffer(lines(response.body, MAX_LINE_BYTES, label), {
         maxItems: MAX_UNREAD_ITEMS,
         maxBytes: MAX_UNREAD_BYTES,
         bytesOf: (line) => line.length,
       });
-      for (let kept = await drained.next(); kept !== undefined; kept = await drained.next()) {
+      for (let kept = await buffer.next(); kept !== undefined; kept = await buffer.next()) {
         if (kept.item.trim() !== "") yield parseProgress(kept.item, label);
       }
     } finally {
-      await answer.close();
+      await response.close();
     }
   }
 }

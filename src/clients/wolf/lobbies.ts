@@ -57,7 +57,7 @@ export interface WolfLobby {
 }
 
 export interface WithPin extends CallOptions {
-  /** Of a lobby that was created with one; it is wrong for every other. */
+  /** Required if the lobby was created with one; wrong for any other lobby. */
   pin?: LobbyPin | undefined;
 }
 
@@ -87,8 +87,8 @@ export class WolfLobbies {
   }
 
   /**
-   * Gives the id of the new lobby, after up to ten seconds. One at a time: further ones wait here, where an abort still
-   * means that nothing has happened. After a `response_timeout` the lobby may exist, or come to exist.
+   * Returns the id of the new lobby, after up to ten seconds. One at a time: further calls wait here, where an abort still
+   * means that nothing has happened. After a `response_timeout` the lobby may exist, or still be created.
    */
   async create(lobby: NewLobby, options: CallOptions = {}): Promise<string> {
     const timeoutMs = options.timeoutMs ?? LOBBY_CREATE_TIMEOUT_MS;
@@ -111,7 +111,7 @@ export class WolfLobbies {
     return this.#api.order("/lobbies/join", body, options, LOBBY_JOIN_TIMEOUT_MS);
   }
 
-  /** An unknown lobby or session is a success too. */
+  /** Succeeds for an unknown lobby or session, too. */
   leave(lobbyId: string, sessionId: string, options?: CallOptions): Promise<void> {
     const body = { lobby_id: lobbyId, moonlight_session_id: sessionId };
     return this.#api.order("/lobbies/leave", body, options);
@@ -122,12 +122,12 @@ export class WolfLobbies {
     return this.#api.order("/lobbies/stop", { lobby_id: lobbyId, pin }, options);
   }
 
-  /** The fork's. */
+  /** Fork only. */
   setPipeWireNodeId(lobbyId: string, nodeId: number, options?: CallOptions): Promise<void> {
     return this.#api.order("/lobbies/set-pipewire-node-id", { lobby_id: lobbyId, node_id: nodeId }, options);
   }
 
-  /** Only of newer versions of Wolf, as `resume`. */
+  /** Newer versions of Wolf only, like `resume`. */
   pause(lobbyId: string, options?: CallOptions): Promise<void> {
     return this.#api.order("/lobbies/pause", { lobby_id: lobbyId }, options);
   }

@@ -1,4 +1,4 @@
-/** Stream sessions, and runners inside them. A `sessionId` is the `client_id` of the session: 64 bits, in decimal. */
+/** Streaming sessions, and runners inside them. A `sessionId` is the `client_id` of the session: 64 bits, in decimal. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
 import { EmptyResponseError } from "../http/exchange.ts";
@@ -9,7 +9,7 @@ import type { ClientSettings } from "./clients.ts";
 
 export interface NewWolfSession {
   app_id: string;
-  /** Wolf invents one where there is none. */
+  /** Default: Wolf generates one. */
   client_id?: string;
   client_ip?: string;
   client_unique_id?: string;
@@ -23,7 +23,7 @@ export interface NewWolfSession {
   client_settings?: Partial<ClientSettings>;
 }
 
-/** Holds the keys of its stream: not for logs, and not for anybody but its owner. */
+/** Contains the keys of its stream: not for logs, and for its owner only. */
 export interface WolfSession {
   app_id: string;
   client_id: string;
@@ -98,14 +98,14 @@ export class WolfSessions {
     return this.#api.order("/sessions/input", { session_id: sessionId, input_packet_hex }, options);
   }
 
-  /** The fork's: the next session of this client goes straight into a lobby. */
+  /** Fork only: the next session of this client enters a lobby directly. */
   async configure(clientUniqueId: string, lobbyId: string, options?: CallOptions): Promise<string> {
     const body = { client_unique_id: clientUniqueId, immediate_lobby_id: lobbyId };
     const schema = z.looseObject({ message: z.string() });
     return (await this.#api.post("/sessions/configure", body, schema, options)).message;
   }
 
-  /** Starts a further runner in a session. Wolf says nothing when it has worked: here, no answer is the good one. */
+  /** Starts another runner in a session. On success Wolf closes the connection without a response. */
   async startRunner(
     sessionId: string,
     runner: WolfRunner,

@@ -1,4 +1,4 @@
-/** Memory, threads and keyboards: the fork's diagnostics. */
+/** Memory, threads and keyboards: diagnostics of the fork. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
 import { countSchema, idSchema } from "./api.ts";
@@ -16,7 +16,7 @@ export interface WolfMemory {
   [field: string]: unknown;
 }
 
-/** Of an app, a lobby or a client; which it is says the field that has its id. */
+/** Memory of an app, a lobby or a client, depending on which id is present. */
 export interface MemoryUse {
   app_id?: string | null | undefined;
   app_name?: string | undefined;
@@ -32,7 +32,7 @@ export interface MemoryUse {
 }
 
 export interface GpuStats {
-  /** False where `nvidia-smi` does not run; `error` says why. */
+  /** False if `nvidia-smi` does not run; `error` has the reason. */
   available: boolean;
   gpu_name?: string | undefined;
   gpu_utilization_percent?: number | undefined;
@@ -185,7 +185,7 @@ export class WolfSystem {
     this.#api = api;
   }
 
-  /** Wolf runs `nvidia-smi` for it, so it takes 50 to 200 ms; two seconds long the answer stays the same. */
+  /** Takes 50 to 200 ms, because Wolf runs `nvidia-smi`; Wolf caches the result for two seconds. */
   memory(options?: CallOptions): Promise<WolfMemory> {
     return this.#api.get("/system/memory", memorySchema, options);
   }
@@ -199,7 +199,7 @@ export class WolfSystem {
     return (await this.#api.get("/keyboard/state", schema, options)).sessions;
   }
 
-  /** Lets go of every key that hangs. */
+  /** Releases every stuck key. */
   resetKeyboard(sessionId: string, options?: CallOptions): Promise<KeyboardReset> {
     return this.#api.post("/keyboard/reset", { session_id: sessionId }, resetSchema, options);
   }

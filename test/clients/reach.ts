@@ -1,4 +1,4 @@
-/** The ways in which a typed client can reach its service. */
+/** How a typed client can be connected to its service. */
 import { createRemoteDial } from "../../src/clients/dial/remote-dial.ts";
 import { overTunnel, overUnixSocket } from "../../src/clients/dial/open-stream.ts";
 import type { Dial } from "../../src/wire/streams/dial.ts";
@@ -6,33 +6,33 @@ import type { OpenStream } from "../../src/clients/dial/open-stream.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 
-/** Its own socket; a control plane in this process with an agent; and CONNECT at that control plane's port. */
-export type Way = "unix" | "tunnel" | "remote";
+/** The service's Unix socket; a control plane in this process with an agent; CONNECT to the port of that control plane. */
+export type ConnectionKind = "unix" | "tunnel" | "remote";
 
 export interface Reached extends AsyncDisposable {
   readonly open: OpenStream;
-  /** Undefined where there is no tunnel. */
+  /** Undefined without a tunnel. */
   readonly system: System | undefined;
 }
 
 /**
  * @param address as in the agent's options: `unix:/path`, or `host:port` for all but `unix`
- * @param over what a client offers for its own target
+ * @param over the client's function that opens its target
  */
 export async function reach(
-  way: Way,
+  kind: ConnectionKind,
   target: string,
   address: string,
   over: (dial: Dial, runner: string) => OpenStream = (dial, runner) => overTunnel(dial, runner, target),
 ): Promise<Reached> {
-  if (way === "unix") {
+  if (kind === "unix") {
     const open = overUnixSocket(address.replace(/^unix:/, ""));
     return { open, system: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const system = await startSystem({ agents: 0 });
   await system.addAgent({ [RUNNER]: { [target]: address } });
   const dial =
-    way === "tunnel"
+    kind === "tunnel"
       ? system.controlPlane.dial
       : createRemoteDial({ server: system.url, token: ADMIN_TOKEN });
   return {
