@@ -129,7 +129,7 @@ export class Authority {
     return { cert: pem(certificate), key: await exportKey(keys.privateKey) };
   }
 
-  /** A list of all that it has taken back, as PEM; good for as long as the authority. */
+  /** A list of all revoked certificates, as PEM; valid as long as the authority. */
   async revocationList(revoked: readonly Revoked[]): Promise<string> {
     const number = AsnConvert.serialize(new CRLNumber(Math.floor(Date.now() / 1_000)));
     const list = await x509.X509CrlGenerator.create({

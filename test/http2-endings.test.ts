@@ -1,5 +1,5 @@
 /**
- * HTTP/2 streams are ended in one place, because node:http2 can be made to loop for ever (docs/traps.md). A failing line
+ * HTTP/2 streams are ended in one place, because node:http2 can otherwise loop endlessly (docs/traps.md). A failing line
  * reads like `src/agent/connection/connection-slot.ts:12 stream.destroy`.
  */
 import assert from "node:assert/strict";

@@ -37,7 +37,7 @@ keep server node /opt/turnabout/agents/sandbox/server/main.ts
 keep sway "$here/sway.sh"
 
 until_told
-# Wolf's patience is short, and its desktop is gone with us.
+# Wolf waits only briefly, and its desktop ends with this process.
 stop agent $((drain_s + 1))
 stop sway 2
 stop server 2

@@ -39,7 +39,7 @@ export class EventBus {
     for (const { listener } of this.#subscribers) this.#guard.run(() => listener(event));
   }
 
-  /** The control plane drains: those who would read for ever are let go. */
+  /** The control plane drains: ends long-lived readers. */
   endReaders(): void {
     for (const { onEnd } of this.#subscribers) this.#guard.run(() => onEnd?.());
   }

@@ -51,7 +51,7 @@ for (const { unit, file, name } of UNITS) {
       }
     });
 
-    it("gives the drain the time that it takes, and starts it again for ever", () => {
+    it("allows time for the drain, and restarts without limit", () => {
       const [, drainS = ""] = /--drain=(\d+)/.exec(unit.value("ExecStart")) ?? [];
       assert.ok(Number(unit.value("TimeoutStopSec")) > Number(drainS));
       assert.equal(unit.value("Restart"), "always");

@@ -72,7 +72,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await screenshot();
   });
 
-  it("a cut of 90 s outlasts the grace: refused at once, the session lost, and taken back afterwards", async () => {
+  it("a cut of 90 s outlasts the grace: refused at once, the session lost, and adopted again afterwards", async () => {
     await disconnect();
     const cutAt = performance.now();
     await lost(WOLF, NOTICED_MS);

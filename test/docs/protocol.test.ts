@@ -126,7 +126,7 @@ async function connectRawAgent(): Promise<RawAgent> {
     onEvent: () => registered.resolve(),
   });
   const socket = net.connect(controlPlane.port, "127.0.0.1");
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   const dispose = async (): Promise<void> => {
     socket.destroy();
     await controlPlane.close();

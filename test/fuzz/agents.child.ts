@@ -88,7 +88,7 @@ async function hostileAgent(runner: string): Promise<Duplex> {
     carrier: random.pick(["ptth", "websocket"]),
     runner,
   });
-  carrier.on("error", () => {}); // for ever
+  carrier.on("error", () => {}); // permanent
   const settings = Buffer.from([0, 8, 0, 0, 0, random.chance(4) ? random.int(3) : 1]);
   carrier.write(encodeFrame(FRAME.SETTINGS, 0, 0, settings));
   void serve(carrier, runner).catch(() => carrier.destroy());

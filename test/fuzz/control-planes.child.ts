@@ -169,7 +169,7 @@ function answerToHttp2(random: Random): string {
 } // prettier-ignore
 
 function answer(random: Random, socket: Socket): void {
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   socket.setTimeout(1_000, () => socket.destroy());
   const isReversed = socket instanceof tls.TLSSocket && isReversedAlpn(socket.alpnProtocol);
   const send = (text: string): void => {
@@ -215,7 +215,7 @@ async function exchange(random: Random): Promise<void> {
   server.on("tlsClientError", () => {});
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanent
     socket.once("close", () => sockets.delete(socket));
   });
   const authority = await listenOn(server);

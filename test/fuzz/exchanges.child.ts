@@ -33,7 +33,7 @@ type Kind = (typeof KINDS)[number];
 
 const responses = new Map<string, HostileResponse>();
 const target = net.createServer((socket) => {
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   let seen = "";
   socket.on("data", (chunk: Buffer) => {
     seen += chunk.toString("latin1");
@@ -96,7 +96,7 @@ function contentOf(text: string): string | undefined {
 async function overHttp2(headers: http2.OutgoingHttpHeaders, body?: string): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const session = http2.connect(`http://127.0.0.1:${port}`, { maxHeaderListPairs: 4_000 });
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   const stream = session.request(
     { authorization: `Bearer ${TOKEN}`, ...headers },
     { endStream: body === undefined && headers[":method"] !== "CONNECT" },

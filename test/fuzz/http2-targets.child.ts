@@ -28,7 +28,7 @@ const random = new Random(seed);
 const report = new Report();
 
 const target = net.createServer((socket) => {
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   void serve(socket).catch(() => socket.destroy());
 });
 const targets = {
@@ -41,7 +41,7 @@ const agent = await connectAgent(controlPlane, { r: targets }, { log: report.log
 
 async function serve(socket: Socket): Promise<void> {
   const streams: number[] = [];
-  // A response that goes on for ever is the target's right: it loses its connection instead.
+  // A target may send an endless response: it loses its connection instead.
   socket.setTimeout(300, () => socket.destroy());
   if (random.chance(20)) return void socket.end(random.bytes(100), "latin1");
   const setting = Buffer.concat([
@@ -109,7 +109,7 @@ async function overHttp1(path: string, body: string | undefined): Promise<string
 
 async function overHttp2(path: string, body: string | undefined): Promise<string | undefined> {
   const session = http2.connect(`http://127.0.0.1:${port}`);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const stream = session.request(
     {
@@ -121,7 +121,7 @@ async function overHttp2(path: string, body: string | undefined): Promise<string
     { endStream: body === undefined },
   );
   let text = "";
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanent
   stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   stream.on("close", () => resolve(text));
   if (body !== undefined) stream.end(body);

@@ -3,7 +3,7 @@ import http2 from "node:http2";
 import type { ClientHttp2Session, IncomingHttpHeaders } from "node:http2";
 import net from "node:net";
 
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 export interface Request {
   method?: string;
@@ -44,7 +44,7 @@ export function field({ fields }: Response, name: string): string | undefined {
 
 export interface BytesOptions {
   method?: string;
-  patienceMs?: number;
+  timeoutMs?: number;
   onBytes?: Request["onBytes"] | undefined;
   /** Ends the caller's half at once. */
   thenEnd?: boolean;
@@ -54,7 +54,7 @@ export interface BytesOptions {
 export async function exchangeBytes(
   port: number,
   bytes: string,
-  { method = "GET", patienceMs = PATIENCE_MS, onBytes, thenEnd = false }: BytesOptions = {},
+  { method = "GET", timeoutMs = TIMEOUT_MS, onBytes, thenEnd = false }: BytesOptions = {},
 ): Promise<Response> {
   const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const { promise, resolve } = Promise.withResolvers<Response>();
@@ -71,7 +71,7 @@ export async function exchangeBytes(
   socket.on("end", () => settle("end"));
   socket.on("error", () => settle("reset"));
   socket.on("close", () => settle("reset"));
-  const timer = setTimeout(() => resolve(parse(text, method, "")), patienceMs);
+  const timer = setTimeout(() => resolve(parse(text, method, "")), timeoutMs);
   socket.write(bytes, "latin1");
   if (thenEnd) socket.end();
   try {
@@ -174,7 +174,7 @@ export async function exchangeHttp2(
   stream.on("close", () => resolve());
   stream.on("wantTrailers", () => stream.sendTrailers(Object.fromEntries(trailers ?? [])));
   if (hasBody) stream.end(Buffer.from(body ?? "", "latin1"));
-  const timer = setTimeout(resolve, PATIENCE_MS);
+  const timer = setTimeout(resolve, TIMEOUT_MS);
   await promise;
   clearTimeout(timer);
   const end = stream.closed ? (ended && stream.rstCode === 0 ? "complete" : "broken") : "open";

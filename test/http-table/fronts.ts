@@ -52,19 +52,19 @@ interface FrontParts {
 function makeFront({ column, target, port, prefix, host, own, session }: FrontParts): Front {
   const isOurs = column !== "nginx" && column !== "Go";
   // What never answers is waited for; ours always answers, however slow the machine is.
-  const patienceMs = isOurs ? 10_000 : 1_000;
+  const timeoutMs = isOurs ? 10_000 : 1_000;
   const at = (to: string): string => `${prefix}${to}`;
   const lines = own.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const head = (method: string, to: string, version = "HTTP/1.1"): string =>
     `${method} ${at(to)} ${version}\r\nHost: ${host}\r\n${lines}`;
   const send: Front["send"] = async (bytes, answer, method = "GET", early = false) => {
     target.expect(answer, early);
-    const response = await exchangeBytes(port, bytes, { method, patienceMs });
+    const response = await exchangeBytes(port, bytes, { method, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
   const halfClosed: Front["halfClosed"] = async (answer) => {
     target.expect(answer);
-    const response = await exchangeBytes(port, `${head("GET", "/")}\r\n`, { thenEnd: true, patienceMs });
+    const response = await exchangeBytes(port, `${head("GET", "/")}\r\n`, { thenEnd: true, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
   const call: Front["call"] = async (request, answer, early = false) => {
@@ -84,7 +84,7 @@ function makeFront({ column, target, port, prefix, host, own, session }: FrontPa
       content = `${chunk}0\r\n${trailers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`;
     } else if (body !== undefined) framing = `Content-Length: ${content.length}\r\n`;
     const bytes = `${head(method, to)}${given}${framing}\r\n${content}`;
-    const response = await exchangeBytes(port, bytes, { method, onBytes, patienceMs });
+    const response = await exchangeBytes(port, bytes, { method, onBytes, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
   return {

@@ -31,7 +31,7 @@ export interface Http2Feature {
   why?: string;
 }
 
-const PATIENCE_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 
 /** On a connection of its own: some fronts end it for what they cannot pass on. */
 function open(front: Http2Front, onStream: OnStream, trailers?: Record<string, string>): ClientHttp2Stream {
@@ -77,7 +77,7 @@ async function endOf(stream: ClientHttp2Stream): Promise<End> {
     await within(
       once(stream, "close").catch(() => {}),
       "the end of a stream",
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
   } catch {
     stream.close(NGHTTP2_CANCEL);
@@ -206,9 +206,9 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
         target.write("part");
         target.resume().once("close", () => told.resolve(target.rstCode));
       });
-      await within(once(stream, "data"), "a part of the response", PATIENCE_MS);
+      await within(once(stream, "data"), "a part of the response", TIMEOUT_MS);
       stream.close(NGHTTP2_CANCEL);
-      const code = await within(told.promise, "the target's reset", PATIENCE_MS);
+      const code = await within(told.promise, "the target's reset", TIMEOUT_MS);
       return CODES[code] ?? `${code}`;
     },
   },

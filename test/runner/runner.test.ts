@@ -55,7 +55,7 @@ describe("a test file", { concurrency: true }, () => {
 
   it("that waits for what never comes is ended, also when its test has no time limit", async () => {
     const { faults } = await outcome("waits", { fileTimeoutMs: 2_000, testTimeoutMs: 600_000 });
-    assert.match(faults[0] ?? "", /has not ended after 2 s, in "waits for ever"\n.*kept alive by timer/);
+    assert.match(faults[0] ?? "", /has not ended after 2 s, in "waits endlessly"\n.*kept alive by timer/);
   });
 
   it("that stands still outside JavaScript is ended", async () => {

@@ -100,7 +100,7 @@ function openHttp1(system: CallerTo, isTls: boolean): Caller {
       informational.push({ status: statusCode, headers });
     });
     request.on("response", (response: IncomingMessage) => {
-      response.on("error", () => {}); // for ever: a test that only looks at the header
+      response.on("error", () => {}); // permanent: a test that only looks at the header
       resolve({
         status: response.statusCode ?? 0,
         reason: response.statusMessage ?? "",
@@ -123,7 +123,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
     `${isTls ? "https://localhost" : "http://127.0.0.1"}:${system.controlPlane.port}`,
     system.pki === undefined ? {} : { ca: system.pki.ca },
   );
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   const close = closedAtTheEnd(() => closeSession(session));
   await next(session, "remoteSettings");
   const open = ({ method = "GET", path, headers = {}, bodyless = false, ...more }: CallOptions): Call => {
@@ -135,7 +135,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
       { endStream: bodyless, waitForTrailers: more.waitForTrailers === true },
     );
     let trailers: IncomingHttpHeaders = {};
-    stream.on("error", reject); // for ever
+    stream.on("error", reject); // permanent
     stream.on("close", () => reject(new Error(`closed without an answer, code ${stream.rstCode}`)));
     stream.on("headers", ({ ":status": status = 0, ...fields }) => {
       informational.push({ status, headers: fields });

@@ -63,7 +63,7 @@ export async function openCarrier(
     `a ${kind} carrier`,
   );
   ends.push(agent, control);
-  for (const end of ends) end.on("error", () => {}); // for ever
+  for (const end of ends) end.on("error", () => {}); // permanent
   return { agent, control, path, close };
 }
 

@@ -10,7 +10,7 @@ import { within } from "./events.ts";
 import { ADMIN_TOKEN } from "./system.ts";
 
 /** A process takes its time to start, on a busy machine all the more. */
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 export type CommandName = "turnabout" | "revdial-client" | "wolf-revdial-client";
 
@@ -76,7 +76,7 @@ export class Command implements AsyncDisposable {
   }
 
   /** The first log line with this message, from the `from`th line on. */
-  async logged(message: string | RegExp, from = 0, timeoutMs: number = PATIENCE_MS): Promise<LogLine> {
+  async logged(message: string | RegExp, from = 0, timeoutMs: number = TIMEOUT_MS): Promise<LogLine> {
     const matches = ({ msg }: LogLine) =>
       typeof message === "string" ? msg.includes(message) : message.test(msg);
     const options = { from, timeoutMs };
@@ -90,7 +90,7 @@ export class Command implements AsyncDisposable {
   /** Sends the signal and waits for the end. */
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> {
     this.child.kill(signal);
-    return within(this.exited, `the end of ${this.pid}`, PATIENCE_MS);
+    return within(this.exited, `the end of ${this.pid}`, TIMEOUT_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +105,7 @@ export async function run(
   options?: CommandOptions,
 ): Promise<Exit & { stdout: string; stderr: string }> {
   await using command = new Command(name, args, options);
-  const exit = await within(command.exited, `the end of ${name} ${args.join(" ")}`, PATIENCE_MS);
+  const exit = await within(command.exited, `the end of ${name} ${args.join(" ")}`, TIMEOUT_MS);
   const stderr = command.lines.all.map(({ msg }) => msg).join("\n");
   return { ...exit, stdout: command.stdout, stderr };
 }
@@ -172,7 +172,7 @@ function cleanEnvironment(): Record<string, string | undefined> {
 
 function follow(stream: Readable | null, onLine: (line: string) => void): void {
   if (stream === null) return;
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanent
   createInterface({ input: stream }).on("line", onLine);
 }
 

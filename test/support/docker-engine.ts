@@ -97,7 +97,7 @@ export class DockerEngine implements AsyncDisposable {
   #answer(url: string, response: ServerResponse): void {
     this.#open.add(response);
     response.once("close", () => this.#open.delete(response));
-    response.on("error", () => {}); // for ever
+    response.on("error", () => {}); // permanent
     const { pathname } = new URL(url, "http://docker");
     this.asked.push(pathname);
     if (pathname === "/events") return this.#follow(response);

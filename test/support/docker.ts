@@ -38,7 +38,7 @@ export async function startDockerDouble(): Promise<DockerDouble> {
     { on: "unix" },
   );
   target.http.on("upgrade", (request, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanent
     execute(request, socket, head);
   });
   return Object.assign(target, {

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { errorCodeOf } from "../../src/wire/errors.ts";
 
 /** It only bounds a hang, so it is long: on a machine whose cores others use, everything takes ten times as long. */
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 /** What is ready is seen at once; after that a test that waits leaves the cores to what it waits for. */
 const EAGER_TURNS = 20;
 const POLL_MS = 2;
@@ -16,7 +16,7 @@ const REQUEST_POLL_MS = 15;
 export async function next<T extends unknown[]>(
   emitter: EventEmitter,
   event: string,
-  timeoutMs: number = PATIENCE_MS,
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<T> {
   return within(once(emitter, event) as Promise<T>, `event '${event}'`, timeoutMs);
 }
@@ -25,7 +25,7 @@ export async function next<T extends unknown[]>(
 export async function within<T>(
   promise: Promise<T>,
   what: string,
-  timeoutMs: number = PATIENCE_MS,
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`${what}: not within ${timeoutMs} ms`)), timeoutMs);
@@ -40,7 +40,7 @@ export async function within<T>(
 export async function eventually(
   check: () => boolean,
   what: string,
-  timeoutMs: number = PATIENCE_MS,
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (let turns = 0; !check(); turns += 1) {
@@ -70,7 +70,7 @@ export interface Ending {
 }
 
 /** Reads a stream to whatever end it comes to. Listens at once, so call it before the fault. */
-export async function ending(stream: Readable | Duplex, timeoutMs: number = PATIENCE_MS): Promise<Ending> {
+export async function ending(stream: Readable | Duplex, timeoutMs: number = TIMEOUT_MS): Promise<Ending> {
   const { promise, resolve } = Promise.withResolvers<Ending>();
   const chunks: Buffer[] = [];
   let ended = false;

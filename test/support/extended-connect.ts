@@ -62,7 +62,7 @@ export class ExtendedConnectSocket extends Duplex {
       });
     });
     stream.on("end", () => setImmediate(() => this.#finish(stream)));
-    stream.on("error", (error) => this.destroy(error)); // for ever
+    stream.on("error", (error) => this.destroy(error)); // permanent
     stream.on("close", () => this.#finish(stream));
     return stream;
   }

@@ -43,7 +43,7 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
   function join(from: Socket, to: Socket, limit: () => number | undefined): void {
     let trickle: NodeJS.Timeout | undefined;
     const queue: Buffer[] = [];
-    from.on("error", () => {}); // for ever; 'close' follows
+    from.on("error", () => {}); // permanent; 'close' follows
     from.on("data", (chunk: Buffer) => {
       const bytesPerS = limit();
       if (bytesPerS !== undefined) return pour(chunk, Math.max(1, Math.floor(bytesPerS / 100)));

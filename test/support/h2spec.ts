@@ -19,7 +19,7 @@ export interface H2specReport {
 }
 
 const GROUPS = ["generic", "http2", "hpack"];
-/** How long h2spec waits for a frame. Where it waits in vain, that is a failure for it: looked at again, with patience. */
+/** How long h2spec waits for a frame. If none arrives it reports a failure: such tests run again with a longer wait. */
 const TIMEOUT_S = 1;
 const PATIENT_TIMEOUT_S = 5;
 

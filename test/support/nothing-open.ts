@@ -2,7 +2,7 @@
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 
 /** It only bounds a hang. */
-const PATIENCE_MS = 15_000;
+const TIMEOUT_MS = 15_000;
 const EAGER_TURNS = 20;
 const POLL_MS = 2;
 /** What the test runner itself holds (its pipes) when the first test imports this file. */
@@ -13,8 +13,8 @@ const BASELINE = open();
  *
  * @throws Error that lists what is still open
  */
-export async function assertNothingOpen(patienceMs: number = PATIENCE_MS): Promise<void> {
-  const deadline = performance.now() + patienceMs;
+export async function assertNothingOpen(timeoutMs: number = TIMEOUT_MS): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
   for (let turns = 0; ; turns += 1) {
     const left = surplus();
     if (left.length === 0) return;

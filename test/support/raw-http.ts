@@ -83,7 +83,7 @@ export async function exchangeHttp2(
   { from = "127.0.0.1" }: RawOptions = {},
 ): Promise<string> {
   const socket = net.connect({ port, host: "127.0.0.1", localAddress: from });
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   await next(socket, "connect");
   const block = Buffer.concat(fields.map(literal));
   socket.write(

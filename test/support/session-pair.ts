@@ -41,7 +41,7 @@ export async function openSessionPair(options: SessionPairOptions = {}): Promise
   const onStream = options.onStream ?? ((stream) => stream.respond({ ":status": 200 }));
   const accept = (session: ServerHttp2Session): void => {
     session.on("stream", (stream, headers) => {
-      stream.on("error", () => {}); // for ever
+      stream.on("error", () => {}); // permanent
       onStream(stream, headers);
     });
   };
@@ -51,7 +51,7 @@ export async function openSessionPair(options: SessionPairOptions = {}): Promise
   ]);
   const connect = (name = "echo.runner"): ClientHttp2Stream => {
     const stream = control.request({ ":method": "CONNECT", ":authority": name });
-    stream.on("error", () => {}); // for ever
+    stream.on("error", () => {}); // permanent
     return stream;
   };
   const close = closedAtTheEnd(async () => {
@@ -71,7 +71,7 @@ export async function openSessionPair(options: SessionPairOptions = {}): Promise
     connect,
     tunnel: (name) => {
       const socket = new TunnelSocket(connect(name), name ?? "echo.runner");
-      socket.on("error", () => {}); // for ever
+      socket.on("error", () => {}); // permanent
       return socket;
     },
     nextStream: async () => {

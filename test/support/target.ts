@@ -82,7 +82,7 @@ async function track(server: net.Server, on: "tcp" | "unix"): Promise<TestTarget
   const waiting: ((socket: Socket) => void)[] = [];
   server.prependListener("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanent
     socket.once("close", () => sockets.delete(socket));
     const taker = waiting.shift();
     if (taker === undefined) arrived.push(socket);

@@ -42,7 +42,7 @@ export class SocketCaller implements AsyncDisposable {
     this.socket = socket;
     this.#session = session;
     closedAtTheEnd(() => this[Symbol.asyncDispose]());
-    socket.on("error", () => {}); // for ever; 'close' follows
+    socket.on("error", () => {}); // permanent; 'close' follows
     socket.on("message", (data, isBinary) => this.messages.push({ data: data as Buffer, isBinary }));
     socket.on("ping", () => this.controlFrames.push("ping"));
     socket.on("pong", () => this.controlFrames.push("pong"));
@@ -91,7 +91,7 @@ export async function startWebSocket(
     return new SocketCaller(socket, undefined);
   }
   const session = http2.connect(`${isTls ? "https" : "http"}://${origin}`, ca);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   await next(session, "remoteSettings");
   const socket = new WebSocket(`ws://${origin}${path}`, protocols, {
     ...options,

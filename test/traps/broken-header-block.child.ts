@@ -48,7 +48,7 @@ const ENDINGS = [
 let ending: readonly Buffer[] = [];
 
 const server = net.createServer((socket) => {
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   socket.write(encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(0)));
   let seenBytes = 0;
   socket.on("data", (chunk: Buffer) => {
@@ -66,11 +66,11 @@ const { port } = server.address() as net.AddressInfo;
 async function exchange(): Promise<void> {
   const session = http2.connect(`http://127.0.0.1:${port}`);
   if (isGuarded) guardHttp2Session(session);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   const closed = new Promise<void>((resolve) => session.once("close", () => resolve()));
 
   const stream = session.request({ ":path": "/" });
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanent
   if (ending.length === 1) stream.once("close", () => session.destroy());
   await closed;
   setTimeout(() => session.destroy(), 30); // held until then, as by an owner

@@ -1,5 +1,5 @@
 /**
- * Traps: `session.close()` waits for ever on an open stream, an endless one of our own included; a request on a closing
+ * Traps: `session.close()` never completes while a stream is open, an endless one of our own included; a request on a closing
  * session fails only by an 'error' event; after a GOAWAY no PING is sent any more.
  * Guards: drain deadlines in src/agent/agent.ts and src/control/registry/agent-connection.ts; `serveEvents()` in
  * src/agent/streams/control-routes.ts ends /events; `openStream()` in src/control/registry/agent-connection.ts looks first.

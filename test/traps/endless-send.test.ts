@@ -1,6 +1,6 @@
 /**
  * Trap: a stream that is destroyed while it is `closed`, and before its RST_STREAM has been handed to nghttp2, makes
- * node:http2 send empty DATA frames into memory for ever: half a gigabyte a second, and no event is handled any more.
+ * node:http2 send empty DATA frames into memory endlessly: half a gigabyte a second, and no event is handled any more.
  * Guard: src/wire/streams/end-stream.ts replaces `close()` and `destroy()` of every stream; `guardHttp2Session()` where each session
  * is made (test/http2-endings.test.ts). Without it the child of this test dies of its memory limit within 30 scenarios:
  * `node test/traps/endless-send.child.ts 100 bare`.

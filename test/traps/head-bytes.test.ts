@@ -1,6 +1,6 @@
 /**
  * Trap: bytes that share a packet with the upgrade come as `head`, not on the socket: without unshift() both sessions die
- * of a protocol error, or one waits for ever.
+ * of a protocol error, or one waits endlessly.
  * Guards: `socket.unshift(head)` in src/agent/carriers/ptth.ts and src/control/admission/agent-endpoint.ts; the early stream in
  * src/agent/carriers/websocket.ts.
  */

@@ -1,5 +1,5 @@
 /**
- * Traps: without an 'error' listener on session, stream and carrier, for ever, a peer that breaks the protocol or resets
+ * Traps: without permanent 'error' listeners on session, stream and carrier, a peer that breaks the protocol or resets
  * ends the process; 'error' can come after 'end', when pipeline() has removed its own; a session may also stay behind
  * without a sign.
  * Guards: `prepare()` and `established()` in src/wire/session/reversed-session.ts; the permanent listeners wherever a stream or socket is

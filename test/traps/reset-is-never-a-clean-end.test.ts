@@ -62,14 +62,14 @@ for (const on of ["tcp", "unix"] as const) {
       await talk(on, async ({ consumer, target }) => {
         await finish(consumer, target);
         const end = ending(consumer);
-        target.end("last words");
-        assert.deepEqual((await end).data.toString(), "last words");
+        target.end("final bytes");
+        assert.deepEqual((await end).data.toString(), "final bytes");
       });
       await talk(on, async ({ consumer, target }) => {
         await finish(target, consumer);
         const end = ending(target);
-        consumer.end("last words");
-        assert.deepEqual([(await end).kind, (await end).data.toString()], ["end", "last words"]);
+        consumer.end("final bytes");
+        assert.deepEqual([(await end).kind, (await end).data.toString()], ["end", "final bytes"]);
       });
     });
 

@@ -4,7 +4,7 @@ import path from "node:path";
 
 /**
  * Not `mkdir`'s own `recursive`: where a file system says of a new folder that it does not exist, as /proc does, node
- * asks again for ever.
+ * retries endlessly.
  *
  * @throws an error of the system
  */

@@ -36,7 +36,7 @@ const LEVELS: readonly AlertLevel[] = ["ok", "warning", "critical"];
 
 /** Whether figures of that time still say something. */
 export function isCurrent(reportedAtMs: number | undefined, nowMs: number): boolean {
-  // Both ways: a clock that was set back must not keep them for ever.
+  // Both ways: a clock that was set back must not keep them permanently.
   return reportedAtMs !== undefined && Math.abs(nowMs - reportedAtMs) <= MAX_FIGURE_AGE_MS;
 }
 

@@ -109,7 +109,7 @@ describe("keepalive", () => {
     liveness.stop();
   });
 
-  it("does not wait for ever for an answer from a peer that sends other things", () => {
+  it("does not wait endlessly for an acknowledgement from a peer that sends other bytes", () => {
     const session = new FakeSession();
     const dead = mock.fn<(death: Death) => void>();
     watch(session, dead);

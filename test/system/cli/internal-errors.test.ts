@@ -56,7 +56,7 @@ describe("an internal error", () => {
 
   it("of an agent ends it with 70, also when it is a rejection, and while a stream never ends", async () => {
     await using serve = await startServe();
-    const target = createServer((_request, response) => void response.write("for ever")).listen(
+    const target = createServer((_request, response) => void response.write("endless")).listen(
       0,
       "127.0.0.1",
     );

@@ -37,7 +37,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       const target = await startTarget();
       const system = await startSystem({ tls: isTls, target });
       const stream = await from(system)(RUNNER, TARGET);
-      stream.on("error", () => {}); // for ever
+      stream.on("error", () => {}); // permanent
       return { system, stream, socket: await within(target.accepted(), "the target's connection") };
     }
 

@@ -139,9 +139,9 @@ describe("a discovered runner with an agent of its own", () => {
     await untilDiscovered(stand, false, 1);
     assert.equal(await whoAnswers(stand), "own");
     const rest = ending(open);
-    open.end("last words");
+    open.end("final bytes");
     const { kind, data } = await rest;
-    assert.deepEqual([kind, data.toString()], ["end", "last words"]);
+    assert.deepEqual([kind, data.toString()], ["end", "final bytes"]);
     assert.ok(stand.events.all.every(({ type }) => type === "connected" || type === "rerouted"));
   });
 

@@ -48,7 +48,7 @@ export async function openTap(toPort: number): Promise<Tap> {
       [service, caller],
     ] as const) {
       sockets.add(from);
-      from.on("error", () => {}); // for ever
+      from.on("error", () => {}); // permanent
       from.pipe(to);
       from.once("close", () => {
         sockets.delete(from);
@@ -222,7 +222,7 @@ async function openByUpgrade(
 
 async function openByStream(url: string, path: string, headers: Record<string, string>): Promise<BareSocket> {
   const session = http2.connect(url);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   await next(session, "remoteSettings");
   const stream = session.request({
     ":method": "CONNECT",
@@ -232,7 +232,7 @@ async function openByStream(url: string, path: string, headers: Record<string, s
     ":path": path,
     ...headers,
   });
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanent
   const [fields] = await next<[http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]>(
     stream,
     "response",
@@ -263,7 +263,7 @@ function follow(
   receiver.on("conclude", (code: number, reason: Buffer) => {
     closed.resolve({ code, reason: reason.toString("utf8") });
   });
-  stream.on("error", () => {}); // for ever
+  stream.on("error", () => {}); // permanent
   stream.on("data", (chunk: Buffer) => {
     seen.push(chunk);
     receiver.write(chunk);

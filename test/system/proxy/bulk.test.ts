@@ -21,7 +21,7 @@ afterEach(() => assertNothingOpen());
 const BYTES: number = 300 * 1024 * 1024;
 /** Windows, buffers and garbage that V8 has not collected yet; a body that is held would be far above. */
 const MOST_GROWTH_BYTES: number = 150 * 1024 * 1024;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 /** The most memory that a process has ever had, from the kernel. */
 function peakBytes({ pid }: Command): number {
@@ -64,7 +64,7 @@ for (const kind of PLAINTEXT_CALLERS) {
             call.request.end();
             const { body } = await within(call.answer, "the header");
             const hash = createHash("sha256");
-            await within(pipeline(body, hash), "the whole body", PATIENCE_MS);
+            await within(pipeline(body, hash), "the whole body", TIMEOUT_MS);
             assert.equal(hash.digest("hex"), blobSha256(BYTES));
           });
         }));
@@ -76,7 +76,7 @@ for (const kind of PLAINTEXT_CALLERS) {
             const headers = { "content-length": BYTES };
             const call = caller.open({ method: "POST", path: viaWolf("/double/sink"), headers });
             Readable.from(blobChunks(BYTES)).pipe(call.request);
-            const { body } = await within(call.answer, "Wolf's receipt", PATIENCE_MS);
+            const { body } = await within(call.answer, "Wolf's receipt", TIMEOUT_MS);
             const { data } = await ending(body);
             assert.deepEqual(JSON.parse(data.toString()), { bytes: BYTES, sha256: blobSha256(BYTES) });
           });

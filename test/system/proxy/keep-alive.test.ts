@@ -76,7 +76,7 @@ for (const kind of CALLERS) {
       });
     }
 
-    it("a target that closes on every request is not asked for ever", async () => {
+    it("requests to a target that always closes are not repeated endlessly", async () => {
       const target = await startRawTarget(({ socket }) => void socket.resetAndDestroy());
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);

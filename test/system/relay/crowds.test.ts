@@ -20,7 +20,7 @@ afterEach(() => assertNothingOpen());
 
 const DIALS = 1_000;
 const BYTES: number = 100 * 1024 * 1024;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 describe("a relay", () => {
   it(`answers ${DIALS} dials at once: as many as it may ask for, 503 and Retry-After to the others`, async () => {
@@ -35,7 +35,7 @@ describe("a relay", () => {
     for (let i = 0; i < DIALS; i += 1) {
       const socket = net.connect({ path: relay.socketPath });
       sockets.push(socket);
-      socket.on("error", () => {}); // for ever
+      socket.on("error", () => {}); // permanent
       socket.once("data", (chunk) => answers.push(chunk.toString("latin1")));
       socket.write(upgradeRequest());
     }
@@ -43,7 +43,7 @@ describe("a relay", () => {
     await eventually(
       () => answers.filter(isFull).length === DIALS - MAX_RELAY_DIALS,
       "the refusals",
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
     for (const answer of answers) {
       assert.match(answer, /^retry-after: 5\r$/m);
@@ -80,7 +80,7 @@ describe("a relay", () => {
       const [sent, received] = [createHash("sha256"), createHash("sha256")];
       const up = pipeline(Readable.from(blocks(sent)), socket, { end: true });
       for await (const chunk of socket as AsyncIterable<Buffer>) received.update(chunk);
-      await within(up, "the way up", PATIENCE_MS);
+      await within(up, "the way up", TIMEOUT_MS);
       assert.equal(received.digest("hex"), sent.digest("hex"));
     });
   }

@@ -15,7 +15,7 @@ afterEach(() => assertNothingOpen());
 
 function connectTo({ controlPlane }: System): Socket {
   const socket = net.connect({ port: controlPlane.port, host: "127.0.0.1", allowHalfOpen: true });
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   return socket;
 }
 

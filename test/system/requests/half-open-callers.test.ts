@@ -15,7 +15,7 @@ afterEach(() => assertNothingOpen());
 
 async function openSession(system: System): Promise<ClientHttp2Session> {
   const session = http2.connect(`http://127.0.0.1:${system.controlPlane.port}`);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   await next(session, "remoteSettings");
   return session;
 }

@@ -58,7 +58,7 @@ describe("over HTTP/1.1", () => {
 describe("over HTTP/2", () => {
   const session = (): http2.ClientHttp2Session => {
     const created = http2.connect(`http://127.0.0.1:${system.controlPlane.port}`);
-    created.on("error", () => {}); // for ever
+    created.on("error", () => {}); // permanent
     return created;
   };
 

@@ -49,7 +49,7 @@ async function overHttp2(
     `${pki === undefined ? "http" : "https"}://127.0.0.1:${controlPlane.port}`,
     options,
   );
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   await next(session, "remoteSettings");
   const stream = session.request(headers, { endStream: headers[":protocol"] === undefined });
   const [response] = await within(next<[IncomingHttpHeaders]>(stream, "response"), "a response");

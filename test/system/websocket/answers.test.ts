@@ -112,7 +112,7 @@ async function refusalCut(
     return await cut(response);
   }
   const session = http2.connect(`http://127.0.0.1:${system.controlPlane.port}`);
-  session.on("error", () => {}); // for ever
+  session.on("error", () => {}); // permanent
   try {
     await next(session, "remoteSettings");
     const stream = session.request({

@@ -77,7 +77,7 @@ export class ClipboardPush {
     watch?.stop().catch((error: unknown) => this.#options.log.warn({ err: error }, "clipboard watch"));
   }
 
-  /** A change that cannot be read would not be pushed later either, so it is worth some patience. */
+  /** How long to retry: a change that cannot be read now would not be pushed later either. */
   async #read(): Promise<ClipboardContent | undefined> {
     const { clipboard, log } = this.#options;
     for (let attempt = 1; attempt <= PUSH_READ_ATTEMPTS; attempt += 1) {
