@@ -1,7 +1,7 @@
 /**
  * How a product is built on the tunnel. An extension brings tables, resources of the API, routes to targets and rules of
- * access, and reaches the control plane through its {@link ExtensionHost} alone. This file is also the only one of
- * src/control that an extension imports: what it needs of the rooms is exported at the end.
+ * access, and reaches the control plane through its {@link ExtensionHost} alone. What it needs of the rooms is exported at
+ * the end, and for resources of the API by `extension-api.ts`; an extension imports these two files only.
  *
  * The order: the migrations of all extensions run; then each is installed, before runners can connect and before the
  * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended.
@@ -10,7 +10,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Registry as MetricsRegistry } from "prom-client";
 import type { Logger } from "../wire/log.ts";
 import type { Dial } from "../wire/streams/dial.ts";
-import type { ApiResource, DeleteOwned } from "./api/context.ts";
+import type { ApiResource, DeleteOwned } from "./api/resource.ts";
 import type { Access, RunnerGroups } from "./auth/access.ts";
 import type { ActiveStreams } from "./auth/active-streams.ts";
 import type { Identity } from "./auth/identity.ts";
@@ -90,9 +90,7 @@ export interface ExtensionParts {
   close(): void;
 }
 
-export { refuseInvalid } from "./api/validation.ts";
-export { responses } from "./api/schemas.ts";
-export type { ApiResource, AppEnv, DeleteOwned } from "./api/context.ts";
+export type { ApiResource, DeleteOwned } from "./api/resource.ts";
 export { requireAdmin } from "./auth/access.ts";
 export type { RunnerGroups } from "./auth/access.ts";
 export { queryOf, withoutParameters } from "./auth/authenticate.ts";

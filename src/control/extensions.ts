@@ -1,6 +1,6 @@
 /** Installs the extensions and joins what they add. */
 import type { Dial } from "../wire/streams/dial.ts";
-import type { ApiResource, DeleteOwned } from "./api/context.ts";
+import type { ApiResource, DeleteOwned } from "./api/resource.ts";
 import type { ControlPlaneExtension, ExtensionHost, ExtensionParts } from "./extension.ts";
 import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";

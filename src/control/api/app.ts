@@ -68,7 +68,12 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.route("/api/v1/runners", runnerRoutes(context));
   app.route("/api/v1/tokens", tokenRoutes(context));
   app.route("/api/v1/events", eventRoutes(context));
-  for (const { path, routes } of context.resources) app.route(path, routes);
+  for (const { path, routes } of context.resources) {
+    if (!(routes instanceof OpenAPIHono)) {
+      throw new TurnaboutError("config_invalid", `extension: the resource at ${path} is not an OpenAPIHono`);
+    }
+    app.route(path, routes);
+  }
   app.notFound(() => {
     throw new TurnaboutError("not_found", "no such route");
   });

@@ -1,6 +1,5 @@
 /** What the resources of the API share: their Hono environment, and the parts of the control plane that they use. */
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
-import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Logger } from "../../wire/log.ts";
 import type { Access } from "../auth/access.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
@@ -12,21 +11,13 @@ import type { EventBus } from "../event-bus.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { ApiResource, DeleteOwned } from "./resource.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 
 export interface AppEnv {
   Bindings: HttpBindings | Http2Bindings;
   Variables: { identity: Identity };
 }
-
-/** Routes of one resource, mounted at a path below the base path. Below `/api` the caller is identified first. */
-export interface ApiResource {
-  path: string;
-  routes: OpenAPIHono<AppEnv>;
-}
-
-/** Deletes what a user owns. @returns how many were deleted */
-export type DeleteOwned = (owner: string) => Promise<number>;
 
 export interface AppContext extends CookiePolicy {
   registry: Registry;

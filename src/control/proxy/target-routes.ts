@@ -2,7 +2,7 @@
  * The routes to targets: one table for routing, for the check of methods, and for /openapi.json. URLs that match no route
  * go to the API. Paths and queries reach the target as the caller wrote them.
  */
-import type { z } from "@hono/zod-openapi";
+import type { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Access } from "../auth/access.ts";

@@ -1,14 +1,10 @@
 /** `/api/v1/sessions`: create on the least loaded instance, list, show, stop. Users have access to their own only. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import {
-  MAX_NAME_LENGTH,
-  preferredWaitMs,
-  refuseInvalid,
-  requireAdmin,
-  responses,
-} from "../../control/extension.ts";
-import type { AppEnv, ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
+import { refuseInvalid, responses } from "../../control/extension-api.ts";
+import type { AppEnv } from "../../control/extension-api.ts";
+import { MAX_NAME_LENGTH, preferredWaitMs, requireAdmin } from "../../control/extension.ts";
+import type { ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { ImageRules } from "../sessions/images.ts";
 import type { Policy } from "../sessions/policy.ts";

@@ -7,8 +7,10 @@ import type { Instances, Presence } from "../instances/instances.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../store/instances.ts";
 import type { SessionStore } from "../store/sessions.ts";
-import { refuseInvalid, requireAdmin, responses } from "../../control/extension.ts";
-import type { AppEnv, ExtensionRunners } from "../../control/extension.ts";
+import { refuseInvalid, responses } from "../../control/extension-api.ts";
+import type { AppEnv } from "../../control/extension-api.ts";
+import { requireAdmin } from "../../control/extension.ts";
+import type { ExtensionRunners } from "../../control/extension.ts";
 import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 
 const level = z.enum(["ok", "warning", "critical"]);
