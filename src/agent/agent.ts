@@ -29,22 +29,22 @@ export interface Agent extends AsyncDisposable {
   readonly processId: string;
   /** Established connections at this moment. */
   readonly connections: number;
-  /** Resolves when at least one connection has been established and the control plane has asked for `/hello`. */
+  /** Resolves when at least one connection has been established and the control plane has requested `/hello`. */
   connected(): Promise<void>;
-  /** Where it relays, with the real ports, once it does. Rejects if it cannot listen there; the rest goes on. */
+  /** Addresses that the relay listens on, with the actual ports. Rejects if it cannot listen; the agent itself continues. */
   listening(): Promise<readonly string[]>;
-  /** Announces a further runner on the living connections. @throws TurnaboutError `config_invalid` */
+  /** Adds a runner, or replaces its targets, and announces it on the open connections. @throws TurnaboutError `config_invalid` */
   addRunner(runner: Runner): void;
   removeRunner(runnerId: string): void;
-  /** Drains and ends: GOAWAY, open streams finish until the drain deadline. Idempotent. */
+  /** Drains and closes: sends GOAWAY, and lets open streams finish until the drain deadline. Idempotent. */
   close(): Promise<void>;
 }
 
-/** When this process started: a reconnect keeps it, a restart does not. */
+/** When this process started, in Unix milliseconds: the newest process serves a runner. */
 const BOOT_EPOCH_MS = Math.round(Date.now() - process.uptime() * 1_000);
 
 /**
- * Starts an agent: it dials out at once and keeps doing so until `close()`. No error of a peer ends it.
+ * Starts an agent. It dials at once, and again after every loss, until `close()`. No error of a peer ends it.
  *
  * @throws TurnaboutError `config_invalid`
  * @example
@@ -59,7 +59,7 @@ const BOOT_EPOCH_MS = Math.round(Date.now() - process.uptime() * 1_000);
 export function createAgent(options: AgentOptions): Agent {
   const config = resolveAgentConfig(options);
   if (!config.server.includes("://") && socketPathOf(config.server) === undefined) {
-    config.log.warn({}, "the server URL has no scheme: taken as http, and the token goes in clear text");
+    config.log.warn({}, "the server URL has no scheme: http is used, and the token is sent in clear text");
   }
   const metrics = createAgentMetrics();
   const { token } = config;
@@ -132,7 +132,7 @@ export function createAgent(options: AgentOptions): Agent {
     standBy,
     serve,
     endpointRunnerIds: () => {
-      // Its own only: the others follow in /hello, and a URL has to stay short. It must name one, even one that is gone.
+      // Only its own: the others follow in /hello, and a URL must stay short. It must name at least one, even a removed one.
       const own = offered.list().filter(({ discovered }) => discovered !== true);
       const named = own.length > 0 ? own : config.runners;
       return named.slice(0, MAX_ENDPOINT_RUNNERS).map(({ id }) => id);

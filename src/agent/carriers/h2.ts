@@ -81,7 +81,7 @@ async function openStream(session: ClientHttp2Session, options: CarrierOptions):
       if (status !== 200) {
         guard.run(async () => reject(await upgradeRefused({ status, headers, body: stream }, "h2")));
       } else if (offersHttp2(headers["alpn"])) resolve(stream);
-      else reject(failed(`the peer chose ${String(headers["alpn"])} for the reversed session`));
+      else reject(failed(`the peer chose ${String(headers["alpn"])} for the tunnel connection`));
     });
   };
   const guard = new Guard((error) => reject(failed(error.message, error)));

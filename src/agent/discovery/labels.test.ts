@@ -115,7 +115,7 @@ describe("a container's address", () => {
     assert.equal(hostOf({}, { addresses: new Map([["six", "fd00::2"]]) }), "fd00::2");
   });
 
-  it("is missing without a network, and the reason says so", () => {
+  it("is missing without a network, and the reason names the network mode", () => {
     for (const networkMode of ["none", "container:abc", undefined]) {
       assert.match(
         refusal(LABELS, { addresses: new Map(), networkMode }),

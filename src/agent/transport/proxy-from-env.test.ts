@@ -31,7 +31,7 @@ const CASES: readonly [string, Record<string, string>, string, string | undefine
   ],
   ["an https proxy", { https_proxy: "https://proxy" }, "https://cp.example", "https proxy:443"],
   [
-    "on port 80 where it says so",
+    "on port 80 if the URL names it",
     { HTTPS_PROXY: "https://proxy:80" },
     "https://cp.example",
     "https proxy:80",
@@ -134,7 +134,7 @@ describe("the outbound proxy of the environment", () => {
   }
 
   for (const [list, url, bypassed] of BYPASSES) {
-    it(`is ${bypassed ? "not " : ""}asked for ${url} with NO_PROXY=${JSON.stringify(list)}`, () => {
+    it(`is ${bypassed ? "not " : ""}used for ${url} with NO_PROXY=${JSON.stringify(list)}`, () => {
       withEnvironment({ ALL_PROXY: "http://proxy:3128", NO_PROXY: list });
       assert.equal(proxyFor(new URL(url)) === undefined, bypassed);
     });

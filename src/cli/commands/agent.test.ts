@@ -20,7 +20,7 @@ describe("an agent's command", () => {
     ["discovery without a runner", ["--listen", "x:1", "--docker", "unix:///d"], /^no runner/],
   ];
   for (const [what, args, says] of misuse) {
-    it(`takes a wrong ${what} for wrong use, with a hint`, async () => {
+    it(`reports a wrong ${what} as wrong usage, with a hint`, async () => {
       await assert.rejects(agent.run([...start, ...args]), (error) => {
         assert.ok(error instanceof UsageError, String(error));
         assert.match(error.message, says);
@@ -30,7 +30,7 @@ describe("an agent's command", () => {
     });
   }
 
-  it("of Helix's does so as well", async () => {
+  it("of Helix does the same", async () => {
     const title = process.title;
     for (const args of [
       ["-runner-id", "A b"],

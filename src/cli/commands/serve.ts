@@ -18,7 +18,7 @@ usage: turnabout serve [OPTIONS]
 
 Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CONNECT.
 
-  --port N                port to listen on; default 8080, 0 takes a free one
+  --port N                port to listen on; default 8080, 0 for a free one
   --host ADDRESS          address to listen on; default all
   --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), followed for
                           changes. Not a token: an agent has its own in plain text under the same option
@@ -42,15 +42,15 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
   --drain SECONDS         how long open streams may finish after SIGTERM; default 30
   --trusted-proxy CIDR    address or block of a reverse proxy that is trusted to name the client; may be repeated
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
-  --forwarded-fields NAME what a trusted proxy writes: x-forwarded or forwarded; default x-forwarded
-  --forwarded-prefix      X-Forwarded-Prefix of a trusted proxy counts, too: every one of them must set or remove it
+  --forwarded-fields NAME fields that a trusted proxy sets: x-forwarded or forwarded; default x-forwarded
+  --forwarded-prefix      trust X-Forwarded-Prefix of a trusted proxy, which must always set or remove it
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
 ${WATCHDOG_HELP}
 ${LOG_HELP}
 
 environment:
   TURNABOUT_ADMIN_TOKEN   a token that may do everything
-  MOONLIGHT_CREDENTIALS   Moonlight Web's shared secret, in place of the file
+  MOONLIGHT_CREDENTIALS   Moonlight Web's shared secret, instead of the file
 `;
 
 export const serve: Command = {
@@ -94,8 +94,8 @@ export const serve: Command = {
     delete process.env["TURNABOUT_ADMIN_TOKEN"]; // no child process of ours needs it
     if ((adminToken ?? "") === "" && values["token-file"] === undefined) {
       throw new UsageError(
-        "no tokens: nobody could connect",
-        "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` makes its entries)",
+        "no tokens given: every request would be refused",
+        "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` creates its entries)",
       );
     }
     const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));

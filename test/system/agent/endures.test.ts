@@ -24,7 +24,7 @@ const connected = (runners: RunnerListing[]): boolean =>
 
 describe("an agent process", () => {
   for (const format of ["json", "pretty"]) {
-    it(`goes on when nobody reads its output any more (EPIPE), logging ${format}`, async () => {
+    it(`continues when its output is closed (EPIPE), logging ${format}`, async () => {
       const registry = new EventLog<RegistryEvent>();
       const controlPlane = { onEvent: registry.push };
       await using system = await startSystem({ agents: 0, faulty: true, controlPlane });
@@ -102,7 +102,7 @@ describe("an agent process", () => {
     await stubborn.events.findNth(5, ({ type }) => type === "attempt-failed", "the fifth attempt");
   });
 
-  it("does not take a control plane that cannot answer now for a bad credential", async () => {
+  it("does not treat a control plane that is unavailable as a refusal of its credential", async () => {
     mock.method(Math, "random", () => 0.999);
     await using proxy = await startStranger(503, "maintenance");
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });

@@ -11,7 +11,7 @@ import { tempPath } from "../../support/temp.ts";
 afterEach(() => assertNothingOpen());
 
 describe("an agent that starts before its files", () => {
-  it("says so as an error that names the file, once, and connects when they are there", async () => {
+  it("logs one error that names the file, and connects when the files exist", async () => {
     await using system = await startSystem({ tls: true, agents: 0 });
     const token = tempPath(".token");
     const caFile = tempPath(".pem");

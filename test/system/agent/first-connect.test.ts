@@ -16,7 +16,7 @@ import { startHttpTarget } from "../../support/target.ts";
 afterEach(() => assertNothingOpen());
 
 describe("a runner that has never connected", () => {
-  it("is answered for at once, without a wait", async () => {
+  it("fails at once without a wait", async () => {
     await using system = await startSystem({ agents: 0 });
     const answer = await promptly(call(targetUrl(system.url, "nobody", "web")), "the refusal", 1_000);
     assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
@@ -30,7 +30,7 @@ describe("a runner that has never connected", () => {
     assert.equal((await answer).body, "at last");
   });
 
-  it("is waited for no longer than asked", async () => {
+  it("is waited for no longer than requested", async () => {
     await using system = await startSystem({ agents: 0 });
     const startedAt = performance.now();
     const answer = await call(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=1" } });
@@ -38,7 +38,7 @@ describe("a runner that has never connected", () => {
     assert.ok(performance.now() - startedAt >= 990);
   });
 
-  it("is waited for no longer than the bound, whatever is asked", async (t) => {
+  it("is waited for no longer than the limit, whatever is requested", async (t) => {
     await using system = await startSystem({ agents: 0 });
     const timers = mock.method(globalThis, "setTimeout");
     t.after(() => timers.mock.restore());

@@ -11,7 +11,7 @@ describe("an agent that comes and goes without end", () => {
     const graceMs = 1_000;
     let flapping = false;
     let connects = 0;
-    // Each connection is of no use before anybody who waits for it can take it.
+    // Each connection ends before a waiting dial can use it.
     const drain = (): void => {
       for (const { connections } of system.controlPlane.runners()) {
         for (const connection of connections) connection.drain("draining", "test", 0);

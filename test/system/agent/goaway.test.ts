@@ -1,4 +1,4 @@
-/** GOAWAY(NO_ERROR) means that a session drains, whatever is or is not said with it. */
+/** GOAWAY(NO_ERROR) means that a connection drains, whatever its debug data. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
@@ -18,7 +18,7 @@ const DEBUG_DATA: readonly (readonly [what: string, data: string])[] = [
 
 describe("an agent that gets GOAWAY(NO_ERROR)", () => {
   for (const [what, data] of DEBUG_DATA) {
-    it(`${what} dials again while the old session drains`, async () => {
+    it(`${what} makes the agent dial again while the old connection drains`, async () => {
       await using endpoint = await openAgentEndpoint();
       const agent = followAgent({ server: endpoint.url, carrier: "ptth", connections: 1, drainMs: 200 });
       const old = await FrameClient.open(await endpoint.carrier());

@@ -146,7 +146,7 @@ describe("an agent process that is killed", () => {
     await again;
   });
 
-  it("is no longer waited for by a caller that has gone", async () => {
+  it("is no longer waited for by a caller that has disconnected", async () => {
     await using stand = await start(30_000);
     await using echo = await startEchoTarget();
     await killed(stand, await stand.agent(`echo=${echo.address}`));

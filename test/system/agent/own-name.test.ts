@@ -1,4 +1,4 @@
-/** What a target says in our name, as another Turnabout does: callers and the control plane never take it for ours. */
+/** Fields that a target sends in our name, as another Turnabout does, are never taken for ours. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { formatProxyStatus } from "../../../src/wire/fields/proxy-status.ts";
@@ -62,7 +62,7 @@ describe("a target that speaks in our name", () => {
   });
 
   for (const kind of ["HTTP/1.1", "HTTP/2 by prior knowledge"] as const) {
-    it(`is asked once for a WebSocket over ${kind}, and its own refusal passes`, async () => {
+    it(`gets one WebSocket handshake over ${kind}, and its own refusal reaches the caller`, async () => {
       for (const [index, { name, seen }] of VARIANTS.entries()) {
         const asked = target.heads.length;
         const { status, headers, text } = await refusedWebSocket(kind, system, via(`/${index}`));

@@ -12,8 +12,8 @@ afterEach(() => assertNothingOpen());
 
 const UPLOADS = 10;
 
-describe("a target that answers an upload at once and closes", () => {
-  it("has its answer heard, though writing to it has failed", { skip: missing("curl") }, async () => {
+describe("a target that responds to an upload at once and closes", () => {
+  it("has its response delivered, although writes to it have failed", { skip: missing("curl") }, async () => {
     const target = http.createServer((_request, response) => {
       response.writeHead(413, { connection: "close" }).end("too big");
     });
@@ -23,7 +23,7 @@ describe("a target that answers an upload at once and closes", () => {
     await using system = await startSystem({ agent: { runners: { "runner-1": { web: address } } } });
     const answers: string[] = [];
     for (let i = 0; i < UPLOADS; i += 1) {
-      // 32 MiB, more than all the buffers on the way.
+      // 32 MiB, more than all buffers on the path.
       const { stdout } = await curl(
         ["-s", "-w", " %{http_code}", "-H", "Expect:", "-H", `Authorization: Bearer ${ADMIN_TOKEN}`].concat([
           "--data-binary",

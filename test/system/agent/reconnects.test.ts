@@ -1,4 +1,4 @@
-/** When agents come back: at once behind a goodbye, soon while a control plane restarts, and as spread as it has asked for. */
+/** When agents reconnect: at once after a GOAWAY, soon while a control plane restarts, and with the spread that it asks for. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it, mock } from "node:test";
 import { RESTART_BACKOFF_CAP_MS } from "../../../src/agent/limits.ts";
@@ -19,7 +19,7 @@ const SLOW = { backoffBaseMs: 60_000, backoffCapMs: 60_000 };
 
 for (const carrier of ["ptth", "websocket", "rh2"] as const) {
   describe(`an agent on ${carrier}`, () => {
-    it("dials at once behind a goodbye, and again soon while nothing listens", async () => {
+    it("dials at once after a GOAWAY, and retries soon while nothing listens", async () => {
       await using system = await startSystem({ tls: carrier === "rh2", agents: 0 });
       await using agent = followAgent({ server: system.url, caFile: system.caFile, carrier, ...SLOW });
       await agent.connected();

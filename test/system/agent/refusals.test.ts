@@ -131,7 +131,7 @@ describe("an agent's refusal", () => {
     assert.deepEqual([...seen], ["HEADERS 404 END_STREAM, RST_STREAM 0"]);
   });
 
-  it("says overloaded beyond 512 streams to one target", async () => {
+  it("refuses more than 512 streams to one target with overloaded", async () => {
     await using idle = await startTarget(() => {});
     await using to = await startFrameAgent({ idle: idle.address });
     const { client } = to;

@@ -11,7 +11,7 @@ import { refusingAddress } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
-describe("an agent at the wrong place", () => {
+describe("an agent with a wrong server URL", () => {
   it("reports the status and the first bytes of a page that is not the agent endpoint", async () => {
     const page = `<html>\n  <title>Vite</title>\n${"padding ".repeat(100)}`;
     await using stranger = await startStranger(404, page, { "content-type": "text/html" });
@@ -91,7 +91,7 @@ describe("an agent and the control plane's certificate", () => {
       assert.equal(sent, "", "nothing, and above all no token, goes to a server that is not trusted");
     });
 
-    it(`accepts one ${what} with --insecure, and is loud about it`, async () => {
+    it(`accepts one ${what} with --insecure, and logs a warning`, async () => {
       await using system = await startSystem({ agents: 0, controlPlane: { tls: await issue() } });
       await using command = new Command(
         "turnabout",
@@ -123,7 +123,7 @@ describe("an agent and the control plane's certificate", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("complains once at full voice and keeps trying", async () => {
+  it("logs a repeated failure as a warning once, and keeps trying", async () => {
     await using system = await startSystem({ tls: true, agents: 0 });
     const { log, lines } = keptLog();
     await using agent = followAgent({ server: system.url, log });

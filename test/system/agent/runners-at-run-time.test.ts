@@ -27,7 +27,7 @@ const isConnected =
     );
 
 describe("runners that come and go while their agent is connected", () => {
-  it("appear in the listing and can be dialled; removed, they are gone at once and without a grace", async () => {
+  it("appear in the listing and can be dialled; removed ones disappear at once, without a grace", async () => {
     await using system = await startSystem({ agent: { connections: 2 } });
     const target = parseTarget(`screenshot=${system.target.address}`);
     await runnersUntil(system.url, isConnected(RUNNER, 2), "both connections");
@@ -57,7 +57,7 @@ describe("runners that come and go while their agent is connected", () => {
       runners: { early: { echo: system.target.address }, leaver: { echo: system.target.address } },
       connections: 1,
     });
-    await agent.connected(); // /hello has been answered, /events not yet asked for
+    await agent.connected(); // /hello was served, /events was not requested yet
     agent.addRunner({ id: "sandbox-1", targets: [target] });
     agent.removeRunner("leaver");
     await runnersUntil(system.url, isConnected("sandbox-1"), "the new runner");
@@ -105,7 +105,7 @@ describe("runners that come and go while their agent is connected", () => {
 describe("a target's health in the listing", () => {
   const healthOf = (runners: RunnerListing[]): boolean | undefined => runners[0]?.targets[0]?.healthy;
 
-  it("is what the last connect found, and comes back with the target", async () => {
+  it("is the result of the last connect, and recovers with the target", async () => {
     const address = await refusingAddress();
     await using system = await startSystem({ agents: 0 });
     await system.addAgent({ [RUNNER]: { web: address } });
@@ -135,7 +135,7 @@ describe("a target's health in the listing", () => {
     assert.equal((await call(targetUrl(system.url, RUNNER, "web"))).body, "up");
   });
 
-  it("is told again to a control plane that has lost its memory", async () => {
+  it("is reported again to a control plane that has restarted", async () => {
     const port = Number((await refusingAddress()).split(":").at(-1));
     const options = { port, host: "127.0.0.1", adminToken: ADMIN_TOKEN, drainMs: 500 };
     const before = await createControlPlane(options);

@@ -35,7 +35,7 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("falls to websocket behind a proxy that refuses ptth, and says why in its log", async () => {
+  it("falls back to websocket behind a proxy that refuses ptth, and logs why", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "refuse");
     const { log, lines } = keptLog();
@@ -54,7 +54,7 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("falls to websocket behind a proxy that drops the unknown upgrade and passes the rest", async () => {
+  it("falls back to websocket behind a proxy that drops the unknown upgrade and passes the rest", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "drop");
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
@@ -64,7 +64,7 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("does not try the worse way again while the one that worked still does", async () => {
+  it("does not try other carriers while the one that worked still does", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "refuse");
     await using agent = followAgent({
@@ -79,7 +79,7 @@ describe("--carrier auto", () => {
     assert.deepEqual(proxy.upgrades.all, ["ptth", "websocket", "websocket"]);
   });
 
-  it("falls on from a proxy that swallows the upgrade when the time limit is over", async () => {
+  it("falls back when a proxy does not respond to the upgrade in time", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "swallow");
     await using agent = followAgent({
@@ -93,7 +93,7 @@ describe("--carrier auto", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("falls to websocket behind a proxy that closes the upgraded connection, and does not count it as lost", async () => {
+  it("falls back to websocket behind a proxy that closes the upgraded connection, and does not count it as lost", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startWebSocketOnlyProxy(system.controlPlane.port, "close");
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
@@ -112,7 +112,7 @@ describe("--carrier auto", () => {
     ["that speaks only http/1.1", ["http/1.1"]],
     ["that prefers h2", ["h2", "http/1.1"]],
   ] as const) {
-    it(`takes ptth behind a TLS terminator ${what}, and says why not rh2`, async () => {
+    it(`takes ptth behind a TLS terminator ${what}, and reports why not rh2`, async () => {
       await using system = await startSystem({ agents: 0 });
       const pki = await createPki();
       await using proxy = await startTlsTerminator(system.controlPlane.port, await issueServer(pki), alpn);

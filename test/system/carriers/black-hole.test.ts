@@ -14,7 +14,7 @@ const keepalive = { pingIntervalMs: 50, pingDeadlineMs: 200 };
 
 describe("a path that goes silent without a FIN", () => {
   for (const carrier of ["ptth", "websocket", "rh2", "h2"] as const) {
-    it(`is noticed by both ends of ${carrier}, streams fail as errors, and the agent comes back`, async () => {
+    it(`is noticed by both ends of ${carrier}, streams fail with errors, and the agent reconnects`, async () => {
       const registry = new EventLog<RegistryEvent>();
       await using system = await startSystem({
         tls: carrier === "rh2",
@@ -46,7 +46,7 @@ describe("a path that goes silent without a FIN", () => {
     });
   }
 
-  it("is not suspected while an idle peer answers, and its round trip is known", async () => {
+  it("is not assumed while an idle peer responds, and the round-trip time is known", async () => {
     const registry = new EventLog<RegistryEvent>();
     await using system = await startSystem({
       controlPlane: { ...keepalive, onEvent: registry.push },

@@ -30,7 +30,7 @@ function runnersOf(system: System): Record<string, Record<string, string>> {
   return { [RUNNER]: { [TARGET]: system.target.address } };
 }
 
-/** An HTTP/2 proxy without TLS that speaks nothing else, and passes Extended CONNECT on if it is told to. */
+/** An HTTP/2-only proxy without TLS, which forwards Extended CONNECT if it is configured to. */
 async function startHttp2OnlyProxy(toPort: number, enableConnectProtocol: boolean): Promise<ReverseProxy> {
   const server = http2.createServer({ settings: { enableConnectProtocol } });
   const sessions = new Set<http2.Http2Session>();
@@ -73,7 +73,7 @@ describe("the carrier h2", () => {
     assert.equal(system.controlPlane.runners()[0]?.connections[0]?.carrier.kind, "h2");
   });
 
-  it("says what is missing where the peer offers no Extended CONNECT, no h2, or no HTTP/2", async () => {
+  it("reports what is missing if the peer offers no Extended CONNECT, no h2, or no HTTP/2", async () => {
     const pki = await createPki();
     const credential = await issueServer(pki);
     await using plain = await startHttp2OnlyProxy(1, false);
@@ -154,7 +154,7 @@ describe("the carrier h2", () => {
   });
 });
 
-/** Extended CONNECT as a client of somebody else's would make it. */
+/** Extended CONNECT by a client of another implementation. */
 async function extendedConnect(
   system: System,
   path: string,
@@ -328,7 +328,7 @@ describe("the agent endpoint by Extended CONNECT", () => {
     });
   }
 
-  it("is refused by an agent's log with the control plane's words", async () => {
+  it("has the control plane's reason in an agent's log if it is refused", async () => {
     await using system = await startSystem({ agents: 0 });
     await using agent = followAgent({ server: system.url, carrier: "h2", token: { value: "wrong" } });
     const { error } = await agent.failed();

@@ -51,7 +51,7 @@ describe("rh2 with a client certificate", () => {
     });
   }
 
-  it("refuses a runner that the certificate does not name, and says so", async () => {
+  it("refuses a runner that the certificate does not name, with the reason", async () => {
     await using stand = await start({ clientCa: clients.ca });
     const agent = stand.addAgent("wolf-2", await clients.issue({ commonName: "wolf-1" }));
     const { error } = await agent.failed();
@@ -123,7 +123,7 @@ describe("a token that changes while its agent connects", () => {
         session.on("stream", (stream, headers) => {
           stream.respond({ ":status": 200 });
           if (headers[":path"] === "/credential") return void stream.end('{"token":"good"}');
-          stand.controlPlane.setTokens(left); // after /credential, before the answer to /hello
+          stand.controlPlane.setTokens(left); // after /credential, before the response to /hello
           const runners = [{ id: "wolf-1", targets: [{ name: "wolf" }] }];
           stream.end(JSON.stringify({ protocol: 1, version: "other", instance: "x", runners }));
         });

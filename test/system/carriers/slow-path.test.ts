@@ -1,4 +1,4 @@
-/** A live but slow path: PINGs and their answers queue behind bulk for far longer than their deadline. */
+/** A live but slow path: PINGs and their replies queue behind bulk for far longer than their deadline. */
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { setTimeout as watched } from "node:timers/promises";

@@ -9,7 +9,7 @@ afterEach(() => assertNothingOpen());
 describe("upgrade carriers, forced", () => {
   for (const carrier of ["ptth", "websocket", "h2"] as const) {
     for (const tls of [false, true]) {
-      it(`carries a session by ${carrier} over ${tls ? "https" : "http"}`, async () => {
+      it(`carries a tunnel connection by ${carrier} over ${tls ? "https" : "http"}`, async () => {
         await using system = await startSystem({ tls, agent: { carrier } });
         await assertEchoes(system.controlPlane.dial);
         const [view] = system.controlPlane.runners();
@@ -17,7 +17,7 @@ describe("upgrade carriers, forced", () => {
       });
     }
 
-    it(`carries a session by ${carrier} below a base path`, async () => {
+    it(`carries a tunnel connection by ${carrier} below a base path`, async () => {
       await using system = await startSystem({ agents: 0, controlPlane: { basePath: "/tunnels/eu" } });
       for (const [id, server] of [
         ["plain", `${system.url}/tunnels/eu`],

@@ -20,7 +20,7 @@ describe("turnabout", () => {
     for (const args of [["-h"], ["help"], []]) assert.equal((await run("turnabout", args)).stdout, stdout);
   });
 
-  it("says its version", async () => {
+  it("prints its version", async () => {
     const { code, stdout } = await run("turnabout", ["--version"]);
     assert.deepEqual([code, stdout], [0, `turnabout ${manifest.version}`]);
   });
@@ -44,7 +44,7 @@ describe("turnabout", () => {
     [["serve", "extra"], /^error: Unexpected argument 'extra'.*\nhint: /],
     [
       ["serve"],
-      /^error: no tokens: nobody could connect\nhint: set TURNABOUT_ADMIN_TOKEN, or give --token-file/,
+      /^error: no tokens given: every request would be refused\nhint: set TURNABOUT_ADMIN_TOKEN, or give --token-file/,
     ],
     [["agent"], /^error: no control plane given\nhint: give --server URL/],
     [["agent", "--server", "http://x"], /^error: no runner given\nhint: /],
@@ -85,7 +85,7 @@ describe("turnabout", () => {
     ],
     [["demo", "--port", "99999"], /^error: --port 99999: not a port\nhint: use 0 to 65535/],
   ];
-  it("says what is wrong and what to do, and exits with 2, when it is misused", async () => {
+  it("reports wrong usage with a hint, and exits with 2", async () => {
     for (const [args, says] of misuse) {
       const { code, stdout, stderr } = await run("turnabout", args);
       assert.match(stderr, says);
@@ -93,7 +93,7 @@ describe("turnabout", () => {
     }
   });
 
-  it("says what is wrong with a file or a port, and exits with 1 or 2, without a stack trace", async () => {
+  it("reports a wrong file or port without a stack trace, and exits with 1 or 2", async () => {
     const env = { TURNABOUT_ADMIN_TOKEN: "t" };
     const noTls = ["serve", "--port", "0", "--tls-cert", "/no/such/file", "--tls-key", "/no/such/file"];
     const missing = await run("turnabout", noTls, { env });

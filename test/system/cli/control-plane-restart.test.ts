@@ -128,7 +128,7 @@ describe("a control plane that gets SIGTERM", () => {
     assert.ok(agent.running);
   });
 
-  it("ends at once at a second signal", async () => {
+  it("exits at once at a second signal", async () => {
     await using target = await startHttpTarget((_request, response) => void response.write("never the end"));
     await using serve = await startServe(["--drain", "600"]);
     await using agent = startAgent(serve.url, "web", `web=${target.address}`);

@@ -65,7 +65,7 @@ describe("turnabout demo", () => {
     await demo.end("SIGINT");
   });
 
-  it("shows a whole session by the lines that it prints", { skip: missing("curl") }, async () => {
+  it("shows a whole session with the commands that it prints", { skip: missing("curl") }, async () => {
     await using demo = startDemo(0, newFolder());
     await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
     const printed = demo.output.all.map((line) => line.trim());
@@ -135,7 +135,7 @@ describe("turnabout demo", () => {
   });
 });
 
-/** The command has no end: Wolf is given reasons to say something until it has shown one. */
+/** The command does not end: Wolf is made to emit events until it has printed one. */
 async function showsEvents(command: string, url: string, token: string): Promise<void> {
   const curl = spawn("bash", ["-c", `exec ${command}`], { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(curl, "close");

@@ -124,7 +124,7 @@ describe("Helix's commands", () => {
     });
   }
 
-  it("say what is missing, with a hint, and exit with 2", async () => {
+  it("report what is missing with a hint, and exit with 2", async () => {
     const cases: [CommandName, string[], RegExp][] = [
       [
         "revdial-client",
@@ -173,7 +173,7 @@ describe("Helix's commands", () => {
     assert.notEqual(address.code, 0);
   });
 
-  it("explain themselves", async () => {
+  it("print their help", async () => {
     for (const command of ["revdial-client", "wolf-revdial-client"] as const) {
       for (const flag of ["-h", "-help", "--help"]) {
         const { code, stdout } = await run(command, [flag]);

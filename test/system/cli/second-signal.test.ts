@@ -1,4 +1,4 @@
-/** A second signal ends a command at once: what is open is reset, and never looks complete. */
+/** A second signal exits at once: open connections are reset, so that nothing looks complete. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import type { Socket } from "node:net";

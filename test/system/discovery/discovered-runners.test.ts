@@ -1,4 +1,4 @@
-/** A runner that one agent serves itself and others have discovered: which way is used, and who may offer one. */
+/** A runner that one agent serves itself and others have discovered: which upstream is used, and who may offer one. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
@@ -128,7 +128,7 @@ async function whoAnswers({ system }: Stand): Promise<string> {
 }
 
 describe("a discovered runner with an agent of its own", () => {
-  it("is reached by its own agent from the moment that it is there; what is open by the other way finishes", async () => {
+  it("is reached through its own agent as soon as that connects; open streams through the other one finish", async () => {
     await using stand = await start();
     await stand.host("host-1", await stand.target("discovered"));
     await untilDiscovered(stand, true, 0);
@@ -145,7 +145,7 @@ describe("a discovered runner with an agent of its own", () => {
     assert.ok(stand.events.all.every(({ type }) => type === "connected" || type === "rerouted"));
   });
 
-  it("is reached by the other way at once when its own agent is lost, and by its own again when that is back", async () => {
+  it("is reached through the other agent at once when its own is lost, and through its own when that is back", async () => {
     await using stand = await start();
     await stand.host("host-1", await stand.target("discovered"));
     const own = stand.own(await stand.target("own"));
@@ -209,7 +209,7 @@ describe("a discovered runner with an agent of its own", () => {
     assert.equal(await whoAnswers(stand), "own");
   });
 
-  it("is gone when both are: its own agent lost, its container stopped", async () => {
+  it("disappears when its own agent is lost and its container has stopped", async () => {
     await using stand = await start({ graceMs: 300 });
     const { engine } = await stand.host("host-1", await stand.target("discovered"));
     const own = stand.own(await stand.target("own"));
@@ -248,7 +248,7 @@ describe("a runner that several agents have discovered", () => {
 });
 
 describe("a discovered runner without an agent of its own", () => {
-  it("is awaited when its discoverer is lost, and gone at once when its container stops", async () => {
+  it("is awaited when its discoverer is lost, and disappears at once when its container stops", async () => {
     await using stand = await start();
     const { engine } = await stand.host("host-1", await stand.target("discovered"));
     await untilDiscovered(stand, true, 0);
@@ -259,7 +259,7 @@ describe("a discovered runner without an agent of its own", () => {
     await eventually(() => view(stand)?.state === "gone", "the withdrawal");
   });
 
-  it("says in the API by which way it is reached", async () => {
+  it("has the upstream that is used in the API", async () => {
     await using stand = await start();
     await stand.host("host-1", await stand.target("discovered"));
     await untilDiscovered(stand, true, 0);
@@ -276,7 +276,7 @@ describe("a discovered runner without an agent of its own", () => {
 });
 
 describe("an agent whose credential does not cover what it has discovered", () => {
-  it("keeps its connection; both sides say what was refused, once", async () => {
+  it("keeps its connection; both sides log the refusal once", async () => {
     await using stand = await start();
     const { agent, lines, engine } = await stand.host("host-1", await stand.target("discovered"), "narrow");
     const refused = await lines.find(
@@ -317,7 +317,7 @@ describe("an agent whose credential does not cover what it has discovered", () =
 });
 
 describe("a control plane that starts anew", () => {
-  it("awaits what was discovered, and holds it for nobody", async () => {
+  it("awaits what was discovered, and reserves it for no agent", async () => {
     const directory = tempPath("-data");
     {
       await using stand = await start({ dataDirectory: directory });

@@ -96,7 +96,7 @@ describe("a labelled container", () => {
     await untilAnnounced(stand, "sandbox-1");
   });
 
-  it("that comes back with another address or other targets is reached there, without a moment's absence", async () => {
+  it("that restarts with another address or other targets is reached there without a gap", async () => {
     await using stand = await start();
     const { engine, system } = stand;
     engine.run(stand.container("sandbox-1", { networks: { bridge: "127.0.0.99" } }));
@@ -111,7 +111,7 @@ describe("a labelled container", () => {
     await assertEchoes(system.controlPlane.dial, "sandbox-1");
   });
 
-  it("is told from the agent's own runner, which it cannot take", async () => {
+  it("cannot take a runner of the agent", async () => {
     await using stand = await start();
     stand.engine.run(
       stand.container(RUNNER, { labels: { "turnabout.runner": RUNNER, "turnabout.target.x": "1" } }),
@@ -125,7 +125,7 @@ describe("a labelled container", () => {
     assert.deepEqual([views.length, views[0]?.info?.targets[0]?.name], [1, TARGET]);
   });
 
-  it("gives way to a runner that the agent is given at run time, and comes back after it", async () => {
+  it("is withdrawn for a runner that is added to the agent, and announced again after it", async () => {
     await using stand = await start();
     const { system, engine } = stand;
     engine.run(stand.container("sandbox-1"));
@@ -245,7 +245,7 @@ describe("an engine", () => {
   });
 
   for (const how of ["with 500", "with garbage", "cut short", "without end"] as const) {
-    it(`may answer its list ${how}: what is announced stays, and the next answer counts`, async () => {
+    it(`may respond to a list request ${how}: announced containers stay, and the next response counts`, async () => {
       await using stand = await start();
       const { engine } = stand;
       engine.run(stand.container("sandbox-1"));
@@ -262,7 +262,7 @@ describe("an engine", () => {
     });
   }
 
-  it("may never answer its list: it is asked again", async () => {
+  it("may never respond to a list request: the request is repeated", async () => {
     await using stand = await start((engine) => (engine.list = "never"));
     const isTimeout = ({ fields }: KeptLine): boolean =>
       /list: no response within 5000 ms/.test(String(fields["reason"]));
@@ -273,7 +273,7 @@ describe("an engine", () => {
   });
 
   for (const how of ["with 500", "cut short", "without end", "never"] as const) {
-    it(`may answer for its events ${how}: its containers are looked at nevertheless`, async () => {
+    it(`may respond to an event request ${how}: its containers are listed nevertheless`, async () => {
       await using stand = await start((engine) => (engine.events = how));
       stand.engine.run(stand.container("sandbox-1"));
       await untilAnnounced(stand, "sandbox-1");
@@ -298,7 +298,7 @@ describe("an engine", () => {
     assert.equal(inspections.length, 1, "asked once");
   });
 
-  it("is the given one, whatever DOCKER_HOST says", async () => {
+  it("is the configured one, whatever DOCKER_HOST is", async () => {
     for (const host of ["tcp://127.0.0.1:1", "unix:///nowhere", "not a url at all:"]) {
       process.env["DOCKER_HOST"] = host;
       await using stand = await start();

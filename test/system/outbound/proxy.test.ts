@@ -21,7 +21,7 @@ afterEach(() => {
   return assertNothingOpen();
 });
 
-/** No proxy is asked for a loopback address. This one is not one of those, and reaches the same listener. */
+/** No proxy is used for a loopback address. This address is not one, and reaches the same listener. */
 function urlOf(system: System): string {
   return `${system.pki === undefined ? "http" : "https"}://0.0.0.0:${system.controlPlane.port}`;
 }
@@ -58,7 +58,7 @@ describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
     assert.ok(agent.running);
   });
 
-  it("goes past it where NO_PROXY says so", async () => {
+  it("is not used for hosts in NO_PROXY", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startTinyproxy();
     await using agent = start(system, {

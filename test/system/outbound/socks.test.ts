@@ -99,7 +99,7 @@ describe("an agent behind a SOCKS proxy", () => {
     assert.match((await agent.failed()).error.message, /^outbound proxy \S+: timed out$/);
   });
 
-  it("says by name which variable is of no use", async () => {
+  it("names the variable that cannot be used", async () => {
     process.env["ALL_PROXY"] = "ftp://u:secret@proxy";
     await using agent = followAgent({ server: "http://cp.example" });
     assert.match((await agent.failed()).error.message, /^ALL_PROXY: use http:\/\/, .*socks5h:\/\/$/);

@@ -23,7 +23,7 @@ const BYTES: number = 100 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
 
 describe("a relay", () => {
-  it(`answers ${DIALS} dials at once: as many as it may ask for, 503 and Retry-After to the others`, async () => {
+  it(`answers ${DIALS} dials at once: it forwards up to its limit, and responds 503 with Retry-After to the others`, async () => {
     const held: Duplex[] = [];
     await using upstream = await startHttpTarget(() => {});
     upstream.http.on("upgrade", (_request, socket) =>
@@ -60,7 +60,7 @@ describe("a relay", () => {
     await eventually(() => upstream.sockets.size === 0, "the end of all of them");
   });
 
-  it("is asked again by the agents that it refused no sooner than it said", async () => {
+  it("is dialled again by the agents that it refused no sooner than Retry-After", async () => {
     const refusal =
       'HTTP/1.1 503 x\r\nturnabout-version: 1\r\nRetry-After: 5\r\n\r\n{"error":{"code":"relay_full"}}';
     await using full = await startTarget((socket) => void socket.once("data", () => socket.end(refusal)));

@@ -9,7 +9,7 @@ import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** Throws at what is said of a connection. */
+/** Throws when a connection is logged. */
 function brokenLog(): Logger {
   const say = (_fields: object, message: string): void => {
     if (message.startsWith("relay: ") && !message.includes("listens")) throw new Error("the disk is full");

@@ -21,7 +21,7 @@ const NOTICE_MS = 1_000;
 
 describe("a relay that is killed", () => {
   for (const way of ["unix", "tcp"] as const) {
-    it(`is noticed by both ends within a second, and passes on again when it is back (${way})`, async () => {
+    it(`is noticed by both ends within a second, and forwards again after its restart (${way})`, async () => {
       const registry = new EventLog<RegistryEvent>();
       await using system = await startSystem({ agents: 0, controlPlane: { onEvent: registry.push } });
       const socketPath = tempPath();

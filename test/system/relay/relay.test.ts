@@ -39,7 +39,7 @@ describe("an agent behind a relay", () => {
     }
   }
 
-  it("chooses ptth at once with auto, and says why", async () => {
+  it("uses ptth first with auto, and logs why", async () => {
     await using system = await startSystem({ agents: 0 });
     await using relay = await startRelayTo(system.url);
     await using inner = followAgent({ server: relay.unix, carrier: "auto" });
@@ -86,7 +86,7 @@ describe("an agent behind a relay", () => {
     assert.equal((error as TurnaboutError).code, "unauthenticated");
   });
 
-  it("hears at once that the control plane is away, and comes in when it is back", async () => {
+  it("is refused at once while the control plane is down, and connects when it is back", async () => {
     const address = await refusingAddress();
     await using relay = await startRelayTo(`http://${address}`);
     await using inner = followAgent({ server: relay.unix });
@@ -107,7 +107,7 @@ describe("an agent behind a relay", () => {
     await assertEchoes(system.controlPlane.dial, "inner", "echo");
   });
 
-  it("hears of relays that lead in a circle", async () => {
+  it("is refused by relays that form a loop", async () => {
     const port = Number((await refusingAddress()).split(":").at(-1));
     await using first = await startRelayTo(`http://127.0.0.1:${port}`);
     await using second = await startRelayTo(first.unix, { port });
@@ -120,7 +120,7 @@ describe("an agent behind a relay", () => {
   it("is reached through an outbound proxy of the relay's", { skip: missing("tinyproxy") }, async () => {
     await using proxy = await startTinyproxy("user:pass");
     await using system = await startSystem({ tls: true, agents: 0 });
-    // No proxy is asked for a loopback address; this is not one, and reaches the same listener.
+    // No proxy is used for a loopback address; this is not one, and reaches the same listener.
     const server = `https://0.0.0.0:${system.controlPlane.port}`;
     await using relay = await startRelayTo(server, { caFile: system.caFile, serverName: "localhost" });
     process.env["HTTPS_PROXY"] = `http://user:pass@127.0.0.1:${proxy.port}`;
@@ -153,7 +153,7 @@ describe("an agent behind a relay", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("ends its session when the relay is gone, at both ends", async () => {
+  it("loses its connection at both ends when the relay ends", async () => {
     await using system = await startSystem({ agents: 0 });
     const relay = await startRelayTo(system.url, { drainMs: 0 });
     await using inner = followAgent({ server: relay.unix });

@@ -27,7 +27,7 @@ async function refusedAt(address: string): Promise<Error> {
 }
 
 describe("the Unix socket of a relay", () => {
-  it("is for its owner and group, unless it is told otherwise, and is gone at the end", async () => {
+  it("is for its owner and group by default, and is removed at the end", async () => {
     const paths = [tempPath(), tempPath()];
     const listen = [`unix:${paths[0]}`, `unix://${paths[1]};mode=0666`];
     const agent = createAgent({ server: AWAY, runners: {}, listen });

@@ -1,4 +1,4 @@
-/** What a relay does not pass on, and what it makes of a peer that is none of its agents. */
+/** Requests that a relay does not forward, and peers that are not its agents. */
 import assert from "node:assert/strict";
 import type http from "node:http";
 import net from "node:net";
@@ -41,7 +41,7 @@ describe("a relay", () => {
     ["a header without end", `GET ${ENDPOINT} HTTP/1.1\r\nX: ${"x".repeat(40_000)}`, /^HTTP\/1\.1 431 /],
   ];
 
-  it(`answers itself: ${local.map(([name]) => name).join(", ")}`, async () => {
+  it(`responds itself: ${local.map(([name]) => name).join(", ")}`, async () => {
     await using upstream = await startTarget();
     await using relay = await startRelayTo(`http://${upstream.address}`);
     for (const [name, bytes, expected] of local) {
@@ -52,7 +52,7 @@ describe("a relay", () => {
     assert.match(all, /proxy-status: turnabout-relay; error=destination_not_found; details="not_found"/);
   });
 
-  it("answers one request of a connection, and nothing that is pipelined behind it", async () => {
+  it("responds to one request of a connection, and to nothing that is pipelined behind it", async () => {
     await using upstream = await startTarget();
     await using relay = await startRelayTo(`http://${upstream.address}`);
     const get = "GET /one HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -65,7 +65,7 @@ describe("a relay", () => {
     assert.equal(upstream.sockets.size, 0);
   });
 
-  it("sends on what the agent says, with its own hop behind it and no other claim", async () => {
+  it("forwards the agent's fields, adds its own hop, and drops other claims", async () => {
     const seen: http.IncomingMessage[] = [];
     await using upstream = await startHttpTarget(() => {});
     upstream.http.on("upgrade", (request, socket) => {
@@ -116,7 +116,7 @@ describe("a relay", () => {
     );
   });
 
-  it("says 502 where something swallows the upgrade or answers nonsense, and lives on", async () => {
+  it("responds 502 if the upgrade is dropped or the response is malformed, and continues", async () => {
     await using deaf = await startTarget((socket) => void socket.on("data", () => socket.destroy()));
     await using mad = await startTarget((socket) => void socket.end("\0\0\0"));
     for (const upstream of [deaf, mad]) {
@@ -128,7 +128,7 @@ describe("a relay", () => {
     }
   });
 
-  it("hangs up on the control plane when the agent that asked has gone", async () => {
+  it("closes its connection to the control plane when the agent disconnects", async () => {
     await using upstream = await startTarget();
     await using relay = await startRelayTo(`http://${upstream.address}`);
     const socket = net.connect({ port: relay.port, host: "127.0.0.1" });
@@ -140,7 +140,7 @@ describe("a relay", () => {
     assert.notEqual((await end).kind, "error");
   });
 
-  it("gives up what says nothing or too slowly, and lets others in meanwhile", async () => {
+  it("closes connections without a request or with a slow one, and serves others meanwhile", async () => {
     await using system = await startSystem({ agents: 0 });
     await using relay = await startRelayTo(system.url);
     const slow: net.Socket[] = [];
@@ -150,7 +150,7 @@ describe("a relay", () => {
     try {
       for (let i = 0; i < MAX_RELAY_PENDING_REQUESTS + 50; i += 1) {
         const socket = net.connect({ port: relay.port, host: "127.0.0.1" });
-        socket.on("error", () => {}); // for ever
+        socket.on("error", () => {}); // permanently
         socket.resume();
         slow.push(socket);
         await next(socket, "connect");
