@@ -20,26 +20,26 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
 
   --port N                port to listen on; default 8080, 0 for a free one
   --host ADDRESS          address to listen on; default all
-  --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), followed for
-                          changes. Not a token: an agent has its own in plain text under the same option
-  --data-dir DIR          where sessions, instances and issued tokens survive a restart; default: in memory only
-  --moonlight-credentials-file FILE  Moonlight Web's shared secret; without it its routes are refused
-  --agent-url URL         what the agents inside sandboxes dial; goes into their environment
-  --sandbox-image IMAGE   container image of a sandbox where the request names none
-  --allow-image PATTERN   images that users may name besides it, * for any characters; may be repeated
-  --max-sessions-per-user N  sessions that a user may have at once; default: as many as there are places
-  --allowed-origin ORIGIN origin from which a token cookie is accepted, besides our own; may be repeated
-  --trusted-pages TARGET.RUNNER  targets whose pages a browser may run with our origin and its user's rights, * for
-                          any characters; may be repeated; default none
-  --tls-cert FILE         certificate chain, PEM; the same port then speaks TLS besides plaintext
+  --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), reloaded when
+                          it changes. An agent's option of the same name is a file with the token itself
+  --data-dir DIR          directory for sessions, instances and issued tokens; default: in memory only
+  --moonlight-credentials-file FILE  file with Moonlight Web's shared secret; without it its routes are refused
+  --agent-url URL         control plane URL for the agents inside sandboxes, which get it in their environment
+  --sandbox-image IMAGE   default container image of a sandbox
+  --allow-image PATTERN   further images that users may request; * matches any characters; may be repeated
+  --max-sessions-per-user N  sessions that a user may have at once; default: limited only by capacity
+  --allowed-origin ORIGIN origin from which a token cookie is accepted, in addition to our own; may be repeated
+  --trusted-pages TARGET.RUNNER  targets whose pages may run in browsers with our origin and the user's rights;
+                          * matches any characters; may be repeated; default none
+  --tls-cert FILE         certificate chain, PEM; the port then accepts TLS in addition to plaintext
   --tls-key FILE          its key, PEM
-  --client-ca FILE        CA of client certificates, by which agents on rh2 identify themselves
-  --client-crl FILE       revoked client certificates: PEM revocation list, or serials one a line
-                          all four files are followed for changes
-  --base-path PATH        path in front of all routes, where a proxy does not strip it
+  --client-ca FILE        CA of client certificates, with which agents authenticate on rh2
+  --client-crl FILE       revoked client certificates: a PEM revocation list, or one serial number per line.
+                          These four files are reloaded when they change
+  --base-path PATH        path prefix of all routes, if a reverse proxy does not strip it
   --grace SECONDS         how long dials wait for a lost agent; default 30
-  --response-timeout SECONDS  a target's response header; default 60
-  --drain SECONDS         how long open streams may finish after SIGTERM; default 30
+  --response-timeout SECONDS  how long a target may take to send a response header; default 60
+  --drain SECONDS         how long open streams may take to finish after SIGTERM; default 30
   --trusted-proxy CIDR    address or block of a reverse proxy that is trusted to name the client; may be repeated
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
   --forwarded-fields NAME fields that a trusted proxy sets: x-forwarded or forwarded; default x-forwarded
