@@ -72,7 +72,7 @@ describe("an instance", () => {
     );
   });
 
-  it("is online by its tunnel alone: a heartbeat of one that has gone changes nothing", async () => {
+  it("is online only by its tunnel: a heartbeat after the tunnel is lost changes nothing", async () => {
     await using stand = await startSessions({ controlPlane: { graceMs: 100 } });
     await stand.system.agent.close();
     await instancesUntil(stand.url, ([one]) => one?.status === "offline", "the end of its grace");
@@ -138,15 +138,15 @@ describe("an instance", () => {
       [[0], "ok"],
       [[], "ok"],
     ] as const) {
-      const answer = await heartbeat(stand.url, "a", disk(...percents));
-      const { disk_alert_level, ...others } = answer.body as Record<string, unknown>;
+      const response = await heartbeat(stand.url, "a", disk(...percents));
+      const { disk_alert_level, ...others } = response.body as Record<string, unknown>;
       assert.deepEqual(others, { status: "ok", gpu_alert_level: "ok" });
       assert.equal(disk_alert_level, level, String(percents));
       assert.equal((await only(stand)).disk_alert_level, level);
     }
   });
 
-  it("takes a percentage that is a little over as 100, and all the rest with it", async () => {
+  it("clamps a percentage slightly above 100, and keeps the rest of the heartbeat", async () => {
     await using stand = await startSessions();
     const [mount] = (disk(100) as { disk_usage: object[] }).disk_usage;
     const beat = { max_sandboxes: 3, disk_usage: [{ ...mount, used_percent: 100.01 }] };
@@ -166,9 +166,9 @@ describe("an instance", () => {
       [[null, 0], ["ok", "ok"], "ok"],
       [[], [], "ok"],
     ] as const) {
-      const answer = await heartbeat(stand.url, "a", gpus(...percents));
+      const response = await heartbeat(stand.url, "a", gpus(...percents));
       assert.deepEqual(
-        answer.body,
+        response.body,
         { status: "ok", disk_alert_level: "ok", gpu_alert_level: level },
         String(percents),
       );
@@ -186,7 +186,7 @@ describe("an instance", () => {
     assert.equal((body as { gpu_alert_level: string }).gpu_alert_level, "ok", "busy is not full");
   });
 
-  it("keeps its figures over a restart of the control plane", async () => {
+  it("keeps its figures across a restart of the control plane", async () => {
     const controlPlane = { dataDirectory: tempPath("-data") };
     let before: InstanceView;
     {
@@ -224,7 +224,7 @@ describe("an instance", () => {
     ]);
   });
 
-  it("is in the log when a level is reached, once, and not when it falls", async () => {
+  it("is logged once when a level is reached, and not when it falls", async () => {
     const { log, lines } = keptLog();
     await using stand = await startSessions({ controlPlane: { log } });
     const said = (): unknown[] =>
@@ -261,7 +261,7 @@ describe("an instance", () => {
     assert.deepEqual([unknown.status, unknown.code], [404, "instance_unknown"]);
   });
 
-  it("is heard whatever its body is: what does not fit is named and ignored, and logged once", async () => {
+  it("has each heartbeat accepted: what does not match is named, ignored, and logged once", async () => {
     const { log, lines } = keptLog();
     await using stand = await startSessions({ controlPlane: { log } });
     const before = await only(stand);
@@ -277,9 +277,9 @@ describe("an instance", () => {
       ['{"gpus":[5]}', "gpus.0: not an object"],
     ] as const) {
       const path = "/api/v1/wolf-instances/a/heartbeat";
-      const answer = await api(stand.url, "POST", path, { body, headers });
-      assert.equal(answer.status, 200, body);
-      const { ignored, ...levels } = answer.body as { ignored: string[] };
+      const response = await api(stand.url, "POST", path, { body, headers });
+      assert.equal(response.status, 200, body);
+      const { ignored, ...levels } = response.body as { ignored: string[] };
       assert.deepEqual(levels, { status: "ok", disk_alert_level: "ok", gpu_alert_level: "ok" });
       assert.deepEqual([ignored.length, ignored[0]?.startsWith(complaint)], [1, true], String(ignored));
       const { last_heartbeat, ...instance } = await only(stand);
@@ -299,13 +299,13 @@ describe("an instance", () => {
     assert.equal(max_sandboxes, 4);
   });
 
-  it("is refused where its body has more than a mebibyte", async () => {
+  it("has a heartbeat refused if the body is larger than a mebibyte", async () => {
     await using stand = await startSessions();
-    const answer = await heartbeat(stand.url, "a", { padding: "x".repeat(1024 * 1024) });
-    assert.deepEqual([answer.status, answer.code], [413, "payload_too_large"]);
+    const response = await heartbeat(stand.url, "a", { padding: "x".repeat(1024 * 1024) });
+    assert.deepEqual([response.status, response.code], [413, "payload_too_large"]);
   });
 
-  it("is spoken for by its own runner's token or an admin's, and by nobody else's", async () => {
+  it("takes heartbeats with its own runner's token or an admin's, and with no other", async () => {
     await using stand = await startSessions({ instances: ["a", "b"] });
     const { url } = stand;
     const own = await issueToken(url, { id: "wolf-a", kind: "runner", runners: ["wolf-a"] });

@@ -12,7 +12,7 @@ afterEach(() => assertNothingOpen());
 
 for (const kind of PLAINTEXT_CALLERS) {
   describe(`Moonlight over ${kind}`, () => {
-    it("gets its own credentials and none of the caller's; the caller gets none of Moonlight's", async () => {
+    it("receives its own credentials and none of the caller's, and the caller none of Moonlight's", async () => {
       await using stand = await startMoonlight();
       const { alice, session, sessions } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -31,10 +31,10 @@ for (const kind of PLAINTEXT_CALLERS) {
         [{ ...bearer, "proxy-authorization": bearer.authorization }, `a=1&session_id=${id}`],
       ] as const) {
         const path = `/moonlight/api/apps?host_id=0&session_id=agent-${id}-7&${query}`;
-        const answer = await caller.call({ path, headers });
-        assert.equal(answer.status, 200, answer.text);
-        assert.match(answer.text, /Sway Desktop/);
-        assert.ok(!JSON.stringify(answer.headers).includes(SECRET) && !answer.text.includes(SECRET));
+        const response = await caller.call({ path, headers });
+        assert.equal(response.status, 200, response.text);
+        assert.match(response.text, /Sway Desktop/);
+        assert.ok(!JSON.stringify(response.headers).includes(SECRET) && !response.text.includes(SECRET));
       }
       const seen = stand.tap.toService().toString("latin1");
       for (const secret of [alice, "theme=dark", "session_id", "access_token", "access%5Ftoken"]) {
@@ -55,13 +55,13 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, sessions.system);
       const ask = async (method: string, path: string, body?: string) => {
         const mark = path.includes("?") ? "&" : "?";
-        const answer = await caller.call({
+        const response = await caller.call({
           method,
           path: `${path}${mark}session_id=${session.id}`,
           headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
           ...(body !== undefined && { body }),
         });
-        return [answer.status, moonlight.requests.at(-1)?.url];
+        return [response.status, moonlight.requests.at(-1)?.url];
       };
       assert.deepEqual(await ask("GET", "/moonlight/api/hosts"), [200, "/api/hosts"]);
       assert.deepEqual(await ask("GET", "/moonlight/hosts"), [200, "/api/hosts"]);
@@ -74,7 +74,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.deepEqual(await ask("POST", "/moonlight/api/pair", '{"host_id":0}'), [304, "/api/pair"]);
     });
 
-    it("shows its page where the session's link leads, and the page's files", async () => {
+    it("serves its page and the page's files at the session's link", async () => {
       await using stand = await startMoonlight();
       const { alice, session, sessions, moonlight } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -91,7 +91,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       );
     });
 
-    it("lets a user view, but neither see nor touch what is everybody's on the instance", async () => {
+    it("lets a user view, but not read or change what all users of the instance share", async () => {
       await using stand = await startMoonlight();
       const { bob, sessions, moonlight, tap } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -121,8 +121,12 @@ for (const kind of PLAINTEXT_CALLERS) {
         ["GET", "//api/sessions"],
         ["GET", "/%61pi/sessions.js"],
       ] as const) {
-        const answer = await ask(method, path, body);
-        assert.deepEqual([answer.status, errorCode(answer.text)], [403, "not_allowed"], `${method} ${path}`);
+        const response = await ask(method, path, body);
+        assert.deepEqual(
+          [response.status, errorCode(response.text)],
+          [403, "not_allowed"],
+          `${method} ${path}`,
+        );
       }
       assert.equal(tap.connections, 0, "Moonlight has heard of none");
       assert.deepEqual(moonlight.state.hosts, hosts);
@@ -136,7 +140,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       }
     });
 
-    it("pairs with each line as it comes", async () => {
+    it("streams each line of a pairing as it arrives", async () => {
       await using stand = await startMoonlight();
       const { session, sessions, moonlight } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -147,18 +151,18 @@ for (const kind of PLAINTEXT_CALLERS) {
         headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-length": body.length },
       });
       pairing.request.end(body);
-      const answer = await within(pairing.answer, "the header");
-      assert.equal(answer.headers["content-type"], "application/x-ndjson");
-      const [pin] = await next<[Buffer]>(answer.body, "data");
+      const response = await within(pairing.answer, "the header");
+      assert.equal(response.headers["content-type"], "application/x-ndjson");
+      const [pin] = await next<[Buffer]>(response.body, "data");
       assert.equal(pin.toString(), '{"Pin":"1234"}\n');
-      const rest = ending(answer.body);
+      const rest = ending(response.body);
       assert.equal(moonlight.finishPairings("paired"), 1, "the second line did not exist before");
       const { kind: how, data } = await rest;
       assert.equal(how, "end");
       assert.match(data.toString(), /^\{"Paired":\{"host_id":1,.*\}\n$/);
     });
 
-    it("is nobody else's: missing, foreign and unknown sessions, and no token", async () => {
+    it("is refused to others: missing, foreign and unknown sessions, and no token", async () => {
       await using stand = await startMoonlight();
       const { alice, bob, session, sessions, tap } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -174,11 +178,11 @@ for (const kind of PLAINTEXT_CALLERS) {
         [`?session_id=${session.id.toUpperCase()}`, alice, 404, "session_unknown"],
       ] as const) {
         const authorization = token === undefined ? undefined : `Bearer ${token}`;
-        const answer = await caller.call({
+        const response = await caller.call({
           path: `/moonlight/api/hosts${query}`,
           headers: { authorization },
         });
-        assert.deepEqual([answer.status, errorCode(answer.text)], [status, code], query);
+        assert.deepEqual([response.status, errorCode(response.text)], [status, code], query);
       }
       assert.equal(tap.connections, 0, "Moonlight has heard of none");
     });
@@ -186,11 +190,11 @@ for (const kind of PLAINTEXT_CALLERS) {
 }
 
 describe("Moonlight without configured credentials", () => {
-  it("is not there, whoever asks", async () => {
+  it("is not found, for any caller", async () => {
     await using stand = await startSessions();
     const session = await newSession(stand.url);
-    const answer = await call(`${stand.url}/moonlight/api/hosts?session_id=${session.id}`);
-    assert.deepEqual([answer.status, codeOf(answer)], [404, "not_found"]);
-    assert.ok(!answer.body.includes(ADMIN_TOKEN));
+    const response = await call(`${stand.url}/moonlight/api/hosts?session_id=${session.id}`);
+    assert.deepEqual([response.status, codeOf(response)], [404, "not_found"]);
+    assert.ok(!response.body.includes(ADMIN_TOKEN));
   });
 });

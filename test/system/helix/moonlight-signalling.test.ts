@@ -47,7 +47,7 @@ const ORDER: readonly string[] = [
   "ConnectionComplete Signaling Signaling",
 ].flatMap((line) => line.split(" "));
 
-/** A frame header that says its length in eight bytes, as it need not. */
+/** A frame header with its length in eight bytes, although fewer would do. */
 function withLongLength(text: string): Buffer {
   const payload = Buffer.from(text);
   const header = Buffer.alloc(14);
@@ -59,7 +59,7 @@ function withLongLength(text: string): Buffer {
 
 for (const kind of SOCKET_KINDS) {
   describe(`Moonlight signalling by ${kind}`, () => {
-    it("goes in Moonlight's order, and nobody sees the other's secrets", async () => {
+    it("keeps Moonlight's order, and neither side sees the other's secrets", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice, session, tap } = stand;
       await using socket = await openSocket(kind, url, `${path}?access_token=${alice}&quality=high`, {
@@ -142,7 +142,7 @@ for (const kind of SOCKET_KINDS) {
       });
     }
 
-    it("rewrites one of many kilobytes, and keeps what else it says to the digit", async () => {
+    it("rewrites a first message of many kilobytes, and keeps its other members exactly", async () => {
       await using service = await startService();
       await using stand = await startMoonlight({ port: service.port });
       const { url, path, alice, session } = stand;
@@ -191,7 +191,7 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(stand.moonlight.state.streams.size, 0);
     });
 
-    it("passes a first message that is none of Moonlight's, and its end without a close frame", async () => {
+    it("passes a first message of another kind, and an end without a close frame", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
@@ -201,7 +201,7 @@ for (const kind of SOCKET_KINDS) {
       assert.match(unmasked(stand.tap.toService()), /this is not JSON/);
     });
 
-    it("passes a caller's close before its first message, and Moonlight's answer", async () => {
+    it("passes a caller's close before its first message, and Moonlight's reply", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
@@ -210,7 +210,7 @@ for (const kind of SOCKET_KINDS) {
       await stand.moonlight.whenIdle();
     });
 
-    it("passes what Moonlight says and does before the caller's first message", async () => {
+    it("passes what Moonlight sends before the caller's first message", async () => {
       await using service = await startService();
       await using stand = await startMoonlight({ port: service.port });
       const { url, path, alice } = stand;
@@ -222,7 +222,7 @@ for (const kind of SOCKET_KINDS) {
       assert.deepEqual(await socket.closed, { code: 4_008, reason: "too slow" });
     });
 
-    it("carries close codes and reasons exactly, both ways", async () => {
+    it("passes close codes and reasons unchanged in both directions", async () => {
       for (const [code, reason] of [
         [1000, "bye"],
         [1011, ""],
@@ -254,7 +254,7 @@ for (const kind of SOCKET_KINDS) {
       }
     });
 
-    it("is told of a lost tunnel: 1012 between two frames, a plain cut within one", async () => {
+    it("is closed when the tunnel is lost: with 1012 between two frames, with a reset within one", async () => {
       await using service = await startService();
       await using stand = await startMoonlight({ port: service.port });
       const { url, path, alice } = stand;
@@ -276,7 +276,7 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(await cut.ended, "reset");
     });
 
-    it("ends at Moonlight when the caller is gone, with or without a word", async () => {
+    it("ends at Moonlight when the caller disconnects, with or without a close frame", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice, session, moonlight } = stand;
       const socket = await openSocket(kind, url, path, { token: alice });
@@ -303,7 +303,7 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(await stand.streams(), streams + 1);
     });
 
-    it("is not counted against the limit where its handshake is none", async () => {
+    it("does not count against the limit if its handshake is invalid", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice } = stand;
       const bad = await call(`${url}${path}`, {
@@ -326,7 +326,7 @@ for (const kind of SOCKET_KINDS) {
       assert.match(socket.body, /refused by the double/);
     });
 
-    it("is nobody else's: missing, foreign and unknown sessions", async () => {
+    it("is refused to others: missing, foreign and unknown sessions", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice, bob, session } = stand;
       for (const [where, token, status] of [
@@ -344,7 +344,7 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(stand.tap.connections, 0, "Moonlight has heard of none");
     });
 
-    it("is found under each of its names", async () => {
+    it("is found at each of its paths", async () => {
       await using stand = await startMoonlight();
       const { url, alice } = stand;
       for (const name of [

@@ -17,7 +17,7 @@ import { issueToken } from "../../support/api.ts";
 import { newSession, startSessions } from "./sessions-stand.ts";
 import type { SessionStand, SessionView } from "./sessions-stand.ts";
 
-/** ws exports these two; its types do not say so. */
+/** Exported by ws, but missing from its types. */
 const { Receiver, Sender } = ws as unknown as {
   Receiver: new (options: { isServer: boolean }) => Writable;
   Sender: { frame(data: Buffer, options: object): Buffer[] };

@@ -231,7 +231,7 @@ function namesOf({ path, kind, methods }: TargetRoute): string[] {
 }
 
 describe("authorization", () => {
-  it("has a row for every route, and none for a route that is gone", () => {
+  it("has a row for every route, and none for a route that does not exist", () => {
     const [routes, named] = [routeNames(), new Set(rows().keys())];
     assert.ok(routes.size >= 60, `${routes.size} routes`);
     assert.deepEqual([...routes.difference(named)], [], "routes without a row");
