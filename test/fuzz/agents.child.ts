@@ -1,5 +1,5 @@
 /**
- * A control plane in a process without any handler for uncaught errors, and agents that answer it with garbage: HTTP/2
+ * A control plane in a process without any handler for uncaught errors, and agents that respond with garbage: HTTP/2
  * frames, `/hello`, `/events`, responses to CONNECT. Prints what was wrong, one line each.
  *
  *     node test/fuzz/agents.child.ts SEED COUNT
@@ -63,7 +63,7 @@ function event(runner: string): string {
 }
 
 /** What comes back for a stream. */
-function answer(stream: number, body: string | undefined): Buffer[] {
+function respondTo(stream: number, body: string | undefined): Buffer[] {
   const frames: Buffer[] = [];
   if (random.chance(6)) frames.push(anyFrame(random, [stream]));
   while (random.chance(6))
@@ -118,10 +118,10 @@ async function serve(carrier: Duplex, runner: string): Promise<void> {
       }
       if (frame.payload.includes("/events")) {
         const lines = Array.from({ length: random.int(8) }, () => event(runner)).join("\n");
-        carrier.write(Buffer.concat(answer(frame.stream, `${lines}\n`)));
+        carrier.write(Buffer.concat(respondTo(frame.stream, `${lines}\n`)));
         continue;
       }
-      const frames = answer(frame.stream, undefined);
+      const frames = respondTo(frame.stream, undefined);
       while (random.chance(5)) frames.push(anyFrame(random, streams));
       carrier.write(Buffer.concat(frames));
     }
@@ -155,7 +155,7 @@ async function runCase(n: number): Promise<void> {
   const runner = `evil-${n}`;
   const carrier = await report.within(hostileAgent(runner), `the dial of ${runner}`, DEADLINE_MS);
   if (carrier === undefined) return;
-  // Most of them die young: what they leave unanswered fails then, and not only by a time limit.
+  // Most of them end soon, so that open requests fail by that and not only by a time limit.
   const life = setTimeout(() => carrier.destroy(), random.chance(12) ? 2_500 : 50 + random.int(250));
   await new Promise((resolve) => setTimeout(resolve, 20));
   await callersOf(runner);

@@ -86,7 +86,7 @@ function http2Bytes(random: Random): string {
   return random.chance(3) ? mutated(random, text) : text;
 }
 
-/** What an agent sends after the upgrade, slightly damaged. */
+/** An agent's first bytes after its upgrade, or nearly. */
 function agentBytes(random: Random): string {
   const hello = nearlyJson(random, { protocol: "1", instance: '"a"', runners: '[{"id":"evil"}]' }, 4);
   const frames = [
@@ -119,7 +119,7 @@ function bytesOf(random: Random): string {
 async function connect(random: Random): Promise<Socket> {
   const isFront = random.chance(4);
   const raw = net.connect({ port, host: "127.0.0.1", ...(isFront && { localAddress: PROXY_ADDRESS }) });
-  raw.on("error", () => {}); // for ever
+  raw.on("error", () => {}); // permanent
   if (isFront) {
     const header = random.pick(PROXY_HEADERS);
     raw.write(random.chance(2) ? mutated(random, header) : header, "latin1");
@@ -127,11 +127,11 @@ async function connect(random: Random): Promise<Socket> {
   if (!random.chance(4)) return raw;
   const ALPNProtocols = random.pick([["h2"], ["http/1.1"], ["rh2"], ["h2-reverse"], [], ["h2", "http/1.1"]]);
   const socket = tls.connect({ socket: raw, rejectUnauthorized: false, ALPNProtocols });
-  socket.on("error", () => {}); // for ever
+  socket.on("error", () => {}); // permanent
   await new Promise<void>((resolve) => {
     socket.once("secureConnect", resolve);
     raw.once("close", () => resolve());
-    // Where the PROXY header was bad nobody shakes hands.
+    // After a bad PROXY header there is no handshake.
     setTimeout(() => resolve(), 1_000).unref();
   });
   return socket;

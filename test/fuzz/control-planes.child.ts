@@ -1,5 +1,5 @@
 /**
- * Agents in a process without any handler for uncaught errors, dialled in to a control plane that answers with garbage at
+ * Agents in a process without any handler for uncaught errors, dialled in to a control plane that responds with garbage at
  * every step, on every carrier. Each agent has to close, with all its connections, and one of a good control plane has to
  * work on. Prints what was wrong, one line each.
  *
@@ -85,7 +85,7 @@ function goaway(random: Random): Buffer {
   return encodeFrame(FRAME.GOAWAY, 0, 0, Buffer.concat([...head, Buffer.from(data.slice(0, 8_000))]));
 }
 
-/** What a control plane says on a reversed session. */
+/** A control plane's bytes on a tunnel connection. */
 function sessionBytes(random: Random): string {
   const frames = [settings(random)];
   const streams: number[] = [];
@@ -118,7 +118,7 @@ function webSocketFrames(random: Random, text: string): string {
 }
 
 /** To an upgrade request, as an HTTP/1.1 server. */
-function answerToUpgrade(random: Random, request: string): string {
+function responseToUpgrade(random: Random, request: string): string {
   if (random.chance(6)) return mutated(random, refusal(random));
   const key = /sec-websocket-key: *(\S+)/i.exec(request)?.[1];
   const lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade"];
@@ -153,7 +153,7 @@ function refusal(random: Random): string {
 } // prettier-ignore
 
 /** To an Extended CONNECT, as an HTTP/2 server. */
-function answerToHttp2(random: Random): string {
+function responseToHttp2(random: Random): string {
   const status = random.chance(3) ? random.pick(STATUSES) : "200";
   const frames = [
     settings(random),
@@ -168,7 +168,7 @@ function answerToHttp2(random: Random): string {
   return random.chance(4) ? mutated(random, text) : text;
 } // prettier-ignore
 
-function answer(random: Random, socket: Socket): void {
+function respond(random: Random, socket: Socket): void {
   socket.on("error", () => {}); // permanent
   socket.setTimeout(1_000, () => socket.destroy());
   const isReversed = socket instanceof tls.TLSSocket && isReversedAlpn(socket.alpnProtocol);
@@ -181,7 +181,7 @@ function answer(random: Random, socket: Socket): void {
       const ending = random.int(6);
       if (ending === 0) socket.end();
       else if (ending === 1) socket.destroy();
-      // What is left open gives the agent time to answer; then it is lost.
+      // What is left open gives the agent time to respond; then it is lost.
       else setTimeout(() => socket.destroy(), 20 + random.int(150));
     });
   };
@@ -192,11 +192,11 @@ function answer(random: Random, socket: Socket): void {
     seen += chunk.toString("latin1");
     if (isReversed) seen = "";
     else if (seen.startsWith("PRI * HTTP/2.0")) {
-      send(answerToHttp2(random));
+      send(responseToHttp2(random));
       socket.off("data", onData);
       socket.resume();
     } else if (seen.includes("\r\n\r\n")) {
-      send(answerToUpgrade(random, seen));
+      send(responseToUpgrade(random, seen));
       socket.off("data", onData);
       socket.resume();
     }
@@ -208,7 +208,7 @@ function answer(random: Random, socket: Socket): void {
 async function exchange(random: Random): Promise<void> {
   const isTls = random.chance(3);
   const sockets = new Set<Socket>();
-  const onSocket = (socket: Socket): void => answer(random, socket);
+  const onSocket = (socket: Socket): void => respond(random, socket);
   const server = isTls
     ? tls.createServer({ ...credential, ALPNProtocols: [...REVERSED_ALPN, "h2", "http/1.1"] }, onSocket)
     : net.createServer(onSocket);

@@ -1,4 +1,4 @@
-/** Hostile control planes against the agent: answers to its dial, frames, requests, notices, GOAWAY. */
+/** Hostile control planes against the agent: responses to its dial, frames, requests, notices, GOAWAY. */
 import { fuzz } from "./fuzz.ts";
 
 fuzz(

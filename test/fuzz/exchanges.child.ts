@@ -58,7 +58,7 @@ interface Outcome {
   hung: boolean;
 }
 
-/** Raw HTTP/1.1 with `Connection: close`: complete is what framing, or a clean end, says. */
+/** Raw HTTP/1.1 with `Connection: close`: framing, or a clean end, says whether it is complete. */
 async function http1(bytes: string): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const socket = net.connect(port, "127.0.0.1");

@@ -1,4 +1,4 @@
-/** HTTP/2 frames as a hostile peer sends them, JSON as nobody wrote it, and bytes that went wrong on their way. */
+/** HTTP/2 frames of a hostile peer, and JSON that is almost right. */
 import { encodeFrame, FLAG, FRAME } from "../support/http2-frames.ts";
 import type { Field } from "../support/http2-frames.ts";
 import type { Random } from "./random.ts";
@@ -21,7 +21,7 @@ export function someFields(random: Random, most: number): Field[] {
   return Array.from({ length: random.int(most) }, (): Field => [random.pick(NAMES), random.pick(VALUES)]);
 }
 
-/** HEADERS of literal fields, as long as they like. */
+/** HEADERS of literal fields of any length. */
 export function headers(stream: number, fields: readonly Field[], endStream: boolean): Buffer {
   const block = fields.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]);
   const flags = FLAG.END_HEADERS | (endStream ? FLAG.END_STREAM : 0);
@@ -91,7 +91,7 @@ export function anyJson(random: Random, depth = 3): string {
   }
 }
 
-/** An object whose members are right, but for those that are not. */
+/** An object of which some members are wrong. */
 export function nearlyJson(random: Random, members: Readonly<Record<string, string>>, oneIn: number): string {
   const pairs = Object.entries(members).flatMap(([name, value]) => {
     if (random.chance(oneIn)) return random.chance(4) ? [] : [`${JSON.stringify(name)}:${anyJson(random)}`];

@@ -41,7 +41,7 @@ const agent = await connectAgent(controlPlane, { r: targets }, { log: report.log
 
 async function serve(socket: Socket): Promise<void> {
   const streams: number[] = [];
-  // A target may send an endless response: it loses its connection instead.
+  // A response may continue without end, so the target's connection is cut.
   socket.setTimeout(300, () => socket.destroy());
   if (random.chance(20)) return void socket.end(random.bytes(100), "latin1");
   const setting = Buffer.concat([
@@ -96,12 +96,12 @@ function response(stream: number, streams: readonly number[]): Buffer[] {
 
 async function overHttp1(path: string, body: string | undefined): Promise<string | undefined> {
   try {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method: body === undefined ? random.pick(["GET", "HEAD", "DELETE"]) : "POST",
       headers: { authorization: `Bearer ${TOKEN}`, te: "trailers" },
       ...(body !== undefined && { body }),
     });
-    return await answer.text();
+    return await response.text();
   } catch {
     return undefined; // broken off
   }

@@ -97,7 +97,7 @@ const CODES: Readonly<Record<number, string>> = {
   1: "PROTOCOL_ERROR",
 };
 
-function answer(stream: ServerHttp2Stream): void {
+function respond(stream: ServerHttp2Stream): void {
   stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
   stream.end("ok");
@@ -119,7 +119,7 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
     name: "unary gRPC: response with trailers",
     rfc: "9113 §8.1",
     cell: async (front) => {
-      const stream = open(front, (target) => target.resume().once("end", () => answer(target)));
+      const stream = open(front, (target) => target.resume().once("end", () => respond(target)));
       stream.end("request");
       const end = await endOf(stream);
       return end.trailers.includes("grpc-status") && end.body === "ok" ? "passes" : how(end);
@@ -149,7 +149,7 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
         front,
         (target) => {
           target.once("trailers", ({ "x-sum": sum }) => (seen = sum === "7"));
-          target.resume().once("end", () => setImmediate(() => answer(target)));
+          target.resume().once("end", () => setImmediate(() => respond(target)));
         },
         { "x-sum": "7" },
       );
@@ -166,7 +166,7 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
       let seen = false;
       const stream = open(front, (target, raw) => {
         seen = raw.includes("te");
-        answer(target.resume());
+        respond(target.resume());
       });
       stream.end("request");
       await endOf(stream);
@@ -225,7 +225,7 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
       let isFirst = true;
       const stream = open(front, (target) => {
         if (isFirst) target.close(NGHTTP2_REFUSED_STREAM);
-        else answer(target.resume());
+        else respond(target.resume());
         isFirst = false;
       });
       stream.end("request");
@@ -249,7 +249,7 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
     rfc: "9113 §6.8",
     cell: async (front) => {
       for (const session of front.target.sessions) session.close();
-      const stream = open(front, (target) => answer(target.resume()));
+      const stream = open(front, (target) => respond(target.resume()));
       stream.end("request");
       const end = await endOf(stream);
       return end.body === "ok" ? "takes a new connection" : how(end);

@@ -23,12 +23,12 @@ export interface TableTarget extends TestTarget {
   /** Requests of the present case. */
   readonly seen: Seen[];
   /** Begins a case. @param early answers at the head, without waiting for the body */
-  expect(answer: Answer, early?: boolean): void;
+  expect(response: Answer, early?: boolean): void;
 }
 
 export async function startTableTarget(): Promise<TableTarget> {
   const seen: Seen[] = [];
-  let answer: Answer = "";
+  let response: Answer = "";
   let isEarly = false;
   let connections = 0;
   const target = await startTarget((socket) => {
@@ -62,8 +62,8 @@ export async function startTableTarget(): Promise<TableTarget> {
         bytes = "";
         if (!isEarly && !isComplete(present)) return;
         isAnswered = true;
-        if (typeof answer === "string") socket.write(answer, "latin1");
-        else answer(present);
+        if (typeof response === "string") socket.write(response, "latin1");
+        else response(present);
         return;
       }
     });
@@ -72,7 +72,7 @@ export async function startTableTarget(): Promise<TableTarget> {
     seen,
     expect: (given: Answer, early = false) => {
       seen.length = 0;
-      answer = given;
+      response = given;
       isEarly = early;
     },
   });

@@ -21,7 +21,7 @@ async function startNtlmTarget(): Promise<RawTarget> {
     if (message.startsWith("final-")) users.set(connection, message.slice(6));
     else if (message === "first") challenge = `WWW-Authenticate: ${scheme} challenge\r\n`;
     const user = users.get(connection);
-    const body = `${user ?? "nobody"} ${connection}`;
+    const body = `${user ?? "anonymous"} ${connection}`;
     if (user === undefined && challenge === "") challenge = "WWW-Authenticate: NTLM\r\n";
     const bytes = `HTTP/1.1 ${user === undefined ? "401 Unauthorized" : "200 OK"}\r\n${challenge}Content-Length: ${body.length}\r\n\r\n${body}`;
     if (isClosing) socket.end(bytes);
@@ -55,15 +55,15 @@ describe("a login that is bound to a connection", () => {
       await using system = await startSystem({ target, agent: { connections: 2 } });
       const { port } = system.controlPlane;
       const [alice, bob] = [openPerson(port), openPerson(port)];
-      assert.equal(userOf(await alice.ask()), "nobody");
-      assert.equal(userOf(await alice.ask(`${scheme} first`)), "nobody");
-      assert.equal(userOf(await bob.ask(`${scheme} first`)), "nobody", "in between");
+      assert.equal(userOf(await alice.ask()), "anonymous");
+      assert.equal(userOf(await alice.ask(`${scheme} first`)), "anonymous");
+      assert.equal(userOf(await bob.ask(`${scheme} first`)), "anonymous", "in between");
       const [user, connection] = (await alice.ask(`${scheme} final-alice`)).split(" ");
       assert.equal(user, "alice", "all three messages came on one connection");
       for (let i = 0; i < 4; i += 1) {
         assert.equal(await alice.ask(), `alice ${connection}`, "it stays hers");
-        assert.equal(userOf(await openAndAsk(port)), "nobody", "and nobody else's");
-        assert.equal(userOf(await bob.ask()), "nobody");
+        assert.equal(userOf(await openAndAsk(port)), "anonymous", "not for another caller");
+        assert.equal(userOf(await bob.ask()), "anonymous");
       }
       assert.equal(userOf(await bob.ask(`${scheme} final-bob`)), "bob");
       assert.equal(await alice.ask(), `alice ${connection}`);
@@ -71,7 +71,7 @@ describe("a login that is bound to a connection", () => {
       alice.leave();
       bob.leave();
       assert.ok(socket >= 3);
-      assert.equal(userOf(await openAndAsk(port)), "nobody", "nor when they have left");
+      assert.equal(userOf(await openAndAsk(port)), "anonymous", "nor when they have left");
     });
   }
 
@@ -81,7 +81,7 @@ describe("a login that is bound to a connection", () => {
     const { port } = system.controlPlane;
     const front = openPerson(port);
     assert.equal(userOf(await front.ask("NTLM final-alice")), "alice");
-    assert.equal(userOf(await front.ask()), "nobody");
+    assert.equal(userOf(await front.ask()), "anonymous");
     front.leave();
   });
 
@@ -91,7 +91,7 @@ describe("a login that is bound to a connection", () => {
     await using caller = await openCaller("HTTP/2 by prior knowledge", system);
     const headers = { "x-api-key": ADMIN_TOKEN, authorization: "NTLM final-alice" };
     assert.equal(userOf((await caller.call({ path: via("/"), headers })).text), "alice");
-    assert.equal(userOf((await caller.call({ path: via("/") })).text), "nobody");
+    assert.equal(userOf((await caller.call({ path: via("/") })).text), "anonymous");
   });
 });
 

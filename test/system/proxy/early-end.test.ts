@@ -1,4 +1,4 @@
-/** Exchanges that end before their time: answers that come before the request's end, callers that leave. */
+/** Exchanges that end early: responses before the end of the request, callers that disconnect. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, openCaller, via } from "../../support/callers.ts";
@@ -44,7 +44,7 @@ for (const kind of CALLERS) {
     }
 
     for (const on of ["unix", "tcp"] as const) {
-      it(`a caller that leaves while it waits is gone from a target on ${on} too`, async () => {
+      it(`a caller that disconnects while it waits is disconnected from a target on ${on} too`, async () => {
         const target = await startTarget(() => {}, { on });
         await using system = await startSystem({ tls: true, target });
         await using caller = await openCaller(kind, system);
@@ -59,7 +59,7 @@ for (const kind of CALLERS) {
       });
     }
 
-    it("a caller that leaves in the middle of an answer is gone from Wolf too", async () => {
+    it("a caller that disconnects in the middle of a response is disconnected from Wolf too", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
       const call = caller.open({ path: viaWolf(`/double/blob?bytes=${ENDLESS_BYTES}`) });
@@ -70,7 +70,7 @@ for (const kind of CALLERS) {
       await within(doubles.wolf.whenIdle(), "Wolf's connection closed");
     });
 
-    it("a caller that leaves in the middle of its upload is gone from the target too, as a reset", async () => {
+    it("a caller that disconnects in the middle of its upload is a reset at the target too", async () => {
       const target = await startTarget();
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);

@@ -112,7 +112,7 @@ for (const kind of CALLERS) {
       assert.equal((await caller.call({ path: via("/"), headers: alone })).status, 401);
     });
 
-    it("tell the target what the caller prefers, and that it takes trailers", async () => {
+    it("pass the caller's preferences to the target, and that it accepts trailers", async () => {
       const target = await startQuietTarget();
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
@@ -129,7 +129,7 @@ for (const kind of CALLERS) {
       assert.doesNotMatch(target.heads[1] ?? "", /^(?:prefer|te):/im);
     });
 
-    it("say who called, and nobody can say it in their place", async () => {
+    it("name the caller, and the caller cannot replace them", async () => {
       const target = await startQuietTarget();
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
@@ -170,7 +170,7 @@ for (const kind of CALLERS.filter((kind) => kind.startsWith("HTTP/1.1"))) {
   });
 }
 
-it("the forward proxy goes by the URI, whatever Host says", async () => {
+it("the forward proxy uses the URI and ignores Host", async () => {
   const target = await startQuietTarget();
   await using system = await startSystem({ target });
   const { promise, resolve } = Promise.withResolvers<number>();

@@ -46,24 +46,24 @@ describe("gRPC through the API route", () => {
   let client: Client;
   let onCancelled = (_what: string): void => {};
 
-  const unaryHandler: handleUnaryCall<Buffer, Buffer> = (call, answer) => {
+  const unaryHandler: handleUnaryCall<Buffer, Buffer> = (call, respond) => {
     const text = String(call.request);
     const trailers = new Metadata();
     trailers.set("x-trailer-bin", Buffer.from([0, 255]));
     if (text === "fail") {
-      return answer({ code: Status.NOT_FOUND, details: "no such thing: ü %", metadata: trailers }, null);
+      return respond({ code: Status.NOT_FOUND, details: "no such thing: ü %", metadata: trailers }, null);
     }
     if (text === "never") return void call.on("cancelled", () => onCancelled("unary"));
     const own = new Metadata();
     own.set("x-echo", String(call.metadata.get("x-own")[0]));
     own.set("x-credentials", String(call.metadata.get("authorization").length));
     call.sendMetadata(own);
-    return answer(null, call.request, trailers);
+    return respond(null, call.request, trailers);
   };
-  const sumHandler: handleClientStreamingCall<Buffer, Buffer> = (call, answer) => {
+  const sumHandler: handleClientStreamingCall<Buffer, Buffer> = (call, respond) => {
     let bytes = 0;
     call.on("data", (chunk: Buffer) => (bytes += chunk.length));
-    call.on("end", () => answer(null, Buffer.from(String(bytes))));
+    call.on("end", () => respond(null, Buffer.from(String(bytes))));
   };
   const countHandler: handleServerStreamingCall<Buffer, Buffer> = (call) => {
     for (const word of ["one", "two", "three"]) call.write(Buffer.from(word));

@@ -1,4 +1,4 @@
-/** A target that speaks HTTP/2, behind the API route: what only HTTP/2 has passes both ways. */
+/** A target that speaks HTTP/2, through the API route: features of HTTP/2 pass both ways. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
@@ -139,7 +139,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.equal((await ending(body)).data.length, 4 * MB);
     });
 
-    it("is told when the caller breaks off, with CANCEL and without END_STREAM", async () => {
+    it("gets CANCEL and no END_STREAM when the caller breaks off", async () => {
       const streams: ServerHttp2Stream[] = [];
       await using stand = await startStand((stream) => void streams.push(stream));
       await using caller = await openCaller(kind, stand.system);
@@ -189,7 +189,7 @@ for (const kind of PLAINTEXT_CALLERS) {
 }
 
 describe("an HTTP/2 target, called over HTTP/2", () => {
-  it("gets the request's trailers, but for those that are ours to say", async () => {
+  it("gets the request's trailers, except those that we set", async () => {
     const trailers = Promise.withResolvers<IncomingHttpHeaders>();
     await using stand = await startStand((stream) => {
       stream.once("trailers", (fields) => trailers.resolve(fields));
@@ -217,7 +217,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     assert.equal(String((await ending(own)).data), "body");
   });
 
-  it("can answer by a header that ends the stream", async () => {
+  it("can respond with a header that ends the stream", async () => {
     await using stand = await startStand((stream) => {
       stream.respond(
         { ":status": 200, "grpc-status": "5", "content-type": "application/grpc" },
@@ -281,7 +281,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     }
   }
 
-  it("answers without waiting for the request, which it does not want: RFC 9113 §8.1", async () => {
+  it("responds early and declines the rest of the request: RFC 9113 §8.1", async () => {
     await using stand = await startStand((stream) => {
       stream.respond({ ":status": 413 });
       stream.end("too much", () => stream.close(NO_ERROR));
@@ -324,7 +324,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     assert.equal(refused, -7, "three attempts");
   });
 
-  it("says GOAWAY: what is under way finishes, and what comes takes another connection", async () => {
+  it("sends GOAWAY: requests in flight finish, and new ones take another connection", async () => {
     const streams: ServerHttp2Stream[] = [];
     await using stand = await startStand((stream, headers) => {
       if (headers[":path"] === "/slow") streams.push(stream);
@@ -372,7 +372,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     assert.equal(stand.sessions(), 1);
   });
 
-  it("goes on when callers break off in the middle of a full house", async () => {
+  it("keeps serving when callers break off while all streams are in use", async () => {
     const held: ServerHttp2Stream[] = [];
     await using stand = await startStand(
       (stream, headers) => {

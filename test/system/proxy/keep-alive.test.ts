@@ -34,7 +34,7 @@ for (const kind of CALLERS) {
       assert.deepEqual([target.connections(), target.heads.length], [1, 10]);
     });
 
-    it("a connection that the target closes behind each answer serves one request", async () => {
+    it("a connection that the target closes after each response serves one request", async () => {
       const target = await startRawTarget(({ socket }) => void socket.end(OK));
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
@@ -76,7 +76,7 @@ for (const kind of CALLERS) {
       });
     }
 
-    it("requests to a target that always closes are not repeated endlessly", async () => {
+    it("a target that closes on every request is not retried without end", async () => {
       const target = await startRawTarget(({ socket }) => void socket.resetAndDestroy());
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);

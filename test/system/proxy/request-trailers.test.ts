@@ -21,7 +21,7 @@ interface Seen {
 
 for (const kind of PLAINTEXT_CALLERS) {
   describe(`trailers of a request over ${kind}`, () => {
-    it("reach the target behind bodies of any length, also before it is known", async () => {
+    it("reach the target after bodies of any length, also while its version is unknown", async () => {
       const seen: Seen[] = [];
       await using target = await startHttpTarget((request, response) => {
         const hash = createHash("sha256");

@@ -11,8 +11,8 @@ import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** A target that gives one answer, byte for byte, to whatever is asked. */
-async function answering(...lines: string[]) {
+/** A target that sends these bytes as the response to every request. */
+async function respondingWith(...lines: string[]) {
   const bytes = Buffer.from(lines.join("\r\n"), "latin1");
   return startRawTarget(({ socket }: RawRequest) => void socket.write(bytes));
 }
@@ -20,7 +20,7 @@ async function answering(...lines: string[]) {
 for (const kind of CALLERS) {
   describe(`over ${kind}`, () => {
     it("HEAD keeps the length of the body that is not sent", async () => {
-      const target = await answering("HTTP/1.1 200 OK", "Content-Length: 748000", 'ETag: "x"', "", "");
+      const target = await respondingWith("HTTP/1.1 200 OK", "Content-Length: 748000", 'ETag: "x"', "", "");
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
       const answer = await caller.call({ method: "HEAD", path: via("/screenshot") });
@@ -31,7 +31,7 @@ for (const kind of CALLERS) {
     });
 
     it("204 has no body and the connection stays usable", async () => {
-      const target = await answering("HTTP/1.1 204 No Content", "X-Kept: yes", "", "");
+      const target = await respondingWith("HTTP/1.1 204 No Content", "X-Kept: yes", "", "");
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
       for (let n = 1; n <= 2; n += 1) {
@@ -42,8 +42,14 @@ for (const kind of CALLERS) {
       assert.equal(target.connections(), 1);
     });
 
-    it("304 answers If-None-Match with its ETag", async () => {
-      const target = await answering("HTTP/1.1 304 Not Modified", 'ETag: "abc"', "Content-Length: 9", "", "");
+    it("304 with its ETag is the response to If-None-Match", async () => {
+      const target = await respondingWith(
+        "HTTP/1.1 304 Not Modified",
+        'ETag: "abc"',
+        "Content-Length: 9",
+        "",
+        "",
+      );
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
       const answer = await caller.call({ path: via("/screenshot"), headers: { "if-none-match": '"abc"' } });
@@ -52,7 +58,7 @@ for (const kind of CALLERS) {
     });
 
     it("several Set-Cookie fields stay several, in their order", async () => {
-      const target = await answering(
+      const target = await respondingWith(
         "HTTP/1.1 200 OK",
         "Set-Cookie: a=1; Path=/",
         "Set-Cookie: b=2, x",
@@ -67,7 +73,7 @@ for (const kind of CALLERS) {
     });
 
     it("trailers follow the body", async () => {
-      const target = await answering(
+      const target = await respondingWith(
         "HTTP/1.1 200 OK",
         "Transfer-Encoding: chunked",
         "Trailer: X-Checksum",
@@ -85,7 +91,7 @@ for (const kind of CALLERS) {
       assert.deepEqual([answer.text, answer.trailers["x-checksum"]], ["body", "42"]);
     });
 
-    it("103 early hints arrive before the answer exists", async () => {
+    it("103 early hints arrive before the final response exists", async () => {
       const asked = Promise.withResolvers<RawRequest>();
       const target = await startRawTarget((request) => {
         request.socket.write("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n");
@@ -101,7 +107,7 @@ for (const kind of CALLERS) {
       assert.equal(call.informational[0].headers["link"], "</a.css>; rel=preload");
       const { socket } = await asked.promise;
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-      const { status, body } = await within(call.answer, "the answer");
+      const { status, body } = await within(call.answer, "the response");
       assert.deepEqual([status, (await ending(body)).data.toString()], [200, "ok"]);
     });
 
@@ -116,7 +122,7 @@ for (const kind of CALLERS) {
       const call = caller.open({ method: "PUT", path: via("/"), headers });
       await next(call.request, "continue");
       call.request.end("body");
-      const { body } = await within(call.answer, "the answer");
+      const { body } = await within(call.answer, "the response");
       assert.equal((await ending(body)).data.toString(), "none body");
     });
 
@@ -165,7 +171,7 @@ for (const kind of CALLERS) {
 
 for (const kind of PLAINTEXT_CALLERS.slice(0, 1)) {
   it(`a reason phrase of the target's own reaches a caller over ${kind}`, async () => {
-    const target = await answering("HTTP/1.1 200 Fine, thanks", "Content-Length: 0", "", "");
+    const target = await respondingWith("HTTP/1.1 200 Fine, thanks", "Content-Length: 0", "", "");
     await using system = await startSystem({ target });
     await using caller = await openCaller(kind, system);
     const answer = await caller.call({ path: via("/") });
@@ -174,14 +180,14 @@ for (const kind of PLAINTEXT_CALLERS.slice(0, 1)) {
 }
 
 it("an absent reason phrase is nothing worse than absent", async () => {
-  const target = await answering("HTTP/1.1 404 ", "Content-Length: 0", "", "");
+  const target = await respondingWith("HTTP/1.1 404 ", "Content-Length: 0", "", "");
   await using system = await startSystem({ target });
   await using caller = await openCaller("HTTP/1.1", system);
   assert.equal((await caller.call({ path: via("/") })).status, 404);
 });
 
-it("a reason phrase that we may not repeat does not cost the answer", async () => {
-  const target = await answering("HTTP/1.1 200 Sch\u00f6n", "Content-Length: 2", "", "ok");
+it("a reason phrase that we may not repeat does not cost the response", async () => {
+  const target = await respondingWith("HTTP/1.1 200 Sch\u00f6n", "Content-Length: 2", "", "ok");
   await using system = await startSystem({ target });
   await using caller = await openCaller("HTTP/1.1", system);
   const answer = await caller.call({ path: via("/") });

@@ -1,4 +1,4 @@
-/** The time limit is for the target's answer: it does not run while the caller is still sending. */
+/** The time limit is for the target's response: it does not run while the caller is still sending. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, errorCode, openCaller, via } from "../../support/callers.ts";
@@ -28,7 +28,7 @@ async function drip({ request }: Call, bytes: number): Promise<void> {
 for (const kind of CALLERS) {
   describe(`an upload over ${kind}`, () => {
     for (const framing of ["of known length", "of unknown length"]) {
-      it(`${framing} may take longer than the target may for its answer`, async () => {
+      it(`${framing} may take longer than the target's response may`, async () => {
         const target = await startHttpTarget((request, response) => {
           let bytes = 0;
           request.on("data", (chunk: Buffer) => (bytes += chunk.length));
@@ -45,12 +45,12 @@ for (const kind of CALLERS) {
         const call = caller.open({ method: "POST", path: via("/upload"), headers });
         await drip(call, 20);
         call.request.end();
-        const { status, body } = await within(call.answer, "the answer");
+        const { status, body } = await within(call.answer, "the response");
         assert.deepEqual([status, (await ending(body)).data.toString()], [200, "20"]);
       });
     }
 
-    it("is held to the limit when the target stays silent behind its end", async () => {
+    it("hits the limit when the target stays silent after its end", async () => {
       const target = await startHttpTarget((request) => void request.resume());
       await using system = await startSystem({
         tls: true,

@@ -12,7 +12,7 @@ import { startHttpTarget } from "../../support/target.ts";
 afterEach(() => assertNothingOpen());
 
 for (const kind of CALLERS) {
-  describe(`a streamed answer over ${kind}`, () => {
+  describe(`a streamed response over ${kind}`, () => {
     it("brings each of Wolf's events before the next one exists", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
@@ -26,7 +26,7 @@ for (const kind of CALLERS) {
         assert.equal(String((await event)[0]), `event: ${name}\ndata: {"name":"${name}"}\n\n`);
       }
       call.abort();
-      await within(doubles.wolf.whenIdle(), "Wolf's connection closed behind the caller");
+      await within(doubles.wolf.whenIdle(), "Wolf's connection closed after the caller's");
     });
 
     it("brings each line of a chunked body before the next one exists", async () => {

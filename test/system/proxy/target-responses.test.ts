@@ -112,9 +112,9 @@ for (const kind of PLAINTEXT_CALLERS) {
     const get = (path: string) => caller.call({ path: via(path) });
     /** The response is whole, whatever happened to fields of it. */
     async function whole(path: string, status = 200, text = "ok") {
-      const answer = await get(path);
-      assert.deepEqual([answer.status, answer.kind, answer.text], [status, "end", text], path);
-      return answer;
+      const response = await get(path);
+      assert.deepEqual([response.status, response.kind, response.text], [status, "end", text], path);
+      return response;
     }
 
     for (const path of ["/etag-twice", "/type-twice", "/date-twice", "/many", "/large", "/extra"]) {
@@ -141,7 +141,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       }
     });
 
-    it("bytes above 0x7f pass, before and behind a Content-Length", async () => {
+    it("bytes above 0x7f pass, before and after a Content-Length", async () => {
       const { headers } = await whole("/obs-text");
       assert.equal(headers["content-disposition"], `attachment; filename="${utf8("日本")}"`);
       assert.equal(headers["x-raw"], "\x80\xff");
@@ -153,16 +153,16 @@ for (const kind of PLAINTEXT_CALLERS) {
       for (const status of [600, 999]) {
         if (!caller.isHttp2) await whole(`/${status}`, status);
         else {
-          const answer = await get(`/${status}`);
-          assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"]);
+          const response = await get(`/${status}`);
+          assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"]);
         }
       }
     });
 
     it("a status below 100, and an unasked 101, are 502", async () => {
       for (const path of ["/099", "/switching"]) {
-        const answer = await get(path);
-        assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"], path);
+        const response = await get(path);
+        assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"], path);
       }
     });
 
@@ -210,19 +210,19 @@ for (const kind of PLAINTEXT_CALLERS) {
 
     it("content in a transfer coding besides chunked is 502; a response without content passes", async () => {
       for (const path of ["/coded", "/coded-close", "/coded-twice", "/coded-other"]) {
-        const answer = await get(path);
-        assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"], path);
+        const response = await get(path);
+        assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"], path);
       }
       await whole("/coded-304", 304, "");
     });
 
-    it("a response of which a byte has come is not asked for again", async () => {
+    it("a request is not repeated once a byte of its response has come", async () => {
       for (const path of Object.keys(BEGINNINGS)) {
         await whole("/etag-twice"); // a connection that is kept
-        const asked = (): number => target.heads.filter((head) => head.startsWith(`GET ${path} `)).length;
-        const before = asked();
-        const answer = await get(path);
-        assert.deepEqual([answer.status, asked() - before], [502, 1], path);
+        const requests = (): number => target.heads.filter((head) => head.startsWith(`GET ${path} `)).length;
+        const before = requests();
+        const response = await get(path);
+        assert.deepEqual([response.status, requests() - before], [502, 1], path);
       }
     });
 
@@ -238,9 +238,9 @@ for (const kind of PLAINTEXT_CALLERS) {
       for (const path of paths) {
         const call = caller.open({ path: via(path), bodyless: true });
         call.request.end();
-        const answer = await call.answer;
-        assert.equal(answer.status, 200, path);
-        answer.body.resume();
+        const response = await call.answer;
+        assert.equal(response.status, 200, path);
+        response.body.resume();
         assert.deepEqual(
           call.informational.map(({ status }) => status),
           [103],
@@ -278,8 +278,8 @@ for (const kind of PLAINTEXT_CALLERS) {
     });
 
     it("informational responses without end are an error of the target's", async () => {
-      const answer = await get("/informational-flood");
-      assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"]);
+      const response = await get("/informational-flood");
+      assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"]);
     });
   });
 }

@@ -15,7 +15,7 @@ afterEach(() => assertNothingOpen());
 
 const POST = { method: "POST", path: via("/upload") };
 
-/** Answers with how the body was framed and how long it was; `parts` tells of each 'data' as it comes. */
+/** Responds with the framing and the length of the body; `parts` reports each 'data' as it comes. */
 async function startUploadTarget(parts = new EventEmitter()) {
   return startHttpTarget((request, response) => {
     let bytes = 0;
@@ -42,7 +42,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, system);
       const call = caller.open(POST);
       call.request.end("0123456789");
-      const { body } = await within(call.answer, "an answer");
+      const { body } = await within(call.answer, "a response");
       assert.equal((await ending(body)).data.toString(), "10 10");
     });
 
@@ -56,7 +56,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const request = await arrived;
       assert.equal(request.headers["transfer-encoding"], "chunked");
       call.request.end("x");
-      const { body } = await within(call.answer, "an answer");
+      const { body } = await within(call.answer, "a response");
       assert.equal((await ending(body)).data.toString(), `chunked ${UNKNOWN_TARGET_HOLD_BYTES + 2}`);
     });
 
@@ -70,11 +70,11 @@ for (const kind of PLAINTEXT_CALLERS) {
       const request = await arrived; // the caller sends nothing more until then
       assert.equal(request.headers["transfer-encoding"], "chunked");
       call.request.end("b");
-      const { body } = await within(call.answer, "an answer");
+      const { body } = await within(call.answer, "a response");
       assert.equal((await ending(body)).data.toString(), "chunked 2");
     });
 
-    it("is not held at all once the target has answered with HTTP/1.1", async () => {
+    it("is not held back once the target has responded with HTTP/1.1", async () => {
       const parts = new EventEmitter();
       await using system = await startSystem({ target: await startUploadTarget(parts) });
       await using caller = await openCaller(kind, system);
@@ -84,16 +84,16 @@ for (const kind of PLAINTEXT_CALLERS) {
       call.request.write("first");
       assert.equal(String((await first)[0]), "first"); // the second part does not exist yet
       call.request.end("second");
-      const { body } = await within(call.answer, "an answer");
+      const { body } = await within(call.answer, "a response");
       assert.equal((await ending(body)).data.toString(), "chunked 11");
       // And one that is complete at once is not measured: nothing waits for its end.
       const whole = caller.open(POST);
       whole.request.end("0123456789");
-      const answer = await within(whole.answer, "an answer");
+      const answer = await within(whole.answer, "a response");
       assert.equal((await ending(answer.body)).data.toString(), "chunked 10");
     });
 
-    it("is measured again once the target has answered with HTTP/1.0", async () => {
+    it("is measured again once the target has responded with HTTP/1.0", async () => {
       const target = await startRawTarget(({ socket }) => socket.end("HTTP/1.0 200 OK\r\n\r\nok"));
       await using system = await startSystem({ target });
       await using caller = await openCaller(kind, system);
@@ -101,7 +101,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const call = caller.open(POST);
       call.request.write(Buffer.alloc(UNKNOWN_TARGET_HOLD_BYTES + 1));
       call.request.end("x");
-      const { body } = await within(call.answer, "an answer");
+      const { body } = await within(call.answer, "a response");
       assert.equal((await ending(body)).data.toString(), "ok");
       const [, head = ""] = target.heads;
       assert.match(head, new RegExp(`^content-length: ${UNKNOWN_TARGET_HOLD_BYTES + 2}$`, "im"));

@@ -62,12 +62,12 @@ describe("a caller by CONNECT", () => {
       await within(waitingDials(system, 1), "a dial that waits");
       if (how === "resets") socket.resetAndDestroy();
       else socket.destroy();
-      await within(waitingDials(system, 0), "nobody waiting any more");
+      await within(waitingDials(system, 0), "no waiting dial left");
     });
   }
 });
 
-it("a caller by Upgrade that leaves before the target has answered is gone from the target too", async () => {
+it("a caller by Upgrade that disconnects before the target has responded is disconnected from the target too", async () => {
   const target = await startTarget();
   await using system = await startSystem({ target });
   const socket = connectTo(system);

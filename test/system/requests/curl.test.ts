@@ -14,7 +14,7 @@ afterEach(() => assertNothingOpen());
 
 const AUTH = ["-H", `Authorization: Bearer ${ADMIN_TOKEN}`];
 const PROXY_AUTH = ["--proxy-header", `Proxy-Authorization: Bearer ${ADMIN_TOKEN}`];
-/** What curl says of the exchange, behind the body. */
+/** curl's summary of the exchange, after the body. */
 const REPORT = ["-w", "\n%{http_version} %{http_code} %{num_connects}"];
 
 interface Way {
@@ -33,7 +33,7 @@ const WAYS: readonly Way[] = [
     flags: () => ["--http2-prior-knowledge"],
     version: "2",
   },
-  // Upgrade: h2c is obsolete (RFC 9113 §3.1): the request is answered as the ordinary one that it also is.
+  // Upgrade: h2c is obsolete (RFC 9113 §3.1): the request is served as an ordinary one.
   { what: "--http2 on plaintext", tls: false, flags: () => ["--http2"], version: "1.1" },
   {
     what: "--http2 --cacert",
@@ -62,7 +62,7 @@ describe("curl on the API route", { skip: missing("curl") }, () => {
       const { stdout, stderr } = await curl(args, body);
       assert.equal(stderr, "");
       assert.equal(doubles.wolf.requests.find(({ method }) => method === "POST")?.body, body);
-      assert.match(stdout, new RegExp(`\\n${version} (404|500) 1$`)); // Wolf's own answer
+      assert.match(stdout, new RegExp(`\\n${version} (404|500) 1$`)); // Wolf's own response
     });
   }
 
@@ -76,7 +76,7 @@ describe("curl on the API route", { skip: missing("curl") }, () => {
       assert.equal((JSON.parse(body) as { success: boolean }).success, true);
     });
 
-    it(`shows our refusal, and says that it failed, with ${what}`, async () => {
+    it(`shows our refusal, and fails, with ${what}`, async () => {
       await using doubles = await startDoubles({ tls });
       const url = doubles.system.url + viaWolf("/api/v1/apps");
       const { code, stdout } = await curl([...flags(doubles), "--fail-with-body", ...REPORT, url]);
@@ -133,14 +133,14 @@ describe("curl on the forward proxy", { skip: missing("curl") }, () => {
     it(`tunnels with -p through ${on}`, async () => {
       await using doubles = await startDoubles({ tls });
       const { code, stdout, stderr } = await curl(["-p", ...proxy(doubles), ...PROXY_AUTH, ...REPORT, url]);
-      // The answer is Wolf's own, HTTP/1.0 and all.
+      // The response is Wolf's own, HTTP/1.0 and all.
       assert.deepEqual([code, stderr, stdout.split("\n")[1]], [0, "", "1 200 1"]);
       const seen = doubles.wolf.requests.find(({ path }) => path === "/api/v1/apps");
       assert.deepEqual([seen?.path, seen?.query], ["/api/v1/apps", "x=1"]);
       assert.equal(seen?.headers.has("proxy-authorization"), false);
     });
 
-    it(`asks in absolute form without -p through ${on}`, async () => {
+    it(`uses the absolute form without -p through ${on}`, async () => {
       await using doubles = await startDoubles({ tls });
       const { code, stdout, stderr } = await curl([...proxy(doubles), ...PROXY_AUTH, ...REPORT, url]);
       assert.deepEqual([code, stderr, stdout.split("\n")[1]], [0, "", "1.1 200 1"]);
@@ -158,7 +158,7 @@ describe("curl on the forward proxy", { skip: missing("curl") }, () => {
       }
     });
 
-    it(`is told 407, also when it negotiates, through ${on}`, async () => {
+    it(`gets 407, also when it negotiates, through ${on}`, async () => {
       await using doubles = await startDoubles({ tls });
       const anyAuth = ["--proxy-anyauth", "-U", `anyone:${ADMIN_TOKEN}`];
       const report = ["-o", "/dev/null", "-w", "%{http_connect} %{http_code}"];

@@ -23,7 +23,7 @@ function authorityOf(failure: Failure): string {
   return `${failure.name ?? TARGET}.${failure.runner ?? RUNNER}`;
 }
 
-/** A proxy says 407 where a server says 401 (RFC 9110 §11.7.1), or clients never send the credential. */
+/** A proxy sends 407 where a server sends 401 (RFC 9110 §11.7.1), or clients never send the credential. */
 function proxyStatus({ status }: Failure): number {
   return status === 401 ? 407 : status;
 }
@@ -101,7 +101,7 @@ async function connectHttp2(system: System, isTls: boolean, failure: Failure): P
     ":authority": authorityOf(failure),
     ...credential(failure),
   });
-  const [headers] = await within(next<[NodeJS.Dict<string>]>(stream, "response"), "an answer");
+  const [headers] = await within(next<[NodeJS.Dict<string>]>(stream, "response"), "a response");
   const { kind, data } = await ending(stream);
   assert.equal(kind, "end");
   const closed = next(session, "close");

@@ -1,4 +1,4 @@
-/** Whatever fails before the target's answer is told by status, code and fixed text, and at once. */
+/** A failure before the target's response is reported at once, with status, code and fixed text. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, openCaller, via } from "../../support/callers.ts";
@@ -16,19 +16,19 @@ for (const kind of CALLERS) {
         await using system = await startFailure(failure);
         await using caller = await openCaller(kind, system);
         const token = tokenOf(failure);
-        const answer = await caller.call({
+        const response = await caller.call({
           path: via("/secret/path", failure.name ?? TARGET, failure.runner ?? RUNNER),
           headers: {
             authorization: token === undefined ? undefined : `Bearer ${token}`,
             ...(failure.timeoutS !== undefined && { "turnabout-timeout": failure.timeoutS }),
           },
         });
-        assert.equal(answer.kind, "end");
-        checkErrorAnswer(failure, answer);
+        assert.equal(response.kind, "end");
+        checkErrorAnswer(failure, response);
       });
     }
 
-    it("one silent target keeps nobody else waiting", async () => {
+    it("one silent target does not delay other callers", async () => {
       await using system = await startSystem({ tls: true, target: await startTarget() });
       await system.addAgent({ "runner-2": { [TARGET]: await refusingAddress() } });
       await using caller = await openCaller(kind, system);

@@ -1,4 +1,4 @@
-/** HTTP/2 callers that got their answer and never end their own half: nothing stays open for them further in. */
+/** HTTP/2 callers that have their response and never end their own half: they keep nothing open at the target. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
@@ -53,7 +53,7 @@ describe("an HTTP/2 caller that never ends its half", () => {
     await end(session);
   });
 
-  it("of an upload that was answered early keeps no connection to the target open", async () => {
+  it("of an upload with an early response keeps no connection to the target open", async () => {
     const target = await startTarget((socket) => {
       socket.once("data", () =>
         socket.end("HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
@@ -70,7 +70,7 @@ describe("an HTTP/2 caller that never ends its half", () => {
     await end(session);
   });
 
-  it("of a request that we refuse gets the whole answer", async () => {
+  it("of a request that we refuse gets the whole response", async () => {
     await using system = await startSystem();
     const session = await openSession(system);
     const stream = ask(session, { ":method": "POST", ":path": via("/", "other") });

@@ -1,4 +1,4 @@
-/** Many at once: nobody ever gets anybody else's bytes, and a cancelled request takes nothing with it. */
+/** Many at once: no caller gets the bytes of another, and a cancelled request affects no other. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { afterEach, describe, it } from "node:test";
@@ -21,7 +21,7 @@ function payload(n: number): Buffer {
   return Buffer.alloc(1 + ((n * 7_919) % 200_000), seed);
 }
 
-/** Says who asked in its header, and sends the body back in pieces. */
+/** Repeats the caller's number in its header, and sends the body back in pieces. */
 async function startMirror() {
   return startHttpTarget((request, response) => {
     response.writeHead(200, { "x-who": String(request.headers["x-who"]) });

@@ -1,4 +1,4 @@
-/** CONNECT and upgrades behind responses that are under way on the same connection: answered in order, or not at all. */
+/** CONNECT and upgrades pipelined after requests in flight on the same connection: handled in order, or not at all. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
@@ -58,8 +58,8 @@ function upgrade(path: string, token: string): string {
 const NAME = `${TARGET}.${RUNNER}`;
 const CONNECT = `CONNECT ${NAME} HTTP/1.1\r\nHost: ${NAME}\r\nProxy-Authorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
 
-/** Sent behind a response that is under way, and what has to come behind its body. */
-const PIPELINED: Readonly<Record<string, [bytes: string, answer: RegExp]>> = {
+/** Sent while a response is under way, and what has to follow its body. */
+const PIPELINED: Readonly<Record<string, [bytes: string, response: RegExp]>> = {
   "a CONNECT": [CONNECT, /^HTTP\/1\.1 200 Connection Established\r\n/],
   "a CONNECT without a credential": [`CONNECT ${NAME} HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`, /^HTTP\/1\.1 407 /],
   "a WebSocket": [upgrade(via("/ws"), "websocket"), /^HTTP\/1\.1 101 [^]*\r\n\r\n[^\r\n]{2}hi$/],
@@ -87,8 +87,8 @@ for (const kind of ["plaintext", "TLS"] as const) {
       if (!socket.closed) await next(socket, "close");
     }
 
-    for (const [what, [bytes, answer]] of Object.entries(PIPELINED)) {
-      it(`${what} is answered behind the body that is under way`, async () => {
+    for (const [what, [bytes, response]] of Object.entries(PIPELINED)) {
+      it(`${what} is handled after the body that is under way`, async () => {
         const { socket, text } = await open();
         const before = target.heads.length;
         socket.write(get(via("/length")) + bytes);
@@ -96,13 +96,13 @@ for (const kind of ["plaintext", "TLS"] as const) {
         assert.equal(target.heads.length, before + 1);
         target.finish();
         const behind = () => text().slice(text().indexOf("\r\n\r\n") + 4 + 2 * HALF.length);
-        await eventually(() => answer.test(behind()), `the answer, but got ${JSON.stringify(text())}`);
+        await eventually(() => response.test(behind()), `the response, but got ${JSON.stringify(text())}`);
         assert.ok(text().includes(`\r\n\r\n${HALF}${HALF}HTTP/1.1 `), text());
         await close(socket);
       });
     }
 
-    it("keeps the order behind several responses, of which the first has a body of its own request", async () => {
+    it("keeps the order after several requests, of which the first has a body", async () => {
       const { socket, text } = await open();
       const body = get(via("/length"), "Expect: 100-continue\r\nContent-Length: 3\r\n");
       socket.write(`${body}abc${get("/healthz")}${get("/openapi.json")}${CONNECT}`);
@@ -114,19 +114,19 @@ for (const kind of ["plaintext", "TLS"] as const) {
       await close(socket);
     });
 
-    it("a large body behind a slow reader arrives whole, and the tunnel carries what was sent early", async () => {
+    it("a large body for a slow reader arrives whole, and the tunnel carries what was sent early", async () => {
       const { socket, text } = await open();
       socket.pause();
       socket.write(get(via("/large")) + CONNECT + "GET /tunnelled HTTP/1.1\r\nHost: x\r\n\r\n");
       await eventually(() => target.heads.at(-1)?.startsWith("GET /large") === true, "the request");
       socket.resume();
-      await eventually(() => text().endsWith("inside"), "the answer within the tunnel");
+      await eventually(() => text().endsWith("inside"), "the response within the tunnel");
       const at = text().indexOf("\r\n\r\n") + 4;
       assert.equal(text().indexOf("HTTP/1.1 200 Connection Established", at) - at, LARGE_BYTES);
       await close(socket);
     });
 
-    it("behind a refusal that closes the connection nothing is answered", async () => {
+    it("nothing is handled after a refusal that closes the connection", async () => {
       for (const [first, status] of [
         ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 /],
         [get("/healthz", "Connection: Upgrade\r\nUpgrade: h2c\r\n"), /^HTTP\/1\.1 200 /],
@@ -143,7 +143,7 @@ for (const kind of ["plaintext", "TLS"] as const) {
       }
     });
 
-    it("on HTTP/1.0 that is not kept alive, and behind Connection: close, the connection ends instead", async () => {
+    it("on HTTP/1.0 without keep-alive, and after Connection: close, the connection ends instead", async () => {
       for (const first of [get(via("/length"), "", "1.0"), get(via("/length"), "Connection: close\r\n")]) {
         const { socket, text } = await open();
         socket.write(first + CONNECT);

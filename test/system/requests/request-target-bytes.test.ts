@@ -66,7 +66,7 @@ it("takes them however the request is cut into pieces", async () => {
   }
 });
 
-it("answers 400 where the caller ends its half within the request line", async () => {
+it("is refused with 400 where the caller ends its half within the request line", async () => {
   await using system = await startSystem({ tls: true, agents: 0 });
   for (const ca of [undefined, system.pki?.ca]) {
     const socket = await connectRaw(system.controlPlane.port, { ca });

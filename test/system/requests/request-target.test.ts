@@ -90,7 +90,7 @@ for (const tls of [false, true]) {
         ["ftp://localhost/healthz", {}, "400 bad_request"],
         ["http://user@localhost/healthz", {}, "400 bad_request"],
         ["localhost/healthz", {}, "400 bad_request"],
-        // The target ignores the upgrade, and answers the request (RFC 9110 §7.8).
+        // The target ignores the upgrade, and serves the request (RFC 9110 §7.8).
         [`ws://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "200 target"],
         [`http://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "200 target"],
         [`wss://${NAME}/x`, { ...PROXY, ...upgrade, ...key }, "400 bad_request"],
@@ -171,7 +171,7 @@ describe("over HTTP/2", () => {
     assert.equal(await overHttp2(system, own, "own.example"), "200", "the name that it was connected to");
   });
 
-  it("on plaintext, what is ours stays ours without a proxy's credential", async () => {
+  it("on plaintext, our own paths stay ours without a proxy credential", async () => {
     await using system = await start(false);
     const api = `/api/v1/runners/${RUNNER}/targets/${TARGET}/x`;
     const webSocket = { ":method": "CONNECT", ":protocol": "websocket", "sec-websocket-version": "13" };

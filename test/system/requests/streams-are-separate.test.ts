@@ -10,7 +10,7 @@ import { startHttpTarget } from "../../support/target.ts";
 afterEach(() => assertNothingOpen());
 
 describe("many dials of one runner at once", () => {
-  it("get each its own stream: nobody sees another's bytes", async () => {
+  it("get a stream each: no caller sees the bytes of another", async () => {
     await using system = await startSystem({ agent: { connections: 2 } });
     const answers = await Promise.all(
       Array.from({ length: 200 }, async (_, i) => {
@@ -45,7 +45,7 @@ describe("many dials of one runner at once", () => {
   it("over HTTP: a request that is given up leaves nothing for the next one on the same connection", async () => {
     await using target = await startHttpTarget((request, response) => {
       const slow = request.url?.startsWith("/slow") === true;
-      response.write(`answer to ${request.url}`);
+      response.write(`response to ${request.url}`);
       if (!slow) response.end();
     });
     await using system = await startSystem({ target });
@@ -54,7 +54,7 @@ describe("many dials of one runner at once", () => {
       await next(slow, "readable");
       slow.destroy();
       const { body } = await call(targetUrl(system.url, RUNNER, TARGET, `/quick-${round}`));
-      assert.equal(body, `answer to /quick-${round}`);
+      assert.equal(body, `response to /quick-${round}`);
     }
   });
 });

@@ -13,7 +13,7 @@ import { refusedWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** What a web server makes of the Host that it was asked by, of its own port and of what it was told of its clients. */
+/** Redirects as web servers build them: from Host, from their own port, from forwarded fields. */
 async function startApplication() {
   return startRawTarget(({ socket, head }) => {
     const field = (name: string): string => new RegExp(`^${name}: (.*)$`, "im").exec(head)?.[1] ?? "";
@@ -22,7 +22,7 @@ async function startApplication() {
       [
         `HTTP/1.1 ${isUpgrade ? "307 Temporary Redirect" : "302 Found"}`,
         `Location: http://${field("host").replace(/:.*/, "")}:3000/dir/?a=b`,
-        `Content-Location: https://${field("x-forwarded-host") || "nobody.example"}/canonical`,
+        `Content-Location: https://${field("x-forwarded-host") || "none.example"}/canonical`,
         "Refresh: 5; url=/next",
         "Link: </page/2>; rel=next, <https://elsewhere.example/>; rel=author",
         "Set-Cookie: sid=1; Path=/app; Domain=localhost; HttpOnly",
@@ -72,7 +72,7 @@ describe("a target's addresses", () => {
   };
   for (const [what, controlPlane, headers, base, prefix] of [
     ["below a base path", { basePath: "/base/path" }, {}, "/base/path", "/base/path"],
-    ["behind a proxy that takes a prefix off", TRUST, BY_FRONT, "", "/tunnel"],
+    ["behind a proxy that removes a prefix", TRUST, BY_FRONT, "", "/tunnel"],
     ["behind such a proxy and below a base path", { ...TRUST, basePath: "/b" }, BY_FRONT, "/b", "/tunnel/b"],
     ["for a caller who claims a prefix", {}, { "x-forwarded-prefix": "/evil" }, "", ""],
     [
@@ -87,8 +87,8 @@ describe("a target's addresses", () => {
       const target = await startApplication();
       await using system = await startSystem({ target, controlPlane, agents: 0 });
       await system.addAgent({ [RUNNER]: { [TARGET]: target.address } }, { server: `${system.url}${base}` });
-      const answer = await call(`${system.url}${base}${via("/x")}`, { headers });
-      judge(answer.headers, `${prefix}${via("")}`, what);
+      const response = await call(`${system.url}${base}${via("/x")}`, { headers });
+      judge(response.headers, `${prefix}${via("")}`, what);
       const [head = ""] = target.heads;
       assert.match(head, new RegExp(`^x-forwarded-prefix: ${prefix}${via("")}$`, "im"));
       const isTrusted = "trustedProxies" in controlPlane;
@@ -106,21 +106,21 @@ describe("a target's addresses", () => {
       await using caller = await openCaller(kind, system);
       const authority = `${TARGET}.${RUNNER}`;
       const credential = { "proxy-authorization": `Bearer ${ADMIN_TOKEN}`, authorization: undefined };
-      const answer = await caller.call(
+      const response = await caller.call(
         caller.isHttp2
           ? { path: "/x", headers: { ":authority": authority, ":scheme": "http", ...credential } }
           : { path: `http://${authority}/x`, headers: credential },
       );
-      assert.equal(answer.status, 302);
-      assert.equal(answer.headers.location, `http://${authority}:3000/dir/?a=b`);
-      assert.equal(answer.headers["refresh"], "5; url=/next");
-      assert.equal(answer.headers["set-cookie"]?.[0], "sid=1; Path=/app; Domain=localhost; HttpOnly");
+      assert.equal(response.status, 302);
+      assert.equal(response.headers.location, `http://${authority}:3000/dir/?a=b`);
+      assert.equal(response.headers["refresh"], "5; url=/next");
+      assert.equal(response.headers["set-cookie"]?.[0], "sid=1; Path=/app; Domain=localhost; HttpOnly");
       assert.doesNotMatch(target.heads[0] ?? "", /x-forwarded/i);
     });
   }
 
   for (const kind of CALLERS) {
-    it(`may begin with the name that it is declared with, by which it is asked over ${kind}`, async () => {
+    it(`may begin with the target's declared host, which its requests have over ${kind}`, async () => {
       const target = await startRawTarget(({ socket, head }) => {
         const isUpgrade = /^upgrade: websocket$/im.test(head);
         socket.end(
@@ -149,7 +149,7 @@ describe("a target's addresses", () => {
     });
   }
 
-  it("stay as they are for a target whose agent says so, but for what holds for our whole origin", async () => {
+  it("stay unchanged for a target that is declared so, except those that affect our whole origin", async () => {
     const target = await startApplication();
     await using system = await startSystem({ target, agents: 0 });
     const runners: AgentOptions["runners"] = [

@@ -11,16 +11,16 @@ afterEach(() => assertNothingOpen());
 
 const OWN_POLICY = "default-src 'self'";
 
-describe("a target's answer on its route", () => {
+describe("a target's response on its route", () => {
   const ways: [string, Record<string, string>, boolean][] = [
-    ["asked for with the cookie", { cookie: `access_token=${ADMIN_TOKEN}` }, true],
+    ["requested with the cookie", { cookie: `access_token=${ADMIN_TOKEN}` }, true],
     [
-      "asked for with the cookie and the target's own login",
+      "requested with the cookie and the target's own login",
       { cookie: `access_token=${ADMIN_TOKEN}`, authorization: "Basic dTpw" },
       true,
     ],
-    ["asked for with a token in Authorization", { authorization: `Bearer ${ADMIN_TOKEN}` }, false],
-    ["asked for with an API key", { "x-api-key": ADMIN_TOKEN }, false],
+    ["requested with a token in Authorization", { authorization: `Bearer ${ADMIN_TOKEN}` }, false],
+    ["requested with an API key", { "x-api-key": ADMIN_TOKEN }, false],
   ];
   for (const [what, headers, isolated] of ways) {
     it(`${what} is ${isolated ? "a page of another origin" : "passed as it is"}`, async () => {

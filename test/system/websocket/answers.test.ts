@@ -1,4 +1,4 @@
-/** What targets answer to a WebSocket handshake: as it is where the caller's protocol can express it, else 502 at once. */
+/** Targets' responses to a WebSocket handshake: passed on where the caller's protocol can represent them, else 502. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type http from "node:http";
@@ -186,7 +186,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.equal(await refusalCut(kind, "/cut-open", (socket) => socket.end()), "end");
     });
 
-    it("a refusal without content, and one behind an informational response, pass", async () => {
+    it("a refusal without content, and one after an informational response, pass", async () => {
       assert.equal((await refusedWebSocket(kind, system, via("/304"))).status, 304);
       const hints = await refusedWebSocket(kind, system, via("/hints"));
       assert.deepEqual([hints.status, hints.text], [403, "no"]);

@@ -1,4 +1,4 @@
-/** WebSockets through to Moonlight Web's double: what is sent comes back, to the byte and to the close code. */
+/** WebSockets to Moonlight Web's double: every byte that is sent comes back, and the close code. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, it } from "node:test";
@@ -77,7 +77,7 @@ for (const kind of CALLERS) {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openWebSocket(kind, doubles.system, ECHO);
       caller.socket.close(4001, "the tab was closed");
-      // The target answers with the code and the reason that it got: they have come there and back.
+      // The target sends back the code and the reason that it received: they have passed both ways.
       assert.deepEqual(await within(caller.closed, "the close"), {
         code: 4001,
         reason: "the tab was closed",

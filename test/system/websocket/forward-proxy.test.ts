@@ -86,9 +86,9 @@ describe("a WebSocket by the forward proxy", () => {
     assert.deepEqual([headers[":status"], data.toString("latin1")], [200, ECHO]);
     checkSeen(doubles);
     const refused = session.request(connect);
-    const [answer] = await next<[NodeJS.Dict<string>]>(refused, "response");
-    assert.equal(Number(answer[":status"]), 407);
-    assert.match(String(answer["proxy-authenticate"]), /^Basic/);
+    const [response] = await next<[NodeJS.Dict<string>]>(refused, "response");
+    assert.equal(Number(response[":status"]), 407);
+    assert.match(String(response["proxy-authenticate"]), /^Basic/);
     const closed = next(session, "close");
     session.destroy();
     await closed;

@@ -41,7 +41,7 @@ for (const kind of CALLERS) {
       assert.deepEqual([await caller.text(), await caller.text()], ["first", "second"]);
     });
 
-    it("nobody pings through a long silence", async () => {
+    it("no ping is sent during a long silence", async () => {
       const keepalive = { pingIntervalMs: 20, pingDeadlineMs: 5_000 };
       await using doubles = await startDoubles({ tls: true, controlPlane: keepalive, agent: keepalive });
       const { system, moonlight } = doubles;
@@ -91,22 +91,22 @@ it("a frame that shares a packet with an HTTP/1.1 caller's handshake is kept", a
   const socket = net.connect(doubles.system.controlPlane.port, "127.0.0.1");
   socket.on("error", () => {});
   socket.write(Buffer.concat([Buffer.from(handshake("/api/ws/echo")), maskedFrame("early")]));
-  const answer = await within(readUntil(socket, "\u0081\u0005early"), "the echo");
-  assert.match(answer, /^HTTP\/1\.1 101 /);
+  const response = await within(readUntil(socket, "\u0081\u0005early"), "the echo");
+  assert.match(response, /^HTTP\/1\.1 101 /);
   socket.destroy();
 });
 
 it("a frame that shares a packet with a handshake that is refused does not cost the refusal", async () => {
   await using doubles = await startDoubles();
-  const answer = await rawExchange(
+  const response = await rawExchange(
     { port: doubles.system.controlPlane.port, host: "127.0.0.1" },
     Buffer.concat([Buffer.from(handshake("/api/ws/refuse?status=404")), maskedFrame("early")]),
   );
-  assert.match(answer.statusLine, /^HTTP\/1\.1 404 /);
-  assert.deepEqual(JSON.parse(answer.body.toString()), { error: "refused by the double", status: 404 });
+  assert.match(response.statusLine, /^HTTP\/1\.1 404 /);
+  assert.deepEqual(JSON.parse(response.body.toString()), { error: "refused by the double", status: 404 });
 });
 
-it("a frame that an HTTP/2 caller sends right behind its Extended CONNECT is kept", async () => {
+it("a frame that an HTTP/2 caller sends right after its Extended CONNECT is kept", async () => {
   await using doubles = await startDoubles();
   const session = http2.connect(`http://127.0.0.1:${doubles.system.controlPlane.port}`);
   await next(session, "remoteSettings");

@@ -15,7 +15,7 @@ import type { SocketCaller } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
-/** Far below every time limit that could hide a loss which nobody was told of. */
+/** Far below every time limit that could hide an unreported loss. */
 const PROMPT_MS = 2_000;
 
 interface Scene {
@@ -49,7 +49,7 @@ const DEATHS: Readonly<Record<string, (scene: Scene) => void>> = {
   },
 };
 
-/** Where the tunnel is lost between two frames, the control plane says so itself. */
+/** Where the tunnel is lost between two frames, the control plane sends a close frame itself. */
 const SERVICE_RESTART = 1012;
 const CLOSE_CODE: Readonly<Record<string, number>> = {
   "the target closes without a close frame": NO_CLOSE_FRAME,

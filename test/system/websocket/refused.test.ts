@@ -13,7 +13,7 @@ import { refusedWebSocket } from "../../support/websockets.ts";
 afterEach(() => assertNothingOpen());
 
 /** RFC 9110 §7.8: a server may ignore `Upgrade`, as servers of single-page applications do. */
-const IGNORED_UPGRADES: readonly (readonly [status: number, answer: string, text: string])[] = [
+const IGNORED_UPGRADES: readonly (readonly [status: number, response: string, text: string])[] = [
   [
     200,
     'HTTP/1.1 200 OK\r\nX-Kept: yes\r\nProxy-Status: turnabout; details="not_found", cdn; hit\r\nTurnabout-Target-Status: 299\r\nContent-Length: 2\r\n\r\nok',
@@ -43,9 +43,9 @@ for (const kind of CALLERS) {
       });
     }
 
-    for (const [status, answer, text] of IGNORED_UPGRADES) {
+    for (const [status, response, text] of IGNORED_UPGRADES) {
       it(`gets the ${status} of a target that ignores the upgrade, or 502 where that would mean success`, async () => {
-        const target = await startRawTarget(({ socket }) => void socket.write(answer));
+        const target = await startRawTarget(({ socket }) => void socket.write(response));
         await using system = await startSystem({ tls: true, target });
         const refusal = await refusedWebSocket(kind, system, via("/"));
         if (kind.startsWith("HTTP/2")) {
@@ -62,9 +62,9 @@ for (const kind of CALLERS) {
       });
     }
 
-    for (const [what, answer] of [
+    for (const [what, response] of [
       [
-        "answers 101 with a wrong key",
+        "responds with 101 and a wrong key",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n",
       ],
       [
@@ -73,7 +73,7 @@ for (const kind of CALLERS) {
       ],
     ]) {
       it(`is refused with 502 by a target that ${what}`, async () => {
-        const target = await startRawTarget(({ socket }) => void socket.write(String(answer)));
+        const target = await startRawTarget(({ socket }) => void socket.write(String(response)));
         await using system = await startSystem({ tls: true, target });
         const refusal = await refusedWebSocket(kind, system, via("/"));
         assert.deepEqual([refusal.status, errorCode(refusal.text)], [502, "target_protocol"]);

@@ -27,7 +27,7 @@ const EXTENDED: readonly Field[] = [
 const startRefusingTarget = () =>
   startRawTarget(({ socket }) => void socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
 
-/** What an agent with these capabilities is asked for a WebSocket that a caller opens with these fields. */
+/** The Extended CONNECT that an agent with these capabilities gets for a WebSocket with these fields. */
 async function extendedConnect(
   capabilities: string[],
   headers: Record<string, string>,
@@ -50,19 +50,19 @@ async function extendedConnect(
 
 describe("the Host of a WebSocket's target", () => {
   it("comes in a field of its own where the agent knows it: `host` never differs from :authority", async () => {
-    const asked = await extendedConnect(["websocket", "target-host"], { "turnabout-host": "evil" });
-    assert.equal(asked["host"], undefined);
-    assert.equal(asked["turnabout-host"], "localhost");
-    assert.equal(asked[":authority"], `${TARGET}.${RUNNER}`);
+    const sent = await extendedConnect(["websocket", "target-host"], { "turnabout-host": "evil" });
+    assert.equal(sent["host"], undefined);
+    assert.equal(sent["turnabout-host"], "localhost");
+    assert.equal(sent[":authority"], `${TARGET}.${RUNNER}`);
   });
 
   it("comes as `host` to an agent that does not know the field", async () => {
-    const asked = await extendedConnect(["websocket"], { "turnabout-host": "evil" });
-    assert.equal(asked["host"], "localhost");
-    assert.equal(asked["turnabout-host"], undefined);
+    const sent = await extendedConnect(["websocket"], { "turnabout-host": "evil" });
+    assert.equal(sent["host"], "localhost");
+    assert.equal(sent["turnabout-host"], undefined);
   });
 
-  it("is what a control plane says, old or new, and never what a caller says", async () => {
+  it("is set by a control plane, old or new, and never by a caller", async () => {
     await using target = await startRefusingTarget();
     await using to = await startFrameAgent({ web: target.address });
     const { client } = to;
