@@ -9,7 +9,7 @@ import { UsageError } from "../src/cli/command.ts";
 import type { Command } from "../src/cli/command.ts";
 import { parseCount } from "../src/cli/options.ts";
 import { runCommand } from "../src/cli/run-command.ts";
-import { RUNNER_URN } from "../src/control/auth/certificates.ts";
+import { RUNNER_URN } from "../src/control/auth/certificate-identity.ts";
 import { makeFolder } from "../src/control/store/make-folder.ts";
 import { namesOf, plainName } from "./certificate-names.ts";
 import { FILE, Inventory, InventoryError } from "./inventory.ts";

@@ -91,7 +91,7 @@ describe("compose files", () => {
     });
   }
 
-  it("have a front that the control plane trusts, and nobody else", { skip: missing("compose-spec") }, () => {
+  it("have a reverse proxy, and only that one is trusted", { skip: missing("compose-spec") }, () => {
     for (const variant of ["tls-nginx", "tls-haproxy", "tls-caddy"]) {
       const { services } = load(READERS[1], ["compose.yaml", `${variant}/compose.yaml`]);
       const trusted = services["control-plane"]?.command?.filter((arg) => arg.startsWith("--trusted-proxy"));

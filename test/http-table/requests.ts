@@ -88,7 +88,7 @@ export const REQUESTS: readonly Feature[] = [
     }),
   },
   {
-    name: "absolute form with the front's own host",
+    name: "absolute form with the proxy's own host",
     rfc: "9112 §3.2.2",
     cell: http1(async (front) => {
       if (front.column === "forward proxy")
@@ -343,7 +343,7 @@ export const REQUESTS: readonly Feature[] = [
     why: "A forward proxy MUST send it; a gateway may hold it back, and some servers stop compressing where it is.",
   },
   {
-    name: "`Authorization` that is the front's own",
+    name: "`Authorization` that is the proxy's own",
     rfc: "9110 §11.6.2",
     cell: async (front) => {
       if (!front.column.startsWith("route")) return undefined;

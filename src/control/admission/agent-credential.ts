@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_PATHS } from "../../wire/protocol.ts";
-import { certificateIdentity } from "../auth/certificates.ts";
+import { certificateIdentity } from "../auth/certificate-identity.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";

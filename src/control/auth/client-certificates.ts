@@ -2,7 +2,7 @@
 import type { X509Certificate } from "node:crypto";
 import { dateProblem, nameLine, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PortTls } from "../listener/port.ts";
-import { RevocationList } from "./revocation.ts";
+import { RevocationList } from "./revocation-list.ts";
 
 type ClientTrust = Pick<PortTls, "clientCa" | "clientCrl">;
 

@@ -4,7 +4,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { checkDates, checkPair, isPair, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
-import { RevocationList } from "../auth/revocation.ts";
+import { RevocationList } from "../auth/revocation-list.ts";
 import {
   MAX_REVOCATION_FILE_BYTES,
   MAX_TLS_FILE_BYTES,
