@@ -1,4 +1,4 @@
-/** A certificate authority: what it issues, and what it takes back. ECDSA P-256 with SHA-256 throughout. */
+/** A certificate authority: what it issues, and what it revokes. ECDSA P-256 with SHA-256 throughout. */
 import "reflect-metadata"; // before @peculiar/x509, whose decorators need it
 import { randomBytes, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";

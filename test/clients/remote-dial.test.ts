@@ -39,7 +39,7 @@ for (const tls of [false, true]) {
     });
 
     test("tells the target at once that a stream was aborted", async () => {
-      // It takes a clean end for what it is, and would go on for ever.
+      // It accepts a clean end, and would continue endlessly.
       const target = await startTarget();
       const { system, dial } = await start(tls, { target });
       await using _ = system;

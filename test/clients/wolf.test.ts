@@ -331,7 +331,7 @@ for (const kind of KINDS) {
       assert.equal(double.state.lobbies[0]?.id, await creating, "the list waited for the lobby");
     });
 
-    test("sends one lobbies/create at a time, so that a waiting one can be taken back", async () => {
+    test("sends one lobbies/create at a time, so that a waiting one can be withdrawn", async () => {
       const release = double.hold();
       const first = wolf.lobbies.create({ ...lobby, name: "first" });
       const giveUp = new AbortController();

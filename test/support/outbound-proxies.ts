@@ -39,7 +39,7 @@ export async function startConnectProxy(options: ConnectProxyOptions = {}): Prom
   const server =
     options.credential === undefined ? http.createServer() : https.createServer(options.credential);
   server.on("connect", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanent
     const authority = request.url ?? "";
     const authorization = request.headers["proxy-authorization"];
     connects.push({ authority, authorization });
@@ -67,11 +67,11 @@ export async function startHttp2ConnectProxy(
   const sessions = new Set<http2.Http2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("error", () => {}); // for ever
+    session.on("error", () => {}); // permanent
     session.once("close", () => sessions.delete(session));
   });
   server.on("stream", (stream: http2.ServerHttp2Stream, headers) => {
-    stream.on("error", () => {}); // for ever
+    stream.on("error", () => {}); // permanent
     const authority = headers[":authority"] ?? "";
     const authorization = headers["proxy-authorization"];
     connects.push({ authority, authorization });

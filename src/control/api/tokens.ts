@@ -2,7 +2,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenRecord } from "../auth/tokens.ts";
-import type { StoredToken } from "../store/tokens.ts";
+import type { StoredToken } from "../auth/issuer.ts";
 import { requireAdmin } from "../auth/access.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { refuseInvalid } from "./validation.ts";

@@ -1,13 +1,28 @@
 /** Issues and revokes tokens. A secret is returned once, in the response that issues it; only its hash is kept. */
 import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { IssuedTokenStore, StoredToken } from "../store/tokens.ts";
 import type { IdentityKind } from "./identity.ts";
 import { hashToken } from "./tokens.ts";
 import type { TokenRecord, TokenStore } from "./tokens.ts";
 
 /** All are read when the control plane starts, and searched when a configured token is revoked. */
 const MAX_ISSUED_TOKENS = 100_000;
+
+export interface StoredToken extends TokenRecord {
+  createdAtMs: number;
+}
+
+/** Where issued tokens are kept. */
+export interface IssuedTokens {
+  insert(token: StoredToken): void;
+  /** False if there was none. */
+  remove(id: string): boolean;
+  list(): StoredToken[];
+  /** Refuses this hash permanently, also where the token file or the options still have it. */
+  revoke(sha256: string): void;
+  /** Hashes that were revoked although the token file or the options had them. */
+  revoked(): string[];
+}
 
 export interface TokenRequest {
   id: string;
@@ -21,11 +36,11 @@ export interface TokenRequest {
 }
 
 export class TokenIssuer {
-  readonly #store: IssuedTokenStore;
+  readonly #store: IssuedTokens;
   readonly #tokens: TokenStore;
   readonly #issued: Map<string, StoredToken>;
 
-  constructor(store: IssuedTokenStore, tokens: TokenStore) {
+  constructor(store: IssuedTokens, tokens: TokenStore) {
     this.#store = store;
     this.#tokens = tokens;
     this.#issued = new Map(store.list().map((token) => [token.id, token]));

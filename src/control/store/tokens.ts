@@ -3,18 +3,14 @@
  * them is which were revoked by the API.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { TokenRecord } from "../auth/tokens.ts";
+import type { IssuedTokens, StoredToken } from "../auth/issuer.ts";
 import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
 /** Hashes of revoked tokens that are not ours to delete; the oldest is forgotten first. */
 const MAX_REVOKED_TOKENS = 100_000;
 
-export interface StoredToken extends TokenRecord {
-  createdAtMs: number;
-}
-
-export class IssuedTokenStore {
+export class IssuedTokenStore implements IssuedTokens {
   readonly #insert: StatementSync;
   readonly #remove: StatementSync;
   readonly #all: StatementSync;
@@ -53,7 +49,6 @@ export class IssuedTokenStore {
     );
   }
 
-  /** False if there was none. */
   remove(id: string): boolean {
     return this.#remove.run(id).changes > 0;
   }
@@ -62,13 +57,11 @@ export class IssuedTokenStore {
     return this.#all.all().map(fromRow);
   }
 
-  /** Refuses this hash permanently, also where the token file or the options still have it. */
   revoke(sha256: string): void {
     this.#revoke.run(sha256, Date.now());
     this.#forgetOldRevoked.run();
   }
 
-  /** Hashes that were revoked although the token file or the options had them. */
   revoked(): string[] {
     return this.#revoked.all().map((row) => text(row, "sha256"));
   }
@@ -80,7 +73,7 @@ function fromRow(row: Row): StoredToken {
   const expiresAtMs = optionalInteger(row, "expires_at");
   return {
     id: text(row, "id"),
-    kind: text(row, "kind") as TokenRecord["kind"],
+    kind: text(row, "kind") as StoredToken["kind"],
     sha256: text(row, "sha256"),
     runners: json(row, "runners") as string[],
     ...(row["targets"] !== null && { targets: json(row, "targets") as string[] }),

@@ -10,7 +10,7 @@ afterEach(() => mock.timers.reset());
 function start(worthRetrying: () => boolean = () => true) {
   const runs: { id: string; end: PromiseWithResolvers<void> }[] = [];
   const failures: string[] = [];
-  const settling = new Reconciler({
+  const reconciler = new Reconciler({
     task: (id) => {
       const end = Promise.withResolvers<void>();
       runs.push({ id, end });
@@ -19,13 +19,13 @@ function start(worthRetrying: () => boolean = () => true) {
     worthRetrying,
     onFailure: (id, error) => failures.push(`${id}: ${(error as Error).message}`),
   });
-  return { runs, failures, settling };
+  return { runs, failures, reconciler };
 }
 
 describe("Reconciler", () => {
   it("runs for one subject at a time, and for several at once", async () => {
-    const { runs, settling } = start();
-    const all = [settling.run("a"), settling.run("b"), settling.run("a")];
+    const { runs, reconciler } = start();
+    const all = [reconciler.run("a"), reconciler.run("b"), reconciler.run("a")];
     await turn();
     assert.deepEqual(
       runs.map(({ id }) => id),
@@ -39,15 +39,15 @@ describe("Reconciler", () => {
   });
 
   it("answers a wish with a run that began after it, however many wish", async () => {
-    const { runs, settling } = start();
-    const first = settling.run("a");
+    const { runs, reconciler } = start();
+    const first = reconciler.run("a");
     let isDone = false;
-    const later = Promise.all([settling.run("a"), settling.run("a")]).then(() => (isDone = true));
+    const later = Promise.all([reconciler.run("a"), reconciler.run("a")]).then(() => (isDone = true));
     runs[0]?.end.resolve();
     await first;
     await turn();
     assert.deepEqual([isDone, runs.length], [false, 2]);
-    const last = settling.run("a");
+    const last = reconciler.run("a");
     runs[1]?.end.resolve();
     await later;
     await turn();
@@ -57,9 +57,9 @@ describe("Reconciler", () => {
   });
 
   it("goes on after a failure, with whoever waits and by itself, more and more slowly", async () => {
-    const { runs, failures, settling } = start();
-    const first = settling.run("a");
-    const second = settling.run("a");
+    const { runs, failures, reconciler } = start();
+    const first = reconciler.run("a");
+    const second = reconciler.run("a");
     runs[0]?.end.reject(new Error("one"));
     await assert.rejects(first, /one/);
     await turn();
@@ -78,17 +78,17 @@ describe("Reconciler", () => {
 
   it("does not try again what has become pointless, nor after its end", async () => {
     const pointless = start(() => false);
-    pointless.settling.request("a");
+    pointless.reconciler.request("a");
     pointless.runs[0]?.end.reject(new Error("x"));
     await turn();
     mock.timers.tick(1_000_000);
     assert.equal(pointless.runs.length, 1);
     const closed = start();
-    closed.settling.request("a");
-    closed.settling.request("b");
+    closed.reconciler.request("a");
+    closed.reconciler.request("b");
     closed.runs[0]?.end.reject(new Error("x"));
     await turn();
-    closed.settling.close();
+    closed.reconciler.close();
     closed.runs[1]?.end.reject(new Error("x"));
     await turn();
     mock.timers.tick(1_000_000);

@@ -29,7 +29,7 @@ const PACKETS: readonly (readonly [name: string, bytes: Buffer])[] = [
 
 function packetServer(bytes: Buffer): net.Server {
   return net.createServer((socket) => {
-    socket.on("error", () => {}); // for ever
+    socket.on("error", () => {}); // permanent
     socket.once("data", () => socket.write(bytes));
     socket.resume();
   });
@@ -71,7 +71,7 @@ describe("behind SETTINGS in one packet", () => {
         carrier: "ptth",
         runner: "evil",
       });
-      carrier.on("error", () => {}); // for ever
+      carrier.on("error", () => {}); // permanent
       carrier.resume();
       carrier.write(bytes);
       const closed = new Promise((resolve) => carrier.once("close", resolve));
