@@ -71,7 +71,7 @@ export const RESPONSES: readonly Feature[] = [
     ),
   },
   {
-    name: "100 that nobody asked for",
+    name: "unexpected 100",
     rfc: "9110 §15.2",
     cell: async (front) =>
       passes((await front.call({}, `HTTP/1.1 100 Continue\r\n\r\n${OK_RESPONSE}`)).response),
