@@ -2,8 +2,8 @@
 #
 # take_secret VARIABLE FILE
 #
-# A secret that came in the environment goes into FILE (mode 0600), and VARIABLE_FILE names it for everything that is
-# started from here on; VARIABLE itself is gone. A VARIABLE_FILE that is given as such stays as it is.
+# Moves a secret from the environment into FILE (mode 0600). VARIABLE_FILE names the file for later commands, and VARIABLE
+# is unset. A VARIABLE_FILE that is already set stays unchanged.
 take_secret() {
   local variable=$1 file=$2
   local named=${variable}_FILE

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts Moonlight Web and its agent, keeps them running, and stops them in order. The variables are in the README.
+# Starts Moonlight Web and its agent, keeps them running, and stops them in order. The README lists the variables.
 here=${BASH_SOURCE[0]%/*}
 # shellcheck source-path=SCRIPTDIR source=../lib/secrets.sh
 . "$here/../lib/secrets.sh"
@@ -22,14 +22,14 @@ agent+=(--drain "$drain_s")
 agent+=(--runner "moonlight-$WOLF_INSTANCE_ID" --target "moonlight=127.0.0.1:$MOONLIGHT_PORT")
 
 if [[ -z $server ]]; then
-  say "no control plane: set HELIX_API_URL (or TURNABOUT_SERVER); going on without an agent"
+  say "no control plane: set HELIX_API_URL (or TURNABOUT_SERVER); continuing without an agent"
 else
-  # First, so that whoever asks too early is told that the service is not up yet.
+  # First, so that an early request gets the error that the service is not up yet.
   keep agent "${agent[@]}"
 fi
 keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"
 
-until_told
+until_stopped
 stop agent $((drain_s + 5))
 stop moonlight 10
 exit 0

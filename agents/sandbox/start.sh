@@ -1,11 +1,11 @@
 #!/bin/bash
-# Starts what is in a sandbox, keeps it running, and stops it in order. The variables are in the README.
+# Starts the parts of a sandbox, keeps them running, and stops them in order. The README lists the variables.
 here=${BASH_SOURCE[0]%/*}
 # shellcheck source-path=SCRIPTDIR source=../lib/secrets.sh
 . "$here/../lib/secrets.sh"
 
 if [[ ${1:-} != parts ]]; then
-  # Wolf has no other way to hand it over. What runs on the desktop does not get it in its environment.
+  # Wolf can pass it only in the environment. Programs on the desktop must not inherit it.
   take_secret USER_API_TOKEN /run/turnabout/session.token
   exec tini -s -- "$0" parts
 fi
@@ -26,17 +26,17 @@ agent=(turnabout agent --server "$server" --token-file "$token" --drain "$drain_
 agent+=(--runner "sandbox-${HELIX_SESSION_ID:-}" --target "screenshot=127.0.0.1:$SCREENSHOT_PORT")
 
 if [[ ${TURNABOUT_AGENT:-on} == off ]]; then
-  say "no agent of its own: Wolf's may announce this sandbox"
+  say "agent disabled: the agent of Wolf may register this sandbox"
 elif [[ -z $server || -z ${HELIX_SESSION_ID:-} || ! -e $token ]]; then
-  say "no agent of its own: it needs HELIX_API_URL, HELIX_SESSION_ID and USER_API_TOKEN"
+  say "no agent started: set HELIX_API_URL, HELIX_SESSION_ID and USER_API_TOKEN"
 else
-  # First: whoever asks for a screenshot too early is told that the server is not up yet.
+  # First, so that an early request gets the error that the server is not up yet.
   keep agent "${agent[@]}"
 fi
 keep server node /opt/turnabout/agents/sandbox/server/main.ts
 keep sway "$here/sway.sh"
 
-until_told
+until_stopped
 # Wolf waits only briefly, and its desktop ends with this process.
 stop agent $((drain_s + 1))
 stop sway 2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts what is in Wolf's container, keeps it running, and stops it in order. The variables are in the README.
+# Starts the parts of Wolf's container, keeps them running, and stops them in order. The README lists the variables.
 here=${BASH_SOURCE[0]%/*}
 # shellcheck source-path=SCRIPTDIR source=../lib/secrets.sh
 . "$here/../lib/secrets.sh"
@@ -21,7 +21,7 @@ drain_s=${TURNABOUT_DRAIN_S:-20}
 
 agent=(turnabout agent --server "$server" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || agent+=(--ca "$TURNABOUT_CA_FILE")
-# One or the other: with both, the token would stand in for a certificate that was revoked.
+# Either, not both: the token would replace a revoked certificate.
 if [[ -n ${TURNABOUT_CERT_FILE:-} ]]; then
   agent+=(--cert "$TURNABOUT_CERT_FILE" --key "$TURNABOUT_KEY_FILE")
 else
@@ -34,28 +34,28 @@ agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
   agent+=(--runner "moonlight-$WOLF_INSTANCE_ID" --target "moonlight=127.0.0.1:$MOONLIGHT_PORT")
 [[ ${TURNABOUT_DISCOVERY:-on} == off ]] || agent+=(--docker "unix://$docker")
 
-# A process of its own: its address is on the bridge, which the agent does not wait for.
+# A separate process: its address is on the bridge, and the agent must not wait for that.
 relay=(turnabout agent --server "$server" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || relay+=(--ca "$TURNABOUT_CA_FILE")
 for address in ${TURNABOUT_LISTEN:-}; do relay+=(--listen "$address"); done
 
-# Sandbox images that the operator has put there, where no registry has them.
+# Sandbox images from the operator, for hosts without a registry.
 load_images() {
   local archive
   for archive in /images/*.tar /images/*.tar.gz; do
-    [[ ! -e $archive ]] || docker load --quiet --input "$archive" || say "$archive could not be loaded"
+    [[ ! -e $archive ]] || docker load --quiet --input "$archive" || say "cannot load $archive: see the line above"
   done
 }
 
-# What a previous life of this container has left. The engine's own pid file is dockerd.sh's.
+# Left by a previous run of this container. dockerd.sh removes the engine's own pid file.
 rm -rf /var/run/docker/containerd/containerd.pid /var/run/docker/libcontainerd
 mkdir -p "${wolf%/*}" "${XDG_RUNTIME_DIR:=/tmp/sockets}"
 export XDG_RUNTIME_DIR
 
 if [[ -z $server ]]; then
-  say "no control plane: set HELIX_API_URL (or TURNABOUT_SERVER); going on without an agent"
+  say "no control plane: set HELIX_API_URL (or TURNABOUT_SERVER); continuing without an agent"
 else
-  # First, so that whoever asks too early is told that the service is not up yet.
+  # First, so that an early request gets the error that the service is not up yet.
   keep agent "${agent[@]}"
 fi
 keep dockerd "$here/dockerd.sh"
@@ -65,7 +65,7 @@ load_images
 [[ -z $WOLF_COMMAND ]] || keep wolf env --chdir=/wolf bash -c "rm -f '$wolf'; exec $WOLF_COMMAND"
 [[ -z $MOONLIGHT_COMMAND ]] || keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"
 
-until_told
+until_stopped
 stop agent $((drain_s + 5))
 stop relay 5
 stop moonlight 5

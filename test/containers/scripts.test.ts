@@ -94,10 +94,13 @@ describe("the parts of a container", () => {
       set -eu
       keep mortal bash -c 'echo "mortal runs as $$"; exit 3'
       keep steady bash -c 'echo "steady runs"; sleep 1000'
-      until_told; stop mortal 2; stop steady 2`);
+      until_stopped; stop mortal 2; stop steady 2`);
     await lines.find((line) => line === "steady runs", "the steady one");
     const first = await lines.find((line) => line.startsWith("mortal runs"), "the first life");
-    await lines.find((line) => line.endsWith("mortal has ended (3); again in 1 s"), "what is said of it");
+    await lines.find(
+      (line) => line.endsWith("mortal exited with status 3; restarting in 1 s"),
+      "its log line",
+    );
     await lines.find((line) => line.startsWith("mortal runs") && line !== first, "the second life");
     child.kill("SIGTERM");
     await next(child, "close", EXIT_TIMEOUT_MS);
@@ -109,7 +112,7 @@ describe("the parts of a container", () => {
     const { child, lines } = start(`
       keep first bash -c 'trap "sleep 0.5; echo first ends; exit" TERM; echo first runs; while :; do sleep 0.1; done'
       keep second bash -c 'trap "" TERM; sleep 1000 & echo second runs; while :; do sleep 0.1; done'
-      until_told; stop first 5; echo stopped first; stop second 1; echo stopped second`);
+      until_stopped; stop first 5; echo stopped first; stop second 1; echo stopped second`);
     await lines.find((line) => line === "first runs", "the first");
     await lines.find((line) => line === "second runs", "the second");
     child.kill("SIGTERM");
@@ -118,7 +121,7 @@ describe("the parts of a container", () => {
     assert.deepEqual(said, [
       "first ends",
       "stopped first",
-      "bash: second did not end within 1 s",
+      "bash: second did not exit within 1 s: killed",
       "stopped second",
     ]);
     await noneLeft();
@@ -127,7 +130,7 @@ describe("the parts of a container", () => {
   it("go on when nobody reads the log any more", async () => {
     const { child } = start(`
       keep talker bash -c 'echo x >>$folder/lives; while :; do echo much to say || exit 1; sleep 0.05; done'
-      until_told; stop talker 2`);
+      until_stopped; stop talker 2`);
     await next(child.stdout ?? assert.fail(), "data");
     child.stdout?.destroy();
     child.stderr?.destroy();
@@ -143,7 +146,7 @@ describe("the parts of a container", () => {
     const { child } = start(
       `
       keep writer bash -c 'echo said && echo said >&2 && echo reached >$folder/closed; sleep 1000'
-      until_told; stop writer 2`,
+      until_stopped; stop writer 2`,
       ["bash", "-c", 'exec bash "$@" >&- 2>&-', "bash"],
     );
     const deadline = performance.now() + EXIT_TIMEOUT_MS;

@@ -1,9 +1,9 @@
-/** Request bodies: as a whole up to a limit, or chunk by chunk. A body that stalls is given up. */
+/** Request bodies: whole up to a limit, or chunk by chunk. A body that stalls is an error. */
 import type { IncomingMessage } from "node:http";
 import { Failure } from "./errors.ts";
 import { BODY_IDLE_MS, MAX_REFUSED_BODY_BYTES, REFUSED_BODY_MS } from "./limits.ts";
 
-/** @throws Failure 413 as soon as it is known to be too large; otherwise as {@link chunksOf} */
+/** @throws Failure 413 as soon as it is known to be too large; otherwise like {@link chunksOf} */
 export async function readBody(
   incoming: IncomingMessage,
   maxBytes: number,
@@ -15,9 +15,9 @@ export async function readBody(
 }
 
 /**
- * The body as it comes. The connection survives whatever happens here: the answer still has to go out on it.
+ * The body as it arrives. The connection stays open after an error, because the response is sent on it.
  *
- * @throws Failure 413 above `maxBytes`, 408 if nothing comes for {@link BODY_IDLE_MS}, 400 if it does not come to its end
+ * @throws Failure 413 above `maxBytes`, 408 if nothing arrives for {@link BODY_IDLE_MS}, 400 if it is incomplete
  */
 export async function* chunksOf(
   incoming: IncomingMessage,
@@ -36,13 +36,13 @@ export async function* chunksOf(
       yield value;
     }
   } finally {
-    void chunks.return?.(); // lets go of the body: whoever answers reads on
+    void chunks.return?.(); // releases the body: the response's sender reads the rest
   }
 }
 
 /**
- * The answer to a request whose body may still be coming. All of it is sent at once, but it ends only when the body has
- * ended, or after {@link REFUSED_BODY_MS}.
+ * The response to a request whose body may still be arriving. It is sent at once, but ends only when the body has ended, or
+ * after {@link REFUSED_BODY_MS}.
  */
 export function answerDuringBody(incoming: IncomingMessage, response: Response, body: string): Response {
   if (incoming.complete || incoming.destroyed) return response;
@@ -81,7 +81,7 @@ async function nextOf(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buf
   const next = chunks.next().catch((error: unknown) => {
     throw new Failure(400, "Failed to read request body", { cause: error });
   });
-  next.catch(() => {}); // after a stall nobody waits for it
+  next.catch(() => {}); // after a stall nothing awaits it
   try {
     return await Promise.race([next, stalled]);
   } finally {

@@ -1,4 +1,4 @@
-/** What a caller gets instead of a result: a status and a line of text, as Helix's server answers. */
+/** An error response: a status and a line of text, like Helix's server. */
 
 export type FailureStatus = 400 | 403 | 404 | 405 | 408 | 413 | 500 | 503;
 

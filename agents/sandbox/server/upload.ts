@@ -1,5 +1,5 @@
 /**
- * `POST /upload?open_file_manager=false`: the form's field `file`, into the folder `incoming` of the desktop's user.
+ * `POST /upload?open_file_manager=false`: stores the form's field `file` in the folder `incoming` of the desktop's user.
  *
  * The file appears there when it is complete, under its own name or, if that is taken, with a number: `a (1).txt`.
  */
@@ -22,7 +22,7 @@ import type { Logger } from "./log.ts";
 import { storeFile } from "./multipart.ts";
 
 export interface UploadOptions {
-  /** Made at the first upload. */
+  /** Created at the first upload. */
   folder: string;
   maxBytes?: number;
   /** Shows the file on the desktop; only asked for with `open_file_manager` other than `false`. */
@@ -59,7 +59,7 @@ export function uploadRoutes(options: UploadOptions): Hono<{ Bindings: HttpBindi
   return app;
 }
 
-/** @throws Failure 400 for a name that is a path, or no name */
+/** @throws Failure 400 for an empty name, or one that is a path */
 function checkName(filename: string): string {
   // oxlint-disable-next-line no-control-regex
   const isPath = /[/\\\u0000-\u001F\u007F]/.test(filename);
@@ -96,7 +96,7 @@ async function store(
   }
 }
 
-/** A link fails where the name is taken, so two uploads never get the same one. */
+/** A hard link fails if the name is taken, so two uploads never get the same name. */
 async function giveName(folder: string, part: string, filename: string): Promise<string> {
   const extension = extname(filename);
   const stem = filename.slice(0, filename.length - extension.length);
