@@ -28,22 +28,22 @@ usage: npm run certs -- [COMMAND] [OPTIONS]
 
 A certificate authority for development and tests, and what it issues. A second run changes nothing.
 
-  make (default)            make what is missing, broken, near its end, or lacks a name
-  renew [FOLDER...]         new keys and dates for those near their end, or for the named ones
-  revoke FOLDER|FILE|SERIAL put a certificate on the revocation list; a folder's: all that it has had
-  show                      list what is there
+  make (default)            make what is missing, broken, about to expire, or lacks a name
+  renew [FOLDER...]         new keys and dates for those that expire soon, or for the named ones
+  revoke FOLDER|FILE|SERIAL revoke a certificate; FOLDER: all that it has had
+  show                      list the certificates
 
-  --out DIR                 where; default ${DEFAULT_OUT}
+  --out DIR                 folder; default ${DEFAULT_OUT}
   --name NAME               further DNS name or address of the control plane; may be repeated
   --agent RUNNER[,RUNNER]   an agent's certificate and the runners that it may register, * as in
                             the token file; may be repeated; default, where there is no agent yet:
                             ${DEFAULT_AGENT}
-  --days N                  life of what is issued; default ${LEAF_DAYS}
-  --ca-days N               life of the authority; default ${CA_DAYS}
+  --days N                  lifetime of issued certificates; default ${LEAF_DAYS}
+  --ca-days N               lifetime of the authority; default ${CA_DAYS}
   --all                     renew: all of them
   --ca                      renew: the authority too, with the same key
 
-Each folder holds tls.crt, tls.key, ca.crt and, for who checks them, crl.pem; mount or copy it as a whole.
+Each folder has tls.crt, tls.key, ca.crt and, where certificates are checked, crl.pem; mount or copy it as a whole.
 `;
 
 const certs: Command = {
@@ -87,7 +87,7 @@ const certs: Command = {
           if (values.ca) print([await inventory.renewAuthority(caDays)]);
           const folders = rest.map((folder) => inside(out, folder));
           print(await inventory.renew(folders, values.all, leafDays));
-          process.stdout.write("\nControl plane and agents take them by themselves.\n");
+          process.stdout.write("\nThe control plane and the agents reload them.\n");
           return;
         }
         case "revoke": {
@@ -100,7 +100,7 @@ const certs: Command = {
           }
           const crl = path.join(out, "server", FILE.crl);
           process.stdout.write(
-            `\nA control plane with --client-crl ${crl} closes its sessions within a second.\n`,
+            `\nA control plane with --client-crl ${crl} closes its connections within a second.\n`,
           );
           return;
         }

@@ -1,11 +1,11 @@
 #!/bin/sh
-# make-secrets.sh [FOLDER]: the secrets that compose.yaml mounts, each made once; what is there stays as it is.
+# make-secrets.sh [FOLDER]: creates the secrets that compose.yaml mounts. Existing ones are kept.
 #
-#     admin.token            for you, everything: Authorization: Bearer …
-#     wolf.token             for Wolf's agent: its two runners, and the sandboxes that it announces
-#     moonlight.token        for Moonlight Web's agent, where that has a container of its own
+#     admin.token            for the operator, unrestricted: Authorization: Bearer …
+#     wolf.token             for Wolf's agent: its two runners, and the sandboxes that it discovers
+#     moonlight.token        for Moonlight Web's agent, if it runs in a separate container
 #     moonlight_credentials  between the control plane and Moonlight Web
-#     tokens.json            for the control plane: hashes, and what each token is for
+#     tokens.json            for the control plane: hash and grant of each token
 set -eu
 cd "$(dirname "$0")"
 folder=${1:-secrets}
@@ -35,5 +35,5 @@ if [ ! -s tokens.json ]; then
   } >tokens.json
 fi
 
-# Containers that are not root's read these; the folder keeps everybody else on this machine out.
+# Containers without root read these; the folder's mode protects them from other users of this machine.
 chmod 0644 tokens.json moonlight_credentials moonlight.token

@@ -199,7 +199,7 @@ for (const kind of KINDS) {
       assert.deepEqual(await socket.closed, { code: 1000, reason: "done" });
     });
 
-    test("closes a WebSocket that nobody reads", async () => {
+    test("closes a WebSocket that is not read", async () => {
       const accepted = server.nextWebSocket();
       const socket = await sandbox.openWebSocket("/ws/stream");
       const theirs = await accepted;

@@ -288,7 +288,7 @@ for (const kind of KINDS) {
       await within(double.whenIdle(), "the end of the event stream");
     });
 
-    test("reads events on although nobody takes them, and says how many went", async () => {
+    test("keeps reading events that are not taken, and reports how many were dropped", async () => {
       await using events = await wolf.events();
       const sent = 8_000;
       for (let n = 1; n <= sent; n += 1) {
@@ -306,7 +306,7 @@ for (const kind of KINDS) {
       }
       assert.equal(seen + missed, sent);
       assert.ok(missed > 0, "a reader that never reads cannot have got everything");
-      assert.equal(double.eventStreams, 1, "the double drops whoever does not read");
+      assert.equal(double.eventStreams, 1, "the double drops a client that does not read");
     });
 
     test("waits for a Wolf that is busy, and gives up when it is told to", async () => {

@@ -127,7 +127,7 @@ describe("the parts of a container", () => {
     await noneLeft();
   });
 
-  it("go on when nobody reads the log any more", async () => {
+  it("continue when the log has no reader any more", async () => {
     const { child } = start(`
       keep talker bash -c 'echo x >>$folder/lives; while :; do echo much to say || exit 1; sleep 0.05; done'
       until_stopped; stop talker 2`);

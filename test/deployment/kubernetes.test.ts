@@ -106,7 +106,7 @@ describe("compose/kubernetes, the pair of Wolf and its agent", () => {
     assert.ok(agent.args?.includes("--runner=moonlight-$(POD_NAME)"));
   });
 
-  it("gives the token to the agent as a file of a Secret, and to nobody as a variable", () => {
+  it("gives the token to the agent as a file of a Secret, never as a variable", () => {
     const option = agent.args?.find((arg) => arg.startsWith("--token-file=")) ?? "";
     const mount = agent.volumeMounts?.find(({ mountPath }) =>
       option.startsWith(`--token-file=${mountPath}/`),
@@ -150,7 +150,7 @@ describe("compose/kubernetes, the pair of Wolf and its agent", () => {
     ]);
   });
 
-  it("lets nobody dial in to Wolf, and only the ingress and the agents to the control plane", () => {
+  it("admits no connection to Wolf, and only the ingress and the agents to the control plane", () => {
     const policies = new Map(
       documents.flatMap(({ data }) => {
         const found = networkPolicy.safeParse(data);

@@ -1,5 +1,5 @@
 /**
- * Trap: bytes of a stream that nobody reads to its end still count against the window of the whole connection. An end that
+ * Trap: bytes of a stream that is not read to its end still count against the window of the whole connection. An end that
  * does not give them back when the stream is refused or reset stops all streams after 32 MiB of them (RFC 9113 §6.9).
  * Guards: node gives connection credit back on arrival; `refuse()` in src/agent/streams/reach-target.ts reads and drops early data.
  */

@@ -1,5 +1,5 @@
 /**
- * Child of hostile-peers.test.ts. No handler for uncaught errors: an 'error' event that nobody listens to ends this
+ * Child of hostile-peers.test.ts. No handler for uncaught errors: an 'error' event without a listener ends this
  * process. Prints `alive` when a good agent still carries a stream after everything.
  */
 import { once } from "node:events";

@@ -21,7 +21,7 @@ async function agent(): Promise<void> {
   writeFileSync(caFile, pki.ca);
   const server = tls.createServer(await issueServer(pki), (socket) => {
     socket.on("error", () => {});
-    socket.pause(); // nobody reads the request, which is larger than all buffers between
+    socket.pause(); // the request is not read, and is larger than all buffers between
     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n\r\n");
     setTimeout(() => socket.destroy(), 500);
   });

@@ -1,5 +1,5 @@
 /**
- * Trap: a stream that nobody reads must hold its own window and nothing else; with the connection's window as its limit
+ * Trap: a stream that is not read must hold its own window and nothing else; with the connection's window as its limit
  * it would stop all others.
  * Guards: the windows in src/wire/session/reversed-session.ts; node returns the connection's window at once.
  */

@@ -25,7 +25,7 @@ describe("flow-control windows", () => {
     });
   }
 
-  it("let more than 64 KiB onto a stream that nobody reads, in both directions", async () => {
+  it("let more than 64 KiB onto a stream that is not read, in both directions", async () => {
     await using pair = await openSessionPair();
     const opened = pair.nextStream();
     const consumer = pair.connect();

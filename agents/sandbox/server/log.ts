@@ -1,4 +1,4 @@
-/** pino on standard error, which may be closed: a log that nobody reads must not end the server. */
+/** pino on standard error. It may be closed: a log without a reader must not end the server. */
 import type { EventEmitter } from "node:events";
 import pino from "pino";
 import type { DestinationStream } from "pino";

@@ -103,7 +103,7 @@ function ended(child: ChildProcess, until: "exit" | "close"): Promise<Ending> {
   return new Promise((resolve, reject) => {
     child.once("error", (error) => reject(new ProgramError(error.message, { cause: error })));
     child.once("close", (code, signal) => resolve({ code, signal }));
-    // After a failure nobody holds the output, and what it said is worth the wait for 'close'.
+    // After a failure no other process holds the output, and its text is worth waiting for 'close'.
     child.once("exit", (code, signal) => {
       if (until === "exit" && code === 0) resolve({ code, signal });
     });

@@ -189,7 +189,7 @@ function listener(app: Hono<{ Bindings: HttpBindings }>, log: Logger): Server {
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
-  // A caller that resets its connection: there is nobody left to answer.
+  // The caller has reset its connection: no response is possible.
   server.on("connection", (socket) => socket.on("error", () => {}));
   return server;
 }

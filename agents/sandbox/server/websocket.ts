@@ -30,7 +30,7 @@ export function keepAlive(socket: WebSocket, options: LivenessOptions = {}): voi
   socket.on("error", () => {}); // a protocol error or a reset; 'close' follows
 }
 
-/** ws waits 30 s for the peer's close frame; nobody needs a slow reader for so long. */
+/** Limit for the peer's close frame; ws's own is 30 s. */
 export function closeSocket(
   socket: WebSocket,
   code: number,

@@ -22,7 +22,7 @@ test("hands a slot on, first come first served, once each", async () => {
   (await slots.acquire("again", never))();
 });
 
-test("frees the place of whoever gives up, and only that", async () => {
+test("frees the place of a waiter that aborts, and only that", async () => {
   const slots = new Semaphore({ open: 1, waiting: 2 });
   const release = await slots.acquire("first", never);
   const giveUp = new AbortController();

@@ -157,7 +157,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       assert.equal((await end).data.toString(), "hello");
     });
 
-    it("is given up by its signal while it waits", async () => {
+    it("is aborted by its signal while it waits", async () => {
       await using system = await startSystem({ tls: isTls });
       const controller = new AbortController();
       const stream = from(system)("runner-2", TARGET, { waitMs: 60_000, signal: controller.signal });
@@ -165,7 +165,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       await within(waitingDials(system, 1), "a dial that waits");
       controller.abort();
       await assert.rejects(stream, (error) => error instanceof TurnaboutError && error.code === "aborted");
-      await within(waitingDials(system, 0), "nobody waiting any more");
+      await within(waitingDials(system, 0), "the end of all waits");
     });
 
     it("is not opened at all if its signal has been given already", async () => {
@@ -195,7 +195,7 @@ function plaintext(system: System, from: (system: System, token?: string) => Dia
   return from({ ...system, url: `http://127.0.0.1:${system.controlPlane.port}` }, token);
 }
 
-/** Dials that wait, as the metrics say: a runner that nobody has seen is not listed. */
+/** Waiting dials, from the metrics: an unknown runner is not listed. */
 async function waitingDials(system: System, count: number): Promise<void> {
   const url = `http://127.0.0.1:${system.controlPlane.port}/metrics`;
   for (;;) {

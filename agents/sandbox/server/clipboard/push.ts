@@ -56,7 +56,7 @@ export class ClipboardPush {
     this.changed();
   }
 
-  /** The clipboard may have changed: read it and tell whoever does not know. */
+  /** The clipboard may have changed: reads it and sends it to clients that do not have it. */
   changed(): void {
     if (this.#listeners.size === 0) return;
     this.#dirty = true;

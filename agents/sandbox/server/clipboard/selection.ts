@@ -1,7 +1,7 @@
 /**
  * The desktop's two selections, by wl-paste and wl-copy: CLIPBOARD (copy and paste) and PRIMARY (marked text).
  *
- * wl-copy leaves a process behind that hands the content to whoever pastes. It is no leak: it ends when another
+ * wl-copy leaves a process that serves the content to programs that paste. It is not a leak: it ends when another
  * program copies something, with the next wl-copy at the latest, or when the display ends. It is meant to outlive
  * this server, as what was copied outlives the program it was copied from.
  */

@@ -61,7 +61,7 @@ export class Injector {
     this.pointer.prepare().catch((error: unknown) => this.#log.debug({ err: error }, "no pointer yet"));
   }
 
-  /** Ends what a sender held down. Never refused, since nobody else would. */
+  /** Releases what a sender holds down. Never refused: nothing else would release it. */
   release(events: readonly InputEvent[]): void {
     void this.#enqueue(events);
   }

@@ -3,7 +3,7 @@
  *
  * A process cannot hand a keymap to the compositor without passing a file descriptor, which Node cannot, so the
  * keyboard is wtype's. Its keys are released when it ends, so a key that goes down is typed: pressed and released.
- * A browser repeats a held key by itself, and so it works; what needs to know for how long a key is held (a game)
+ * A browser repeats a held key, so that works; what needs to know for how long a key is held (a game)
  * does not. Modifiers are remembered here and applied to the keys typed meanwhile, but not to the pointer.
  *
  * One wtype stays for as long as the display does, asleep; it would not notice the display's end, so a connection of

@@ -30,7 +30,7 @@ export type EventListener = (opcode: number, body: Buffer) => void;
 
 export class WaylandConnection {
   readonly globals: Global[] = [];
-  /** Resolves with the reason when the connection has ended, whoever ended it. */
+  /** Resolves with the reason when either end has closed the connection. */
   readonly ended: Promise<Error>;
   readonly #socket: Socket;
   readonly #listeners = new Map<number, EventListener>();
