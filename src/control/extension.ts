@@ -104,5 +104,5 @@ export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
 export type { RegistryEvent } from "./registry/registry.ts";
 export type { Migrations } from "./store/migrations.ts";
-export { integer, json, optionalInteger, optionalText, text } from "./store/rows.ts";
+export { choice, integer, json, optionalInteger, optionalText, text } from "./store/rows.ts";
 export type { Row } from "./store/rows.ts";

@@ -33,34 +33,40 @@ const newTokenSchema = z
   })
   .openapi("NewToken");
 
-const tokenSchema = z
-  .object({
-    id: z.string(),
-    kind: z.enum(["admin", "user", "runner"]),
-    owner: z.string().nullable(),
-    session: z.string().nullable(),
-    runners: z.array(z.string()),
-    targets: z.array(z.string()).nullable(),
-    created_at: z.string(),
-    expires_at: z.string().nullable(),
-  })
-  .openapi("Token");
+const tokenSchema = z.object({
+  id: z.string(),
+  kind: z.enum(["admin", "user", "runner"]),
+  owner: z.string().nullable(),
+  runners: z.array(z.string()),
+  targets: z.array(z.string()).nullable(),
+  created_at: z.string(),
+  expires_at: z.string().nullable(),
+});
 
-const issue = createRoute({
-  method: "post",
-  path: "/",
-  tags: ["tokens"],
-  summary: "Issue a token; only this response has its secret",
-  request: { body: { required: true, content: { "application/json": { schema: newTokenSchema } } } },
-  responses: responses(201, "Issued", tokenSchema.extend({ token: z.string() })),
-});
-const list = createRoute({
-  method: "get",
-  path: "/",
-  tags: ["tokens"],
-  summary: "Issued tokens, without their secrets",
-  responses: responses(200, "Tokens", z.object({ tokens: z.array(tokenSchema) })),
-});
+/** @param groupNames names of the members for groups of runners */
+function tokenSchemaWith(groupNames: readonly string[]) {
+  const groups = Object.fromEntries(groupNames.map((name) => [name, z.string().nullable()]));
+  return tokenSchema.extend(groups).openapi("Token");
+}
+type TokenView = ReturnType<typeof tokenSchemaWith>;
+
+const issueRoute = (view: TokenView) =>
+  createRoute({
+    method: "post",
+    path: "/",
+    tags: ["tokens"],
+    summary: "Issue a token; only this response has its secret",
+    request: { body: { required: true, content: { "application/json": { schema: newTokenSchema } } } },
+    responses: responses(201, "Issued", view.extend({ token: z.string() })),
+  });
+const listRoute = (view: TokenView) =>
+  createRoute({
+    method: "get",
+    path: "/",
+    tags: ["tokens"],
+    summary: "Issued tokens, without their secrets",
+    responses: responses(200, "Tokens", z.object({ tokens: z.array(view) })),
+  });
 const revoke = createRoute({
   method: "delete",
   path: "/{id}",
@@ -84,14 +90,20 @@ function revokeOwnerRoute(owned: readonly string[]) {
   });
 }
 
-export function tokenRoutes({ issuer, owned }: AppContext): OpenAPIHono<AppEnv> {
+export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<AppEnv> {
+  const { groupNames } = access;
+  const view = tokenSchemaWith(groupNames);
+  const show = (token: StoredToken): Record<string, unknown> => ({
+    ...describe(token),
+    ...Object.fromEntries(groupNames.map((name) => [name, token.group ?? null])),
+  });
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   routes.use(async (c, next) => {
     requireAdmin(c.get("identity"), "tokens");
     await next();
   });
 
-  routes.openapi(issue, (c) => {
+  routes.openapi(issueRoute(view), (c) => {
     const { expires_in_s: expiresInS, ...request } = c.req.valid("json");
     if (request.kind === "runner" && request.runners.length === 0) {
       throw new TurnaboutError("bad_request", "issue: a runner token without runners", {
@@ -100,10 +112,10 @@ export function tokenRoutes({ issuer, owned }: AppContext): OpenAPIHono<AppEnv> 
     }
     const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
     const { secret, record } = issuer.issue({ ...request, expiresAtMs });
-    return c.json({ ...describe(record), token: secret }, 201);
+    return c.json({ ...show(record), token: secret }, 201);
   });
 
-  routes.openapi(list, (c) => c.json({ tokens: issuer.list().map(describe) }, 200));
+  routes.openapi(listRoute(view), (c) => c.json({ tokens: issuer.list().map(show) }, 200));
 
   routes.openapi(revoke, (c) => {
     const { id } = c.req.valid("param");
@@ -131,7 +143,6 @@ function describe(token: StoredToken): z.output<typeof tokenSchema> {
     id: token.id,
     kind: token.kind,
     owner: token.kind === "user" ? (token.owner ?? token.id) : null,
-    session: token.group ?? null,
     runners: token.runners,
     targets: token.targets ?? null,
     created_at: new Date(token.createdAtMs).toISOString(),

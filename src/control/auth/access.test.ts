@@ -13,6 +13,7 @@ const runner = createIdentity("web", "h", { kind: "runner", runners: ["web"] });
 function start({ isOpen = true } = {}): Access {
   const access = new Access();
   access.add({
+    name: "room",
     groupOf: (id) => /^room-(\d+)-/.exec(id)?.[1],
     mayDial: (identity, group) => isOpen && group === "1" && identity.owner === "bob",
     mayObserve: (identity, group) => group === "1" && identity.owner === "bob",

@@ -8,6 +8,8 @@ import type { Identity } from "./identity.ts";
  * the extension closes the group. Ids of groups are unique in the control plane.
  */
 export interface RunnerGroups {
+  /** What a group is called in the API: a token that was issued for one has its id in a member of this name. */
+  readonly name: string;
   /** The group of a runner, by the runner's id alone: the group need not exist. Undefined if the runner is in none. */
   groupOf(runnerId: string): string | undefined;
   /** Whether the identity may dial the group's runners beyond its grant. Not asked for {@link ADMIN_TARGETS}. */
@@ -21,6 +23,11 @@ export class Access {
 
   add(groups: RunnerGroups): void {
     this.#groups.push(groups);
+  }
+
+  /** Names of the kinds of groups. */
+  get groupNames(): string[] {
+    return this.#groups.map(({ name }) => name);
   }
 
   groupOf(runnerId: string): string | undefined {

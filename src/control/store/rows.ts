@@ -1,5 +1,6 @@
-/** SQLite rows → values, with types that are checked rather than asserted. */
+/** Values of SQLite rows: types are checked, not asserted. */
 import type { SQLOutputValue } from "node:sqlite";
+import type { z } from "zod";
 
 export type Row = Record<string, SQLOutputValue>;
 
@@ -23,7 +24,12 @@ export function optionalInteger(row: Row, name: string): number | undefined {
   return row[name] === null ? undefined : integer(row, name);
 }
 
-/** What we have written ourselves, as JSON. */
-export function json(row: Row, name: string): unknown {
-  return JSON.parse(text(row, name));
+/** A JSON column, checked by its schema. @throws ZodError */
+export function json<T>(row: Row, name: string, schema: z.ZodType<T>): T {
+  return schema.parse(JSON.parse(text(row, name)));
+}
+
+/** A text column, checked by its schema. @throws ZodError */
+export function choice<T>(row: Row, name: string, schema: z.ZodType<T>): T {
+  return schema.parse(text(row, name));
 }

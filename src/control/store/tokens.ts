@@ -3,12 +3,16 @@
  * them is which were revoked by the API.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { z } from "zod";
 import type { IssuedTokens, StoredToken } from "../auth/issuer.ts";
-import { integer, json, optionalInteger, optionalText, text } from "./rows.ts";
+import { choice, integer, json, optionalInteger, optionalText, text } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
 /** Hashes of revoked tokens that are not ours to delete; the oldest is forgotten first. */
 const MAX_REVOKED_TOKENS = 100_000;
+
+const kindSchema: z.ZodType<StoredToken["kind"]> = z.enum(["admin", "user", "runner"]);
+const patternsSchema: z.ZodType<string[]> = z.array(z.string());
 
 export class IssuedTokenStore implements IssuedTokens {
   readonly #insert: StatementSync;
@@ -73,10 +77,10 @@ function fromRow(row: Row): StoredToken {
   const expiresAtMs = optionalInteger(row, "expires_at");
   return {
     id: text(row, "id"),
-    kind: text(row, "kind") as StoredToken["kind"],
+    kind: choice(row, "kind", kindSchema),
     sha256: text(row, "sha256"),
-    runners: json(row, "runners") as string[],
-    ...(row["targets"] !== null && { targets: json(row, "targets") as string[] }),
+    runners: json(row, "runners", patternsSchema),
+    ...(row["targets"] !== null && { targets: json(row, "targets", patternsSchema) }),
     ...(owner !== undefined && { owner }),
     ...(group !== undefined && { group }),
     ...(expiresAtMs !== undefined && { expiresAtMs }),

@@ -11,27 +11,13 @@ import {
 } from "../limits.ts";
 import { isObject, LenientFields } from "./lenient-fields.ts";
 import type { Heartbeat } from "../instances/instances.ts";
-import type { ContainerUsage, DiskUsage, GpuUsage } from "../store/instances.ts";
+import { containerUsage, diskUsage } from "../store/usage.ts";
+import type { GpuUsage } from "../store/usage.ts";
 
 const MIB = 1024 * 1024;
 
 const amount = z.number().nonnegative();
 const percent = z.number().openapi({ description: "0 to 100; a value outside is clamped" });
-
-export const diskUsage: z.ZodType<DiskUsage> = z.object({
-  mount_point: z.string().max(500),
-  total_bytes: amount,
-  used_bytes: amount,
-  avail_bytes: amount,
-  used_percent: percent,
-});
-
-export const containerUsage: z.ZodType<ContainerUsage> = z.object({
-  container_id: z.string().max(200),
-  container_name: z.string().max(500),
-  size_bytes: amount,
-  rw_size_bytes: amount,
-});
 
 const name = z.string().max(200).nullish();
 

@@ -11,7 +11,8 @@ import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
 import { requireAdmin } from "../../control/extension.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
-import { containerUsage, diskUsage, heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
+import { heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
+import { containerUsage, diskUsage } from "../store/usage.ts";
 
 const level = z.enum(["ok", "warning", "critical"]);
 

@@ -3,7 +3,8 @@ import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
-import type { ContainerUsage, DiskUsage, GpuUsage, Instance, InstanceStore } from "../store/instances.ts";
+import type { Instance, InstanceStore } from "../store/instances.ts";
+import type { ContainerUsage, DiskUsage, GpuUsage } from "../store/usage.ts";
 import { wolfRunner } from "../ids.ts";
 import { alertLevel, fullest, isCurrent, rises } from "./usage.ts";
 

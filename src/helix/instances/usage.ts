@@ -1,6 +1,7 @@
 /** How full an instance's disks and GPUs are, and when that is worth a word. */
 import { MAX_FIGURE_AGE_MS } from "../limits.ts";
-import type { AlertLevel, GpuUsage, Instance } from "../store/instances.ts";
+import type { Instance } from "../store/instances.ts";
+import type { AlertLevel, GpuUsage } from "../store/usage.ts";
 
 /** In percent used: of a disk, and of a GPU's memory. */
 const WARNING_PERCENT = 80;

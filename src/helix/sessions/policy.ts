@@ -5,6 +5,7 @@ import type { Session, SessionStore } from "../store/sessions.ts";
 import type { Identity, RunnerGroups } from "../../control/extension.ts";
 
 export class Policy implements RunnerGroups {
+  readonly name = "session";
   readonly #sessions: SessionStore;
 
   constructor(sessions: SessionStore) {

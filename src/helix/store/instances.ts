@@ -1,38 +1,12 @@
-/** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel says so. */
+/** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel knows. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { integer, json, optionalInteger, optionalText, text } from "../../control/extension.ts";
+import { z } from "zod";
+import { choice, integer, json, optionalInteger, optionalText, text } from "../../control/extension.ts";
 import type { Row } from "../../control/extension.ts";
+import { alertLevel, containerUsage, diskUsage, gpuUsage } from "./usage.ts";
+import type { AlertLevel, ContainerUsage, DiskUsage, GpuUsage } from "./usage.ts";
 
-/** Of an instance's disks, or of its GPUs' memory. */
-export type AlertLevel = "ok" | "warning" | "critical";
-
-export interface DiskUsage {
-  mount_point: string;
-  total_bytes: number;
-  used_bytes: number;
-  avail_bytes: number;
-  used_percent: number;
-}
-
-/** Of one GPU, as far as its host says. Helix's names where it has one; memory in bytes. */
-export interface GpuUsage {
-  index: number;
-  model_name: string | null;
-  vendor: string | null;
-  total_memory: number | null;
-  used_memory: number | null;
-  /** Of its memory. */
-  used_percent: number | null;
-  utilization_percent: number | null;
-  temperature_celsius: number | null;
-}
-
-export interface ContainerUsage {
-  container_id: string;
-  container_name: string;
-  size_bytes: number;
-  rw_size_bytes: number;
-}
+const desktopVersions: z.ZodType<Record<string, string>> = z.record(z.string(), z.string());
 
 export interface Instance {
   id: string;
@@ -121,13 +95,13 @@ function fromRow(row: Row): Instance {
     gpuVendor: optionalText(row, "gpu_vendor"),
     renderNode: optionalText(row, "render_node"),
     privileged: integer(row, "privileged") === 1,
-    desktopVersions: json(row, "desktop_versions") as Record<string, string>,
-    diskUsage: json(row, "disk_usage") as DiskUsage[],
-    containerUsage: json(row, "container_usage") as ContainerUsage[],
-    diskAlert: text(row, "disk_alert") as AlertLevel,
+    desktopVersions: json(row, "desktop_versions", desktopVersions),
+    diskUsage: json(row, "disk_usage", z.array(diskUsage)),
+    containerUsage: json(row, "container_usage", z.array(containerUsage)),
+    diskAlert: choice(row, "disk_alert", alertLevel),
     diskReportedAtMs: optionalInteger(row, "disk_reported_at"),
-    gpus: json(row, "gpus") as GpuUsage[],
-    gpuAlert: text(row, "gpu_alert") as AlertLevel,
+    gpus: json(row, "gpus", z.array(gpuUsage)),
+    gpuAlert: choice(row, "gpu_alert", alertLevel),
     gpusReportedAtMs: optionalInteger(row, "gpus_reported_at"),
     bootEpochMs: integer(row, "boot_epoch_ms"),
     lastHeartbeatMs: optionalInteger(row, "last_heartbeat"),

@@ -1,6 +1,7 @@
 /** Sessions: who owns one, on which instance it runs, and as which lobby. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { integer, json, optionalText, text } from "../../control/extension.ts";
+import { z } from "zod";
+import { choice, integer, json, optionalText, text } from "../../control/extension.ts";
 import type { Row } from "../../control/extension.ts";
 
 /**
@@ -14,11 +15,21 @@ export interface SessionSpec {
   width: number;
   height: number;
   refreshRate: number;
-  /** Container image of the sandbox; the control plane's default if absent. */
+  /** Container image of the sandbox. Default: that of the options. */
   image?: string | undefined;
   gpuVendor?: string | undefined;
   privileged?: boolean | undefined;
 }
+
+const stateSchema: z.ZodType<SessionState> = z.enum(["creating", "running", "lost", "stopping"]);
+const specSchema: z.ZodType<SessionSpec> = z.object({
+  width: z.number(),
+  height: z.number(),
+  refreshRate: z.number(),
+  image: z.string().optional(),
+  gpuVendor: z.string().optional(),
+  privileged: z.boolean().optional(),
+});
 
 export interface Session {
   id: string;
@@ -28,14 +39,14 @@ export interface Session {
   lobbyId: string | undefined;
   lobbyPin: string | undefined;
   state: SessionState;
-  /** Why it is in this state, where that is not plain. */
+  /** Why it is in this state, if that is not obvious. */
   reason: string | undefined;
   spec: SessionSpec;
   createdAtMs: number;
   updatedAtMs: number;
 }
 
-/** Written through to the database, read from memory: requests to a sandbox ask who owns it. */
+/** Written through to the database, read from memory: each request to a sandbox needs its owner. */
 export class SessionStore {
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
@@ -110,9 +121,9 @@ function fromRow(row: Row): Session {
     instanceId: text(row, "instance_id"),
     lobbyId: optionalText(row, "lobby_id"),
     lobbyPin: optionalText(row, "lobby_pin"),
-    state: text(row, "state") as SessionState,
+    state: choice(row, "state", stateSchema),
     reason: optionalText(row, "reason"),
-    spec: json(row, "spec") as SessionSpec,
+    spec: json(row, "spec", specSchema),
     createdAtMs: integer(row, "created_at"),
     updatedAtMs: integer(row, "updated_at"),
   };

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
+import { Access } from "../../../../src/control/auth/access.ts";
+import type { RunnerGroups } from "../../../../src/control/auth/access.ts";
 import { createRoutes } from "../../../../src/control/api/app.ts";
 import type { AppContext } from "../../../../src/control/api/context.ts";
 import type { ControlPlaneOptions } from "../../../../src/control/control-plane.ts";
@@ -117,7 +119,9 @@ describe("/openapi.json", () => {
     const { paths } = await fetchDocument(system.url);
     // The context is not used before a request arrives.
     const resources = helixResources({} as HelixApiContext);
-    const context: Partial<AppContext> = { basePath: "", targetRoutes: [], resources, owned: {} };
+    const access = new Access();
+    access.add({ name: "session" } as RunnerGroups);
+    const context: Partial<AppContext> = { access, basePath: "", targetRoutes: [], resources, owned: {} };
     const { routes } = createRoutes(context as AppContext);
     const middleware = routes.filter(({ method }) => method === "ALL").map(({ path }) => path);
     const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/revdial", "/api/v1/tokens/*"];
