@@ -13,6 +13,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, describe, it } from "node:test";
 import type { Agent } from "../../../src/agent/agent.ts";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
+import { helix } from "../../../src/helix/helix.ts";
 import type { ControlPlane } from "../../../src/control/control-plane.ts";
 import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
 import { TurnaboutError } from "../../../src/wire/errors.ts";
@@ -96,7 +97,13 @@ describe("a control plane that is killed and started again on its directory", ()
 
   it("says 503, and not 404, of a runner that is not back by the end of the warm-up", async () => {
     const dataDirectory = directoryPath();
-    const options = { port: 0, host: "127.0.0.1", adminToken: ADMIN_TOKEN, dataDirectory };
+    const options = {
+      port: 0,
+      host: "127.0.0.1",
+      adminToken: ADMIN_TOKEN,
+      dataDirectory,
+      extensions: [helix()],
+    };
     const before = await createControlPlane(options);
     const agent = await connectWeb(before);
     await before.close();
@@ -113,7 +120,13 @@ describe("a control plane that is killed and started again on its directory", ()
 
   it("holds a runner for the credential that it had", async () => {
     const dataDirectory = directoryPath();
-    const options = { port: 0, host: "127.0.0.1", adminToken: ADMIN_TOKEN, dataDirectory };
+    const options = {
+      port: 0,
+      host: "127.0.0.1",
+      adminToken: ADMIN_TOKEN,
+      dataDirectory,
+      extensions: [helix()],
+    };
     const before = await createControlPlane(options);
     const agent = await connectWeb(before);
     const thief = await issueToken(`http://127.0.0.1:${before.port}`, {
