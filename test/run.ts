@@ -17,10 +17,10 @@ const COVERAGE = "coverage";
 const FIRST: readonly string[] = [
   "test/system/cli/package.test.ts",
   "test/certs/certs.test.ts",
-  "test/system/proxy/bulk.test.ts",
+  "test/system/cli/bulk.test.ts",
   "test/docs/readme.test.ts",
   "test/system/cli/cli.test.ts",
-  "test/system/auth/token-files.test.ts",
+  "test/system/cli/token-files.test.ts",
   "test/clients/sandbox.test.ts",
   "test/system/certificates/renewed.test.ts",
   "test/system/requests/parallel.test.ts",

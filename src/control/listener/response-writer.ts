@@ -7,7 +7,7 @@ import type { OutgoingHttpHeaders } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { MAX_PENDING_INFORMATIONAL_BYTES } from "../limits.ts";
-import type { AnyResponse } from "../listener/messages.ts";
+import type { AnyResponse } from "./messages.ts";
 
 type Fields = OutgoingHttpHeaders;
 

@@ -71,7 +71,7 @@ describe("the tunnel without the product", () => {
     assert.deepEqual(lines.trim().split("\n"), ["200 reached /path", "404 not_found", "undefined"]);
   });
 
-  it("has tests that do not import src/helix", () => {
+  it("has tests that neither import src/helix nor start a command that does", () => {
     const tests = globSync(["src/**/*.test.ts", "test/system/**/*.test.ts"], { cwd: ROOT })
       .map((file) => file.replaceAll(path.sep, "/"))
       .filter((file) => !PRODUCT.some((layer) => file.includes(`/${layer}/`)));
@@ -83,6 +83,11 @@ describe("the tunnel without the product", () => {
         .slice(0, 1)
         .map(([imported, importer]) => `${file}: ${importer} imports ${imported}`);
     });
-    assert.deepEqual(wrong, []);
+    const serving = tests.filter(
+      (file) =>
+        !file.endsWith("/alone.test.ts") &&
+        /\bstartServe\(/.test(readFileSync(path.join(ROOT, file), "utf8")),
+    );
+    assert.deepEqual([...wrong, ...serving.map((file) => `${file}: starts \`turnabout serve\``)], []);
   });
 });

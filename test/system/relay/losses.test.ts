@@ -1,16 +1,15 @@
-/** Relays, paths and control planes that go away under the agents behind a relay. */
+/** Relays and paths that go away under the agents behind a relay. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import type { RegistryEvent } from "../../../src/control/registry/registry.ts";
 import { assertEchoes, followAgent } from "../../support/agents.ts";
-import { Command, startServe } from "../../support/commands.ts";
+import { Command } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { ending } from "../../support/events.ts";
 import { openFaultyPath } from "../../support/faulty-path.ts";
-import { runnersUntil } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRelayTo } from "../../support/relays.ts";
-import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
@@ -85,25 +84,4 @@ describe("a path that goes silent without a FIN", () => {
       await assertEchoes(system.controlPlane.dial);
     });
   }
-});
-
-describe("a control plane that is killed and started again behind a relay", () => {
-  it("gets all 30 agents back, through the same relay", async () => {
-    const AGENTS = 30;
-    const isComplete = (runners: { state: string }[]): boolean =>
-      runners.filter(({ state }) => state === "connected").length === AGENTS;
-    await using stack = new AsyncDisposableStack();
-    const before = stack.use(await startServe());
-    const relay = stack.use(await startRelayTo(before.url));
-    const env = { TURNABOUT_TOKEN: ADMIN_TOKEN };
-    const crowd = new URL("../../support/agents.child.ts", import.meta.url);
-    const agents = stack.use(new Command(crowd, [relay.unix, "0", String(AGENTS)], { env }));
-    await runnersUntil(before.url, isComplete, "the first connects");
-    await before.end("SIGKILL");
-    await agents.output.findNth(AGENTS, (line) => line.includes('"lost"'), "the losses");
-    await agents.output.find((line) => line.includes('"attempt-failed"'), "an attempt in between");
-    const after = stack.use(await startServe([], { port: before.port }));
-    await runnersUntil(after.url, isComplete, "the reconnects");
-    await agents.end();
-  });
 });

@@ -5,7 +5,6 @@ import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts"
 import { MAX_PROXY_HEADER_BYTES } from "../../../src/control/limits.ts";
 import { followAgent, keptLog } from "../../support/agents.ts";
 import { CALLERS, openCaller, via } from "../../support/callers.ts";
-import { startServe } from "../../support/commands.ts";
 import { startForwardingProxy, startProxyProtocolProxy } from "../../support/reverse-proxies.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -284,22 +283,6 @@ describe("what depends on the client", () => {
       const line = await lines.find((kept) => kept.message === message, message);
       assert.equal(line.fields[name], CLIENT, message);
     }
-  });
-
-  it("follows the options of `turnabout serve`", async () => {
-    const args = [
-      "--trusted-proxy",
-      TRUSTED_PROXY,
-      "--proxy-protocol",
-      "require",
-      "--forwarded-fields",
-      "forwarded",
-    ];
-    await using serve = await startServe(args);
-    const fields = `Host: cp.example\r\nForwarded: for=${CLIENT}\r\nConnection: close\r\n\r\n`;
-    const header = `PROXY TCP4 ${TRUSTED_PROXY} 198.51.100.1 1 2\r\n`;
-    await exchangeRaw(serve.port, `${header}GET ${API}/ HTTP/1.1\r\n${fields}`, { from: TRUSTED_PROXY });
-    assert.equal((await serve.logged("request refused"))["client"], CLIENT);
   });
 
   for (const kind of CALLERS) {
