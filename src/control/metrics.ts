@@ -23,7 +23,7 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
   const registers = [registry];
   new Gauge({
     name: "turnabout_connections",
-    help: "Reversed sessions that are established.",
+    help: "Tunnel connections that are established.",
     registers,
     collect() {
       this.set(gauges.connections());

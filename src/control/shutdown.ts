@@ -1,5 +1,5 @@
 /** How a control plane ends: by draining, or at once where its start has failed. */
-import type { InstalledExtensions } from "./extensions.ts";
+import type { InstalledExtensions } from "./install-extensions.ts";
 import type { Port } from "./listener/port.ts";
 import type { Parts } from "./parts.ts";
 

@@ -2,7 +2,7 @@
  * Stand-by: what an agent process does after a newer process with the same runner has replaced it.
  *
  * It stays connected, and registers behind the newer process. When that one leaves, the control plane promotes the
- * stand-by, whose connections are open already (`promote()` in src/control/registry/upstreams.ts): a takeover needs no
+ * stand-by, whose connections are open already (src/control/registry/runner-lifecycle.ts): a takeover needs no
  * new dial. Where the control plane keeps no more stand-bys, it refuses with `runner_taken`, and the process offers
  * itself again and again, so that it can take over within {@link STANDBY_DELAY_MS}.
  */

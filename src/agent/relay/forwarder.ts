@@ -25,8 +25,8 @@ import { rawErrorResponse } from "./error-response.ts";
 import { forwardedFields, isLoop } from "./forwarded-fields.ts";
 import { JoinedConnections } from "./joined-connections.ts";
 import type { UpgradeRequest } from "./listener.ts";
-import { requestUpgrade } from "./upstream.ts";
-import type { UpstreamResponse } from "./upstream.ts";
+import { requestUpgrade } from "./upgrade-request.ts";
+import type { UpstreamResponse } from "./upgrade-request.ts";
 
 export interface ForwarderContext {
   /** URL of the control plane, or of the next relay. */

@@ -86,7 +86,7 @@ export async function exchange(stream: Duplex, request: HttpRequest, call: Call)
       reset: true,
       signal,
     });
-    response.body.on("error", () => {}); // never removed: an response may be closed unread
+    response.body.on("error", () => {}); // never removed: a response may be closed unread
     return {
       status: response.statusCode,
       headers: response.headers,

@@ -5,7 +5,7 @@ import { overTunnel, overUnixSocket } from "../dial/open-stream.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { WolfApi } from "./api.ts";
 import { WolfApps, WolfProfiles } from "./apps.ts";
-import { WolfClients, WolfPairing } from "./clients.ts";
+import { WolfClients, WolfPairing } from "./paired-clients.ts";
 import { WolfEventStream } from "./events.ts";
 import { WolfImages } from "./images.ts";
 import { RESPONSE_TIMEOUT_MS, EVENT_SILENCE_TIMEOUT_MS } from "./limits.ts";

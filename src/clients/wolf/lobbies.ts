@@ -7,7 +7,7 @@ import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import { runnerSchema } from "./apps.ts";
 import type { ListedRunner, WolfRunner } from "./apps.ts";
-import type { ClientSettings } from "./clients.ts";
+import type { ClientSettings } from "./paired-clients.ts";
 import {
   LOBBY_CREATE_TIMEOUT_MS,
   LOBBY_JOIN_TIMEOUT_MS,

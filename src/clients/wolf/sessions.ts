@@ -5,7 +5,7 @@ import { EmptyResponseError } from "../http/exchange.ts";
 import { idSchema } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import type { WolfRunner } from "./apps.ts";
-import type { ClientSettings } from "./clients.ts";
+import type { ClientSettings } from "./paired-clients.ts";
 
 export interface NewWolfSession {
   app_id: string;
