@@ -114,7 +114,10 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
 function dialUnless(draining: () => boolean, { dialer }: Parts): Dial {
   return async (runner, target, options): Promise<Duplex> => {
     if (draining()) {
-      throw new TurnaboutError("control_plane_draining", `dial ${runner} ${target}: shutting down`);
+      throw new TurnaboutError(
+        "control_plane_draining",
+        `dial ${runner} ${target}: the control plane is shutting down`,
+      );
     }
     const stream = await dialer.openStream({ runner, target }, options);
     return new TunnelSocket(stream, `${runner} ${target}`);

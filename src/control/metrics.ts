@@ -48,7 +48,7 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
   });
   new Gauge({
     name: "turnabout_streams_open",
-    help: "Streams open on reversed sessions.",
+    help: "Open streams on tunnel connections.",
     registers,
     collect() {
       this.set(gauges.streams());
@@ -56,7 +56,7 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
   });
   new Gauge({
     name: "turnabout_certificate_expiry_timestamp_seconds",
-    help: "When a certificate ends (Unix time): the own one, and the first of the client CAs to end.",
+    help: "Expiry of a certificate (Unix time): the server's own, and the earliest of the client CAs.",
     labelNames: ["certificate"],
     registers,
     collect() {

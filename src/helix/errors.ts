@@ -26,13 +26,13 @@ export const HELIX_ERROR_TABLE: Readonly<Record<HelixErrorCode, ErrorRow>> = {
     status: 404,
     proxyError: "destination_not_found",
     initiator: "user",
-    text: "This is an unknown instance: no Wolf of this id has connected.",
+    text: "Unknown instance: no Wolf with this id has connected.",
   },
   too_many_sessions: {
     status: 429,
     proxyError: "http_request_denied",
     initiator: "user",
-    text: "This user has as many sessions as one may have.",
+    text: "This user has reached the maximum number of sessions.",
     retryAfterS: 10,
   },
   no_instance_online: {
@@ -46,7 +46,7 @@ export const HELIX_ERROR_TABLE: Readonly<Record<HelixErrorCode, ErrorRow>> = {
     status: 503,
     proxyError: "destination_unavailable",
     initiator: "remote",
-    text: "No online Wolf instance has the GPU vendor or the privileged mode that was asked for.",
+    text: "No online Wolf instance has the requested GPU vendor or privileged mode.",
     retryAfterS: 30,
   },
   instances_full: {

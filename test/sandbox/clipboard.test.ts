@@ -194,7 +194,7 @@ test("a watch that dies is started again", { skip }, async () => {
   await desktop.run("wl-copy", ["--type", "text/plain"], Buffer.from("after"));
   assert.equal(await client.message(), '{"type":"text","data":"after"}');
   await server.server.close();
-  assert.deepEqual(await client.closed, { code: 1001, reason: "server is ending" });
+  assert.deepEqual(await client.closed, { code: 1001, reason: "server is shutting down" });
 });
 
 test("a listener that does not read is closed with 1013, and the others continue", { skip }, async () => {

@@ -125,7 +125,10 @@ test("its child processes end with it, even if it is killed", { skip }, async ()
 
 test("reports why it does not start", { skip }, async () => {
   await using desktop = await startDesktop();
-  await assert.rejects(startMain(desktop, { SCREENSHOT_PORT: "99999" }), /SCREENSHOT_PORT=99999 is no port/);
+  await assert.rejects(
+    startMain(desktop, { SCREENSHOT_PORT: "99999" }),
+    /SCREENSHOT_PORT=99999 is not a port/,
+  );
 });
 
 test("closes with listeners on it, and leaves nothing open", { skip }, async () => {

@@ -157,7 +157,7 @@ async function run(
     killGroup(child);
   };
   const timer = setTimeout(() => kill(`timed out after ${timeoutMs / 1_000} s`), timeoutMs);
-  const onAbort = (): void => kill("the caller has gone");
+  const onAbort = (): void => kill("the caller disconnected");
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   try {

@@ -23,8 +23,8 @@ process.on("SIGHUP", () => {});
 const log = createLogger(process.env["LOG_LEVEL"]);
 
 // Whatever escapes every handler is one request's problem, not the desktop's.
-process.on("uncaughtException", (error) => log.error({ err: error }, "internal error; going on"));
-process.on("unhandledRejection", (reason) => log.error({ err: reason }, "internal error; going on"));
+process.on("uncaughtException", (error) => log.error({ err: error }, "internal error; continuing"));
+process.on("unhandledRejection", (reason) => log.error({ err: reason }, "internal error; continuing"));
 
 function optionsFromEnvironment(): SandboxServerOptions {
   const {
@@ -34,7 +34,8 @@ function optionsFromEnvironment(): SandboxServerOptions {
     INCOMING_DIR: incomingFolder = join(homedir(), "work", "incoming"),
     EXEC_ALLOW: allow,
   } = process.env;
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) throw new Error(`SCREENSHOT_PORT=${port} is no port`);
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    throw new Error(`SCREENSHOT_PORT=${port} is not a port: use 0 to 65535`);
   return {
     port: Number(port),
     ...(host === undefined ? {} : { host }),
@@ -61,7 +62,7 @@ let isEnding = false;
 const end = (signal: NodeJS.Signals): void => {
   if (isEnding) process.exit(1);
   isEnding = true;
-  log.info({ signal }, "ending");
+  log.info({ signal }, "shutting down");
   server.close().then(
     () => process.exit(0),
     () => process.exit(1),

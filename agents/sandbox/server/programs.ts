@@ -72,7 +72,7 @@ export class Programs {
       if (reason !== undefined) throw new ProgramError(`${program}: ${reason}`);
       if (code === 0) return Buffer.concat(output);
       const said = Buffer.concat(complaint).toString("utf8").trim();
-      throw new ProgramError(said === "" ? `${program} ended by ${signal ?? code}` : said);
+      throw new ProgramError(said === "" ? `${program} ended with ${signal ?? code}` : said);
     } finally {
       clearTimeout(timer);
       child.stderr?.destroy();

@@ -141,7 +141,7 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
       const closed = closeServer(server, () => {
         for (const socket of sockets.clients) socket.terminate();
       });
-      for (const socket of sockets.clients) closeSocket(socket, 1001, "server is ending");
+      for (const socket of sockets.clients) closeSocket(socket, 1001, "server is shutting down");
       frames.close();
       await Promise.all([push.close(), injector.close()]);
       await closed;

@@ -89,7 +89,7 @@ export class CarrierChooser {
     if (this.#worked === kind) return "it worked before";
     return reasons.length === 0
       ? "first choice for this URL"
-      : `the preferred ones failed: ${reasons.join("; ")}`;
+      : `the preferred carriers failed: ${reasons.join("; ")}`;
   }
 }
 

@@ -42,7 +42,7 @@ export async function upgradeRefused(
   const seen = body.replaceAll(/\s+/g, " ").slice(0, REFUSAL_EXCERPT_BYTES);
   return new TurnaboutError(
     "carrier_failed",
-    `${carrier}: answered ${status} instead of ${carrier === "h2" ? 200 : 101}${redirect}${seen === "" ? "" : `: ${seen}`}`,
+    `${carrier}: responded with ${status} instead of ${carrier === "h2" ? 200 : 101}${redirect}${seen === "" ? "" : `: ${seen}`}`,
   );
 }
 

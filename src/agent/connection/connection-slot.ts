@@ -114,7 +114,7 @@ export class ConnectionSlot {
       connection = accepted;
       this.#context.serve(session, carrier, () => accepted.helloServed());
     });
-    if (connection === undefined) throw new Error("the carrier has no session"); // never: it was accepted above
+    if (connection === undefined) throw new Error("the carrier has no tunnel connection"); // never: it was accepted above
     this.#context.established(carrier.kind);
     this.#connections.add(connection);
     connection.watch(this.#context.config);
@@ -184,18 +184,18 @@ export class ConnectionSlot {
         return this.#fail(new TurnaboutError(refusalCode(end.message), reason));
       case "kicked": {
         const delayMs = this.#delay.afterRefusal();
-        config.log.warn({ slot, reason, delayMs }, "kicked; connecting again");
+        config.log.warn({ slot, reason, delayMs }, "kicked; reconnecting");
         return waiting(delayMs);
       }
       case "draining": {
         const delayMs = this.#delay.afterLoss(end.reconnectSpreadMs, reconnectSpreadMs);
         const fields = { slot, reason, aliveMs, delayMs };
-        config.log.warn(fields, "the control plane drains this connection; connecting again");
+        config.log.warn(fields, "the control plane is draining this connection; reconnecting");
         return waiting(delayMs);
       }
       case "lost": {
         const delayMs = this.#delay.afterLoss(undefined, reconnectSpreadMs);
-        config.log.warn({ slot, reason, aliveMs, delayMs }, "connection ended; connecting again");
+        config.log.warn({ slot, reason, aliveMs, delayMs }, "connection ended; reconnecting");
         return waiting(delayMs);
       }
     }
@@ -257,7 +257,7 @@ function waiting(delayMs: number): SlotState {
   return { kind: "waiting", delayMs, skip: new AbortController() };
 }
 
-/** The message of a GOAWAY that refuses begins with our code: `runner_taken: The runner is held by another agent.` */
+/** The message of a GOAWAY that refuses begins with our code: `runner_taken: The runner is registered by another agent.` */
 function refusalCode(message: string): ErrorCode {
   const [code = ""] = message.split(":", 1);
   return isErrorCode(code) ? code : "not_allowed";

@@ -131,7 +131,7 @@ export class TunnelConnection {
     );
     session.once("goaway", () => {
       const timer = setTimeout(() => {
-        const reason = "the control plane drains this connection, and its deadline has passed";
+        const reason = "the control plane is draining this connection, and its deadline has passed";
         this.destroy(new TurnaboutError("control_plane_draining", reason));
       }, drainMs);
       session.once("close", () => clearTimeout(timer));

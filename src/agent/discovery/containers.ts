@@ -22,7 +22,7 @@ export interface Container {
 export function parseContainers(text: string): Container[] {
   const parsed = parseJson(text);
   if (!Array.isArray(parsed)) {
-    throw new TurnaboutError("target_protocol", "docker: the list of containers is not a list");
+    throw new TurnaboutError("target_protocol", "docker: the list of containers is not an array");
   }
   return parsed.flatMap((value) => parseContainer(value) ?? []);
 }

@@ -139,7 +139,7 @@ async function request(
     response.on("error", () => {}); // permanently
     if (response.statusCode === 200) return response;
     response.destroy();
-    throw new TurnaboutError("target_protocol", `docker GET ${path}: answered ${response.statusCode}`);
+    throw new TurnaboutError("target_protocol", `docker GET ${path}: responded with ${response.statusCode}`);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

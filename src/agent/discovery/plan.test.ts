@@ -42,7 +42,10 @@ describe("of two containers with one runner", () => {
       [old, young],
       [young, old],
     ]) {
-      assert.deepEqual(plan(list), { runners: ["r=b"], problems: ["a: runner r is taken by container b"] });
+      assert.deepEqual(plan(list), {
+        runners: ["r=b"],
+        problems: ["a: runner r is already announced for container b"],
+      });
     }
   });
 
@@ -55,7 +58,10 @@ describe("of two containers with one runner", () => {
     const { runners, problems } = plan([container("a", "wolf-1"), container("b", "r")], {
       own: new Set(["wolf-1"]),
     });
-    assert.deepEqual([runners, problems], [["r=b"], ["a: runner wolf-1 is the agent's own"]]);
+    assert.deepEqual(
+      [runners, problems],
+      [["r=b"], ["a: runner wolf-1 is already configured at this agent"]],
+    );
   });
 });
 

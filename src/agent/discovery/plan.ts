@@ -53,9 +53,10 @@ export function planRunners(containers: readonly Container[], circumstances: Cir
     }
   }
   function problemWith(id: string): string | undefined {
-    if (own.has(id)) return `runner ${id} is the agent's own`;
+    if (own.has(id)) return `runner ${id} is already configured at this agent`;
     const holder = plan.runners.get(id);
-    if (holder !== undefined) return `runner ${id} is taken by container ${holder.container.name}`;
+    if (holder !== undefined)
+      return `runner ${id} is already announced for container ${holder.container.name}`;
     return plan.runners.size < maxRunners
       ? undefined
       : `runner ${id}: there are ${maxRunners} discovered runners already`;

@@ -125,7 +125,7 @@ export class RelayForwarder {
     const { socket } = upgrade;
     if (response.kind === "refused") {
       metrics.relayedTotal.inc({ outcome: "refused" });
-      this.#logFailure(upgrade, `the control plane answered ${response.status}`);
+      this.#logFailure(upgrade, `the control plane responded with ${response.status}`);
       return this.#context.respond(socket, response.bytes);
     }
     if (socket.destroyed) {

@@ -111,7 +111,7 @@ function serveEvents(stream: ServerHttp2Stream, context: ControlRoutesContext): 
   let pending = 0;
   const send = (event: AgentEvent): void => {
     if (pending >= MAX_PENDING_EVENTS) {
-      return resetStream(stream, new Error("the reader of /events does not keep up"));
+      return resetStream(stream, new Error("the reader of /events is too slow"));
     }
     pending += 1;
     stream.write(Buffer.from(`${JSON.stringify(event)}\n`), () => (pending -= 1));

@@ -19,7 +19,7 @@ export class NoticeLog {
   post({ refused }: Notices, has: (runnerId: string) => boolean): void {
     for (const { runner, code } of refused) {
       if (!has(runner) || !this.#reported.isNew(runner, code)) continue;
-      this.#log.warn({ runner, code, reason: ERROR_TABLE[code].text }, "the control plane refuses a runner");
+      this.#log.warn({ runner, code, reason: ERROR_TABLE[code].text }, "the control plane refused a runner");
     }
   }
 
@@ -27,7 +27,7 @@ export class NoticeLog {
   replaced({ replaced }: Notices, has: (runnerId: string) => boolean): string[] {
     return replaced.filter((runner) => {
       if (!has(runner) || !this.#reported.isNew(runner, REPLACED)) return false;
-      this.#log.warn({ runner }, "a runner is replaced by a newer agent; standing by for it");
+      this.#log.warn({ runner }, "runner replaced by a newer agent; standing by");
       return true;
     });
   }

@@ -81,7 +81,7 @@ async function connectByHttp1(
     if (response.statusCode !== 200) {
       socket.destroy();
       return reject(
-        new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`),
+        new Error(`CONNECT ${authority} responded with ${response.statusCode} ${response.statusMessage}`),
       );
     }
     if (head.length > 0) socket.unshift(head);
@@ -89,7 +89,7 @@ async function connectByHttp1(
   });
   request.on("response", (response) => {
     response.resume();
-    reject(new Error(`CONNECT ${authority} answered ${response.statusCode} ${response.statusMessage}`));
+    reject(new Error(`CONNECT ${authority} responded with ${response.statusCode} ${response.statusMessage}`));
   });
   request.end();
   return promise;
@@ -123,7 +123,7 @@ async function connectByHttp2(
     socket.once("error", reject);
     stream.once("response", (headers) => {
       if (headers[":status"] === 200) resolve(socket);
-      else reject(new Error(`CONNECT ${authority} answered ${headers[":status"]}`));
+      else reject(new Error(`CONNECT ${authority} responded with ${headers[":status"]}`));
     });
     return await promise;
   } catch (error) {

@@ -42,7 +42,7 @@ export function refusedByAlert(error: unknown): TurnaboutError | undefined {
     const advice = ALERTS[alert];
     if (advice === undefined) continue;
     const name = alert.toLowerCase().replaceAll("_", " ");
-    const message = `TLS: the other end refused with the alert "${name}": ${advice}`;
+    const message = `TLS: the peer sent the alert "${name}": ${advice}`;
     return new TurnaboutError("unauthenticated", message, { cause });
   }
   return undefined;

@@ -28,9 +28,9 @@ Connects to the control plane and serves the named targets. Nothing else can be 
                             ;rewrite=off       do not rewrite the addresses in its redirects
   --docker URL            Docker Engine whose labelled containers are announced while they run:
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner then needs no target
-  --listen ADDRESS        be a relay: listen on unix:/PATH[;mode=0660] or HOST:PORT for agents that cannot reach
+  --listen ADDRESS        act as a relay: listen on unix:/PATH[;mode=0660] or HOST:PORT for agents that cannot reach
                           the control plane; may be repeated
-  --token-file FILE       file with the bearer token in plain text (serve has JSON with hashes under the same option),
+  --token-file FILE       file with the bearer token in plain text (not the JSON file of hashes that serve takes),
                           read again at every attempt
   --carrier KIND          auto (default), rh2, ptth, websocket or h2
   --connections N         connections to the control plane; default 2

@@ -35,7 +35,7 @@ export class Semaphore {
 
   async #wait(label: string, signal: AbortSignal): Promise<void> {
     if (this.#waiters.length >= this.#limits.waiting) {
-      throw new TurnaboutError("overloaded", `${label}: ${this.#waiters.length} calls wait already`);
+      throw new TurnaboutError("overloaded", `${label}: ${this.#waiters.length} calls are already waiting`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = (): void => {

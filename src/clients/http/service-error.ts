@@ -7,7 +7,7 @@ export class ServiceError extends Error {
   readonly reason: string;
 
   constructor(label: string, status: number, reason: string) {
-    super(`${label}: answered ${status}${reason === "" ? "" : `: ${reason}`}`);
+    super(`${label}: responded with ${status}${reason === "" ? "" : `: ${reason}`}`);
     this.status = status;
     this.reason = reason;
   }

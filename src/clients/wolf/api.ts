@@ -111,7 +111,10 @@ export const countSchema: z.ZodType<number> = z
  */
 export function rawQuery(name: string, value: string): string {
   if (!/^[!-~]+$/.test(value) || /[#&=]/.test(value)) {
-    throw new TurnaboutError("bad_request", `wolf: ${name} ${JSON.stringify(value)}: Wolf cannot take it`);
+    throw new TurnaboutError(
+      "bad_request",
+      `wolf: ${name} ${JSON.stringify(value)}: Wolf does not accept this value`,
+    );
   }
   return `?${name}=${value}`;
 }

@@ -105,7 +105,10 @@ async function identifyAgent(
     const fields = { [HEADER.reconnectSpread]: String(reconnectSpreadMs) };
     const hello = parseHello(await getAgentJson(http2Session, AGENT_PATHS.hello, fields));
     if (request.processId !== undefined && request.processId !== hello.instance) {
-      throw new TurnaboutError("tunnel_protocol", "hello: instance is not the one that the request named");
+      throw new TurnaboutError(
+        "tunnel_protocol",
+        "hello: instance differs from the one in the upgrade request",
+      );
     }
     const standby = request.standby || hello.standby;
     return { kind: "identified", carrier, http2Session, credential, hello, standby, reconnectSpreadMs };
@@ -156,9 +159,9 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
       const reason = describeDeath(death);
       context.log.warn(
         { connection: id, silentMs, reason },
-        "agent does not answer PING; dropping the connection",
+        "agent does not respond to PING; closing the connection",
       );
-      const error = new TurnaboutError("tunnel_lost", "the agent stopped answering");
+      const error = new TurnaboutError("tunnel_lost", "the agent stopped responding to PING");
       destroyHttp2Session(http2Session, carrier.stream, error);
     },
     context.keepalive,

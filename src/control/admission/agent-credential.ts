@@ -39,8 +39,8 @@ export async function identify(
   const identity = token === undefined ? undefined : tokens.find(token);
   if (identity !== undefined) return { identity, certificate: undefined };
   throw unauthenticated(
-    problem ?? "the client certificate names no runner",
-    token === undefined ? "there is no token either" : "the token is unknown",
+    problem ?? "the client certificate does not name a runner",
+    token === undefined ? "no token was sent" : "the token is unknown",
   );
 }
 
@@ -70,7 +70,7 @@ function certificateProblem(
   certificates: ClientCertificates,
 ): string | undefined {
   if (!certificates.isEnabled) {
-    return "no client certificate was asked for (the control plane has no --client-ca)";
+    return "no client certificate was requested (the control plane has no --client-ca)";
   }
   if (certificate === undefined) return "no client certificate was presented";
   const refusal = certificates.refusal(certificate);

@@ -97,7 +97,11 @@ export class AgentEndpoint {
   /** @throws TurnaboutError the reason of the refusal */
   #check({ headers, url, protocol }: ReceivedRequest): EndpointRequest {
     const { registry, tokens, draining } = this.#context;
-    if (draining()) throw new TurnaboutError("control_plane_draining", "agent endpoint: shutting down");
+    if (draining())
+      throw new TurnaboutError(
+        "control_plane_draining",
+        "agent endpoint: the control plane is shutting down",
+      );
     const identity = authenticateBearer(headers, tokens);
     const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
     if (protocol === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {

@@ -58,7 +58,7 @@ async function readEvents(connection: AgentConnection, context: FollowContext): 
   const { promise, resolve } = Promise.withResolvers<void>();
   stream.on("error", () => {}); // permanently
   // Otherwise this stream would keep the connection open: a plain HTTP/2 server does not tell its agent of our GOAWAY.
-  const stop = (): void => resetStream(stream, new Error("the connection drains"));
+  const stop = (): void => resetStream(stream, new Error("the connection is draining"));
   connection.draining.addEventListener("abort", stop, { once: true });
   stream.once("close", () => {
     connection.draining.removeEventListener("abort", stop);

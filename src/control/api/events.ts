@@ -27,7 +27,8 @@ export function eventRoutes({ access, activeStreams, bus }: AppContext): OpenAPI
   routes.openapi(read, (c) => {
     const identity = c.get("identity");
     const { incoming, outgoing } = c.env;
-    if (readers >= MAX_EVENT_READERS) throw new TurnaboutError("overloaded", `events: ${readers} readers`);
+    if (readers >= MAX_EVENT_READERS)
+      throw new TurnaboutError("overloaded", `events: ${readers} readers are connected already`);
     const stream = new EventStream(outgoing);
     if (incoming.method === "HEAD") {
       outgoing.end();

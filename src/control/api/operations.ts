@@ -13,8 +13,8 @@ const health = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/healthz",
-  summary: "The process answers",
-  responses: { 200: { description: "It does", ...text } },
+  summary: "Whether the process responds",
+  responses: { 200: { description: "The process responds", ...text } },
 });
 const readiness = createRoute({
   ...PUBLIC,
@@ -22,8 +22,8 @@ const readiness = createRoute({
   path: "/readyz",
   summary: "Whether it should get traffic",
   responses: {
-    200: { description: "It should", content: { "application/json": { schema: readySchema } } },
-    503: { description: "It should not", content: { "application/json": { schema: readySchema } } },
+    200: { description: "Ready", content: { "application/json": { schema: readySchema } } },
+    503: { description: "Not ready", content: { "application/json": { schema: readySchema } } },
   },
 });
 const metrics = createRoute({
@@ -38,8 +38,8 @@ const openApi = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/openapi.json",
-  summary: "This document",
-  responses: responses(200, "It", z.looseObject({ openapi: z.string() })),
+  summary: "The OpenAPI document",
+  responses: responses(200, "The OpenAPI document", z.looseObject({ openapi: z.string() })),
 });
 
 /** @param document the OpenAPI document of all routes */

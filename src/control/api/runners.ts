@@ -33,7 +33,8 @@ const runnerSchema = z
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
-      description: "Reached through the agent that discovered it, because its own agent is not connected",
+      description:
+        "Reached through the agent that discovered it, because the agent that has it configured is not connected",
     }),
     bootEpoch: z.string().nullable(),
     waitingDials: z.number().int(),
@@ -146,7 +147,7 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
     const { id } = find(c.get("identity"), c.req.valid("param").id);
     const connections = registry.kick(id, { message: "an operator closed the connection" });
     if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${id}: not connected`);
-    log.info({ runner: id, connections }, "kicked");
+    log.info({ runner: id, connections }, "runner kicked");
     return c.body(null, 204);
   });
 

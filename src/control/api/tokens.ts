@@ -106,9 +106,13 @@ export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<
   routes.openapi(issueRoute(view), (c) => {
     const { expires_in_s: expiresInS, ...request } = c.req.valid("json");
     if (request.kind === "runner" && request.runners.length === 0) {
-      throw new TurnaboutError("bad_request", "issue: a runner token without runners", {
-        details: ["runners: a runner token needs at least one pattern"],
-      });
+      throw new TurnaboutError(
+        "bad_request",
+        "issue token: a runner token needs at least one runner pattern",
+        {
+          details: ["runners: a runner token needs at least one pattern"],
+        },
+      );
     }
     const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
     const { secret, record } = issuer.issue({ ...request, expiresAtMs });
@@ -121,7 +125,7 @@ export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<
     const { id } = c.req.valid("param");
     const wasIssued = issuer.revoke(id);
     const configured = issuer.revokeConfigured((token) => token.id === id);
-    if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "revoke: no such token");
+    if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "revoke token: no such token");
     return c.body(null, 204);
   });
 

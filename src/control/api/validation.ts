@@ -9,5 +9,7 @@ export function refuseInvalid(result: { success: true } | { success: false; erro
   const details = result.error.issues
     .slice(0, MAX_ERROR_DETAILS)
     .map(({ path, message }) => `${path.length === 0 ? "body" : path.map(String).join(".")}: ${message}`);
-  throw new TurnaboutError("bad_request", "the input does not match its schema", { details });
+  throw new TurnaboutError("bad_request", "validate request: the input does not match the schema", {
+    details,
+  });
 }

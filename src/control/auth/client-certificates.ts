@@ -41,7 +41,7 @@ export class ClientCertificates {
     const which = `the client certificate (serial ${certificate.serialNumber})`;
     const dates = dateProblem(certificate);
     if (dates !== undefined) {
-      const expired = dates.startsWith("has expired");
+      const expired = dates.startsWith("expired at");
       return { expired, reason: `${which} ${dates}: ${expired ? "renew it" : "check both clocks"}` };
     }
     if (this.#revoked.has(certificate)) {

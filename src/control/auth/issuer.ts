@@ -52,10 +52,11 @@ export class TokenIssuer {
   /** @throws TurnaboutError `already_exists`, `overloaded` */
   issue(request: TokenRequest): { secret: string; record: StoredToken } {
     if (request.id === "admin" || this.#tokens.has(request.id)) {
-      throw new TurnaboutError("already_exists", `token ${request.id} exists`);
+      throw new TurnaboutError("already_exists", `issue token ${request.id}: it exists already`);
     }
     if (this.#issued.has(request.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
-    if (this.#issued.size >= MAX_ISSUED_TOKENS) throw new TurnaboutError("overloaded", "too many tokens");
+    if (this.#issued.size >= MAX_ISSUED_TOKENS)
+      throw new TurnaboutError("overloaded", "issue token: too many tokens are issued");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const { id, kind, owner, runners, targets, expiresAtMs, group } = request;
     const record: StoredToken = {

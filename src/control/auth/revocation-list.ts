@@ -51,7 +51,8 @@ export class RevocationList {
       );
     }
     // A file that is being rewritten is empty for a moment, which would lift all revocations.
-    if (text.trim() === "") throw invalid(`${from}: empty`, "a list without serials has a line `# none`");
+    if (text.trim() === "")
+      throw invalid(`${from}: empty`, "for a list without serials, write the line `# none`");
     const lists = [...text.matchAll(BLOCK)].map(([, base64 = ""]) => parseList(base64, from, authorities));
     const dates = lists.flatMap(({ nextUpdate }) => (nextUpdate === undefined ? [] : [nextUpdate.getTime()]));
     return new RevocationList(

@@ -119,7 +119,10 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     } catch (error) {
       const known = error instanceof TurnaboutError ? error : undefined;
       this.fail(
-        known ?? new TurnaboutError("bad_request", "the request cannot be passed on", { cause: error }),
+        known ??
+          new TurnaboutError("bad_request", "the request cannot be forwarded to the target", {
+            cause: error,
+          }),
       );
       return;
     }

@@ -111,7 +111,7 @@ export class RequestSender {
 
   readonly #onClose = (): void => {
     if (this.#isBodyRead) return;
-    this.#events.onError(new TurnaboutError("aborted", "the caller broke off the request"));
+    this.#events.onError(new TurnaboutError("aborted", "the caller aborted the request"));
   };
 
   /** In pieces: a large write counts against the connection's memory at once. */

@@ -53,5 +53,5 @@ function refuse(socket: Duplex, code: ErrorCode): void {
   if (!socket.writable) return;
   const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
-  socket.end(rawErrorResponse(new TurnaboutError(code, "the caller's HTTP cannot be read")));
+  socket.end(rawErrorResponse(new TurnaboutError(code, "the caller's request is malformed or incomplete")));
 }

@@ -55,7 +55,8 @@ export function sniff(
     const found = parseProxyHeader(seen);
     if (found.kind === "incomplete") return false;
     if (found.kind === "invalid" || (found.kind === "none" && headerMode === "require")) {
-      const reason = found.kind === "invalid" ? found.reason : "the connection does not begin with one";
+      const reason =
+        found.kind === "invalid" ? found.reason : "the connection does not begin with a PROXY header";
       log.warn({ peer: socket.remoteAddress, reason }, "PROXY header of a trusted proxy refused");
       socket.destroy();
       return false;

@@ -74,7 +74,7 @@ async function openTunnel(
     });
     if (caller.closed !== undefined) {
       abort(tunnel);
-      throw new TurnaboutError("aborted", "closed while it was opened");
+      throw new TurnaboutError("aborted", "closed while it was being opened");
     }
     caller.onClose(() => {
       abort(stream);

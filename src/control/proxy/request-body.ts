@@ -71,11 +71,10 @@ class RequestBody extends Readable {
     else this.push(null);
   };
   readonly #onError = (cause: Error): void => {
-    if (!this.#done)
-      this.destroy(new TurnaboutError("aborted", "the caller broke off the request", { cause }));
+    if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller aborted the request", { cause }));
   };
   readonly #onClose = (): void => {
-    if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller broke off the request"));
+    if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller aborted the request"));
   };
 
   override _read(): void {
@@ -134,7 +133,7 @@ async function holdBody(request: AnyRequest, maxBytes: number, maxMs?: number): 
     if (bytes > maxBytes) settle(false);
   };
   const onEnd = () => settle(true);
-  const onClose = () => reject(new TurnaboutError("aborted", "the caller broke off the request"));
+  const onClose = () => reject(new TurnaboutError("aborted", "the caller aborted the request"));
   const timer = maxMs === undefined ? undefined : setTimeout(() => settle(false), maxMs);
   request.on("data", onData);
   request.on("end", onEnd);

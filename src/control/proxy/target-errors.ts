@@ -8,7 +8,7 @@ const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
   response_timeout: "no response from the target in time",
   target_protocol: "the target's response is not valid HTTP",
   target_closed: "the target closed without a complete response",
-  bad_request: "the request cannot be passed on",
+  bad_request: "the request cannot be forwarded to the target",
 };
 
 export function targetError(error: Error, job: ProxyJob): TurnaboutError {
@@ -27,7 +27,7 @@ export function offlineIfExpected(error: TurnaboutError, job: ProxyJob): Turnabo
 export function unrepresentable(status: number, cause: unknown): TurnaboutError {
   return new TurnaboutError(
     "target_protocol",
-    `the target's response (${status}) cannot be passed on: ${toError(cause).message}`,
+    `the target's response (${status}) cannot be forwarded: ${toError(cause).message}`,
     { cause },
   );
 }

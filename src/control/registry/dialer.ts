@@ -47,7 +47,7 @@ export class Dialer {
   async acquire(destination: Destination, options: CallerDialOptions = {}): Promise<AgentConnection> {
     const { runner, target } = destination;
     if (!isRunnerId(runner) || !isTargetName(target)) {
-      throw new TurnaboutError("bad_request", "dial: not a runner id and a target name");
+      throw new TurnaboutError("bad_request", "dial: invalid runner id or target name");
     }
     const connection = await this.#registry.acquire(runner, { ...options, target });
     if (connection.runners.get(runner)?.targets.some(({ name }) => name === target) !== true) {

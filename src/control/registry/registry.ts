@@ -85,7 +85,7 @@ export class Registry {
         throw new TurnaboutError("runner_taken", `register ${id}: another credential holds this runner`);
       }
       if (!entry.upstreams.hasRoomFor(processId, standby)) {
-        throw new TurnaboutError("runner_taken", `register ${id}: too many agents stand by for it already`);
+        throw new TurnaboutError("runner_taken", `register ${id}: too many agents already stand by`);
       }
     }
   }
@@ -97,10 +97,11 @@ export class Registry {
    * @throws TurnaboutError as {@link checkMayRegister}, or `overloaded`, `control_plane_draining`, `tunnel_lost`
    */
   register(connection: AgentConnection): RefusedRunner[] {
-    if (this.#closed) throw new TurnaboutError("control_plane_draining", "register: shutting down");
+    if (this.#closed)
+      throw new TurnaboutError("control_plane_draining", "register: the control plane is shutting down");
     // Its 'close' has been emitted already: the connection would never be removed.
     if (hasEnded(connection.http2Session))
-      throw new TurnaboutError("tunnel_lost", "register: the agent has left");
+      throw new TurnaboutError("tunnel_lost", "register: the agent has disconnected");
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
     for (const info of own) this.#check(info, connection);

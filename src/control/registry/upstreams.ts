@@ -64,7 +64,7 @@ export class Upstreams {
       throw new TurnaboutError("overloaded", `register ${runnerId}: more than ${max} connections`);
     }
     if (!discovered && !this.hasRoomFor(connection.processId, connection.standby)) {
-      const reason = `a newer agent serves it, and ${MAX_STANDBYS_PER_RUNNER} stand by already`;
+      const reason = `a newer agent serves it, and ${MAX_STANDBYS_PER_RUNNER} others already stand by`;
       throw new TurnaboutError("runner_taken", `register ${runnerId}: ${reason}`);
     }
     if (discovered && upstream === undefined && this.#discovered.length >= MAX_DISCOVERERS_PER_RUNNER) {

@@ -105,7 +105,9 @@ export class WaitingDials {
     this.#closed = true;
     for (const { id, releaseTimer, waiting } of this.#entries.all()) {
       clearTimeout(releaseTimer);
-      waiting.fail(new TurnaboutError("control_plane_draining", `dial ${id}: the control plane shuts down`));
+      waiting.fail(
+        new TurnaboutError("control_plane_draining", `dial ${id}: the control plane is shutting down`),
+      );
     }
   }
 
@@ -148,7 +150,11 @@ export class WaitingDials {
   }
 
   #absent(runnerId: string, state: RunnerState): TurnaboutError {
-    if (this.#closed) return new TurnaboutError("control_plane_draining", `dial ${runnerId}: shutting down`);
+    if (this.#closed)
+      return new TurnaboutError(
+        "control_plane_draining",
+        `dial ${runnerId}: the control plane is shutting down`,
+      );
     return state === "never-seen"
       ? new TurnaboutError("runner_unknown", `dial ${runnerId}: no such runner has connected`)
       : new TurnaboutError("runner_offline", `dial ${runnerId}: not connected (${state})`);

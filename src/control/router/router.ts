@@ -73,9 +73,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
         if (target.kind === "own") request.url = target.url;
         return agentEndpoint.handle(request, socket, head);
       }
-      if (!isWebSocket) throw new TurnaboutError("not_found", "no such upgrade at this path");
+      if (!isWebSocket)
+        throw new TurnaboutError("not_found", "this path does not support the requested upgrade");
       const job = jobs.jobOf(request, true);
-      if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
+      if (job === undefined) throw new TurnaboutError("not_found", "this path does not support WebSocket");
       refuseIfDraining();
       return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
@@ -86,7 +87,11 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   /** CONNECT on HTTP/1.1: a tunnel to a target. */
   function connect(request: IncomingMessage, socket: Duplex, head: Buffer): void | Promise<void> {
     if (!draining()) return connectFromSocket(request, socket, head, context);
-    refuseRaw(socket, new TurnaboutError("control_plane_draining", "shutting down"), "proxy");
+    refuseRaw(
+      socket,
+      new TurnaboutError("control_plane_draining", "request: the control plane is shutting down"),
+      "proxy",
+    );
   }
 
   /** CONNECT on HTTP/2: a tunnel to a target, or, extended (RFC 8441), the same as an upgrade. */
@@ -102,10 +107,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
         throw new TurnaboutError("not_found", "no agent endpoint at this path");
       }
       if (protocol !== "websocket")
-        throw new TurnaboutError("bad_request", "only :protocol websocket and ptth");
+        throw new TurnaboutError("bad_request", "extended CONNECT: :protocol must be websocket or ptth");
       refuseIfDraining();
       const job = jobs.jobOf(request, true);
-      if (job === undefined) throw new TurnaboutError("not_found", "no WebSocket at this path");
+      if (job === undefined) throw new TurnaboutError("not_found", "this path does not support WebSocket");
       return proxyWebSocketStream(request, job, context);
     } catch (error) {
       refuse(request, response, error, jobs.refuserOf(request, true));
@@ -113,7 +118,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   }
 
   function refuseIfDraining(): void {
-    if (draining()) throw new TurnaboutError("control_plane_draining", "shutting down");
+    if (draining())
+      throw new TurnaboutError("control_plane_draining", "request: the control plane is shutting down");
   }
 
   function refuse(request: AnyRequest, response: AnyResponse, error: unknown, refuser: Refuser): void {

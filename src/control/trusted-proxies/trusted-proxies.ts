@@ -73,7 +73,7 @@ export class TrustedProxies {
       );
     }
     if (this.#mode === "off" || !this.#trusted.isEmpty) return;
-    throw new TurnaboutError("config_invalid", "proxy protocol: name the trusted proxies that speak it");
+    throw new TurnaboutError("config_invalid", "proxy protocol: name the trusted proxies that send it");
   }
 
   /** Whether a new connection may or must begin with a PROXY header. */

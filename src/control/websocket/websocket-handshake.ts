@@ -57,7 +57,7 @@ export async function openWebSocket(
   return context.dialer.open(destination, options, (connection) => {
     const { capabilities } = connection.hello;
     if (!capabilities.includes(CAPABILITY.websocket)) {
-      throw new TurnaboutError("tunnel_protocol", "the agent does not carry WebSockets");
+      throw new TurnaboutError("tunnel_protocol", "WebSocket: the agent does not support WebSockets");
     }
     if (connection.httpOf(destination) === "2") {
       const label = `${destination.runner} ${destination.target}`;

@@ -130,7 +130,7 @@ class CallerWebSocket {
     this.#target = response.stream;
     const { closed } = this.#caller;
     if (closed === undefined) return response;
-    resetStream(response.stream, new Error(`closed while it was opened: ${closed.text}`));
+    resetStream(response.stream, new Error(`closed while it was being opened: ${closed.text}`));
     throw closedError(closed);
   }
 

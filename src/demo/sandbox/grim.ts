@@ -50,7 +50,8 @@ function grim({ path, user }: RuntimeFolder, socket: string): Promise<Buffer> {
     execFile("grim", ["-"], options, (error, png, stderr) => {
       if (error === null) resolve(png);
       // The error's message only repeats the command; grim's own output has the reason.
-      else reject(new Error(stderr.toString("utf8").trim() || `grim ended by ${error.signal ?? error.code}`));
+      else
+        reject(new Error(stderr.toString("utf8").trim() || `grim ended with ${error.signal ?? error.code}`));
     });
   });
 }

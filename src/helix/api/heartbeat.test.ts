@@ -148,7 +148,7 @@ describe("a heartbeat's GPUs", () => {
   it("are the first ones of a longer list", () => {
     const { beat, ignored } = read({ gpus: Array.from({ length: 1_000 }, () => ({})) });
     assert.equal(beat.gpus?.length, MAX_HEARTBEAT_GPUS);
-    assert.deepEqual(ignored, [`gpus: only the first ${MAX_HEARTBEAT_GPUS} are taken`]);
+    assert.deepEqual(ignored, [`gpus: only the first ${MAX_HEARTBEAT_GPUS} are used`]);
   });
 });
 
@@ -219,7 +219,7 @@ describe("a heartbeat's body", () => {
     const { beat, ignored } = read({ disk_usage: [mount(50), ...disks], s3cret: 1 });
     assert.equal(beat.disk_usage?.length, 1);
     assert.equal(ignored.length, MAX_HEARTBEAT_COMPLAINTS);
-    assert.equal(ignored[0], `disk_usage: only the first ${MAX_HEARTBEAT_DISKS} are taken`);
+    assert.equal(ignored[0], `disk_usage: only the first ${MAX_HEARTBEAT_DISKS} are used`);
     assert.ok(!ignored.join().includes("s3cret"));
   });
 

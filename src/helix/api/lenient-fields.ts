@@ -41,7 +41,7 @@ export class LenientFields {
       return undefined;
     }
     const elements: unknown[] = value.slice(0, max);
-    if (value.length > max) this.#ignore(`${path}: only the first ${max} are taken`);
+    if (value.length > max) this.#ignore(`${path}: only the first ${max} are used`);
     const accepted: T[] = [];
     for (const [index, element] of elements.entries()) {
       if (!isObject(element)) {

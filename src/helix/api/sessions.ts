@@ -125,7 +125,7 @@ export function sessionRoutes({
     }
     const owner = body.owner ?? identity.owner ?? (identity.mayAdminister ? identity.id : undefined);
     if (owner === undefined)
-      throw new TurnaboutError("not_allowed", "create session: a runner token owns none");
+      throw new TurnaboutError("not_allowed", "create session: a runner token cannot own sessions");
     if (owner !== identity.owner) requireAdmin(identity, "a session for another user");
     images.check(identity, body.image);
     const spec = {

@@ -156,7 +156,7 @@ export class Instances {
 
   #reportIgnored(id: string, ignored: readonly string[]): void {
     if (!this.#reported.isNew(id, ignored.join("; "))) return;
-    this.#log.warn({ instance: id, ignored }, "heartbeat: ignored what does not fit");
+    this.#log.warn({ instance: id, ignored }, "heartbeat: invalid fields ignored");
   }
 
   /** Once, when a level is reached. */
@@ -164,14 +164,14 @@ export class Instances {
     if (rises(before.diskAlert, now.diskAlert)) {
       const disk = fullest(now.diskUsage);
       const fields = { mountPoint: disk?.mount_point, usedPercent: disk?.used_percent };
-      this.#log.warn({ instance: now.id, alert: now.diskAlert, ...fields }, "instance: a disk fills up");
+      this.#log.warn({ instance: now.id, alert: now.diskAlert, ...fields }, "instance: a disk is filling up");
     }
     if (rises(before.gpuAlert, now.gpuAlert)) {
       const gpu = fullest(now.gpus);
       const fields = { gpu: gpu?.index, model: gpu?.model_name, usedPercent: gpu?.used_percent };
       this.#log.warn(
         { instance: now.id, alert: now.gpuAlert, ...fields },
-        "instance: a GPU's memory fills up",
+        "instance: GPU memory is filling up",
       );
     }
   }

@@ -26,11 +26,11 @@ export function credentialPump(credentials: string, session: string, refuse: Ref
       from.pause();
       if (message.kind === "too-large")
         return refuse({ code: 1009, reason: "the first message is too large" });
-      if (message.kind === "unmasked") return refuse({ code: 1002, reason: "a frame without a mask" });
+      if (message.kind === "unmasked") return refuse({ code: 1002, reason: "unmasked frame" });
       if (message.kind === "other") from.unshift(message.bytes);
       else {
         const text = withCredentials(message.text, credentials, session);
-        if (text === undefined) return refuse({ code: 1008, reason: "the stream of another session" });
+        if (text === undefined) return refuse({ code: 1008, reason: "the message names another session" });
         if (message.rest.length > 0) from.unshift(message.rest);
         to.write(Buffer.concat([message.before, encodeMaskedText(text)]));
       }

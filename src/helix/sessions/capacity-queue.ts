@@ -33,13 +33,16 @@ export class CapacityQueue {
   async next(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     if (this.#closed) throw shuttingDown();
     if (this.#waiters.size >= MAX_WAITING_CREATIONS) {
-      throw new TurnaboutError("overloaded", `create session: ${MAX_WAITING_CREATIONS} wait already`);
+      throw new TurnaboutError(
+        "overloaded",
+        `create session: ${MAX_WAITING_CREATIONS} requests are already waiting`,
+      );
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { wake: resolve, fail: reject };
     this.#waiters.add(waiter);
     const timer = setTimeout(resolve, timeoutMs);
-    const onAbort = () => reject(new TurnaboutError("aborted", "create session: given up by its caller"));
+    const onAbort = () => reject(new TurnaboutError("aborted", "create session: aborted by the caller"));
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
@@ -53,5 +56,5 @@ export class CapacityQueue {
 }
 
 function shuttingDown(): TurnaboutError {
-  return new TurnaboutError("control_plane_draining", "create session: the control plane shuts down");
+  return new TurnaboutError("control_plane_draining", "create session: the control plane is shutting down");
 }

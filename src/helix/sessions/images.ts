@@ -54,7 +54,7 @@ export class ImageRules {
       this.#allowed.some((pattern) => matchesPattern(pattern, image));
     if (isAllowed) return;
     throw new TurnaboutError("not_allowed", `${identity.id} may not choose the image ${image}`, {
-      details: ["image: users may name those that the operator allows"],
+      details: ["image: not one that the operator allows users to request"],
     });
   }
 }

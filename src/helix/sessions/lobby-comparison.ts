@@ -58,7 +58,7 @@ async function judge(
   context.emit(wasLost ? "session-back" : "session-created", session);
   log.info(
     { session: session.id, instance: session.instanceId },
-    wasLost ? "session is back" : "session adopted",
+    wasLost ? "session recovered" : "session adopted",
   );
 }
 

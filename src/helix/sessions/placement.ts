@@ -68,7 +68,10 @@ export class Placement {
       if (leftMs <= 0) throw new HelixError(choice.reason, `create session: ${choice.reason}`);
       await this.#queue.next(leftMs, signal);
       if (mayCreate?.() === false) {
-        throw new TurnaboutError("unauthenticated", "create session: the credential was revoked meanwhile");
+        throw new TurnaboutError(
+          "unauthenticated",
+          "create session: the credential was revoked while the request waited",
+        );
       }
     }
   }

@@ -73,7 +73,7 @@ export class Sessions {
         const reason = toError(error).message;
         context.log.warn(
           { instance, reason },
-          "sessions not compared with the instance's lobbies yet; will retry",
+          "could not compare sessions with the instance's lobbies; will retry",
         );
       },
     });
@@ -235,7 +235,7 @@ export class Sessions {
         if (choice === undefined || !("id" in choice)) throw cause;
         log.warn(
           { session: id, instance: instanceId, next: choice.id, reason: cause.message },
-          "instance not reached for a session; trying the next one",
+          "could not reach the instance to create a session; trying the next one",
         );
         store.update(session, { instanceId: choice.id });
         this.#placement.changed();
@@ -269,7 +269,7 @@ export class Sessions {
     store.update(session, { state: "stopping", reason: "its creation was not answered" });
     log.warn(
       { session: session.id, reason: error.message },
-      "no response to the creation of a lobby; its outcome is checked later",
+      "no response to the creation of a lobby; its outcome will be checked later",
     );
     this.reconcile(session.instanceId);
   }

@@ -117,8 +117,7 @@ export function guardStream(stream: Http2Stream): void {
     else whenSent(stream, () => closeNow(code));
   };
   stream.destroy = (error) => {
-    const reason =
-      error ?? (isIncomplete(stream) ? new Error("the stream ended before its time") : undefined);
+    const reason = error ?? (isIncomplete(stream) ? new Error("the stream ended prematurely") : undefined);
     if (isClosing) late = { error: late?.error ?? reason };
     else if (!stream.destroyed) holdSession(stream, () => void destroy(reason));
     return stream;

@@ -30,7 +30,8 @@ export function parseCertificates({ text, from }: PemText): [X509Certificate, ..
 /** @throws TurnaboutError `config_invalid`, without any part of the key */
 function parseKey({ text, from }: PemText): KeyObject {
   if (/ENCRYPTED/.test(text)) {
-    const hint = "keep it without one, readable by its owner only: `openssl pkey -in FILE -out FILE`";
+    const hint =
+      "remove the passphrase, and keep the file readable by its owner only: `openssl pkey -in FILE -out FILE`";
     throw invalid(`${from}: the key has a passphrase`, hint);
   }
   try {
@@ -51,7 +52,7 @@ export function checkPair(certificate: PemText, key: PemText): void {
   if (isPair(certificate, key)) return;
   throw invalid(
     `${key.from}: not the key of ${certificate.from}`,
-    "give the two that were made together; behind an intermediate, the own certificate stands first",
+    "give a matching pair; in a chain, the certificate itself comes before its intermediates",
   );
 }
 
@@ -60,13 +61,16 @@ export function checkDates(certificate: PemText): void {
   const [own] = parseCertificates(certificate);
   const problem = dateProblem(own);
   if (problem === undefined) return;
-  throw invalid(`${certificate.from}: the certificate ${problem}`, "renew it, or set this machine's clock");
+  throw invalid(
+    `${certificate.from}: the certificate ${problem}`,
+    "renew it, or correct this machine's clock",
+  );
 }
 
-/** `has expired at …`, `is not valid before …`; undefined while it is valid. */
+/** `expired at …`, `is not valid before …`; undefined while it is valid. */
 export function dateProblem(certificate: X509Certificate, now: number = Date.now()): string | undefined {
   const { validFromDate: from, validToDate: to } = certificate;
-  if (now >= to.getTime()) return `has expired at ${to.toISOString()}`;
+  if (now >= to.getTime()) return `expired at ${to.toISOString()}`;
   if (now < from.getTime()) return `is not valid before ${from.toISOString()}`;
   return undefined;
 }

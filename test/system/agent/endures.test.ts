@@ -59,7 +59,7 @@ describe("an agent process", () => {
     agent.signal("SIGHUP");
     const [view] = system.controlPlane.runners();
     system.controlPlane.kick(RUNNER);
-    await agent.logged("kicked; connecting again"); // handled after the signal
+    await agent.logged("kicked; reconnecting"); // handled after the signal
     assert.ok(agent.running);
     assert.equal(view?.state, "connected");
   });
@@ -107,7 +107,7 @@ describe("an agent process", () => {
     await using proxy = await startStranger(503, "maintenance");
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}` });
     const { error, retryInMs } = await agent.failed();
-    assert.match(error.message, /answered 503 instead of 101: maintenance/);
+    assert.match(error.message, /responded with 503 instead of 101: maintenance/);
     assert.ok(retryInMs < 200, `${retryInMs} ms`);
   });
 });

@@ -17,8 +17,11 @@ describe("an agent with a wrong server URL", () => {
     await using stranger = await startStranger(404, page, { "content-type": "text/html" });
     await using agent = followAgent({ server: `http://127.0.0.1:${stranger.port}` });
     const { error } = await agent.failed();
-    assert.match(error.message, /^ptth: answered 404 instead of 101: <html> <title>Vite<\/title> padding/);
-    assert.match(error.message, /; websocket: answered 404 instead of 101: <html>/);
+    assert.match(
+      error.message,
+      /^ptth: responded with 404 instead of 101: <html> <title>Vite<\/title> padding/,
+    );
+    assert.match(error.message, /; websocket: responded with 404 instead of 101: <html>/);
     assert.ok(error.message.length < 700, "an excerpt, not the page");
   });
 
@@ -26,13 +29,13 @@ describe("an agent with a wrong server URL", () => {
     await using stranger = await startStranger(301, "", { location: "https://cp.example/api/v1/revdial" });
     await using agent = followAgent({ server: `http://127.0.0.1:${stranger.port}` });
     const { error } = await agent.failed();
-    assert.match(error.message, /^ptth: answered 301 instead of 101.*https:\/\/cp\.example/);
+    assert.match(error.message, /^ptth: responded with 301 instead of 101.*https:\/\/cp\.example/);
   });
 
   it("reports a control plane's 404 for a wrong base path", async () => {
     await using system = await startSystem({ agents: 0 });
     await using agent = followAgent({ server: `${system.url}/no/such/base` });
-    assert.match((await agent.failed()).error.message, /refused \(404\): There is nothing at this path/);
+    assert.match((await agent.failed()).error.message, /refused \(404\): No resource exists at this path/);
   });
 
   it("reports a server that does not speak HTTP", async () => {

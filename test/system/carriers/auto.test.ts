@@ -47,7 +47,7 @@ describe("--carrier auto", () => {
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
     const reason =
-      "the preferred ones failed: ptth: answered 400 instead of 101: this proxy knows no such upgrade";
+      "the preferred carriers failed: ptth: responded with 400 instead of 101: this proxy knows no such upgrade";
     assert.equal(why, reason);
     const line = await lines.find(({ message }) => message === "connected", "the log line");
     assert.deepEqual([line.level, line.fields["carrier"], line.fields["why"]], ["info", "websocket", reason]);
@@ -89,7 +89,7 @@ describe("--carrier auto", () => {
     });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
-    assert.equal(why, "the preferred ones failed: ptth: no response to the upgrade in time");
+    assert.equal(why, "the preferred carriers failed: ptth: no response to the upgrade in time");
     await assertEchoes(system.controlPlane.dial);
   });
 
@@ -99,7 +99,10 @@ describe("--carrier auto", () => {
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "websocket");
-    assert.match(why, /^the preferred ones failed: ptth: |^the preferred ones failed: HTTP\/2 handshake: /);
+    assert.match(
+      why,
+      /^the preferred carriers failed: ptth: |^the preferred carriers failed: HTTP\/2 handshake: /,
+    );
     await assertEchoes(system.controlPlane.dial);
     assert.deepEqual(
       agent.events.all.map(({ type }) => type),
@@ -126,8 +129,8 @@ describe("--carrier auto", () => {
       assert.match(
         why,
         alpn === undefined
-          ? /^the preferred ones failed: rh2: the TLS peer did not select a reversed ALPN: TLS is terminated in front/
-          : /^the preferred ones failed: TLS with https:\/\/localhost:\d+\S* .*no application protocol/i,
+          ? /^the preferred carriers failed: rh2: the TLS peer did not select a reversed ALPN: TLS is terminated in front/
+          : /^the preferred carriers failed: TLS with https:\/\/localhost:\d+\S* .*no application protocol/i,
       );
       await assertEchoes(system.controlPlane.dial);
     });

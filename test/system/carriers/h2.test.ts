@@ -68,7 +68,7 @@ describe("the carrier h2", () => {
     await using agent = followAgent({ server: `http://127.0.0.1:${proxy.port}`, runners: runnersOf(system) });
     const { carrier, why } = await agent.connected();
     assert.equal(carrier, "h2");
-    assert.match(why, /^the preferred ones failed: ptth: .+; websocket: .+/);
+    assert.match(why, /^the preferred carriers failed: ptth: .+; websocket: .+/);
     await assertEchoes(system.controlPlane.dial);
     assert.equal(system.controlPlane.runners()[0]?.connections[0]?.carrier.kind, "h2");
   });

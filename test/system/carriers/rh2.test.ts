@@ -55,7 +55,7 @@ describe("rh2 with a client certificate", () => {
     await using stand = await start({ clientCa: clients.ca });
     const agent = stand.addAgent("wolf-2", await clients.issue({ commonName: "wolf-1" }));
     const { error } = await agent.failed();
-    assert.match(error.message, /refused: not_allowed: This identity may not do that/);
+    assert.match(error.message, /refused: not_allowed: The credential does not permit this request/);
     assert.deepEqual(stand.controlPlane.runners(), []);
   });
 

@@ -50,7 +50,7 @@ const REFUSED: Case[] = [
   {
     what: "that has expired",
     issue: () => clients.issue({ ...wolf, notBefore: ago(240), notAfter: ago(1) }),
-    agent: /the client certificate \(serial [0-9A-F]+\) has expired at 20.*Z: renew it/,
+    agent: /the client certificate \(serial [0-9A-F]+\) expired at 20.*Z: renew it/,
   },
   {
     what: "whose time has not come",
@@ -116,7 +116,7 @@ describe("a client certificate", () => {
   it("is not requested without a client CA, and the agent's error names the option", async () => {
     await using stand = await start({ clientCa: undefined });
     const agent = stand.addAgent("wolf-1", await clients.issue(wolf));
-    assert.match((await agent.failed()).error.message, /no client certificate was asked for .*--client-ca/);
+    assert.match((await agent.failed()).error.message, /no client certificate was requested .*--client-ca/);
   });
 });
 

@@ -110,7 +110,7 @@ describe("turnabout", () => {
     }
     for (const [args, says] of [
       [["--trusted-proxy", "localhost"], /^error: trusted proxy "localhost": use an address or a block/],
-      [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that speak it/],
+      [["--proxy-protocol", "allow"], /^error: proxy protocol: name the trusted proxies that send it/],
       [
         ["--forwarded-prefix"],
         /^error: forwarded prefix: name the trusted proxies that set X-Forwarded-Prefix/,

@@ -280,7 +280,7 @@ describe("an agent whose credential does not cover what it has discovered", () =
     await using stand = await start();
     const { agent, lines, engine } = await stand.host("host-1", await stand.target("discovered"), "narrow");
     const refused = await lines.find(
-      ({ message }) => message === "the control plane refuses a runner",
+      ({ message }) => message === "the control plane refused a runner",
       "the warning",
     );
     assert.deepEqual([refused.fields["runner"], refused.fields["code"]], [SANDBOX, "not_allowed"]);
@@ -303,7 +303,7 @@ describe("an agent whose credential does not cover what it has discovered", () =
   it("is heard when the credential is widened, and loses only that when it is narrowed again", async () => {
     await using stand = await start();
     const { agent, lines } = await stand.host("host-1", await stand.target("discovered"), "narrow");
-    await lines.find(({ message }) => message === "the control plane refuses a runner", "the warning");
+    await lines.find(({ message }) => message === "the control plane refused a runner", "the warning");
     const others = [HOSTS, OTHER_HOSTS, OWN, THIEF];
     stand.system.controlPlane.setTokens([...others, { ...NARROW, runners: ["host-*", "sandbox-*"] }]);
     await untilDiscovered(stand, true, 0);

@@ -117,7 +117,7 @@ describe("a labelled container", () => {
       stand.container(RUNNER, { labels: { "turnabout.runner": RUNNER, "turnabout.target.x": "1" } }),
     );
     await stand.lines.find(
-      ({ fields }) => fields["reason"] === `runner ${RUNNER} is the agent's own`,
+      ({ fields }) => fields["reason"] === `runner ${RUNNER} is already configured at this agent`,
       "the warning",
     );
     await assertEchoes(stand.system.controlPlane.dial);
@@ -135,7 +135,7 @@ describe("a labelled container", () => {
       system.controlPlane.runners().find(({ id }) => id === "sandbox-1")?.info?.targets[0]?.name;
     system.agent.addRunner({ id: "sandbox-1", targets });
     await stand.lines.find(
-      ({ fields }) => fields["reason"] === "runner sandbox-1 is the agent's own",
+      ({ fields }) => fields["reason"] === "runner sandbox-1 is already configured at this agent",
       "the warning",
     );
     await eventually(() => nameOf() === "own", "the agent's own targets");
@@ -172,7 +172,7 @@ describe("a labelled container", () => {
         'docker: container not announced bad runner id "NOT VALID"',
         "docker: container not announced c-sandbox-none the container has no address (network mode none)",
         'docker: container not announced port label turnabout.target.x="0"',
-        "docker: container not announced second runner sandbox-1 is taken by container c-sandbox-1",
+        "docker: container not announced second runner sandbox-1 is already announced for container c-sandbox-1",
       ],
     );
     engine.remove("c-sandbox-1");

@@ -227,10 +227,10 @@ describe("an instance", () => {
   it("is logged once when a level is reached, and not when it falls", async () => {
     const { log, lines } = keptLog();
     await using stand = await startSessions({ controlPlane: { log } });
-    const said = (): unknown[] =>
+    const alerts = (): unknown[] =>
       lines.all
-        .filter(({ message }) => message.endsWith("fills up"))
-        .map(({ message, fields }) => [message.split(" ")[2], fields["alert"], fields["usedPercent"]]);
+        .filter(({ message }) => message.endsWith("is filling up"))
+        .map(({ message, fields }) => [message, fields["alert"], fields["usedPercent"]]);
     for (const beat of [
       gpus(81),
       gpus(85, 2),
@@ -244,13 +244,13 @@ describe("an instance", () => {
     ]) {
       await heartbeat(stand.url, "a", beat);
     }
-    assert.deepEqual(said(), [
-      ["GPU's", "warning", 81],
-      ["disk", "critical", 96],
-      ["GPU's", "critical", 97],
-      ["GPU's", "warning", 80],
+    assert.deepEqual(alerts(), [
+      ["instance: GPU memory is filling up", "warning", 81],
+      ["instance: a disk is filling up", "critical", 96],
+      ["instance: GPU memory is filling up", "critical", 97],
+      ["instance: GPU memory is filling up", "warning", 80],
     ]);
-    for (const { level, fields } of lines.all.filter(({ message }) => message.endsWith("fills up"))) {
+    for (const { level, fields } of lines.all.filter(({ message }) => message.endsWith("is filling up"))) {
       assert.deepEqual([level, fields["instance"]], ["warn", "a"]);
     }
   });

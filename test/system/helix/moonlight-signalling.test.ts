@@ -185,7 +185,7 @@ for (const kind of SOCKET_KINDS) {
       const other = await stand.another();
       await using socket = await openSocket(kind, url, path, { token: alice });
       socket.send(init(other.id, { mode: "join" }));
-      assert.deepEqual(await socket.closed, { code: 1008, reason: "the stream of another session" });
+      assert.deepEqual(await socket.closed, { code: 1008, reason: "the message names another session" });
       await stand.moonlight.whenIdle();
       assert.ok(!unmasked(tap.toService()).includes(SECRET.repeat(2)));
       assert.equal(stand.moonlight.state.streams.size, 0);

@@ -62,7 +62,7 @@ describe("a creation whose answer is lost", () => {
     const socketPath = stand.wolf("a").socketPath;
     await stand.wolf("a").close();
     assert.match(String((await stand.creation).code), /^target_(closed|refused)$/);
-    await lines.find(({ message }) => message.startsWith("sessions not compared"), "a try that fails");
+    await lines.find(({ message }) => message.startsWith("could not compare sessions"), "a try that fails");
     await using fresh = await createWolfDouble({ socketPath });
     await sessionsUntil(url, (sessions) => sessions.length === 0, "the place is free again");
     assert.equal(fresh.requests.at(-1)?.path, "/api/v1/lobbies");

@@ -143,8 +143,8 @@ describe("an agent of another credential", () => {
       assert.match(
         error.message,
         carrier === "rh2"
-          ? /^refused: runner_taken: The runner is held by another agent/
-          : /the control plane refused \(409\): The runner is held by another agent/,
+          ? /^refused: runner_taken: The runner is registered by another agent/
+          : /the control plane refused \(409\): The runner is registered by another agent/,
       );
       assert.equal(await whoServes(stand.system), "first");
     });

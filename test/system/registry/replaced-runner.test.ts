@@ -56,9 +56,7 @@ describe("an agent that loses one of two runners to a newer agent", () => {
     assert.equal(await response(), "older");
     const replaced = older.events.all.filter(({ type }) => type === "runner-replaced");
     assert.deepEqual(replaced, [{ type: "runner-replaced", runner: "b" }]);
-    const logged = lines.all.filter(({ message }) =>
-      message.startsWith("a runner is replaced by a newer agent"),
-    );
+    const logged = lines.all.filter(({ message }) => message.startsWith("runner replaced by a newer agent"));
     assert.deepEqual(
       logged.map(({ level, fields }) => [level, fields]),
       [["warn", { runner: "b" }]],

@@ -66,7 +66,7 @@ export class ClipboardPush {
   }
 
   async close(): Promise<void> {
-    for (const socket of this.#listeners.keys()) closeSocket(socket, 1001, "server is ending");
+    for (const socket of this.#listeners.keys()) closeSocket(socket, 1001, "server is shutting down");
     await this.#watch?.stop();
     await this.#sending;
   }
@@ -74,7 +74,11 @@ export class ClipboardPush {
   #stop(): void {
     const watch = this.#watch;
     this.#watch = undefined;
-    watch?.stop().catch((error: unknown) => this.#options.log.warn({ err: error }, "clipboard watch"));
+    watch
+      ?.stop()
+      .catch((error: unknown) =>
+        this.#options.log.warn({ err: error }, "clipboard watch could not be stopped"),
+      );
   }
 
   /** How long to retry: a change that cannot be read now would not be pushed later either. */

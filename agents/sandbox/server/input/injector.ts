@@ -58,7 +58,9 @@ export class Injector {
 
   /** Somebody is about to send input. */
   prepare(): void {
-    this.pointer.prepare().catch((error: unknown) => this.#log.debug({ err: error }, "no pointer yet"));
+    this.pointer
+      .prepare()
+      .catch((error: unknown) => this.#log.debug({ err: error }, "virtual pointer not ready yet"));
   }
 
   /** Releases what a sender holds down. Never refused: nothing else would release it. */

@@ -58,7 +58,8 @@ export class WaylandConnection {
     socket.on("error", (error) => this.#end(error));
     socket.on("close", () => this.#end(new Error("the compositor closed the connection")));
     this.#listeners.set(DISPLAY_ID, (opcode, body) => {
-      if (opcode === DISPLAY_ERROR) this.#end(new Error(`the compositor said: ${readString(body, 8)}`));
+      if (opcode === DISPLAY_ERROR)
+        this.#end(new Error(`the compositor reported an error: ${readString(body, 8)}`));
       else if (opcode === DISPLAY_DELETE_ID) this.#freeIds.push(readWord(body, 0));
     });
   }
@@ -120,7 +121,7 @@ export class WaylandConnection {
     this.#waiting.add(reject);
     this.send(DISPLAY_ID, DISPLAY_SYNC, [callback]);
     const timer = setTimeout(
-      () => this.#end(new Error("the compositor does not answer")),
+      () => this.#end(new Error("the compositor does not respond")),
       WAYLAND_TIMEOUT_MS,
     );
     try {
@@ -140,7 +141,8 @@ export class WaylandConnection {
     while (this.#rest.length >= 8) {
       const second = readWord(this.#rest, 4);
       const length = second >>> 16;
-      if (length < 8 || length > MAX_WAYLAND_MESSAGE_BYTES) return this.#end(new Error("no Wayland message"));
+      if (length < 8 || length > MAX_WAYLAND_MESSAGE_BYTES)
+        return this.#end(new Error("invalid Wayland message"));
       if (this.#rest.length < length) return;
       const listener = this.#listeners.get(readWord(this.#rest, 0));
       const body = this.#rest.subarray(8, length);

@@ -45,7 +45,7 @@ function loadSharp(): Promise<SharpModule> {
 /** grim writes `P6`, width, height and 255 as text, then three bytes a pixel. sharp has no reader for PPM. */
 function fromPpm(sharp: SharpModule["default"], ppm: Buffer): Sharp {
   const header = /^P6\s+(\d+)\s+(\d+)\s+255\s/.exec(ppm.toString("latin1", 0, 64));
-  if (header === null) throw new Error("no PPM picture");
+  if (header === null) throw new Error("grim: the output is not a PPM image");
   const [text, width, height] = header;
   const raw = { width: Number(width), height: Number(height), channels: 3 as const };
   return sharp(ppm.subarray(text.length), { raw });

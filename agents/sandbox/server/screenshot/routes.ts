@@ -33,7 +33,7 @@ export function screenshotRoutes(frames: SharedFrames, log: Logger): Hono {
         headers: { ...headers, "content-type": `image/${format}`, "content-length": String(picture.length) },
       });
     } catch (error) {
-      log.debug({ err: error }, "no screenshot");
+      log.debug({ err: error }, "screenshot failed");
       const failure =
         error instanceof Failure
           ? error

@@ -100,7 +100,7 @@ export class SharedFrames {
       signal.removeEventListener("abort", onAbort);
       this.#next = undefined;
     }
-    if (signal.aborted) throw new Error("server is ending");
+    if (signal.aborted) throw new Error("server is shutting down");
     return this.#begin();
   }
 
