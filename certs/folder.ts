@@ -1,6 +1,6 @@
 /**
  * A folder whose files change together or not at all, as Kubernetes mounts its secrets: `tls.crt` and `tls.key` are
- * links through `..data`, a link to the generation in use, and one rename moves it on. Whoever is interrupted leaves the
+ * links through `..data`, a link to the generation in use, and one rename moves it on. An interrupted run leaves the
  * old pair or the new one, never a certificate with another's key.
  */
 import { randomBytes } from "node:crypto";
@@ -31,8 +31,8 @@ export async function readFolder(folder: string): Promise<Files | undefined> {
 }
 
 /**
- * Replaces everything in it. Keys are readable by their owner only: by root's hand, whoever owns the folder. So a folder
- * that was given to a container's user stays that user's when it is renewed.
+ * Replaces everything in it. Keys are readable by their owner only. If root runs this, they get the folder's owner, so that a
+ * folder given to a container's user stays that user's when it is renewed.
  */
 export async function writeFolder(folder: string, files: Files): Promise<void> {
   makeFolder(folder);

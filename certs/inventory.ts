@@ -77,7 +77,7 @@ export class Inventory {
       : [...reports, ...(await this.#keepAgents(authority, firstAgent, days.leaf))];
   }
 
-  /** Nobody has asked for an agent: those that are there stay what they are, revoked ones too. */
+  /** No agent was requested: existing ones stay what they are, revoked ones too. */
   async #keepAgents(authority: Authority, firstAgent: Wanted, days: number): Promise<Report[]> {
     const there = (await this.folders()).filter((folder) => folder.startsWith("agents/"));
     if (there.length === 0) {

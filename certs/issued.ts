@@ -1,5 +1,5 @@
 /**
- * Which certificates a folder has had, until they end by themselves: a renewal replaces the file, and whoever has a copy
+ * Which certificates a folder has had, until they end by themselves: a renewal replaces the file, and anyone with a copy
  * of the one before could go on with it after the folder was revoked.
  */
 import { readFile, rename, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** What happens in the control plane, for `GET /api/v1/events` and for whoever embeds it. */
+/** What happens in the control plane, for `GET /api/v1/events` and for a program that embeds it. */
 import { Guard } from "../wire/streams/guard.ts";
 import type { RegistryEvent } from "./registry/registry.ts";
 
@@ -20,7 +20,7 @@ export class EventBus {
   readonly #subscribers = new Set<Subscriber>();
   readonly #guard: Guard;
 
-  /** @param onFailure told what a subscriber has thrown; the others, and whoever publishes, are not affected */
+  /** @param onFailure called with what a subscriber has thrown; other subscribers and the publisher are not affected */
   constructor(onFailure: (error: Error) => void = () => {}) {
     this.#guard = new Guard(onFailure);
   }
@@ -44,7 +44,7 @@ export class EventBus {
     for (const { onEnd } of this.#subscribers) this.#guard.run(() => onEnd?.());
   }
 
-  /** What still happens is nobody's business. */
+  /** Later events are dropped. */
   close(): void {
     this.#subscribers.clear();
   }

@@ -108,7 +108,7 @@ export const MAX_PENDING_INFORMATIONAL_BYTES: number = 64 * 1024;
 export const MAX_REQUEST_HEADER_BYTES: number = 32 * 1024;
 
 /** Above this node resets an HTTP/2 caller's stream (ENHANCE_YOUR_CALM): more than {@link MAX_REQUEST_HEADER_BYTES}, so that
- * what is only somewhat too large is told so. */
+ * what is only somewhat too large gets that error. */
 export const MAX_HTTP2_REQUEST_HEADER_BYTES: number = 64 * 1024;
 
 /** A body without Content-Length for a target that needs one is held back up to here, to be measured. */

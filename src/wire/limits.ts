@@ -57,7 +57,7 @@ export const PING_DEADLINE_MS = 10_000;
 
 /** A PING unanswered for this long ends the connection even if other bytes arrive: the other direction is stuck. An ACK may
  * be queued behind a whole connection window, which takes 11 minutes at 50,000 bytes/s. */
-export const PING_ANSWER_LIMIT_MS: number = 15 * 60_000;
+export const PING_ACK_LIMIT_MS: number = 15 * 60_000;
 
 /** This many bytes received since our last PING mean a transfer, not just PINGs (17 bytes, below 50 with TLS). */
 export const PROGRESS_BYTES = 512;

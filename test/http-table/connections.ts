@@ -103,7 +103,7 @@ export const CONNECTIONS: readonly Feature[] = [
       );
       return passes(response, 413);
     }),
-    why: "Whoever sends a large upload should learn early that it is not wanted.",
+    why: "The sender of a large upload should learn early that it is not wanted.",
   },
   {
     name: "caller leaves before the response: the target learns it",

@@ -13,19 +13,19 @@ export function limitSelf({ memoryMb, stuckMs }: SelfLimit): void {
   const beats = new Int32Array(new SharedArrayBuffer(4));
   const watcher = new Worker(WATCH, {
     eval: true,
-    workerData: { beats, stuckMs, mostBytes: process.memoryUsage.rss() + memoryMb * 1024 * 1024 },
+    workerData: { beats, stuckMs, maxBytes: process.memoryUsage.rss() + memoryMb * 1024 * 1024 },
   });
   watcher.unref();
   setInterval(() => Atomics.add(beats, 0, 1), Math.min(100, stuckMs / 4)).unref();
 }
 
 const WATCH = `
-  const { workerData: { beats, stuckMs, mostBytes } } = require("node:worker_threads");
+  const { workerData: { beats, stuckMs, maxBytes } } = require("node:worker_threads");
   let seen = -1, since = performance.now();
   setInterval(() => {
     const beat = Atomics.load(beats, 0), now = performance.now(), bytes = process.memoryUsage.rss();
     if (beat !== seen) { seen = beat; since = now; }
-    const why = bytes > mostBytes ? "memory" : now - since > stuckMs ? "stuck" : undefined;
+    const why = bytes > maxBytes ? "memory" : now - since > stuckMs ? "stuck" : undefined;
     if (why === undefined) return;
     require("node:fs").writeSync(2, "ended by its limit: " + why + ", " + Math.round(bytes / 1048576) + " MB\\n");
     process.kill(process.pid, "SIGKILL");

@@ -44,7 +44,7 @@ export async function* chunksOf(
  * The response to a request whose body may still be arriving. It is sent at once, but ends only when the body has ended, or
  * after {@link REFUSED_BODY_MS}.
  */
-export function answerDuringBody(incoming: IncomingMessage, response: Response, body: string): Response {
+export function respondDuringBody(incoming: IncomingMessage, response: Response, body: string): Response {
   if (incoming.complete || incoming.destroyed) return response;
   const bytes = Buffer.from(body);
   response.headers.set("content-length", String(bytes.length));

@@ -47,7 +47,7 @@ const Request = z.object({
 
 type Request = z.infer<typeof Request>;
 
-interface Answer {
+interface ExecResponse {
   success: boolean;
   output?: string;
   error?: string;
@@ -73,11 +73,11 @@ export function execRoutes(options: ExecOptions): Hono<{ Bindings: HttpBindings 
     check(request, options.allowed);
     const env = { ...(await options.environment()), ...request.env };
     options.log.info({ program: request.command[0], background: request.background }, "exec");
-    const answer = request.background
+    const response = request.background
       ? await background.start(request.command, env)
       : await executions.run(() => run(options.programs, request, env, c.req.raw.signal));
     options.onChange();
-    return c.json(answer);
+    return c.json(response);
   });
   return app;
 }
@@ -117,7 +117,7 @@ class Background {
     this.#programs = programs;
   }
 
-  async start([name = "", ...args]: readonly string[], env: Environment): Promise<Answer> {
+  async start([name = "", ...args]: readonly string[], env: Environment): Promise<ExecResponse> {
     if (this.#running >= MAX_BACKGROUND_PROGRAMS) throw new Failure(503, "Too many programs");
     const child = this.#programs.start(name, args, { env, stdio: "ignore" });
     this.#running += 1;
@@ -139,7 +139,7 @@ async function run(
   { command: [name = "", ...args], timeout }: Request,
   env: Environment,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<ExecResponse> {
   const timeoutMs = timeout > 0 ? Math.min(timeout * 1_000, MAX_EXEC_TIMEOUT_MS) : EXEC_TIMEOUT_MS;
   // A group of its own, so that its children end with it.
   const child = programs.start(name, args, { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
@@ -167,11 +167,16 @@ async function run(
     });
     if (ending instanceof Error) return { success: false, error: ending.message, exit_code: -1 };
     const text = Buffer.concat(output).toString("utf8").trim();
-    const said = text === "" ? {} : { output: text };
-    if (reason === undefined && ending.code === 0) return { success: true, ...said, exit_code: 0 };
+    const outputField = text === "" ? {} : { output: text };
+    if (reason === undefined && ending.code === 0) return { success: true, ...outputField, exit_code: 0 };
     const error =
       reason ?? (ending.signal === null ? `exit status ${ending.code}` : `signal: ${ending.signal}`);
-    return { success: false, ...said, error, exit_code: reason === undefined ? (ending.code ?? -1) : -1 };
+    return {
+      success: false,
+      ...outputField,
+      error,
+      exit_code: reason === undefined ? (ending.code ?? -1) : -1,
+    };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);

@@ -15,10 +15,10 @@ export const REQUEST_TIMEOUT_MS = 3_600_000;
 /** A request body of which nothing comes any more. */
 export const BODY_IDLE_MS = 30_000;
 
-/** What is under way when the server is told to end. */
+/** Requests under way when the server shuts down. */
 export const CLOSE_TIMEOUT_MS = 2_000;
 
-/** A refused request's body is read on for so long and so far: bytes that nobody reads turn our close into a reset, which
+/** A refused request's body is read on for so long and so far: unread bytes turn our close into a reset, which
  * overtakes the answer. */
 export const REFUSED_BODY_MS = 2_000;
 export const MAX_REFUSED_BODY_BYTES: number = 64 * 1024 * 1024;

@@ -14,7 +14,7 @@ import { createLogger } from "./log.ts";
 import { startSandboxServer } from "./server.ts";
 import type { SandboxServer, SandboxServerOptions } from "./server.ts";
 
-// Whoever reads our output may go away: the container's log collector, a terminal.
+// The reader of our output may go away: the container's log collector, a terminal.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 process.on("SIGPIPE", () => {});

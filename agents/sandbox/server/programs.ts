@@ -71,8 +71,10 @@ export class Programs {
       const { code, signal } = await ended(child, until);
       if (reason !== undefined) throw new ProgramError(`${program}: ${reason}`);
       if (code === 0) return Buffer.concat(output);
-      const said = Buffer.concat(complaint).toString("utf8").trim();
-      throw new ProgramError(said === "" ? `${program} ended with ${signal ?? code}` : said);
+      const complaintText = Buffer.concat(complaint).toString("utf8").trim();
+      throw new ProgramError(
+        complaintText === "" ? `${program} ended with ${signal ?? code}` : complaintText,
+      );
     } finally {
       clearTimeout(timer);
       child.stderr?.destroy();

@@ -1,14 +1,14 @@
 /**
  * Keeps the desktop's own browser out.
  *
- * Nobody is asked who they are here, and a web page that the desktop's browser shows can send requests to
+ * This server authenticates no caller, and a web page that the desktop's browser shows can send requests to
  * `localhost:9876`: without this check any page could run programs or read the clipboard. What decides is what a page
  * cannot choose (Fetch, "forbidden request-header"): `Host`, `Origin` and `Sec-Fetch-Site`.
  *
  * - The control plane and its clients send `Host: localhost`. A browser that shows a page of ours, or asks us on behalf
  *   of another one, names the port.
  * - A page whose own name was made to point at us (DNS rebinding) is of our origin to the browser and may set any other
- *   field, but its `Host` is that name. Nobody outside can give out addresses, names without a dot, or names below one of
+ *   field, but its `Host` is that name. No outsider can assign addresses, names without a dot, or names below one of
  *   our runners.
  */
 import type { IncomingMessage } from "node:http";

@@ -13,7 +13,7 @@ import { ClipboardPush } from "./clipboard/push.ts";
 import { clipboardRoutes } from "./clipboard/routes.ts";
 import { Clipboard } from "./clipboard/selection.ts";
 import { Display } from "./display.ts";
-import { answerDuringBody } from "./body.ts";
+import { respondDuringBody } from "./body.ts";
 import { Failure, failureResponse, failureText } from "./errors.ts";
 import { EXEC_ALLOWED, execRoutes } from "./exec.ts";
 import { healthRoutes } from "./health.ts";
@@ -121,7 +121,7 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
   app.notFound(() => failureResponse(new Failure(404, "404 page not found")));
   app.onError((error, c) => {
     if (error instanceof Failure) {
-      return answerDuringBody(c.env.incoming, failureResponse(error), failureText(error));
+      return respondDuringBody(c.env.incoming, failureResponse(error), failureText(error));
     }
     log.error({ err: error }, "request failed");
     return failureResponse(new Failure(500, "Internal server error"));

@@ -16,7 +16,7 @@ export class EndpointPaths {
   /** @param basePath path before all of ours, without a trailing slash; usually empty */
   constructor(basePath: string) {
     this.#own = new Set([`${basePath}${AGENT_ENDPOINT_PATH}`, `${basePath}/revdial`]);
-    // RFC 8615 has it at the root; a front may pass on nothing but the base path.
+    // RFC 8615 has it at the root; a reverse proxy may forward only the base path.
     this.#wellKnown = [WELL_KNOWN_ENDPOINT_PATH, `${basePath}${WELL_KNOWN_ENDPOINT_PATH}`];
   }
 

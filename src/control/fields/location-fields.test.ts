@@ -103,7 +103,7 @@ describe("Location", () => {
     assert.equal(location(`${PREFIX}x`), `${PREFIX}${PREFIX}x`, "another path that begins alike");
   });
 
-  it("stays where it leads to somebody else", () => {
+  it("is unchanged where it leads to another origin", () => {
     for (const value of [
       "https://example.com/x",
       "//example.com/x",

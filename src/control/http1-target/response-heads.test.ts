@@ -72,7 +72,7 @@ describe("the parser gets", () => {
     assert.match(passed(CONTINUE.repeat(1_001), 64_000), /^HTTP\/1\.1 100/);
   });
 
-  it("bytes that nobody has asked for as they are", () => {
+  it("unsolicited bytes as they are", () => {
     assert.equal(new ResponseHeads().feed(Buffer.from(CONTINUE)).toString(), CONTINUE);
   });
 

@@ -129,9 +129,9 @@ export async function connectFromStream(
   } catch (error) {
     logRefusal(error, address, context.log);
     if (stream.destroyed || stream.headersSent) return;
-    const answer = errorResponseFor(error, "proxy");
-    stream.respond({ ...answer.headers, ":status": answer.status });
-    stream.end(answer.body);
+    const refusal = errorResponseFor(error, "proxy");
+    stream.respond({ ...refusal.headers, ":status": refusal.status });
+    stream.end(refusal.body);
   }
 }
 

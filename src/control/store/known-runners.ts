@@ -35,7 +35,7 @@ export class KnownRunnerStore {
     this.#put.run(id, credential ?? DISCOVERED, Date.now());
   }
 
-  /** To be called now and then for those that stay connected: a process that is killed says no goodbye. */
+  /** To be called now and then for those that stay connected: a killed process closes nothing. */
   stillThere(ids: Iterable<string>): void {
     const now = Date.now();
     for (const id of ids) this.#touch.run(now, id);

@@ -87,11 +87,11 @@ export async function proxyWebSocketStream(
       else caller.once("finish", () => closeAfterResponse(caller));
     }
   } catch (error) {
-    const answer = errorResponseFor(webSocket.fail(error));
+    const refusal = errorResponseFor(webSocket.fail(error));
     if (caller.destroyed) return;
     if (caller.headersSent) return resetStream(caller, toError(error));
-    caller.respond({ ...answer.headers, ":status": answer.status });
-    caller.end(answer.body);
+    caller.respond({ ...refusal.headers, ":status": refusal.status });
+    caller.end(refusal.body);
     closeAfterResponse(caller);
   }
 }

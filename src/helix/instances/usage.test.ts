@@ -5,7 +5,7 @@ import type { Instance } from "../store/instances.ts";
 import { alertLevel, fullest, isCurrent, isNearlyFull, rises } from "./usage.ts";
 
 describe("alertLevel", () => {
-  it("is warning from 80, critical from 95 percent, and ok of what nobody knows", () => {
+  it("is warning from 80, critical from 95 percent, and ok if it is unknown", () => {
     const percents = [0, 79.99, 80, 94.99, 95, 100, null, undefined];
     assert.deepEqual(percents.map(alertLevel), [
       "ok",

@@ -10,7 +10,7 @@ const CRITICAL_PERCENT = 95;
 type Percent = number | null | undefined;
 
 export function alertLevel(usedPercent: Percent): AlertLevel {
-  if (usedPercent === null || usedPercent === undefined) return "ok"; // nobody has said that it is full
+  if (usedPercent === null || usedPercent === undefined) return "ok"; // no figure says that it is full
   if (usedPercent >= CRITICAL_PERCENT) return "critical";
   return usedPercent >= WARNING_PERCENT ? "warning" : "ok";
 }

@@ -11,7 +11,7 @@ const API: ReadonlySet<string> = new Set(["/api/authenticate", "/api/hosts", "/a
 const WEBSOCKETS: ReadonlySet<string> = new Set(["/api/host/stream", "/api/ws/stream"]);
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
-/** Plain segments: no escapes, no dots in front, no empty ones, so that nobody can read it as another path. */
+/** Plain segments: no escapes, no dots in front, no empty ones, so that no server can read it as another path. */
 const FILE = /^(?:\/[a-z0-9_-][a-z0-9_.-]*)*\/?$/i;
 
 /** `/moonlight/api/x`, `/moonlight/x` → `/api/x`; a file of the page (`/moonlight/`, `/moonlight/a/b.js`) → itself. */

@@ -60,7 +60,7 @@ describe("an image reference", () => {
     }
   });
 
-  it("is told in no time, whatever it is", () => {
+  it("is decided at once, whatever it is", () => {
     const hostile = fc.array(fc.constantFrom("a", "-", "_", ".", "/", ":", "@", "A", "__"), {
       maxLength: 1_000,
     });

@@ -27,5 +27,5 @@ export interface Lobbies {
   list(): Promise<Lobby[]>;
 }
 
-/** Environment variable of a sandbox that names the store: so that a lobby of somebody else is never taken for ours. */
+/** Environment variable of a sandbox that names the store: so that another owner's lobby is never taken for ours. */
 export const MADE_BY_VARIABLE = "TURNABOUT_STORE";

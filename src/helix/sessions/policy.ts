@@ -16,7 +16,7 @@ export class Policy implements RunnerGroups {
     return identity.mayAdminister || (identity.owner !== undefined && identity.owner === session.owner);
   }
 
-  /** To whoever may not see it, a session that exists looks like one that does not. @throws HelixError `session_unknown` */
+  /** To an identity that may not see it, an existing session looks like an unknown one. @throws HelixError `session_unknown` */
   session(identity: Identity, id: string): Session {
     const session = isSessionId(id) ? this.#sessions.get(id) : undefined;
     if (session === undefined || !this.owns(identity, session)) {

@@ -38,7 +38,7 @@ describe("Reconciler", () => {
     await Promise.all(all);
   });
 
-  it("answers a wish with a run that began after it, however many wish", async () => {
+  it("resolves a request with a run that began after it, however many requests wait", async () => {
     const { runs, reconciler } = start();
     const first = reconciler.run("a");
     let isDone = false;
@@ -56,7 +56,7 @@ describe("Reconciler", () => {
     await last;
   });
 
-  it("goes on after a failure, with whoever waits and by itself, more and more slowly", async () => {
+  it("retries after a failure, at a request and by itself, with growing pauses", async () => {
     const { runs, failures, reconciler } = start();
     const first = reconciler.run("a");
     const second = reconciler.run("a");

@@ -38,7 +38,7 @@ describe("chooseInstance", () => {
     );
   });
 
-  it("says which of its conditions nobody meets", () => {
+  it("names the condition that no instance meets", () => {
     const offline = candidate("off", { presence: "offline", gpuVendor: "nvidia", privileged: true });
     const plain = candidate("plain");
     const full = candidate("full", { gpuVendor: "amd", privileged: true, maxSandboxes: 1, taken: 1 });
@@ -85,7 +85,7 @@ describe("chooseInstance", () => {
   it("says whether one that is expected back would do", () => {
     const away = candidate("away", { presence: "reconnecting", gpuVendor: "amd", maxSandboxes: 1 });
     const full = candidate("full", { taken: 20 });
-    for (const [candidates, wish, reason, awaited] of [
+    for (const [candidates, request, reason, awaited] of [
       [[away], {}, "no_instance_online", true],
       [[{ ...away, taken: 1 }], {}, "no_instance_online", false],
       [[away], { gpuVendor: "nvidia" }, "no_instance_online", false],
@@ -93,7 +93,7 @@ describe("chooseInstance", () => {
       [[away, full], { gpuVendor: "amd" }, "no_instance_matches", true],
       [[away, full], { privileged: true }, "no_instance_matches", false],
     ] as const) {
-      assert.deepEqual(chooseInstance(candidates, wish), { reason, awaited });
+      assert.deepEqual(chooseInstance(candidates, request), { reason, awaited });
     }
   });
 

@@ -108,7 +108,7 @@ function failureOf(code: ErrorCode | "wolf_failed"): CodedError {
 }
 
 describe("Sessions", () => {
-  it("settles a creation that was not answered while another's comparison is under way", async () => {
+  it("resolves a creation without a response while another session's comparison is under way", async () => {
     const stand = start();
     const { wolf, store, sessions } = stand;
     const lists: PromiseWithResolvers<Lobby[]>[] = [];
@@ -206,7 +206,7 @@ describe("Sessions", () => {
     stand.sessions.close();
   });
 
-  it("sweeps lobbies of its own whose session has ended, and nobody else's", async () => {
+  it("stops its own lobbies whose session has ended, and no others", async () => {
     const stand = start();
     await create(stand);
     const { wolf } = stand;
@@ -393,7 +393,7 @@ describe("Sessions", () => {
     stand.sessions.close();
   });
 
-  it("waits for a place as long as its caller says, is there and may", async () => {
+  it("waits for a place while its caller's limit, connection and credential allow", async () => {
     const stand = start();
     stand.instances.heartbeat("a", { max_sandboxes: 1 });
     const first = await create(stand);

@@ -21,7 +21,7 @@ class FakeSession extends EventEmitter {
 
 function watch(session: FakeSession, onDead: (death: Death) => void) {
   const received = () => session.receivedBytes;
-  const options = { pingIntervalMs: 100, pingDeadlineMs: 50, pingAnswerLimitMs: 1_000 };
+  const options = { pingIntervalMs: 100, pingDeadlineMs: 50, pingAckLimitMs: 1_000 };
   return keepAlive(session as unknown as Http2Session, received, onDead, options);
 }
 

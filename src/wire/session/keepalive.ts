@@ -11,7 +11,7 @@ import { endHttp2Session, hasEnded } from "../streams/end-stream.ts";
 import { Guard } from "../streams/guard.ts";
 import {
   MAX_OUTSTANDING_PINGS,
-  PING_ANSWER_LIMIT_MS,
+  PING_ACK_LIMIT_MS,
   PING_DEADLINE_MS,
   PING_INTERVAL_MS,
   PROGRESS_BYTES,
@@ -22,8 +22,8 @@ export interface KeepaliveOptions {
   pingIntervalMs?: number | undefined;
   /** Milliseconds without a byte after which a peer with an unanswered PING is dead. Default {@link PING_DEADLINE_MS}. */
   pingDeadlineMs?: number | undefined;
-  /** Milliseconds for which a PING may stay unanswered while other bytes arrive. Default {@link PING_ANSWER_LIMIT_MS}. */
-  pingAnswerLimitMs?: number | undefined;
+  /** Milliseconds for which a PING may stay unanswered while other bytes arrive. Default {@link PING_ACK_LIMIT_MS}. */
+  pingAckLimitMs?: number | undefined;
 }
 
 /** Why a peer counts as dead. */
@@ -57,7 +57,7 @@ interface Watch extends Liveness {
   readonly onDead: (death: Death) => void;
   readonly intervalMs: number;
   readonly deadlineMs: number;
-  readonly answerLimitMs: number;
+  readonly ackLimitMs: number;
   receivedBytes: number;
   /** All times are of {@link clockMs}. */
   receivedAtMs: number;
@@ -86,7 +86,7 @@ export function keepAlive(
     onDead,
     intervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
     deadlineMs: options.pingDeadlineMs ?? PING_DEADLINE_MS,
-    answerLimitMs: options.pingAnswerLimitMs ?? PING_ANSWER_LIMIT_MS,
+    ackLimitMs: options.pingAckLimitMs ?? PING_ACK_LIMIT_MS,
     rttMs: undefined,
     receivedBytes,
     receivedAtMs: clockMs,
@@ -156,7 +156,7 @@ function check(watch: Watch): void {
     const death = { silentMs: clockMs - watch.receivedAtMs, unansweredMs: clockMs - oldest.sentAtMs };
     if (
       Math.min(death.silentMs, death.unansweredMs) >= deadlineMs ||
-      death.unansweredMs >= watch.answerLimitMs
+      death.unansweredMs >= watch.ackLimitMs
     ) {
       remove(watch);
       return watch.onDead(death);

@@ -117,17 +117,17 @@ export type FirstMessage =
 
 /** Collects a client's bytes until its first message is complete. */
 export class FirstMessageReader {
-  readonly #mostBytes: number;
+  readonly #maxBytes: number;
   #bytes: Buffer = Buffer.alloc(0);
 
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
   }
 
   /** Undefined while more has to come. */
   feed(chunk: Buffer): FirstMessage | undefined {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
-    if (this.#bytes.length > this.#mostBytes) return { kind: "too-large" };
+    if (this.#bytes.length > this.#maxBytes) return { kind: "too-large" };
     let offset = 0;
     let before: Buffer = Buffer.alloc(0);
     const parts: Buffer[] = [];
@@ -135,7 +135,7 @@ export class FirstMessageReader {
       const rest = this.#bytes.subarray(offset);
       const header = parseHeader(rest);
       if (header === undefined) return undefined;
-      if (header.payloadBytes > this.#mostBytes) return { kind: "too-large" };
+      if (header.payloadBytes > this.#maxBytes) return { kind: "too-large" };
       const end = header.headerBytes + header.payloadBytes;
       if (rest.length < end) return undefined;
       offset += end;

@@ -30,7 +30,7 @@ async function end(session: ClientHttp2Session): Promise<void> {
   await closed;
 }
 
-/** Streams on the reversed sessions, over and above the endless `/events`. */
+/** Streams on the tunnel connections, over and above the endless `/events`. */
 function openStreams(system: System): number {
   const connections = system.controlPlane.runners().flatMap((view) => view.connections);
   return new Set(connections).values().reduce((sum, { openStreams }) => sum + openStreams, 0);

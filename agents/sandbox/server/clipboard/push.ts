@@ -2,7 +2,7 @@
  * `WS /ws/clipboard`: the current content as the first message, then each change of CLIPBOARD.
  *
  * The messages are those of `GET /clipboard`, an empty clipboard being `{"type":"text","data":""}`. A listener that
- * already has a content does not get it again. Whoever does not take what is sent is closed with 1013.
+ * already has a content does not get it again. A listener that does not read what is sent is closed with 1013.
  */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";

@@ -56,7 +56,7 @@ export class Injector {
     return this.#enqueue(events);
   }
 
-  /** Somebody is about to send input. */
+  /** A client is about to send input. */
   prepare(): void {
     this.pointer
       .prepare()

@@ -1,8 +1,8 @@
 /**
  * `GET /screenshot?format=jpeg|png&quality=1..100`.
  *
- * `Cache-Control` is Helix's, `no-store` included: pictures of somebody's desktop belong on no disk on the way. It
- * does not hinder polling, because whoever polls keeps the picture and its `ETag` itself and asks with
+ * `Cache-Control` is Helix's, `no-store` included: pictures of a user's desktop must not be stored on the way. It
+ * does not hinder polling, because a polling client keeps the picture and its `ETag` itself and asks with
  * `If-None-Match`; the control plane's public route tells browsers to do so (`private, no-cache`). A 304 saves the
  * encoding as well as the bytes, since the tag is made from the captured picture: its pixels and how they are asked for,
  * and not what the server happened to be doing. `HEAD` is `GET` without the picture.

@@ -5,7 +5,7 @@
  * - Above that there is a crowd. A frame is then shared for 500 ms, and the next capture begins 500 ms after the last
  *   one began: fifty viewers at 2 Hz cost two captures a second, and no frame is more than 500 ms old.
  * - Requests during a capture share its result; at most one capture runs and one waits.
- * - Nobody gets a frame from before a change that this server made (input, exec, clipboard): who clicks and then
+ * - No caller gets a frame from before a change that this server made (input, exec, clipboard): who clicks and then
  *   looks sees the click. In a crowd that request waits for the next capture, so that input costs no captures.
  */
 import { FRAME_INTERVAL_MS, LONE_REQUESTS_PER_SECOND } from "../limits.ts";
