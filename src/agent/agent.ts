@@ -91,9 +91,9 @@ export function createAgent(options: AgentOptions): Agent {
     runners: offered.list(),
   });
 
-  function serve(session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void {
+  function serve(http2Session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void {
     let reported: RunnerInfo[] = [];
-    serveStreams(session, {
+    serveStreams(http2Session, {
       targets: offered.targets,
       metrics,
       log: config.log,

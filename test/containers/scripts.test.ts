@@ -117,8 +117,8 @@ describe("the parts of a container", () => {
     await lines.find((line) => line === "second runs", "the second");
     child.kill("SIGTERM");
     await next(child, "close", EXIT_TIMEOUT_MS);
-    const said = lines.all.filter((line) => !line.endsWith("runs"));
-    assert.deepEqual(said, [
+    const output = lines.all.filter((line) => !line.endsWith("runs"));
+    assert.deepEqual(output, [
       "first ends",
       "stopped first",
       "bash: second did not exit within 1 s: killed",
@@ -160,9 +160,9 @@ describe("the parts of a container", () => {
   it("have no secret in their environment: it is in a file of its owner's", async () => {
     const script = `. ${LIB}/secrets.sh; take_secret RUNNER_TOKEN $folder/token; exec env`;
     const environment = { PATH: process.env["PATH"], folder, RUNNER_TOKEN: "s3cret-7f" };
-    const said = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
-    assert.doesNotMatch(said, /s3cret-7f/);
-    assert.match(said, new RegExp(`^RUNNER_TOKEN_FILE=${folder}/token$`, "m"));
+    const output = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
+    assert.doesNotMatch(output, /s3cret-7f/);
+    assert.match(output, new RegExp(`^RUNNER_TOKEN_FILE=${folder}/token$`, "m"));
     assert.equal(readFileSync(join(folder, "token"), "utf8"), "s3cret-7f");
     assert.equal(statSync(join(folder, "token")).mode & 0o777, 0o600);
   });
@@ -170,8 +170,8 @@ describe("the parts of a container", () => {
   it("are given the file that the operator has named", () => {
     const script = `. ${LIB}/secrets.sh; take_secret RUNNER_TOKEN $folder/none; exec env`;
     const environment = { PATH: process.env["PATH"], folder, RUNNER_TOKEN_FILE: "/run/secrets/mine" };
-    const said = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
-    assert.match(said, /^RUNNER_TOKEN_FILE=\/run\/secrets\/mine$/m);
+    const output = execFileSync("bash", ["-c", script], { env: environment, encoding: "utf8" });
+    assert.match(output, /^RUNNER_TOKEN_FILE=\/run\/secrets\/mine$/m);
     assert.deepEqual(globSync(join(folder, "none*")), []);
   });
 });

@@ -31,23 +31,23 @@ const skip = missing("systemd-analyze");
 for (const { unit, file, name } of UNITS) {
   describe(file, () => {
     it("is understood by systemd to the last setting", { skip }, () => {
-      assert.deepEqual(verify(file, name, unit.text), { status: 0, said: "" });
+      assert.deepEqual(verify(file, name, unit.text), { status: 0, output: "" });
     });
 
     it("would not pass with a misspelt setting", { skip }, () => {
       const misspelt = unit.text.replace("ProtectSystem=strict", "ProtectSystm=strict");
-      assert.match(verify(file, name, misspelt).said, /Unknown key 'ProtectSystm'/);
+      assert.match(verify(file, name, misspelt).output, /Unknown key 'ProtectSystm'/);
     });
 
     it("is as hardened as a service with sockets can be", { skip }, () => {
-      const { status, said } = security(file, unit.text);
-      assert.equal(status, 0, said);
+      const { status, output } = security(file, unit.text);
+      assert.equal(status, 0, output);
     });
 
     it("would not pass with less", { skip }, () => {
       for (const less of ["DynamicUser=yes", "RestrictNamespaces=yes", "SystemCallFilter=@system-service"]) {
-        const { status, said } = security(file, unit.text.replace(less, ""));
-        assert.notEqual(status, 0, `${less}\n${said}`);
+        const { status, output } = security(file, unit.text.replace(less, ""));
+        assert.notEqual(status, 0, `${less}\n${output}`);
       }
     });
 
@@ -128,11 +128,11 @@ describe("compose/systemd", () => {
 });
 
 /** `systemd-analyze verify` where our command is installed and nothing else is. */
-function verify(file: string, name: string, text: string): { status: number | null; said: string } {
+function verify(file: string, name: string, text: string): { status: number | null; output: string } {
   return analyze(file, text, (root) => ["verify", "--man=no", `--root=${root}`, name]);
 }
 
-function security(file: string, text: string): { status: number | null; said: string } {
+function security(file: string, text: string): { status: number | null; output: string } {
   const threshold = `--threshold=${EXPOSURE_THRESHOLD}`;
   return analyze(file, text, (root) => [
     "security",
@@ -148,7 +148,7 @@ function analyze(
   file: string,
   text: string,
   args: (root: string) => string[],
-): { status: number | null; said: string } {
+): { status: number | null; output: string } {
   const root = tempPath("");
   const units = join(root, "etc/systemd/system");
   for (const folder of [units, join(root, "usr/local/bin")]) mkdirSync(folder, { recursive: true });
@@ -160,7 +160,7 @@ function analyze(
     encoding: "utf8",
   });
   if (error !== undefined) throw error;
-  return { status, said: (stdout + stderr).trim() };
+  return { status, output: (stdout + stderr).trim() };
 }
 
 /** The folders and files that a unit has, here. */

@@ -47,11 +47,11 @@ function parseValue(value: string): number {
 
 function checkLimits(heading: string, constants: Readonly<Record<string, unknown>>): void {
   const rows = tableRows(part(heading)).filter(([name]) => name !== "constant");
-  const said = rows.map(([name = "", value = ""]): [string, number] => [
+  const documented = rows.map(([name = "", value = ""]): [string, number] => [
     name.replaceAll("`", ""),
     parseValue(value),
   ]);
-  assert.deepEqual(Object.fromEntries(said), { ...constants });
+  assert.deepEqual(Object.fromEntries(documented), { ...constants });
 }
 
 /** Option names of a command's help, without their dashes. */

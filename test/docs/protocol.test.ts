@@ -71,13 +71,13 @@ describe("docs/protocol.md", () => {
 
   it("says the settings that are sent", () => {
     const rows = tableRows(sections(text, 3).get("4.2 Settings and windows") ?? "");
-    const said = new Map(rows.map(([name = "", , agent = ""]) => [name.split(" ")[0], agent]));
+    const documented = new Map(rows.map(([name = "", , agent = ""]) => [name.split(" ")[0], agent]));
     const number = (value: number) => value.toLocaleString("en-US");
-    assert.equal(said.get("SETTINGS_MAX_CONCURRENT_STREAMS"), number(limits.AGENT_MAX_STREAMS));
-    assert.equal(said.get("SETTINGS_INITIAL_WINDOW_SIZE"), number(limits.STREAM_WINDOW_BYTES));
-    assert.equal(said.get("SETTINGS_MAX_FRAME_SIZE"), number(limits.MAX_FRAME_BYTES));
-    assert.equal(said.get("SETTINGS_MAX_HEADER_LIST_SIZE"), number(limits.MAX_HEADER_BLOCK_BYTES));
-    assert.equal(said.get("connection"), number(limits.CONNECTION_WINDOW_BYTES));
+    assert.equal(documented.get("SETTINGS_MAX_CONCURRENT_STREAMS"), number(limits.AGENT_MAX_STREAMS));
+    assert.equal(documented.get("SETTINGS_INITIAL_WINDOW_SIZE"), number(limits.STREAM_WINDOW_BYTES));
+    assert.equal(documented.get("SETTINGS_MAX_FRAME_SIZE"), number(limits.MAX_FRAME_BYTES));
+    assert.equal(documented.get("SETTINGS_MAX_HEADER_LIST_SIZE"), number(limits.MAX_HEADER_BLOCK_BYTES));
+    assert.equal(documented.get("connection"), number(limits.CONNECTION_WINDOW_BYTES));
   });
 
   it("shows frames whose lengths are right", () => {

@@ -50,6 +50,8 @@ export async function look(png: Buffer): Promise<Screen> {
 }
 
 /** @param most that each of red, green and blue may be off: video loses some */
-export function isNear(one: Rgb, other: Rgb, most = 0): boolean {
-  return (["red", "green", "blue"] as const).every((name) => Math.abs(one[name] - other[name]) <= most);
+export function isNear(one: Rgb, other: Rgb, maxDifference = 0): boolean {
+  return (["red", "green", "blue"] as const).every(
+    (name) => Math.abs(one[name] - other[name]) <= maxDifference,
+  );
 }

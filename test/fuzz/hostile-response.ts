@@ -17,9 +17,9 @@ const STATUSES = [
 const INFORMATIONAL = [100, 101, 102, 103, 103, 104, 199];
 const MARK = "0123456789";
 
-function fields(random: Random, most: number): string {
+function fields(random: Random, max: number): string {
   let text = "";
-  for (let n = random.int(most); n > 0; n -= 1) {
+  for (let n = random.int(max); n > 0; n -= 1) {
     const value = random.chance(40) ? "v".repeat(random.int(70_000)) : random.pick(VALUES);
     text += `${random.pick(NAMES)}: ${value}${random.chance(15) ? "\n" : "\r\n"}`;
   }

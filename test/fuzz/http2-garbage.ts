@@ -17,8 +17,8 @@ export const STATUSES: readonly string[] = [
   "999", "0", "99", "1000", "2e2", "-200", "abc", "",
 ]; // prettier-ignore
 
-export function someFields(random: Random, most: number): Field[] {
-  return Array.from({ length: random.int(most) }, (): Field => [random.pick(NAMES), random.pick(VALUES)]);
+export function someFields(random: Random, max: number): Field[] {
+  return Array.from({ length: random.int(max) }, (): Field => [random.pick(NAMES), random.pick(VALUES)]);
 }
 
 /** HEADERS of literal fields of any length. */

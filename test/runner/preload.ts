@@ -18,16 +18,16 @@ if (isMainThread && process.argv[1] === TEST_FILE && String(process.ppid) === TE
 function follow(): void {
   // By beforeEach and writeSync rather than by a reporter: known also where the event loop is blocked right after.
   beforeEach((context) => {
-    if ("fullName" in context) tell({ type: "running", name: context.fullName });
+    if ("fullName" in context) report({ type: "running", name: context.fullName });
   });
   after(() => {
-    tell({ type: "done" });
-    setTimeout(() => tell({ type: "open", resources: openResources() }), Number(TEST_LINGER_MS)).unref();
+    report({ type: "done" });
+    setTimeout(() => report({ type: "open", resources: openResources() }), Number(TEST_LINGER_MS)).unref();
   });
-  process.once("exit", () => tell({ type: "usage", cpuMs: cpuMs() }));
+  process.once("exit", () => report({ type: "usage", cpuMs: cpuMs() }));
 }
 
-function tell(message: Message): void {
+function report(message: Message): void {
   try {
     writeSync(CHANNEL, `${JSON.stringify(message)}\n`);
   } catch {

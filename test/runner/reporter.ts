@@ -25,7 +25,7 @@ async function* followed(source: AsyncIterable<TestEvent>): AsyncGenerator<TestE
       const { nesting, details, name } = event.data;
       const path = [...names.slice(0, nesting), name].join(" > ");
       const isSuite = details.type === "suite";
-      if (event.type === "test:fail" ? !isByItsTests(details) : !isSuite) tell(result(event, path));
+      if (event.type === "test:fail" ? !isByItsTests(details) : !isSuite) report(result(event, path));
     }
     yield event;
   }
@@ -49,6 +49,6 @@ function result(
   return { type: "failed", name, error: inspect(error?.cause ?? error).slice(0, MAX_ERROR_CHARACTERS) };
 }
 
-function tell(message: Message): void {
+function report(message: Message): void {
   writeSync(CHANNEL, `${JSON.stringify(message)}\n`);
 }

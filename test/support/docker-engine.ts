@@ -29,7 +29,7 @@ export class DockerEngine implements AsyncDisposable {
   readonly url: string = `unix://${this.path}`;
   readonly containers: Map<string, DoubleContainer> = new Map();
   /** Paths that were asked for. */
-  readonly asked: EventLog<string> = new EventLog();
+  readonly requests: EventLog<string> = new EventLog();
   list: Answering = "well";
   events: Answering = "well";
   /** As Podman: the list says nothing of network modes. */
@@ -68,17 +68,17 @@ export class DockerEngine implements AsyncDisposable {
   }
 
   /** Puts it there and tells of it, unless `tell` says how often. */
-  run(container: DoubleContainer, tell = 1): void {
+  run(container: DoubleContainer, times = 1): void {
     this.containers.set(container.id, container);
-    this.tell("start", tell);
+    this.emitEvent("start", times);
   }
 
-  remove(id: string, tell = 1): void {
+  remove(id: string, times = 1): void {
     this.containers.delete(id);
-    this.tell("die", tell);
+    this.emitEvent("die", times);
   }
 
-  tell(action: string, times = 1): void {
+  emitEvent(action: string, times = 1): void {
     for (let n = 0; n < times; n += 1) {
       for (const reader of this.#readers)
         reader.write(`${JSON.stringify({ Type: "container", Action: action })}\n`);
@@ -86,7 +86,7 @@ export class DockerEngine implements AsyncDisposable {
   }
 
   /** Bytes into every event stream. */
-  say(bytes: string): void {
+  sendRaw(bytes: string): void {
     for (const reader of this.#readers) reader.write(bytes);
   }
 
@@ -99,7 +99,7 @@ export class DockerEngine implements AsyncDisposable {
     response.once("close", () => this.#open.delete(response));
     response.on("error", () => {}); // permanent
     const { pathname } = new URL(url, "http://docker");
-    this.asked.push(pathname);
+    this.requests.push(pathname);
     if (pathname === "/events") return this.#follow(response);
     if (pathname === "/containers/json") return this.#listed(response);
     const id = /^\/containers\/([^/]+)\/json$/.exec(pathname)?.[1];

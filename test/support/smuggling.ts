@@ -252,6 +252,6 @@ export async function startWitness(): Promise<
 export async function outcome(port: number, bytes: string, lines: string[], ca?: string): Promise<string> {
   lines.length = 0;
   const { statuses } = await exchangeRaw(port, bytes, { ca });
-  const said = statuses.join(",") || "-";
-  return lines.length === 0 ? said : `${said} > ${lines.join(",")}`;
+  const summary = statuses.join(",") || "-";
+  return lines.length === 0 ? summary : `${summary} > ${lines.join(",")}`;
 }

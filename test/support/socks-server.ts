@@ -59,17 +59,17 @@ async function serve(
   }
   await read((await read(1)).readUInt8());
   socket.write(Buffer.from([5, login === undefined ? 0 : 2]));
-  let said = "";
+  let credentials = "";
   if (login !== undefined) {
     await read(1);
-    said = `${await text()}:${await text()}`;
-    socket.write(Buffer.from([1, said === login ? 0 : 1]));
-    if (said !== login) return void socket.end();
+    credentials = `${await text()}:${await text()}`;
+    socket.write(Buffer.from([1, credentials === login ? 0 : 1]));
+    if (credentials !== login) return void socket.end();
   }
   const kind = (await read(4)).readUInt8(3);
   const host =
     kind === 3 ? await text() : [...(await read(kind === 1 ? 4 : 16))].join(kind === 1 ? "." : ",");
-  requests.push(`socks5 ${host}:${(await read(2)).readUInt16BE()} ${said}`);
+  requests.push(`socks5 ${host}:${(await read(2)).readUInt16BE()} ${credentials}`);
   const reply = Buffer.from([5, refuseWith ?? 0, 0, 1, 0, 0, 0, 0, 0, 0]);
   if (refuseWith === undefined) open(reply);
   else socket.end(reply);

@@ -19,7 +19,7 @@ export type CarrierChoice = CarrierKind | "auto";
 
 export interface Established {
   carrier: Carrier;
-  session: ServerHttp2Session;
+  http2Session: ServerHttp2Session;
   /** Why this carrier, as a sentence for the log. */
   why: string;
 }
@@ -52,18 +52,18 @@ export class CarrierChooser {
    */
   async establish(
     options: Omit<CarrierOptions, "signal">,
-    accept: (session: ServerHttp2Session, carrier: Carrier) => void,
+    accept: (http2Session: ServerHttp2Session, carrier: Carrier) => void,
     signal: AbortSignal,
   ): Promise<Established> {
     const reasons: string[] = [];
     for (const kind of this.#candidates(options.url)) {
       try {
         const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
-        const { carrier, session } = await attempt(kind, options, accept, limited);
+        const { carrier, http2Session } = await attempt(kind, options, accept, limited);
         const why = this.#explain(kind, reasons);
         this.#worked = kind;
         this.#failures = 0;
-        return { carrier, session, why };
+        return { carrier, http2Session, why };
       } catch (cause) {
         const error = refusedByAlert(cause) ?? toError(cause);
         // A dead server, refused credentials or a wrong file fail on every carrier.
@@ -96,13 +96,15 @@ export class CarrierChooser {
 async function attempt(
   kind: CarrierKind,
   options: Omit<CarrierOptions, "signal">,
-  accept: (session: ServerHttp2Session, carrier: Carrier) => void,
+  accept: (http2Session: ServerHttp2Session, carrier: Carrier) => void,
   signal: AbortSignal,
-): Promise<{ carrier: Carrier; session: ServerHttp2Session }> {
+): Promise<{ carrier: Carrier; http2Session: ServerHttp2Session }> {
   const carrier = await DIALLERS[kind]({ ...options, signal });
   await writesDone(carrier, signal);
-  const session = await serveReversed(carrier.stream, (session) => accept(session, carrier), { signal });
-  return { carrier, session };
+  const http2Session = await serveReversed(carrier.stream, (http2Session) => accept(http2Session, carrier), {
+    signal,
+  });
+  return { carrier, http2Session };
 }
 
 /**

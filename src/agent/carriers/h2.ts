@@ -34,7 +34,7 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
     transport.destroy();
     throw failed("the TLS peer did not select h2");
   }
-  const session = http2.connect(options.url.origin, {
+  const http2Session = http2.connect(options.url.origin, {
     createConnection: () => transport,
     maxSessionMemory: HTTP2_SESSION_MEMORY_MB,
     settings: {
@@ -43,38 +43,41 @@ export async function dialH2(options: CarrierOptions): Promise<Carrier> {
       maxFrameSize: MAX_FRAME_BYTES,
     },
   });
-  guardHttp2Session(session);
-  session.on("error", () => {}); // permanently; the carrier's owner acts on 'close'
+  guardHttp2Session(http2Session);
+  http2Session.on("error", () => {}); // permanently; the carrier's owner acts on 'close'
   try {
-    const stream = await openStream(session, options);
+    const stream = await openStream(http2Session, options);
     const carrier = new StreamCarrier(stream);
-    carrier.once("close", () => closeOuter(session, transport));
+    carrier.once("close", () => closeOuter(http2Session, transport));
     const { remoteAddress } = transport as { remoteAddress?: string };
     return { kind: "h2", stream: carrier, remoteAddress };
   } catch (error) {
-    endHttp2Session(session, error as Error);
+    endHttp2Session(http2Session, error as Error);
     transport.destroy();
     throw error;
   }
 }
 
 /** Resolves when the endpoint has responded 200. */
-async function openStream(session: ClientHttp2Session, options: CarrierOptions): Promise<ClientHttp2Stream> {
+async function openStream(
+  http2Session: ClientHttp2Session,
+  options: CarrierOptions,
+): Promise<ClientHttp2Stream> {
   const { signal } = options;
   const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
   const onError = (cause: Error) => reject(failed(`the peer does not speak HTTP/2: ${cause.message}`, cause));
   const onClose = () => reject(failed("the connection was closed"));
   const onAbort = () => reject(failed("no response to Extended CONNECT in time"));
-  session.once("error", onError);
-  session.once("close", onClose);
+  http2Session.once("error", onError);
+  http2Session.once("close", onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   // Until then it is unknown whether the peer accepts Extended CONNECT (RFC 8441 §3).
   const onSettings = ({ enableConnectProtocol }: Settings): void => {
-    if (hasEnded(session)) return reject(failed("the connection was closed after its SETTINGS"));
+    if (hasEnded(http2Session)) return reject(failed("the connection was closed after its SETTINGS"));
     if (enableConnectProtocol !== true) return reject(failed("the HTTP/2 peer offers no Extended CONNECT"));
-    widenConnection(session, CARRIER_STREAM_WINDOW_BYTES);
-    const stream = session.request(requestHeaders(options), { endStream: false });
+    widenConnection(http2Session, CARRIER_STREAM_WINDOW_BYTES);
+    const stream = http2Session.request(requestHeaders(options), { endStream: false });
     stream.once("close", () => reject(failed(`the stream was reset (code ${stream.rstCode})`)));
     stream.once("response", (headers) => {
       const status = headers[":status"] ?? 0;
@@ -85,12 +88,12 @@ async function openStream(session: ClientHttp2Session, options: CarrierOptions):
     });
   };
   const guard = new Guard((error) => reject(failed(error.message, error)));
-  session.once("remoteSettings", guard.wrap(onSettings));
+  http2Session.once("remoteSettings", guard.wrap(onSettings));
   try {
     return await promise;
   } finally {
-    session.off("error", onError);
-    session.off("close", onClose);
+    http2Session.off("error", onError);
+    http2Session.off("close", onClose);
     signal.removeEventListener("abort", onAbort);
   }
 }
@@ -109,10 +112,10 @@ function requestHeaders({ url, token, headers }: CarrierOptions): http2.Outgoing
 }
 
 /** Closes the outer connection with its one stream. On a dead path no reply comes, so the wait is short. */
-function closeOuter(session: ClientHttp2Session, transport: Duplex): void {
-  if (!session.destroyed) session.close();
+function closeOuter(http2Session: ClientHttp2Session, transport: Duplex): void {
+  if (!http2Session.destroyed) http2Session.close();
   const timer = setTimeout(() => {
-    endHttp2Session(session, new Error("the carrier was closed"));
+    endHttp2Session(http2Session, new Error("the carrier was closed"));
     transport.destroy();
   }, CARRIER_DESTROY_DELAY_MS);
   transport.once("close", () => clearTimeout(timer));

@@ -37,7 +37,7 @@ export interface SlotContext {
   /** Runners named in the endpoint's URL, so that a refusal comes as an HTTP status. */
   endpointRunnerIds(): readonly string[];
   /** Serves the streams of a connection; `onHello` is to be called when the control plane has requested `/hello`. */
-  serve(session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
+  serve(http2Session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
@@ -109,23 +109,25 @@ export class ConnectionSlot {
   async #dial(): Promise<SlotState> {
     if (this.#isClosing) return { kind: "idle" };
     let connection: TunnelConnection | undefined;
-    const { carrier, why } = await this.#establish((session, carrier) => {
-      const accepted = new TunnelConnection(session, carrier, this.#connections.retireOutdated);
+    const { carrier, why } = await this.#establish((http2Session, carrier) => {
+      const accepted = new TunnelConnection(http2Session, carrier, this.#connections.retireOutdated);
       connection = accepted;
-      this.#context.serve(session, carrier, () => accepted.helloServed());
+      this.#context.serve(http2Session, carrier, () => accepted.helloServed());
     });
     if (connection === undefined) throw new Error("the carrier has no tunnel connection"); // never: it was accepted above
     this.#context.established(carrier.kind);
     this.#connections.add(connection);
     connection.watch(this.#context.config);
     this.#connections.retireOutdated();
-    if (this.#isClosing) connection.session.close();
+    if (this.#isClosing) connection.http2Session.close();
     this.#connections.limit();
     void connection.identified.then(() => this.#reportConnected(carrier.kind, why));
     return { kind: "serving", connection, sinceMs: Date.now() };
   }
 
-  async #establish(accept: (session: ServerHttp2Session, carrier: Carrier) => void): Promise<Established> {
+  async #establish(
+    accept: (http2Session: ServerHttp2Session, carrier: Carrier) => void,
+  ): Promise<Established> {
     const { config, standBy } = this.#context;
     const token = config.token === undefined ? undefined : await readSecret(config.token, "token");
     return this.#chooser.establish(

@@ -16,7 +16,7 @@ export class OpenConnections {
   add(connection: TunnelConnection): void {
     this.#connections.add(connection);
     this.#onCount(1);
-    connection.session.once("close", () => {
+    connection.http2Session.once("close", () => {
       this.#connections.delete(connection);
       this.#onCount(-1);
       connection.carrier.stream.destroy();

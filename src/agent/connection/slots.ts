@@ -34,8 +34,8 @@ export class ConnectionSlots {
         return reconnectSpreadMs();
       },
       endpointRunnerIds: () => shared.endpointRunnerIds(),
-      serve: (session, carrier, onHello) =>
-        shared.serve(session, carrier, () => {
+      serve: (http2Session, carrier, onHello) =>
+        shared.serve(http2Session, carrier, () => {
           onHello();
           this.#connected.resolve();
         }),

@@ -30,7 +30,7 @@ export interface WatchOptions extends KeepaliveOptions {
 }
 
 export class TunnelConnection {
-  readonly session: ServerHttp2Session;
+  readonly http2Session: ServerHttp2Session;
   readonly carrier: Carrier;
   /** Resolves with the first of the reasons. */
   readonly ended: Promise<ConnectionEnd>;
@@ -49,8 +49,8 @@ export class TunnelConnection {
    *
    * @param onActivity called when the control plane has admitted the agent, and when a stream to a target has closed
    */
-  constructor(session: ServerHttp2Session, carrier: Carrier, onActivity: () => void) {
-    this.session = session;
+  constructor(http2Session: ServerHttp2Session, carrier: Carrier, onActivity: () => void) {
+    this.http2Session = http2Session;
     this.carrier = carrier;
     const ended = Promise.withResolvers<ConnectionEnd>();
     const closed = Promise.withResolvers<void>();
@@ -60,15 +60,15 @@ export class TunnelConnection {
     this.identified = identified.promise;
     this.#end = ended.resolve;
     this.#identify = identified.resolve;
-    session.on("goaway", (code, _last, data) => {
+    http2Session.on("goaway", (code, _last, data) => {
       const goaway = parseGoaway(data) ?? (code === constants.NGHTTP2_NO_ERROR ? UNEXPLAINED : undefined);
       if (goaway !== undefined) ended.resolve(goaway);
     });
-    session.once("close", () => {
+    http2Session.once("close", () => {
       ended.resolve({ reason: "lost" });
       closed.resolve();
     });
-    session.on("stream", (stream, headers) => {
+    http2Session.on("stream", (stream, headers) => {
       const isDial = headers[":method"] === "CONNECT";
       if (isDial || headers[":path"] === AGENT_PATHS.events) {
         this.#isAdmitted = true;
@@ -90,12 +90,12 @@ export class TunnelConnection {
 
   /** The control plane uses it: it has requested `/events`, or a stream to a target. */
   get isInUse(): boolean {
-    return this.#isAdmitted && !this.#isOutdated && !this.session.closed;
+    return this.#isAdmitted && !this.#isOutdated && !this.http2Session.closed;
   }
 
   /** Made with a certificate that has been renewed since, and without streams to targets. */
   get isOutdatedAndIdle(): boolean {
-    return this.#isOutdated && this.#targetStreams === 0 && !this.session.closed;
+    return this.#isOutdated && this.#targetStreams === 0 && !this.http2Session.closed;
   }
 
   /** SHA-256 fingerprint of the client certificate that this end presented; undefined where none counts. */
@@ -122,30 +122,30 @@ export class TunnelConnection {
 
   /** Ends it when the peer is dead, and when a drain by the control plane takes too long. */
   watch({ drainMs, ...keepalive }: WatchOptions): void {
-    const { session, carrier } = this;
+    const { http2Session, carrier } = this;
     keepAlive(
-      session,
+      http2Session,
       receivedBytes(carrier.stream),
       (death) => this.destroy(new TurnaboutError("tunnel_timeout", describeDeath(death))),
       keepalive,
     );
-    session.once("goaway", () => {
+    http2Session.once("goaway", () => {
       const timer = setTimeout(() => {
         const reason = "the control plane is draining this connection, and its deadline has passed";
         this.destroy(new TurnaboutError("control_plane_draining", reason));
       }, drainMs);
-      session.once("close", () => clearTimeout(timer));
+      http2Session.once("close", () => clearTimeout(timer));
     });
   }
 
   /** Asks the control plane to open no more streams, and closes when the open ones have finished. */
   drain(message: string): void {
-    sendGoaway(this.session, { reason: "draining", message });
-    this.session.close();
+    sendGoaway(this.http2Session, { reason: "draining", message });
+    this.http2Session.close();
   }
 
   /** Ends it at once; its streams fail. */
   destroy(reason: Error): void {
-    destroyHttp2Session(this.session, this.carrier.stream, reason);
+    destroyHttp2Session(this.http2Session, this.carrier.stream, reason);
   }
 }

@@ -16,8 +16,8 @@ export interface ServeContext extends ControlRoutesContext {
   targets: TargetTable;
 }
 
-export function serveStreams(session: ServerHttp2Session, context: ServeContext): void {
-  session.on("stream", (stream, headers) => {
+export function serveStreams(http2Session: ServerHttp2Session, context: ServeContext): void {
+  http2Session.on("stream", (stream, headers) => {
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // permanently: 'error' can come after 'end'
     // Its reset, or the end of the connection, came in the same packet: there is no one to respond to.

@@ -68,11 +68,11 @@ export function createPort(
 ): Port {
   const handlers = guardHandlers(unguarded, log);
   const sockets = new Set<net.Socket>();
-  const sessions = new Set<Http2Session>();
+  const http2Sessions = new Set<Http2Session>();
   const inFlight = new InFlight();
   const h1 = createHttp1(handlers, inFlight);
-  const h2 = createHttp2(handlers, sessions, log);
-  h2.on("session", (session) => inFlight.add(session));
+  const h2 = createHttp2(handlers, http2Sessions, log);
+  h2.on("session", (http2Session) => inFlight.add(http2Session));
   const secure = tlsOptions === undefined ? undefined : createTls(tlsOptions, handlers, h1, h2, log);
 
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
@@ -97,11 +97,12 @@ export function createPort(
       server.close();
       h1.closeIdleConnections();
       h1.close();
-      for (const session of sessions) session.close();
+      for (const http2Session of http2Sessions) http2Session.close();
     },
     idle: (deadlineMs) => inFlight.idle(deadlineMs),
     destroy: () => {
-      for (const session of sessions) endHttp2Session(session, new Error("the control plane has closed"));
+      for (const http2Session of http2Sessions)
+        endHttp2Session(http2Session, new Error("the control plane has closed"));
       for (const socket of sockets) socket.destroy();
     },
   };
@@ -150,7 +151,11 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
   return server;
 }
 
-function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: Logger): http2.Http2Server {
+function createHttp2(
+  handlers: PortHandlers,
+  http2Sessions: Set<Http2Session>,
+  log: Logger,
+): http2.Http2Server {
   const server = http2.createServer({
     settings: {
       enableConnectProtocol: true,
@@ -164,12 +169,14 @@ function createHttp2(handlers: PortHandlers, sessions: Set<Http2Session>, log: L
     strictSingleValueFields: false,
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's default of 128 is less than HTTP/1.1 callers may send
   });
-  server.on("session", (session) => {
-    guardHttp2Session(session);
-    sessions.add(session);
-    session.on("error", (error) => log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"));
-    session.once("close", () => sessions.delete(session));
-    widenConnection(session, CALLER_WINDOW_BYTES);
+  server.on("session", (http2Session) => {
+    guardHttp2Session(http2Session);
+    http2Sessions.add(http2Session);
+    http2Session.on("error", (error) =>
+      log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"),
+    );
+    http2Session.once("close", () => http2Sessions.delete(http2Session));
+    widenConnection(http2Session, CALLER_WINDOW_BYTES);
   });
   server.on("request", (request, response) => {
     if (!refuseLargeHeader(request, response)) void handlers.request(request, response);

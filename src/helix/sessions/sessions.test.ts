@@ -273,14 +273,14 @@ describe("Sessions", () => {
         stand.online.add(id);
         stand.instances.connected(id, 1);
       }
-      const asked: (string | undefined)[] = [];
+      const requested: (string | undefined)[] = [];
       stand.wolf.failure = new TurnaboutError("response_timeout", "Wolf is busy");
       stand.wolf.create = () => {
-        asked.push(stand.store.list()[0]?.instanceId);
+        requested.push(stand.store.list()[0]?.instanceId);
         return Promise.reject(failureOf(code));
       };
       await assert.rejects(create(stand), (error) => (error as CodedError).code === code);
-      assert.deepEqual(asked, tried, code);
+      assert.deepEqual(requested, tried, code);
       assert.deepEqual(
         stand.store.list().map(({ instanceId }) => instanceId),
         left,

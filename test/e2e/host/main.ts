@@ -70,18 +70,18 @@ const calls: HostCalls = {
 process.on("message", (call: HostCall) => void answer(call));
 process.once("disconnect", end);
 process.once("SIGTERM", end);
-say({ id: 0 });
+send({ id: 0 });
 
 async function answer({ id, method, args }: HostCall): Promise<void> {
   try {
     const call = calls[method] as (...args: unknown[]) => Promise<unknown>;
-    say({ id, value: await call(...args) });
+    send({ id, value: await call(...args) });
   } catch (error) {
-    say({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    send({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 }
 
-function say(message: HostAnswer): void {
+function send(message: HostAnswer): void {
   // The test has ended.
   if (process.connected) process.send?.(message, () => {});
 }

@@ -70,11 +70,11 @@ describe("a runner that has never connected", () => {
   it("is no longer waited for when the control plane shuts down", async () => {
     await using system = await startSystem({ agents: 0 });
     const answer = open(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=60" } });
-    let asked = false;
+    let requested = false;
     // The listing is answered after the request before it has arrived.
     await eventually(() => {
-      asked ||= true;
-      return asked;
+      requested ||= true;
+      return requested;
     }, "a turn");
     await call(`${system.url}/healthz`);
     await call(`${system.url}/healthz`);

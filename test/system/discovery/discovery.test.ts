@@ -160,9 +160,9 @@ describe("a labelled container", () => {
     await untilAnnounced(stand, "sandbox-1");
     await stand.lines.find(({ fields }) => fields["container"] === "second", "the last warning");
     for (let n = 0; n < 5; n += 1) {
-      const before = engine.asked.length;
-      engine.tell("start", 3);
-      await engine.asked.find((path) => path === "/containers/json", "another look", { from: before });
+      const before = engine.requests.length;
+      engine.emitEvent("start", 3);
+      await engine.requests.find((path) => path === "/containers/json", "another look", { from: before });
     }
     assert.deepEqual(
       warnings(stand)
@@ -235,13 +235,13 @@ describe("an engine", () => {
     await using stand = await start();
     const { engine } = stand;
     await eventually(() => engine.readers === 1, "the subscription");
-    const before = engine.asked.length;
-    engine.tell("destroy", 1_000);
-    engine.say(`\u0000{{${"x".repeat(1024 * 1024)}\n\n]`);
+    const before = engine.requests.length;
+    engine.emitEvent("destroy", 1_000);
+    engine.sendRaw(`\u0000{{${"x".repeat(1024 * 1024)}\n\n]`);
     engine.run(stand.container("sandbox-1"), 1_000);
-    engine.tell("die", 1_000);
+    engine.emitEvent("die", 1_000);
     await untilAnnounced(stand, "sandbox-1");
-    assert.ok(engine.asked.length - before < 20, `looked ${engine.asked.length - before} times`);
+    assert.ok(engine.requests.length - before < 20, `looked ${engine.requests.length - before} times`);
   });
 
   for (const how of ["with 500", "with garbage", "cut short", "without end"] as const) {
@@ -294,7 +294,7 @@ describe("an engine", () => {
     engine.run(stand.container("sandbox-net"));
     await untilAnnounced(stand, "sandbox-host", "sandbox-net");
     await assertEchoes(stand.system.controlPlane.dial, "sandbox-host");
-    const inspections = engine.asked.all.filter((path) => path === "/containers/c-sandbox-host/json");
+    const inspections = engine.requests.all.filter((path) => path === "/containers/c-sandbox-host/json");
     assert.equal(inspections.length, 1, "asked once");
   });
 
@@ -314,7 +314,7 @@ describe("many containers", () => {
     const { engine } = stand;
     for (let n = 100; n < 400; n += 1)
       engine.containers.set(`c${n}`, stand.container(`sandbox-${n}`, { id: `c${n}`, created: n }));
-    engine.tell("start");
+    engine.emitEvent("start");
     await eventually(() => announced(stand).length === 255, "all that fit beside the agent's own");
     assert.deepEqual([announced(stand)[0], announced(stand).at(-1)], ["sandbox-100", "sandbox-354"]);
     engine.containers.set("first", stand.container("sandbox-first", { created: 1 }));

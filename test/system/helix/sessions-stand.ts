@@ -115,14 +115,14 @@ export async function assertNoOrphans(
   wolves: ReadonlyMap<string, WolfDouble>,
 ): Promise<SessionView[]> {
   const sessions = await listSessions(url);
-  const said = sessions.map(({ id, wolf_instance_id, wolf_lobby_id, state }) => {
+  const described = sessions.map(({ id, wolf_instance_id, wolf_lobby_id, state }) => {
     assert.equal(state, "running", `${id} is settled`);
     return `${wolf_instance_id} ${id} ${wolf_lobby_id}`;
   });
   const held = [...wolves].flatMap(([id, wolf]) =>
     wolf.state.lobbies.map((lobby) => `${id} ${lobby.name} ${lobby.id}`),
   );
-  assert.deepEqual(said.toSorted(), held.toSorted());
+  assert.deepEqual(described.toSorted(), held.toSorted());
   for (const { id, connected_sandboxes } of await listInstances(url)) {
     assert.equal(connected_sandboxes, wolves.get(id)?.state.lobbies.length ?? 0, `places of ${id}`);
   }

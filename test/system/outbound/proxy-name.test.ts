@@ -15,11 +15,11 @@ it("checks an https proxy's certificate by the proxy's own name, not by the cont
   const pki = await createPki("proxies");
   const caFile = tempPath(".pem");
   writeFileSync(caFile, pki.ca);
-  const asked: (string | undefined)[] = [];
+  const requested: (string | undefined)[] = [];
   await using proxy = https.createServer(await issueServer(pki));
   proxy.on("connect", (request, socket: Socket) => {
     socket.on("error", () => {});
-    asked.push(request.url);
+    requested.push(request.url);
     socket.end("HTTP/1.1 200 OK\r\n\r\n");
   });
   proxy.listen(0, "127.0.0.1");
@@ -34,5 +34,5 @@ it("checks an https proxy's certificate by the proxy's own name, not by the cont
     AbortSignal.timeout(10_000),
   );
   stream.destroy();
-  assert.deepEqual(asked, ["cp.example:443"]);
+  assert.deepEqual(requested, ["cp.example:443"]);
 });

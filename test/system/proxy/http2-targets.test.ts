@@ -349,11 +349,11 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
 
   it("gets all requests on one connection, never more at once than it allows", async () => {
     let open = 0;
-    let most = 0;
+    let maxOpen = 0;
     await using stand = await startStand(
       (stream) => {
         open += 1;
-        most = Math.max(most, open);
+        maxOpen = Math.max(maxOpen, open);
         stream.once("close", () => (open -= 1));
         echo(stream);
       },
@@ -368,7 +368,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
       answers.map(({ text }) => text),
       bodies,
     );
-    assert.ok(most <= 3, `${most} at once`);
+    assert.ok(maxOpen <= 3, `${maxOpen} at once`);
     assert.equal(stand.sessions(), 1);
   });
 
