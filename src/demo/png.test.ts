@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { firstPixel } from "./png-pixel.ts";
 import { isPng, solidPng } from "./png.ts";
 
-test("a picture has the size and the colour that were asked for", () => {
+test("a picture has the requested size and colour", () => {
   const colour = { red: 1, green: 128, blue: 255 };
   const png = solidPng(17, 3, colour);
   assert.ok(isPng(png));

@@ -106,7 +106,7 @@ describe("npm run certs", () => {
     assert.deepEqual(await revoked(), [...had, serial("wolf-2")].toSorted());
   });
 
-  it("leaves the agents of before alone where none is asked for", async () => {
+  it("leaves existing agents alone if none is requested", async () => {
     const out = await make("--agent", "wolf-1,sandbox-*", "--agent", "wolf-2");
     await certs("revoke", "--out", out, "agents/wolf-2");
     const before = everything(out);
@@ -129,7 +129,7 @@ describe("npm run certs", () => {
     assert.match(again.stdout, /^kept +server/m);
   });
 
-  it("adds a name that is asked for later, and keeps those of before", async () => {
+  it("adds a name that is requested later, and keeps the earlier ones", async () => {
     const out = await make("--name", "one.example");
     await certs("--out", out, "--name", "two.example");
     const server = certificate(out, "server");
@@ -216,7 +216,7 @@ describe("npm run certs", () => {
     },
   );
 
-  it("says what is wrong with a call, and what to do", async () => {
+  it("reports what is wrong with a call, and what to do", async () => {
     const out = tempPath(".d");
     const cases: [string[], RegExp][] = [
       [["frobnicate"], /error: no command frobnicate\nhint: use make/],
@@ -236,7 +236,7 @@ describe("npm run certs", () => {
     assert.equal(existsSync(out), false, "nothing was made");
   });
 
-  it("says so where no folder can be", async () => {
+  it("reports where no folder can be created", async () => {
     const file = tempPath(".txt");
     writeFileSync(file, "");
     const cases: [string, RegExp][] = [

@@ -36,7 +36,7 @@ describe("the lock of a folder of certificates", () => {
     await withLock(path, enter);
   });
 
-  it("waits no longer than it may, and says for whom", async () => {
+  it("waits no longer than allowed, and names the holder", async () => {
     const path = folder();
     await withLock(path, async () => {
       await assert.rejects(
@@ -60,7 +60,7 @@ describe("the lock of a folder of certificates", () => {
     await withLock(path, async () => {}, 0);
   });
 
-  it("says so where it cannot be", async () => {
+  it("reports where it cannot be created", async () => {
     await assert.rejects(
       withLock(tempPath(".d"), async () => {}),
       /lock .*\.lock: unable to open/,

@@ -48,7 +48,7 @@ test("refuses at once what would wait for too long a queue", async () => {
   await Promise.all([first, second]);
 });
 
-test("ends an answer that goes silent, and one that is aborted", async () => {
+test("ends a response that stalls, and one that is aborted", async () => {
   await using target = await startTarget(
     (socket) => {
       socket.write("HTTP/1.0 200 OK\r\n\r\nsome");

@@ -57,7 +57,7 @@ for (const kind of KINDS) {
       await assertNothingOpen();
     });
 
-    test("authenticates, or says that it cannot", async () => {
+    test("authenticates, or reports that it cannot", async () => {
       assert.equal(await moonlight.authenticate(), true);
       const stranger = createMoonlightClient(reached.open, { credentials: "helix" });
       assert.equal(await stranger.authenticate(), false);
@@ -150,7 +150,7 @@ for (const kind of KINDS) {
       await assert.rejects(moonlight.cancel(99), { name: "MoonlightError", status: 404 });
     });
 
-    test("hears in a word why there is no stream", async () => {
+    test("gets the reason why there is no stream", async () => {
       for (const [change, word] of [
         [{ app_id: 1 }, "AppNotFound"],
         [{ host_id: 99 }, "HostNotFound"],
@@ -176,7 +176,7 @@ for (const kind of KINDS) {
       await until(viewer, "Signaling");
     });
 
-    test("says that the credentials of a stream were wrong, as far as Moonlight Web says it", async () => {
+    test("reports wrong credentials of a stream, as far as Moonlight Web does", async () => {
       const stranger = createMoonlightClient(reached.open, { credentials: "helix" });
       const stream = await stranger.openStream(init);
       const read = async (): Promise<void> => {
@@ -187,7 +187,7 @@ for (const kind of KINDS) {
   });
 }
 
-test("answers no ping: a pong would end the stream", async () => {
+test("sends no pong: it would end the stream", async () => {
   const target = await startHttpTarget(() => {});
   const server = new WebSocketServer({ server: target.http });
   const accepted = once(server, "connection") as Promise<[WebSocket]>;

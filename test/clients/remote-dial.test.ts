@@ -38,7 +38,7 @@ for (const tls of [false, true]) {
       assert.equal((await theirs).kind, "end");
     });
 
-    test("tells the target at once that a stream was aborted", async () => {
+    test("resets the target's connection at once when a stream is aborted", async () => {
       // It accepts a clean end, and would continue endlessly.
       const target = await startTarget();
       const { system, dial } = await start(tls, { target });
@@ -80,7 +80,7 @@ for (const tls of [false, true]) {
       assert.deepEqual(await closed, [false]);
     });
 
-    test("says why a dial was refused", async () => {
+    test("reports why a dial was refused", async () => {
       const { system, dial } = await start(tls);
       await using _ = system;
       await assert.rejects(dial("nobody", TARGET), code("runner_unknown"));
@@ -88,7 +88,7 @@ for (const tls of [false, true]) {
       await assert.rejects(dial(RUNNER, TARGET, { signal: AbortSignal.abort() }), code("aborted"));
     });
 
-    test("says that there is no control plane", async () => {
+    test("reports that there is no control plane", async () => {
       const { system, dial } = await start(tls);
       await system.close();
       await assert.rejects(dial(RUNNER, TARGET), code("carrier_failed"));

@@ -56,7 +56,7 @@ for (const kind of KINDS) {
       ]);
     });
 
-    test("tells a desktop that is starting from one that is broken", async () => {
+    test("distinguishes a desktop that is starting from a broken one", async () => {
       server.displayIsUp = false;
       for (const call of [() => sandbox.screenshot(), () => sandbox.clipboard()]) {
         const error = await call().catch((reason: unknown) => reason);
@@ -85,7 +85,7 @@ for (const kind of KINDS) {
       assert.ok(picture.png.equals(PICTURE));
     });
 
-    test("names an answer that is none", async () => {
+    test("reports an invalid response", async () => {
       server.clipboard = { type: "video", data: "" };
       await assert.rejects(sandbox.clipboard(), code("target_protocol"));
     });
@@ -211,7 +211,7 @@ for (const kind of KINDS) {
       assert.deepEqual(await socket.closed, { code: 1005, reason: "" }, "in good order");
     });
 
-    test("says that a WebSocket was lost", async () => {
+    test("reports that a WebSocket was lost", async () => {
       const accepted = server.nextWebSocket();
       const socket = await sandbox.openWebSocket("/ws/input");
       await accepted;

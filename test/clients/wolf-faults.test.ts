@@ -47,7 +47,7 @@ for (const kind of KINDS) {
     const whole = (body: string, status = 200) =>
       `HTTP/1.0 ${status} OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
-    test("gives up a call that is never answered, and Wolf sees its connection go", async () => {
+    test("ends a call that never gets a response, and Wolf sees its connection close", async () => {
       const wolf = await start(() => {});
       const calling = assert.rejects(wolf.apps.list({ timeoutMs: 1_000 }), code("response_timeout"));
       const seen = await ending(await target.accepted());
@@ -66,7 +66,7 @@ for (const kind of KINDS) {
       await calling;
     });
 
-    test("takes an abort in the middle of an answer to Wolf", async () => {
+    test("passes an abort in the middle of a response on to Wolf", async () => {
       const wolf = await start((socket) => {
         socket.write("HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n{");
       });
@@ -101,7 +101,7 @@ for (const kind of KINDS) {
       await assert.rejects(starting, { name: "TurnaboutError" });
     });
 
-    test("says that an image pull was cut by a reset, not that it is done", async () => {
+    test("reports that an image pull was cut by a reset, not that it is complete", async () => {
       const wolf = await start((socket) => {
         // A Unix socket resets when it is closed with something unread.
         socket.pause();
@@ -123,7 +123,7 @@ for (const kind of KINDS) {
       await eventually(() => target.sockets.size === 0, "the end of the pull's connection");
     });
 
-    test("ends an image pull that says nothing more", async () => {
+    test("ends an image pull that stalls", async () => {
       const wolf = await start((socket) => socket.end('HTTP/1.0 200 OK\r\n\r\n{"layer_id":"a"}\n\n{"x":1}'));
       const seen: unknown[] = [];
       for await (const line of wolf.images.pull("a:1")) seen.push(line);
@@ -139,7 +139,7 @@ for (const kind of KINDS) {
       await assert.rejects(pull.next(), { name: "WolfError", reason: "no space" });
     });
 
-    test("names what is not HTTP, not JSON, or not the answer", async () => {
+    test("reports what is not HTTP, not JSON, or not the expected response", async () => {
       const answers = [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         whole("<html>"),
@@ -170,7 +170,7 @@ for (const kind of KINDS) {
       });
     });
 
-    test("reads no more of an answer than it may", async () => {
+    test("reads no more of a response than its limit", async () => {
       const wolf = await start((socket) => {
         socket.write("HTTP/1.0 200 OK\r\n\r\n");
         const block = Buffer.alloc(64 * 1024, 0x20);
@@ -206,7 +206,7 @@ for (const kind of KINDS) {
       ]);
     });
 
-    test("says who was not there", async () => {
+    test("reports that Wolf refused the connection", async () => {
       target = await startTarget();
       reached = await reach(kind, "wolf", await refusingAddress("unix"));
       const wolf = createWolfClient(reached.open);
@@ -234,7 +234,7 @@ test("passes on why there is no tunnel", async () => {
   await assertNothingOpen();
 });
 
-test("says that the tunnel was lost during a call, with what a retry has to know", async () => {
+test("reports that the tunnel was lost during a call, with what a retry has to know", async () => {
   await using target = await startTarget(() => {}, { on: "unix" });
   await using reached = await reach("tunnel", "wolf", target.address);
   const wolf = createWolfClient(reached.open);

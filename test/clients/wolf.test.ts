@@ -309,7 +309,7 @@ for (const kind of KINDS) {
       assert.equal(double.eventStreams, 1, "the double drops a client that does not read");
     });
 
-    test("waits for a Wolf that is busy, and gives up when it is told to", async () => {
+    test("waits for a busy Wolf, and stops when it is aborted", async () => {
       const release = double.hold();
       const patient = wolf.apps.list();
       const hasty = wolf.sessions.list({ timeoutMs: 1_000 });
@@ -387,7 +387,7 @@ for (const kind of KINDS) {
       await within(double.whenIdle(), "the end of the event stream");
     });
 
-    test("says that an event stream was lost", async () => {
+    test("reports that an event stream was lost", async () => {
       const events = await wolf.events();
       if (reached.system === undefined) {
         // Wolf's own end, by FIN.

@@ -21,7 +21,7 @@ const EXIT_TIMEOUT_MS = 20_000;
 
 afterEach(() => assertNothingOpen());
 
-it("has scripts that shellcheck has nothing to say about", { skip: missing("shellcheck") }, () => {
+it("has scripts without shellcheck findings", { skip: missing("shellcheck") }, () => {
   const scripts = globSync(
     ["agents/*/*.sh", "agents/lib/{install-packages,turnabout}", "compose/*.sh", "test/docker/bases/*.sh"],
     { cwd: ROOT },

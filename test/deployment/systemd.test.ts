@@ -67,7 +67,7 @@ for (const { unit, file, name } of UNITS) {
 }
 
 describe("compose/systemd", () => {
-  it("runs what it says", async () => {
+  it("runs the command that it names", async () => {
     const place = await makePlace();
     await using target = await startHttpTarget((_request, response) => response.end("web"));
     await using serve = start(CONTROL_PLANE, place);

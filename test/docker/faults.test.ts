@@ -42,7 +42,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await assertNothingOpen();
   });
 
-  it("a cut of 5 s loses nothing: requests wait, and the same connections answer them", async () => {
+  it("a cut of 5 s loses nothing: requests wait, and the same connections carry their responses", async () => {
     const before = await runner(WOLF);
     await disconnect();
     const waiting = stack.call(APPS, { timeoutMs: 60_000 });
@@ -55,7 +55,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await screenshot();
   });
 
-  it("a cut of 40 s is noticed within 30, and requests that wait are answered after it", async () => {
+  it("a cut of 40 s is noticed within 30, and waiting requests get their responses after it", async () => {
     const before = await runner(WOLF);
     await disconnect();
     const cutAt = performance.now();
@@ -90,7 +90,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await screenshot();
   });
 
-  it("a paused Wolf is noticed within 30 s, and is back when it goes on", async () => {
+  it("a paused Wolf is noticed within 30 s, and is back when it resumes", async () => {
     await pause("wolf");
     try {
       await lost(WOLF, NOTICED_MS);

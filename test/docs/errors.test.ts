@@ -27,7 +27,7 @@ describe("docs/errors.md", () => {
     }
   });
 
-  it("says of each code when it comes and what to do", () => {
+  it("has for each code when it occurs and what to do", () => {
     for (const [code, text] of documented) {
       assert.match(text, /\*\*When\.\*\* /, code);
       assert.match(text, /\*\*What to do\.\*\* /, code);

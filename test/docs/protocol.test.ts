@@ -69,7 +69,7 @@ describe("docs/protocol.md", () => {
     for (const name of Object.values(HEADER)) assert.ok(text.toLowerCase().includes(name), name);
   });
 
-  it("says the settings that are sent", () => {
+  it("lists the settings that are sent", () => {
     const rows = tableRows(sections(text, 3).get("4.2 Settings and windows") ?? "");
     const documented = new Map(rows.map(([name = "", , agent = ""]) => [name.split(" ")[0], agent]));
     const number = (value: number) => value.toLocaleString("en-US");

@@ -40,7 +40,7 @@ describe("a test file", { concurrency: true }, () => {
     assert.ok(wallMs < 60_000);
   });
 
-  it("whose fixtures are made and not closed ends by itself, and says only what its test says", async () => {
+  it("whose fixtures are made and not closed ends by itself, and prints only its test's output", async () => {
     const { passed, failed, faults } = await outcome("forgets-its-fixtures");
     assert.match(failed[0]?.error ?? "", /half way/);
     assert.deepEqual([passed, failed.length, faults], [1, 1, []]);
@@ -82,7 +82,7 @@ describe("a test file", { concurrency: true }, () => {
 describe("a run", { concurrency: true }, () => {
   const RUN = new URL("./fixtures/run.child.ts", import.meta.url);
 
-  it("goes on after a file that leaks, fails, and says what was skipped and what took long", async () => {
+  it("continues after a file that leaks, fails, and reports what was skipped and what took long", async () => {
     const { code, stdout } = await runChild(RUN, ["60000", "leaks", "passes"]);
     assert.equal(code, 1);
     assert.match(stdout, /✖ .*leaks\.child\.ts: 0 passed, 1 failed/);

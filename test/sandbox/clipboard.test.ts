@@ -218,7 +218,7 @@ test("a listener that does not read is closed with 1013, and the others continue
   assert.equal(await other.message(), '{"type":"text","data":"small"}');
 });
 
-test("a listener that does not answer pings is closed, and one that does is kept", { skip }, async () => {
+test("a listener that does not respond to pings is closed, and one that does is kept", { skip }, async () => {
   await using desktop = await startDesktop();
   await using server = await startServer({
     runtimeFolder: desktop.runtimeFolder,

@@ -15,7 +15,7 @@ after(() => assertNothingOpen());
 
 const KEEPALIVE = { pingIntervalMs: 100, pingDeadlineMs: 200 };
 
-describe("a path that has gone silent, with 20 streams full of data", () => {
+describe("a path that went silent, with 20 streams full of data", () => {
   for (const carrier of ["ptth", "rh2", "websocket", "h2"] as const) {
     it(`is noticed by both ends on ${carrier}, and no stream ends cleanly`, async () => {
       const lostByControl = Promise.withResolvers<void>();

@@ -14,7 +14,7 @@ import { refusingAddress, startTarget } from "../support/target.ts";
 
 after(() => assertNothingOpen());
 
-describe("a target that says its word and FIN at once", () => {
+describe("a target that sends its data and FIN at once", () => {
   it("still gets what the consumer writes afterwards", async () => {
     for (let n = 0; n < 20; n += 1) {
       await using target = await startTarget((socket) => void socket.end("banner"));

@@ -59,7 +59,7 @@ async function child(...args: string[]): Promise<void> {
 }
 
 describe("a process with HTTP/2 streams that end in any order", () => {
-  it("goes on, and nothing that is not complete looks complete", () => child(RUNS));
+  it("continues, and nothing incomplete looks complete", () => child(RUNS));
 
   for (const [what, end] of Object.entries(FORMS)) {
     for (const role of ["client", "server"] as const) {

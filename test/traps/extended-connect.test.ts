@@ -78,7 +78,7 @@ describe("extended CONNECT", () => {
     caller.destroy();
   });
 
-  it("and plain CONNECT are answered by us and not with 405 on the control plane's HTTP/2", async () => {
+  it("and plain CONNECT get our own response and not 405 on the control plane's HTTP/2", async () => {
     await using system = await startSystem({ target: await startEagerTarget() });
     const session = http2.connect(system.url);
     await next(session, "remoteSettings");

@@ -29,7 +29,7 @@ async function loss(fault: (path: FaultyPath) => void, carrier: "ptth" | "websoc
 
 for (const carrier of ["ptth", "websocket"] as const) {
   describe(`an agent on ${carrier} that dies`, () => {
-    it("is missed at once when its socket says FIN and no more", () =>
+    it("is missed at once when its socket gets only FIN", () =>
       loss((path) => path.halfClose("listener"), carrier));
     it("is missed at once when its socket is reset", () => loss((path) => path.reset(), carrier));
     it("is missed at once when its socket closes", () => loss((path) => path.cut(), carrier));

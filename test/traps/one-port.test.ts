@@ -76,7 +76,7 @@ describe("one port", () => {
     socket.destroy();
   });
 
-  it("answers a request that comes byte by byte, and a caller that half-closes behind it", async () => {
+  it("responds to a request that comes byte by byte, and to a caller that half-closes after it", async () => {
     await using system = await startSystem({ agents: 0 });
     const socket = raw(system);
     for (const byte of Buffer.from("GET /healthz HTTP/1.0\r\n\r\n")) {
@@ -87,7 +87,7 @@ describe("one port", () => {
     assert.match((await ending(socket)).data.toString(), /^HTTP\/1\.1 200 [^]*ok\n$/);
   });
 
-  it("answers garbage with 400 and closes", async () => {
+  it("responds to garbage with 400 and closes", async () => {
     await using system = await startSystem({ agents: 0 });
     for (const garbage of [
       "\u0000\u0001\u0002garbage\r\n\r\n",

@@ -35,7 +35,7 @@ test("reads to the end without a reader, and gives everything that fits", async 
   ]);
 });
 
-test("drops the oldest beyond its number, and says how many", async () => {
+test("drops the oldest above its limit, and reports how many", async () => {
   const buffer = new BoundedBuffer(count(10), { ...roomy, maxItems: 3 });
   await settled();
   assert.deepEqual(await takeAll(buffer), [

@@ -87,7 +87,7 @@ describe("responseFields", () => {
 });
 
 describe("limitedCookies", () => {
-  it("stay below the route, whatever they say of themselves", () => {
+  it("stay below the route, whatever their attributes are", () => {
     for (const [cookie, expected] of [
       ["a=1", `a=1; Path=${PREFIX}/`],
       ["a=1; Path=/", `a=1; Path=${PREFIX}/`],

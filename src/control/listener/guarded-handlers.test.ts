@@ -17,7 +17,7 @@ for (const [what, handler] of [
   ["throws", throwing],
   ["rejects", rejecting],
 ] as const) {
-  it(`a handler that ${what} answers 500 on a raw socket, and nothing leaves it`, async () => {
+  it(`a handler that ${what} causes a 500 on a raw socket, and no error leaves it`, async () => {
     const logged: string[] = [];
     const log = { ...silentLogger, error: (_fields: object, message: string) => logged.push(message) };
     const handlers = guardHandlers(

@@ -56,7 +56,7 @@ const lobby = {
   runner: { type: "process", run_cmd: "sleep 1" },
 };
 
-test("answers HTTP/1.0 with a length and JSON, and closes by itself", () =>
+test("responds with HTTP/1.0, a length and JSON, and closes by itself", () =>
   withWolf(async (wolf) => {
     const { statusLine, headers, body } = await get(wolf, "/api/v1/apps");
     assert.equal(statusLine, "HTTP/1.0 200 OK");
@@ -81,7 +81,7 @@ test("has the reason OK for a 500, too, with the error in JSON", () =>
     assert.deepEqual(JSON.parse(String(body)), { success: false, error: "Field named 'id' not found." });
   }));
 
-test("answers the first of two pipelined requests only", () =>
+test("responds only to the first of two pipelined requests", () =>
   withWolf(async (wolf) => {
     const one = "GET /api/v1/profiles HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     const { body } = await rawExchange({ path: wolf.socketPath }, one + one);
@@ -129,7 +129,7 @@ test("waits for a body that arrives in pieces", () =>
     assert.match(await answer, /"success":true/);
   }));
 
-test("never answers a successful runners/start nor a pull that does not parse", () =>
+test("never responds to a successful runners/start or to a pull that does not parse", () =>
   withWolf(async (wolf) => {
     const session_id = wolf.state.sessions[0]?.client_id;
     const started = await post(wolf, "/api/v1/runners/start", { session_id, runner: {} });

@@ -29,7 +29,7 @@ describe("alertLevel", () => {
 });
 
 describe("fullest", () => {
-  it("is the one with the most in use, of those that say it", () => {
+  it("is the one with the most in use, of those that report it", () => {
     const all = [{ used_percent: null }, { used_percent: 0 }, { used_percent: 7 }, { used_percent: 3 }];
     assert.equal(fullest(all), all[2]);
     assert.equal(fullest(all.slice(0, 2)), all[1]);

@@ -67,7 +67,7 @@ describe("StreamRate", () => {
   beforeEach(() => mock.timers.enable({ apis: ["Date"], now: 1_000_000 }));
   afterEach(() => mock.timers.reset());
 
-  it("allows one in three seconds for each session, and says when the next may come", () => {
+  it("allows one in three seconds for each session, and reports when the next is allowed", () => {
     const rate = new StreamRate();
     const retryOf = (session: string): number | undefined => {
       try {

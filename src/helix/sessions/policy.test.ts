@@ -73,7 +73,7 @@ describe("Policy", () => {
     }
   });
 
-  it("closes every way to a session that is being stopped; its state can still be seen", () => {
+  it("closes all access to a session that is being stopped; its state can still be read", () => {
     const { access, policy, store } = start();
     const stored = store.get("ses_1") ?? assert.fail();
     for (const state of ["creating", "running", "lost"] as const) {

@@ -82,7 +82,7 @@ describe("chooseInstance", () => {
     assert.deepEqual(chooseInstance([fuller, full], {}), { id: "full" });
   });
 
-  it("says whether one that is expected back would do", () => {
+  it("reports whether one that is expected back would fit", () => {
     const away = candidate("away", { presence: "reconnecting", gpuVendor: "amd", maxSandboxes: 1 });
     const full = candidate("full", { taken: 20 });
     for (const [candidates, request, reason, awaited] of [

@@ -224,7 +224,7 @@ describe("Sessions", () => {
     stand.sessions.close();
   });
 
-  it("goes on with the others where one lobby cannot be stopped, and comes back to it", async () => {
+  it("continues with the others if one lobby cannot be stopped, and retries it", async () => {
     const stand = start();
     const { wolf, sessions, store, online } = stand;
     const [first, second] = [await create(stand), await create(stand)];

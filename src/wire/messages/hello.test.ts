@@ -59,7 +59,7 @@ describe("/hello", () => {
     assert.equal(parseHello({ ...GOOD, protocol: 99 }).protocol, 99);
   });
 
-  it("says of a target only a host that a Host field can have", () => {
+  it("accepts only a host for a target that a Host field can have", () => {
     const hostOf = (host: unknown): string | undefined =>
       parseHello({ ...GOOD, runners: [{ id: "a", targets: [{ name: "t", host }] }] }).runners[0]?.targets[0]
         ?.host;
@@ -82,7 +82,7 @@ describe("/hello", () => {
     }
   });
 
-  it("says when the agent started only where that is a time", () => {
+  it("has the agent's start time only if it is a time", () => {
     for (const bootEpochMs of [1e300, -1, -1e300, 8.64e15 + 1, NaN, Infinity, null]) {
       assert.equal(parseHello({ ...GOOD, bootEpochMs }).bootEpochMs, 0, String(bootEpochMs));
     }

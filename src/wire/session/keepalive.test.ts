@@ -47,7 +47,7 @@ describe("keepalive", () => {
     }
   };
 
-  it("knows the round trip after the first answer, and pings again an interval later", () => {
+  it("knows the round trip after the first acknowledgement, and pings again an interval later", () => {
     const session = new FakeSession();
     const liveness = watch(session, unexpected);
     assert.equal(liveness.rttMs, undefined);
@@ -61,7 +61,7 @@ describe("keepalive", () => {
     liveness.stop();
   });
 
-  it("does not declare a session dead that drains, though its PING under way gets no answer", () => {
+  it("does not declare a draining connection dead whose PING is never acknowledged", () => {
     const session = new FakeSession();
     watch(session, unexpected);
     pass(20);
@@ -71,7 +71,7 @@ describe("keepalive", () => {
     assert.equal(session.pings.length, 1);
   });
 
-  it("says once that the peer is dead when a PING is out and nothing has been received for the deadline", () => {
+  it("reports once that the peer is dead when a PING is out and nothing has been received within the deadline", () => {
     const dead = mock.fn<(death: Death) => void>();
     watch(new FakeSession(), dead);
     pass(45);
@@ -81,7 +81,7 @@ describe("keepalive", () => {
     assert.ok(Number(dead.mock.calls[0]?.arguments[0].silentMs) < 80);
   });
 
-  it("takes received bytes for life while a PING waits for its answer, and silence behind them for death", () => {
+  it("treats received bytes as life while a PING is unacknowledged, and later silence as death", () => {
     const session = new FakeSession();
     const dead = mock.fn();
     watch(session, dead);
@@ -95,7 +95,7 @@ describe("keepalive", () => {
     assert.equal(dead.mock.callCount(), 1);
   });
 
-  it("goes on sending PINGs while bulk arrives, unanswered ones notwithstanding: its sender hears nothing else", () => {
+  it("keeps sending PINGs while bulk arrives, despite unacknowledged ones: its sender receives nothing else", () => {
     const session = new FakeSession();
     const liveness = watch(session, unexpected);
     for (let step = 0; step < 20; step += 1) {

@@ -64,14 +64,14 @@ describe("an agent process", () => {
     assert.equal(view?.state, "connected");
   });
 
-  it("goes on after a name that does not resolve, and asks again each time", async () => {
+  it("continues after a name that does not resolve, and resolves it again each time", async () => {
     await using agent = followAgent({ server: "http://no-such-host.invalid:8080" });
     const { error } = await agent.failed();
     assert.match(error.message, /^connect to no-such-host\.invalid:8080: getaddrinfo (ENOTFOUND|EAI_AGAIN)/);
     await agent.events.findNth(3, ({ type }) => type === "attempt-failed", "further attempts");
   });
 
-  it("asks for the control plane's address anew at every attempt: a new address needs no restart", async () => {
+  it("resolves the control plane's address at every attempt: a new address needs no restart", async () => {
     let address = "127.0.0.1";
     const lookup = (_name: string, _options: object, answer: LookupAnswer): void => {
       answer(null, [{ address, family: 4 }]);
@@ -88,7 +88,7 @@ describe("an agent process", () => {
     await eventually(() => after.controlPlane.runners()[0]?.state === "connected", "its registration");
   });
 
-  it("goes on after 401 and 403, with longer pauses than after a network failure", async () => {
+  it("retries after 401 and 403, with longer pauses than after a network failure", async () => {
     const random = mock.method(Math, "random", () => 0.999);
     await using system = await startSystem({ agents: 0 });
     await using agent = followAgent({ server: system.url, token: { value: "wrong" } });

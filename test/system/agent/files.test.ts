@@ -40,7 +40,7 @@ describe("an agent that starts before its files", () => {
     }
   });
 
-  it("goes on with an empty file as with one that is missing", async () => {
+  it("treats an empty file like a missing one", async () => {
     await using system = await startSystem({ agents: 0 });
     const path = file("\n");
     await using agent = followAgent({ server: system.url, token: { file: path } });

@@ -149,7 +149,7 @@ async function refusedBy(
 describe("a refusal by an agent", () => {
   after(() => assertNothingOpen());
 
-  it("that marks its own: any member in our name is the agent's word", async () => {
+  it("that marks its own: any member in our name is the agent's", async () => {
     const draining = await refusedBy(["websocket", "proxy-status"], 503, formatProxyStatus("agent_draining"));
     assert.deepEqual([draining.status, errorCode(draining.text), draining.asked], [503, "agent_draining", 3]);
     const future = await refusedBy(

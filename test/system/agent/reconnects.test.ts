@@ -54,7 +54,7 @@ describe("an agent whose control plane is killed", () => {
 });
 
 describe("a control plane that has many agents", () => {
-  it("asks them to spread their reconnects, and tells them again when they have become many more", () => {
+  it("asks them to spread their reconnects, and updates them when they have become many more", () => {
     mock.timers.enable({ apis: ["setInterval"] });
     try {
       const openConnections = new Set<AgentConnection>();

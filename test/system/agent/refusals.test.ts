@@ -78,7 +78,7 @@ async function refuse(
 }
 
 describe("an agent's refusal", () => {
-  it("is a response with END_STREAM; a reset follows where the request goes on, and never comes first", async () => {
+  it("is a response with END_STREAM; a reset follows if the request continues, and never comes first", async () => {
     await using to = await startFrameAgent({ echo: "127.0.0.1:1", closed: "127.0.0.1:1" });
     for (const { name, fields, status } of REFUSED) {
       const response = `HEADERS ${status} END_STREAM`;

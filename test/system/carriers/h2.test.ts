@@ -102,7 +102,7 @@ describe("the carrier h2", () => {
     await assertEchoes(system.controlPlane.dial);
   });
 
-  it("lets streams finish when either end drains, and tells the agent so", async () => {
+  it("lets streams finish when either end drains, and notifies the agent", async () => {
     for (const who of ["control plane", "agent"] as const) {
       await using system = await startSystem({ agents: 0 });
       await using agent = followAgent({ server: system.url, carrier: "h2", runners: runnersOf(system) });

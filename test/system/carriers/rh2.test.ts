@@ -75,7 +75,7 @@ describe("rh2 with a client certificate", () => {
 });
 
 describe("rh2 with a token", () => {
-  it("hands the token over when the control plane asks for it", async () => {
+  it("sends the token when the control plane requests it", async () => {
     await using stand = await start();
     const agent = stand.addAgent("wolf-1", { token: "good" });
     await agent.connected();

@@ -12,7 +12,7 @@ const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import
 };
 
 describe("turnabout", () => {
-  it("lists its commands with --help, -h, help and without a word", async () => {
+  it("lists its commands with --help, -h, help and without arguments", async () => {
     const { code, stdout } = await run("turnabout", ["--help"]);
     assert.equal(code, 0);
     for (const name of ["serve", "agent", "token", "demo"])

@@ -98,7 +98,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     }
   });
 
-  it("says its own version", async () => {
+  it("prints its own version", async () => {
     const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
       version: string;
     };
@@ -175,7 +175,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     assert.deepEqual([code, stdout], [0, ""]);
   });
 
-  it("says in one line that an old Node will not do", async (t) => {
+  it("reports in one line that Node is too old", async (t) => {
     const node = await oldNode();
     if (node === undefined) return t.skip("no Node before 24 on this machine");
     for (const name of ["turnabout", "revdial-client", "wolf-revdial-client"]) {

@@ -52,7 +52,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       assert.ok(data.equals(sent));
     });
 
-    it("lets the target answer after our end", async () => {
+    it("lets the target respond after our end", async () => {
       const { system, stream, socket } = await open();
       await using _ = system;
       const theirs = ending(socket);

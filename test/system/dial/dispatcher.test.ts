@@ -28,7 +28,7 @@ async function withDispatcher(
 const ECHO = `http://${TARGET}.${RUNNER}`;
 
 describe("fetch over dialled streams", () => {
-  it("asks Wolf and Moonlight Web by name, each with the caller's own credential", async () => {
+  it("calls Wolf and Moonlight Web by name, each with the caller's own credential", async () => {
     await using doubles = await startDoubles();
     await withDispatcher(doubles.system, async (dispatcher) => {
       const apps = await fetch(`http://wolf.${WOLF_RUNNER}/api/v1/apps`, { dispatcher });
@@ -53,7 +53,7 @@ describe("fetch over dialled streams", () => {
     assert.equal(connections, 1);
   });
 
-  it("streams a body up while the answer comes down", async () => {
+  it("streams a request body while the response arrives", async () => {
     const target = await startHttpTarget((request, response) => request.pipe(response));
     await using system = await startSystem({ target });
     await withDispatcher(system, async (dispatcher) => {

@@ -29,7 +29,7 @@ async function withDocker(keepAlive: boolean, run: (docker: Docker, double: Dock
 for (const keepAlive of [false, true]) {
   const how = keepAlive ? "with kept-alive streams" : "with a stream for each request";
 
-  it(`asks for info and lists containers ${how}`, () =>
+  it(`gets info and lists containers ${how}`, () =>
     withDocker(keepAlive, async (docker) => {
       for (let n = 1; n <= 3; n += 1) {
         assert.equal(((await docker.info()) as { ID: string }).ID, "double");
@@ -38,7 +38,7 @@ for (const keepAlive of [false, true]) {
       }
     }));
 
-  it(`is told of an error ${how}`, () =>
+  it(`gets an error ${how}`, () =>
     withDocker(keepAlive, async (docker) => {
       await assert.rejects(docker.getContainer("none").inspect(), { statusCode: 404 });
     }));
@@ -69,7 +69,7 @@ for (const keepAlive of [false, true]) {
     }));
 }
 
-it("is made by createDockerClient(), whatever DOCKER_HOST says", async () => {
+it("is made by createDockerClient(), whatever DOCKER_HOST is", async () => {
   const target = await startDockerDouble();
   await using system = await startSystem({ target });
   for (const host of ["tcp://127.0.0.1:1", "unix:///nowhere", "not a url at all:"]) {

@@ -79,7 +79,7 @@ function judge(headers: Record<string, unknown>, cookiePath: string | undefined,
 
 for (const kind of PLAINTEXT_CALLERS) {
   describe(`a target's fields over ${kind}`, () => {
-    it("say nothing about our origin", async () => {
+    it("reveal nothing about our origin", async () => {
       await using stack = new AsyncDisposableStack();
       const { stand, http, sockets } = await start(stack);
       await using caller = await openCaller(kind, stand.system);

@@ -21,7 +21,7 @@ const APP = {
 
 for (const kind of CALLERS) {
   describe(`Wolf over ${kind}`, () => {
-    it("answers GET with its own JSON, and its connection is closed behind it", async () => {
+    it("responds to GET with its own JSON, and its connection is closed after it", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
       const answer = await caller.call({ path: viaWolf("/api/v1/apps") });
@@ -74,7 +74,7 @@ for (const kind of CALLERS) {
       );
     });
 
-    it("closes without an answer: 502, at once", async () => {
+    it("closes without a response: 502, at once", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
       const answer = await caller.call({

@@ -105,7 +105,7 @@ describe("an instance that vanishes past its grace", () => {
     assert.equal((await api(stand.url, "GET", `/api/v1/sessions/${gone.id}`)).status, 404);
   });
 
-  it("can be removed for good, and its sessions with it; one that is online cannot", async () => {
+  it("can be removed permanently, with its sessions; one that is online cannot", async () => {
     await using stand = await startSessions({ controlPlane: SHORT_GRACE });
     const session = await newSession(stand.url);
     const path = "/api/v1/wolf-instances/a";
@@ -140,7 +140,7 @@ describe("a Wolf that starts anew behind an agent that stays", () => {
 });
 
 describe("deleting a session", () => {
-  it("while Wolf is away is accepted, ends every way to it at once, and is done at the return", async () => {
+  it("while Wolf is away is accepted, ends all access to it at once, and is done at the return", async () => {
     await using stand = await startSessions();
     const alice = await issueToken(stand.url, { id: "alice", kind: "user" });
     const session = await newSession(stand.url, {}, alice);
@@ -226,7 +226,7 @@ function environmentOf(stand: SessionStand, { id }: SessionView): Record<string,
 }
 
 describe("a new session", () => {
-  it("starts its lobby as it was asked for, with an environment that its sandbox's agent can use", async () => {
+  it("starts its lobby as requested, with an environment that its sandbox's agent can use", async () => {
     await using stand = await startSessions({ controlPlane: { agentUrl: "http://cp.test:8080/base" } });
     const session = await newSession(stand.url, {
       width: 1280,
@@ -267,7 +267,7 @@ describe("a new session", () => {
     assert.match(store ?? "", /^[0-9a-f]{16}$/);
   });
 
-  it("refuses what its schema does not know, and says what is wrong", async () => {
+  it("refuses what its schema does not know, and reports what is wrong", async () => {
     await using stand = await startSessions();
     for (const [json, detail] of [
       [{ widht: 100 }, /Unrecognized key.*widht/],
@@ -300,7 +300,7 @@ describe("a new session", () => {
 });
 
 describe("placement", () => {
-  it("takes the least loaded instance that fits, and says why there is none", async () => {
+  it("takes the least loaded instance that fits, and reports why there is none", async () => {
     await using stand = await startSessions({ instances: ["a", "b", "c"], controlPlane: SHORT_GRACE });
     const { url } = stand;
     await instancesUntil(url, (all) => all.length === 3, "the instances");

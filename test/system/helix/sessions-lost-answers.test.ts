@@ -38,7 +38,7 @@ async function held(
   return Object.assign(stand, { release, creation });
 }
 
-describe("a creation whose answer is lost", () => {
+describe("a creation whose response is lost", () => {
   it("with the tunnel is undone when the instance is back", async () => {
     await using stand = await held();
     const { url, wolves } = stand;
@@ -68,7 +68,7 @@ describe("a creation whose answer is lost", () => {
     assert.equal(fresh.requests.at(-1)?.path, "/api/v1/lobbies");
   });
 
-  it("is undone also where Wolf goes on with it after the session has been deleted", async () => {
+  it("is undone also if Wolf continues with it after the session has been deleted", async () => {
     await using stand = await held();
     const { url, wolves } = stand;
     const [session] = await listSessions(url);

@@ -42,7 +42,7 @@ describe("an instance whose Wolf is down behind a living agent", () => {
     );
   });
 
-  it("is asked where no other has room, and says why it cannot", async () => {
+  it("is tried if no other has room, and the reason is reported if it cannot", async () => {
     await using stand = await startSessions({ instances: ["a", "b"] });
     const { url } = stand;
     await instancesUntil(url, (all) => all.length === 2, "the instances");
@@ -57,7 +57,7 @@ describe("an instance whose Wolf is down behind a living agent", () => {
 });
 
 describe("a creation while the only instance reconnects", () => {
-  it("waits for it, and is not made for a caller that has gone", async () => {
+  it("waits for it, and is not made for a caller that has disconnected", async () => {
     await using stand = await startSessions();
     const { url } = stand;
     await stand.system.agent.close();
@@ -80,7 +80,7 @@ describe("a creation while the only instance reconnects", () => {
     );
   });
 
-  it("waits for an instance that has never been there as long as its caller says", async () => {
+  it("waits for an instance that has never connected as long as its caller requests", async () => {
     await using stand = await startSessions({ agents: false });
     const { url } = stand;
     const at = await createSession(url);
@@ -105,7 +105,7 @@ describe("a creation while the only instance reconnects", () => {
   });
 });
 
-describe("what a user may ask for", () => {
+describe("what a user may request", () => {
   it("are images that the operator allows, and of references only", async () => {
     await using stand = await startSessions({
       helix: { sandboxImage: "sandbox:1", allowedImages: ["desktops/*"] },
@@ -127,7 +127,7 @@ describe("what a user may ask for", () => {
     assert.deepEqual(images, ["other:1", "desktops/sway:2", "sandbox:1"]);
   });
 
-  it("are so many sessions, also where many are asked for at once, and another's do not count", async () => {
+  it("are so many sessions, also if many are requested at once, and another's do not count", async () => {
     await using stand = await startSessions({ helix: { maxSessionsPerUser: 2 } });
     const { url } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });

@@ -95,7 +95,7 @@ describe("a control plane that is killed and started again on its directory", ()
     assert.deepEqual(await after.end(), { code: 0, signal: null });
   });
 
-  it("says 503, and not 404, of a runner that is not back by the end of the warm-up", async () => {
+  it("responds 503, and not 404, for a runner that is not back by the end of the warm-up", async () => {
     const dataDirectory = directoryPath();
     const options = {
       port: 0,
@@ -205,7 +205,7 @@ describe("the data directory", () => {
     }
   });
 
-  it("of a newer version is refused, with a word of what to do", async () => {
+  it("of a newer version is refused, with what to do", async () => {
     const dataDirectory = directoryPath();
     mkdirSync(dataDirectory);
     const database = new DatabaseSync(join(dataDirectory, "turnabout.db"));

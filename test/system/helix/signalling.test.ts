@@ -29,7 +29,7 @@ function tagOf(text: string): string {
 
 for (const kind of CALLERS) {
   describe(`signalling over ${kind}`, () => {
-    it("runs through to the answer of an offer, past several keepalive intervals", async () => {
+    it("completes up to the answer to an offer, past several keepalive intervals", async () => {
       const keepalive = { pingIntervalMs: 20, pingDeadlineMs: 5_000 };
       await using doubles = await startDoubles({ tls: true, controlPlane: keepalive, agent: keepalive });
       const { system, moonlight } = doubles;

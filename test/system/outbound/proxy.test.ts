@@ -48,7 +48,7 @@ describe("an agent behind tinyproxy", { skip: missing("tinyproxy") }, () => {
     });
   }
 
-  it("reports a missing password as 407, and goes on", async () => {
+  it("reports a missing password as 407, and retries", async () => {
     await using system = await startSystem({ agents: 0 });
     await using proxy = await startTinyproxy("corp:s3cret");
     await using agent = start(system, { HTTP_PROXY: `http://127.0.0.1:${proxy.port}` });

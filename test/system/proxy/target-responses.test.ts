@@ -265,7 +265,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       }
     });
 
-    it("a 100 that nobody asked for is dropped", async () => {
+    it("an unsolicited 100 is dropped", async () => {
       for (const path of ["/continue", "/continue-many", "/continue-hints"]) await whole(path);
       const flood = await get("/continue-flood");
       assert.deepEqual([flood.status, errorCode(flood.text)], [502, "target_protocol"]);

@@ -23,7 +23,7 @@ const BYTES: number = 100 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
 
 describe("a relay", () => {
-  it(`answers ${DIALS} dials at once: it forwards up to its limit, and responds 503 with Retry-After to the others`, async () => {
+  it(`responds to ${DIALS} dials at once: it forwards up to its limit, and refuses the others with 503 and Retry-After`, async () => {
     const held: Duplex[] = [];
     await using upstream = await startHttpTarget(() => {});
     upstream.http.on("upgrade", (_request, socket) =>

@@ -85,7 +85,7 @@ async function connect({ controlPlane }: Stand): Promise<{ status: number; code:
 for (const carrier of CARRIERS) {
   describe(`a refusal over ${carrier}, in one write with its reset`, () => {
     for (const code of [NO_ERROR, INTERNAL_ERROR]) {
-      it(`is told with its reason to every kind of caller: RST_STREAM ${code}`, async () => {
+      it(`reaches every kind of caller with its reason: RST_STREAM ${code}`, async () => {
         await using stand = await start(carrier, ({ type, stream }) =>
           type === FRAME.HEADERS ? [headersFrame(stream, REFUSED, true), rstFrame(stream, code)] : [],
         );

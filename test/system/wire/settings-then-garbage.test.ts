@@ -45,7 +45,7 @@ describe("behind SETTINGS in one packet", () => {
     });
   }
 
-  it("the exchange with an HTTP/2 target fails, and its neighbours go on", async () => {
+  it("the exchange with an HTTP/2 target fails, and its neighbours continue", async () => {
     await using system = await startSystem({ agents: 0 });
     for (const [name, bytes] of PACKETS) {
       await using target = await listen(packetServer(bytes));

@@ -22,7 +22,7 @@ import { openWebSocket } from "../../support/websockets.ts";
 afterEach(() => assertNothingOpen());
 
 describe("an agent", () => {
-  it("answers as `agent`, whatever the case, and with a port behind it", async () => {
+  it("responds as `agent`, whatever the case, and with a port after it", async () => {
     await using to = await startFrameAgent({});
     const { client } = to;
     for (const [index, authority] of ["agent", "AGENT", "agent:80", "agent:x", "agent."].entries()) {

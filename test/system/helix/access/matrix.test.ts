@@ -243,7 +243,7 @@ describe("authorization", () => {
     );
   });
 
-  it("is as the table says, and refuses everything else", async (t) => {
+  it("is as in the table, and refuses everything else", async (t) => {
     const table: string[] = [];
     const wrong: string[] = [];
     const width = Math.max(...[...rows().keys()].map((name) => name.length));
