@@ -116,7 +116,11 @@ function handshake(
   });
   const onUpgrade = guard.wrap((response: IncomingMessage, upgraded: Duplex, head: Buffer) => {
     clearTimeout(timer);
-    if (response.headers["sec-websocket-accept"] !== acceptKey(key)) return fail("target_protocol");
+    // RFC 6455 §4.1: a client fails the connection where either is wrong.
+    const isWebSocket = response.headers.upgrade?.trim().toLowerCase() === "websocket";
+    if (!isWebSocket || response.headers["sec-websocket-accept"] !== acceptKey(key)) {
+      return fail("target_protocol");
+    }
     const { "sec-websocket-accept": _accept, ...rest } = endToEndHeaders(response.headers);
     stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
     stream.off("close", onClose);

@@ -85,8 +85,13 @@ export function rawErrorResponse(error: unknown, refuser: Refuser = "server"): s
 export function refuseRaw(socket: Duplex, error: unknown, refuser: Refuser = "server"): void {
   if (socket.destroyed) return;
   socket.on("error", () => {}); // permanently
-  const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
-  socket.once("close", () => clearTimeout(timer));
+  closeLater(socket);
   socket.resume(); // unread bytes would turn our close into a reset, and the response would be lost
   socket.end(rawErrorResponse(error, refuser));
+}
+
+/** Closes a raw socket by force if its peer does not close it soon behind our end. */
+export function closeLater(socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
 }

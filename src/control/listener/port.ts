@@ -115,8 +115,10 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
     requireHostHeader: false, // node's own 400 would bypass ResponseOrder; see refuseMissingHost()
     requestTimeout: 0, // uploads may take long; whether one is stalled is for the target to decide
     keepAliveTimeout: CALLER_KEEPALIVE_MS,
-    // Other upgrades are ignored (RFC 9110 §7.8): `Upgrade: h2c` of curl --http2 is served as an ordinary request.
+    // Other upgrades are ignored (RFC 9110 §7.8): `Upgrade: h2c` of curl --http2 is served as an ordinary request. So are
+    // all in HTTP/1.0, which knows neither upgrades nor 1xx responses (§15.2).
     shouldUpgradeCallback: (request) => {
+      if (request.httpVersion === "1.0") return false;
       const token = request.headers.upgrade?.trim().toLowerCase();
       return token === "websocket" || token === "ptth";
     },

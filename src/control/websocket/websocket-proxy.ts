@@ -14,7 +14,7 @@ import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { handshakeResponseFields } from "../fields/header-fields.ts";
-import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
+import { closeLater, errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
 import { offlineIfExpected, unrepresentable } from "../proxy/target-errors.ts";
@@ -44,6 +44,13 @@ export async function proxyWebSocketUpgrade(
     if (!isOpen) {
       const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
       socket.write(refusalHead(status, fields, isChunked), "latin1");
+      if (hasNoContent(status, "GET")) closeLater(socket);
+      // On HTTP/1.1 a caller that ends its half before the end of the response has disconnected.
+      socket.once("end", () => {
+        if (socket.writableEnded) return;
+        abort(stream);
+        socket.destroy();
+      });
       return passRefusal(socket, stream, status, isChunked);
     }
     const lines = [

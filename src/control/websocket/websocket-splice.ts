@@ -17,7 +17,7 @@ interface Close {
 const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
 const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = { revoked: 1008, "group-closed": 1001 };
 
-/** How long the caller may take to respond to our close frame and close. */
+/** How long either end may take to close behind the other's close, or behind a close frame of ours. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export interface WebSocketSpliceOptions {
@@ -45,6 +45,8 @@ export function spliceWebSocket(
     },
     options.fromCaller?.(close) ?? copy,
   );
+  closeBehind(stream, caller);
+  closeBehind(caller, stream);
 
   function sendClose({ code, reason }: Close): void {
     if (caller.destroyed || caller.writableEnded) return;
@@ -66,4 +68,21 @@ export function spliceWebSocket(
   }
 
   return ({ kind, text }) => close({ code: CLOSE_CODES[kind], reason: text });
+}
+
+/**
+ * A WebSocket has no half-open state (RFC 6455 §7.1.1): when one end has ended, and the other has been sent all of its bytes,
+ * the other is closed as well. Otherwise a peer that never closes would hold both.
+ */
+function closeBehind(ended: Duplex, other: Duplex): void {
+  const wait = (): void => {
+    // Not a reset of a socket: bytes that its peer reads slowly may still be in the kernel.
+    const timer = setTimeout(() => ("rstCode" in other ? abort(other) : other.destroy()), CLOSE_TIMEOUT_MS);
+    other.once("close", () => clearTimeout(timer));
+  };
+  ended.once("end", () => {
+    if (other.destroyed) return;
+    if (other.writableFinished) wait();
+    else other.once("finish", wait);
+  });
 }

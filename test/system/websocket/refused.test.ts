@@ -5,6 +5,7 @@ import { CALLERS, errorCode, via } from "../../support/callers.ts";
 import { startDoubles, viaMoonlight } from "../../support/doubles.ts";
 import { within } from "../../support/events.ts";
 import { checkErrorAnswer, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
+import { acceptKey } from "../../support/extended-connect.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
@@ -61,6 +62,18 @@ for (const kind of CALLERS) {
         }
       });
     }
+
+    it("is refused with 502 by a target that switches to something else with the right key", async () => {
+      const target = await startRawTarget(({ head, socket }) => {
+        const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1] ?? "";
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\nSec-WebSocket-Accept: ${acceptKey(key)}\r\n\r\n`,
+        );
+      });
+      await using system = await startSystem({ tls: true, target });
+      const refusal = await refusedWebSocket(kind, system, via("/"));
+      assert.deepEqual([refusal.status, errorCode(refusal.text)], [502, "target_protocol"]);
+    });
 
     for (const [what, response] of [
       [
