@@ -118,7 +118,7 @@ export const MAX_MEASURED_BODY_BYTES: number = 8 * 1024 * 1024;
 export const UNKNOWN_TARGET_HOLD_BYTES: number = 64 * 1024;
 export const UNKNOWN_TARGET_HOLD_MS = 1_000;
 
-/** Bytes of a request that is no longer wanted are read and dropped up to here, so that the caller sees our answer. */
+/** Bytes of a request that is no longer wanted are read and dropped up to here, so that the caller sees our response. */
 export const MAX_DISCARDED_BODY_BYTES: number = 1024 * 1024;
 
 /** Connections that the kernel holds for us until they are accepted: thousands of agents dial at once after a restart

@@ -194,7 +194,7 @@ export const CONNECTIONS: readonly Feature[] = [
     }),
   },
   {
-    name: "WebSocket that the target answers with 200",
+    name: "WebSocket to which the target responds with 200",
     rfc: "9110 §7.8",
     cell: http1(async (front) => {
       const { response } = await front.send(
@@ -203,7 +203,7 @@ export const CONNECTIONS: readonly Feature[] = [
       );
       return passes(response);
     }),
-    why: "On HTTP/2 a 2xx would say that the WebSocket is open (RFC 8441 §5): 502 there.",
+    why: "On HTTP/2 a 2xx would mean that the WebSocket is open (RFC 8441 §5): 502 there.",
   },
   {
     name: "upgrade to another protocol",

@@ -433,6 +433,6 @@ export const RESPONSES: readonly Feature[] = [
     name: "`Connection` that reaches the target",
     rfc: "9112 §9.3",
     cell: async (front) => fieldOf((await front.call({}, OK_RESPONSE)).seen, "connection") ?? "none",
-    why: "The default of HTTP/1.1, said aloud for servers of HTTP/1.0.",
+    why: "The default of HTTP/1.1, stated for servers of HTTP/1.0.",
   },
 ];

@@ -19,7 +19,7 @@ export const BODY_IDLE_MS = 30_000;
 export const CLOSE_TIMEOUT_MS = 2_000;
 
 /** A refused request's body is read on for so long and so far: unread bytes turn our close into a reset, which
- * overtakes the answer. */
+ * overtakes the response. */
 export const REFUSED_BODY_MS = 2_000;
 export const MAX_REFUSED_BODY_BYTES: number = 64 * 1024 * 1024;
 
@@ -56,10 +56,10 @@ export const MAX_WAITING_ENCODINGS = 512;
 /** A clipboard request's body, and the content of a selection. Pictures of whole 4K screens have 1 to 30 MB. */
 export const MAX_CLIPBOARD_BYTES: number = 64 * 1024 * 1024;
 
-/** Helix's limit for a selection whose owner does not answer. */
+/** Helix's limit for a selection whose owner does not respond. */
 export const CLIPBOARD_TYPES_TIMEOUT_MS = 2_000;
 
-/** The content itself, from an owner that answers. */
+/** The content itself, from an owner that responds. */
 export const CLIPBOARD_DATA_TIMEOUT_MS = 10_000;
 
 /** Clipboard requests at once: each may hold {@link MAX_CLIPBOARD_BYTES} a few times over. */
@@ -79,7 +79,7 @@ export const PUSH_READ_PAUSE_MS = 100;
 /** What a client may send us on a WebSocket in one message; input messages have 11 bytes. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES: number = 64 * 1024;
 
-/** As Helix's `/ws/stream`: a ping every 5 s, and the end after 30 s without an answer. */
+/** As Helix's `/ws/stream`: a ping every 5 s, and the end after 30 s without a pong. */
 export const PING_INTERVAL_MS = 5_000;
 export const PONG_DEADLINE_MS = 30_000;
 

@@ -19,7 +19,7 @@ export interface RunOptions {
   until?: "exit" | "close";
 }
 
-/** The message is what the program said, or how it ended. */
+/** The message is the program's standard error, or how it ended. */
 export class ProgramError extends Error {
   override readonly name = "ProgramError";
 }
@@ -47,7 +47,7 @@ export class Programs {
     return this.start("setpriv", ["--pdeathsig", "TERM", program, ...args], options);
   }
 
-  /** Its standard output. @throws ProgramError if it cannot start, fails, takes too long or says too much */
+  /** Its standard output. @throws ProgramError if it cannot start, fails, takes too long or writes too much */
   async run(program: string, args: readonly string[], options: RunOptions): Promise<Buffer> {
     const { env, timeoutMs, maxOutputBytes, stdin, until = "close" } = options;
     const child = this.start(program, args, {

@@ -55,7 +55,7 @@ export interface SandboxServerOptions {
   maxUploadBytes?: number;
   /** Programs that `POST /exec` may start. Default {@link EXEC_ALLOWED}. */
   execAllowed?: readonly string[];
-  /** Default: a ping every 5 s, and 30 s for an answer. */
+  /** Default: a ping every 5 s, and 30 s for a pong. */
   liveness?: LivenessOptions;
   log?: Logger;
 }
@@ -169,7 +169,7 @@ function listener(app: Hono<{ Bindings: HttpBindings }>, log: Logger): Server {
       keepAliveTimeout: KEEP_ALIVE_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       requireHostHeader: false, // node's own refusal would not be counted
-      // Node hands an upgrade over at once: its answer would land inside a response that is under way.
+      // Node hands an upgrade over at once: its response would land inside one that is under way.
       shouldUpgradeCallback: (request) => !isBusy(request),
     },
     (request, response) => {

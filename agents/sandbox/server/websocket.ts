@@ -10,7 +10,7 @@ export interface LivenessOptions {
   closeTimeoutMs?: number;
 }
 
-/** Pings, and ends the connection of a peer that neither answers nor says anything. Also takes its errors. */
+/** Pings, and ends the connection of a peer that sends neither pongs nor messages. Also takes its errors. */
 export function keepAlive(socket: WebSocket, options: LivenessOptions = {}): void {
   const { pingIntervalMs = PING_INTERVAL_MS, deadlineMs = PONG_DEADLINE_MS } = options;
   let heardAt = performance.now();

@@ -60,7 +60,7 @@ export interface MoonlightStatus {
   [field: string]: unknown;
 }
 
-/** What fails says how: {@link MoonlightError} is the server's own answer, TurnaboutError everything on the way. */
+/** {@link MoonlightError} is the server's own response, TurnaboutError any failure on the way to it. */
 export interface MoonlightClient {
   /** Whether the server takes the credentials. */
   authenticate(options?: CallOptions): Promise<boolean>;

@@ -98,7 +98,7 @@ export interface SandboxClient {
   /** Resolves if the server responds, with or without a desktop. */
   health(options?: CallOptions): Promise<void>;
   /**
-   * `/ws/input`, `/ws/stream`. Pings are answered while messages are read: the server closes the WebSocket of a reader
+   * `/ws/input`, `/ws/stream`. Pongs are sent while messages are read: the server closes the WebSocket of a reader
    * that stops for 30 s.
    *
    * @param path with its query

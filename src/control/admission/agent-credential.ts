@@ -1,4 +1,4 @@
-/** The credential of an agent on rh2: its client certificate if that is good, otherwise the token that it is asked for. */
+/** The credential of an agent on rh2: its client certificate if that is good, otherwise the token that is requested from it. */
 import type { ClientHttp2Session } from "node:http2";
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";

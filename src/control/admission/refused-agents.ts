@@ -1,4 +1,4 @@
-/** Agents that are not admitted: what the log says, and how the reason reaches the agent. */
+/** Agents that are not admitted: what is logged, and how the reason reaches the agent. */
 import type { ClientHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";

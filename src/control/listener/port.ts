@@ -214,7 +214,7 @@ function createTls(
     ...contextOptions(options),
     ALPNProtocols: ["h2", "http/1.1", ...REVERSED_ALPN],
     requestCert: options.clientCa !== undefined,
-    rejectUnauthorized: false, // callers have tokens; an agent without a valid certificate is asked for one
+    rejectUnauthorized: false, // callers have tokens; an agent without a valid certificate is asked for its token
     handshakeTimeout: SNIFF_TIMEOUT_MS,
   });
   const refusals = new RateLimitedLog(log);

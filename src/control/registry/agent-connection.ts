@@ -59,7 +59,7 @@ export class AgentConnection {
   readonly refused: Map<string, RunnerInfo> = new Map();
   /** Notices without a response yet. */
   pendingNotices = 0;
-  /** The reconnect spread that the agent was told last, in milliseconds. */
+  /** The reconnect spread that was last sent to the agent, in milliseconds. */
   reconnectSpreadMs = 0;
   /** Its process has been replaced before: it serves a runner only while no other process does. */
   standby: boolean;

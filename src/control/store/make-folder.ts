@@ -1,4 +1,4 @@
-/** A folder with its parents, wherever it is asked for. */
+/** Creates a folder with its parents, anywhere. */
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 

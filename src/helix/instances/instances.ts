@@ -10,7 +10,7 @@ import { alertLevel, fullest, isCurrent, rises } from "./usage.ts";
 
 const WOLF_TARGET = "wolf";
 
-/** Places of an instance that has not said how many it has (Helix's figure for those that register themselves). */
+/** Places of an instance that has not reported how many it has (Helix's figure for those that register themselves). */
 const DEFAULT_MAX_SANDBOXES = 20;
 
 /** Instances that are known: each is looked at when a session is placed. */
@@ -27,7 +27,7 @@ export interface Heartbeat {
   render_node?: string | null | undefined;
 }
 
-/** As the tunnel says; a heartbeat does not count. `reconnecting`: expected back, in its grace or after our start. */
+/** According to the tunnel; a heartbeat does not count. `reconnecting`: expected back, in its grace or after our start. */
 export type Presence = "online" | "reconnecting" | "offline";
 
 type InstanceRunners = Pick<ExtensionRunners, "isReachable" | "state" | "view">;
@@ -85,7 +85,7 @@ export class Instances {
   }
 
   /**
-   * Absent fields keep what was said before.
+   * Absent fields keep their previous values.
    *
    * @param ignored what of it did not fit, for the log
    * @throws HelixError `instance_unknown`
@@ -122,7 +122,7 @@ export class Instances {
     return instance;
   }
 
-  /** In percent, of the fullest disk of each instance that has said it of late. */
+  /** In percent, of the fullest disk of each instance that has reported it recently. */
   diskUsedPercents(): Record<string, number> {
     return this.#percents(({ diskUsage, diskReportedAtMs }) => [diskUsage, diskReportedAtMs]);
   }

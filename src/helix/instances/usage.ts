@@ -20,7 +20,7 @@ export function gpuAlertLevel({ used_percent }: GpuUsage): AlertLevel {
   return alertLevel(used_percent);
 }
 
-/** The fullest decides. Undefined where none says how full it is. */
+/** The fullest decides. Undefined if none reports how full it is. */
 export function fullest<Usage extends { used_percent: Percent }>(usage: readonly Usage[]): Usage | undefined {
   let found: Usage | undefined;
   for (const one of usage) {

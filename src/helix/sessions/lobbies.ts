@@ -8,7 +8,7 @@ export interface Lobby {
 }
 
 export interface LobbyRequest {
-  /** Becomes the lobby's name: that is how a lobby whose creation was never answered is found again. */
+  /** Becomes the lobby's name: that is how a lobby whose creation got no response is found again. */
   sessionId: string;
   image: string;
   width: number;

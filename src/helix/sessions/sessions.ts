@@ -266,7 +266,7 @@ export class Sessions {
     const { store, log } = this.#context;
     if (store.get(session.id) === undefined) return;
     if (isNotSent(error)) return this.#end(session, error.message);
-    store.update(session, { state: "stopping", reason: "its creation was not answered" });
+    store.update(session, { state: "stopping", reason: "no response to its creation" });
     log.warn(
       { session: session.id, reason: error.message },
       "no response to the creation of a lobby; its outcome will be checked later",

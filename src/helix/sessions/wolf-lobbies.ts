@@ -19,7 +19,7 @@ export function lobbiesOf(wolf: WolfClient): Lobbies {
       try {
         await ours(() => wolf.lobbies.stop(lobbyId));
       } catch (error) {
-        // Wolf has one answer for "unknown" and for "cannot": its list tells them apart.
+        // Wolf has one response for "unknown" and for "cannot": its list distinguishes them.
         if (!(error instanceof HelixError) || error.code !== "wolf_failed") throw error;
         if ((await list()).some(({ id }) => id === lobbyId)) throw error;
       }

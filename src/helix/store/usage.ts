@@ -12,7 +12,7 @@ export interface DiskUsage {
   used_percent: number;
 }
 
-/** Of one GPU, as far as its host says. Helix's names where it has one; memory in bytes. */
+/** Of one GPU, as far as its host reports. Helix's names where it has one; memory in bytes. */
 export interface GpuUsage {
   index: number;
   model_name: string | null;

@@ -18,7 +18,7 @@ import {
 } from "../limits.ts";
 
 export interface KeepaliveOptions {
-  /** From one answered PING to the next, in milliseconds. Default {@link PING_INTERVAL_MS}. */
+  /** From one acknowledged PING to the next, in milliseconds. Default {@link PING_INTERVAL_MS}. */
   pingIntervalMs?: number | undefined;
   /** Milliseconds without a byte after which a peer with an unanswered PING is dead. Default {@link PING_DEADLINE_MS}. */
   pingDeadlineMs?: number | undefined;
@@ -30,13 +30,13 @@ export interface KeepaliveOptions {
 export interface Death {
   /** Since the last byte from the peer. */
   silentMs: number;
-  /** Since the oldest PING that it has not answered. */
+  /** Since the oldest PING that it has not acknowledged. */
   unansweredMs: number;
 }
 
 /** The watch on one connection. */
 export interface Liveness {
-  /** Round-trip time of the last answered PING; undefined before the first. */
+  /** Round-trip time of the last acknowledged PING; undefined before the first. */
   readonly rttMs: number | undefined;
   stop: () => void;
 }
@@ -180,7 +180,7 @@ function sendPing(watch: Watch): void {
     // Cancelled, because the connection ends or drains (nghttp2 sends no PING after GOAWAY): the next tick handles it.
     if (error !== null) return;
     watch.rttMs = durationMs;
-    // ACKs arrive in order, so the PINGs before it have been answered as well.
+    // ACKs arrive in order, so the PINGs before it have been acknowledged as well.
     unanswered.splice(0, unanswered.indexOf(ping) + 1);
   });
 }

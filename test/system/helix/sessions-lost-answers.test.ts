@@ -46,7 +46,7 @@ describe("a creation whose response is lost", () => {
     await stand.system.agent.close();
     assert.equal((await stand.creation).code, "tunnel_lost");
     const [session] = await listSessions(url);
-    assert.deepEqual([session?.state, session?.reason], ["stopping", "its creation was not answered"]);
+    assert.deepEqual([session?.state, session?.reason], ["stopping", "no response to its creation"]);
     stand.release();
     await eventually(() => stand.wolf("a").state.lobbies.length === 1, "the lobby that nobody knows of");
     const from = stand.events.length;

@@ -20,7 +20,7 @@ export function clipboardRoutes(
   app.all("/clipboard", async (c) => {
     if (c.req.method === "GET") {
       const content = await reads.run(() => clipboard.read());
-      // Not JSON: so Helix's server says that there is nothing.
+      // Not JSON: Helix's server reports an empty clipboard in this way.
       if (content === undefined) return new Response("", { headers: { "content-type": "text/plain" } });
       return new Response(formatClipboard(content), { headers: { "content-type": "application/json" } });
     }

@@ -81,7 +81,7 @@ export class Clipboard {
         this.#log.debug({ err: error, selection, attempt }, "selection not read");
       }
     }
-    // An owner that does not answer: for the caller there is nothing to paste.
+    // An owner that does not respond: for the caller there is nothing to paste.
     return undefined;
   }
 

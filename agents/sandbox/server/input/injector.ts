@@ -112,7 +112,7 @@ export class Injector {
     for (const event of events) {
       if (!isKeyEvent(event) && !(await this.pointer.apply(event))) return false;
     }
-    // Before the next key, which takes another way into the compositor, and before the answer.
+    // Before the next key, which reaches the compositor on another path, and before the response.
     if (keys.length === 0 && !this.#isPointerNext()) await this.pointer.settle();
     return true;
   }

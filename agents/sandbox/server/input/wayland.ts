@@ -35,7 +35,7 @@ export class WaylandConnection {
   readonly #socket: Socket;
   readonly #listeners = new Map<number, EventListener>();
   readonly #end: (reason: Error) => void;
-  /** What waits for the compositor, to be told of an end. */
+  /** What waits for the compositor, to be rejected when the connection ends. */
   readonly #waiting = new Set<(reason: Error) => void>();
   /** Numbers of objects that are gone, to be used again. */
   readonly #freeIds: number[] = [];
