@@ -13,7 +13,7 @@ import {
   assertIdle,
   bringUp,
   createSession,
-  endHttp2Session,
+  endSession,
   manageApps,
   refuseStrangers,
   shutDown,
@@ -55,7 +55,7 @@ test("a session, from its creation to its end", { skip, timeout: 120_000 }, asyn
     await phase(t, "media goes directly", async () => t.diagnostic(await assertDirectMedia(viewer, system)));
     await phase(t, "secrets stay apart", () => assertSecretsApart(viewer, system, session));
 
-    await phase(t, "the session ends", () => endHttp2Session(system, session));
+    await phase(t, "the session ends", () => endSession(system, session));
     await phase(t, "the page is told why", () => assertClosedProperly(viewer));
     await chromium[Symbol.asyncDispose]();
     await phase(t, "nothing is left open", async () => {

@@ -175,7 +175,7 @@ export async function manageApps({ url, host }: E2eSystem): Promise<void> {
 }
 
 /** The lobby, the sandbox, its token and all its streams have ended. */
-export async function endHttp2Session(system: E2eSystem, session: TestSession): Promise<void> {
+export async function endSession(system: E2eSystem, session: TestSession): Promise<void> {
   const { url, host, users } = system;
   const { view, sandbox, sandboxToken } = session;
   const self = view.links["self"] ?? "";
