@@ -86,7 +86,7 @@ describe("the tunnel without the product", () => {
     const serving = tests.filter(
       (file) =>
         !file.endsWith("/alone.test.ts") &&
-        /\bstartServe\(/.test(readFileSync(path.join(ROOT, file), "utf8")),
+        /\bstartServe\(|"serve"/.test(readFileSync(path.join(ROOT, file), "utf8")),
     );
     assert.deepEqual([...wrong, ...serving.map((file) => `${file}: starts \`turnabout serve\``)], []);
   });
