@@ -222,7 +222,7 @@ test("a listener that does not respond to pings is closed, and one that does is 
   await using desktop = await startDesktop();
   await using server = await startServer({
     runtimeFolder: desktop.runtimeFolder,
-    liveness: { pingIntervalMs: 20, deadlineMs: 200 },
+    liveness: { pingIntervalMs: 20, deadlineMs: 2_000 },
   });
   const dead = await server.connect("/ws/clipboard", { autoPong: false });
   const alive = await server.connect("/ws/input");
