@@ -98,6 +98,7 @@ const CODES: Readonly<Record<number, string>> = {
 };
 
 function respond(stream: ServerHttp2Stream): void {
+  if (stream.destroyed) return; // the caller has reset it meanwhile
   stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
   stream.end("ok");
