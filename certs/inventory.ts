@@ -86,7 +86,7 @@ export class Inventory {
     }
     const reports: Report[] = [];
     for (const folder of there) {
-      // What a damaged one has said is not known: --agent has to say it again.
+      // The names in a damaged one are not known: --agent has to give them again.
       const { certificate } = await this.#report(folder, "kept");
       const revoked = await this.#isRevoked(certificate);
       const want = { folder, ...namesOf(certificate) };

@@ -1,5 +1,5 @@
 /**
- * `npm test`: brings the real parts that tests need where that is possible (Debian, root), says by name what will be
+ * `npm test`: brings the real parts that tests need where that is possible (Debian, root), names what will be
  * skipped where it is not, and runs every test file, with coverage.
  *
  *     node test/run.ts [FILE...] [--verbose] [--test-name-pattern=…]     some files only

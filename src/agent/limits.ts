@@ -33,7 +33,7 @@ export const MAX_CONNECTIONS = 16;
 export const BACKOFF_BASE_MS = 500;
 /** Longest retry delay after network failures: thousands of agents are back within 10 s of a restart. */
 export const BACKOFF_CAP_MS = 8_000;
-/** Longest retry delay, unless the control plane has asked for more, for {@link RESTART_MS} after a connection has ended. */
+/** Longest retry delay, unless the control plane has requested more, for {@link RESTART_MS} after a connection has ended. */
 export const RESTART_BACKOFF_CAP_MS = 1_000;
 /** How long a control plane that does not respond is taken to be restarting: enough for the upgrade of a host. */
 export const RESTART_MS: number = 5 * 60_000;

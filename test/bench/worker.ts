@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import type { Answer, Call, CommonCalls } from "./workers/serve.ts";
+import type { CallResult, Call, CommonCalls } from "./workers/serve.ts";
 
 const CALL_DEADLINE_MS = 60_000;
 
@@ -36,11 +36,11 @@ export class Worker<Calls extends object> implements AsyncDisposable {
   private constructor(child: ChildProcess, name: string) {
     this.#child = child;
     this.#name = name;
-    child.on("message", (answer: Answer) => {
-      const pending = this.#pending.get(answer.id);
-      this.#pending.delete(answer.id);
-      if (answer.error === undefined) pending?.resolve(answer.value);
-      else pending?.reject(new Error(`${name}: ${answer.error}`));
+    child.on("message", (result: CallResult) => {
+      const pending = this.#pending.get(result.id);
+      this.#pending.delete(result.id);
+      if (result.error === undefined) pending?.resolve(result.value);
+      else pending?.reject(new Error(`${name}: ${result.error}`));
     });
     child.once("exit", (code, signal) => {
       children.delete(child);
@@ -80,7 +80,7 @@ export class Worker<Calls extends object> implements AsyncDisposable {
   #wait(id: number, what: string): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const timer = setTimeout(() => {
-      reject(new Error(`${this.#name} ${what}: no answer within ${CALL_DEADLINE_MS} ms`));
+      reject(new Error(`${this.#name} ${what}: no response within ${CALL_DEADLINE_MS} ms`));
     }, CALL_DEADLINE_MS);
     this.#pending.set(id, { resolve, reject });
     return promise.finally(() => clearTimeout(timer));

@@ -84,8 +84,8 @@ test("adds nothing to a signal that lives for longer than its calls", async () =
   const { signal } = new AbortController();
   for (let n = 0; n < 3; n += 1) {
     assert.equal(String((await service.whole(get, 1_000, { signal })).body), "fine");
-    const answer = await service.stream(get, 1_000, { signal });
-    await answer.close();
+    const response = await service.stream(get, 1_000, { signal });
+    await response.close();
   }
   assert.deepEqual(getEventListeners(signal, "abort"), []);
 });

@@ -199,9 +199,9 @@ test("sends no pong: it would end the stream", async () => {
   theirs.ping("alive?");
   theirs.send('{"StageStarting":{"stage":"after the ping"}}');
   await until(stream, "StageStarting");
-  const said = once(theirs, "message");
+  const received = once(theirs, "message");
   await stream.signal({ Description: { ty: "offer", sdp: "v=0" } });
-  await said;
+  await received;
   assert.deepEqual(pongs, []);
   theirs.send('{"FutureThing":{"x":1}}');
   theirs.send('"FutureWord"');

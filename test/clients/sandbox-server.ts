@@ -19,7 +19,7 @@ export interface SandboxServer extends AsyncDisposable {
   /** `METHOD /path?query`, oldest first. */
   readonly seen: string[];
   readonly uploads: { headers: IncomingMessage["headers"]; body: Buffer }[];
-  /** The next WebSocket, and what it said. */
+  /** The next WebSocket, and its messages. */
   nextWebSocket(): Promise<WebSocket>;
 }
 
@@ -28,7 +28,7 @@ export async function startSandboxServer(): Promise<SandboxServer> {
   const waiting: ((socket: WebSocket) => void)[] = [];
   const target = await startHttpTarget((request, response) => {
     server.seen.push(`${request.method} ${request.url}`);
-    answer(server, request, response).catch(() => request.destroy());
+    respond(server, request, response).catch(() => request.destroy());
   });
   target.http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
     server.seen.push(`WS ${request.url}`);
@@ -57,7 +57,7 @@ export async function startSandboxServer(): Promise<SandboxServer> {
   return server;
 }
 
-async function answer(
+async function respond(
   server: SandboxServer,
   request: IncomingMessage,
   response: ServerResponse,
@@ -103,7 +103,7 @@ async function answer(
     }
     case "POST /upload": {
       if (Number(request.headers["content-length"] ?? 0) > MAX_UPLOAD_BYTES) {
-        // As Go's server: the answer first, and what still comes is read, or closing would take the answer back.
+        // As Go's server: the response first, and what still comes is read, or closing would discard the response.
         request.on("error", () => {}).resume();
         request.socket.write(
           "HTTP/1.1 413 Too Large\r\nContent-Length: 15\r\nConnection: close\r\n\r\nfile too large\n",

@@ -159,16 +159,16 @@ for (const kind of KINDS) {
       await calling;
     });
 
-    test("keeps every message of a WebSocket, the first included, and answers pings", async () => {
+    test("keeps every message of a WebSocket, the first included, and responds to pings", async () => {
       const accepted = server.nextWebSocket();
       const socket = await sandbox.openWebSocket("/ws/stream?x=1");
       const theirs = await accepted;
       const pong = next(theirs, "pong");
       theirs.ping("alive?");
       assert.equal(String((await pong)[0]), "alive?");
-      const said = once(theirs, "message");
+      const message = once(theirs, "message");
       await socket.send('{"type":"init"}');
-      assert.equal(String((await said)[0]), '{"type":"init"}');
+      assert.equal(String((await message)[0]), '{"type":"init"}');
       theirs.send("text");
       theirs.close(4000, "superseded");
       const seen: Message[] = [];

@@ -32,10 +32,10 @@ for (const kind of KINDS) {
       await assertNothingOpen();
     });
 
-    /** Wolf in place of Wolf: `answer` gets each connection once its request has begun to come. */
-    async function start(answer: (socket: Socket) => void): Promise<WolfClient> {
+    /** Wolf in place of Wolf: `respond` gets each connection once its request has begun to come. */
+    async function start(respond: (socket: Socket) => void): Promise<WolfClient> {
       const onSocket = (socket: Socket): void => {
-        socket.once("data", () => answer(socket));
+        socket.once("data", () => respond(socket));
         // On a Unix socket a close looks like FIN; nobody but a caller that has gone sends one.
         socket.once("end", () => socket.destroy());
       };
@@ -79,14 +79,14 @@ for (const kind of KINDS) {
     });
 
     test("distinguishes no response from one that is cut short", async () => {
-      const answers = ["", "HTTP/1.0 200", "HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n{"];
-      const wolf = await start((socket) => socket.end(answers.shift() ?? ""));
+      const responses = ["", "HTTP/1.0 200", "HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n{"];
+      const wolf = await start((socket) => socket.end(responses.shift() ?? ""));
       await wolf.sessions.startRunner("1", runner, { stopStreamWhenOver: false });
       for (let n = 0; n < 2; n += 1) {
         const starting = wolf.sessions.startRunner("1", runner, { stopStreamWhenOver: false });
         await assert.rejects(starting, { name: "TurnaboutError", code: /^target_(closed|protocol)$/ });
       }
-      assert.equal(answers.length, 0);
+      assert.equal(responses.length, 0);
     });
 
     test("does not take a reset for runners/start's silence", async () => {
@@ -140,7 +140,7 @@ for (const kind of KINDS) {
     });
 
     test("reports what is not HTTP, not JSON, or not the expected response", async () => {
-      const answers = [
+      const responses = [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         whole("<html>"),
         whole('{"success":true}'),
@@ -149,7 +149,7 @@ for (const kind of KINDS) {
         whole("Chunked encoding not supported, use HTTP/1.0 instead", 500),
         whole("", 404),
       ];
-      const wolf = await start((socket) => socket.end(answers.shift() ?? ""));
+      const wolf = await start((socket) => socket.end(responses.shift() ?? ""));
       for (let n = 0; n < 4; n += 1) await assert.rejects(wolf.apps.list(), code("target_protocol"));
       await assert.rejects(wolf.apps.list(), { name: "WolfError", status: 200, reason: "Sorry" });
       await assert.rejects(wolf.apps.list(), { name: "WolfError", status: 500, reason: /^Chunked/ });

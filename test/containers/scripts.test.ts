@@ -145,7 +145,7 @@ describe("the parts of a container", () => {
   it("start with standard output and standard error closed", async () => {
     const { child } = start(
       `
-      keep writer bash -c 'echo said && echo said >&2 && echo reached >$folder/closed; sleep 1000'
+      keep writer bash -c 'echo printed && echo printed >&2 && echo reached >$folder/closed; sleep 1000'
       until_stopped; stop writer 2`,
       ["bash", "-c", 'exec bash "$@" >&- 2>&-', "bash"],
     );

@@ -126,7 +126,7 @@ describe("compose/kubernetes, the pair of Wolf and its agent", () => {
 
   it("starts Wolf before its agent and ends it after", () => {
     assert.equal(wolf.restartPolicy, "Always", "a sidecar: an init container that restarts always");
-    assert.ok(wolf.startupProbe?.exec, "the agent waits until Wolf answers");
+    assert.ok(wolf.startupProbe?.exec, "the agent waits until Wolf responds");
     assert.equal(agent.restartPolicy, undefined);
   });
 

@@ -194,7 +194,7 @@ function start(
   return new Command("turnabout", here, { through, env: { TURNABOUT_ADMIN_TOKEN: ADMIN_TOKEN } });
 }
 
-/** strace keeps SIGTERM to itself: its child is asked. */
+/** strace keeps SIGTERM to itself: its child gets the signal. */
 async function endTraced(command: Command): Promise<void> {
   const children = readFileSync(`/proc/${command.pid}/task/${command.pid}/children`, "utf8").trim();
   process.kill(Number(children.split(" ")[0]), "SIGTERM");

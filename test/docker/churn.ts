@@ -93,12 +93,12 @@ async function watch(
   while (!isOver()) {
     // Read before and after the announcements: a change in between is not wrong yet.
     const before = await running(docker);
-    const said = new Set(await announced());
+    const reported = new Set(await announced());
     const after = await running(docker);
     const now = performance.now();
     report.looks += 1;
     for (const id of ids) {
-      const isRight = said.has(id) === before.has(id) || said.has(id) === after.has(id);
+      const isRight = reported.has(id) === before.has(id) || reported.has(id) === after.has(id);
       if (isRight) {
         wrongSince.delete(id);
         continue;
@@ -109,7 +109,7 @@ async function watch(
       report.longestLagMs = Math.max(report.longestLagMs, lagMs);
       if (lagMs <= mostMs) continue;
       report.wrong.push(
-        `${id} is ${said.has(id) ? "announced and does not run" : "not announced and runs"}: ${lagMs} ms`,
+        `${id} is ${reported.has(id) ? "announced and does not run" : "not announced and runs"}: ${lagMs} ms`,
       );
       wrongSince.set(id, now); // reported once in a while
     }

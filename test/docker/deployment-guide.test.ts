@@ -111,9 +111,9 @@ describe("docs/deployment.md", { skip }, () => {
     const old = await served();
 
     let renewing = true;
-    let answered = 0;
+    let responses = 0;
     const load = (async () => {
-      for (; renewing; answered += 1) assert.match(await curlOnce("-H", await admin(), apps), /Wolf UI/);
+      for (; renewing; responses += 1) assert.match(await curlOnce("-H", await admin(), apps), /Wolf UI/);
     })();
     await certs("renew", "--all");
     await until("the control plane's new certificate is in use", async () => (await served()) !== old);
@@ -121,7 +121,7 @@ describe("docs/deployment.md", { skip }, () => {
     await untilConnected(({ connections }) => connections.every(({ id }) => !ids.has(id)));
     renewing = false;
     await load; // not one of its requests has failed
-    assert.ok(answered > 0);
+    assert.ok(responses > 0);
 
     await certs("revoke", "agents/wolf-local");
     await until("its connections are closed", async () => (await wolfLocal())?.state !== "connected");

@@ -37,8 +37,8 @@ describe("a Docker Engine of the test's own", { skip }, () => {
     const line = ["run", "-d", "--name", "web", ...place, BUSYBOX, "busybox", "sh", "-c", script];
     await engine.command("docker", line);
     const port = await engine.publish("172.19.0.20", 80);
-    const answer = await untilAnswer(`http://127.0.0.1:${port}/index.html`);
-    assert.equal(answer, "from inside\n");
+    const response = await untilResponse(`http://127.0.0.1:${port}/index.html`);
+    assert.equal(response, "from inside\n");
 
     const socket = await engine.connect("172.19.0.20", 80);
     const end = ending(socket);
@@ -89,12 +89,12 @@ function groupsOf(folder: string): string[] {
   return globSync([`/sys/fs/cgroup/${name}`, `/sys/fs/cgroup/*/${name}`]);
 }
 
-async function untilAnswer(url: string): Promise<string> {
+async function untilResponse(url: string): Promise<string> {
   const deadline = performance.now() + 10_000;
   for (;;) {
     try {
-      const answer = await fetch(url, { headers: { connection: "close" } });
-      return await answer.text();
+      const response = await fetch(url, { headers: { connection: "close" } });
+      return await response.text();
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }

@@ -99,7 +99,7 @@ export class Engine implements AsyncDisposable {
     closeSync(log);
     const engine = new Engine(folder, child);
     try {
-      await within(engine.#answers(), "the Docker Engine", START_TIMEOUT_MS);
+      await within(engine.#responds(), "the Docker Engine", START_TIMEOUT_MS);
     } catch (cause) {
       const text = readFileSync(join(folder, "dockerd.log"), "utf8");
       await engine[Symbol.asyncDispose]();
@@ -148,7 +148,7 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** @returns its standard output; @throws Error with what it said if its exit status is not 0 */
+  /** @returns its standard output; @throws Error with its output if its exit status is not 0 */
   async command(program: string, args: readonly string[], options?: CommandOptions): Promise<string> {
     const { code, stdout, stderr } = await this.run(program, args, options);
     if (code === 0) return stdout;
@@ -205,7 +205,7 @@ export class Engine implements AsyncDisposable {
     await removeGroups(this.#name);
   }
 
-  async #answers(): Promise<void> {
+  async #responds(): Promise<void> {
     const ended = this.#ended.then(() => Promise.reject(new Error("it has ended")));
     ended.catch(() => {});
     for (;;) {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createDockerClient, createRemoteDial } from "../../src/index.ts";
 import { listRunners, open } from "../support/http.ts";
-import type { Answer, RunnerListing } from "../support/http.ts";
+import type { HttpResponse, RunnerListing } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
 import { BUSYBOX, importBusybox } from "./busybox.ts";
 import { churn, LAG_MS } from "./churn.ts";
@@ -77,11 +77,11 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     const cutAt = performance.now();
     await lost(WOLF, NOTICED_MS);
     await stack.runnersUntil((all) => stateOf(all, WOLF) === "gone", "the grace is over", 40_000);
-    const askedAt = performance.now();
+    const requestedAt = performance.now();
     const refused = await stack.call(APPS);
     assert.equal(refused.status, 503);
     assert.ok(Number(refused.headers["retry-after"]) > 0);
-    assert.ok(performance.now() - askedAt < 5_000, "answered without waiting");
+    assert.ok(performance.now() - requestedAt < 5_000, "a response without waiting");
     await sessionIs("lost");
     await delay(90_000 - (performance.now() - cutAt));
     await connect();
@@ -125,15 +125,15 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     const refused = await stack
       .untilValue(
         "a refusal",
-        async (): Promise<Answer | undefined> => {
-          const answer = await stack.call(APPS);
-          return answer.status === 200 ? undefined : answer;
+        async (): Promise<HttpResponse | undefined> => {
+          const response = await stack.call(APPS);
+          return response.status === 200 ? undefined : response;
         },
         10_000,
       )
       .catch(() => undefined);
     if (refused !== undefined) assert.equal(refused.status, 502, refused.body);
-    await stack.until("Wolf answers again", async () => (await stack.call(APPS)).status === 200, 60_000);
+    await stack.until("Wolf responds again", async () => (await stack.call(APPS)).status === 200, 60_000);
     assert.deepEqual(idsOf(await runner(WOLF)), idsOf(before), "the tunnel did not notice");
     // It has come back without its lobbies: what does not run is not shown as running.
     await stack.until("the session is not running", async () => !(await isRunning()), SWEEP_MS);
@@ -216,7 +216,7 @@ describe("two Docker levels with faults", { skip: engineCannot() }, () => {
     await stack.engine.command("docker", ["start", stack.container("wolf")]);
     await connected(WOLF);
     assert.notEqual((await runner(WOLF))?.bootEpoch, before?.bootEpoch, "a restart is not a reconnect");
-    await stack.until("Wolf answers", async () => (await stack.call(APPS)).status === 200);
+    await stack.until("Wolf responds", async () => (await stack.call(APPS)).status === 200);
     // Its lobbies died with it: the session is not shown as running any more.
     await stack.until("the session is not running", async () => !(await isRunning()), SWEEP_MS);
   });

@@ -26,12 +26,12 @@ describe("the containers of Podman", { skip: podmanCannot() }, () => {
     await mkdir(join(root, "bin"), { recursive: true });
     await copyFile("/bin/busybox", join(root, "bin/busybox"));
     const tar = spawn("tar", ["-C", root, "-c", "."], { stdio: ["ignore", "pipe", "inherit"] });
-    const answer = await podman.docker.importImage(tar.stdout, {
+    const response = await podman.docker.importImage(tar.stdout, {
       repo: "localhost/turnabout-busybox",
       tag: "latest",
     });
-    answer.resume();
-    await next(answer, "end", 60 * SECONDS_MS);
+    response.resume();
+    await next(response, "end", 60 * SECONDS_MS);
     system = await startSystem({ agents: 0 });
     await system.addAgent([{ id: "host-1", targets: [] }], { docker: `unix://${podman.socketPath}` });
   });

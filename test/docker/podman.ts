@@ -71,7 +71,7 @@ export class Podman implements AsyncDisposable {
     closeSync(log);
     const podman = new Podman(folder, child);
     try {
-      await within(podman.#answers(), "Podman", START_TIMEOUT_MS);
+      await within(podman.#responds(), "Podman", START_TIMEOUT_MS);
     } catch (cause) {
       const text = readFileSync(join(folder, "podman.log"), "utf8");
       await podman[Symbol.asyncDispose]();
@@ -87,7 +87,7 @@ export class Podman implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
-  async #answers(): Promise<void> {
+  async #responds(): Promise<void> {
     const ended = this.#ended.then(() => Promise.reject(new Error("it has ended")));
     ended.catch(() => {});
     for (;;) {

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { call, listRunners } from "../support/http.ts";
-import type { Answer, CallOptions, RunnerListing } from "../support/http.ts";
+import type { HttpResponse, CallOptions, RunnerListing } from "../support/http.ts";
 import { BASES, importBases } from "./bases.ts";
 import { Engine } from "./engine.ts";
 import type { Ran } from "./engine.ts";
@@ -160,7 +160,7 @@ export class Stack implements AsyncDisposable {
   }
 
   /** A request to the public port; by the admin, unless another token is given. */
-  call(path: string, options: CallOptions = {}): Promise<Answer> {
+  call(path: string, options: CallOptions = {}): Promise<HttpResponse> {
     return call(`${this.url}${path}`, { token: this.adminToken, timeoutMs: CALL_TIMEOUT_MS, ...options });
   }
 

@@ -152,13 +152,13 @@ async function shakeHands(
   const request = sections(text, 2).get("11. Worked example") ?? assert.fail("no worked example");
   const [example] = fences(request);
   socket.write((example?.body ?? "").replaceAll("\n", "\r\n"));
-  const answer = String((await within(source.next(), "101")).value);
-  assert.match(answer, /^HTTP\/1\.1 101 /);
+  const response = String((await within(source.next(), "101")).value);
+  assert.match(response, /^HTTP\/1\.1 101 /);
   const expected = fences(text).find(
     ({ info, body }) => info === "http" && body.includes("101 Switching Protocols\nConnection"),
   );
   assert.equal(
-    answer.replace(VERSION, "0.1.0"),
+    response.replace(VERSION, "0.1.0"),
     expected?.body.replaceAll("\n", "\r\n"),
     "the 101 of the page",
   );

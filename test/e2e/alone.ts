@@ -32,9 +32,9 @@ export async function runAlone(t: { diagnostic(message: string): void }, script:
     timeout: SCENARIO_TIMEOUT_MS,
     killSignal: "SIGKILL",
   });
-  const said: string[] = [];
+  const lines: string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => t.diagnostic(line));
-  createInterface({ input: child.stderr }).on("line", (line) => said.push(line));
+  createInterface({ input: child.stderr }).on("line", (line) => lines.push(line));
   const [code, signal] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  assert.equal(signal ?? code, 0, said.join("\n"));
+  assert.equal(signal ?? code, 0, lines.join("\n"));
 }

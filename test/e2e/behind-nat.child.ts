@@ -77,7 +77,7 @@ const network = await Network.make(PORT);
     });
   });
   await phase(t, "the session ends", () => endSession(system, session));
-  await phase(t, "the page is told why", () => assertClosedProperly(viewer));
+  await phase(t, "the page gets the reason", () => assertClosedProperly(viewer));
   await chromium[Symbol.asyncDispose]();
   await phase(t, "nothing is left open", () => assertIdle(system));
 

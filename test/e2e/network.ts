@@ -4,7 +4,7 @@
  *
  *     outside            198.51.100.1   control plane, users
  *       │ wan
- *     router             198.51.100.2 / 172.19.0.1    masquerades; nothing gets in that was not asked for
+ *     router             198.51.100.2 / 172.19.0.1    masquerades; nothing gets in that was not requested
  *       │ lan
  *     wolf (level 1)     172.19.0.20 / 172.20.0.1     Wolf, Moonlight Web, their agent; masquerades for level 2
  *       │ inner

@@ -56,7 +56,7 @@ test("a session, from its creation to its end", { skip, timeout: 120_000 }, asyn
     await phase(t, "secrets stay apart", () => assertSecretsApart(viewer, system, session));
 
     await phase(t, "the session ends", () => endSession(system, session));
-    await phase(t, "the page is told why", () => assertClosedProperly(viewer));
+    await phase(t, "the page gets the reason", () => assertClosedProperly(viewer));
     await chromium[Symbol.asyncDispose]();
     await phase(t, "nothing is left open", async () => {
       await assertIdle(system);

@@ -65,7 +65,7 @@ export async function bringUp({ url, host, users }: E2eSystem, { view }: TestSes
   assert.doesNotMatch(early.body, /127\.0\.0\.1|localhost|ECONNREFUSED/);
 
   await host.call("proceed", view.id, "server");
-  await until("the server answers", async () => (await screenshot()).status !== 502);
+  await until("the server responds", async () => (await screenshot()).status !== 502);
   const dark = await screenshot();
   assert.equal(dark.status, 500);
   assert.match(dark.body, /Wayland/);
@@ -141,9 +141,9 @@ export async function useClipboard({ url, host, users }: E2eSystem, { view }: Te
   const large = randomBytes(2_500_000).toString("hex"); // 5 MB of text
   await post("text", large);
   assert.ok((await paste("-n")).equals(Buffer.from(large)), "5 MB came whole to the desktop");
-  const answer = randomBytes(2_500_000).toString("hex");
-  await copy("text/plain;charset=utf-8", Buffer.from(answer));
-  assert.ok((await get()).data === answer, "5 MB came whole from the desktop");
+  const copied = randomBytes(2_500_000).toString("hex");
+  await copy("text/plain;charset=utf-8", Buffer.from(copied));
+  assert.ok((await get()).data === copied, "5 MB came whole from the desktop");
 }
 
 /** Wolf's own API, by the instance's name. */

@@ -138,7 +138,7 @@ function isFull({ state, connections }: { state: string; connections: unknown[] 
   return state === "connected" && connections.length === 2;
 }
 
-/** Free a moment ago: sandboxes are told the address before anything listens there. */
+/** Free a moment ago: sandboxes get the address before anything listens there. */
 async function freePort(address: string): Promise<number> {
   const server = createServer().listen(0, address);
   await once(server, "listening");
@@ -148,7 +148,7 @@ async function freePort(address: string): Promise<number> {
   return port;
 }
 
-/** One part of a scenario: said when it is done, and named when it fails. */
+/** One part of a scenario: printed when it is done, and named when it fails. */
 export async function phase(
   t: { diagnostic(message: string): void },
   name: string,

@@ -36,8 +36,8 @@ describe("a malicious page of a target", { skip: missing("chromium") }, () => {
     const context = await chromium.browser.newContext();
     await context.addCookies([{ name: "access_token", value: ADMIN_TOKEN, url: system.url }]);
     const page = await context.newPage();
-    const answer = await page.goto(targetUrl(system.url, RUNNER, "web"));
-    assert.equal(answer?.status(), 200, "the cookie opens the page");
+    const response = await page.goto(targetUrl(system.url, RUNNER, "web"));
+    assert.equal(response?.status(), 200, "the cookie opens the page");
     await page.waitForFunction('document.title === "done"', undefined, { timeout: 30_000 });
     const seen = JSON.parse(await page.evaluate<string>("document.body.textContent")) as Record<
       string,

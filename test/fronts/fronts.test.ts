@@ -95,27 +95,27 @@ for (const name of names) {
           ["/api/v1/no-such-route", 404, "not_found"],
           [via("/", "no-such-target"), 404, "target_unknown"],
         ] as const) {
-          const answer = await caller.call({ path, bodyless: true });
-          assert.equal(answer.status, status);
-          assert.equal((JSON.parse(answer.text) as { error: { code: string } }).error.code, code);
-          assert.match(String(answer.headers["proxy-status"]), new RegExp(`details="${code}"`));
+          const response = await caller.call({ path, bodyless: true });
+          assert.equal(response.status, status);
+          assert.equal((JSON.parse(response.text) as { error: { code: string } }).error.code, code);
+          assert.match(String(response.headers["proxy-status"]), new RegExp(`details="${code}"`));
         }
         table.put(`refusals as ours, over ${short}`, name, "yes");
 
         const large = { "x-large": "x".repeat(LARGE_FIELD_BYTES) };
-        const answer = await caller.call({ path: via("/large"), headers: large, bodyless: true });
+        const response = await caller.call({ path: via("/large"), headers: large, bodyless: true });
         const passed =
-          answer.status === 200 && stand.service.heads.at(-1)?.["x-large"]?.length === LARGE_FIELD_BYTES;
-        const back = answer.headers["x-large"]?.length === LARGE_FIELD_BYTES;
+          response.status === 200 && stand.service.heads.at(-1)?.["x-large"]?.length === LARGE_FIELD_BYTES;
+        const back = response.headers["x-large"]?.length === LARGE_FIELD_BYTES;
         table.put(
           `header fields of 12 KiB, both ways, over ${short}`,
           name,
-          passed && back ? "yes" : `no (${answer.status})`,
+          passed && back ? "yes" : `no (${response.status})`,
         );
 
         const events = caller.open({ path: via("/events"), bodyless: true });
         if (kind === H1) (events.request as { end(): void }).end();
-        const { body } = await within(events.answer, "an event stream");
+        const { body } = await within(events.response, "an event stream");
         let seen = "";
         for (const event of ["hello", "second", "third"]) {
           if (event !== "hello") stand.service.emit(event);
@@ -168,7 +168,7 @@ for (const name of names) {
       assert.equal((await ending(response)).data.toString(), sent);
       await using caller = await openCaller(H2, stand.endpoint);
       const download = caller.open({ path: via("/download"), bodyless: true });
-      const { body } = await within(download.answer, "a download");
+      const { body } = await within(download.response, "a download");
       assert.equal(await digest(body as AsyncIterable<Buffer>), sent);
       table.put("300 MB up and down", name, "yes");
     });
@@ -186,7 +186,7 @@ for (const name of names) {
         "x-real-ip": "6.6.6.6",
         forwarded: "for=6.6.6.6;host=evil.example",
       };
-      const told = (): unknown[] => {
+      const forwarded = (): unknown[] => {
         const seen = stand.service.heads.at(-1) ?? {};
         assert.doesNotMatch(JSON.stringify(seen), /6\.6\.6\.6|evil/);
         return [seen["x-forwarded-for"], seen["x-forwarded-proto"], seen["x-forwarded-host"]];
@@ -194,12 +194,12 @@ for (const name of names) {
       const { port, passthroughPort } = stand.proxy;
       for (const ask of [askHttp1, askHttp2]) {
         assert.equal(await ask(stand, port, spoof), 200);
-        assert.deepEqual(told(), [CLIENT, "https", `localhost:${port}`]);
+        assert.deepEqual(forwarded(), [CLIENT, "https", `localhost:${port}`]);
       }
       table.put("client by `X-Forwarded-*`, the caller's own (and `-Prefix`) dropped", name, "yes");
       for (const ask of passthroughPort === undefined ? [] : [askHttp1, askHttp2]) {
         assert.equal(await ask(stand, passthroughPort ?? 0, spoof), 200);
-        assert.deepEqual(told(), [CLIENT, "https", `localhost:${passthroughPort}`]);
+        assert.deepEqual(forwarded(), [CLIENT, "https", `localhost:${passthroughPort}`]);
       }
       table.put("client by PROXY header, version 2", name, passthroughPort === undefined ? "–" : "yes");
     });
@@ -230,14 +230,14 @@ for (const name of names) {
       await stand.connected(2);
       const failures: string[] = [];
       let isOver = false;
-      let answered = 0;
+      let successes = 0;
       const load = async (): Promise<void> => {
         while (!isOver) {
           try {
             const { status } = await call(`https://localhost:${stand.proxy.port}${via("/")}`, {
               ca: stand.pki.ca,
             });
-            if (status === 200) answered += 1;
+            if (status === 200) successes += 1;
             else failures.push(String(status));
           } catch (error) {
             failures.push((error as Error).message);
@@ -257,24 +257,24 @@ for (const name of names) {
         await stand.proxy.reload();
         await delay(1_500);
       }
-      const before = answered;
-      while (answered < before + 20 && failures.length < 1_000) await delay(20);
+      const before = successes;
+      while (successes < before + 20 && failures.length < 1_000) await delay(20);
       stand.service.release();
       const slow = await held;
       isOver = true;
       await Promise.all(workers);
       const cut = agent.events.all.filter(({ type }) => type === "lost").length;
       console.log(
-        `${KINDS[name].title}: ${answered} answered, ${failures.length} failed (${[...new Set(failures)].join(", ")}), ${cut} agent connections lost, held: ${slow}`,
+        `${KINDS[name].title}: ${successes} succeeded, ${failures.length} failed (${[...new Set(failures)].join(", ")}), ${cut} agent connections lost, held: ${slow}`,
       );
-      assert.ok(answered > 20);
+      assert.ok(successes > 20);
       const short = failures.length === 0 ? "no request failed" : "requests under way failed";
       table.put(
         "three reloads under load, two connections",
         name,
         `${short}; agents ${cut === 0 ? "kept" : "cut, and back"}`,
       );
-      table.put("a request that outlasts the reloads", name, slow === "released" ? "answered" : "fails");
+      table.put("a request that outlasts the reloads", name, slow === "released" ? "succeeds" : "fails");
     });
 
     if (name === "nginx" || name === "haproxy") {
@@ -287,7 +287,7 @@ for (const name of names) {
         for (const item of SMUGGLING) {
           const seen = await outcome(stand.proxy.port, item.bytes, stand.service.lines, stand.pki.ca);
           console.log(`${KINDS[name].title} | ${item.name} | ${seen}`);
-          // Where both read two requests, both are answered; one that reaches the target and no answer is of, was smuggled.
+          // Where both read two requests, both get a response; one that reaches the target and gets none was smuggled.
           const [statuses = "", lines = ""] = seen.split(" > ");
           const reached = lines === "" ? 0 : lines.split(",").length;
           assert.equal(statuses.split(",").filter((status) => status === "200").length, reached, item.name);

@@ -47,7 +47,7 @@ export async function startService(): Promise<Service> {
     lines.push(`${request.method} ${request.url}`);
     response.on("error", () => {}); // permanently
     request.on("error", () => {}); // permanently
-    void answer(request, response).catch(() => response.destroy());
+    void respond(request, response).catch(() => response.destroy());
   });
   const sockets = new WebSocketServer({ server: target.http });
   sockets.on("connection", (socket) => {
@@ -55,7 +55,7 @@ export async function startService(): Promise<Service> {
     socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
   });
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url === "/upload") return void response.end(await digest(request));
     if (request.url === "/download") {
       response.setHeader("content-length", BULK_BYTES);

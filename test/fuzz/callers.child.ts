@@ -1,6 +1,6 @@
 /**
  * A control plane and an agent in a process without any handler for uncaught errors, and callers whose bytes have been
- * changed on their way. Every connection has to end once its caller has said everything, and a neighbour's request has
+ * changed on their way. Every connection has to end once its caller has sent everything, and a neighbour's request has
  * to work. Prints what was wrong, one line each.
  *
  *     node test/fuzz/callers.child.ts SEED COUNT

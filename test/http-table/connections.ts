@@ -211,10 +211,10 @@ export const CONNECTIONS: readonly Feature[] = [
     cell: http1(async (front) => {
       const { response } = await front.send(upgrade(front, "other"), (seen) => {
         const isAsked = fieldOf(seen, "upgrade") === "other";
-        const answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
-        seen.socket.write(isAsked ? answer : OK_RESPONSE);
+        const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
+        seen.socket.write(isAsked ? switching : OK_RESPONSE);
       });
-      return response.status === 101 ? "passes" : `the target is not asked: ${ended(response)}`;
+      return response.status === 101 ? "passes" : `the target gets no request: ${ended(response)}`;
     }),
     why: "Only WebSockets cross as upgrades, because they alone have a form in HTTP/2 (RFC 8441). `CONNECT` carries everything else.",
   },

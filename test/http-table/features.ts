@@ -1,4 +1,4 @@
-/** What one feature is, and the words in which a cell is said. */
+/** What one feature is, and the words of a cell. */
 import { field } from "./exchange.ts";
 import type { Response } from "./exchange.ts";
 import type { Front } from "./fronts.ts";

@@ -9,7 +9,7 @@ import type { Request, Response } from "./exchange.ts";
 import type { Http2Front, OnStream } from "./http2.ts";
 import { isPresent, startGo, startNginx } from "./programs.ts";
 import { startTableTarget } from "./target.ts";
-import type { Answer, Seen, TableTarget } from "./target.ts";
+import type { TargetResponse, Seen, TableTarget } from "./target.ts";
 
 export const COLUMNS = ["nginx", "Go", "route, HTTP/1.1", "route, HTTP/2", "forward proxy"] as const;
 export type Column = (typeof COLUMNS)[number];
@@ -32,11 +32,11 @@ export interface Front {
   at(path: string): string;
   /** Request line and the fields without which this front refuses, each with CRLF; more may follow, and an empty line. */
   head(method: string, path: string, version?: string): string;
-  call(request: Request, answer: Answer, early?: boolean): Promise<Outcome>;
+  call(request: Request, scripted: TargetResponse, early?: boolean): Promise<Outcome>;
   /** A GET whose caller ends its half at once; not on HTTP/2. */
-  halfClosed(answer: Answer): Promise<Outcome>;
+  halfClosed(scripted: TargetResponse): Promise<Outcome>;
   /** Bytes as they are; not on HTTP/2. */
-  send(bytes: string, answer: Answer, method?: string, early?: boolean): Promise<Outcome>;
+  send(bytes: string, scripted: TargetResponse, method?: string, early?: boolean): Promise<Outcome>;
 }
 
 interface FrontParts {
@@ -51,24 +51,24 @@ interface FrontParts {
 
 function makeFront({ column, target, port, prefix, host, own, session }: FrontParts): Front {
   const isOurs = column !== "nginx" && column !== "Go";
-  // What never answers is waited for; ours always answers, however slow the machine is.
+  // What never responds is waited for; ours always responds, however slow the machine is.
   const timeoutMs = isOurs ? 10_000 : 1_000;
   const at = (to: string): string => `${prefix}${to}`;
   const lines = own.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const head = (method: string, to: string, version = "HTTP/1.1"): string =>
     `${method} ${at(to)} ${version}\r\nHost: ${host}\r\n${lines}`;
-  const send: Front["send"] = async (bytes, answer, method = "GET", early = false) => {
-    target.expect(answer, early);
+  const send: Front["send"] = async (bytes, scripted, method = "GET", early = false) => {
+    target.expect(scripted, early);
     const response = await exchangeBytes(port, bytes, { method, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
-  const halfClosed: Front["halfClosed"] = async (answer) => {
-    target.expect(answer);
+  const halfClosed: Front["halfClosed"] = async (scripted) => {
+    target.expect(scripted);
     const response = await exchangeBytes(port, `${head("GET", "/")}\r\n`, { thenEnd: true, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
-  const call: Front["call"] = async (request, answer, early = false) => {
-    target.expect(answer, early);
+  const call: Front["call"] = async (request, scripted, early = false) => {
+    target.expect(scripted, early);
     if (session !== undefined) {
       const fields = [...own, ...(request.fields ?? [])];
       const response = await exchangeHttp2(session, { ...request, path: at(request.path ?? "/"), fields });

@@ -201,15 +201,15 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
     name: "caller's CANCEL at the target",
     rfc: "9113 §8.7",
     cell: async (front) => {
-      const told = Promise.withResolvers<number>();
+      const ended = Promise.withResolvers<number>();
       const stream = open(front, (target) => {
         target.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         target.write("part");
-        target.resume().once("close", () => told.resolve(target.rstCode));
+        target.resume().once("close", () => ended.resolve(target.rstCode));
       });
       await within(once(stream, "data"), "a part of the response", TIMEOUT_MS);
       stream.close(NGHTTP2_CANCEL);
-      const code = await within(told.promise, "the target's reset", TIMEOUT_MS);
+      const code = await within(ended.promise, "the target's reset", TIMEOUT_MS);
       return CODES[code] ?? `${code}`;
     },
   },

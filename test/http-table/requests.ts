@@ -84,7 +84,7 @@ export const REQUESTS: readonly Feature[] = [
         OK_RESPONSE,
         "OPTIONS",
       );
-      return seen === undefined ? `answers itself: ${ended(response)}` : passes(response);
+      return seen === undefined ? `responds itself: ${ended(response)}` : passes(response);
     }),
   },
   {
@@ -168,7 +168,7 @@ export const REQUESTS: readonly Feature[] = [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         "POST",
       );
-      const by = response.informational.includes(100) ? "answers 100 itself" : "no 100";
+      const by = response.informational.includes(100) ? "sends 100 itself" : "no 100";
       return `${by}; the field ${fieldOf(seen, "expect") === undefined ? "is dropped" : "passes"}`;
     }),
   },
@@ -210,8 +210,8 @@ export const REQUESTS: readonly Feature[] = [
     name: "HTTP/1.0 caller",
     rfc: "9112 §2.5",
     cell: http1(async (front) => {
-      const answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-      const { response } = await front.send(`${front.head("GET", "/", "HTTP/1.0")}\r\n`, answer);
+      const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+      const { response } = await front.send(`${front.head("GET", "/", "HTTP/1.0")}\r\n`, chunked);
       if (field(response, "transfer-encoding") !== undefined) return "chunked body: not understood";
       return passes(response);
     }),

@@ -39,10 +39,10 @@ function location(name: string, value: (address: string) => string): Feature["ce
   };
 }
 
-function broken(answer: string, cut: "fin" | "reset"): Feature["cell"] {
+function broken(sent: string, cut: "fin" | "reset"): Feature["cell"] {
   return async (front) => {
     const { response } = await front.call({}, ({ socket }) => {
-      socket.write(answer, "latin1", () => {
+      socket.write(sent, "latin1", () => {
         if (cut === "fin") socket.end();
         else socket.resetAndDestroy();
       });
@@ -354,8 +354,8 @@ export const RESPONSES: readonly Feature[] = [
     name: "`Transfer-Encoding: gzip, chunked`",
     rfc: "9112 §6.1",
     cell: async (front) => {
-      const answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-      const { response } = await front.call({}, answer);
+      const coded = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+      const { response } = await front.call({}, coded);
       return passes(response);
     },
     why: "Coded bytes are not the representation, and the caller would not learn that they are coded.",

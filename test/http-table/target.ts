@@ -1,4 +1,4 @@
-/** The raw target of the table: it notes every byte of a request and answers as the present case says. */
+/** The raw target of the table: it notes every byte of a request and responds as the present case requires. */
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { startTarget } from "../support/target.ts";
@@ -17,25 +17,25 @@ export interface Seen {
 }
 
 /** Bytes in latin1, or whatever it does with the socket. */
-export type Answer = string | ((seen: Seen) => void);
+export type TargetResponse = string | ((seen: Seen) => void);
 
 export interface TableTarget extends TestTarget {
   /** Requests of the present case. */
   readonly seen: Seen[];
-  /** Begins a case. @param early answers at the head, without waiting for the body */
-  expect(response: Answer, early?: boolean): void;
+  /** Begins a case. @param early responds at the head, without waiting for the body */
+  expect(response: TargetResponse, early?: boolean): void;
 }
 
 export async function startTableTarget(): Promise<TableTarget> {
   const seen: Seen[] = [];
-  let response: Answer = "";
+  let response: TargetResponse = "";
   let isEarly = false;
   let connections = 0;
   const target = await startTarget((socket) => {
     connections += 1;
     const connection = connections;
     let present: Seen | undefined;
-    let isAnswered = false;
+    let hasResponded = false;
     let bytes = "";
     socket.on("close", () => present !== undefined && (present.isGone = true));
     socket.on("end", () => {
@@ -45,8 +45,8 @@ export async function startTableTarget(): Promise<TableTarget> {
     socket.on("data", (chunk: Buffer) => {
       bytes += chunk.toString("latin1");
       for (;;) {
-        if (present === undefined || isAnswered) {
-          if (isAnswered && present !== undefined && !isComplete(present)) {
+        if (present === undefined || hasResponded) {
+          if (hasResponded && present !== undefined && !isComplete(present)) {
             present.body += bytes;
             bytes = "";
             return;
@@ -56,12 +56,12 @@ export async function startTableTarget(): Promise<TableTarget> {
           present = { head: bytes.slice(0, end), body: "", socket, connection, isGone: false };
           seen.push(present);
           bytes = bytes.slice(end + 4);
-          isAnswered = false;
+          hasResponded = false;
         }
         present.body += bytes;
         bytes = "";
         if (!isEarly && !isComplete(present)) return;
-        isAnswered = true;
+        hasResponded = true;
         if (typeof response === "string") socket.write(response, "latin1");
         else response(present);
         return;
@@ -70,7 +70,7 @@ export async function startTableTarget(): Promise<TableTarget> {
   });
   return Object.assign(target, {
     seen,
-    expect: (given: Answer, early = false) => {
+    expect: (given: TargetResponse, early = false) => {
       seen.length = 0;
       response = given;
       isEarly = early;

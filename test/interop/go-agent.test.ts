@@ -115,8 +115,8 @@ describe("an agent on Go's stock HTTP/2 server", { skip: missing("turnabout-go-a
       assert.equal((await call(agent.via("web"))).body, "host localhost");
       const upload = await call(agent.via("web"), { method: "POST", body: Buffer.alloc(1_000_000) });
       assert.equal(upload.body, "1000000 bytes");
-      const answer = await call(agent.via("old"));
-      assert.equal(answer.body.length, 100_000, "a close of the target is a clean end");
+      const response = await call(agent.via("old"));
+      assert.equal(response.body.length, 100_000, "a close of the target is a clean end");
     }
     await eventually(() => isConnected(agent.controlPlane, `${RUNNER}-extra`), "the runner of its /events");
   });

@@ -11,7 +11,7 @@ const MAX_FRAMES = 12;
 /** Kinds of libuv handles that node itself holds in every process. */
 const INTERNAL = /^(async|check|idle|prepare|loop|signal)$/;
 
-/** Flags with which {@link diagnose} gets an answer. */
+/** Flags with which {@link diagnose} gets a result. */
 export function diagnosisFlags(path: string): string[] {
   return [
     "--inspect-port=0", // for when SIGUSR1 starts it; many processes at a time

@@ -27,7 +27,7 @@ describe("a test file", { concurrency: true }, () => {
     assert.ok((cpuMs ?? 0) > 0);
   });
 
-  it("that leaks after a failed assertion is ended, and what was open is said", async () => {
+  it("that leaks after a failed assertion is ended, and what was open is reported", async () => {
     const { failed, faults, wallMs } = await outcome("leaks", { lingerMs: 500 });
     assert.match(failed[0]?.error ?? "", /before the teardown/);
     assert.equal(faults.length, 1);

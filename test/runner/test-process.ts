@@ -40,7 +40,7 @@ export interface FileResult {
   /** Why the file fails, apart from its tests: it hung, it left a process, it ended by a signal. */
   faults: string[];
   wallMs: number;
-  /** Undefined where the process has not said. */
+  /** Undefined where the process has not reported it. */
   cpuMs: number | undefined;
   output: string;
 }

@@ -197,11 +197,11 @@ test(
     await using desktop = await startDesktop();
     await using grim = await countGrim();
     await using server = await startServer({ runtimeFolder: desktop.runtimeFolder });
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 50 }, (_, i) => picture(server, `?format=${i % 2 === 0 ? "png" : "jpeg"}`)),
     );
     assert.equal(await grim.runs(), 1);
-    const formats = await Promise.all(answers.map(async (bytes) => (await sharp(bytes).metadata()).format));
+    const formats = await Promise.all(responses.map(async (bytes) => (await sharp(bytes).metadata()).format));
     assert.deepEqual(new Set(formats), new Set(["png", "jpeg"]));
   },
 );

@@ -46,10 +46,10 @@ test("fifty viewers at 2 Hz cost two captures a second, and see frames of the la
   const { frames, starts, pass, now } = desktop(t);
   const ages: number[] = [];
   const waits: number[] = [];
-  const answers: Promise<void>[] = [];
+  const responses: Promise<void>[] = [];
   for (let i = 0; i < 1_000; i += 1) {
     const askedAt = now();
-    answers.push(
+    responses.push(
       frames.frame().then((frame) => {
         ages.push(now() - Number(frame.digest));
         waits.push(now() - askedAt);
@@ -58,7 +58,7 @@ test("fifty viewers at 2 Hz cost two captures a second, and see frames of the la
     await pass(10);
   }
   await pass(1_000);
-  await Promise.all(answers);
+  await Promise.all(responses);
   assert.equal(ages.length, 1_000);
   assert.ok(starts.length >= 18 && starts.length <= 20, `${starts.length} captures in 10 s`);
   assert.ok(Math.max(...ages) <= 500, `a frame of ${Math.max(...ages)} ms`);
@@ -114,14 +114,14 @@ test("no request gets a frame older than a change that came before it", async (t
 
 test("continuous input causes no more captures", async (t) => {
   const { frames, starts, pass } = desktop(t);
-  const answers: Promise<unknown>[] = [];
+  const responses: Promise<unknown>[] = [];
   for (let i = 0; i < 500; i += 1) {
     frames.changed();
-    answers.push(frames.frame());
+    responses.push(frames.frame());
     await pass(10);
   }
   await pass(1_000);
-  await Promise.all(answers);
+  await Promise.all(responses);
   // Two at once, before it is a crowd.
   assert.ok(starts.length <= 12, `${starts.length} captures in 5 s`);
   frames.close();

@@ -112,11 +112,11 @@ test("a refusal reaches a sender that reads only when it has sent everything", a
     socket.pause();
     socket.write(head + part);
     for (const block of blocks(bytes - part.length)) {
-      if (!socket.write(block)) await once(socket, "drain"); // rejects at an 'error': the answer would be lost
+      if (!socket.write(block)) await once(socket, "drain"); // rejects at an 'error': the response would be lost
     }
     socket.end();
-    const answer = await text(socket);
-    assert.match(answer, /^HTTP\/1\.1 413 [^]*\r\n\r\nFile too large\n$/);
+    const response = await text(socket);
+    assert.match(response, /^HTTP\/1\.1 413 [^]*\r\n\r\nFile too large\n$/);
   }
 });
 

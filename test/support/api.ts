@@ -4,7 +4,7 @@ import { call } from "./http.ts";
 import type { CallOptions } from "./http.ts";
 import { assertMatchesDocument } from "./openapi-schemas.ts";
 
-export interface ApiAnswer {
+export interface ApiResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: unknown;
@@ -17,13 +17,13 @@ export interface ApiOptions extends CallOptions {
   json?: unknown;
 }
 
-/** One call; whatever JSON it answers has to fit the published schema. */
+/** One call; whatever JSON it responds with has to fit the published schema. */
 export async function api(
   url: string,
   method: string,
   path: string,
   { json, ...options }: ApiOptions = {},
-): Promise<ApiAnswer> {
+): Promise<ApiResponse> {
   const { status, headers, body } = await call(`${url}${path}`, {
     timeoutMs: 30_000,
     ...options,
@@ -38,9 +38,9 @@ export async function api(
   return { status, headers, body: value, code };
 }
 
-/** A token issued by the API; the answer's secret. */
+/** A token issued by the API; the response's secret. */
 export async function issueToken(url: string, json: object): Promise<string> {
-  const answer = await api(url, "POST", "/api/v1/tokens", { json });
-  assert.equal(answer.status, 201, JSON.stringify(answer.body));
-  return (answer.body as { token: string }).token;
+  const response = await api(url, "POST", "/api/v1/tokens", { json });
+  assert.equal(response.status, 201, JSON.stringify(response.body));
+  return (response.body as { token: string }).token;
 }

@@ -35,8 +35,8 @@ export interface CallOptions {
   waitForTrailers?: boolean;
 }
 
-/** What the control plane answered, as far as the header goes. */
-export interface Answer {
+/** The control plane's response, as far as the header goes. */
+export interface CallerResponse {
   status: number;
   /** Empty on HTTP/2, which has none. */
   reason: string;
@@ -49,8 +49,8 @@ export interface Answer {
 export interface Call {
   /** The request's body; `end()` it. `destroy()` is an abort. */
   readonly request: ClientRequest | ClientHttp2Stream;
-  readonly answer: Promise<Answer>;
-  /** Statuses and fields of 1xx answers so far. */
+  readonly response: Promise<CallerResponse>;
+  /** Statuses and fields of 1xx responses so far. */
   readonly informational: { status: number; headers: IncomingHttpHeaders }[];
   abort(): void;
 }
@@ -59,8 +59,10 @@ export interface Caller extends AsyncDisposable {
   readonly isHttp2: boolean;
   /** Sends the header now; the body is the test's to write. */
   open(options: CallOptions): Call;
-  /** A whole exchange. `body` goes with a length; the answer is read to its end, whatever end that is. */
-  call(options: CallOptions & { body?: string | Buffer }): Promise<Answer & Ending & { text: string }>;
+  /** A whole exchange. `body` goes with a length; the response is read to its end, whatever end that is. */
+  call(
+    options: CallOptions & { body?: string | Buffer },
+  ): Promise<CallerResponse & Ending & { text: string }>;
   close(): Promise<void>;
 }
 
@@ -83,8 +85,8 @@ export async function openCaller(kind: CallerKind, system: CallerTo): Promise<Ca
 
 function openHttp1(system: CallerTo, isTls: boolean): Caller {
   const open = ({ method = "GET", path, headers = {} }: CallOptions): Call => {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    promise.catch(() => {}); // a test that aborts does not wait for the answer
+    const { promise, resolve, reject } = Promise.withResolvers<CallerResponse>();
+    promise.catch(() => {}); // a test that aborts does not wait for the response
     const informational: Call["informational"] = [];
     const request = (isTls ? https : http).request({
       host: isTls ? "localhost" : "127.0.0.1",
@@ -112,7 +114,7 @@ function openHttp1(system: CallerTo, isTls: boolean): Caller {
       });
     });
     request.write(Buffer.alloc(0)); // sends the header; flushHeaders() would write it as UTF-8
-    return { request, answer: promise, informational, abort: () => request.destroy() };
+    return { request, response: promise, informational, abort: () => request.destroy() };
   };
   const close = (): Promise<void> => Promise.resolve();
   return { isHttp2: false, open, call: wholeCall(open), close, [Symbol.asyncDispose]: close };
@@ -127,7 +129,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
   const close = closedAtTheEnd(() => closeSession(session));
   await next(session, "remoteSettings");
   const open = ({ method = "GET", path, headers = {}, bodyless = false, ...more }: CallOptions): Call => {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const { promise, resolve, reject } = Promise.withResolvers<CallerResponse>();
     promise.catch(() => {});
     const informational: Call["informational"] = [];
     const stream = session.request(
@@ -136,7 +138,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
     );
     let trailers: IncomingHttpHeaders = {};
     stream.on("error", reject); // permanent
-    stream.on("close", () => reject(new Error(`closed without an answer, code ${stream.rstCode}`)));
+    stream.on("close", () => reject(new Error(`closed without a response, code ${stream.rstCode}`)));
     stream.on("headers", ({ ":status": status = 0, ...fields }) => {
       informational.push({ status, headers: fields });
     });
@@ -152,7 +154,7 @@ async function openHttp2(system: CallerTo, isTls: boolean): Promise<Caller> {
         },
       });
     });
-    return { request: stream, answer: promise, informational, abort: () => stream.close(CANCEL) };
+    return { request: stream, response: promise, informational, abort: () => stream.close(CANCEL) };
   };
   return { isHttp2: true, open, call: wholeCall(open), close, [Symbol.asyncDispose]: close };
 }
@@ -173,10 +175,10 @@ function wholeCall(open: Caller["open"]): Caller["call"] {
     const call = open({ ...options, bodyless, headers: { ...headers, ...length } });
     const writable: Writable = call.request;
     if (!writable.writableEnded) writable.end(body);
-    const answer = await within(call.answer, `an answer to ${options.method ?? "GET"} ${options.path}`);
-    const end = await ending(answer.body);
+    const response = await within(call.response, `a response to ${options.method ?? "GET"} ${options.path}`);
+    const end = await ending(response.body);
     // Not a spread: the trailers are there only now.
-    return Object.assign(answer, end, { text: end.data.toString("utf8") });
+    return Object.assign(response, end, { text: end.data.toString("utf8") });
   };
 }
 

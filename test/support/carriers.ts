@@ -28,7 +28,7 @@ export interface CarrierPair {
   agent: Duplex;
   /** The end that accepted. */
   control: Duplex;
-  /** Between the two, if asked for. */
+  /** Between the two, if requested. */
   path: FaultyPath | undefined;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * A double of a Docker Engine as discovery sees it, which can misbehave: events lost, doubled or cut, answers that are
+ * A double of a Docker Engine as discovery sees it, which can misbehave: events lost, doubled or cut, responses that are
  * errors, garbage, endless or never come, and an engine that is away.
  */
 import http from "node:http";
@@ -21,17 +21,17 @@ export interface DoubleContainer {
   networks?: Record<string, string>;
 }
 
-/** How a route answers from now on. */
-export type Answering = "well" | "with 500" | "with garbage" | "never" | "cut short" | "without end";
+/** How a route responds from now on. */
+export type ResponseMode = "well" | "with 500" | "with garbage" | "never" | "cut short" | "without end";
 
 export class DockerEngine implements AsyncDisposable {
   readonly path: string = tempPath();
   readonly url: string = `unix://${this.path}`;
   readonly containers: Map<string, DoubleContainer> = new Map();
-  /** Paths that were asked for. */
+  /** Paths that were requested. */
   readonly requests: EventLog<string> = new EventLog();
-  list: Answering = "well";
-  events: Answering = "well";
+  list: ResponseMode = "well";
+  events: ResponseMode = "well";
   /** As Podman: the list says nothing of network modes. */
   isPodman = false;
   #readers = new Set<ServerResponse>();
@@ -39,7 +39,7 @@ export class DockerEngine implements AsyncDisposable {
   #server: http.Server | undefined;
 
   async listen(): Promise<this> {
-    const server = http.createServer((request, response) => this.#answer(request.url ?? "", response));
+    const server = http.createServer((request, response) => this.#respond(request.url ?? "", response));
     this.#server = server;
     closedAtTheEnd(() => this.stop());
     server.listen(this.path);
@@ -94,7 +94,7 @@ export class DockerEngine implements AsyncDisposable {
     for (const reader of this.#readers) reader.socket?.destroy();
   }
 
-  #answer(url: string, response: ServerResponse): void {
+  #respond(url: string, response: ServerResponse): void {
     this.#open.add(response);
     response.once("close", () => this.#open.delete(response));
     response.on("error", () => {}); // permanent
@@ -142,7 +142,7 @@ export class DockerEngine implements AsyncDisposable {
   }
 }
 
-function misbehave(how: Answering, response: ServerResponse, text: string): void {
+function misbehave(how: ResponseMode, response: ServerResponse, text: string): void {
   switch (how) {
     case "well":
     case "never":

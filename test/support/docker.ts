@@ -48,7 +48,7 @@ export async function startDockerDouble(): Promise<DockerDouble> {
   });
 }
 
-/** `POST /exec/{id}/start`, hijacked: reads to the end of its input, and only then answers with what it read. */
+/** `POST /exec/{id}/start`, hijacked: reads to the end of its input, and only then responds with what it read. */
 function execute(request: IncomingMessage, socket: Duplex, head: Buffer): void {
   request.resume(); // its JSON body; before Node 26 that is the first thing on the socket itself
   socket.write("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");

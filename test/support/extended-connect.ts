@@ -1,6 +1,6 @@
 /**
  * RFC 8441 for the ws library, which speaks only HTTP/1.1: a socket that takes ws's Upgrade request, sends it as
- * Extended CONNECT on an HTTP/2 session, and gives the answer back as HTTP/1.1. Frames pass as bytes.
+ * Extended CONNECT on an HTTP/2 session, and gives the response back as HTTP/1.1. Frames pass as bytes.
  */
 import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
@@ -46,7 +46,7 @@ export class ExtendedConnectSocket extends Duplex {
     });
     stream.on("response", ({ ":status": status = 0, ...headers }) => {
       const opened = status === 200;
-      const answer = [
+      const response = [
         `HTTP/1.1 ${opened ? 101 : status} ${STATUS_CODES[opened ? 101 : status] ?? "Other"}`,
         ...(opened
           ? ["Connection: Upgrade", "Upgrade: websocket", `Sec-WebSocket-Accept: ${acceptKey(key)}`]
@@ -56,7 +56,7 @@ export class ExtendedConnectSocket extends Duplex {
           .filter(([name]) => name !== "sec-websocket-accept")
           .map(([name, value]) => `${name}: ${String(value)}`),
       ];
-      this.push(Buffer.from(`${answer.join("\r\n")}\r\n\r\n`, "latin1"));
+      this.push(Buffer.from(`${response.join("\r\n")}\r\n\r\n`, "latin1"));
       stream.on("data", (data: Buffer) => {
         if (!this.push(data)) stream.pause();
       });

@@ -1,4 +1,4 @@
-/** Every way in which a request fails before its target answers. */
+/** Every way in which a request fails before its target responds. */
 import assert from "node:assert/strict";
 import { hashToken } from "../../src/control/auth/tokens.ts";
 import { ERROR_TABLE, isErrorCode } from "../../src/wire/error-table.ts";
@@ -83,42 +83,43 @@ export const FAILURES: readonly Failure[] = [
   },
   {
     what: "a target that closes within its header",
-    target: () => answering("HTTP/1.1 200 OK\r\nContent-Le"),
+    target: () => respondingWith("HTTP/1.1 200 OK\r\nContent-Le"),
     status: 502,
     code: "target_closed",
     afterConnect: true,
   },
   {
-    what: "a target that answers garbage",
-    target: () => answering("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+    what: "a target that responds with garbage",
+    target: () => respondingWith("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
     status: 502,
     code: "target_protocol",
     afterConnect: true,
   },
   {
     what: "a target with two different lengths",
-    target: () => answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+    target: () => respondingWith("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
     status: 502,
     code: "target_protocol",
     afterConnect: true,
   },
   {
     what: "a target whose header has no end",
-    target: () => answering(`HTTP/1.1 200 OK\r\n${`X: ${"y".repeat(94)}\r\n`.repeat(1_000)}`),
+    target: () => respondingWith(`HTTP/1.1 200 OK\r\n${`X: ${"y".repeat(94)}\r\n`.repeat(1_000)}`),
     status: 502,
     code: "target_protocol",
     afterConnect: true,
   },
   {
     what: "a target that switches protocols unasked",
-    target: () => answering("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+    target: () =>
+      respondingWith("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
     status: 502,
     code: "target_protocol",
     afterConnect: true,
   },
   {
     what: "a target with an impossible status",
-    target: () => answering("HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n"),
+    target: () => respondingWith("HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n"),
     status: 502,
     code: "target_protocol",
     afterConnect: true,
@@ -155,30 +156,30 @@ export async function startFailure({ target, options, before }: Failure): Promis
   return system;
 }
 
-async function answering(bytes: string): Promise<TestTarget> {
+async function respondingWith(bytes: string): Promise<TestTarget> {
   return startRawTarget(({ socket }) => void socket.end(bytes, "latin1"));
 }
 
-export interface ErrorAnswer {
+export interface ErrorResponse {
   status: number;
   headers: NodeJS.Dict<string | string[] | number>;
   text: string;
 }
 
-/** The answer is ours, in full, and tells nothing internal. */
-export function checkErrorAnswer(
+/** The response is ours, in full, and contains nothing internal. */
+export function checkErrorResponse(
   failure: Failure,
-  answer: ErrorAnswer,
+  response: ErrorResponse,
   status: number = failure.status,
 ): void {
-  assert.equal(answer.status, status);
-  const body = JSON.parse(answer.text) as { error: { code: string; message: string; requestId: string } };
+  assert.equal(response.status, status);
+  const body = JSON.parse(response.text) as { error: { code: string; message: string; requestId: string } };
   assert.ok(isErrorCode(failure.code));
   const row = ERROR_TABLE[failure.code];
   const { requestId } = body.error;
   assert.deepEqual(body, { error: { code: failure.code, message: row.text, requestId } });
   assert.match(requestId, /^[0-9a-f-]{36}$/);
-  const { headers } = answer;
+  const { headers } = response;
   assert.equal(headers["x-request-id"], requestId);
   assert.equal(headers["proxy-status"], `turnabout; error=${row.proxyError}; details="${failure.code}"`);
   assert.equal(headers["content-type"], "application/json");
@@ -187,5 +188,5 @@ export function checkErrorAnswer(
   if (failure.retryAfter === true) assert.match(String(headers["retry-after"]), /^\d+$/);
   assert.equal(headers["www-authenticate"] !== undefined, status === 401);
   assert.equal(headers["proxy-authenticate"] !== undefined, status === 407);
-  assert.doesNotMatch(answer.text, /127\.0\.0\.1|localhost|\.sock|secret|\bat \w+|node:/);
+  assert.doesNotMatch(response.text, /127\.0\.0\.1|localhost|\.sock|secret|\bat \w+|node:/);
 }

@@ -1,4 +1,4 @@
-/** A registered agent that answers every stream with the frames that a test says, on a carrier of the test's choice. */
+/** A registered agent that responds to every stream with a test's frames, on a carrier of the test's choice. */
 import { once } from "node:events";
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
@@ -28,11 +28,11 @@ export async function serveFrames(options: FrameServerOptions): Promise<Duplex> 
   const carrier = await within(dialCarrier(options), "the carrier");
   carrier.on("error", () => {}); // permanently
   carrier.write(encodeFrame(FRAME.SETTINGS, 0, 0, ENABLE_CONNECT_PROTOCOL));
-  answer(carrier, options).catch(() => {}); // the carrier is destroyed at the end of the test
+  respond(carrier, options).catch(() => {}); // the carrier is destroyed at the end of the test
   return carrier;
 }
 
-async function answer(carrier: Duplex, options: FrameServerOptions): Promise<void> {
+async function respond(carrier: Duplex, options: FrameServerOptions): Promise<void> {
   for await (const frame of readFrames(carrier, PREFACE_BYTES)) {
     const isAck = (frame.flags & FLAG.ACK) !== 0;
     if (frame.type === FRAME.SETTINGS && !isAck) {
@@ -77,14 +77,14 @@ export async function dialCarrier({
     await once(socket, "open");
     return stream;
   }
-  const asked = request({
+  const upgrade = request({
     port,
     host: "127.0.0.1",
     path,
     headers: { ...headers, connection: "Upgrade", upgrade: "ptth", alpn: "h2" },
   });
-  asked.end();
-  const [, socket, head] = (await once(asked, "upgrade")) as [unknown, Duplex, Buffer];
+  upgrade.end();
+  const [, socket, head] = (await once(upgrade, "upgrade")) as [unknown, Duplex, Buffer];
   if (head.length > 0) socket.unshift(head);
   return socket;
 }

@@ -8,7 +8,7 @@ import { tempPath } from "./temp.ts";
 export interface H2specTarget {
   port: number;
   tls: boolean;
-  /** Answers GET and POST with 200 and a body. */
+  /** Responds to GET and POST with 200 and a body. */
   path: string;
 }
 

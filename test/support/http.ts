@@ -17,7 +17,7 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-export interface Answer {
+export interface HttpResponse {
   status: number;
   headers: IncomingHttpHeaders;
   body: string;
@@ -37,11 +37,11 @@ export async function open(url: string, options: CallOptions = {}): Promise<Inco
   request.on("response", resolve);
   request.on("error", reject);
   request.end(options.body);
-  return within(promise, `an answer from ${url}`, options.timeoutMs);
+  return within(promise, `a response from ${url}`, options.timeoutMs);
 }
 
 /** The whole response. Rejects if it is cut short. */
-export async function call(url: string, options: CallOptions = {}): Promise<Answer> {
+export async function call(url: string, options: CallOptions = {}): Promise<HttpResponse> {
   const response = await open(url, options);
   return { status: response.statusCode ?? 0, headers: response.headers, body: await bodyOf(response) };
 }
@@ -54,8 +54,8 @@ export async function bodyOf(response: IncomingMessage): Promise<string> {
 }
 
 /** `error.code` of one of our error bodies. */
-export function errorCode(answer: Answer): string {
-  return (JSON.parse(answer.body) as { error: { code: string } }).error.code;
+export function errorCode(response: HttpResponse): string {
+  return (JSON.parse(response.body) as { error: { code: string } }).error.code;
 }
 
 /** As in `GET /api/v1/runners`. */

@@ -1,6 +1,6 @@
 /**
  * Where the sources end HTTP/2 streams and sessions by node's own methods instead of src/wire/streams/end-stream.ts, and where
- * they make sessions without its guard. The compiler is asked for types, so a stream is found under any name.
+ * they make sessions without its guard. The types are the compiler's, so a stream is found under any name.
  */
 import path from "node:path";
 import {

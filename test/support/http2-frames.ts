@@ -133,7 +133,7 @@ export class FrameClient {
     this.socket.write(Buffer.concat(frames));
   }
 
-  /** Reads on until a frame matches; PINGs are left unanswered. @throws Error if the connection ends before */
+  /** Reads on until a frame matches; PINGs are not acknowledged. @throws Error if the connection ends before */
   async until(matches: (frame: Frame) => boolean): Promise<Frame> {
     for (;;) {
       const { value: frame } = await within(this.#frames.next(), "a frame of the peer");
@@ -146,7 +146,7 @@ export class FrameClient {
     }
   }
 
-  /** Everything that the peer had to say before its answer to this PING is read. */
+  /** Everything that the peer had to send before its acknowledgement of this PING is read. */
   async roundTrip(): Promise<void> {
     this.write(encodeFrame(FRAME.PING, 0, 0, Buffer.from("12345678")));
     await this.until(({ type, flags, payload }) => {
@@ -161,7 +161,7 @@ export function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** Reads no further than the frames that are asked for, behind `skipBytes` of a preface. */
+/** Reads no further than the requested frames, behind `skipBytes` of a preface. */
 export async function* readFrames(socket: Duplex, skipBytes = 0): AsyncGenerator<Frame, undefined> {
   let rest: Buffer = Buffer.alloc(0);
   let toSkip = skipBytes;

@@ -1,4 +1,4 @@
-/** Corporate proxies that answer CONNECT: tinyproxy, and small ones of ours for what it does not speak. */
+/** Corporate proxies that accept CONNECT: tinyproxy, and small ones of ours for what it does not speak. */
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import http from "node:http";

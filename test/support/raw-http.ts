@@ -5,7 +5,7 @@ import tls from "node:tls";
 import { ending, next } from "./events.ts";
 
 export interface RawExchange {
-  /** Statuses of all answers, in their order; empty if the connection was closed without one. */
+  /** Statuses of all responses, in their order; empty if the connection was closed without one. */
   statuses: number[];
   text: string;
 }
@@ -34,9 +34,9 @@ export async function exchangeRaw(
 ): Promise<RawExchange> {
   const socket = await connectRaw(port, { from, ca });
   socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
-  const { data: answer } = await ending(socket);
+  const { data: response } = await ending(socket);
   socket.destroy();
-  const text = answer.toString("latin1");
+  const text = response.toString("latin1");
   const statuses = [...text.matchAll(/(?:^|\n|(?<=[^\r\n]))HTTP\/1\.[01] (\d{3})/g)].map(([, status]) =>
     Number(status),
   );

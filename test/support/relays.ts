@@ -43,7 +43,7 @@ export async function startRelayTo(
   };
 }
 
-/** Sends bytes to a relay and reads all that it answers until it closes. */
+/** Sends bytes to a relay and reads all that it responds with until it closes. */
 export async function rawExchange(port: number, bytes: string | Buffer): Promise<string> {
   const socket: Socket = net.connect({ port, host: "127.0.0.1" });
   const end = ending(socket);

@@ -1,4 +1,4 @@
-/** An agent whose streams a test answers: our end of the HTTP/2 connection and `/hello`, and nothing of ours above. */
+/** An agent whose streams a test responds to: our end of the HTTP/2 connection and `/hello`, and nothing of ours above. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { ControlPlane } from "../../src/control/control-plane.ts";
 import type { Hello } from "../../src/wire/messages/hello.ts";

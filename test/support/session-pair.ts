@@ -32,7 +32,7 @@ export interface SessionPairOptions {
   carrier?: TestCarrier;
   /** Puts a faulty path below the carrier: `pair.carrier.path`. */
   faulty?: boolean;
-  /** The agent's side of every stream. Default: answers 200 and nothing else. */
+  /** The agent's side of every stream. Default: responds with 200 and nothing else. */
   onStream?: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 }
 

@@ -5,7 +5,7 @@ import { startHttpTarget } from "./target.ts";
 import type { TestTarget } from "./target.ts";
 
 export const API: string = `/api/v1/runners/${RUNNER}/targets/${TARGET}`;
-/** Path of a request that nobody has made: whoever answers it, or passes it on, has been fooled. */
+/** Path of a request that nobody has made: whoever responds to it, or passes it on, has been fooled. */
 export const SMUGGLED = "/smuggled";
 export const AUTHORIZATION: string = `Authorization: Bearer ${ADMIN_TOKEN}\r\n`;
 
@@ -22,7 +22,7 @@ function post(fields: string, body: string): string {
 /** A whole chunked body, and behind it what only a reader of the other length sees. */
 const CHUNKED = `0\r\n\r\n${SECOND}`;
 
-/** Whose answer it is that a case expects: ours, without and with a proxy in front. */
+/** Whose response it is that a case expects: ours, without and with a proxy in front. */
 export type Reader = "direct" | "nginx" | "haproxy";
 
 /** `STATUS`, or `STATUS > REQUEST LINE AT THE TARGET`; several of either with commas; `-` for none. */

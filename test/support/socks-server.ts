@@ -75,7 +75,7 @@ async function serve(
   else socket.end(reply);
 }
 
-/** Bytes in the pieces that are asked for; nothing is read ahead. */
+/** Bytes in the pieces that are requested; nothing is read ahead. */
 function reader(socket: Socket): (bytes: number) => Promise<Buffer> {
   return async (bytes) => {
     for (;;) {

@@ -111,7 +111,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     });
     agents.push(agent);
     await within(agent.connected(), "an agent's first connection");
-    // The agent has been asked who it is; the control plane has now to have entered the answer.
+    // The agent's `/hello` was requested; the control plane has now to have entered the response.
     const ids = Array.isArray(runners) ? runners.map(({ id }) => id) : Object.keys(runners);
     await eventually(
       () => ids.every((id) => isConnected(controlPlane, id)),

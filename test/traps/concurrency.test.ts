@@ -23,10 +23,10 @@ const CONNECT = { ":method": "CONNECT", ":authority": "echo.runner" };
 
 async function open(connection: AgentConnection, count: number): Promise<ClientHttp2Stream[]> {
   const streams = Array.from({ length: count }, () => connection.openStream(CONNECT));
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     streams.map((stream) => next<[{ ":status": number }]>(stream, "response")),
   );
-  assert.ok(answers.every(([headers]) => headers[":status"] === 200));
+  assert.ok(responses.every(([headers]) => headers[":status"] === 200));
   return streams;
 }
 

@@ -35,7 +35,7 @@ describe("a refused dial", () => {
       await using pair = await openSessionPair({ onStream: relayTo(await refusingAddress(on)) });
       const opened = pair.nextStream();
       const socket = pair.tunnel();
-      socket.write("sent behind the request, without waiting for the answer");
+      socket.write("sent behind the request, without waiting for the response");
       const end = ending(socket);
       const agentStream = await opened;
       assert.deepEqual([(await end).kind, (await end).code], ["error", "target_refused"]);

@@ -71,7 +71,7 @@ interface Step {
 
 interface Scenario {
   carrier: "tcp" | "tls" | "websocket";
-  /** For each stream what each end does when it is told 'aborted', and whether the client's end is a TunnelSocket. */
+  /** For each stream what each end does at 'aborted', and whether the client's end is a TunnelSocket. */
   streams: { client: string; server: string; isTunnel: boolean }[];
   steps: Step[];
 }
@@ -260,7 +260,7 @@ async function play(played: Scenario): Promise<void> {
   await stand.carrier.close();
   const all = stand.ends.flatMap(({ client, server }) => [client, server]);
   await eventually(() => all.every(({ stream }) => stream.closed), "every stream's end");
-  // A complete answer, and a peer that wants no more: whoever holds the socket need not have ended its own half.
+  // A complete response, and a peer that wants no more: whoever holds the socket need not have ended its own half.
   for (const { held } of all) if (held.readableEnded) held.destroy();
   await eventually(() => all.every(({ held }) => held.closed), "every consumer's end");
   await turn(2);

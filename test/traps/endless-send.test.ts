@@ -109,10 +109,10 @@ describe("a response whose request is not wanted any more", () => {
       });
       const client = pair.connect();
       const closed = next(client, "close");
-      const answered = next<[{ ":status"?: number }]>(client, "response");
+      const responded = next<[{ ":status"?: number }]>(client, "response");
       const end = ending(client);
       client.pause();
-      const [headers] = await answered;
+      const [headers] = await responded;
       assert.equal(headers[":status"], 503);
       await turn(20);
       client.resume();

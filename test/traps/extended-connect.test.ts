@@ -1,5 +1,5 @@
 /**
- * Traps: Extended CONNECT needs the agent's setting; a 'request' listener makes node answer every CONNECT with 405; the
+ * Traps: Extended CONNECT needs the agent's setting; a 'request' listener makes node refuse every CONNECT with 405; the
  * first frames share a packet with the 101, on both hops.
  * Guards: `enableConnectProtocol` in src/wire/session/reversed-session.ts; `socket.unshift(head)` in src/agent/streams/websocket.ts and
  * src/control/websocket/websocket-proxy.ts; the 'connect' listener in src/control/listener/port.ts.
@@ -29,7 +29,7 @@ function acceptKey(head: string): string {
   return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }
 
-/** Answers the handshake and sends its first frame in the same packet. */
+/** Completes the handshake and sends its first frame in the same packet. */
 async function startEagerTarget() {
   return startRawTarget(({ head, socket }) => {
     const fields = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${acceptKey(head)}`;
@@ -96,8 +96,8 @@ describe("extended CONNECT", () => {
       "proxy-authorization": `Bearer ${ADMIN_TOKEN}`,
     });
     const frame = next<[Buffer]>(extended, "data");
-    const answers = [extended, plain].map((stream) => next<[{ ":status": number }]>(stream, "response"));
-    for (const [headers] of await Promise.all(answers)) assert.equal(headers[":status"], 200);
+    const responses = [extended, plain].map((stream) => next<[{ ":status": number }]>(stream, "response"));
+    for (const [headers] of await Promise.all(responses)) assert.equal(headers[":status"], 200);
     assert.deepEqual((await frame)[0], TEXT_HI);
     extended.on("error", () => {});
     const end = ending(plain);

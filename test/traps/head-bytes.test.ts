@@ -23,10 +23,13 @@ const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ";
 
 /** A control plane that says 101, preface and SETTINGS in one packet. */
-async function connectsTo(carrier: "ptth" | "websocket", answer: (request: string) => Buffer): Promise<void> {
+async function connectsTo(
+  carrier: "ptth" | "websocket",
+  respond: (request: string) => Buffer,
+): Promise<void> {
   const server = net.createServer((socket) => {
     socket.on("error", () => {});
-    socket.once("data", (request: Buffer) => socket.write(answer(request.toString("latin1"))));
+    socket.once("data", (request: Buffer) => socket.write(respond(request.toString("latin1"))));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -42,7 +45,7 @@ async function connectsTo(carrier: "ptth" | "websocket", answer: (request: strin
   });
   try {
     await eventually(() => agent.connections === 1, "the agent's connection");
-    assert.deepEqual(events, [], "it has neither failed nor been asked who it is");
+    assert.deepEqual(events, [], "it has neither failed nor been sent a request for its identity");
   } finally {
     server.close();
     await agent.close();
@@ -81,13 +84,13 @@ describe("bytes in the same packet as the upgrade", () => {
       ]),
     );
     // A control plane that has our SETTINGS asks for /hello: a HEADERS frame (type 1).
-    const asked = Promise.withResolvers<void>();
+    const requested = Promise.withResolvers<void>();
     let seen = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
       seen = Buffer.concat([seen, chunk]);
-      if (frameTypes(seen).includes(1)) asked.resolve();
+      if (frameTypes(seen).includes(1)) requested.resolve();
     });
-    await within(asked.promise, "a request of the control plane");
+    await within(requested.promise, "a request of the control plane");
     socket.destroy();
   });
 });

@@ -33,7 +33,7 @@ const EVIL: Record<string, (peer: Peer) => void> = {
   close: (peer) => peer.destroy(),
 };
 
-/** A peer that reads and never answers; gone when the other side closes, or a moment after its evil. */
+/** A peer that reads and never responds; gone when the other side closes, or a moment after its evil. */
 async function doEvil(peer: Peer, evil: (peer: Peer) => void): Promise<void> {
   const closed = new Promise((resolve) => void peer.once("close", resolve));
   peer.resume();

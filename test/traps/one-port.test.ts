@@ -71,8 +71,8 @@ describe("one port", () => {
       await turn(2);
     }
     socket.write(EMPTY_SETTINGS);
-    const [answer] = await next<[Buffer]>(socket, "data");
-    assert.equal(answer[3], 4); // a SETTINGS frame
+    const [response] = await next<[Buffer]>(socket, "data");
+    assert.equal(response[3], 4); // a SETTINGS frame
     socket.destroy();
   });
 
@@ -128,7 +128,7 @@ describe("one port", () => {
     }
   });
 
-  it("answers curl's `Upgrade: h2c` as the ordinary request that it also is", async () => {
+  it("handles curl's `Upgrade: h2c` as the ordinary request that it also is", async () => {
     await using system = await startSystem({ agents: 0 });
     const request = http.get(`${system.url}/healthz`, {
       agent: false,

@@ -22,7 +22,7 @@ interface Ends {
   pair: SessionPair;
 }
 
-/** A conversation in which each side has said one word, so that both are established. */
+/** A conversation in which each side has sent one word, so that both are established. */
 async function talk(on: "tcp" | "unix", test: (ends: Ends) => Promise<void>): Promise<void> {
   await using server = await startTarget(undefined, { on });
   await using pair = await openSessionPair({ onStream: relayTo(server.address) });
@@ -31,7 +31,7 @@ async function talk(on: "tcp" | "unix", test: (ends: Ends) => Promise<void>): Pr
   const target = await server.accepted();
   await next(target, "data");
   target.pause();
-  target.write("answer");
+  target.write("response");
   await next(consumer, "data");
   consumer.pause();
   await test({ consumer, target, pair });

@@ -26,7 +26,7 @@ app.get("/events", (c) => streamSSE(c, (stream) => stream.writeSSE({ data: "hell
 describe("server-sent events on one port", () => {
   it("reach a caller on HTTP/1.1 and one on HTTP/2", async () => {
     const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-    const unused = () => assert.fail("not asked for");
+    const unused = () => assert.fail("not requested");
     const port = createPort(
       {
         request: (request, response) => void listener(request, response),

@@ -36,7 +36,7 @@ describe("a session on a carrier that has just been written to", () => {
     assert.deepEqual([code, signal, stdout], [0, null, "connections up\n"]);
   });
 
-  it("does not abort the agent, whose peer answers before it has read the request on TLS", async () => {
+  it("does not abort the agent, whose peer responds before it has read the request on TLS", async () => {
     const { code, signal, stdout } = await runChild(CHILD, ["agent"]);
     assert.deepEqual([code, signal, stdout], [0, null, "agent waited\n"]);
   });
@@ -44,8 +44,8 @@ describe("a session on a carrier that has just been written to", () => {
   for (const upgrade of ["ptth", "websocket"]) {
     it(`does not abort the control plane where responses before its ${upgrade} upgrade have not left`, async () => {
       const { code, signal, stdout } = await runChild(CHILD, ["pipelined", upgrade]);
-      const answers = [...Array<string>(4).fill("HTTP/1.1 200"), "HTTP/1.1 101", "PRI * HTTP/2.0"];
-      assert.deepEqual([code, signal, stdout], [0, null, `${answers.join(", ")}\n`]);
+      const responses = [...Array<string>(4).fill("HTTP/1.1 200"), "HTTP/1.1 101", "PRI * HTTP/2.0"];
+      assert.deepEqual([code, signal, stdout], [0, null, `${responses.join(", ")}\n`]);
     });
   }
 

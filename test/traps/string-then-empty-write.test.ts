@@ -58,21 +58,21 @@ describe("text that consumers write into a tunnel", () => {
     const agent = createHttpAgent(system.controlPlane.dial, RUNNER, TARGET, { keepAlive: true });
     for (let i = 0; i < 100; i += 1) {
       const body = JSON.stringify({ i });
-      const answer = Promise.withResolvers<http.IncomingMessage>();
+      const response = Promise.withResolvers<http.IncomingMessage>();
       const request = http.request({
         agent,
         method: "POST",
         path: `/x/${i}`,
         headers: { "content-length": body.length },
       });
-      request.on("response", answer.resolve);
-      request.on("error", answer.reject);
+      request.on("response", response.resolve);
+      request.on("error", response.reject);
       if (i % 2 === 0) request.end(body);
       else {
         request.write(body);
         request.end();
       }
-      const { data } = await ending(await answer.promise);
+      const { data } = await ending(await response.promise);
       assert.deepEqual(JSON.parse(data.toString()), { method: "POST", url: `/x/${i}`, body });
     }
     agent.destroy();
@@ -83,8 +83,8 @@ describe("text that consumers write into a tunnel", () => {
     const agent = createHttpAgent(system.controlPlane.dial, RUNNER, TARGET);
     const docker = new Docker({ protocol: "http", host: "docker", port: 80, agent } as Docker.DockerOptions);
     for (let i = 0; i < 20; i += 1) {
-      const answer: unknown = await docker.checkAuth({ username: `user-${i}` });
-      const seen = answer as { url: string; body: string };
+      const response: unknown = await docker.checkAuth({ username: `user-${i}` });
+      const seen = response as { url: string; body: string };
       assert.equal(seen.url, "/auth");
       assert.deepEqual(JSON.parse(seen.body), { username: `user-${i}` });
     }

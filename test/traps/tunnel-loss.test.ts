@@ -25,7 +25,7 @@ const LOSSES: Record<string, (pair: SessionPair) => void> = {
 };
 
 for (const carrier of TEST_CARRIERS) {
-  describe(`a consumer in the middle of an answer on ${carrier}`, () => {
+  describe(`a consumer in the middle of a response on ${carrier}`, () => {
     for (const [what, lose] of Object.entries(LOSSES)) {
       it(`sees an error when ${what}, before and after its own end`, async () => {
         for (const half of [false, true]) {

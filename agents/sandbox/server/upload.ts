@@ -25,7 +25,7 @@ export interface UploadOptions {
   /** Created at the first upload. */
   folder: string;
   maxBytes?: number;
-  /** Shows the file on the desktop; only asked for with `open_file_manager` other than `false`. */
+  /** Shows the file on the desktop; only requested with `open_file_manager` other than `false`. */
   showFile: (path: string) => void;
   log: Logger;
 }

@@ -32,7 +32,7 @@ import type { ConnectionEnd } from "./tunnel-connection.ts";
 export interface SlotContext {
   readonly config: AgentConfig;
   readonly standBy: StandBy;
-  /** Spread that the control plane last asked its agents for; undefined if it has not. Milliseconds. */
+  /** Spread that the control plane last requested of its agents; undefined if it has not. Milliseconds. */
   readonly reconnectSpreadMs: number | undefined;
   /** Runners named in the endpoint's URL, so that a refusal comes as an HTTP status. */
   endpointRunnerIds(): readonly string[];

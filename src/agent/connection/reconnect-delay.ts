@@ -45,7 +45,7 @@ export class ReconnectDelay {
    * names a spread for them: with few of them they may come back at once. Otherwise it may be restarting, or flapping.
    *
    * @param drainSpreadMs the spread in its GOAWAY
-   * @param agentsSpreadMs the spread that it last asked all its agents for
+   * @param agentsSpreadMs the spread that it last requested of all its agents
    */
   afterLoss(drainSpreadMs: number | undefined, agentsSpreadMs: number | undefined): number {
     this.#lostAtMs = Date.now();

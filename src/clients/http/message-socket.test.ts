@@ -12,7 +12,7 @@ afterEach(() => assertNothingOpen());
 
 describe("a handshake", () => {
   const cases = [
-    ["that is refused, and its refusal cannot be told", [], /cannot be told/],
+    ["that is refused, and its refusal cannot be sent", [], /cannot be sent/],
     ["with a sub-protocol that is none", ["a b"], /subprotocol/i],
   ] as const;
   for (const [name, protocols, message] of cases) {
@@ -26,7 +26,7 @@ describe("a handshake", () => {
       const closed = once(stream, "close");
       using call = new Call("test WS /", 2_000, undefined);
       const refused = (): Error => {
-        throw new Error("the refusal cannot be told");
+        throw new Error("the refusal cannot be sent");
       };
       const opening = openMessageSocket(
         stream,

@@ -19,7 +19,7 @@ export interface MessageSocketOptions {
   headers?: Readonly<Record<string, string>>;
   /** Sub-protocols to offer. */
   protocols?: readonly string[];
-  /** Answer pings. Default true. */
+  /** Respond to pings. Default true. */
   autoPong?: boolean;
   /** Limit of one message. */
   maxMessageBytes: number;

@@ -12,7 +12,7 @@ export interface RunnerGroups {
   readonly name: string;
   /** The group of a runner, by the runner's id alone: the group need not exist. Undefined if the runner is in none. */
   groupOf(runnerId: string): string | undefined;
-  /** Whether the identity may dial the group's runners beyond its grant. Not asked for {@link ADMIN_TARGETS}. */
+  /** Whether the identity may dial the group's runners beyond its grant. Not checked for {@link ADMIN_TARGETS}. */
   mayDial(identity: Identity, group: string): boolean;
   /** Whether the identity reads events of the group's runners. */
   mayObserve(identity: Identity, group: string): boolean;

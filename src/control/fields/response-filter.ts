@@ -20,7 +20,7 @@ const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "reporting-endpoints",
   "secure-session-registration", // binds the origin's cookies to a session of the target's
   "sec-session-registration",
-  "service-worker-allowed", // a script below one target could answer for the whole origin
+  "service-worker-allowed", // a script below one target could respond for the whole origin
   "set-cookie2",
   "set-login", // tells the browser that the user is logged in, or out
   "strict-transport-security", // for the whole host, also where it has no TLS

@@ -27,8 +27,8 @@ for (const [what, handler] of [
     for (const name of ["upgrade", "connect"] as const) {
       const socket = new PassThrough();
       void handlers[name](new EventEmitter() as Upgrade[0], socket, Buffer.alloc(0));
-      const [answer] = (await socket.toArray()) as [Buffer];
-      assert.match(answer.toString(), /^HTTP\/1\.1 500 /);
+      const [response] = (await socket.toArray()) as [Buffer];
+      assert.match(response.toString(), /^HTTP\/1\.1 500 /);
     }
     assert.deepEqual(logged, ["request handler failed", "request handler failed"]);
   });

@@ -42,7 +42,7 @@ import { sniff } from "./sniff.ts";
 export interface PortTls {
   cert: string;
   key: string;
-  /** CAs that sign client certificates. Default: clients are not asked for a certificate. */
+  /** CAs that sign client certificates. Default: no certificate is requested. */
   clientCa?: string | undefined;
   /** Revoked client certificates: PEM revocation lists, or serials one a line. */
   clientCrl?: string | undefined;
@@ -214,7 +214,7 @@ function createTls(
     ...contextOptions(options),
     ALPNProtocols: ["h2", "http/1.1", ...REVERSED_ALPN],
     requestCert: options.clientCa !== undefined,
-    rejectUnauthorized: false, // callers have tokens; an agent without a valid certificate is asked for its token
+    rejectUnauthorized: false, // callers have tokens; an agent without a valid certificate needs its token
     handshakeTimeout: SNIFF_TIMEOUT_MS,
   });
   const refusals = new RateLimitedLog(log);

@@ -208,7 +208,7 @@ test("a kept-alive session outlives its socket until the host is cancelled", asy
   assert.equal(moonlight.state.streams.size, 0);
 });
 
-test("echoes text and binary, answers pings and records them", async () => {
+test("echoes text and binary, responds to pings and records them", async () => {
   const socket = await open("/api/ws/echo?a=1", ["one", "two"]);
   assert.equal(socket.protocol, "one");
   assert.match(socket.extensions, /permessage-deflate/);

@@ -11,7 +11,7 @@ import { createWolfDouble } from "./double.ts";
 import type { WolfDouble } from "./double.ts";
 import type { JsonObject } from "./fields.ts";
 
-interface Answer {
+interface HttpResponse {
   status: number;
   body: JsonObject;
 }
@@ -34,12 +34,12 @@ afterEach(async () => {
   assert.equal(wolf.openConnections, 0);
 });
 
-async function ask(method: "GET" | "POST", path: string, body?: object): Promise<Answer> {
+async function ask(method: "GET" | "POST", path: string, body?: object): Promise<HttpResponse> {
   const bytes = body === undefined ? "" : JSON.stringify(body);
   const head = `${method} /api/v1${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(bytes)}`;
-  const answer = await rawExchange({ path: wolf.socketPath }, `${head}\r\n\r\n${bytes}`);
-  const status = Number(answer.statusLine.split(" ")[1]);
-  return { status, body: JSON.parse(String(answer.body)) as JsonObject };
+  const response = await rawExchange({ path: wolf.socketPath }, `${head}\r\n\r\n${bytes}`);
+  const status = Number(response.statusLine.split(" ")[1]);
+  return { status, body: JSON.parse(String(response.body)) as JsonObject };
 }
 
 async function list(path: string, name: string): Promise<JsonObject[]> {
@@ -50,10 +50,10 @@ async function list(path: string, name: string): Promise<JsonObject[]> {
 }
 
 async function ok(path: string, body: object): Promise<JsonObject> {
-  const answer = await ask("POST", path, body);
-  assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  assert.equal(answer.body["success"], true);
-  return answer.body;
+  const response = await ask("POST", path, body);
+  assert.equal(response.status, 200, JSON.stringify(response.body));
+  assert.equal(response.body["success"], true);
+  return response.body;
 }
 
 async function fails(path: string, body: object, status: number, error: string): Promise<void> {

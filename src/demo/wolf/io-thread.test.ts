@@ -23,7 +23,7 @@ test("close ends what is held and what stalls, and leaves no timer", async () =>
   const stalled = thread.run(() => thread.stall(3_600_000));
   thread.hold();
   const last = thread.run(() => "free");
-  // The stall begins a turn of the event loop after it was asked for.
+  // The stall begins a turn of the event loop after its request.
   await new Promise(setImmediate);
   assert.equal(timers(), timersBefore + 1);
   thread.close();

@@ -117,7 +117,7 @@ test("treats an unknown method as GET, and responds 404 to a wrong one that it k
 test("waits for a body that arrives in pieces", () =>
   withWolf(async (wolf) => {
     const socket = await openSocket({ path: wolf.socketPath });
-    const answer = readUntil(socket, "}");
+    const response = readUntil(socket, "}");
     for (const part of [
       "POST /api/v1/apps/del",
       "ete HTTP/1.1\r\nContent-Length: 10\r",
@@ -126,7 +126,7 @@ test("waits for a body that arrives in pieces", () =>
     ]) {
       await new Promise((resolve) => socket.write(part, resolve));
     }
-    assert.match(await answer, /"success":true/);
+    assert.match(await response, /"success":true/);
   }));
 
 test("never responds to a successful runners/start or to a pull that does not parse", () =>
@@ -211,16 +211,16 @@ test("holds back responses and events until it is released", () =>
     events.write("GET /api/v1/events HTTP/1.1\r\n\r\n");
     await opened;
     const release = wolf.hold();
-    let answered = false;
-    const answer = get(wolf, "/api/v1/apps").then(() => (answered = true));
+    let responded = false;
+    const response = get(wolf, "/api/v1/apps").then(() => (responded = true));
     wolf.emitEvent("held", 1);
     const event = readUntil(events, "event: held");
-    // Answered directly, off the thread: proof that the double is alive and that time has passed.
+    // The response is sent directly, off the thread: proof that the double is alive and that time has passed.
     await post(wolf, "/double/sink", "x");
-    assert.equal(answered, false);
+    assert.equal(responded, false);
     release();
     await event;
-    await answer;
+    await response;
     events.destroy();
     await wolf.whenIdle();
   }));

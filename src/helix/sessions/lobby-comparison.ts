@@ -17,7 +17,7 @@ export interface ComparisonContext {
   emit(type: Exclude<SessionEvent["type"], "session-ended">, session: Session): void;
 }
 
-/** @throws Error if Wolf could not be asked, or did not do what it was asked to */
+/** @throws Error if a request to Wolf failed, or Wolf did not do what was requested */
 export async function compareLobbies(instanceId: string, context: ComparisonContext): Promise<void> {
   // Only sessions that existed before the list was requested can be judged by it.
   const before = context.store.onInstance(instanceId).filter(({ id }) => !context.isCreating(id));

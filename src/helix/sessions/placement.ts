@@ -12,7 +12,7 @@ import type { Choice } from "./scheduler.ts";
 export interface CreateOptions {
   /** How long the caller waits for an instance or for capacity. Default 0: only for an instance that is expected back. */
   waitMs?: number | undefined;
-  /** Aborted when the caller disconnects: it waits no longer. What Wolf has been asked for continues. */
+  /** Aborted when the caller disconnects: it waits no longer. What has been requested of Wolf continues. */
   signal?: AbortSignal | undefined;
   /** Maximum number of the owner's sessions, this one included. Default: no limit. */
   maxOwned?: number | undefined;

@@ -117,20 +117,20 @@ describe("Sessions", () => {
       lists.push(list);
       return list.promise;
     };
-    const answers: PromiseWithResolvers<string>[] = [];
+    const responses: PromiseWithResolvers<string>[] = [];
     wolf.create = (request) => {
       wolf.make(request);
-      const answer = Promise.withResolvers<string>();
-      answers.push(answer);
-      return answer.promise;
+      const response = Promise.withResolvers<string>();
+      responses.push(response);
+      return response.promise;
     };
     const both = [create(stand), create(stand)];
     for (const one of both) one.catch(() => {});
     await turn();
-    answers[0]?.reject(new TurnaboutError("tunnel_lost", "first"));
+    responses[0]?.reject(new TurnaboutError("tunnel_lost", "first"));
     await turn();
     assert.equal(lists.length, 1, "compared for the first");
-    answers[1]?.reject(new TurnaboutError("target_closed", "second"));
+    responses[1]?.reject(new TurnaboutError("target_closed", "second"));
     await turn();
     lists[0]?.resolve([...wolf.lobbies]);
     await turn();
@@ -248,14 +248,14 @@ describe("Sessions", () => {
 
   it("takes over nothing of a session that is being created", async () => {
     const stand = start();
-    const answer = Promise.withResolvers<string>();
-    stand.wolf.create = () => answer.promise;
+    const response = Promise.withResolvers<string>();
+    stand.wolf.create = () => response.promise;
     const creation = create(stand);
     await turn();
     stand.sessions.reconcile("a");
     await turn();
     assert.equal(stand.store.list()[0]?.state, "creating", "no lobby yet is no reason to end it");
-    answer.resolve("lobby-x");
+    response.resolve("lobby-x");
     assert.equal((await creation).state, "running");
     stand.sessions.close();
   });
@@ -317,7 +317,7 @@ describe("Sessions", () => {
     stand.sessions.close();
   });
 
-  it("avoids an instance whose disk or GPU is all but full, as long as that was said of late", async () => {
+  it("avoids an instance whose disk or GPU is all but full, as long as that was reported recently", async () => {
     const gpu = { index: 0, model_name: null, vendor: null, total_memory: null, used_memory: null };
     const full = { ...gpu, used_percent: 95, utilization_percent: null, temperature_celsius: null };
     const mount = { mount_point: "/", total_bytes: 100, used_bytes: 95, avail_bytes: 5, used_percent: 95 };
@@ -424,15 +424,15 @@ describe("Sessions", () => {
 
   it("whose instance is forgotten while Wolf creates it is no session, and leaves no lobby", async () => {
     const stand = start();
-    const answer = Promise.withResolvers<void>();
+    const response = Promise.withResolvers<void>();
     stand.wolf.create = async (request) => {
-      await answer.promise;
+      await response.promise;
       return stand.wolf.make(request);
     };
     const creation = create(stand);
     await turn();
     stand.sessions.instanceRemoved("a");
-    answer.resolve();
+    response.resolve();
     await assert.rejects(creation, (error) => (error as CodedError).code === "session_unknown");
     await turn();
     assert.deepEqual([stand.store.list(), stand.wolf.lobbies], [[], []]);

@@ -7,7 +7,7 @@ import type { Death } from "./keepalive.ts";
 
 type PingCallback = (error: Error | null, durationMs: number) => void;
 
-/** A session whose PINGs the test answers. */
+/** A session whose PINGs the test acknowledges. */
 class FakeSession extends EventEmitter {
   destroyed = false;
   receivedBytes = 0;
@@ -103,7 +103,7 @@ describe("keepalive", () => {
       pass(20);
     }
     assert.ok(session.pings.length >= 8, `${session.pings.length} PINGs in 400 ms, with a deadline of 50`);
-    session.pings[3]?.(null, 5); // those before it are answered with it
+    session.pings[3]?.(null, 5); // those before it are acknowledged with it
     pass(20);
     assert.equal(liveness.rttMs, 5);
     liveness.stop();
@@ -126,7 +126,7 @@ describe("keepalive", () => {
     const dead = mock.fn();
     const liveness = watch(session, dead);
     pass(20);
-    now += 60_000; // suspended; the answer waits in the socket
+    now += 60_000; // suspended; the acknowledgement waits in the socket
     pass(15);
     assert.equal(dead.mock.callCount(), 0);
     session.pings[0]?.(null, 1);

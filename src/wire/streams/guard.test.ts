@@ -6,20 +6,20 @@ describe("a guard", () => {
   it("hands an exception to the first step", () => {
     const seen: string[] = [];
     const guard = new Guard(
-      (error) => seen.push(`answer ${error.message}`),
+      (error) => seen.push(`response ${error.message}`),
       () => seen.push("reset"),
     );
     guard.run(() => {
       throw new Error("bad field");
     });
-    assert.deepEqual(seen, ["answer bad field"]);
+    assert.deepEqual(seen, ["response bad field"]);
   });
 
   it("takes the next step where one throws, and drops what the last one throws", () => {
     const seen: string[] = [];
     const guard = new Guard(
       () => {
-        throw new Error("cannot answer");
+        throw new Error("cannot respond");
       },
       (error) => {
         seen.push(error.message);

@@ -1,5 +1,5 @@
 /**
- * Closed-loop HTTP/1.1 on kept-alive connections: each sends its next request when the answer to the last is complete.
+ * Closed-loop HTTP/1.1 on kept-alive connections: each sends its next request when the response to the last is complete.
  * The parser knows a status line and Content-Length, and nothing else.
  */
 import type net from "node:net";
@@ -12,7 +12,7 @@ export interface RequestOptions extends Route {
   path: string;
   /** Bearer token of the request itself. */
   token?: string;
-  /** Rest between an answer and the next request. Default none: as fast as it goes. */
+  /** Rest between a response and the next request. Default none: as fast as it goes. */
   pauseMs?: number;
 }
 
@@ -35,7 +35,7 @@ export class RequestLoad {
     return new RequestLoad(sockets.map((socket) => new Client(socket, options)));
   }
 
-  /** @throws Error if a connection fails or an answer is not 200 */
+  /** @throws Error if a connection fails or a response is not 200 */
   async run(durationMs: number): Promise<RequestResult> {
     const startedAt = performance.now();
     const times = (
@@ -60,7 +60,7 @@ class Client {
   readonly #request: Buffer;
   readonly #pauseMs: number;
   #rest: Buffer = Buffer.alloc(0);
-  #answered: () => void = () => {};
+  #responded: () => void = () => {};
   #fail: (error: Error) => void = () => {};
 
   constructor(socket: net.Socket, { path, token, pauseMs }: RequestOptions) {
@@ -83,7 +83,7 @@ class Client {
       this.#socket.write(this.#request);
     };
     this.#fail = reject;
-    this.#answered = () => {
+    this.#responded = () => {
       const now = performance.now();
       times.push(now - sentAt);
       if (now >= untilMs) resolve(times);
@@ -106,11 +106,11 @@ class Client {
       const head = bytes.toString("latin1", 0, end);
       const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
       if (!head.startsWith("HTTP/1.1 200") || length === undefined) {
-        return this.#fail(new Error(`unexpected answer: ${head}`));
+        return this.#fail(new Error(`unexpected response: ${head}`));
       }
       if (bytes.length >= end + 4 + Number(length)) {
         this.#rest = bytes.subarray(end + 4 + Number(length));
-        return this.#answered();
+        return this.#responded();
       }
     }
     this.#rest = bytes;

@@ -21,7 +21,7 @@ export async function hasWrk(): Promise<boolean> {
   }
 }
 
-/** @throws Error if it fails or any answer is not a success */
+/** @throws Error if it fails or any response is not a success */
 export async function runWrk(
   { url, connections, token }: WrkOptions,
   durationMs: number,
@@ -33,7 +33,7 @@ export async function runWrk(
   const bad = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout)?.[0];
   if (bad !== undefined) throw new Error(`wrk ${url}: ${bad}`);
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1]);
-  if (!(requests > 0)) throw new Error(`wrk ${url}: no answer at all`);
+  if (!(requests > 0)) throw new Error(`wrk ${url}: no response at all`);
   return {
     requests,
     perS: Number(/Requests\/sec: +([\d.]+)/.exec(stdout)?.[1]),

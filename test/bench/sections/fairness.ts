@@ -59,6 +59,6 @@ export async function measureFairness(context: SectionContext): Promise<void> {
     }
   }
   context.note(
-    `fairness: ${PROBE.connections} connections, ${PROBE.pauseMs} ms between answer and request; baseline is the same without a neighbour. All processes share the cores: the relay's rows show what that alone costs`,
+    `fairness: ${PROBE.connections} connections, ${PROBE.pauseMs} ms between response and request; baseline is the same without a neighbour. All processes share the cores: the relay's rows show what that alone costs`,
   );
 }

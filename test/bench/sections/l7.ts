@@ -1,4 +1,4 @@
-/** The HTTP route to a keep-alive target, beside the plain relay and beside a bare Hono answer. */
+/** The HTTP route to a keep-alive target, beside the plain relay and beside a bare Hono response. */
 import { hasWrk, runWrk } from "../load/wrk.ts";
 import { ADMIN_TOKEN, API_PATH } from "../names.ts";
 import { runInterleaved } from "../pairs.ts";
@@ -25,7 +25,7 @@ export async function measureL7(context: SectionContext): Promise<void> {
     context.add({ metric: `${label}, requests`, unit: "req/s", ...comparePairs(route.perS, relay.perS) });
     context.add({ metric: `${label}, p99`, unit: "ms", ...comparePairs(route.p99Ms, relay.p99Ms) });
     context.add({
-      metric: `${label}, control plane CPU a request over a bare answer`,
+      metric: `${label}, control plane CPU a request over a bare response`,
       unit: "µs",
       value: controlPlane.difference,
       budget: { of: "value", bound: "at most", limit: 70 },

@@ -109,10 +109,10 @@ async function measurePolling(context: SectionContext, { plain }: Routes): Promi
   const polls = context.pairs * PAIRS_PER_PAIR;
   for (let poll = 0; poll < polls; poll += 1) {
     const pause = delay(LONE_PAUSE_MS);
-    const answer = await get(plain, "format=png", first.etag);
-    times.push(answer.ms);
-    bytes += answer.bytes;
-    unchanged += Number(answer.status === 304);
+    const response = await get(plain, "format=png", first.etag);
+    times.push(response.ms);
+    bytes += response.bytes;
+    unchanged += Number(response.status === 304);
     await pause;
   }
   context.add({
@@ -134,10 +134,10 @@ async function measureCrowd(context: SectionContext, desktop: Desktop, { counted
     await delay((index / VIEWERS) * VIEWER_PERIOD_MS); // not all at the same moment
     while (performance.now() < endsAt) {
       const pause = delay(VIEWER_PERIOD_MS);
-      const answer = await get(counted, "", etag);
-      times.push(answer.ms);
-      pictures += Number(answer.status === 200);
-      etag = answer.etag;
+      const response = await get(counted, "", etag);
+      times.push(response.ms);
+      pictures += Number(response.status === 200);
+      etag = response.etag;
       await pause;
     }
   };

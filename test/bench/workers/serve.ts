@@ -2,7 +2,7 @@
 import type { Usage } from "../usage.ts";
 import { usageNow } from "../usage.ts";
 
-/** What every worker answers besides its own methods. */
+/** What every worker serves besides its own methods. */
 export interface CommonCalls {
   usage(): Usage;
   /** Collects garbage first, where the process was started with `--expose-gc`. */
@@ -15,7 +15,7 @@ export interface Call {
   args: unknown[];
 }
 
-export interface Answer {
+export interface CallResult {
   id: number;
   value?: unknown;
   error?: string;
@@ -36,13 +36,13 @@ export function serve(calls: object): void {
   const methods = new Map(
     Object.entries({ ...COMMON, ...calls }) as [string, (...args: unknown[]) => unknown][],
   );
-  process.on("message", (call: Call) => void answer(call, methods));
+  process.on("message", (call: Call) => void respond(call, methods));
   process.on("disconnect", () => process.exit(0));
-  process.send?.({ id: 0 } satisfies Answer);
+  process.send?.({ id: 0 } satisfies CallResult);
 }
 
-async function answer(call: Call, methods: Map<string, (...args: unknown[]) => unknown>): Promise<void> {
-  let result: Answer;
+async function respond(call: Call, methods: Map<string, (...args: unknown[]) => unknown>): Promise<void> {
+  let result: CallResult;
   try {
     const method = methods.get(call.method);
     if (method === undefined) throw new Error(`no method ${call.method}`);
@@ -50,6 +50,6 @@ async function answer(call: Call, methods: Map<string, (...args: unknown[]) => u
   } catch (error) {
     result = { id: call.id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
-  // A parent that has gone has no use for the answer.
+  // A parent that has gone has no use for the result.
   process.send?.(result, () => {});
 }

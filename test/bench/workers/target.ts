@@ -31,7 +31,7 @@ const CHUNK = Buffer.alloc(64 * 1024, "x");
 let sunk = 0;
 
 const ports: TargetPorts = {
-  http: await listen(answerRequests),
+  http: await listen(respondToRequests),
   echo: await listen((socket) => socket.pipe(socket)),
   source: await listen(sendForEver),
   sink: await listen((socket) => {
@@ -46,8 +46,8 @@ serve({
   sunk: () => ({ bytes: sunk, atMs: performance.now() }),
 } satisfies TargetCalls);
 
-/** Requests without a body, that is: one answer for each blank line. Real parsing would only hide what is measured. */
-function answerRequests(socket: net.Socket): void {
+/** Requests without a body, that is: one response for each blank line. Real parsing would only hide what is measured. */
+function respondToRequests(socket: net.Socket): void {
   let rest = Buffer.alloc(0);
   socket.on("data", (chunk: Buffer) => {
     let text = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);

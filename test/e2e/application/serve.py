@@ -1,4 +1,4 @@
-"""Django's own admin site, unmodified, behind Werkzeug's ProxyFix: how Python applications are told where they are."""
+"""Django's own admin site, unmodified, behind Werkzeug's ProxyFix: how Python applications learn where they are."""
 
 import os
 import subprocess

@@ -51,7 +51,7 @@ export interface HostCall {
 }
 
 /** `id` 0 is the child's first message: it is ready. */
-export interface HostAnswer {
+export interface HostResult {
   id: number;
   value?: unknown;
   error?: string;

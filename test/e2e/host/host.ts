@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { within } from "../../support/events.ts";
-import type { HostAnswer, HostCall, HostCalls, HostOptions, HostView } from "./calls.ts";
+import type { HostResult, HostCall, HostCalls, HostOptions, HostView } from "./calls.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const CALL_TIMEOUT_MS = 20_000;
@@ -27,7 +27,7 @@ export class WolfHost implements AsyncDisposable {
   private constructor(child: ChildProcess) {
     this.#child = child;
     this.#exited = once(child, "close");
-    child.on("message", ({ id, value, error }: HostAnswer) => {
+    child.on("message", ({ id, value, error }: HostResult) => {
       const pending = this.#pending.get(id);
       this.#pending.delete(id);
       if (error === undefined) pending?.resolve(value);

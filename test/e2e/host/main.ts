@@ -4,7 +4,7 @@
  */
 import { createMoonlightDouble } from "../../../src/demo/moonlight/double.ts";
 import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
-import type { HostAnswer, HostCall, HostCalls, HostOptions } from "./calls.ts";
+import type { HostResult, HostCall, HostCalls, HostOptions } from "./calls.ts";
 import { ContainerRuntime } from "./runtime.ts";
 import { createVideoPeers } from "./video-peer.ts";
 
@@ -67,12 +67,12 @@ const calls: HostCalls = {
   settled: () => runtime.settled(),
 };
 
-process.on("message", (call: HostCall) => void answer(call));
+process.on("message", (call: HostCall) => void respond(call));
 process.once("disconnect", end);
 process.once("SIGTERM", end);
 send({ id: 0 });
 
-async function answer({ id, method, args }: HostCall): Promise<void> {
+async function respond({ id, method, args }: HostCall): Promise<void> {
   try {
     const call = calls[method] as (...args: unknown[]) => Promise<unknown>;
     send({ id, value: await call(...args) });
@@ -81,12 +81,12 @@ async function answer({ id, method, args }: HostCall): Promise<void> {
   }
 }
 
-function send(message: HostAnswer): void {
+function send(message: HostResult): void {
   // The test has ended.
   if (process.connected) process.send?.(message, () => {});
 }
 
-/** The lobby's size as it was asked for: Wolf gives it to the compositor, not to the runner. */
+/** The lobby's size as requested: Wolf gives it to the compositor, not to the runner. */
 function sizeOf(lobby: string): { width: number; height: number } {
   for (const { body } of wolf.requests.toReversed()) {
     if (body?.includes(`"name":"${lobby}"`) !== true) continue;

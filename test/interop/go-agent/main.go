@@ -77,7 +77,7 @@ func main() {
 	a.run()
 }
 
-// run dials until it is told to drain. A session that was refused or lost is dialled again after a pause.
+// run dials until it has to drain. A tunnel connection that was refused or lost is dialled again after a pause.
 func (a *agent) run() {
 	for a.draining.Err() == nil {
 		conn, err := a.dial()

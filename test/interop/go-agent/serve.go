@@ -106,7 +106,7 @@ func (a *agent) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers with the reason (§6.2). Early data that nobody has read makes this server send RST_STREAM(NO_ERROR)
+// refuse responds with the reason (§6.2). Early data that nobody has read makes this server send RST_STREAM(NO_ERROR)
 // behind END_STREAM.
 func refuse(w http.ResponseWriter, status int, proxyError, code string) {
 	w.Header().Set("Proxy-Status", fmt.Sprintf("turnabout; error=%s; details=%q", proxyError, code))

@@ -11,7 +11,7 @@ import (
 	"net/http"
 )
 
-// serveWebSocket makes the RFC 6455 handshake with the target and answers only then (§6.4).
+// serveWebSocket makes the RFC 6455 handshake with the target and responds only then (§6.4).
 func serveWebSocket(w http.ResponseWriter, r *http.Request, target *net.TCPConn) {
 	nonce := make([]byte, 16)
 	rand.Read(nonce)

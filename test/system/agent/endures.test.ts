@@ -17,7 +17,7 @@ afterEach(async () => {
   await assertNothingOpen();
 });
 
-type LookupAnswer = (error: null, addresses: { address: string; family: number }[]) => void;
+type LookupCallback = (error: null, addresses: { address: string; family: number }[]) => void;
 
 const connected = (runners: RunnerListing[]): boolean =>
   runners[0]?.state === "connected" && runners[0].connections.length === 2;
@@ -73,8 +73,8 @@ describe("an agent process", () => {
 
   it("resolves the control plane's address at every attempt: a new address needs no restart", async () => {
     let address = "127.0.0.1";
-    const lookup = (_name: string, _options: object, answer: LookupAnswer): void => {
-      answer(null, [{ address, family: 4 }]);
+    const lookup = (_name: string, _options: object, callback: LookupCallback): void => {
+      callback(null, [{ address, family: 4 }]);
     };
     mock.method(dns, "lookup", lookup);
     await using before = await startSystem({ agents: 0, controlPlane: { host: address } });

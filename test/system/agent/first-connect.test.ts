@@ -18,23 +18,23 @@ afterEach(() => assertNothingOpen());
 describe("a runner that has never connected", () => {
   it("fails at once without a wait", async () => {
     await using system = await startSystem({ agents: 0 });
-    const answer = await promptly(call(targetUrl(system.url, "nobody", "web")), "the refusal", 1_000);
-    assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
+    const response = await promptly(call(targetUrl(system.url, "nobody", "web")), "the refusal", 1_000);
+    assert.deepEqual([response.status, errorCode(response)], [404, "runner_unknown"]);
   });
 
   it("is waited for with Prefer: wait, and the request goes through when it comes", async () => {
     await using target = await startHttpTarget((_request, response) => void response.end("at last"));
     await using system = await startSystem({ agents: 0 });
-    const answer = call(targetUrl(system.url, "late", "web"), { headers: { prefer: "wait=30" } });
+    const response = call(targetUrl(system.url, "late", "web"), { headers: { prefer: "wait=30" } });
     await system.addAgent({ late: { web: target.address } });
-    assert.equal((await answer).body, "at last");
+    assert.equal((await response).body, "at last");
   });
 
   it("is waited for no longer than requested", async () => {
     await using system = await startSystem({ agents: 0 });
     const startedAt = performance.now();
-    const answer = await call(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=1" } });
-    assert.deepEqual([answer.status, errorCode(answer)], [404, "runner_unknown"]);
+    const response = await call(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=1" } });
+    assert.deepEqual([response.status, errorCode(response)], [404, "runner_unknown"]);
     assert.ok(performance.now() - startedAt >= 990);
   });
 
@@ -69,9 +69,9 @@ describe("a runner that has never connected", () => {
 
   it("is no longer waited for when the control plane shuts down", async () => {
     await using system = await startSystem({ agents: 0 });
-    const answer = open(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=60" } });
+    const waiting = open(targetUrl(system.url, "nobody", "web"), { headers: { prefer: "wait=60" } });
     let requested = false;
-    // The listing is answered after the request before it has arrived.
+    // The listing's response comes after the request before it has arrived.
     await eventually(() => {
       requested ||= true;
       return requested;
@@ -79,7 +79,7 @@ describe("a runner that has never connected", () => {
     await call(`${system.url}/healthz`);
     await call(`${system.url}/healthz`);
     const closed = system.controlPlane.close();
-    const response = await answer;
+    const response = await waiting;
     assert.equal(response.statusCode, 503);
     const { data } = await ending(response);
     assert.match(data.toString(), /control_plane_draining/);

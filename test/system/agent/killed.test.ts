@@ -70,7 +70,7 @@ describe("an agent process that is killed", () => {
     await using target = await startHttpTarget((request, response) => {
       if (request.url === "/silent") return;
       response.writeHead(200, { "content-type": "text/plain" }); // no length: an early end could pass for the end
-      response.write("half of the answer");
+      response.write("half of the response");
     });
     const agent = await stand.agent(`echo=${echo.address}`);
     await using web = startAgent(stand.url, "web", `web=${target.address}`);
@@ -83,7 +83,7 @@ describe("an agent process that is killed", () => {
     const silent = open(targetUrl(stand.url, "web", "web", "/silent"));
     const half = await open(targetUrl(stand.url, "web", "web", "/half"));
     assert.equal(half.statusCode, 200);
-    assert.equal(String((await next<[Buffer]>(half, "data"))[0]), "half of the answer");
+    assert.equal(String((await next<[Buffer]>(half, "data"))[0]), "half of the response");
     const halfEnding = ending(half);
     await Promise.all([agent.end("SIGKILL"), web.end("SIGKILL")]);
 
@@ -91,9 +91,9 @@ describe("an agent process that is killed", () => {
       assert.deepEqual([kind, code], ["error", "tunnel_lost"]);
     }
     assert.equal((await halfEnding).kind, "error", "a cut response is never a complete one");
-    const answer = await silent;
-    assert.equal(answer.statusCode, 502);
-    assert.match(await bodyOf(answer), /"tunnel_lost"/, "and not the target's fault");
+    const response = await silent;
+    assert.equal(response.statusCode, 502);
+    assert.match(await bodyOf(response), /"tunnel_lost"/, "and not the target's fault");
   });
 
   it("lets dials wait in the grace, and they succeed when it is back", async () => {
@@ -115,9 +115,9 @@ describe("an agent process that is killed", () => {
     await assert.rejects(waiting, (error) => codeOf(error) === "runner_offline");
     await stand.registry.find(({ type }) => type === "grace-expired", "the end of the grace");
     assert.equal(stand.controlPlane.runners()[0]?.state, "gone");
-    const answer = await promptly(call(targetUrl(stand.url, "victim", "echo")), "the refusal", 250);
-    assert.deepEqual([answer.status, errorCode(answer)], [503, "runner_offline"]);
-    assert.ok(Number(answer.headers["retry-after"]) > 0);
+    const response = await promptly(call(targetUrl(stand.url, "victim", "echo")), "the refusal", 250);
+    assert.deepEqual([response.status, errorCode(response)], [503, "runner_offline"]);
+    assert.ok(Number(response.headers["retry-after"]) > 0);
   });
 
   it("is waited for by a bounded number of dials of each caller; its next is refused at once", async () => {

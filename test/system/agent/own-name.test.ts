@@ -64,7 +64,7 @@ describe("a target that speaks in our name", () => {
   for (const kind of ["HTTP/1.1", "HTTP/2 by prior knowledge"] as const) {
     it(`gets one WebSocket handshake over ${kind}, and its own refusal reaches the caller`, async () => {
       for (const [index, { name, seen }] of VARIANTS.entries()) {
-        const asked = target.heads.length;
+        const requests = target.heads.length;
         const { status, headers, text } = await refusedWebSocket(kind, system, via(`/${index}`));
         assert.deepEqual([status, text, headers["proxy-status"]], [403, "abc", seen], name);
         assert.deepEqual(
@@ -73,7 +73,7 @@ describe("a target that speaks in our name", () => {
           name,
         );
         assert.equal(headers["x-kept"], "yes");
-        assert.equal(target.heads.length - asked, 1, name);
+        assert.equal(target.heads.length - requests, 1, name);
       }
     });
   }
@@ -120,18 +120,18 @@ describe("a target that speaks in our name", () => {
   });
 });
 
-/** How a caller's WebSocket ends at an agent with these capabilities that answers so; and how often it was asked. */
+/** How a caller's WebSocket ends at an agent with these capabilities that responds so; and how many requests it got. */
 async function refusedBy(
   capabilities: string[],
   status: number,
   proxyStatus: string,
-): Promise<{ status: number; text: string; proxyStatus: string | undefined; asked: number }> {
+): Promise<{ status: number; text: string; proxyStatus: string | undefined; requests: number }> {
   await using system = await startSystem({ agents: 0 });
-  let asked = 0;
+  let requests = 0;
   await using _agent = await startScriptedAgent(system.controlPlane, {
     capabilities,
     onStream: (stream) => {
-      asked += 1;
+      requests += 1;
       stream.respond({ ":status": status, "proxy-status": proxyStatus });
       stream.end("abc");
     },
@@ -142,7 +142,7 @@ async function refusedBy(
     status: refusal.status,
     text: refusal.text,
     proxyStatus: typeof field === "string" ? field : undefined,
-    asked,
+    requests,
   };
 }
 
@@ -151,19 +151,25 @@ describe("a refusal by an agent", () => {
 
   it("that marks its own: any member in our name is the agent's", async () => {
     const draining = await refusedBy(["websocket", "proxy-status"], 503, formatProxyStatus("agent_draining"));
-    assert.deepEqual([draining.status, errorCode(draining.text), draining.asked], [503, "agent_draining", 3]);
+    assert.deepEqual(
+      [draining.status, errorCode(draining.text), draining.requests],
+      [503, "agent_draining", 3],
+    );
     const future = await refusedBy(
       ["websocket", "proxy-status"],
       502,
       'turnabout; details="from_the_future"',
     );
-    assert.deepEqual([future.status, errorCode(future.text), future.asked], [502, "target_refused", 1]);
+    assert.deepEqual([future.status, errorCode(future.text), future.requests], [502, "target_refused", 1]);
   });
 
   it("that does not: it is believed with the status of its code, and never repeated", async () => {
     const draining = await refusedBy(["websocket"], 503, formatProxyStatus("agent_draining"));
-    assert.deepEqual([draining.status, errorCode(draining.text), draining.asked], [503, "agent_draining", 1]);
+    assert.deepEqual(
+      [draining.status, errorCode(draining.text), draining.requests],
+      [503, "agent_draining", 1],
+    );
     const targets = await refusedBy(["websocket"], 403, `cdn, ${formatProxyStatus("agent_draining")}`);
-    assert.deepEqual(targets, { status: 403, text: "abc", proxyStatus: "cdn", asked: 1 });
+    assert.deepEqual(targets, { status: 403, text: "abc", proxyStatus: "cdn", requests: 1 });
   });
 });

@@ -21,7 +21,7 @@ describe("a target that responds to an upload at once and closes", () => {
     await once(target, "listening");
     const address = `127.0.0.1:${(target.address() as AddressInfo).port}`;
     await using system = await startSystem({ agent: { runners: { "runner-1": { web: address } } } });
-    const answers: string[] = [];
+    const responses: string[] = [];
     for (let i = 0; i < UPLOADS; i += 1) {
       // 32 MiB, more than all buffers on the path.
       const { stdout } = await curl(
@@ -32,10 +32,10 @@ describe("a target that responds to an upload at once and closes", () => {
         ]),
         Buffer.alloc(32 * 1024 * 1024),
       );
-      answers.push(stdout);
+      responses.push(stdout);
     }
     assert.deepEqual(
-      answers,
+      responses,
       Array.from({ length: UPLOADS }, () => "too big 413"),
     );
     target.close();

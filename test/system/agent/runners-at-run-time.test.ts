@@ -39,12 +39,12 @@ describe("runners that come and go while their agent is connected", () => {
     const gone = (runners: RunnerListing[]): boolean =>
       runners.some(({ id, state }) => id === "sandbox-1" && state === "gone");
     await runnersUntil(system.url, gone, "the removal");
-    const answer = await promptly(
+    const response = await promptly(
       call(targetUrl(system.url, "sandbox-1", "screenshot")),
       "the refusal",
       1_000,
     );
-    assert.deepEqual([answer.status, errorCode(answer)], [503, "runner_offline"]);
+    assert.deepEqual([response.status, errorCode(response)], [503, "runner_offline"]);
     await assertEchoes(system.controlPlane.dial);
   });
 
@@ -111,8 +111,8 @@ describe("a target's health in the listing", () => {
     await system.addAgent({ [RUNNER]: { web: address } });
     const first = await runnersUntil(system.url, (runners) => healthOf(runners) === true, "no complaint yet");
     assert.equal(first[0]?.state, "connected");
-    const answer = await call(targetUrl(system.url, RUNNER, "web"));
-    assert.deepEqual([answer.status, errorCode(answer)], [502, "target_refused"]);
+    const response = await call(targetUrl(system.url, RUNNER, "web"));
+    assert.deepEqual([response.status, errorCode(response)], [502, "target_refused"]);
     await runnersUntil(system.url, (runners) => healthOf(runners) === false, "the target is down");
 
     const server = http.createServer((_request, response) => void response.end("up"));

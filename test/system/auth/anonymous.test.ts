@@ -34,22 +34,22 @@ async function rawStatus(system: System, options: http.RequestOptions): Promise<
     agent: false,
     ...options,
   });
-  const answered = (response: IncomingMessage): void => {
+  const onResponse = (response: IncomingMessage): void => {
     resolve(response.statusCode ?? 0);
     response.destroy();
   };
-  request.on("response", answered);
+  request.on("response", onResponse);
   request.on("connect", (response, socket) => {
     socket.destroy();
-    answered(response);
+    onResponse(response);
   });
   request.on("upgrade", (response, socket) => {
     socket.destroy();
-    answered(response);
+    onResponse(response);
   });
   request.on("error", reject);
   request.end();
-  return within(promise, "an answer");
+  return within(promise, "a response");
 }
 
 describe("a caller without a token", () => {

@@ -62,7 +62,7 @@ for (const kind of PLAINTEXT_CALLERS) {
           await bounded([controlPlane, agent], async () => {
             const call = caller.open({ path: viaWolf(`/double/blob?bytes=${BYTES}`) });
             call.request.end();
-            const { body } = await within(call.answer, "the header");
+            const { body } = await within(call.response, "the header");
             const hash = createHash("sha256");
             await within(pipeline(body, hash), "the whole body", TIMEOUT_MS);
             assert.equal(hash.digest("hex"), blobSha256(BYTES));
@@ -76,7 +76,7 @@ for (const kind of PLAINTEXT_CALLERS) {
             const headers = { "content-length": BYTES };
             const call = caller.open({ method: "POST", path: viaWolf("/double/sink"), headers });
             Readable.from(blobChunks(BYTES)).pipe(call.request);
-            const { body } = await within(call.answer, "Wolf's receipt", TIMEOUT_MS);
+            const { body } = await within(call.response, "Wolf's receipt", TIMEOUT_MS);
             const { data } = await ending(body);
             assert.deepEqual(JSON.parse(data.toString()), { bytes: BYTES, sha256: blobSha256(BYTES) });
           });
@@ -86,7 +86,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         withProcesses(kind, async (caller, _controlPlane, agent) => {
           const call = caller.open({ path: viaWolf(`/double/blob?bytes=${BYTES}`) });
           call.request.end();
-          const { body } = await within(call.answer, "the header");
+          const { body } = await within(call.response, "the header");
           await next(body, "data");
           const end = ending(body);
           agent.signal("SIGKILL");

@@ -62,13 +62,13 @@ describe("a control plane that is killed and started again on its port", () => {
 
 describe("a control plane that gets SIGTERM", () => {
   it("finishes what is in flight, and its agents go to the new one on the same port", async () => {
-    const asked = new EventLog<ServerResponse>();
+    const requests = new EventLog<ServerResponse>();
     await using target = await startHttpTarget((_request, response) => {
       response.write("first half, ");
-      asked.push(response);
+      requests.push(response);
     });
     const finish = async (count: number): Promise<void> => {
-      (await asked.findNth(count, () => true, "a request")).end("second half");
+      (await requests.findNth(count, () => true, "a request")).end("second half");
     };
     await using old = await startServe();
     await using agent = startAgent(old.url, "web", `web=${target.address}`);

@@ -127,7 +127,7 @@ describe("turnabout demo", () => {
     const listens = async (): Promise<void> => {
       while ((await statusOf(`http://127.0.0.1:${port}/healthz`)) !== 200);
     };
-    await within(listens(), "the first answer", 60_000);
+    await within(listens(), "the first response", 60_000);
     const family = [demo.pid, ...descendants(demo.pid)];
     await demo.end("SIGINT");
     assert.deepEqual(readdirSync(temporary), []);

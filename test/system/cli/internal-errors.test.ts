@@ -26,10 +26,10 @@ describe("an internal error", () => {
     await using serve = await startServe([], { env: FAULT });
     await using agent = startAgent(serve.url, "r", `t=127.0.0.1:${port}`);
     await serve.logged("agent connected");
-    const answer = await open(`${serve.url}/api/v1/runners/r/targets/t/`, {
+    const response = await open(`${serve.url}/api/v1/runners/r/targets/t/`, {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     });
-    const body = ending(answer);
+    const body = ending(response);
     serve.signal("SIGUSR2");
     const line = await serve.logged("internal error: ending the process");
     assert.match(JSON.stringify(line), /injected exception/);
@@ -67,10 +67,10 @@ describe("an internal error", () => {
       FAULT: "rejection",
     });
     await serve.logged("agent connected");
-    const answer = await open(`${serve.url}/api/v1/runners/r/targets/t/`, {
+    const response = await open(`${serve.url}/api/v1/runners/r/targets/t/`, {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     });
-    const body = ending(answer);
+    const body = ending(response);
     agent.signal("SIGUSR2");
     const line = await agent.logged("internal error: ending the process");
     assert.match(JSON.stringify(line), /injected rejection/);

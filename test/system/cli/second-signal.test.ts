@@ -34,8 +34,8 @@ describe("a second signal", () => {
       await serve.logged("agent connected");
       const caller = net.connect(serve.port, "127.0.0.1");
       caller.write(`CONNECT t.r:1 HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`);
-      const [answer] = await next<[Buffer]>(caller, "data");
-      assert.match(answer.toString("latin1"), /^HTTP\/1\.1 200 /);
+      const [response] = await next<[Buffer]>(caller, "data");
+      assert.match(response.toString("latin1"), /^HTTP\/1\.1 200 /);
       const ends = [endOf(caller), endOf(await accepted.promise)];
       const command: Command = whose === "agent" ? agent : serve;
       command.signal("SIGTERM");

@@ -182,7 +182,7 @@ describe("an agent's token file", () => {
     replace(control, tokens(runnerToken("wolves", "early")));
     await serve.logged("token file reloaded");
     await runnersUntil(serve.url, registered, "the agent, now that its token is known");
-    const answer = await call(targetUrl(serve.url, RUNNER, "nothing"));
-    assert.equal(errorCode(answer), "target_unknown");
+    const response = await call(targetUrl(serve.url, RUNNER, "nothing"));
+    assert.equal(errorCode(response), "target_unknown");
   });
 });

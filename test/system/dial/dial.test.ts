@@ -60,8 +60,8 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       const { kind, data } = await theirs;
       assert.deepEqual([kind, data.toString()], ["end", "question"]);
       const ours = ending(stream);
-      socket.end("answer");
-      assert.equal((await ours).data.toString(), "answer");
+      socket.end("response");
+      assert.equal((await ours).data.toString(), "response");
     });
 
     it("lets us write on after the target's end", async () => {
@@ -103,7 +103,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       const { kind, code } = await theirs;
       // A socket that is destroyed says FIN to TCP: an end is all that the far side of a remote dial can know.
       if (how === "in the same process") assert.deepEqual([kind, code], ["error", "ECONNRESET"]);
-      await eventually(() => socket.destroyed || socket.readableEnded, "the target told");
+      await eventually(() => socket.destroyed || socket.readableEnded, "the end at the target");
     });
 
     it("shows a lost agent as an error", async () => {

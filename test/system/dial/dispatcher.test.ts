@@ -60,8 +60,8 @@ describe("fetch over dialled streams", () => {
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
       const writer = writable.getWriter();
       void writer.write(Buffer.from("first"));
-      const answer = await fetch(ECHO, { dispatcher, method: "POST", body: readable, duplex: "half" });
-      const reader = answer.body?.getReader();
+      const response = await fetch(ECHO, { dispatcher, method: "POST", body: readable, duplex: "half" });
+      const reader = response.body?.getReader();
       assert.ok(reader);
       for (const part of ["first", "second"]) {
         if (part === "second") void writer.write(Buffer.from(part));
@@ -78,11 +78,11 @@ describe("fetch over dialled streams", () => {
     await using system = await startSystem({ target });
     await withDispatcher(system, async (dispatcher) => {
       const controller = new AbortController();
-      const answer = fetch(ECHO, { dispatcher, signal: controller.signal });
-      answer.catch(() => {});
+      const response = fetch(ECHO, { dispatcher, signal: controller.signal });
+      response.catch(() => {});
       await within(target.accepted(), "the target's connection");
       controller.abort();
-      await assert.rejects(answer, { name: "AbortError" });
+      await assert.rejects(response, { name: "AbortError" });
       await eventually(() => target.sockets.size === 0, "the target's connection closed");
     });
   });

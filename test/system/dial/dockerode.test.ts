@@ -49,7 +49,7 @@ for (const keepAlive of [false, true]) {
       const stream: Duplex = await exec.start({ hijack: true, stdin: true, Tty: true });
       const end = ending(stream);
       stream.write("größe ");
-      stream.end("and more"); // the double answers only after this
+      stream.end("and more"); // the double responds only after this
       const { kind, data } = await end;
       assert.deepEqual([kind, data.toString()], ["end", "read größe and more"]);
       assert.equal((await exec.inspect()).ExitCode, 0);

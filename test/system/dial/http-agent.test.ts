@@ -59,12 +59,12 @@ describe("an http.Agent over dialled streams", () => {
     const agent = createHttpAgent(system.controlPlane.dial, RUNNER, TARGET, { keepAlive: true });
     for (let n = 1; n <= 30; n += 1) {
       const request = http.request({ agent, method: "POST", host: "x" });
-      const answered = next<[IncomingMessage]>(request, "response");
+      const responded = next<[IncomingMessage]>(request, "response");
       request.write(`string ${n} `);
       request.write("");
       request.write(Buffer.from("buffer "));
       request.end();
-      const [response] = await answered;
+      const [response] = await responded;
       assert.equal((await ending(response)).data.toString(), `string ${n} buffer `);
     }
     agent.destroy();

@@ -120,7 +120,7 @@ async function untilDiscovered(stand: Stand, discovered: boolean, behind: number
   await eventually(isSo, `${discovered ? "discovered" : "its own"}, with ${behind} behind`);
 }
 
-async function whoAnswers({ system }: Stand): Promise<string> {
+async function whoResponds({ system }: Stand): Promise<string> {
   const socket = await system.controlPlane.dial(SANDBOX, "api");
   const [chunk] = await next<[Buffer]>(socket, "data");
   socket.destroy();
@@ -137,7 +137,7 @@ describe("a discovered runner with an agent of its own", () => {
 
     stand.own(await stand.target("own"));
     await untilDiscovered(stand, false, 1);
-    assert.equal(await whoAnswers(stand), "own");
+    assert.equal(await whoResponds(stand), "own");
     const rest = ending(open);
     open.end("final bytes");
     const { kind, data } = await rest;
@@ -151,10 +151,10 @@ describe("a discovered runner with an agent of its own", () => {
     const own = stand.own(await stand.target("own"));
     await untilDiscovered(stand, false, 1);
     for (const connection of view(stand)?.connections ?? []) connection.destroy("test");
-    assert.equal(await whoAnswers(stand), "discovered", "without a wait");
+    assert.equal(await whoResponds(stand), "discovered", "without a wait");
     await own.lost();
     await untilDiscovered(stand, false, 1);
-    assert.equal(await whoAnswers(stand), "own");
+    assert.equal(await whoResponds(stand), "own");
     const routes = stand.events.all.flatMap((event) => (event.type === "rerouted" ? [event.discovered] : []));
     assert.deepEqual(routes.slice(-2), [true, false]);
     assert.ok(!stand.events.all.some(({ type }) => type === "lost"));
@@ -169,7 +169,7 @@ describe("a discovered runner with an agent of its own", () => {
     await next(open, "data");
     const closed = own.agent.close();
     await untilDiscovered(stand, true, 1);
-    assert.equal(await whoAnswers(stand), "discovered");
+    assert.equal(await whoResponds(stand), "discovered");
     open.destroy();
     await closed;
     await untilDiscovered(stand, true, 0);
@@ -184,7 +184,7 @@ describe("a discovered runner with an agent of its own", () => {
     await untilDiscovered(stand, true, 0);
     const thief = stand.own(await stand.target("thief"), "thief");
     assert.match((await thief.failed()).error.message, /refused \(409\)/);
-    assert.equal(await whoAnswers(stand), "discovered");
+    assert.equal(await whoResponds(stand), "discovered");
   });
 
   it("frees that place after the grace, although it is connected", async () => {
@@ -197,7 +197,7 @@ describe("a discovered runner with an agent of its own", () => {
     const heir = stand.own(await stand.target("heir"), "thief");
     await heir.failed().catch(() => {}); // it may come too early
     await untilDiscovered(stand, false, 1);
-    assert.equal(await whoAnswers(stand), "heir");
+    assert.equal(await whoResponds(stand), "heir");
   });
 
   it("is not held by those who have discovered it, whatever their credential", async () => {
@@ -206,7 +206,7 @@ describe("a discovered runner with an agent of its own", () => {
     await untilDiscovered(stand, true, 0);
     await stand.own(await stand.target("own"), "thief").connected();
     await untilDiscovered(stand, false, 1);
-    assert.equal(await whoAnswers(stand), "own");
+    assert.equal(await whoResponds(stand), "own");
   });
 
   it("disappears when its own agent is lost and its container has stopped", async () => {
@@ -216,7 +216,7 @@ describe("a discovered runner with an agent of its own", () => {
     await untilDiscovered(stand, false, 1);
     engine.remove("c1");
     await untilDiscovered(stand, false, 0);
-    assert.equal(await whoAnswers(stand), "own");
+    assert.equal(await whoResponds(stand), "own");
     await own.agent.close();
     await stand.events.find(({ type }) => type === "lost", "the loss");
     assert.equal(view(stand)?.state, "reconnecting");
@@ -231,10 +231,10 @@ describe("a runner that several agents have discovered", () => {
     await untilDiscovered(stand, true, 0);
     await stand.host("host-2", await stand.target("second"), "other-hosts");
     await untilDiscovered(stand, true, 1);
-    assert.equal(await whoAnswers(stand), "first");
+    assert.equal(await whoResponds(stand), "first");
     first.engine.remove("c1");
     await untilDiscovered(stand, true, 0);
-    assert.equal(await whoAnswers(stand), "second");
+    assert.equal(await whoResponds(stand), "second");
   });
 
   it("is reached by the newer process of one credential: the older may be dead", async () => {
@@ -243,7 +243,7 @@ describe("a runner that several agents have discovered", () => {
     await untilDiscovered(stand, true, 0);
     await stand.host("host-1b", await stand.target("new"));
     await untilDiscovered(stand, true, 1);
-    assert.equal(await whoAnswers(stand), "new");
+    assert.equal(await whoResponds(stand), "new");
   });
 });
 
@@ -254,7 +254,7 @@ describe("a discovered runner without an agent of its own", () => {
     await untilDiscovered(stand, true, 0);
     for (const connection of view(stand)?.connections ?? []) connection.destroy("test");
     await eventually(() => view(stand)?.state === "reconnecting", "the loss");
-    assert.equal(await whoAnswers(stand), "discovered", "in the grace");
+    assert.equal(await whoResponds(stand), "discovered", "in the grace");
     engine.remove("c1");
     await eventually(() => view(stand)?.state === "gone", "the withdrawal");
   });
@@ -265,13 +265,13 @@ describe("a discovered runner without an agent of its own", () => {
     await untilDiscovered(stand, true, 0);
     stand.own(await stand.target("own"));
     await untilDiscovered(stand, false, 1);
-    const answer = await call(`${stand.system.url}/api/v1/runners/${SANDBOX}`);
-    const said = JSON.parse(answer.body) as {
+    const response = await call(`${stand.system.url}/api/v1/runners/${SANDBOX}`);
+    const view = JSON.parse(response.body) as {
       discovered: boolean;
       connections: unknown[];
       behind: unknown[];
     };
-    assert.deepEqual([said.discovered, said.connections.length, said.behind.length], [false, 1, 1]);
+    assert.deepEqual([view.discovered, view.connections.length, view.behind.length], [false, 1, 1]);
   });
 });
 
@@ -307,7 +307,7 @@ describe("an agent whose credential does not cover what it has discovered", () =
     const others = [HOSTS, OTHER_HOSTS, OWN, THIEF];
     stand.system.controlPlane.setTokens([...others, { ...NARROW, runners: ["host-*", "sandbox-*"] }]);
     await untilDiscovered(stand, true, 0);
-    assert.equal(await whoAnswers(stand), "discovered");
+    assert.equal(await whoResponds(stand), "discovered");
     stand.system.controlPlane.setTokens([...others, NARROW]);
     assert.equal(view(stand)?.state, "gone");
     assert.equal(agent.agent.connections, 1);

@@ -208,7 +208,7 @@ describe("an engine", () => {
     engine.run(stand.container("sandbox-3"));
     await untilAnnounced(stand, "sandbox-2", "sandbox-3");
     const absences = warnings(stand).filter((message) => message.startsWith("docker: the engine does not"));
-    assert.equal(absences.length, 2, "each absence is told once");
+    assert.equal(absences.length, 2, "each absence is reported once");
   });
 
   it("may cut its event stream: what was missed is made up for", async () => {
@@ -295,7 +295,7 @@ describe("an engine", () => {
     await untilAnnounced(stand, "sandbox-host", "sandbox-net");
     await assertEchoes(stand.system.controlPlane.dial, "sandbox-host");
     const inspections = engine.requests.all.filter((path) => path === "/containers/c-sandbox-host/json");
-    assert.equal(inspections.length, 1, "asked once");
+    assert.equal(inspections.length, 1, "inspected once");
   });
 
   it("is the configured one, whatever DOCKER_HOST is", async () => {

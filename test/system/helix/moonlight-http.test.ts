@@ -151,7 +151,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-length": body.length },
       });
       pairing.request.end(body);
-      const response = await within(pairing.answer, "the header");
+      const response = await within(pairing.response, "the header");
       assert.equal(response.headers["content-type"], "application/x-ndjson");
       const [pin] = await next<[Buffer]>(response.body, "data");
       assert.equal(pin.toString(), '{"Pin":"1234"}\n');

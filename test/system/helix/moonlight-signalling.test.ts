@@ -239,7 +239,7 @@ for (const kind of SOCKET_KINDS) {
         first.close(code, reason);
         const [gotCode, gotReason] = await seen;
         assert.deepEqual([gotCode, gotReason.toString()], [code, reason]);
-        assert.equal((await first.closed)?.code, code, "and the answer");
+        assert.equal((await first.closed)?.code, code, "and its response");
       }
       for (const [code, reason] of [
         [1000, "bye"],

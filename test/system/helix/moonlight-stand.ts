@@ -86,7 +86,7 @@ export interface MoonlightStand extends AsyncDisposable {
   readonly path: string;
   /** Another session of Alice's: WebSockets of one are not to come too fast. */
   another(): Promise<SessionView>;
-  /** Streams to Moonlight that its agent has been asked for. */
+  /** Streams to Moonlight that its agent has been requested to open. */
   streams(): Promise<number>;
 }
 
@@ -171,7 +171,7 @@ export interface OpenOptions {
   headers?: Record<string, string>;
 }
 
-/** Waits for the answer to the handshake, whatever it is. */
+/** Waits for the response to the handshake, whatever it is. */
 export async function openSocket(
   kind: SocketKind,
   url: string,
@@ -217,7 +217,7 @@ async function openByUpgrade(
       .catch(reject);
   });
   request.end();
-  return within(promise, `an answer to the handshake at ${path}`);
+  return within(promise, `a response to the handshake at ${path}`);
 }
 
 async function openByStream(url: string, path: string, headers: Record<string, string>): Promise<BareSocket> {

@@ -84,9 +84,9 @@ for (const kind of PLAINTEXT_CALLERS) {
       const { stand, http, sockets } = await start(stack);
       await using caller = await openCaller(kind, stand.system);
       for (const [path, cookiePath] of Object.entries(http)) {
-        const answer = await caller.call({ path });
-        assert.equal(answer.status, 200, path);
-        judge(answer.headers, cookiePath, path);
+        const response = await caller.call({ path });
+        assert.equal(response.status, 200, path);
+        judge(response.headers, cookiePath, path);
       }
       for (const [path, cookiePath] of Object.entries(sockets)) {
         const way = kind === "HTTP/1.1" ? "HTTP/1.1 Upgrade" : "RFC 8441";

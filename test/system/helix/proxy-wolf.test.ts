@@ -24,11 +24,11 @@ for (const kind of CALLERS) {
     it("responds to GET with its own JSON, and its connection is closed after it", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
-      const answer = await caller.call({ path: viaWolf("/api/v1/apps") });
-      assert.equal(answer.status, 200);
-      assert.equal(answer.headers["content-type"], "application/json");
-      assert.equal(answer.kind, "end");
-      const { success, apps } = JSON.parse(answer.text) as { success: boolean; apps: { title: string }[] };
+      const response = await caller.call({ path: viaWolf("/api/v1/apps") });
+      assert.equal(response.status, 200);
+      assert.equal(response.headers["content-type"], "application/json");
+      assert.equal(response.kind, "end");
+      const { success, apps } = JSON.parse(response.text) as { success: boolean; apps: { title: string }[] };
       assert.deepEqual([success, apps[0]?.title], [true, "Wolf UI"]);
       await within(doubles.wolf.whenIdle(), "Wolf idle");
     });
@@ -37,8 +37,8 @@ for (const kind of CALLERS) {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
       const body = JSON.stringify(APP);
-      const answer = await caller.call({ method: "POST", path: viaWolf("/api/v1/apps/add"), body });
-      assert.deepEqual([answer.status, answer.text], [200, '{"success":true}']);
+      const response = await caller.call({ method: "POST", path: viaWolf("/api/v1/apps/add"), body });
+      assert.deepEqual([response.status, response.text], [200, '{"success":true}']);
       const [seen] = doubles.wolf.requests.filter(({ method }) => method === "POST");
       assert.deepEqual([seen?.body, seen?.headers.get("content-length")], [body, String(body.length)]);
     });
@@ -50,8 +50,8 @@ for (const kind of CALLERS) {
       const call = caller.open({ method: "POST", path: viaWolf("/api/v1/apps/add") });
       call.request.write(body.slice(0, 10));
       call.request.end(body.slice(10));
-      const { status, body: answer } = await within(call.answer, "Wolf's answer");
-      assert.deepEqual([status, (await ending(answer)).data.toString()], [200, '{"success":true}']);
+      const { status, body: response } = await within(call.response, "Wolf's response");
+      assert.deepEqual([status, (await ending(response)).data.toString()], [200, '{"success":true}']);
       const [seen] = doubles.wolf.requests.filter(({ method }) => method === "POST");
       assert.equal(seen?.body, body);
       assert.equal(seen?.headers.get("content-length"), String(body.length));
@@ -64,7 +64,7 @@ for (const kind of CALLERS) {
       const call = caller.open({ method: "POST", path: viaWolf("/double/sink") });
       call.request.on("error", () => {}); // the rest of the body is not wanted
       call.request.end(Buffer.alloc(MAX_MEASURED_BODY_BYTES + 1));
-      const { status, headers, body } = await within(call.answer, "the refusal");
+      const { status, headers, body } = await within(call.response, "the refusal");
       assert.equal(status, 411);
       assert.match(String(headers["proxy-status"]), /details="length_required"/);
       assert.equal(errorCode((await ending(body)).data.toString()), "length_required");
@@ -77,12 +77,12 @@ for (const kind of CALLERS) {
     it("closes without a response: 502, at once", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
-      const answer = await caller.call({
+      const response = await caller.call({
         method: "POST",
         path: viaWolf("/api/v1/docker/images/pull"),
         body: "not JSON",
       });
-      assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_closed"]);
+      assert.deepEqual([response.status, errorCode(response.text)], [502, "target_closed"]);
     });
   });
 }

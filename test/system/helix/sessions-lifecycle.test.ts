@@ -24,9 +24,9 @@ afterEach(() => assertNothingOpen());
 const SHORT_GRACE = { graceMs: 100 };
 
 async function show(stand: SessionStand, { id }: SessionView): Promise<SessionView> {
-  const answer = await api(stand.url, "GET", `/api/v1/sessions/${id}`);
-  assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  return answer.body as SessionView;
+  const response = await api(stand.url, "GET", `/api/v1/sessions/${id}`);
+  assert.equal(response.status, 200, JSON.stringify(response.body));
+  return response.body as SessionView;
 }
 
 async function remove(stand: SessionStand, { id }: SessionView, token?: string): Promise<number> {
@@ -129,7 +129,7 @@ describe("a Wolf that starts anew behind an agent that stays", () => {
     const { socketPath } = stand.wolf("a");
     await stand.wolf("a").close();
     await using fresh = await createWolfDouble({ socketPath });
-    // Stopping a lobby that Wolf does not know of: it is gone, and that is what was asked for.
+    // Stopping a lobby that Wolf does not know of: it is gone, and that is what was requested.
     assert.equal(await remove(stand, old), 204);
     const young = await newSession(stand.url);
     assert.deepEqual(
@@ -211,7 +211,7 @@ describe("deleting a session", () => {
   });
 });
 
-/** What Wolf was told to start the sandbox with. */
+/** With what Wolf has to start the sandbox. */
 function environmentOf(stand: SessionStand, { id }: SessionView): Record<string, string> {
   for (const { state } of stand.wolves.values()) {
     const lobby = state.lobbies.find(({ name }) => name === id);
@@ -275,9 +275,9 @@ describe("a new session", () => {
       [{ refresh_rate: 0 }, /^refresh_rate: /],
       [{ name: "" }, /^name: /],
     ] as const) {
-      const answer = await createSession(stand.url, json);
-      assert.equal(answer.code, "bad_request");
-      const { details } = (answer.body as { error: { details: string[] } }).error;
+      const response = await createSession(stand.url, json);
+      assert.equal(response.code, "bad_request");
+      const { details } = (response.body as { error: { details: string[] } }).error;
       assert.match(details[0] ?? "", detail);
     }
     const broken = await api(stand.url, "POST", "/api/v1/sessions", {
@@ -310,8 +310,8 @@ describe("placement", () => {
     await beat("b", { max_sandboxes: 2, gpu_vendor: "amd", privileged_mode_enabled: true });
     await beat("c", { max_sandboxes: 1 });
     const place = async (json: object): Promise<string> => {
-      const answer = await createSession(url, json);
-      return answer.code ?? (answer.body as SessionView).wolf_instance_id;
+      const response = await createSession(url, json);
+      return response.code ?? (response.body as SessionView).wolf_instance_id;
     };
     // 0/4 0/2 0/1: the oldest; 1/4 0/2 0/1: the older; then the last; then 1/4 against 1/2; then 2/4 against 1/2: older.
     const placed: string[] = [];

@@ -18,7 +18,7 @@ import {
   startSessions,
   startWolfAgent,
 } from "./sessions-stand.ts";
-import type { ApiAnswer } from "../../support/api.ts";
+import type { ApiResponse } from "../../support/api.ts";
 import type { SessionView } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
@@ -27,9 +27,9 @@ const INSTANCES = ["a", "b", "c"];
 const PLACES = 20;
 const CREATIONS = 200;
 
-function countOf(answers: readonly ApiAnswer[]): Record<string, number> {
+function countOf(responses: readonly ApiResponse[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { status, code } of answers) {
+  for (const { status, code } of responses) {
     const key = code === undefined ? String(status) : `${status} ${code}`;
     counts[key] = (counts[key] ?? 0) + 1;
   }
@@ -43,19 +43,19 @@ async function placesOf(url: string): Promise<Record<string, number>> {
 }
 
 async function removeAll(url: string, sessions: readonly SessionView[]): Promise<number[]> {
-  const answers = await Promise.all(sessions.map(({ id }) => api(url, "DELETE", `/api/v1/sessions/${id}`)));
-  return answers.map(({ status }) => status);
+  const responses = await Promise.all(sessions.map(({ id }) => api(url, "DELETE", `/api/v1/sessions/${id}`)));
+  return responses.map(({ status }) => status);
 }
 
 describe(`${CREATIONS} parallel creations on ${INSTANCES.length} instances of ${PLACES} places`, () => {
   it("fill every place exactly once, and deletions empty them again", async () => {
     await using stand = await startSessions({ instances: INSTANCES });
     const { url, wolves } = stand;
-    const answers = await Promise.all(Array.from({ length: CREATIONS }, () => createSession(url)));
+    const responses = await Promise.all(Array.from({ length: CREATIONS }, () => createSession(url)));
     const full = INSTANCES.length * PLACES;
-    assert.deepEqual(countOf(answers), { "201": full, "503 instances_full": CREATIONS - full });
+    assert.deepEqual(countOf(responses), { "201": full, "503 instances_full": CREATIONS - full });
     assert.deepEqual(await placesOf(url), { a: PLACES, b: PLACES, c: PLACES });
-    const refused = answers.find(({ status }) => status === 503);
+    const refused = responses.find(({ status }) => status === 503);
     assert.equal(refused?.headers["retry-after"], "10");
     const sessions = await assertNoOrphans(url, wolves);
     assert.equal(sessions.length, full);
@@ -104,7 +104,7 @@ function lobbiesOf(wolves: ReadonlyMap<string, WolfDouble>): number {
 }
 
 describe("kill -9 in the middle of parallel creations", () => {
-  it("of an instance's agent: its unanswered creations are settled, and no place is lost", async () => {
+  it("of an instance's agent: its creations without a response are settled, and no place is lost", async () => {
     await using stand = await startProcesses();
     const { wolves } = stand;
     const { url } = await stand.serve();
@@ -124,7 +124,7 @@ describe("kill -9 in the middle of parallel creations", () => {
     const sessions = await assertNoOrphans(url, wolves);
     const kept = sessions.filter(({ wolf_instance_id }) => wolf_instance_id === "a").length;
     assert.equal(counts["201"], sessions.length, "what was promised is there, and nothing else");
-    assert.ok(kept >= 3, `${kept} of the victim's were answered before, or have waited for it`);
+    assert.ok(kept >= 3, `${kept} of the victim's got a response before, or have waited for it`);
 
     // Places that the kill has freed are places again.
     const more = countOf(await Promise.all(Array.from({ length: 40 }, () => createSession(url))));
@@ -148,8 +148,8 @@ describe("kill -9 in the middle of parallel creations", () => {
     );
     await eventually(() => lobbiesOf(wolves) >= 10, "some lobbies");
     await before.end("SIGKILL");
-    const promised = (await Promise.all(creations)).flatMap((answer) =>
-      answer?.status === 201 ? [(answer.body as SessionView).id] : [],
+    const promised = (await Promise.all(creations)).flatMap((response) =>
+      response?.status === 201 ? [(response.body as SessionView).id] : [],
     );
     const { url } = await stand.serve(before.port);
     await instancesUntil(url, allOnline, "the instances' return");

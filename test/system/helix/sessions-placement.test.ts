@@ -28,8 +28,8 @@ describe("an instance whose Wolf is down behind a living agent", () => {
     const [first] = (await listSessions(url)).filter((session) => session.wolf_instance_id === "a");
     await api(url, "DELETE", first?.links["self"] ?? ""); // the least loaded one
     await stand.wolf("a").close();
-    const answers = await Promise.all(Array.from({ length: 8 }, () => createSession(url)));
-    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]));
+    const responses = await Promise.all(Array.from({ length: 8 }, () => createSession(url)));
+    assert.deepEqual(new Set(responses.map(({ status }) => status)), new Set([201]));
     const places = (await listInstances(url)).map(({ connected_sandboxes }) => connected_sandboxes);
     assert.deepEqual(places, [0, 5, 5]);
     // From now on it is known to be down, and the last resort.
@@ -49,8 +49,8 @@ describe("an instance whose Wolf is down behind a living agent", () => {
     await api(url, "POST", "/api/v1/wolf-instances/b/heartbeat", { json: { max_sandboxes: 0 } });
     await stand.wolf("a").close();
     for (let i = 0; i < 2; i += 1) {
-      const answer = await createSession(url);
-      assert.deepEqual([answer.status, answer.code], [502, "target_refused"]);
+      const response = await createSession(url);
+      assert.deepEqual([response.status, response.code], [502, "target_refused"]);
     }
     assert.deepEqual(await listSessions(url), []);
   });
@@ -120,8 +120,8 @@ describe("what a user may request", () => {
       ["desktops/sway:2", alice, 201, undefined],
       ["sandbox:1", alice, 201, undefined],
     ] as const) {
-      const answer = await createSession(url, { image }, token);
-      assert.deepEqual([answer.status, answer.code], [status, code], image);
+      const response = await createSession(url, { image }, token);
+      assert.deepEqual([response.status, response.code], [status, code], image);
     }
     const images = stand.wolf("a").state.lobbies.map(({ runner }) => runner["image"]);
     assert.deepEqual(images, ["other:1", "desktops/sway:2", "sandbox:1"]);
@@ -132,10 +132,10 @@ describe("what a user may request", () => {
     const { url } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });
     const bob = await issueToken(url, { id: "bob", kind: "user" });
-    const answers = await Promise.all(Array.from({ length: 5 }, () => createSession(url, {}, alice)));
-    const outcomes = answers.map(({ status, code }) => code ?? String(status));
+    const responses = await Promise.all(Array.from({ length: 5 }, () => createSession(url, {}, alice)));
+    const outcomes = responses.map(({ status, code }) => code ?? String(status));
     assert.deepEqual(outcomes.toSorted(), ["201", "201", ...Array<string>(3).fill("too_many_sessions")]);
-    assert.equal(answers.find(({ code }) => code !== undefined)?.status, 429);
+    assert.equal(responses.find(({ code }) => code !== undefined)?.status, 429);
     assert.equal((await createSession(url, {}, bob)).status, 201);
     assert.equal((await createSession(url, { owner: "alice" })).status, 201, "an admin's");
     assert.equal((await createSession(url, {}, alice)).code, "too_many_sessions");

@@ -76,13 +76,13 @@ describe("a control plane that is killed and started again on its directory", ()
     const unknown = await call(`${url}/api/v1/wolf/lobbies?wolf_instance_id=b`);
     assert.deepEqual([unknown.status, errorCode(unknown)], [404, "instance_unknown"]);
 
-    // Known, and not back yet: the calls wait, and are answered when it is. There are two places more, for two of three.
+    // Known, and not back yet: the calls wait, and get their responses when it is. There are two places more, for two of three.
     const waiting = call(`${url}/api/v1/wolf/lobbies?wolf_instance_id=a`);
     const early = ["alice", "alice", "alice"].map(() => createSession(url, {}, alice));
     await using second = startWolfAgent(url, "a", wolf, agentToken);
-    const answer = await within(waiting, "the answer");
-    assert.equal(answer.status, 200);
-    assert.match(answer.body, new RegExp(session.id));
+    const response = await within(waiting, "the response");
+    assert.equal(response.status, 200);
+    assert.match(response.body, new RegExp(session.id));
     const created = await within(Promise.all(early), "the creations");
     assert.deepEqual(created.map(({ status, code }) => code ?? String(status)).toSorted(), [
       "201",
@@ -111,8 +111,8 @@ describe("a control plane that is killed and started again on its directory", ()
     await using after = await createControlPlane({ ...options, warmUpMs: 50, graceMs: 5_000 });
     const url = `http://127.0.0.1:${after.port}`;
     assert.equal(after.runners()[0]?.state, "reconnecting");
-    const answer = await call(`${url}/api/v1/runners/web/targets/x/`);
-    assert.deepEqual([answer.status, errorCode(answer)], [503, "runner_offline"]);
+    const response = await call(`${url}/api/v1/runners/web/targets/x/`);
+    assert.deepEqual([response.status, errorCode(response)], [503, "runner_offline"]);
     assert.equal(after.runners()[0]?.state, "gone");
     const never = await call(`${url}/api/v1/runners/never/targets/x/`);
     assert.deepEqual([never.status, errorCode(never)], [404, "runner_unknown"]);

@@ -14,7 +14,7 @@ import { Command } from "../../support/commands.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { pause, within } from "../../support/events.ts";
 import { api } from "../../support/api.ts";
-import type { ApiAnswer } from "../../support/api.ts";
+import type { ApiResponse } from "../../support/api.ts";
 import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
@@ -51,34 +51,34 @@ export interface InstanceView {
   last_heartbeat: string | null;
 }
 
-export async function createSession(url: string, json: object = {}, token?: string): Promise<ApiAnswer> {
+export async function createSession(url: string, json: object = {}, token?: string): Promise<ApiResponse> {
   return api(url, "POST", "/api/v1/sessions", { json, ...(token !== undefined && { token }) });
 }
 
 export async function newSession(url: string, json: object = {}, token?: string): Promise<SessionView> {
-  const answer = await createSession(url, json, token);
-  assert.equal(answer.status, 201, JSON.stringify(answer.body));
-  return answer.body as SessionView;
+  const response = await createSession(url, json, token);
+  assert.equal(response.status, 201, JSON.stringify(response.body));
+  return response.body as SessionView;
 }
 
 export async function listSessions(url: string, token?: string): Promise<SessionView[]> {
-  const answer = await api(url, "GET", "/api/v1/sessions", token === undefined ? {} : { token });
-  assert.equal(answer.status, 200);
-  return (answer.body as { sessions: SessionView[] }).sessions;
+  const response = await api(url, "GET", "/api/v1/sessions", token === undefined ? {} : { token });
+  assert.equal(response.status, 200);
+  return (response.body as { sessions: SessionView[] }).sessions;
 }
 
 export async function listInstances(url: string): Promise<InstanceView[]> {
-  const answer = await api(url, "GET", "/api/v1/wolf-instances");
-  assert.equal(answer.status, 200);
-  return (answer.body as { wolf_instances: InstanceView[] }).wolf_instances;
+  const response = await api(url, "GET", "/api/v1/wolf-instances");
+  assert.equal(response.status, 200);
+  return (response.body as { wolf_instances: InstanceView[] }).wolf_instances;
 }
 
-export async function heartbeat(url: string, id: string, json: object, token?: string): Promise<ApiAnswer> {
+export async function heartbeat(url: string, id: string, json: object, token?: string): Promise<ApiResponse> {
   const path = `/api/v1/wolf-instances/${id}/heartbeat`;
   return api(url, "POST", path, { json, ...(token !== undefined && { token }) });
 }
 
-/** Sessions until they are as wanted: over HTTP there is nothing to wait for but the next answer. */
+/** Sessions until they are as wanted: over HTTP there is nothing to wait for but the next response. */
 export async function sessionsUntil(
   url: string,
   check: (sessions: SessionView[]) => boolean,

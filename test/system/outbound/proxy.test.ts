@@ -109,7 +109,7 @@ describe("an agent behind an https proxy", () => {
     await using proxy = await listen(server);
     server.on("secureConnection", (socket: TLSSocket) => {
       socket.on("error", () => {}); // permanently
-      // The first bytes are the preface: not a connection that only asked which protocol is selected.
+      // The first bytes are the preface: not a connection that only finds out which protocol is selected.
       socket.once("data", () => connections.push(socket));
     });
     process.env["HTTP_PROXY"] = `https://localhost:${proxy.port}`;

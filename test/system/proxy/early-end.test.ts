@@ -32,9 +32,9 @@ for (const kind of CALLERS) {
         const headers = { "content-length": ENDLESS_BYTES };
         const call = caller.open({ method: "POST", path: via("/upload"), headers });
         const { request } = call;
-        request.on("error", () => {}); // the rest is not wanted, and the caller may be told so
+        request.on("error", () => {}); // the rest is not wanted, and the caller may get an error
         const stop = flood(request);
-        const { status, body } = await within(call.answer, "the early answer");
+        const { status, body } = await within(call.response, "the early response");
         const { kind: how, data } = await ending(body);
         stop();
         assert.deepEqual([status, how, data.toString()], [413, "end", "too large"]);
@@ -64,7 +64,7 @@ for (const kind of CALLERS) {
       await using caller = await openCaller(kind, doubles.system);
       const call = caller.open({ path: viaWolf(`/double/blob?bytes=${ENDLESS_BYTES}`) });
       call.request.end();
-      const { body } = await within(call.answer, "the header");
+      const { body } = await within(call.response, "the header");
       await next(body, "data");
       call.abort();
       await within(doubles.wolf.whenIdle(), "Wolf's connection closed");

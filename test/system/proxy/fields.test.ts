@@ -51,7 +51,7 @@ for (const kind of CALLERS) {
         "proxy-connection": "keep-alive",
         "x-hop": "this hop only",
       };
-      const answer = await caller.call({
+      const response = await caller.call({
         path: via("/"),
         headers: { "x-end": "to the end", ...(!caller.isHttp2 && hop) },
       });
@@ -60,12 +60,12 @@ for (const kind of CALLERS) {
       for (const name of ["keep-alive", "proxy-connection", "x-hop", "te", "upgrade", "prefer"]) {
         assert.ok(!seen.includes(name), `${name} at the target`);
       }
-      assert.equal(answer.headers["x-end"], "to the end");
+      assert.equal(response.headers["x-end"], "to the end");
       for (const name of ["x-hop", "proxy-authenticate", "proxy-connection", "upgrade"]) {
-        assert.equal(answer.headers[name], undefined, `${name} at the caller`);
+        assert.equal(response.headers[name], undefined, `${name} at the caller`);
       }
-      assert.doesNotMatch(String(answer.headers["keep-alive"] ?? ""), /timeout=5/);
-      assert.doesNotMatch(answer.headers["connection"] ?? "", /x-hop/i);
+      assert.doesNotMatch(String(response.headers["keep-alive"] ?? ""), /timeout=5/);
+      assert.doesNotMatch(response.headers["connection"] ?? "", /x-hop/i);
     });
 
     it("keep the caller's credential from the target on the API route", async () => {
@@ -96,8 +96,8 @@ for (const kind of CALLERS) {
         [{ authorization: 'Digest username="u"', cookie }, "", ['authorization: Digest username="u"']],
         [{ authorization: basic(ADMIN_TOKEN), cookie: `${cookie}; a=b` }, "", ["cookie: a=b"]],
       ] as const) {
-        const answer = await caller.call({ path: via(`/x${query}`), headers });
-        assert.equal(answer.status, 200, JSON.stringify(headers));
+        const response = await caller.call({ path: via(`/x${query}`), headers });
+        assert.equal(response.status, 200, JSON.stringify(headers));
         const head = target.heads.at(-1) ?? "";
         assert.ok(!head.includes(ADMIN_TOKEN));
         assert.equal(head.split(" ", 2)[1], query.endsWith("theirs") ? `/x${query}` : "/x");

@@ -187,10 +187,10 @@ describe("gRPC through the API route", () => {
   });
 
   it("a deadline: the target's call is cancelled", async () => {
-    const told = new Promise<string>((resolve) => (onCancelled = resolve));
+    const cancelled = new Promise<string>((resolve) => (onCancelled = resolve));
     const { error } = await unary(Buffer.from("never"), 300);
     assert.equal(error?.code, Status.DEADLINE_EXCEEDED);
-    assert.equal(await within(told, "the target's cancellation"), "unary");
+    assert.equal(await within(cancelled, "the target's cancellation"), "unary");
   });
 
   it("client streaming", async () => {
@@ -216,14 +216,14 @@ describe("gRPC through the API route", () => {
       words.push(String(word));
     }
     assert.deepEqual(words, ["one", "two", "three"]);
-    const told = new Promise<string>((resolve) => (onCancelled = resolve));
+    const cancelled = new Promise<string>((resolve) => (onCancelled = resolve));
     const call = client.makeServerStreamRequest(at("Count"), same, same, Buffer.from("endless"), metadata());
     call.on("error", () => {});
     await next(call, "data");
     const status = statusOf(call);
     call.cancel();
     assert.equal((await status).code, Status.CANCELLED);
-    assert.equal(await within(told, "the target's cancellation"), "count");
+    assert.equal(await within(cancelled, "the target's cancellation"), "count");
   });
 
   it("both ways at once, ended by either", async () => {

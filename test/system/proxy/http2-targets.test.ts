@@ -43,7 +43,7 @@ async function startStand(onStream: OnStream, settings: http2.Settings = {}): Pr
   return { system, target, sessions: () => sessions, [Symbol.asyncDispose]: () => system.close() };
 }
 
-/** Answers when the request has ended, with its body. */
+/** Responds when the request has ended, with its body. */
 function echo(stream: ServerHttp2Stream): void {
   void ending(stream).then(({ kind, data }) => {
     if (kind !== "end" || stream.destroyed) return;
@@ -80,12 +80,18 @@ for (const kind of PLAINTEXT_CALLERS) {
         });
       });
       await using caller = await openCaller(kind, stand.system);
-      const answer = await caller.call({ method: "POST", path: via("/a%2Fb?c=%20d"), body: "hello" });
+      const response = await caller.call({ method: "POST", path: via("/a%2Fb?c=%20d"), body: "hello" });
       assert.deepEqual(
-        [answer.status, answer.headers["x-path"], answer.headers["x-method"], answer.text, answer.kind],
+        [
+          response.status,
+          response.headers["x-path"],
+          response.headers["x-method"],
+          response.text,
+          response.kind,
+        ],
         [201, "/a%2Fb?c=%20d", "POST", "hello", "end"],
       );
-      assert.equal(answer.trailers["x-checksum"], "abc");
+      assert.equal(response.trailers["x-checksum"], "abc");
     });
 
     it("sends 103 before its response", async () => {
@@ -97,7 +103,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, stand.system);
       const call = caller.open({ path: via("/"), bodyless: true });
       if (!caller.isHttp2) call.request.end();
-      const { status, body } = await within(call.answer, "the response");
+      const { status, body } = await within(call.response, "the response");
       assert.deepEqual([status, call.informational[0]?.status], [200, 103]);
       assert.equal(String((await ending(body)).data), "body");
     });
@@ -111,8 +117,8 @@ for (const kind of PLAINTEXT_CALLERS) {
       });
       await using caller = await openCaller(kind, stand.system);
       const headers = { te: "trailers", "x-own": "1", "x-forwarded-for": "6.6.6.6", cookie: "a=1; b=2" };
-      const answer = await caller.call({ path: via("/"), headers });
-      assert.deepEqual(answer.headers["x-a"], "1, 2");
+      const response = await caller.call({ path: via("/"), headers });
+      assert.deepEqual(response.headers["x-a"], "1, 2");
       const names = seen.filter((_item, index) => index % 2 === 0);
       for (const name of ["authorization", "connection", "host", "transfer-encoding"]) {
         assert.ok(!names.includes(name), name);
@@ -131,11 +137,11 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, stand.system);
       const stalled = caller.open({ path: via("/stalled"), bodyless: true });
       if (!caller.isHttp2) stalled.request.end();
-      const { body } = await within(stalled.answer, "the header");
+      const { body } = await within(stalled.response, "the header");
       body.pause();
       const sent = Buffer.alloc(8 * MB, "0123456789abcdef");
-      const answer = await caller.call({ method: "POST", path: via("/echo"), body: sent });
-      assert.ok(answer.data.equals(sent));
+      const response = await caller.call({ method: "POST", path: via("/echo"), body: sent });
+      assert.ok(response.data.equals(sent));
       assert.equal((await ending(body)).data.length, 4 * MB);
     });
 
@@ -143,7 +149,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const streams: ServerHttp2Stream[] = [];
       await using stand = await startStand((stream) => void streams.push(stream));
       await using caller = await openCaller(kind, stand.system);
-      for (const isAnswered of [false, true]) {
+      for (const hasResponse of [false, true]) {
         const call = caller.open({ method: "POST", path: via("/"), headers: { "content-length": "100" } });
         call.request.on("error", () => {});
         call.request.write("part");
@@ -152,10 +158,10 @@ for (const kind of PLAINTEXT_CALLERS) {
         assert.ok(stream);
         const [bytes] = await next<[Buffer]>(stream, "data");
         assert.equal(String(bytes), "part");
-        if (isAnswered) {
+        if (hasResponse) {
           stream.respond({ ":status": 200 });
           stream.write("x");
-          await within(call.answer, "the header");
+          await within(call.response, "the header");
         }
         let hasEnded = false;
         stream.once("end", () => (hasEnded = stream.rstCode === NO_ERROR));
@@ -175,8 +181,8 @@ for (const kind of PLAINTEXT_CALLERS) {
       });
       await using caller = await openCaller(kind, system);
       for (const name of [TARGET, "gone"]) {
-        const answer = await caller.call({ path: via("/", name) });
-        assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_protocol"]);
+        const response = await caller.call({ path: via("/", name) });
+        assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"]);
       }
     });
 
@@ -240,7 +246,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     });
     await using caller = await openCaller(H2, stand.system);
     const call = caller.open({ method: "POST", path: via("/") });
-    const { body } = await within(call.answer, "a header before any of the request's body");
+    const { body } = await within(call.response, "a header before any of the request's body");
     for (const word of ["one", "two"]) {
       const data = next<[Buffer]>(body, "data");
       call.request.write(word);
@@ -275,7 +281,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
         });
         await using caller = await openCaller(H2, stand.system);
         const call = caller.open({ method: "POST", path: via("/"), bodyless: waitForTrailers });
-        await within(call.answer, "the header");
+        await within(call.response, "the header");
         assert.deepEqual(await closing(call), { code, looksComplete: false });
       });
     }
@@ -289,7 +295,7 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     await using caller = await openCaller(H2, stand.system);
     const call = caller.open({ method: "POST", path: via("/") });
     call.request.write("x");
-    const { status, body } = await within(call.answer, "an early response");
+    const { status, body } = await within(call.response, "an early response");
     const { kind, data } = await ending(body);
     assert.deepEqual([status, kind, String(data)], [413, "end", "too much"]);
   });
@@ -297,8 +303,8 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
   it("resets before its response: 502 to most, and the reset itself to gRPC", async () => {
     await using stand = await startStand((stream) => stream.close(CANCEL));
     await using caller = await openCaller(H2, stand.system);
-    const answer = await caller.call({ method: "POST", path: via("/"), body: "x" });
-    assert.deepEqual([answer.status, errorCode(answer.text)], [502, "target_closed"]);
+    const response = await caller.call({ method: "POST", path: via("/"), body: "x" });
+    assert.deepEqual([response.status, errorCode(response.text)], [502, "target_closed"]);
     const call = caller.open({
       method: "POST",
       path: via("/"),
@@ -316,8 +322,8 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
       stream.close(REFUSED_STREAM);
     });
     await using caller = await openCaller(H2, stand.system);
-    const answer = await caller.call({ method: "POST", path: via("/"), body: "hello" });
-    assert.deepEqual([answer.status, answer.text, refused], [200, "hello", 2]);
+    const response = await caller.call({ method: "POST", path: via("/"), body: "hello" });
+    assert.deepEqual([response.status, response.text, refused], [200, "hello", 2]);
     refused = -10;
     const never = await caller.call({ method: "POST", path: via("/"), body: "hello" });
     assert.deepEqual([never.status, errorCode(never.text)], [503, "overloaded"]);
@@ -337,13 +343,13 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     assert.ok(first?.session);
     (first.session as http2.ServerHttp2Session).close();
     for (let n = 0; n < 3; n += 1) {
-      const answer = await caller.call({ method: "POST", path: via("/"), body: `${n}` });
-      assert.deepEqual([answer.status, answer.text], [200, `${n}`]);
+      const response = await caller.call({ method: "POST", path: via("/"), body: `${n}` });
+      assert.deepEqual([response.status, response.text], [200, `${n}`]);
     }
     assert.equal(stand.sessions(), 2);
     first.respond({ ":status": 200 });
     first.end("late");
-    const { body } = await within(slow.answer, "the slow response");
+    const { body } = await within(slow.response, "the slow response");
     assert.equal(String((await ending(body)).data), "late");
   });
 
@@ -361,11 +367,11 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     );
     await using caller = await openCaller(H2, stand.system);
     const bodies = Array.from({ length: 40 }, (_item, n) => `${n}`);
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       bodies.map((body) => caller.call({ method: "POST", path: via("/"), body })),
     );
     assert.deepEqual(
-      answers.map(({ text }) => text),
+      responses.map(({ text }) => text),
       bodies,
     );
     assert.ok(maxOpen <= 3, `${maxOpen} at once`);
@@ -389,10 +395,10 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
     );
     await caller.call({ path: "/api/v1/runners" }); // the others have been taken in as well
     for (const call of calls) call.abort();
-    const answers = await Promise.all(waiting);
+    const responses = await Promise.all(waiting);
     assert.deepEqual(
-      answers.map(({ status, text }) => `${status} ${text}`),
-      answers.map((_answer, n) => `200 ${n}`),
+      responses.map(({ status, text }) => `${status} ${text}`),
+      responses.map((_response, n) => `200 ${n}`),
     );
     assert.equal(stand.sessions(), 1);
   });

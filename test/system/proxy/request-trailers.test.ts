@@ -56,9 +56,9 @@ for (const kind of PLAINTEXT_CALLERS) {
         });
         sendTrailers(call.request, { "x-sum": sum, authorization: "Bearer forbidden here" });
         call.request.end(body);
-        const answer = await call.answer;
-        await ending(answer.body);
-        assert.equal(answer.status, 200);
+        const response = await call.response;
+        await ending(response.body);
+        assert.equal(response.status, 200);
         assert.deepEqual(
           seen.at(-1),
           { sum, trailers: name === "c" ? {} : { "x-sum": sum } },

@@ -23,9 +23,15 @@ for (const kind of CALLERS) {
       const target = await respondingWith("HTTP/1.1 200 OK", "Content-Length: 748000", 'ETag: "x"', "", "");
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
-      const answer = await caller.call({ method: "HEAD", path: via("/screenshot") });
+      const response = await caller.call({ method: "HEAD", path: via("/screenshot") });
       assert.deepEqual(
-        [answer.status, answer.headers["content-length"], answer.headers["etag"], answer.kind, answer.text],
+        [
+          response.status,
+          response.headers["content-length"],
+          response.headers["etag"],
+          response.kind,
+          response.text,
+        ],
         [200, "748000", '"x"', "end", ""],
       );
     });
@@ -35,9 +41,9 @@ for (const kind of CALLERS) {
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
       for (let n = 1; n <= 2; n += 1) {
-        const answer = await caller.call({ method: "DELETE", path: via("/thing") });
-        assert.deepEqual([answer.status, answer.headers["x-kept"], answer.kind], [204, "yes", "end"]);
-        assert.equal(answer.text, "");
+        const response = await caller.call({ method: "DELETE", path: via("/thing") });
+        assert.deepEqual([response.status, response.headers["x-kept"], response.kind], [204, "yes", "end"]);
+        assert.equal(response.text, "");
       }
       assert.equal(target.connections(), 1);
     });
@@ -52,8 +58,8 @@ for (const kind of CALLERS) {
       );
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
-      const answer = await caller.call({ path: via("/screenshot"), headers: { "if-none-match": '"abc"' } });
-      assert.deepEqual([answer.status, answer.headers["etag"], answer.text], [304, '"abc"', ""]);
+      const response = await caller.call({ path: via("/screenshot"), headers: { "if-none-match": '"abc"' } });
+      assert.deepEqual([response.status, response.headers["etag"], response.text], [304, '"abc"', ""]);
       assert.match(target.heads[0] ?? "", /^if-none-match: "abc"$/im);
     });
 
@@ -68,8 +74,8 @@ for (const kind of CALLERS) {
       );
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
-      const answer = await caller.call({ path: via("/") });
-      assert.deepEqual(answer.headers["set-cookie"], [`a=1; Path=${via("/")}`, `b=2, x; Path=${via("/")}`]);
+      const response = await caller.call({ path: via("/") });
+      assert.deepEqual(response.headers["set-cookie"], [`a=1; Path=${via("/")}`, `b=2, x; Path=${via("/")}`]);
     });
 
     it("trailers follow the body", async () => {
@@ -87,15 +93,15 @@ for (const kind of CALLERS) {
       );
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
-      const answer = await caller.call({ path: via("/"), headers: { te: "trailers" } });
-      assert.deepEqual([answer.text, answer.trailers["x-checksum"]], ["body", "42"]);
+      const response = await caller.call({ path: via("/"), headers: { te: "trailers" } });
+      assert.deepEqual([response.text, response.trailers["x-checksum"]], ["body", "42"]);
     });
 
     it("103 early hints arrive before the final response exists", async () => {
-      const asked = Promise.withResolvers<RawRequest>();
+      const requested = Promise.withResolvers<RawRequest>();
       const target = await startRawTarget((request) => {
         request.socket.write("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n");
-        asked.resolve(request);
+        requested.resolve(request);
       });
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
@@ -105,9 +111,9 @@ for (const kind of CALLERS) {
       await hinted;
       assert.equal(call.informational[0]?.status, 103);
       assert.equal(call.informational[0].headers["link"], "</a.css>; rel=preload");
-      const { socket } = await asked.promise;
+      const { socket } = await requested.promise;
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-      const { status, body } = await within(call.answer, "the response");
+      const { status, body } = await within(call.response, "the response");
       assert.deepEqual([status, (await ending(body)).data.toString()], [200, "ok"]);
     });
 
@@ -122,7 +128,7 @@ for (const kind of CALLERS) {
       const call = caller.open({ method: "PUT", path: via("/"), headers });
       await next(call.request, "continue");
       call.request.end("body");
-      const { body } = await within(call.answer, "the response");
+      const { body } = await within(call.response, "the response");
       assert.equal((await ending(body)).data.toString(), "none body");
     });
 
@@ -139,8 +145,8 @@ for (const kind of CALLERS) {
         const target = await startHttpTarget((request, response) => response.end(request.url));
         await using system = await startSystem({ tls: true, target });
         await using caller = await openCaller(kind, system);
-        const answer = await caller.call({ path: via(path) });
-        assert.deepEqual([answer.status, answer.text], [200, path.startsWith("?") ? `/${path}` : path]);
+        const response = await caller.call({ path: via(path) });
+        assert.deepEqual([response.status, response.text], [200, path.startsWith("?") ? `/${path}` : path]);
       });
     }
 
@@ -149,9 +155,9 @@ for (const kind of CALLERS) {
         const { promise: read, resolve: seen } = Promise.withResolvers<void>();
         const target = await startRawTarget(({ head, socket }) => {
           const value = /^x-in: (.*)$/im.exec(head)?.[1] ?? "absent";
-          const answer = `HTTP/1.1 200 OK\r\nX-Out: ${value}\r\nContent-Length: 2\r\n\r\n`;
-          if (when === "together with") return void socket.write(`${answer}ok`, "latin1");
-          socket.write(answer, "latin1");
+          const response = `HTTP/1.1 200 OK\r\nX-Out: ${value}\r\nContent-Length: 2\r\n\r\n`;
+          if (when === "together with") return void socket.write(`${response}ok`, "latin1");
+          socket.write(response, "latin1");
           void read.then(() => socket.write("ok"));
         });
         await using system = await startSystem({ tls: true, target });
@@ -159,7 +165,7 @@ for (const kind of CALLERS) {
         const sent = Buffer.from("größe 画").toString("latin1"); // UTF-8, as a field's bytes
         const call = caller.open({ path: via("/"), headers: { "x-in": sent } });
         call.request.end();
-        const { headers, body } = await within(call.answer, "the header");
+        const { headers, body } = await within(call.response, "the header");
         const received = Buffer.from(String(headers["x-out"]), "latin1").toString("utf8");
         assert.equal(received, "größe 画");
         seen();
@@ -174,8 +180,8 @@ for (const kind of PLAINTEXT_CALLERS.slice(0, 1)) {
     const target = await respondingWith("HTTP/1.1 200 Fine, thanks", "Content-Length: 0", "", "");
     await using system = await startSystem({ target });
     await using caller = await openCaller(kind, system);
-    const answer = await caller.call({ path: via("/") });
-    assert.deepEqual([answer.status, answer.reason], [200, "Fine, thanks"]);
+    const response = await caller.call({ path: via("/") });
+    assert.deepEqual([response.status, response.reason], [200, "Fine, thanks"]);
   });
 }
 
@@ -190,6 +196,6 @@ it("a reason phrase that we may not repeat does not cost the response", async ()
   const target = await respondingWith("HTTP/1.1 200 Sch\u00f6n", "Content-Length: 2", "", "ok");
   await using system = await startSystem({ target });
   await using caller = await openCaller("HTTP/1.1", system);
-  const answer = await caller.call({ path: via("/") });
-  assert.deepEqual([answer.status, answer.text], [200, "ok"]);
+  const response = await caller.call({ path: via("/") });
+  assert.deepEqual([response.status, response.text], [200, "ok"]);
 });

@@ -45,7 +45,7 @@ for (const kind of CALLERS) {
         const call = caller.open({ method: "POST", path: via("/upload"), headers });
         await drip(call, 20);
         call.request.end();
-        const { status, body } = await within(call.answer, "the response");
+        const { status, body } = await within(call.response, "the response");
         assert.deepEqual([status, (await ending(body)).data.toString()], [200, "20"]);
       });
     }

@@ -1,4 +1,4 @@
-/** Answers that come in parts: each part reaches the caller before the next one exists. */
+/** Responses that come in parts: each part reaches the caller before the next one exists. */
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, it } from "node:test";
@@ -18,7 +18,7 @@ for (const kind of CALLERS) {
       await using caller = await openCaller(kind, doubles.system);
       const call = caller.open({ path: viaWolf("/api/v1/events") });
       call.request.end();
-      const { status, headers, body } = await within(call.answer, "the header, without any event");
+      const { status, headers, body } = await within(call.response, "the header, without any event");
       assert.deepEqual([status, headers["content-type"]], [200, "text/event-stream"]);
       for (const name of ["First", "Second"]) {
         const event = next<[Buffer]>(body, "data");
@@ -30,18 +30,18 @@ for (const kind of CALLERS) {
     });
 
     it("brings each line of a chunked body before the next one exists", async () => {
-      const answers: ServerResponse[] = [];
+      const responses: ServerResponse[] = [];
       const target = await startHttpTarget((_request, response) => {
         response.writeHead(200, { "content-type": "application/x-ndjson" });
         response.flushHeaders();
-        answers.push(response);
+        responses.push(response);
       });
       await using system = await startSystem({ tls: true, target });
       await using caller = await openCaller(kind, system);
       const call = caller.open({ path: via("/") });
       call.request.end();
-      const { body } = await within(call.answer, "the header, without a body");
-      const [response] = answers;
+      const { body } = await within(call.response, "the header, without a body");
+      const [response] = responses;
       for (const line of ['{"Pin":"1234"}\n', '{"Paired":{}}\n']) {
         const data = next<[Buffer]>(body, "data");
         response?.write(line);
@@ -69,7 +69,7 @@ describe("a pairing with Moonlight Web", () => {
         },
       });
       call.request.end('{"host_id":1}');
-      const { status, body } = await within(call.answer, "the header");
+      const { status, body } = await within(call.response, "the header");
       assert.equal(status, 200);
       const pin = await next<[Buffer]>(body, "data");
       assert.equal(String(pin[0]), '{"Pin":"1234"}\n');

@@ -238,7 +238,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       for (const path of paths) {
         const call = caller.open({ path: via(path), bodyless: true });
         call.request.end();
-        const response = await call.answer;
+        const response = await call.response;
         assert.equal(response.status, 200, path);
         response.body.resume();
         assert.deepEqual(
@@ -257,7 +257,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       ] as const) {
         const call = caller.open({ path: via(path), bodyless: true });
         call.request.end();
-        (await call.answer).body.resume();
+        (await call.response).body.resume();
         assert.deepEqual(
           call.informational.map(({ status }) => status),
           statuses,

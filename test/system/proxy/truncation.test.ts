@@ -74,7 +74,7 @@ const ASKERS: Readonly<
         const caller = await openCaller(kind, system);
         const call = caller.open({ path: via("/") });
         call.request.end();
-        const { body } = await within(call.answer, "the header");
+        const { body } = await within(call.response, "the header");
         return { body, close: () => caller.close() };
       },
     ]),

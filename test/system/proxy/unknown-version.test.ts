@@ -42,7 +42,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, system);
       const call = caller.open(POST);
       call.request.end("0123456789");
-      const { body } = await within(call.answer, "a response");
+      const { body } = await within(call.response, "a response");
       assert.equal((await ending(body)).data.toString(), "10 10");
     });
 
@@ -56,7 +56,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const request = await arrived;
       assert.equal(request.headers["transfer-encoding"], "chunked");
       call.request.end("x");
-      const { body } = await within(call.answer, "a response");
+      const { body } = await within(call.response, "a response");
       assert.equal((await ending(body)).data.toString(), `chunked ${UNKNOWN_TARGET_HOLD_BYTES + 2}`);
     });
 
@@ -70,7 +70,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const request = await arrived; // the caller sends nothing more until then
       assert.equal(request.headers["transfer-encoding"], "chunked");
       call.request.end("b");
-      const { body } = await within(call.answer, "a response");
+      const { body } = await within(call.response, "a response");
       assert.equal((await ending(body)).data.toString(), "chunked 2");
     });
 
@@ -84,13 +84,13 @@ for (const kind of PLAINTEXT_CALLERS) {
       call.request.write("first");
       assert.equal(String((await first)[0]), "first"); // the second part does not exist yet
       call.request.end("second");
-      const { body } = await within(call.answer, "a response");
+      const { body } = await within(call.response, "a response");
       assert.equal((await ending(body)).data.toString(), "chunked 11");
       // And one that is complete at once is not measured: nothing waits for its end.
       const whole = caller.open(POST);
       whole.request.end("0123456789");
-      const answer = await within(whole.answer, "a response");
-      assert.equal((await ending(answer.body)).data.toString(), "chunked 10");
+      const response = await within(whole.response, "a response");
+      assert.equal((await ending(response.body)).data.toString(), "chunked 10");
     });
 
     it("is measured again once the target has responded with HTTP/1.0", async () => {
@@ -101,7 +101,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       const call = caller.open(POST);
       call.request.write(Buffer.alloc(UNKNOWN_TARGET_HOLD_BYTES + 1));
       call.request.end("x");
-      const { body } = await within(call.answer, "a response");
+      const { body } = await within(call.response, "a response");
       assert.equal((await ending(body)).data.toString(), "ok");
       const [, head = ""] = target.heads;
       assert.match(head, new RegExp(`^content-length: ${UNKNOWN_TARGET_HOLD_BYTES + 2}$`, "im"));

@@ -31,29 +31,29 @@ describe("a relay", () => {
     );
     await using relay = await startRelayTo(`http://${upstream.address}`);
     const sockets: Socket[] = [];
-    const answers: string[] = [];
+    const responses: string[] = [];
     for (let i = 0; i < DIALS; i += 1) {
       const socket = net.connect({ path: relay.socketPath });
       sockets.push(socket);
       socket.on("error", () => {}); // permanent
-      socket.once("data", (chunk) => answers.push(chunk.toString("latin1")));
+      socket.once("data", (chunk) => responses.push(chunk.toString("latin1")));
       socket.write(upgradeRequest());
     }
-    const isFull = (answer: string): boolean => answer.startsWith("HTTP/1.1 503 ");
+    const isFull = (response: string): boolean => response.startsWith("HTTP/1.1 503 ");
     await eventually(
-      () => answers.filter(isFull).length === DIALS - MAX_RELAY_DIALS,
+      () => responses.filter(isFull).length === DIALS - MAX_RELAY_DIALS,
       "the refusals",
       TIMEOUT_MS,
     );
-    for (const answer of answers) {
-      assert.match(answer, /^retry-after: 5\r$/m);
-      assert.match(answer, /"code":"relay_full"/);
+    for (const response of responses) {
+      assert.match(response, /^retry-after: 5\r$/m);
+      assert.match(response, /"code":"relay_full"/);
     }
-    await eventually(() => held.length === MAX_RELAY_DIALS, "what the control plane is asked");
+    await eventually(() => held.length === MAX_RELAY_DIALS, "the control plane's requests");
     for (const socket of held) socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ptth\r\n\r\nx");
-    await eventually(() => answers.length === DIALS, "the other answers");
+    await eventually(() => responses.length === DIALS, "the other responses");
     assert.equal(
-      answers.filter((answer) => /^HTTP\/1\.1 101 [^]*\r\n\r\n/.test(answer)).length,
+      responses.filter((response) => /^HTTP\/1\.1 101 [^]*\r\n\r\n/.test(response)).length,
       MAX_RELAY_DIALS,
     );
     for (const socket of sockets) socket.destroy();

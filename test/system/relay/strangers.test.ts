@@ -87,7 +87,7 @@ describe("a relay", () => {
       Connection: "Upgrade, X-Hop",
       "X-Hop": "gone",
     };
-    const answer = await rawExchange(
+    const response = await rawExchange(
       relay.port,
       upgradeRequest(fields, "/base/api/v1/revdial?runnerid=a&runnerid=b&z=%20"),
     );
@@ -111,7 +111,7 @@ describe("a relay", () => {
       },
     );
     assert.equal(
-      answer,
+      response,
       "HTTP/1.1 503 Not Now\r\nRetry-After: 7\r\nProxy-Status: cp; x\r\nX-Own: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy",
     );
   });
@@ -122,8 +122,8 @@ describe("a relay", () => {
     for (const upstream of [deaf, mad]) {
       await using relay = await startRelayTo(`http://${upstream.address}`);
       for (let i = 0; i < 2; i += 1) {
-        const answer = await rawExchange(relay.port, upgradeRequest());
-        assert.match(answer, /^HTTP\/1\.1 502 [^]*"code":"carrier_failed"/);
+        const response = await rawExchange(relay.port, upgradeRequest());
+        assert.match(response, /^HTTP\/1\.1 502 [^]*"code":"carrier_failed"/);
       }
     }
   });

@@ -9,8 +9,8 @@ import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, openCaller } from "../../support/callers.ts";
 import { ending, next, within } from "../../support/events.ts";
-import { checkErrorAnswer, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
-import type { ErrorAnswer, Failure } from "../../support/failures.ts";
+import { checkErrorResponse, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
+import type { ErrorResponse, Failure } from "../../support/failures.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
@@ -39,7 +39,7 @@ for (const kind of HTTP1) {
       it(`${failure.what}: ${proxyStatus(failure)} ${failure.code}`, async () => {
         await using system = await startFailure(failure);
         await using caller = await openCaller(kind, system);
-        const answer = await caller.call({
+        const response = await caller.call({
           path: `http://${authorityOf(failure)}/secret/path`,
           headers: {
             authorization: undefined,
@@ -47,8 +47,8 @@ for (const kind of HTTP1) {
             ...(failure.timeoutS !== undefined && { "turnabout-timeout": failure.timeoutS }),
           },
         });
-        assert.equal(answer.kind, "end");
-        checkErrorAnswer(failure, answer, proxyStatus(failure));
+        assert.equal(response.kind, "end");
+        checkErrorResponse(failure, response, proxyStatus(failure));
       });
     }
   });
@@ -66,13 +66,13 @@ for (const kind of CALLERS) {
         await using system = await startFailure(failure);
         const isTls = kind.endsWith("TLS");
         const connect = kind.startsWith("HTTP/2") ? connectHttp2 : connectHttp1;
-        checkErrorAnswer(failure, await connect(system, isTls, failure), proxyStatus(failure));
+        checkErrorResponse(failure, await connect(system, isTls, failure), proxyStatus(failure));
       });
     }
   });
 }
 
-async function connectHttp1(system: System, isTls: boolean, failure: Failure): Promise<ErrorAnswer> {
+async function connectHttp1(system: System, isTls: boolean, failure: Failure): Promise<ErrorResponse> {
   const request = (isTls ? https : http).request({
     host: isTls ? "localhost" : "127.0.0.1",
     port: system.controlPlane.port,
@@ -91,7 +91,7 @@ async function connectHttp1(system: System, isTls: boolean, failure: Failure): P
   return { status: response.statusCode ?? 0, headers: response.headers, text };
 }
 
-async function connectHttp2(system: System, isTls: boolean, failure: Failure): Promise<ErrorAnswer> {
+async function connectHttp2(system: System, isTls: boolean, failure: Failure): Promise<ErrorResponse> {
   const session = http2.connect(
     `${isTls ? "https://localhost" : "http://127.0.0.1"}:${system.controlPlane.port}`,
     system.pki === undefined ? {} : { ca: system.pki.ca },

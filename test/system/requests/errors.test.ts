@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { CALLERS, openCaller, via } from "../../support/callers.ts";
-import { checkErrorAnswer, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
+import { checkErrorResponse, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { refusingAddress, startTarget } from "../../support/target.ts";
@@ -24,7 +24,7 @@ for (const kind of CALLERS) {
           },
         });
         assert.equal(response.kind, "end");
-        checkErrorAnswer(failure, response);
+        checkErrorResponse(failure, response);
       });
     }
 
@@ -35,14 +35,14 @@ for (const kind of CALLERS) {
       const silent = caller.open({ path: via("/") });
       silent.request.on("error", () => {});
       silent.request.end();
-      let isAnswered = false;
-      silent.answer.then(
-        () => (isAnswered = true),
+      let hasResponse = false;
+      silent.response.then(
+        () => (hasResponse = true),
         () => {},
       );
       const refused = await caller.call({ path: via("/", TARGET, "runner-2") });
       const unknown = await caller.call({ path: via("/", TARGET, "never-seen") });
-      assert.deepEqual([refused.status, unknown.status, isAnswered], [502, 404, false]);
+      assert.deepEqual([refused.status, unknown.status, hasResponse], [502, 404, false]);
       silent.abort();
     });
   });

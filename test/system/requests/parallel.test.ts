@@ -31,14 +31,14 @@ async function startMirror() {
 
 async function exchange(caller: Caller, n: number): Promise<void> {
   const sent = payload(n);
-  const answer = await caller.call({
+  const response = await caller.call({
     method: "POST",
     path: via(`/${n}`),
     headers: { "x-who": String(n) },
     body: sent,
   });
-  assert.deepEqual([answer.status, answer.headers["x-who"], answer.kind], [200, String(n), "end"]);
-  assert.ok(answer.data.equals(sent), `request ${n} got other bytes than its own`);
+  assert.deepEqual([response.status, response.headers["x-who"], response.kind], [200, String(n), "end"]);
+  assert.ok(response.data.equals(sent), `request ${n} got other bytes than its own`);
 }
 
 for (const kind of CALLERS) {
@@ -69,8 +69,8 @@ for (const kind of CALLERS) {
         });
         cancelled.request.on("error", () => {});
         cancelled.request.write(payload(n));
-        if (n % 3 === 1) await within(cancelled.answer, "the header of the cancelled one");
-        if (n % 3 === 2) await next((await cancelled.answer).body, "data");
+        if (n % 3 === 1) await within(cancelled.response, "the header of the cancelled one");
+        if (n % 3 === 2) await next((await cancelled.response).body, "data");
         cancelled.abort();
         await exchange(caller, n);
       }
@@ -87,7 +87,7 @@ for (const kind of CALLERS) {
           const call = caller.open({ method: "POST", path: via("/cancelled"), headers });
           call.request.on("error", () => {});
           call.request.write(payload(n));
-          if (n % 4 === 1) await within(call.answer, "a header");
+          if (n % 4 === 1) await within(call.response, "a header");
           call.abort();
         }),
       );
@@ -96,13 +96,14 @@ for (const kind of CALLERS) {
     it("targets of different runners are not mistaken for each other", async () => {
       await using doubles = await startDoubles({ tls: true });
       await using caller = await openCaller(kind, doubles.system);
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: 40 }, async (_, n) => {
           const path = n % 2 === 0 ? viaWolf("/api/v1/apps") : viaMoonlight("/config.js");
           return (await caller.call({ path })).text;
         }),
       );
-      for (const [n, text] of answers.entries()) assert.match(text, n % 2 === 0 ? /Wolf UI/ : /path_prefix/);
+      for (const [n, text] of responses.entries())
+        assert.match(text, n % 2 === 0 ? /Wolf UI/ : /path_prefix/);
     });
 
     it("WebSockets side by side keep their messages apart", async () => {

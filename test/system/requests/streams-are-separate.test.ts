@@ -12,7 +12,7 @@ afterEach(() => assertNothingOpen());
 describe("many dials of one runner at once", () => {
   it("get a stream each: no caller sees the bytes of another", async () => {
     await using system = await startSystem({ agent: { connections: 2 } });
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, async (_, i) => {
         const socket = await system.controlPlane.dial(RUNNER, TARGET);
         socket.end(`caller ${i}`);
@@ -22,8 +22,8 @@ describe("many dials of one runner at once", () => {
       }),
     );
     assert.deepEqual(
-      answers,
-      answers.map((_, i) => `caller ${i}`),
+      responses,
+      responses.map((_, i) => `caller ${i}`),
     );
   });
 

@@ -33,14 +33,14 @@ describe("a target's response on its route", () => {
       });
       await using system = await startSystem({ agents: 0 });
       await system.addAgent({ [RUNNER]: { web: target.address } });
-      const answer = await call(targetUrl(system.url, RUNNER, "web"), { token: null, headers });
-      assert.equal(answer.body, "<p>page</p>");
-      const policy = String(answer.headers["content-security-policy"]);
+      const response = await call(targetUrl(system.url, RUNNER, "web"), { token: null, headers });
+      assert.equal(response.body, "<p>page</p>");
+      const policy = String(response.headers["content-security-policy"]);
       assert.ok(policy.includes(OWN_POLICY), "the target's own policy holds as well");
       if (isolated) {
         assert.match(policy, /, sandbox allow-scripts /);
         assert.doesNotMatch(policy, /allow-same-origin|allow-top-navigation/);
-        assert.equal(answer.headers["x-content-type-options"], "nosniff");
+        assert.equal(response.headers["x-content-type-options"], "nosniff");
       } else {
         assert.equal(policy, OWN_POLICY);
       }
@@ -62,8 +62,8 @@ describe("an operator's trust in pages", () => {
       [RUNNER, "xweb", false],
       [RUNNER, "other", false],
     ] as const) {
-      const answer = await call(targetUrl(system.url, runner, name), { token: null, headers });
-      assert.equal(answer.headers["content-security-policy"] === undefined, isTrusted, name);
+      const response = await call(targetUrl(system.url, runner, name), { token: null, headers });
+      assert.equal(response.headers["content-security-policy"] === undefined, isTrusted, name);
     }
   });
 

@@ -4,7 +4,7 @@ import { afterEach, describe, it } from "node:test";
 import { CALLERS, errorCode, via } from "../../support/callers.ts";
 import { startDoubles, viaMoonlight } from "../../support/doubles.ts";
 import { within } from "../../support/events.ts";
-import { checkErrorAnswer, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
+import { checkErrorResponse, FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
 import { acceptKey } from "../../support/extended-connect.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
@@ -102,7 +102,7 @@ for (const kind of CALLERS) {
           authorization: token === undefined ? "" : `Bearer ${token}`,
           ...(failure.timeoutS !== undefined && { "turnabout-timeout": String(failure.timeoutS) }),
         };
-        checkErrorAnswer(failure, await refusedWebSocket(kind, system, path, { headers }));
+        checkErrorResponse(failure, await refusedWebSocket(kind, system, path, { headers }));
       });
     }
   });

@@ -1,5 +1,5 @@
 /**
- * An agent that is not ours answers frame by frame: what is a refusal, a close of the target, and a cut. What the frames
+ * An agent that is not ours responds frame by frame: what is a refusal, a close of the target, and a cut. What the frames
  * say must not depend on the carrier, nor on how they are packed.
  */
 import assert from "node:assert/strict";
@@ -63,7 +63,7 @@ async function start(
 async function connect({ controlPlane }: Stand): Promise<{ status: number; code: string; socket: Socket }> {
   const authority = `${TARGET}.${RUNNER}`;
   const credentials = Buffer.from(`x:${ADMIN_TOKEN}`).toString("base64");
-  const asked = request({
+  const opening = request({
     port: controlPlane.port,
     host: "127.0.0.1",
     method: "CONNECT",
@@ -71,8 +71,8 @@ async function connect({ controlPlane }: Stand): Promise<{ status: number; code:
     agent: false,
     headers: { host: authority, "proxy-authorization": `Basic ${credentials}` },
   });
-  asked.end();
-  const [response, socket, head] = (await within(once(asked, "connect"), "an answer to CONNECT")) as [
+  opening.end();
+  const [response, socket, head] = (await within(once(opening, "connect"), "a response to CONNECT")) as [
     { statusCode: number; headers: Record<string, string> },
     Socket,
     Buffer,
@@ -90,8 +90,8 @@ for (const carrier of CARRIERS) {
           type === FRAME.HEADERS ? [headersFrame(stream, REFUSED, true), rstFrame(stream, code)] : [],
         );
         for (let n = 0; n < 10; n += 1) {
-          const answer = await call(`${stand.url}${via("/")}`);
-          assert.deepEqual([answer.status, errorCode(answer)], [502, "target_refused"]);
+          const response = await call(`${stand.url}${via("/")}`);
+          assert.deepEqual([response.status, errorCode(response)], [502, "target_refused"]);
         }
         const upload = await call(`${stand.url}${via("/")}`, { method: "POST", body: Buffer.alloc(200_000) });
         assert.deepEqual([upload.status, errorCode(upload)], [502, "target_refused"]);
@@ -154,8 +154,8 @@ for (const carrier of CARRIERS) {
       it(`is broken with ${what}`, async () => {
         await using stand = await start(carrier, connected(frames));
         await assert.rejects(async () => {
-          const answer = await call(`${stand.url}${via("/")}`);
-          assert.equal(answer.status, 502);
+          const response = await call(`${stand.url}${via("/")}`);
+          assert.equal(response.status, 502);
           throw new Error("as it should be");
         });
         const { socket } = await connect(stand);

@@ -1,4 +1,4 @@
-/** Peers whose session ends in the packet of its SETTINGS, or at the moment in which something is asked of it. */
+/** Peers whose HTTP/2 connection ends in the packet of its SETTINGS, or at the moment of a request. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
@@ -52,12 +52,12 @@ describe("behind SETTINGS in one packet", () => {
       await system.addAgent({
         [`r${target.port}`]: { bad: `127.0.0.1:${target.port};http=2`, [TARGET]: system.target.address },
       });
-      const answer = await within(
+      const response = await within(
         call(targetUrl(system.url, `r${target.port}`, "bad"), { token: ADMIN_TOKEN }),
-        `the answer behind ${name}`,
+        `the response behind ${name}`,
       );
-      assert.equal(answer.status, 502, name);
-      assert.match(errorCode(answer), /^target_/, name);
+      assert.equal(response.status, 502, name);
+      assert.match(errorCode(response), /^target_/, name);
     }
     assert.equal(system.controlPlane.runners().length, PACKETS.length);
   });
@@ -93,8 +93,8 @@ describe("behind SETTINGS in one packet", () => {
       throw new Error("the session was destroyed");
     };
     const url = `${system.url}/api/v1/runners/${RUNNER}/ping`;
-    const answer = await within(call(url, { token: ADMIN_TOKEN }), "the answer");
+    const response = await within(call(url, { token: ADMIN_TOKEN }), "the response");
     session.ping = ping;
-    assert.equal(errorCode(answer), "tunnel_timeout");
+    assert.equal(errorCode(response), "tunnel_timeout");
   });
 });

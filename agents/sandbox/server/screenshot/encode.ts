@@ -11,7 +11,7 @@ export type PictureFormat = "jpeg" | "png";
 
 const encodings = new Semaphore("screenshots", MAX_ENCODINGS, MAX_WAITING_ENCODINGS);
 
-/** What frames have to be, always the same: the tag of a picture must not depend on who asked first. */
+/** What frames have to be, always the same: the tag of a picture must not depend on who requested it first. */
 export async function frameKind(): Promise<FrameKind> {
   return (await loadSharp().catch(() => undefined)) === undefined ? "png" : "ppm";
 }

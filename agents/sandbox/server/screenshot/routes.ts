@@ -4,7 +4,7 @@
  * `Cache-Control` is Helix's, `no-store` included: pictures of a user's desktop must not be stored on the way. It
  * does not hinder polling, because a polling client keeps the picture and its `ETag` itself and asks with
  * `If-None-Match`; the control plane's public route tells browsers to do so (`private, no-cache`). A 304 saves the
- * encoding as well as the bytes, since the tag is made from the captured picture: its pixels and how they are asked for,
+ * encoding as well as the bytes, since the tag is made from the captured picture: its pixels and how they are requested,
  * and not what the server happened to be doing. `HEAD` is `GET` without the picture.
  */
 import { Hono } from "hono";
@@ -44,7 +44,7 @@ export function screenshotRoutes(frames: SharedFrames, log: Logger): Hono {
   return app;
 }
 
-/** As Helix's server: JPEG unless something else is asked for, and anything else is PNG. */
+/** As Helix's server: JPEG unless something else is requested, and anything else is PNG. */
 function parseFormat(text: string | undefined): PictureFormat {
   return text === undefined || text === "" || text === "jpeg" || text === "jpg" ? "jpeg" : "png";
 }

@@ -61,7 +61,7 @@ describe("a token in a cookie", () => {
       const cookie = `theme=dark; access_token=${alice}`;
       const ask = async (method: string, path: string, headers: OutgoingHttpHeaders) => {
         const isPost = method === "POST";
-        const answer = await caller.call({
+        const response = await caller.call({
           method,
           path,
           headers: {
@@ -72,7 +72,9 @@ describe("a token in a cookie", () => {
           },
           ...(isPost && { body: "{}" }),
         });
-        return answer.status < 400 ? String(answer.status) : `${answer.status} ${errorCode(answer.text)}`;
+        return response.status < 400
+          ? String(response.status)
+          : `${response.status} ${errorCode(response.text)}`;
       };
       const path = "/api/v1/sessions";
       assert.equal(await ask("GET", path, {}), "200", "safe requests need no origin");
@@ -240,7 +242,7 @@ describe("a caller's credential", () => {
     const { alice, session, tap } = stand;
     // HTTP/2 has no absolute form; its CONNECT carries bytes.
     await using caller = await openCaller("HTTP/1.1", stand.stand.system);
-    const answer = await caller.call({
+    const response = await caller.call({
       path: `http://screenshot.${session.runner}/x?access_token=its-own`,
       headers: {
         authorization: "Bearer its-own",
@@ -248,7 +250,7 @@ describe("a caller's credential", () => {
         "proxy-authorization": `Basic ${Buffer.from(`any:${alice}`).toString("base64")}`,
       },
     });
-    assert.equal(answer.text, "reached");
+    assert.equal(response.text, "reached");
     const seen = tap.toService().toString("latin1");
     assert.match(seen, /authorization: Bearer its-own/);
     assert.match(seen, /cookie: access_token=its-own/);

@@ -92,8 +92,8 @@ async function openAll({ url, session }: Stand, token: string): Promise<Opened> 
     headers: { "proxy-authorization": `Bearer ${token}` },
   });
   proxy.end();
-  const [answer, tunnel] = await next<[http.IncomingMessage, Socket]>(proxy, "connect");
-  assert.equal(answer.statusCode, 200);
+  const [response, tunnel] = await next<[http.IncomingMessage, Socket]>(proxy, "connect");
+  assert.equal(response.statusCode, 200);
   ends["CONNECT on HTTP/1.1"] = ending(tunnel).then(({ kind }) => kind);
 
   const connection = http2.connect(url);
@@ -216,8 +216,8 @@ describe("deleting an owner", () => {
     const his = await newSession(url, {}, bob);
     await using opened = await openAll(stand, alice);
     const stopwatch = startStopwatch();
-    const answer = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
-    assert.deepEqual([answer.status, answer.body], [200, { tokens: 2, sessions: 1 }]);
+    const response = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
+    assert.deepEqual([response.status, response.body], [200, { tokens: 2, sessions: 1 }]);
     assert.deepEqual(await opened.ends, allEnded(REVOKED));
     assert.ok(stopwatch.elapsedMs() < AT_ONCE_MS);
     assert.deepEqual(
@@ -332,13 +332,13 @@ describe("a request that waits for a sandbox", () => {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "content-length": 2 },
     });
-    const answer = next<[http.IncomingMessage]>(request, "response");
+    const responded = next<[http.IncomingMessage]>(request, "response");
     request.write("{");
     await eventually(() => (request.socket?.bytesWritten ?? 0) > 100, "the header");
     await api(url, "GET", "/readyz"); // handled after it
     await api(url, "DELETE", "/api/v1/tokens/alice");
     request.end("}");
-    const [response] = await answer;
+    const [response] = await responded;
     response.resume();
     assert.equal(response.statusCode, 401);
     await next(response, "close");
@@ -367,8 +367,8 @@ describe("a request that waits for a sandbox", () => {
     await waiting(url, 2);
     await api(url, "DELETE", "/api/v1/tokens/alice");
     assert.equal((await promptly(screenshot, "its refusal", AT_ONCE_MS)).status, 403);
-    const [answer, socket] = await promptly(connect, "its refusal", AT_ONCE_MS);
-    assert.equal(answer.statusCode, 403);
+    const [response, socket] = await promptly(connect, "its refusal", AT_ONCE_MS);
+    assert.equal(response.statusCode, 403);
     const closed = next(socket, "close");
     socket.resume();
     await closed;
@@ -416,8 +416,8 @@ describe("tokens of the token file", () => {
       const { url } = stand;
       await using opened = await openAll(stand, "one");
       assert.deepEqual(await everyStatus(url), [200, 200, 200, 200]);
-      const answer = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
-      assert.deepEqual([answer.status, answer.body], [200, { tokens: 3, sessions: 1 }]);
+      const response = await api(url, "DELETE", "/api/v1/tokens?owner=alice");
+      assert.deepEqual([response.status, response.body], [200, { tokens: 3, sessions: 1 }]);
       assert.deepEqual(await opened.ends, allEnded(REVOKED));
       assert.deepEqual(await everyStatus(url), [401, 401, 401, 200]);
       const again = await api(url, "DELETE", "/api/v1/tokens?owner=alice");

@@ -21,7 +21,7 @@ interface Seen {
 async function listen(caller: Caller, token: string): Promise<{ events: EventLog<Seen>; body: Readable }> {
   const request = caller.open({ path: "/api/v1/events", headers: { authorization: `Bearer ${token}` } });
   request.request.end();
-  const { status, headers, body } = await within(request.answer, "the events");
+  const { status, headers, body } = await within(request.response, "the events");
   assert.deepEqual(
     [status, headers["content-type"], headers["cache-control"]],
     [200, "text/event-stream", "no-cache"],

@@ -70,7 +70,7 @@ const ACCEPTED: Readonly<Record<string, string>> = {
 
 const cutSockets = new Map<string, Socket>();
 
-function answer({ head, socket }: RawRequest): void {
+function respond({ head, socket }: RawRequest): void {
   const path = head.split(" ", 2)[1] ?? "";
   const located = /^\/located\?(\d+)$/.exec(path)?.[1];
   if (located !== undefined) {
@@ -134,7 +134,7 @@ async function refusalCut(
 }
 
 before(async () => {
-  system = await startSystem({ target: await startRawTarget(answer) });
+  system = await startSystem({ target: await startRawTarget(respond) });
 });
 
 after(async () => {

@@ -91,7 +91,7 @@ describe("a creation whose response is lost", () => {
     await instancesUntil(before.url, ([instance]) => instance?.status === "online", "the instance");
     const release = wolf.hold();
     const creation = createSession(before.url).then(
-      () => "answered",
+      () => "responded",
       () => "cut",
     );
     await requests.find(isCreation, "the creation at Wolf");
