@@ -5,7 +5,7 @@ import { next, within } from "../support/events.ts";
 import { field } from "./exchange.ts";
 import { ended, http1, OK_RESPONSE, passes, withoutBearer } from "./features.ts";
 import type { Feature } from "./features.ts";
-import type { Front } from "./fronts.ts";
+import type { ReverseProxy } from "./reverse-proxies.ts";
 import { acceptKey, fieldOf } from "./target.ts";
 import type { Seen } from "./target.ts";
 
@@ -30,17 +30,17 @@ function websocket(protocol: string | undefined): (seen: Seen) => void {
   };
 }
 
-function upgrade(front: Front, protocol: string): string {
-  return `${front.head("GET", "/")}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
+function upgrade(proxy: ReverseProxy, protocol: string): string {
+  return `${proxy.head("GET", "/")}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
 }
 
 /** Two requests, the first of which leaves a connection that the target closes when the second comes. */
 function deadKeepAlive(method: string): Feature["cell"] {
-  return async (front) => {
+  return async (proxy) => {
     const body = method === "POST" ? { body: "x" } : {};
-    await front.call({ method, ...body }, OK_RESPONSE);
+    await proxy.call({ method, ...body }, OK_RESPONSE);
     let isFirst = true;
-    const { response } = await front.call({ method, ...body }, (seen) => {
+    const { response } = await proxy.call({ method, ...body }, (seen) => {
       if (isFirst) seen.socket.destroy();
       else seen.socket.write(OK_RESPONSE);
       isFirst = false;
@@ -53,9 +53,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "server-sent events: the first before there is a second",
     rfc: "WHATWG HTML",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let seen: Seen | undefined;
-      const { response } = await front.call(
+      const { response } = await proxy.call(
         {
           onBytes: (_leave, text) => {
             if (text.includes("one")) seen?.socket.end("data: two\n\n");
@@ -74,9 +74,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "response header before any of its content",
     rfc: "9112 §7",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let seen: Seen | undefined;
-      const { response } = await front.call(
+      const { response } = await proxy.call(
         {
           onBytes: () => {
             seen?.socket.write("2\r\nok\r\n0\r\n\r\n");
@@ -94,9 +94,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "response before the request's body has come (413)",
     rfc: "9110 §10.1.1",
-    cell: http1(async (front) => {
-      const { response } = await front.send(
-        `${front.head("POST", "/")}Content-Length: 100000\r\n\r\nsome`,
+    cell: http1(async (proxy) => {
+      const { response } = await proxy.send(
+        `${proxy.head("POST", "/")}Content-Length: 100000\r\n\r\nsome`,
         "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
         "POST",
         true,
@@ -108,9 +108,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "caller leaves before the response: the target learns it",
     rfc: "9112 §9.5",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let seen: Seen | undefined;
-      await front.call({ onBytes: (leave) => leave() }, (request) => {
+      await proxy.call({ onBytes: (leave) => leave() }, (request) => {
         seen = request;
         request.socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome");
       });
@@ -120,9 +120,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "second request on the same connection to the target",
     rfc: "9112 §9.3",
-    cell: async (front) => {
-      const { seen: first } = await front.call({}, OK_RESPONSE);
-      const { seen: second } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen: first } = await proxy.call({}, OK_RESPONSE);
+      const { seen: second } = await proxy.call({}, OK_RESPONSE);
       return first?.connection === second?.connection ? "reused" : "a new one";
     },
   },
@@ -139,10 +139,10 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "login bound to a connection (NTLM): the next caller",
     rfc: "4559 §6",
-    cell: http1(async (front) => {
-      const head = withoutBearer(front.head("GET", "/"));
-      const first = await front.send(`${head}Authorization: NTLM TlRMTVNTUAABAAAA\r\n\r\n`, OK_RESPONSE);
-      const second = await front.call({}, OK_RESPONSE);
+    cell: http1(async (proxy) => {
+      const head = withoutBearer(proxy.head("GET", "/"));
+      const first = await proxy.send(`${head}Authorization: NTLM TlRMTVNTUAABAAAA\r\n\r\n`, OK_RESPONSE);
+      const second = await proxy.call({}, OK_RESPONSE);
       const isShared = first.seen?.connection === second.seen?.connection;
       return isShared ? "gets the connection that was logged in" : "gets a connection of its own";
     }),
@@ -151,21 +151,21 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "WebSocket: sub-protocol, frames as bytes",
     rfc: "6455",
-    cell: http1(async (front) => {
-      front.target.expect(websocket("chat"));
+    cell: http1(async (proxy) => {
+      proxy.target.expect(websocket("chat"));
       const headers = Object.fromEntries(
-        front
+        proxy
           .head("GET", "/")
           .split("\r\n")
           .slice(1, -1)
           .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
       );
-      const socket = new WebSocket(`ws://127.0.0.1:${front.port}/`, ["chat"], {
+      const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/`, ["chat"], {
         headers,
         perMessageDeflate: false,
         createConnection: undefined,
         finishRequest: (request: http.ClientRequest) => {
-          request.path = front.at("/");
+          request.path = proxy.at("/");
           request.end();
         },
       });
@@ -185,9 +185,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "WebSocket that the target refuses (403)",
     rfc: "6455 §4.2.2",
-    cell: http1(async (front) => {
-      const { response } = await front.send(
-        `${front.head("GET", "/")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+    cell: http1(async (proxy) => {
+      const { response } = await proxy.send(
+        `${proxy.head("GET", "/")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
         "HTTP/1.1 403 Forbidden\r\nX-Why: no\r\nContent-Length: 2\r\n\r\nok",
       );
       return field(response, "x-why") === "no" ? passes(response, 403) : ended(response);
@@ -196,9 +196,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "WebSocket to which the target responds with 200",
     rfc: "9110 §7.8",
-    cell: http1(async (front) => {
-      const { response } = await front.send(
-        `${front.head("GET", "/")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+    cell: http1(async (proxy) => {
+      const { response } = await proxy.send(
+        `${proxy.head("GET", "/")}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
         OK_RESPONSE,
       );
       return passes(response);
@@ -208,8 +208,8 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "upgrade to another protocol",
     rfc: "9110 §7.8",
-    cell: http1(async (front) => {
-      const { response } = await front.send(upgrade(front, "other"), (seen) => {
+    cell: http1(async (proxy) => {
+      const { response } = await proxy.send(upgrade(proxy, "other"), (seen) => {
         const isAsked = fieldOf(seen, "upgrade") === "other";
         const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n";
         seen.socket.write(isAsked ? switching : OK_RESPONSE);
@@ -221,9 +221,9 @@ export const CONNECTIONS: readonly Feature[] = [
   {
     name: "`Upgrade: h2c` (`curl --http2`)",
     rfc: "9113 §3.1",
-    cell: http1(async (front) => {
-      const bytes = `${front.head("GET", "/")}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
-      const { response, seen } = await front.send(bytes, OK_RESPONSE);
+    cell: http1(async (proxy) => {
+      const bytes = `${proxy.head("GET", "/")}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
+      const { response, seen } = await proxy.send(bytes, OK_RESPONSE);
       return `${passes(response)}; the field ${fieldOf(seen, "upgrade") === undefined ? "is dropped" : "passes"}`;
     }),
     why: "A field of one hop; RFC 9113 has given it up.",

@@ -146,7 +146,7 @@ export async function exchangeHttp2(
   session: ClientHttp2Session,
   { method = "GET", path = "/", fields = [], body, trailers, onBytes }: Request,
 ): Promise<Response> {
-  const list = [":method", method, ":scheme", "http", ":authority", "front.example", ":path", path];
+  const list = [":method", method, ":scheme", "http", ":authority", "proxy.example", ":path", path];
   for (const [name, value] of fields) list.push(name.toLowerCase(), value);
   if (body !== undefined && trailers === undefined) list.push("content-length", String(body.length));
   const hasBody = body !== undefined || trailers !== undefined;

@@ -1,7 +1,7 @@
 /** What one feature is, and the words of a cell. */
 import { field } from "./exchange.ts";
 import type { Response } from "./exchange.ts";
-import type { Front } from "./fronts.ts";
+import type { ReverseProxy } from "./reverse-proxies.ts";
 import { fieldOf } from "./target.ts";
 import type { Seen } from "./target.ts";
 
@@ -9,30 +9,30 @@ export interface Feature {
   name: string;
   /** Section of the standard, or who defines it. */
   rfc: string;
-  /** In a few words, what this front does. Undefined: the feature does not exist there. */
-  cell(front: Front): Promise<string | undefined>;
+  /** In a few words, what this proxy does. Undefined: the feature does not exist there. */
+  cell(proxy: ReverseProxy): Promise<string | undefined>;
   /** Where ours differs from nginx and from Go, or is worth a word. */
   why?: string;
 }
 
 /** Not a cell of HTTP/2: it is a matter of HTTP/1.1's syntax. */
-export function http1(cell: (front: Front) => Promise<string>): Feature["cell"] {
-  return async (front) => (front.isHttp2 ? undefined : cell(front));
+export function http1(cell: (proxy: ReverseProxy) => Promise<string>): Feature["cell"] {
+  return async (proxy) => (proxy.isHttp2 ? undefined : cell(proxy));
 }
 
 /** What the target got of a request field. */
 export function requestField(name: string, value: string): Feature["cell"] {
-  return async (front) => {
-    const { seen } = await front.call({ fields: [[name, value]] }, OK_RESPONSE);
-    return compared(fieldOf(seen, name.toLowerCase()), value, front);
+  return async (proxy) => {
+    const { seen } = await proxy.call({ fields: [[name, value]] }, OK_RESPONSE);
+    return compared(fieldOf(seen, name.toLowerCase()), value, proxy);
   };
 }
 
 /** What the caller got of a response field. */
 export function responseField(name: string, value: string): Feature["cell"] {
-  return async (front) => {
-    const { response } = await front.call({}, withFields(`${name}: ${value}\r\n`));
-    return compared(field(response, name.toLowerCase()), value, front);
+  return async (proxy) => {
+    const { response } = await proxy.call({}, withFields(`${name}: ${value}\r\n`));
+    return compared(field(response, name.toLowerCase()), value, proxy);
   };
 }
 
@@ -47,19 +47,19 @@ export function withFields(fields: string, status = "200 OK"): string {
   return `HTTP/1.1 ${status}\r\n${fields}Content-Length: 2\r\n\r\nok`;
 }
 
-function compared(got: string | undefined, sent: string, front: Front): string {
+function compared(got: string | undefined, sent: string, proxy: ReverseProxy): string {
   if (got === undefined) return "dropped";
-  return got === sent ? "passes" : quoted(got, front);
+  return got === sent ? "passes" : quoted(got, proxy);
 }
 
-/** With what differs between fronts by name only replaced, and safe in a table. */
-export function quoted(text: string, front: Front): string {
-  const prefix = front.at("");
+/** With what differs between proxies by name only replaced, and safe in a table. */
+export function quoted(text: string, proxy: ReverseProxy): string {
+  const prefix = proxy.at("");
   const plain = text
-    .replaceAll(front.target.address, "TARGET")
-    .replaceAll(`127.0.0.1:${front.port}`, "FRONT")
-    .replaceAll(`${front.host}:${front.port}`, "FRONT")
-    .replaceAll(front.host, "FRONT");
+    .replaceAll(proxy.target.address, "TARGET")
+    .replaceAll(`127.0.0.1:${proxy.port}`, "PROXY")
+    .replaceAll(`${proxy.host}:${proxy.port}`, "PROXY")
+    .replaceAll(proxy.host, "PROXY");
   const relative = prefix.startsWith("/") ? plain.replaceAll(prefix, "ROUTE") : plain;
   return `\`${relative
     .replaceAll("|", "\\|")

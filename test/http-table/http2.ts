@@ -4,7 +4,7 @@ import http2 from "node:http2";
 import type { ClientHttp2Stream, ServerHttp2Stream } from "node:http2";
 import { within } from "../support/events.ts";
 import type { Http2TestTarget } from "../support/target.ts";
-import type { Column } from "./fronts.ts";
+import type { Column } from "./reverse-proxies.ts";
 
 const {
   NGHTTP2_CANCEL,
@@ -14,7 +14,7 @@ const {
   NGHTTP2_REFUSED_STREAM,
 } = http2.constants;
 
-export interface Http2Front {
+export interface Http2Proxy {
   readonly column: Column;
   readonly port: number;
   readonly target: Http2TestTarget & { readonly behaviour: { onStream: OnStream } };
@@ -27,28 +27,28 @@ export type OnStream = (stream: ServerHttp2Stream, raw: readonly string[]) => vo
 export interface Http2Feature {
   name: string;
   rfc: string;
-  cell(front: Http2Front): Promise<string>;
+  cell(proxy: Http2Proxy): Promise<string>;
   why?: string;
 }
 
 const TIMEOUT_MS = 3_000;
 
-/** On a connection of its own: some fronts end it for what they cannot pass on. */
-function open(front: Http2Front, onStream: OnStream, trailers?: Record<string, string>): ClientHttp2Stream {
-  front.target.behaviour.onStream = onStream;
+/** On a connection of its own: some proxies end it for what they cannot pass on. */
+function open(proxy: Http2Proxy, onStream: OnStream, trailers?: Record<string, string>): ClientHttp2Stream {
+  proxy.target.behaviour.onStream = onStream;
   const list = [
     ":method",
     "POST",
     ":scheme",
     "http",
     ":authority",
-    "front.example",
+    "proxy.example",
     ":path",
-    `${front.prefix}/s.S/M`,
+    `${proxy.prefix}/s.S/M`,
   ];
-  for (const [name, value] of front.own) list.push(name, value);
+  for (const [name, value] of proxy.own) list.push(name, value);
   list.push("content-type", "application/grpc", "te", "trailers");
-  const session = http2.connect(`http://127.0.0.1:${front.port}`);
+  const session = http2.connect(`http://127.0.0.1:${proxy.port}`);
   session.on("error", () => {}); // permanent
   const stream = session.request(list, { waitForTrailers: trailers !== undefined });
   stream.on("error", () => {}); // permanent
@@ -106,8 +106,8 @@ function respond(stream: ServerHttp2Stream): void {
 
 /** The target resets after a part of its response. */
 function resetInBody(code: number): Http2Feature["cell"] {
-  return async (front) => {
-    const stream = open(front, (target) => {
+  return async (proxy) => {
+    const stream = open(proxy, (target) => {
       target.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
       target.write("part", () => setImmediate(() => target.close(code)));
     });
@@ -119,8 +119,8 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "unary gRPC: response with trailers",
     rfc: "9113 §8.1",
-    cell: async (front) => {
-      const stream = open(front, (target) => target.resume().once("end", () => respond(target)));
+    cell: async (proxy) => {
+      const stream = open(proxy, (target) => target.resume().once("end", () => respond(target)));
       stream.end("request");
       const end = await endOf(stream);
       return end.trailers.includes("grpc-status") && end.body === "ok" ? "passes" : how(end);
@@ -129,8 +129,8 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "response of trailers only: one HEADERS with END_STREAM",
     rfc: "gRPC over HTTP/2",
-    cell: async (front) => {
-      const stream = open(front, (target) => {
+    cell: async (proxy) => {
+      const stream = open(proxy, (target) => {
         target.respond(
           { ":status": 200, "content-type": "application/grpc", "grpc-status": "5" },
           { endStream: true },
@@ -144,10 +144,10 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "trailers of the request",
     rfc: "9113 §8.1",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let seen = false;
       const stream = open(
-        front,
+        proxy,
         (target) => {
           target.once("trailers", ({ "x-sum": sum }) => (seen = sum === "7"));
           target.resume().once("end", () => setImmediate(() => respond(target)));
@@ -163,9 +163,9 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "`TE: trailers`",
     rfc: "9113 §8.2.2",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let seen = false;
-      const stream = open(front, (target, raw) => {
+      const stream = open(proxy, (target, raw) => {
         seen = raw.includes("te");
         respond(target.resume());
       });
@@ -177,8 +177,8 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "both directions at once (bidirectional streaming)",
     rfc: "9113 §8.1",
-    cell: async (front) => {
-      const stream = open(front, (target) => {
+    cell: async (proxy) => {
+      const stream = open(proxy, (target) => {
         target.respond({ ":status": 200, "content-type": "application/grpc" });
         target.pipe(target);
       });
@@ -200,9 +200,9 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "caller's CANCEL at the target",
     rfc: "9113 §8.7",
-    cell: async (front) => {
+    cell: async (proxy) => {
       const ended = Promise.withResolvers<number>();
-      const stream = open(front, (target) => {
+      const stream = open(proxy, (target) => {
         target.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
         target.write("part");
         target.resume().once("close", () => ended.resolve(target.rstCode));
@@ -222,9 +222,9 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "target's REFUSED_STREAM, once",
     rfc: "9113 §8.7",
-    cell: async (front) => {
+    cell: async (proxy) => {
       let isFirst = true;
-      const stream = open(front, (target) => {
+      const stream = open(proxy, (target) => {
         if (isFirst) target.close(NGHTTP2_REFUSED_STREAM);
         else respond(target.resume());
         isFirst = false;
@@ -238,8 +238,8 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "target's CANCEL before a response",
     rfc: "9113 §7",
-    cell: async (front) => {
-      const stream = open(front, (target) => target.close(NGHTTP2_CANCEL));
+    cell: async (proxy) => {
+      const stream = open(proxy, (target) => target.close(NGHTTP2_CANCEL));
       stream.end("request");
       return how(await endOf(stream));
     },
@@ -248,9 +248,9 @@ export const HTTP2_TARGETS: readonly Http2Feature[] = [
   {
     name: "request behind the target's GOAWAY",
     rfc: "9113 §6.8",
-    cell: async (front) => {
-      for (const session of front.target.sessions) session.close();
-      const stream = open(front, (target) => respond(target.resume()));
+    cell: async (proxy) => {
+      for (const session of proxy.target.sessions) session.close();
+      const stream = open(proxy, (target) => respond(target.resume()));
       stream.end("request");
       const end = await endOf(stream);
       return end.body === "ok" ? "takes a new connection" : how(end);

@@ -13,20 +13,20 @@ import {
   withoutBearer,
 } from "./features.ts";
 import type { Feature } from "./features.ts";
-import type { Front } from "./fronts.ts";
+import type { ReverseProxy } from "./reverse-proxies.ts";
 import { fieldOf } from "./target.ts";
 
 function path(to: string): Feature["cell"] {
-  return async (front) => {
-    const { seen, response } = await front.call({ path: to }, OK_RESPONSE);
+  return async (proxy) => {
+    const { seen, response } = await proxy.call({ path: to }, OK_RESPONSE);
     const got = requestTarget(seen);
     if (got === undefined) return `refused: ${ended(response)}`;
-    return got === to ? "passes" : quoted(got, front);
+    return got === to ? "passes" : quoted(got, proxy);
   };
 }
 
-async function refusal(front: Front, bytes: string): Promise<string> {
-  const { seen, response } = await front.send(bytes, OK_RESPONSE);
+async function refusal(proxy: ReverseProxy, bytes: string): Promise<string> {
+  const { seen, response } = await proxy.send(bytes, OK_RESPONSE);
   return seen === undefined ? `refused: ${ended(response)}` : passes(response);
 }
 
@@ -34,9 +34,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "GET, POST, PUT, PATCH, DELETE, OPTIONS",
     rfc: "9110 §9.3",
-    cell: async (front) => {
+    cell: async (proxy) => {
       for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
-        const { response, seen } = await front.call({ method }, OK_RESPONSE);
+        const { response, seen } = await proxy.call({ method }, OK_RESPONSE);
         if (!requestLine(seen).startsWith(method) || passes(response) !== "passes")
           return `${method}: ${ended(response)}`;
       }
@@ -46,16 +46,16 @@ export const REQUESTS: readonly Feature[] = [
   ...(["PURGE", "TRACE"] as const).map((method): Feature => ({
     name: `method ${method}`,
     rfc: method === "TRACE" ? "9110 §9.3.8" : "9110 §9.1",
-    cell: async (front) => {
-      const { response, seen } = await front.call({ method }, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { response, seen } = await proxy.call({ method }, OK_RESPONSE);
       return requestLine(seen).startsWith(method) ? passes(response) : `refused: ${ended(response)}`;
     },
   })),
   {
     name: "HEAD: the length without the content",
     rfc: "9110 §9.3.2",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         { method: "HEAD" },
         "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
       );
@@ -78,9 +78,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`OPTIONS *`",
     rfc: "9112 §3.2.4",
-    cell: http1(async (front) => {
-      const { seen, response } = await front.send(
-        front.head("OPTIONS", "").replace(front.at(""), "*") + "\r\n",
+    cell: http1(async (proxy) => {
+      const { seen, response } = await proxy.send(
+        proxy.head("OPTIONS", "").replace(proxy.at(""), "*") + "\r\n",
         OK_RESPONSE,
         "OPTIONS",
       );
@@ -90,19 +90,19 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "absolute form with the proxy's own host",
     rfc: "9112 §3.2.2",
-    cell: http1(async (front) => {
-      if (front.column === "forward proxy")
-        return (await front.call({}, OK_RESPONSE)).response.status === 200 ? "passes" : "no";
-      const bytes = `${front.head("GET", "/a").replace(" /", ` http://front.example/`)}\r\n`;
-      return refusal(front, bytes);
+    cell: http1(async (proxy) => {
+      if (proxy.column === "forward proxy")
+        return (await proxy.call({}, OK_RESPONSE)).response.status === 200 ? "passes" : "no";
+      const bytes = `${proxy.head("GET", "/a").replace(" /", ` http://proxy.example/`)}\r\n`;
+      return refusal(proxy, bytes);
     }),
     why: "A host with exactly one dot is a target's name here (`{target}.{id}`), and needs the proxy's credential; any other is our own, and passes.",
   },
   {
     name: "field twice",
     rfc: "9110 §5.3",
-    cell: async (front) => {
-      const { seen } = await front.call(
+    cell: async (proxy) => {
+      const { seen } = await proxy.call(
         {
           fields: [
             ["X-A", "1"],
@@ -120,16 +120,16 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "field of 16 KiB",
     rfc: "9110 §5.4",
-    cell: async (front) => {
-      const { seen, response } = await front.call({ fields: [["X-Large", "x".repeat(16_384)]] }, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen, response } = await proxy.call({ fields: [["X-Large", "x".repeat(16_384)]] }, OK_RESPONSE);
       return seen === undefined ? `refused: ${ended(response)}` : passes(response);
     },
   },
   {
     name: "field that `Connection` lists",
     rfc: "9110 §7.6.1",
-    cell: http1(async (front) => {
-      const { seen } = await front.call(
+    cell: http1(async (proxy) => {
+      const { seen } = await proxy.call(
         {
           fields: [
             ["Connection", "X-Hop"],
@@ -144,8 +144,8 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`Keep-Alive`, `Proxy-Connection`",
     rfc: "9110 §7.6.1",
-    cell: http1(async (front) => {
-      const { seen } = await front.call(
+    cell: http1(async (proxy) => {
+      const { seen } = await proxy.call(
         {
           fields: [
             ["Keep-Alive", "timeout=5"],
@@ -162,9 +162,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`Expect: 100-continue`",
     rfc: "9110 §10.1.1",
-    cell: http1(async (front) => {
-      const { response, seen } = await front.send(
-        `${front.head("POST", "/")}Content-Length: 2\r\nExpect: 100-continue\r\n\r\nhi`,
+    cell: http1(async (proxy) => {
+      const { response, seen } = await proxy.send(
+        `${proxy.head("POST", "/")}Content-Length: 2\r\nExpect: 100-continue\r\n\r\nhi`,
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         "POST",
       );
@@ -175,8 +175,8 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "chunked body",
     rfc: "9112 §7.1",
-    cell: async (front) => {
-      const { seen, response } = await front.call(
+    cell: async (proxy) => {
+      const { seen, response } = await proxy.call(
         { method: "POST", body: "hello", trailers: [] },
         OK_RESPONSE,
       );
@@ -187,8 +187,8 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "trailers",
     rfc: "9110 §6.5",
-    cell: async (front) => {
-      const { seen } = await front.call(
+    cell: async (proxy) => {
+      const { seen } = await proxy.call(
         { method: "POST", body: "hello", trailers: [["X-Sum", "7"]], fields: [["Trailer", "X-Sum"]] },
         OK_RESPONSE,
       );
@@ -199,9 +199,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "body of 1 MiB",
     rfc: "9110 §6.4",
-    cell: async (front) => {
+    cell: async (proxy) => {
       const body = "0123456789abcdef".repeat(65_536);
-      const { seen, response } = await front.call({ method: "POST", body }, OK_RESPONSE);
+      const { seen, response } = await proxy.call({ method: "POST", body }, OK_RESPONSE);
       if (seen === undefined) return `refused: ${ended(response)}`;
       return seen.body === body ? "passes" : "damaged";
     },
@@ -209,9 +209,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "HTTP/1.0 caller",
     rfc: "9112 §2.5",
-    cell: http1(async (front) => {
+    cell: http1(async (proxy) => {
       const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-      const { response } = await front.send(`${front.head("GET", "/", "HTTP/1.0")}\r\n`, chunked);
+      const { response } = await proxy.send(`${proxy.head("GET", "/", "HTTP/1.0")}\r\n`, chunked);
       if (field(response, "transfer-encoding") !== undefined) return "chunked body: not understood";
       return passes(response);
     }),
@@ -219,42 +219,42 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "lines that end with LF only",
     rfc: "9112 §2.2",
-    cell: http1(async (front) => refusal(front, `${front.head("GET", "/")}\r\n`.replaceAll("\r\n", "\n"))),
+    cell: http1(async (proxy) => refusal(proxy, `${proxy.head("GET", "/")}\r\n`.replaceAll("\r\n", "\n"))),
     why: "A recipient MAY take them (RFC 9112 §2.2); two servers that differ in it see different requests.",
   },
   {
     name: "folded field (obs-fold)",
     rfc: "9112 §5.2",
-    cell: http1(async (front) => refusal(front, `${front.head("GET", "/")}X-A: 1\r\n 2\r\n\r\n`)),
+    cell: http1(async (proxy) => refusal(proxy, `${proxy.head("GET", "/")}X-A: 1\r\n 2\r\n\r\n`)),
   },
   {
     name: "space between field name and colon",
     rfc: "9112 §5.1",
-    cell: http1(async (front) => refusal(front, `${front.head("GET", "/")}X-A : 1\r\n\r\n`)),
+    cell: http1(async (proxy) => refusal(proxy, `${proxy.head("GET", "/")}X-A : 1\r\n\r\n`)),
   },
   {
     name: "Content-Length and Transfer-Encoding together",
     rfc: "9112 §6.1",
-    cell: http1(async (front) =>
+    cell: http1(async (proxy) =>
       refusal(
-        front,
-        `${front.head("GET", "/")}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+        proxy,
+        `${proxy.head("GET", "/")}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
       ),
     ),
   },
   {
     name: "two different Content-Lengths",
     rfc: "9112 §6.3",
-    cell: http1(async (front) =>
-      refusal(front, `${front.head("GET", "/")}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`),
+    cell: http1(async (proxy) =>
+      refusal(proxy, `${proxy.head("GET", "/")}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`),
     ),
   },
   {
     name: "bad chunk in the body",
     rfc: "9112 §7.1",
-    cell: http1(async (front) => {
-      const { response, seen } = await front.send(
-        `${front.head("POST", "/")}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
+    cell: http1(async (proxy) => {
+      const { response, seen } = await proxy.send(
+        `${proxy.head("POST", "/")}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
         OK_RESPONSE,
         "POST",
       );
@@ -264,14 +264,14 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "two requests in one write (pipelining)",
     rfc: "9112 §9.3.2",
-    cell: http1(async (front) => {
-      const one = `${front.head("GET", "/first")}\r\n`;
-      const two = `${front.head("GET", "/second")}Connection: close\r\n\r\n`;
-      front.target.expect((seen) => {
+    cell: http1(async (proxy) => {
+      const one = `${proxy.head("GET", "/first")}\r\n`;
+      const two = `${proxy.head("GET", "/second")}Connection: close\r\n\r\n`;
+      proxy.target.expect((seen) => {
         const head = `HTTP/1.1 200 OK\r\nX-For: ${requestTarget(seen)}\r\nContent-Length: 2\r\n\r\n`;
         seen.socket.write(`${head}ok`);
       });
-      const { text } = await exchangeRaw(front.port, `${one}${two}`);
+      const { text } = await exchangeRaw(proxy.port, `${one}${two}`);
       const [first, second] = [text.indexOf("/first"), text.indexOf("/second")];
       return first >= 0 && second > first ? "both, in order" : "not both";
     }),
@@ -279,39 +279,39 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "caller closes its half behind the request",
     rfc: "9112 §9.6",
-    cell: http1(async (front) => {
-      const { response } = await front.halfClosed(OK_RESPONSE);
+    cell: http1(async (proxy) => {
+      const { response } = await proxy.halfClosed(OK_RESPONSE);
       return passes(response);
     }),
   },
   {
     name: "`Host` at the target",
     rfc: "9110 §7.2",
-    cell: async (front) => {
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       const host = fieldOf(seen, "host") ?? "none";
       if (host === "target") return "the upstream's name";
-      return quoted(host, front);
+      return quoted(host, proxy);
     },
     why: "Many development servers refuse hosts that they do not know, and none refuses `localhost` (decision 006).",
   },
   {
     name: "`X-Forwarded-For`, with one of the caller's own",
     rfc: "de facto",
-    cell: async (front) => {
-      const { seen } = await front.call({ fields: [["X-Forwarded-For", "6.6.6.6"]] }, OK_RESPONSE);
-      return quoted(fieldOf(seen, "x-forwarded-for") ?? "none", front);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({ fields: [["X-Forwarded-For", "6.6.6.6"]] }, OK_RESPONSE);
+      return quoted(fieldOf(seen, "x-forwarded-for") ?? "none", proxy);
     },
     why: "A forward proxy tells nothing of its caller (RFC 7239 §8.3).",
   },
   {
     name: "`X-Forwarded-Proto`, `-Host`",
     rfc: "de facto",
-    cell: async (front) => {
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       return quoted(
         ["proto", "host"].map((name) => fieldOf(seen, `x-forwarded-${name}`) ?? "none").join(", "),
-        front,
+        proxy,
       );
     },
     why: "A forward proxy tells nothing of its caller (RFC 7239 §8.3).",
@@ -319,10 +319,10 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`X-Forwarded-Prefix`",
     rfc: "de facto",
-    cell: async (front) => {
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       const got = fieldOf(seen, "x-forwarded-prefix");
-      return got === undefined ? "none" : quoted(got, front);
+      return got === undefined ? "none" : quoted(got, proxy);
     },
     why: "Frameworks build links of it (Spring, Traefik's convention); without it an application does not know where it is.",
   },
@@ -335,19 +335,19 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`Via`",
     rfc: "9110 §7.6.3",
-    cell: async (front) => {
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       const got = fieldOf(seen, "via");
-      return got === undefined ? "none" : quoted(got, front);
+      return got === undefined ? "none" : quoted(got, proxy);
     },
     why: "A forward proxy MUST send it; a gateway may hold it back, and some servers stop compressing where it is.",
   },
   {
     name: "`Authorization` that is the proxy's own",
     rfc: "9110 §11.6.2",
-    cell: async (front) => {
-      if (!front.column.startsWith("route")) return undefined;
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      if (!proxy.column.startsWith("route")) return undefined;
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       return fieldOf(seen, "authorization") === undefined ? "dropped" : "leaks";
     },
     why: "The caller's credential for Turnabout must not reach a target.",
@@ -355,9 +355,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`Authorization` of the target's own",
     rfc: "9110 §11.6.2",
-    cell: http1(async (front) => {
-      const head = withoutBearer(front.head("GET", "/"));
-      const { seen } = await front.send(`${head}Authorization: Basic dTpw\r\n\r\n`, OK_RESPONSE);
+    cell: http1(async (proxy) => {
+      const head = withoutBearer(proxy.head("GET", "/"));
+      const { seen } = await proxy.send(`${head}Authorization: Basic dTpw\r\n\r\n`, OK_RESPONSE);
       return fieldOf(seen, "authorization") === "Basic dTpw" ? "passes" : "dropped";
     }),
     why: "On the route where Turnabout's own credential comes in `X-Api-Key` or in the cookie.",
@@ -371,9 +371,9 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "`Proxy-Authorization`",
     rfc: "9110 §11.7.2",
-    cell: async (front) => {
-      const { seen } = await front.call(
-        front.column === "forward proxy" ? {} : { fields: [["Proxy-Authorization", "Basic dTpw"]] },
+    cell: async (proxy) => {
+      const { seen } = await proxy.call(
+        proxy.column === "forward proxy" ? {} : { fields: [["Proxy-Authorization", "Basic dTpw"]] },
         OK_RESPONSE,
       );
       return fieldOf(seen, "proxy-authorization") === undefined ? "dropped" : "passes";
@@ -391,8 +391,8 @@ export const REQUESTS: readonly Feature[] = [
   {
     name: "no `User-Agent`",
     rfc: "9110 §10.1.5",
-    cell: async (front) => {
-      const { seen } = await front.call({}, OK_RESPONSE);
+    cell: async (proxy) => {
+      const { seen } = await proxy.call({}, OK_RESPONSE);
       return fieldOf(seen, "user-agent") === undefined ? "stays absent" : "one is added";
     },
   },

@@ -21,27 +21,27 @@ const ROUTED =
   "It would lead out of the route, or to the caller's own machine. nginx does the same for the address that it knows (decision 025).";
 
 function status(code: number, reason = "Reason"): Feature["cell"] {
-  return async (front) => {
-    const { response } = await front.call({}, withFields("", `${code} ${reason}`));
+  return async (proxy) => {
+    const { response } = await proxy.call({}, withFields("", `${code} ${reason}`));
     return passes(response, code);
   };
 }
 
 /** A location as a target says it, and what the caller gets. */
 function location(name: string, value: (address: string) => string): Feature["cell"] {
-  return async (front) => {
-    const { response } = await front.call(
+  return async (proxy) => {
+    const { response } = await proxy.call(
       {},
-      withFields(`${name}: ${value(front.target.address)}\r\n`, "302 Found"),
+      withFields(`${name}: ${value(proxy.target.address)}\r\n`, "302 Found"),
     );
     const got = field(response, name.toLowerCase());
-    return got === undefined ? "dropped" : quoted(got, front);
+    return got === undefined ? "dropped" : quoted(got, proxy);
   };
 }
 
 function broken(sent: string, cut: "fin" | "reset"): Feature["cell"] {
-  return async (front) => {
-    const { response } = await front.call({}, ({ socket }) => {
+  return async (proxy) => {
+    const { response } = await proxy.call({}, ({ socket }) => {
       socket.write(sent, "latin1", () => {
         if (cut === "fin") socket.end();
         else socket.resetAndDestroy();
@@ -64,8 +64,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "reason phrase of its own",
     rfc: "9112 §4",
-    cell: http1(async (front) =>
-      (await front.call({}, withFields("", "200 Very Fine"))).response.reason === "Very Fine"
+    cell: http1(async (proxy) =>
+      (await proxy.call({}, withFields("", "200 Very Fine"))).response.reason === "Very Fine"
         ? "passes"
         : "the usual one",
     ),
@@ -73,14 +73,14 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "unexpected 100",
     rfc: "9110 §15.2",
-    cell: async (front) =>
-      passes((await front.call({}, `HTTP/1.1 100 Continue\r\n\r\n${OK_RESPONSE}`)).response),
+    cell: async (proxy) =>
+      passes((await proxy.call({}, `HTTP/1.1 100 Continue\r\n\r\n${OK_RESPONSE}`)).response),
   },
   {
     name: "103 with `Connection: close`: the final response",
     rfc: "9110 §15.2",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         {},
         `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${OK_RESPONSE}`,
       );
@@ -90,8 +90,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "103 with `Link`",
     rfc: "8297",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         {},
         `HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n${OK_RESPONSE}`,
       );
@@ -102,8 +102,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "204 with a Content-Length",
     rfc: "9110 §8.6",
-    cell: async (front) => {
-      const { response } = await front.call({}, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
       if (response.status !== 204 || response.end !== "complete") return ended(response);
       return field(response, "content-length") === undefined ? "204 without it" : "204 with it";
     },
@@ -111,8 +111,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "205 with content",
     rfc: "9110 §15.3.6",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("", "205 Reset Content"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("", "205 Reset Content"));
       if (response.status !== 205 || response.end !== "complete") return ended(response);
       return response.body === "" ? "205 without it" : "205 with it";
     },
@@ -121,8 +121,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "304 with a Content-Length and an ETag",
     rfc: "9110 §15.4.5",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         {},
         'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 99\r\n\r\n',
       );
@@ -134,27 +134,27 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "field twice",
     rfc: "9110 §5.3",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("X-A: 1\r\nX-A: 2\r\n"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("X-A: 1\r\nX-A: 2\r\n"));
       return { "1 + 2": "two lines", "1, 2": "one line, `1, 2`" }[field(response, "x-a") ?? ""] ?? "dropped";
     },
   },
   {
     name: "`ETag` twice",
     rfc: "9110 §5.3",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields('ETag: "a"\r\nETag: "b"\r\n'));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields('ETag: "a"\r\nETag: "b"\r\n'));
       const got = field(response, "etag");
       if (passes(response) !== "passes") return passes(response);
-      return got === '"a" + "b"' ? "two lines" : quoted(got ?? "none", front);
+      return got === '"a" + "b"' ? "two lines" : quoted(got ?? "none", proxy);
     },
     why: "Two values of a field that has one are an error of the target's; HTTP/2 in node cannot send them.",
   },
   {
     name: "`Content-Disposition` with bytes above 0x7f",
     rfc: "6266",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         {},
         'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Disposition: attachment; filename="\xe9\xff"\r\n\r\nok',
       );
@@ -163,39 +163,39 @@ export const RESPONSES: readonly Feature[] = [
         ? "passes"
         : got === undefined
           ? passes(response)
-          : quoted(got, front);
+          : quoted(got, proxy);
     },
   },
   {
     name: "`Date` of its own",
     rfc: "9110 §6.6.1",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"));
       return field(response, "date")?.includes("2001") === true ? "passes" : "replaced";
     },
   },
   {
     name: "no `Date`",
     rfc: "9110 §6.6.1",
-    cell: async (front) =>
-      field((await front.call({}, OK_RESPONSE)).response, "date") === undefined
+    cell: async (proxy) =>
+      field((await proxy.call({}, OK_RESPONSE)).response, "date") === undefined
         ? "stays absent"
         : "one is added",
   },
   {
     name: "`Server`",
     rfc: "9110 §10.2.4",
-    cell: async (front) => {
-      const got = field((await front.call({}, withFields("Server: own/1\r\n"))).response, "server");
+    cell: async (proxy) => {
+      const got = field((await proxy.call({}, withFields("Server: own/1\r\n"))).response, "server");
       return got === "own/1" ? "passes" : "the proxy's";
     },
   },
   {
     name: "`Via` in the response",
     rfc: "9110 §7.6.3",
-    cell: async (front) => {
-      const got = field((await front.call({}, OK_RESPONSE)).response, "via");
-      return got === undefined ? "none" : quoted(got, front);
+    cell: async (proxy) => {
+      const got = field((await proxy.call({}, OK_RESPONSE)).response, "via");
+      return got === undefined ? "none" : quoted(got, proxy);
     },
   },
   {
@@ -206,12 +206,12 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "`Location` made of the `Host` that the target got",
     rfc: "9110 §10.2.2",
-    cell: async (front) => {
-      const { response } = await front.call({}, (seen) => {
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, (seen) => {
         const to = `http://${fieldOf(seen, "host")}/dir/`;
         seen.socket.write(withFields(`Location: ${to}\r\n`, "302 Found"));
       });
-      return quoted(field(response, "location") ?? "dropped", front);
+      return quoted(field(response, "location") ?? "dropped", proxy);
     },
     why: ROUTED,
   },
@@ -253,10 +253,10 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "`Set-Cookie` with `Path=/` and a `Domain`",
     rfc: "6265 §5.2",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("Set-Cookie: a=1; Path=/; Domain=localhost\r\n"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("Set-Cookie: a=1; Path=/; Domain=localhost\r\n"));
       const got = field(response, "set-cookie");
-      return got === undefined ? "dropped" : quoted(got, front);
+      return got === undefined ? "dropped" : quoted(got, proxy);
     },
     why: ORIGIN,
   },
@@ -275,9 +275,9 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "content that is compressed",
     rfc: "9110 §8.4",
-    cell: async (front) => {
+    cell: async (proxy) => {
       const body = "\x1f\x8b\x08\x00\xff";
-      const { response } = await front.call(
+      const { response } = await proxy.call(
         { fields: [["Accept-Encoding", "gzip"]] },
         `HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
@@ -287,8 +287,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "206 with `Content-Range`",
     rfc: "9110 §15.3.7",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         { fields: [["Range", "bytes=0-1"]] },
         withFields("Content-Range: bytes 0-1/9\r\n", "206 Partial Content"),
       );
@@ -298,8 +298,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "header of 40 KiB",
     rfc: "9110 §5.4",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields(`X-Large: ${"x".repeat(40_960)}\r\n`));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields(`X-Large: ${"x".repeat(40_960)}\r\n`));
       return passes(response);
     },
     why: "Up to 64 KiB.",
@@ -307,9 +307,9 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "body of 1 MiB",
     rfc: "9110 §6.4",
-    cell: async (front) => {
+    cell: async (proxy) => {
       const body = "0123456789abcdef".repeat(65_536);
-      const { response } = await front.call(
+      const { response } = await proxy.call(
         {},
         `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
@@ -322,10 +322,10 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "chunked body, with a chunk extension",
     rfc: "9112 §7.1.1",
-    cell: async (front) =>
+    cell: async (proxy) =>
       passes(
         (
-          await front.call(
+          await proxy.call(
             {},
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n",
           )
@@ -335,8 +335,8 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "trailers",
     rfc: "9110 §6.5",
-    cell: async (front) => {
-      const { response } = await front.call(
+    cell: async (proxy) => {
+      const { response } = await proxy.call(
         { fields: [["TE", "trailers"]] },
         "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n",
       );
@@ -347,15 +347,15 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "body that ends with the connection",
     rfc: "9112 §6.3",
-    cell: async (front) =>
-      passes((await front.call({}, ({ socket }) => socket.end("HTTP/1.1 200 OK\r\n\r\nok"))).response),
+    cell: async (proxy) =>
+      passes((await proxy.call({}, ({ socket }) => socket.end("HTTP/1.1 200 OK\r\n\r\nok"))).response),
   },
   {
     name: "`Transfer-Encoding: gzip, chunked`",
     rfc: "9112 §6.1",
-    cell: async (front) => {
+    cell: async (proxy) => {
       const coded = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-      const { response } = await front.call({}, coded);
+      const { response } = await proxy.call({}, coded);
       return passes(response);
     },
     why: "Coded bytes are not the representation, and the caller would not learn that they are coded.",
@@ -378,33 +378,33 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "HTTP/1.0 target",
     rfc: "9112 §2.5",
-    cell: async (front) =>
+    cell: async (proxy) =>
       passes(
-        (await front.call({}, ({ socket }) => socket.end("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")))
+        (await proxy.call({}, ({ socket }) => socket.end("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")))
           .response,
       ),
   },
   {
     name: "target whose lines end with LF only",
     rfc: "9112 §2.2",
-    cell: async (front) =>
-      passes((await front.call({}, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok")).response),
+    cell: async (proxy) =>
+      passes((await proxy.call({}, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok")).response),
   },
   {
     name: "folded field (obs-fold)",
     rfc: "9112 §5.2",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("X-A: 1\r\n 2\r\n"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("X-A: 1\r\n 2\r\n"));
       return passes(response) === "passes"
-        ? quoted(field(response, "x-a") ?? "dropped", front)
+        ? quoted(field(response, "x-a") ?? "dropped", proxy)
         : passes(response);
     },
   },
   {
     name: "space between field name and colon",
     rfc: "9112 §5.1",
-    cell: async (front) => {
-      const { response } = await front.call({}, withFields("X-A : 1\r\n"));
+    cell: async (proxy) => {
+      const { response } = await proxy.call({}, withFields("X-A : 1\r\n"));
       return passes(response) === "passes"
         ? field(response, "x-a") === undefined
           ? "field dropped"
@@ -415,24 +415,24 @@ export const RESPONSES: readonly Feature[] = [
   {
     name: "not HTTP at all",
     rfc: "9110 §15.6.3",
-    cell: async (front) =>
-      ended((await front.call({}, ({ socket }) => socket.end("SSH-2.0-x\r\n\r\n"))).response),
+    cell: async (proxy) =>
+      ended((await proxy.call({}, ({ socket }) => socket.end("SSH-2.0-x\r\n\r\n"))).response),
   },
   {
     name: "connection closed without a response",
     rfc: "9110 §15.6.3",
-    cell: async (front) =>
-      ended((await front.call({ method: "POST", body: "x" }, ({ socket }) => socket.end())).response),
+    cell: async (proxy) =>
+      ended((await proxy.call({ method: "POST", body: "x" }, ({ socket }) => socket.end())).response),
   },
   {
     name: "request line that reaches the target",
     rfc: "9112 §3",
-    cell: async (front) => quoted(requestLine((await front.call({ path: "/a" }, OK_RESPONSE)).seen), front),
+    cell: async (proxy) => quoted(requestLine((await proxy.call({ path: "/a" }, OK_RESPONSE)).seen), proxy),
   },
   {
     name: "`Connection` that reaches the target",
     rfc: "9112 §9.3",
-    cell: async (front) => fieldOf((await front.call({}, OK_RESPONSE)).seen, "connection") ?? "none",
+    cell: async (proxy) => fieldOf((await proxy.call({}, OK_RESPONSE)).seen, "connection") ?? "none",
     why: "The default of HTTP/1.1, stated for servers of HTTP/1.0.",
   },
 ];

@@ -1,9 +1,9 @@
-/** Feature × front, between two marks in docs/http.md. */
+/** Feature × reverse proxy, between two marks in docs/http.md. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { readDocument, ROOT } from "../docs/markdown.ts";
-import { COLUMNS } from "./fronts.ts";
-import type { Column } from "./fronts.ts";
+import { COLUMNS } from "./reverse-proxies.ts";
+import type { Column } from "./reverse-proxies.ts";
 
 const FILE = "docs/http.md";
 const BEGIN = "<!-- http-table:begin -->";

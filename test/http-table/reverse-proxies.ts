@@ -6,7 +6,7 @@ import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
 import { startHttp2Target } from "../support/target.ts";
 import { exchangeBytes, exchangeHttp2 } from "./exchange.ts";
 import type { Request, Response } from "./exchange.ts";
-import type { Http2Front, OnStream } from "./http2.ts";
+import type { Http2Proxy, OnStream } from "./http2.ts";
 import { isPresent, startGo, startNginx } from "./programs.ts";
 import { startTableTarget } from "./target.ts";
 import type { TargetResponse, Seen, TableTarget } from "./target.ts";
@@ -20,7 +20,7 @@ export interface Outcome {
   seen: Seen | undefined;
 }
 
-export interface Front {
+export interface ReverseProxy {
   readonly column: Column;
   readonly isOurs: boolean;
   readonly isHttp2: boolean;
@@ -30,7 +30,7 @@ export interface Front {
   readonly host: string;
   /** Path or URI under which the target's `path` is reached. */
   at(path: string): string;
-  /** Request line and the fields without which this front refuses, each with CRLF; more may follow, and an empty line. */
+  /** Request line and the fields without which this proxy refuses, each with CRLF; more may follow, and an empty line. */
   head(method: string, path: string, version?: string): string;
   call(request: Request, scripted: TargetResponse, early?: boolean): Promise<Outcome>;
   /** A GET whose caller ends its half at once; not on HTTP/2. */
@@ -39,7 +39,7 @@ export interface Front {
   send(bytes: string, scripted: TargetResponse, method?: string, early?: boolean): Promise<Outcome>;
 }
 
-interface FrontParts {
+interface ProxyParts {
   column: Column;
   target: TableTarget;
   port: number;
@@ -49,7 +49,7 @@ interface FrontParts {
   session?: ClientHttp2Session;
 }
 
-function makeFront({ column, target, port, prefix, host, own, session }: FrontParts): Front {
+function makeProxy({ column, target, port, prefix, host, own, session }: ProxyParts): ReverseProxy {
   const isOurs = column !== "nginx" && column !== "Go";
   // What never responds is waited for; ours always responds, however slow the machine is.
   const timeoutMs = isOurs ? 10_000 : 1_000;
@@ -57,17 +57,17 @@ function makeFront({ column, target, port, prefix, host, own, session }: FrontPa
   const lines = own.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const head = (method: string, to: string, version = "HTTP/1.1"): string =>
     `${method} ${at(to)} ${version}\r\nHost: ${host}\r\n${lines}`;
-  const send: Front["send"] = async (bytes, scripted, method = "GET", early = false) => {
+  const send: ReverseProxy["send"] = async (bytes, scripted, method = "GET", early = false) => {
     target.expect(scripted, early);
     const response = await exchangeBytes(port, bytes, { method, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
-  const halfClosed: Front["halfClosed"] = async (scripted) => {
+  const halfClosed: ReverseProxy["halfClosed"] = async (scripted) => {
     target.expect(scripted);
     const response = await exchangeBytes(port, `${head("GET", "/")}\r\n`, { thenEnd: true, timeoutMs });
     return { response, seen: target.seen.at(-1) };
   };
-  const call: Front["call"] = async (request, scripted, early = false) => {
+  const call: ReverseProxy["call"] = async (request, scripted, early = false) => {
     target.expect(scripted, early);
     if (session !== undefined) {
       const fields = [...own, ...(request.fields ?? [])];
@@ -102,24 +102,24 @@ function makeFront({ column, target, port, prefix, host, own, session }: FrontPa
   };
 }
 
-export interface TrustedProxies extends AsyncDisposable {
-  readonly fronts: readonly Front[];
+export interface ReverseProxies extends AsyncDisposable {
+  readonly proxies: readonly ReverseProxy[];
   /** In front of targets that speak HTTP/2. */
-  readonly http2: readonly Http2Front[];
+  readonly http2: readonly Http2Proxy[];
 }
 
-async function startHttp2Stand(): Promise<Http2Front["target"]> {
+async function startHttp2Stand(): Promise<Http2Proxy["target"]> {
   const behaviour: { onStream: OnStream } = { onStream: (stream) => stream.close() };
   const target = await startHttp2Target((stream, _headers, raw) => behaviour.onStream(stream, raw));
   return { ...target, behaviour };
 }
 
 /** Everything that was started ends with it, also where a later part fails to start. */
-export async function startFronts(): Promise<TrustedProxies> {
+export async function startProxies(): Promise<ReverseProxies> {
   await using stack = new AsyncDisposableStack();
-  // One target for each front: they are measured side by side.
+  // One target for each proxy: they are measured side by side.
   const http1Target = async (): Promise<TableTarget> => stack.use(await startTableTarget());
-  const http2Target = async (): Promise<Http2Front["target"]> => stack.use(await startHttp2Stand());
+  const http2Target = async (): Promise<Http2Proxy["target"]> => stack.use(await startHttp2Stand());
   const connect = async (to: number): Promise<ClientHttp2Session> => {
     const session = http2.connect(`http://127.0.0.1:${to}`);
     session.on("error", () => {}); // permanent
@@ -132,9 +132,9 @@ export async function startFronts(): Promise<TrustedProxies> {
     await next(session, "remoteSettings");
     return session;
   };
-  const fronts: Front[] = [];
-  const http2Fronts: Http2Front[] = [];
-  const host = "front.example";
+  const proxies: ReverseProxy[] = [];
+  const http2Proxies: Http2Proxy[] = [];
+  const host = "proxy.example";
   for (const [column, start] of [
     ["nginx", startNginx],
     ["Go", startGo],
@@ -143,9 +143,9 @@ export async function startFronts(): Promise<TrustedProxies> {
     const [target, other] = [await http1Target(), await http2Target()];
     const program = await start({ http1: target.address, http2: other.address });
     stack.defer(() => program.stop());
-    fronts.push(makeFront({ column, target, port: program.http1Port, prefix: "/route", host, own: [] }));
+    proxies.push(makeProxy({ column, target, port: program.http1Port, prefix: "/route", host, own: [] }));
     const prefix = column === "Go" ? "/route" : ""; // grpc_pass takes no path
-    http2Fronts.push({ column, port: program.http2Port, target: other, prefix, own: [] });
+    http2Proxies.push({ column, port: program.http2Port, target: other, prefix, own: [] });
   }
   const [one, two, proxied, grpc] = [
     await http1Target(),
@@ -164,10 +164,10 @@ export async function startFronts(): Promise<TrustedProxies> {
   const own = [["Authorization", `Bearer ${ADMIN_TOKEN}`]] as const;
   const proxyOwn = [["Proxy-Authorization", `Bearer ${ADMIN_TOKEN}`]] as const;
   const ours = { port, host, own };
-  fronts.push(
-    makeFront({ ...ours, column: "route, HTTP/1.1", target: one, prefix: `${route}/one` }),
-    makeFront({ ...ours, column: "route, HTTP/2", target: two, prefix: `${route}/two`, session }),
-    makeFront({
+  proxies.push(
+    makeProxy({ ...ours, column: "route, HTTP/1.1", target: one, prefix: `${route}/one` }),
+    makeProxy({ ...ours, column: "route, HTTP/2", target: two, prefix: `${route}/two`, session }),
+    makeProxy({
       column: "forward proxy",
       target: proxied,
       port,
@@ -176,7 +176,7 @@ export async function startFronts(): Promise<TrustedProxies> {
       own: proxyOwn,
     }),
   );
-  http2Fronts.push({ column: "route, HTTP/2", port, target: grpc, prefix: `${route}/grpc`, own });
+  http2Proxies.push({ column: "route, HTTP/2", port, target: grpc, prefix: `${route}/grpc`, own });
   const all = stack.move();
-  return { fronts, http2: http2Fronts, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { proxies, http2: http2Proxies, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
