@@ -241,7 +241,7 @@ describe("an agent on Go's stock HTTP/2 server", { skip: missing("turnabout-go-a
     assert.equal(await within(agent.exited, "its end"), 0);
   });
 
-  it("comes back when its session has been ended", async () => {
+  it("comes back when its tunnel connection has been ended", async () => {
     await using echo = await startEchoTarget();
     await using agent = await start({ echo: echo.address });
     await assertEchoes(agent, 1_000);

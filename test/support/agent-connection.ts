@@ -1,4 +1,4 @@
-/** An AgentConnection on a pair of connected HTTP/2 sessions: its limits on streams and headers, without a registry. */
+/** An AgentConnection on both ends of a tunnel connection: its limits on streams and headers, without a registry. */
 import { createIdentity } from "../../src/control/auth/identity.ts";
 import { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { createHello } from "./scripted-agent.ts";

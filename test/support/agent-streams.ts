@@ -1,4 +1,4 @@
-/** How an agent serves CONNECT, on a pair of connected HTTP/2 sessions, without a control plane. */
+/** How an agent serves CONNECT, on both ends of a tunnel connection, without a control plane. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createAgentMetrics } from "../../src/agent/metrics.ts";
 import { TargetTable } from "../../src/agent/targets/target-table.ts";

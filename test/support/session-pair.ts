@@ -1,4 +1,4 @@
-/** A reversed session, both ends in this process, made by our own openReversed() and serveReversed(). */
+/** A tunnel connection, both ends in this process, made by our own openReversed() and serveReversed(). */
 import type {
   ClientHttp2Session,
   ClientHttp2Stream,

@@ -12,7 +12,7 @@ afterEach(() => assertNothingOpen());
 
 describe("test fixtures", () => {
   for (const carrier of TEST_CARRIERS) {
-    it(`carries a reversed session over ${carrier}`, async () => {
+    it(`carries a tunnel connection over ${carrier}`, async () => {
       await using pair = await openSessionPair({ carrier, onStream: echoStream });
       const socket = pair.tunnel();
       socket.end("hello");

@@ -43,7 +43,7 @@ describe("a refused dial", () => {
     });
   }
 
-  it("leaves the session as it was", async () => {
+  it("leaves the tunnel connection as it was", async () => {
     const refusing = await refusingAddress();
     await using target = await startTarget((socket) => void socket.end("hello"));
     await using pair = await openSessionPair({

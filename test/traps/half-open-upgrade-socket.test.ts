@@ -1,5 +1,5 @@
 /**
- * Trap: a plaintext socket from 'upgrade' is half-open: when the agent dies by FIN the control plane's session stays for
+ * Trap: a plaintext socket from 'upgrade' is half-open: when the agent dies by FIN the control plane's HTTP/2 session stays for
  * ever, without any event.
  * Guard: `prepare()` in src/wire/session/reversed-session.ts sets `allowHalfOpen = false`.
  */

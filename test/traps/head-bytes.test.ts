@@ -1,5 +1,5 @@
 /**
- * Trap: bytes that share a packet with the upgrade come as `head`, not on the socket: without unshift() both sessions die
+ * Trap: bytes that share a packet with the upgrade come as `head`, not on the socket: without unshift() both HTTP/2 sessions die
  * of a protocol error, or one waits endlessly.
  * Guards: `socket.unshift(head)` in src/agent/carriers/ptth.ts and src/control/admission/agent-endpoint.ts; the early stream in
  * src/agent/carriers/websocket.ts.
@@ -53,13 +53,13 @@ async function connectsTo(
 }
 
 describe("bytes in the same packet as the upgrade", () => {
-  it("reach the agent's session on ptth", async () => {
+  it("reach the agent's HTTP/2 session on ptth", async () => {
     await connectsTo("ptth", () =>
       Buffer.concat([Buffer.from(`${SWITCH}ptth\r\n\r\n`), PREFACE, EMPTY_SETTINGS]),
     );
   });
 
-  it("reach the agent's session on websocket", async () => {
+  it("reach the agent's HTTP/2 session on websocket", async () => {
     await connectsTo("websocket", (request) => {
       const key = /sec-websocket-key: (\S+)/i.exec(request)?.[1] ?? "";
       const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
@@ -73,7 +73,7 @@ describe("bytes in the same packet as the upgrade", () => {
     });
   });
 
-  it("reach the control plane's session when the agent's SETTINGS follow its request", async () => {
+  it("reach the control plane's HTTP/2 session when the agent's SETTINGS follow its request", async () => {
     await using system = await startSystem({ agents: 0 });
     const socket = net.connect(system.controlPlane.port, "127.0.0.1");
     const fields = `Host: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}`;

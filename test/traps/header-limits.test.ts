@@ -60,7 +60,7 @@ describe("a header that is too large for the tunnel", () => {
     stream.destroy();
   });
 
-  it("is refused with 431 by its size, and the session lives", async () => {
+  it("is refused with 431 by its size, and the tunnel connection lives", async () => {
     await using system = await startSystem();
     const { connections } = system.controlPlane.runners()[0] ?? {};
     const fields: Record<string, string> = {};
@@ -71,7 +71,7 @@ describe("a header that is too large for the tunnel", () => {
     assert.equal(system.controlPlane.runners()[0]?.connections[0], connections?.[0]);
   });
 
-  it("is refused with 431 by its number of fields, and the session lives", async () => {
+  it("is refused with 431 by its number of fields, and the tunnel connection lives", async () => {
     await using system = await startSystem();
     const { connections } = system.controlPlane.runners()[0] ?? {};
     const fields: Record<string, string> = {};
@@ -81,7 +81,7 @@ describe("a header that is too large for the tunnel", () => {
     assert.equal(system.controlPlane.runners()[0]?.connections[0], connections?.[0]);
   });
 
-  it("is refused stream by stream on the caller's HTTP/2, and both sessions live", async () => {
+  it("is refused stream by stream on the caller's HTTP/2, and both connections live", async () => {
     await using system = await startSystem();
     const session = http2.connect(system.url);
     await next(session, "remoteSettings");

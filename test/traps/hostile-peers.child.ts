@@ -43,7 +43,7 @@ async function doEvil(peer: Peer, evil: (peer: Peer) => void): Promise<void> {
   await closed;
 }
 
-/** Dials the agent endpoint like an agent, and misbehaves once the HTTP/2 session has begun. */
+/** Dials the agent endpoint like an agent, and misbehaves once the tunnel connection has begun. */
 async function attackControlPlane(system: System, carrier: "ptth" | "ptths" | "rh2"): Promise<void> {
   for (const settingsFirst of [true, false]) {
     for (const evil of Object.values(EVIL)) {
@@ -69,7 +69,7 @@ async function attackControlPlane(system: System, carrier: "ptth" | "ptths" | "r
   }
 }
 
-/** Accepts an agent like a control plane, and misbehaves once the session has begun. */
+/** Accepts an agent like a control plane, and misbehaves once the tunnel connection has begun. */
 async function attackAgent(system: System, secure: boolean): Promise<void> {
   for (const evil of Object.values(EVIL)) {
     const done = Promise.withResolvers<void>();

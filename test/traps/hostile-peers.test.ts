@@ -1,6 +1,6 @@
 /**
  * Traps: without permanent 'error' listeners on session, stream and carrier, a peer that breaks the protocol or resets
- * ends the process; 'error' can come after 'end', when pipeline() has removed its own; a session may also stay behind
+ * ends the process; 'error' can come after 'end', when pipeline() has removed its own; an HTTP/2 session may also stay behind
  * without a sign.
  * Guards: `prepare()` and `established()` in src/wire/session/reversed-session.ts; the permanent listeners wherever a stream or socket is
  * made; src/wire/session/keepalive.ts for whatever says nothing.

@@ -1,5 +1,5 @@
 /**
- * Trap: one `write()` above the session's memory makes all other streams fail with ENHANCE_YOUR_CALM, and if its reader
+ * Trap: one `write()` above the HTTP/2 session's memory makes all other streams fail with ENHANCE_YOUR_CALM, and if its reader
  * has stopped the session refuses every new stream for good.
  * Guards: `TunnelSocket` cuts what it is given (src/wire/streams/tunnel-socket.ts); `maxSessionMemory` in src/wire/session/reversed-session.ts.
  */
@@ -40,7 +40,7 @@ async function assertOthersWork(pair: SessionPair): Promise<void> {
   );
 }
 
-describe("a single write larger than the session's memory", () => {
+describe("a single write larger than the HTTP/2 session's memory", () => {
   it("does not hurt the other streams, during it and after it", async () => {
     await using pair = await pairWithStalledReader();
     const big = pair.tunnel("big.runner");

@@ -8,7 +8,7 @@ import { createPki, issueServer } from "../support/pki.ts";
 import { ADMIN_TOKEN, startSystem } from "../support/system.ts";
 import { tempPath } from "../support/temp.ts";
 
-/** The control plane writes its 101 and starts a session on the same TLS socket. */
+/** The control plane writes its 101 and starts an HTTP/2 session on the same TLS socket. */
 async function controlPlane(): Promise<void> {
   await using system = await startSystem({ tls: true, agent: { carrier: "ptth", connections: 4 } });
   process.stdout.write(`connections ${system.agent.connections > 0 ? "up" : "none"}\n`);

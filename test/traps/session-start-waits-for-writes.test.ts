@@ -30,7 +30,7 @@ after(() => assertNothingOpen());
 
 const CHILD = new URL("./session-start-waits-for-writes.child.ts", import.meta.url);
 
-describe("a session on a carrier that has just been written to", () => {
+describe("an HTTP/2 session on a carrier that has just been written to", () => {
   it("does not abort the control plane, whose 101 precedes it on TLS", async () => {
     const { code, signal, stdout } = await runChild(CHILD, ["control"]);
     assert.deepEqual([code, signal, stdout], [0, null, "connections up\n"]);

@@ -1,5 +1,5 @@
 /**
- * Trap: when carrier or session go, a bare stream whose own half has ended reports a clean end, and so does one of a
+ * Trap: when carrier or HTTP/2 session go, a bare stream whose own half has ended reports a clean end, and so does one of a
  * session destroyed without an error.
  * Guards: `TunnelSocket` in src/wire/streams/tunnel-socket.ts looks at rstCode and aborted one turn after 'end'; sessions are
  * only ever destroyed with an error (`destroyHttp2Session()` in src/wire/session/reversed-session.ts).
@@ -18,9 +18,9 @@ after(() => assertNothingOpen());
 const LOSSES: Record<string, (pair: SessionPair) => void> = {
   "the agent's carrier is destroyed": ({ carrier }) => carrier.agent.destroy(),
   "the control plane's carrier is destroyed": ({ carrier }) => carrier.control.destroy(),
-  "the agent's session is destroyed": ({ agent, carrier }) =>
+  "the agent's HTTP/2 session is destroyed": ({ agent, carrier }) =>
     destroyHttp2Session(agent, carrier.agent, new Error("test")),
-  "the control plane's session is destroyed": ({ control, carrier }) =>
+  "the control plane's HTTP/2 session is destroyed": ({ control, carrier }) =>
     destroyHttp2Session(control, carrier.control, new Error("test")),
 };
 

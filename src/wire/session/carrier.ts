@@ -1,5 +1,5 @@
 /**
- * A carrier: the byte stream below a reversed HTTP/2 session, and its origin. Nothing above depends on its kind.
+ * A carrier: the byte stream below a tunnel connection, and its origin. Nothing above depends on its kind.
  *
  * A new kind is named here, dialled by a file of `src/agent/carriers/` (listed in its `auto.ts`), and accepted by
  * `src/control/admission/agent-endpoint.ts` (an upgrade) or by the listener (ALPN). docs/protocol.md specifies it,

@@ -66,7 +66,7 @@ async function echoes(count: number, open: () => Promise<Duplex>): Promise<numbe
     stream.on("error", () => {});
     stream.end();
     await once(stream, "close");
-    // An idle session each time: what the last stream left behind is not this one's.
+    // An idle tunnel connection each time: what the last stream left behind is not this one's.
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return times;

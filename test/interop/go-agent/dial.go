@@ -46,7 +46,7 @@ func (a *agent) tlsFor() *tls.Config {
 // hiddenTLS keeps http2.Server from looking at the ALPN identifier, which is not "h2", and at TLS rules for it.
 type hiddenTLS struct{ net.Conn }
 
-// rh2 is a reversed session from the first byte of TLS application data (§3.1).
+// rh2 is a tunnel connection from the first byte of TLS application data (§3.1).
 func (a *agent) rh2(conn net.Conn) (net.Conn, error) {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {

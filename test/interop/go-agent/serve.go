@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ServeHTTP gets every stream of the reversed session.
+// ServeHTTP gets every stream of the tunnel connection.
 func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
 		a.ownRoute(w, r)
@@ -94,7 +94,7 @@ func (a *agent) hello() any {
 	}
 }
 
-// events lasts as long as the session, but not longer than it drains: an endless stream would keep it open (§5.3).
+// events lasts as long as the tunnel connection, but not longer than it drains: an endless stream would keep it open (§5.3).
 func (a *agent) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(200)
@@ -127,7 +127,7 @@ func relay(w http.ResponseWriter, body io.Reader, target *net.TCPConn, from io.R
 			target.CloseWrite()
 			return
 		}
-		target.SetLinger(0) // the caller's reset, or the loss of the session: RST
+		target.SetLinger(0) // the caller's reset, or the loss of the tunnel connection: RST
 		target.Close()
 	}()
 	buffer := make([]byte, 64<<10)

@@ -48,7 +48,7 @@ for (const kind of CALLERS) {
       await using caller = await openWebSocket(kind, system, viaMoonlight("/api/ws/echo"));
       const [connection] = system.controlPlane.runners()[0]?.connections ?? [];
       assert.ok(connection);
-      // Silent for the callers, not for us: both ends of the session keep it alive meanwhile.
+      // Silent for the callers, not for us: both ends of the tunnel connection keep it alive meanwhile.
       for (let n = 1; n <= 5; n += 1) await next(connection.http2Session, "ping");
       caller.socket.send("still there");
       assert.equal(await caller.text(), "still there");

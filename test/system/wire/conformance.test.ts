@@ -63,7 +63,7 @@ describe("h2spec", { skip: missing("h2spec"), concurrency: true }, () => {
 });
 
 /**
- * The agent's end of a reversed session, on connections that it accepts in place of those that it dials: h2spec is the
+ * The agent's end of a tunnel connection, on connections that it accepts in place of those that it dials: h2spec is the
  * control plane. Its requests name the address that they go to; here they name the agent, so that it responds to them.
  */
 async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {

@@ -83,7 +83,7 @@ describe("behind SETTINGS in one packet", () => {
     );
   });
 
-  it("the ping of an agent whose session has just ended fails once, and at once", async () => {
+  it("the ping of an agent whose tunnel connection has just ended fails once, and at once", async () => {
     await using system = await startSystem();
     const connection = system.controlPlane.runners()[0]?.connections[0];
     assert.ok(connection);

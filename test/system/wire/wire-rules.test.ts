@@ -71,7 +71,7 @@ describe("a control plane", () => {
     assert.deepEqual(controlPlane.runners(), []);
   });
 
-  it("closes the carrier of a session that drains when its last stream has ended", async () => {
+  it("closes the carrier of a tunnel connection that drains when its last stream has ended", async () => {
     await using controlPlane = await startControlPlane({ drainMs: 5_000 });
     const agent = await serveFrames({
       port: controlPlane.port,
