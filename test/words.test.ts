@@ -20,7 +20,22 @@ const OLD_WORDS: readonly (readonly [RegExp, string])[] = [
   [/\bat full voice\b/i, "warn once, then debug"],
   [/\bturns? about\b/i, "reversed"],
   [/\btake[ns]? back\b|\btook back\b|\bbarred\b/i, "revoke"],
-  [/\bclass (Arrivals|Passing|Fronts|Drained|Slots|Gate)\b/, "the field's own names"],
+  [/\b(class|interface) (Arrivals|Passing|Fronts?|Drained|Slots|Gate)\b/, "the field's own names"],
+  [/\breversed (HTTP\/2 )?sessions?\b/i, "tunnel connection"],
+];
+
+/** Of HTTP it is a response. Of WebRTC it is the protocol's own word, in the files that speak its signalling. */
+const ANSWER = /\b[Aa]nswer(s|ed|ing)?\b|\BAnswer(s|ed)?\b/;
+const WEBRTC: readonly string[] = [
+  "src/clients/moonlight/host-stream.ts",
+  "src/demo/moonlight/peer.ts",
+  "src/demo/moonlight/signalling.ts",
+  "src/demo/moonlight/websocket.test.ts",
+  "test/clients/moonlight.test.ts",
+  "test/e2e/browser/page/viewer.js",
+  "test/e2e/host/video-peer.ts",
+  "test/system/helix/moonlight-signalling.test.ts",
+  "test/system/helix/signalling.test.ts",
 ];
 
 /** The list itself. */
@@ -28,7 +43,7 @@ const THIS_FILE = "test/words.test.ts";
 
 const SOURCES: Source[] = ["src", "test", "docs", "agents", "certs", "compose"]
   .flatMap((folder) =>
-    globSync(`${folder}/**/*.{ts,md,sh,yaml}`, { cwd: ROOT, exclude: ["**/node_modules/**"] }),
+    globSync(`${folder}/**/*.{ts,js,go,py,md,sh,yaml}`, { cwd: ROOT, exclude: ["**/node_modules/**"] }),
   )
   .concat("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
   .map((file) => file.replaceAll(path.sep, "/"))
@@ -39,6 +54,15 @@ describe("the words of the project", () => {
   for (const [old, current] of OLD_WORDS) {
     it(`has no ${old.source}: ${current}`, () => assert.deepEqual(mentions(SOURCES, old), []));
   }
+
+  it("has answers in WebRTC's signalling only: response", () => {
+    const others = SOURCES.filter(({ file }) => !WEBRTC.includes(file));
+    assert.deepEqual(mentions(others, ANSWER), []);
+    const unused = WEBRTC.filter(
+      (file) => !SOURCES.some((one) => one.file === file && ANSWER.test(one.text)),
+    );
+    assert.deepEqual(unused, [], "exceptions without the word");
+  });
 
   it("finds an old word wherever it stands", () => {
     const [first = assert.fail()] = OLD_WORDS;
