@@ -9,6 +9,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 registerHooks({
+  // Node would look at the file system for a package.json and for links, for each of a process's hundreds of files.
+  resolve: (specifier, context, nextResolve) => {
+    const { parentURL } = context;
+    const isOurs = specifier.startsWith(".") && specifier.endsWith(".ts") && parentURL?.startsWith("file:");
+    if (isOurs !== true) return nextResolve(specifier, context);
+    return { url: new URL(specifier, parentURL).href, format: "module", shortCircuit: true };
+  },
   load: (url, context, nextLoad) => {
     if (!url.startsWith("file:") || !url.endsWith(".ts") || url.includes("/node_modules/")) {
       return nextLoad(url, context);

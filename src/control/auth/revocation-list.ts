@@ -2,9 +2,10 @@
  * Revoked client certificates, from one file: PEM revocation lists (RFC 5280) of the client CAs, plain serials one a line,
  * or both.
  */
-import { verify, X509Certificate } from "node:crypto";
-import { AsnConvert } from "@peculiar/asn1-schema";
-import { CertificateList } from "@peculiar/asn1-x509";
+import { verify } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
+import { createRequire } from "node:module";
+import type { CertificateList } from "@peculiar/asn1-x509";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_REVOCATION_FILE_BYTES } from "../limits.ts";
@@ -92,7 +93,7 @@ function parseList(
 ): Issued & { nextUpdate: Date | undefined } {
   let list: CertificateList;
   try {
-    list = AsnConvert.parse(Buffer.from(base64, "base64"), CertificateList);
+    list = readList(Buffer.from(base64, "base64"));
   } catch (cause) {
     throw invalid(`${from}: a damaged revocation list`, "copy it again, from BEGIN to END", cause);
   }
@@ -111,6 +112,14 @@ function parseList(
     plainSerial(Buffer.from(userCertificate).toString("hex")),
   );
   return { authority, serials: new Set(serials), nextUpdate: tbsCertList.nextUpdate?.getTime() };
+}
+
+/** The parser is loaded on first use: most control planes have no revocation list, and it is a hundred modules. */
+function readList(der: Buffer): CertificateList {
+  const require = createRequire(import.meta.url);
+  const { AsnConvert } = require("@peculiar/asn1-schema") as typeof import("@peculiar/asn1-schema");
+  const { CertificateList: List } = require("@peculiar/asn1-x509") as typeof import("@peculiar/asn1-x509");
+  return AsnConvert.parse(der, List);
 }
 
 function isSigned(list: CertificateList, { publicKey }: X509Certificate): boolean {
