@@ -3,10 +3,12 @@ import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, describe, it } from "node:test";
+import { after, afterEach, describe, it } from "node:test";
 import tls from "node:tls";
 import { Authority } from "../../certs/authority.ts";
 import { Inventory } from "../../certs/inventory.ts";
+import { CommandHost } from "../support/command-host.ts";
+import type { CommandResult } from "../support/command-host.ts";
 import { Command } from "../support/commands.ts";
 import { next, within } from "../support/events.ts";
 import { listen } from "../support/reverse-proxies.ts";
@@ -18,8 +20,17 @@ afterEach(() => assertNothingOpen());
 
 const ROOT = path.join(import.meta.dirname, "../..");
 const SCRIPT = new URL("../../certs/main.ts", import.meta.url);
+const host = new CommandHost(new URL("../../certs/command.ts", import.meta.url));
+after(() => host[Symbol.asyncDispose]());
 
-async function certs(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+async function certs(...args: string[]): Promise<CommandResult> {
+  return host.run(args);
+}
+
+/** In a process of its own, for those that run at the same time. */
+async function certsProcess(
+  ...args: string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
   await using command = new Command(SCRIPT, args);
   const { code } = await within(command.exited, "the end of certs", 60_000);
   return { code, stdout: command.stdout, stderr: command.lines.all.map(({ msg }) => msg).join("\n") };
@@ -70,7 +81,7 @@ describe("npm run certs", () => {
     for (let round = 0; round < 3; round += 1) {
       const out = tempPath(".d");
       const names = ["one", "two", "three", "four"].map((name) => `${name}.example`);
-      const runs = await Promise.all(names.map((name) => certs("--out", out, "--name", name)));
+      const runs = await Promise.all(names.map((name) => certsProcess("--out", out, "--name", name)));
       for (const { code, stderr } of runs) assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
       const made = runs.filter(({ stdout }) => /^made +ca /m.test(stdout));
       assert.equal(made.length, 1, "the others have found it");
@@ -87,7 +98,7 @@ describe("npm run certs", () => {
   it("puts every serial on the list where several are revoked at once", async () => {
     const agents = ["a-1", "b-1", "c-1"];
     const out = await make(...agents.flatMap((agent) => ["--agent", agent]));
-    await Promise.all(agents.map((agent) => certs("revoke", "--out", out, `agents/${agent}`)));
+    await Promise.all(agents.map((agent) => certsProcess("revoke", "--out", out, `agents/${agent}`)));
     const revoked = await new Inventory(out).revoked();
     assert.equal(revoked.length, 3);
   });

@@ -17,6 +17,7 @@ import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
+import { nodeFlags } from "../support/commands.ts";
 import { eventually, within } from "../support/events.ts";
 import { fences, readDocument, ROOT } from "./markdown.ts";
 import type { Fence } from "./markdown.ts";
@@ -45,9 +46,8 @@ class Workplace {
     mkdirSync(bin);
     for (const name of ["turnabout", "revdial-client", "wolf-revdial-client"]) {
       const script = path.join(ROOT, `src/cli/${name}.ts`);
-      writeFileSync(path.join(bin, name), `#!/bin/sh\nexec "${process.execPath}" "${script}" "$@"\n`, {
-        mode: 0o755,
-      });
+      const line = [process.execPath, ...nodeFlags(), script].map((word) => `"${word}"`).join(" ");
+      writeFileSync(path.join(bin, name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 });
     }
     // A reader sees a refusal; here it has to fail the block.
     writeFileSync(path.join(this.folder, ".curlrc"), "fail\nsilent\nshow-error\nmax-time = 30\n");

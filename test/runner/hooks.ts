@@ -14,7 +14,7 @@ registerHooks({
     const { parentURL } = context;
     const isOurs = specifier.startsWith(".") && specifier.endsWith(".ts") && parentURL?.startsWith("file:");
     if (isOurs !== true) return nextResolve(specifier, context);
-    return { url: new URL(specifier, parentURL).href, format: "module", shortCircuit: true };
+    return { url: new URL(specifier, parentURL).href, format: "module-typescript", shortCircuit: true };
   },
   load: (url, context, nextLoad) => {
     if (!url.startsWith("file:") || !url.endsWith(".ts") || url.includes("/node_modules/")) {

@@ -156,7 +156,7 @@ export function nodeFlags(): string[] {
 }
 
 /** Without what would change a command's behaviour behind the test's back. */
-function cleanEnvironment(): Record<string, string | undefined> {
+export function cleanEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = { ...process.env, NODE_TEST_CONTEXT: undefined };
   for (const name of Object.keys(env)) {
     if (

@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { afterEach, describe, it } from "node:test";
+import { after, afterEach, describe, it } from "node:test";
 import { file } from "../../support/agents.ts";
-import { run, startServe } from "../../support/commands.ts";
+import { CommandHost } from "../../support/command-host.ts";
+import { run as runProcess, startServe } from "../../support/commands.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 
 afterEach(() => assertNothingOpen());
+
+const host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
+after(() => host[Symbol.asyncDispose]());
+
+const run = (args: readonly string[], env?: Record<string, string>) => host.run(args, env);
 
 const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -13,21 +19,21 @@ const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import
 
 describe("turnabout", () => {
   it("lists its commands with --help, -h, help and without arguments", async () => {
-    const { code, stdout } = await run("turnabout", ["--help"]);
+    const { code, stdout } = await run(["--help"]);
     assert.equal(code, 0);
     for (const name of ["serve", "agent", "token", "demo"])
       assert.match(stdout, new RegExp(`^  ${name} `, "m"));
-    for (const args of [["-h"], ["help"], []]) assert.equal((await run("turnabout", args)).stdout, stdout);
+    for (const args of [["-h"], ["help"], []]) assert.equal((await run(args)).stdout, stdout);
   });
 
   it("prints its version", async () => {
-    const { code, stdout } = await run("turnabout", ["--version"]);
+    const { code, stdout } = await runProcess("turnabout", ["--version"]);
     assert.deepEqual([code, stdout], [0, `turnabout ${manifest.version}`]);
   });
 
   it("explains each command, and every option that the command knows", async () => {
     for (const name of ["serve", "agent", "token", "demo"]) {
-      const { code, stdout } = await run("turnabout", [name, "--help"]);
+      const { code, stdout } = await run([name, "--help"]);
       assert.equal(code, 0);
       assert.ok(stdout.startsWith(`usage: turnabout ${name} `), stdout);
       const source = readFileSync(new URL(`../../../src/cli/commands/${name}.ts`, import.meta.url), "utf8");
@@ -87,7 +93,7 @@ describe("turnabout", () => {
   ];
   it("reports wrong usage with a hint, and exits with 2", async () => {
     for (const [args, says] of misuse) {
-      const { code, stdout, stderr } = await run("turnabout", args);
+      const { code, stdout, stderr } = await run(args);
       assert.match(stderr, says);
       assert.deepEqual([code, stdout], [2, ""], args.join(" "));
     }
@@ -96,15 +102,15 @@ describe("turnabout", () => {
   it("reports a wrong file or port without a stack trace, and exits with 1 or 2", async () => {
     const env = { TURNABOUT_ADMIN_TOKEN: "t" };
     const noTls = ["serve", "--port", "0", "--tls-cert", "/no/such/file", "--tls-key", "/no/such/file"];
-    const missing = await run("turnabout", noTls, { env });
+    const missing = await run(noTls, env);
     assert.match(missing.stderr, /^error: --tls-cert \/no\/such\/file: ENOENT.*\nhint: check the path/);
-    const half = await run("turnabout", ["serve", "--port", "0", "--tls-cert", file("")], { env });
+    const half = await run(["serve", "--port", "0", "--tls-cert", file("")], env);
     assert.match(half.stderr, /^error: TLS needs a certificate and its key\nhint: /);
     for (const [option, value] of [
       ["--proxy-protocol", "sometimes"],
       ["--forwarded-fields", "via"],
     ] as const) {
-      const { code, stderr } = await run("turnabout", ["serve", option, value], { env });
+      const { code, stderr } = await run(["serve", option, value], env);
       assert.ok(stderr.startsWith(`error: ${option} ${value}: unknown value\nhint: use `), stderr);
       assert.equal(code, 2);
     }
@@ -124,32 +130,32 @@ describe("turnabout", () => {
         /^error: data directory \/proc\/none\/at\/all: EN\w+: .*\/proc\/none/,
       ],
     ] as const) {
-      const { code, stderr } = await run("turnabout", ["serve", "--port", "0", ...args], { env });
+      const { code, stderr } = await run(["serve", "--port", "0", ...args], env);
       assert.match(stderr, says);
       assert.equal(code, 1);
     }
     await using serve = await startServe();
     const args = ["serve", "--host", "127.0.0.1", "--port", String(serve.port)];
-    const taken = await run("turnabout", args, { env });
+    const taken = await run(args, env);
     assert.match(taken.stderr, /^error: listen EADDRINUSE.*\nhint: another process listens on it/);
     assert.equal(taken.code, 1);
-    const elsewhere = await run("turnabout", ["serve", "--host", "203.0.113.1", "--port", "0"], { env });
+    const elsewhere = await run(["serve", "--host", "203.0.113.1", "--port", "0"], env);
     assert.match(
       elsewhere.stderr,
       /^error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine does not have the address/,
     );
     const relay = ["agent", "--server", "http://127.0.0.1:1", "--listen"];
-    const noFolder = await run("turnabout", [...relay, "unix:/no/such/folder/r.sock"]);
+    const noFolder = await run([...relay, "unix:/no/such/folder/r.sock"]);
     assert.match(
       noFolder.stderr,
       /error: listen E(NOENT|ACCES): .*\/no\/such\/folder\/r\.sock\nhint: .*directory/,
     );
-    const noHost = await run("turnabout", [...relay, "203.0.113.1:0"]);
+    const noHost = await run([...relay, "203.0.113.1:0"]);
     assert.match(
       noHost.stderr,
       /error: listen EADDRNOTAVAIL: .* 203\.0\.113\.1\nhint: this machine does not have the address/,
     );
-    const inUse = await run("turnabout", [...relay, `127.0.0.1:${serve.port}`]);
+    const inUse = await run([...relay, `127.0.0.1:${serve.port}`]);
     assert.match(inUse.stderr, /error: listen EADDRINUSE.*\nhint: another process listens on it/);
     for (const { code } of [elsewhere, noFolder, noHost, inUse]) assert.equal(code, 1);
     for (const { stderr } of [missing, half, taken, elsewhere, noFolder, noHost, inUse])

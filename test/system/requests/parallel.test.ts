@@ -18,7 +18,7 @@ const COUNT = 40;
 /** Payload of request `n`: different in length and in every byte's place. */
 function payload(n: number): Buffer {
   const seed = createHash("sha256").update(String(n)).digest();
-  return Buffer.alloc(1 + ((n * 7_919) % 200_000), seed);
+  return Buffer.alloc(1 + ((n * 7_919) % 100_000), seed);
 }
 
 /** Repeats the caller's number in its header, and sends the body back in pieces. */
