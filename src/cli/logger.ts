@@ -1,8 +1,8 @@
 /** pino with redacted secrets, on standard error: standard output is for the result of a command. */
 import type { EventEmitter } from "node:events";
+import { createRequire } from "node:module";
 import pino from "pino";
 import type { DestinationStream } from "pino";
-import pretty from "pino-pretty";
 import type { Logger } from "../wire/log.ts";
 import { UsageError } from "./command.ts";
 
@@ -42,9 +42,14 @@ export function createLogger(options: LogOptions = {}): Logger {
   const format = logFormat(options.format);
   const destination: DestinationStream & EventEmitter =
     format === "pretty"
-      ? pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
+      ? loadPretty()({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
       : pino.destination({ fd: 2, sync: true });
   destination.on("error", () => {}); // a closed log pipe must not end the process
   const paths = SECRET_FIELDS.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `headers["${name}"]`]);
   return pino({ level, redact: { paths, censor: "[redacted]" }, base: { pid: process.pid } }, destination);
+}
+
+/** Loaded where it is used: a service writes JSON. */
+function loadPretty(): typeof import("pino-pretty") {
+  return createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
 }
