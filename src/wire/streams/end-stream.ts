@@ -25,7 +25,7 @@ const GUARDED = new WeakSet<Http2Stream>();
 interface SessionGuard {
   /** Streams that are inside `close()` or `destroy()`. */
   ending: number;
-  /** The session will be destroyed in the next turn. */
+  /** The session will be destroyed: in the next turn, or at the 'close' of its carrier. */
   endsLate: boolean;
   /** The session's native object, from 'connect' on. */
   native: object | undefined;
@@ -41,42 +41,44 @@ const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
  * later: a lost carrier closes the streams one by one, and destroying the session meanwhile crashes node if the carrier is
  * not a net.Socket.
  *
- * The native object of the session outlives those of its streams (native-session.ts): otherwise a header block that its peer
- * has broken off (an invalid field, a missing CONTINUATION) would abort the process.
+ * The native object of the session outlives those of its streams (native-session.ts). That takes writes that come to an end:
+ * `destroy()` of a session whose carrier has been destroyed takes effect at the carrier's 'close', when they have.
  */
 export function guardHttp2Session(http2Session: Http2Session): void {
-  if (SESSIONS.has(http2Session)) return;
+  if (SESSIONS.has(http2Session) || http2Session.destroyed) return;
   const guard: SessionGuard = { ending: 0, endsLate: false, native: nativeOf(http2Session) };
   SESSIONS.set(http2Session, guard);
-  let isCarrierClosed = false;
+  const carrier = http2Session.socket;
+  let isCarrierClosed = carrier.destroyed;
   let endAtClose: (() => void) | undefined;
-  // Not longer: a SETTINGS frame that is never acknowledged keeps the session, and would keep the native object with it.
+  const destroyNow = http2Session.destroy.bind(http2Session);
   const release = (): void => {
     keepNativeSession(guard.native);
+    // node keeps the session while a SETTINGS frame is not acknowledged, which is never if the peer does not want to.
     guard.native = undefined;
   };
-  const destroy = http2Session.destroy.bind(http2Session);
-  const destroyNow = (...args: Parameters<Http2Session["destroy"]>): void => {
-    destroy(...args);
+  const destroy = (...args: Parameters<Http2Session["destroy"]>): void => {
+    if (http2Session.destroyed) return;
+    if (carrier.destroyed && !isCarrierClosed) {
+      guard.endsLate = true;
+      endAtClose = () => destroy(...args);
+      return;
+    }
+    destroyNow(...args);
     release();
-  };
-  const end = (...args: Parameters<Http2Session["destroy"]>): void => {
-    if (http2Session.destroyed || isCarrierClosed || !http2Session.socket.destroyed) return destroyNow(...args);
-    guard.endsLate = true;
-    endAtClose = () => destroyNow(...args);
   };
   http2Session.destroy = (...args) => {
     if (guard.endsLate) return;
     guard.endsLate = guard.ending > 0;
-    if (guard.endsLate) setImmediate(end, ...args);
-    else end(...args);
+    if (guard.endsLate) setImmediate(destroy, ...args);
+    else destroy(...args);
   };
-  http2Session.prependOnceListener("connect", () => (guard.native ??= nativeOf(http2Session)));
-  http2Session.socket.prependOnceListener("close", () => {
+  carrier.prependOnceListener("close", () => {
     isCarrierClosed = true;
     endAtClose?.();
   });
-  http2Session.prependOnceListener("close", release); // a closed carrier ends its session without `destroy()`
+  http2Session.prependOnceListener("connect", () => (guard.native ??= nativeOf(http2Session)));
+  http2Session.prependOnceListener("close", release); // node itself ends a session at its carrier's 'close', without `destroy()`
   http2Session.prependListener("stream", guardStream);
   if (http2Session.type === NGHTTP2_SESSION_SERVER) return;
   const client = http2Session as ClientHttp2Session;
@@ -186,7 +188,7 @@ export function endHttp2Session(http2Session: Http2Session, reason: Error): void
   if (!http2Session.destroyed) http2Session.destroy(reason);
 }
 
-/** Whether it is destroyed, or will be one turn later ({@link guardHttp2Session}): it can no longer be used. */
+/** Whether it is destroyed, or will be soon ({@link guardHttp2Session}): it can no longer be used. */
 export function hasEnded(http2Session: Http2Session): boolean {
   return http2Session.destroyed || SESSIONS.get(http2Session)?.endsLate === true;
 }

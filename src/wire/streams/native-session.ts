@@ -2,9 +2,9 @@
  * Keeps the native object of an HTTP/2 session until those of its streams have been freed.
  *
  * A native stream holds the fields of a header block until its peer completes the block, in memory that its session counts:
- * node aborts the process when garbage collection frees the session before the stream. A stream that has ended is freed in
- * the next turn of the event loop; if a write of it is still on the socket, garbage collection frees it, and the session of
- * the same collection in any order.
+ * node aborts the process if garbage collection frees the session before the stream. node itself frees a stream in the turn
+ * after its end, unless a write of the stream is on the socket: then garbage collection does, often together with the session,
+ * and in any order.
  */
 import type { Http2Session, Http2Stream } from "node:http2";
 
@@ -41,7 +41,7 @@ export function keepNativeSession(session: object | undefined, stream?: object):
   setImmediate(onTurn);
 }
 
-/** Two turns: the first `setImmediate()` of what ends while node frees others is of the same turn. */
+/** What ends in the turn's first part, in which node frees streams, is freed in the next turn: so two. */
 function onTurn(): void {
   for (const { session, stream } of earlier) {
     if (stream !== undefined && !isFreed(stream)) collected.register(stream, session);
