@@ -1,14 +1,13 @@
 /** The agent's parts, wired together: the runners that it offers, its connections, discovery and the relay. */
 import { setMaxListeners } from "node:events";
-import type { ServerHttp2Session } from "node:http2";
 import { toError } from "../wire/errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { Hello, RunnerInfo } from "../wire/messages/hello.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
-import type { Carrier } from "../wire/session/carrier.ts";
 import { VERSION } from "../wire/version.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
+import type { Connected } from "./connection/connection-slot.ts";
 import { ConnectionSlots } from "./connection/slots.ts";
 import { StandBy } from "./connection/stand-by.ts";
 import { Discovery } from "./discovery/discovery.ts";
@@ -86,12 +85,13 @@ export function createAgent(options: AgentOptions): Agent {
       CAPABILITY.targetHost,
       CAPABILITY.proxyStatus,
       CAPABILITY.notices,
+      CAPABILITY.restart,
       ...(config.events ? [CAPABILITY.events] : []),
     ],
     runners: offered.list(),
   });
 
-  function serve(http2Session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void {
+  function serve({ http2Session, carrier, onHello, onRestart }: Connected): void {
     let reported: RunnerInfo[] = [];
     serveStreams(http2Session, {
       targets: offered.targets,
@@ -112,6 +112,7 @@ export function createAgent(options: AgentOptions): Agent {
       onNotices: (notices) => {
         if (notices.reconnectSpreadMs !== undefined) slots.spreadReconnects(notices.reconnectSpreadMs);
         offered.takeNotices(notices);
+        if (notices.restarting === true) onRestart(notices.reconnectSpreadMs);
       },
       closing: closing.signal,
     });

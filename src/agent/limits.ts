@@ -37,6 +37,13 @@ export const BACKOFF_CAP_MS = 8_000;
 export const RESTART_BACKOFF_CAP_MS = 1_000;
 /** How long a control plane that does not respond is taken to be restarting: enough for the upgrade of a host. */
 export const RESTART_MS: number = 5 * 60_000;
+/** After the control plane has announced its restart, an attempt that fails is repeated after this much, for so long: the new
+ * process gets its agents within a second of its start. With many agents the pause grows to the spread. */
+export const ANNOUNCED_RETRY_MIN_MS = 50;
+export const ANNOUNCED_RETRY_MAX_MS = 250;
+export const ANNOUNCED_RESTART_MS = 15_000;
+/** Announced restarts without a stable connection in between: more are a fault, and attempts back off. */
+export const MAX_ANNOUNCEMENTS = 10;
 /** Shortest cap that an option can set: a dead server must not be dialled without a pause. */
 export const BACKOFF_CAP_FLOOR_MS = 20;
 /** The same after a refusal, which only an operator can resolve. */

@@ -76,6 +76,8 @@ export const CAPABILITY = {
   events: "events",
   /** `POST /notices`: the control plane reports runners that it has refused or that were replaced. */
   notices: "notices",
+  /** `restarting` in `POST /notices`: the agent connects again at once, and serves the old connection until its end. */
+  restart: "restart",
   /** `Turnabout-Host` on Extended CONNECT, in place of `host`. */
   targetHost: "target-host",
   /** A response to Extended CONNECT has our `Proxy-Status` member only if the agent itself refuses. */

@@ -5,6 +5,7 @@
  *     idle ─▶ dialling ─▶ serving ─▶ waiting ─▶ dialling …      a lost connection, a refusal, a failed attempt
  *                 ▲          ├─────▶ dialling                   the client certificate was renewed
  *                 └──────────┘
+ *             serving ─▶ waiting                            the control plane is being restarted; the connection stays
  *     any ─▶ draining ─▶ idle                                   the agent closes
  */
 import type { ServerHttp2Session } from "node:http2";
@@ -28,6 +29,16 @@ import type { StandBy } from "./stand-by.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
 import type { ConnectionEnd } from "./tunnel-connection.ts";
 
+/** A connection that has been established. */
+export interface Connected {
+  readonly http2Session: ServerHttp2Session;
+  readonly carrier: Carrier;
+  /** To be called when the control plane has requested `/hello`. */
+  onHello(): void;
+  /** To be called when another process of the control plane listens at the same address. */
+  onRestart(reconnectSpreadMs: number | undefined): void;
+}
+
 /** What the slots of an agent share. */
 export interface SlotContext {
   readonly config: AgentConfig;
@@ -36,8 +47,8 @@ export interface SlotContext {
   readonly reconnectSpreadMs: number | undefined;
   /** Runners named in the endpoint's URL, so that a refusal comes as an HTTP status. */
   endpointRunnerIds(): readonly string[];
-  /** Serves the streams of a connection; `onHello` is to be called when the control plane has requested `/hello`. */
-  serve(http2Session: ServerHttp2Session, carrier: Carrier, onHello: () => void): void;
+  /** Serves the streams of a connection. */
+  serve(connected: Connected): void;
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
@@ -50,6 +61,9 @@ type SlotState =
   | { kind: "waiting"; delayMs: number; skip: AbortController }
   /** The agent closes: the connection ends with its last stream. */
   | { kind: "draining"; connection: TunnelConnection };
+
+/** Ends after which the connection takes no new streams. */
+type FinalEnd = Exclude<ConnectionEnd, { reason: "certificate-renewed" | "restarting" }>;
 
 const REFUSED: ReadonlySet<string> = new Set([
   "unauthenticated",
@@ -112,7 +126,12 @@ export class ConnectionSlot {
     const { carrier, why } = await this.#establish((http2Session, carrier) => {
       const accepted = new TunnelConnection(http2Session, carrier, this.#connections.retireOutdated);
       connection = accepted;
-      this.#context.serve(http2Session, carrier, () => accepted.helloServed());
+      this.#context.serve({
+        http2Session,
+        carrier,
+        onHello: () => accepted.helloServed(),
+        onRestart: (spreadMs) => accepted.restarting(spreadMs),
+      });
     });
     if (connection === undefined) throw new Error("the carrier has no tunnel connection"); // never: it was accepted above
     this.#context.established(carrier.kind);
@@ -162,6 +181,11 @@ export class ConnectionSlot {
     const aliveMs = Date.now() - sinceMs;
     if (connection.isIdentified && aliveMs >= STABLE_AFTER_MS) this.#delay.reset();
     if (this.#isClosing) return { kind: "draining", connection };
+    if (end.reason === "restarting") {
+      const delayMs = this.#delay.afterAnnouncement(end.reconnectSpreadMs);
+      log.info({ slot: this.#index, delayMs }, "the control plane restarts; connecting to its new process");
+      return waiting(delayMs);
+    }
     if (end.reason !== "certificate-renewed") return this.#reconnect(end, aliveMs);
     connection.markOutdated();
     log.info({ slot: this.#index }, "connecting with the renewed certificate; open streams continue");
@@ -169,7 +193,7 @@ export class ConnectionSlot {
   }
 
   /** serving → waiting, for as long as the end of the connection calls for. */
-  #reconnect(end: Exclude<ConnectionEnd, { reason: "certificate-renewed" }>, aliveMs: number): SlotState {
+  #reconnect(end: FinalEnd, aliveMs: number): SlotState {
     const { config, standBy, reconnectSpreadMs } = this.#context;
     const slot = this.#index;
     const reason = end.reason === "lost" ? "the connection was lost" : `${end.reason}: ${end.message}`;
@@ -190,13 +214,17 @@ export class ConnectionSlot {
         return waiting(delayMs);
       }
       case "draining": {
-        const delayMs = this.#delay.afterLoss(end.reconnectSpreadMs, reconnectSpreadMs);
+        const { reconnectSpreadMs: spreadMs } = end;
+        const delayMs =
+          spreadMs === undefined
+            ? this.#delay.afterLoss(reconnectSpreadMs)
+            : this.#delay.afterAnnouncement(spreadMs);
         const fields = { slot, reason, aliveMs, delayMs };
         config.log.warn(fields, "the control plane is draining this connection; reconnecting");
         return waiting(delayMs);
       }
       case "lost": {
-        const delayMs = this.#delay.afterLoss(undefined, reconnectSpreadMs);
+        const delayMs = this.#delay.afterLoss(reconnectSpreadMs);
         config.log.warn({ slot, reason, aliveMs, delayMs }, "connection ended; reconnecting");
         return waiting(delayMs);
       }

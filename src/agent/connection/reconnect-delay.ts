@@ -2,9 +2,13 @@
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Backoff } from "../backoff.ts";
 import {
+  ANNOUNCED_RESTART_MS,
+  ANNOUNCED_RETRY_MAX_MS,
+  ANNOUNCED_RETRY_MIN_MS,
   BACKOFF_BASE_MS,
   BACKOFF_CAP_FLOOR_MS,
   BACKOFF_CAP_MS,
+  MAX_ANNOUNCEMENTS,
   REFUSED_BACKOFF_BASE_MS,
   REFUSED_BACKOFF_CAP_MS,
   RESTART_BACKOFF_CAP_MS,
@@ -25,6 +29,10 @@ export class ReconnectDelay {
   readonly #capMs: number;
   /** When a connection last ended, in Unix milliseconds. */
   #lostAtMs = 0;
+  /** When the control plane last announced its restart, over which spread, and how often since a stable connection. */
+  #announcedAtMs = -Infinity;
+  #announcedSpreadMs = 0;
+  #announcements = 0;
 
   constructor({ backoffBaseMs, backoffCapMs }: ReconnectDelayOptions) {
     this.#capMs = backoffCapMs ?? BACKOFF_CAP_MS;
@@ -38,28 +46,52 @@ export class ReconnectDelay {
   reset(): void {
     this.#backoff.reset();
     this.#refusedBackoff.reset();
+    this.#announcements = 0;
   }
 
   /**
-   * After a connection that was lost or drained. A control plane that drains knows how many agents it sends away, and
-   * names a spread for them: with few of them they may come back at once. Otherwise it may be restarting, or flapping.
+   * After the control plane has announced its restart, which it does for all its agents: it knows how many they are. With
+   * few of them they may come back at once.
    *
-   * @param drainSpreadMs the spread in its GOAWAY
-   * @param agentsSpreadMs the spread that it last requested of all its agents
+   * @param spreadMs the time over which they are to come back
    */
-  afterLoss(drainSpreadMs: number | undefined, agentsSpreadMs: number | undefined): number {
+  afterAnnouncement(spreadMs: number): number {
+    this.#announcements += 1;
+    // One that restarts again and again is treated as one that fails.
+    if (this.#announcements > MAX_ANNOUNCEMENTS) return this.afterLoss(spreadMs);
     this.#lostAtMs = Date.now();
-    const isFirst = this.#backoff.failures === 0;
-    const delayMs = this.afterFailure(agentsSpreadMs);
-    if (!isFirst || drainSpreadMs === undefined) return delayMs;
-    return Math.floor(Math.random() * drainSpreadMs);
+    this.#announcedAtMs = Date.now();
+    this.#announcedSpreadMs = spreadMs;
+    return Math.floor(Math.random() * spreadMs);
   }
 
   /**
-   * After an attempt that failed. Soon after a loss the control plane is most likely restarting: then a failed attempt
-   * must not delay the next one by more than the time in which all agents are to be back.
+   * After a connection that was lost without an announcement: the control plane may be restarting, or flapping.
+   *
+   * @param agentsSpreadMs the spread that it last asked all its agents for
+   */
+  afterLoss(agentsSpreadMs: number | undefined): number {
+    this.#lostAtMs = Date.now();
+    return this.#backOff(agentsSpreadMs);
+  }
+
+  /**
+   * After an attempt that failed. Soon after an announcement the new process is about to listen, and an attempt that nobody
+   * accepts costs little.
    */
   afterFailure(agentsSpreadMs: number | undefined): number {
+    const delayMs = this.#backOff(agentsSpreadMs);
+    if (Date.now() - this.#announcedAtMs > ANNOUNCED_RESTART_MS) return delayMs;
+    const spanMs = Math.max(ANNOUNCED_RETRY_MAX_MS, this.#announcedSpreadMs) - ANNOUNCED_RETRY_MIN_MS;
+    const retryMs = ANNOUNCED_RETRY_MIN_MS + Math.floor(Math.random() * spanMs);
+    return Math.min(retryMs, Math.max(this.#capMs, BACKOFF_CAP_FLOOR_MS));
+  }
+
+  /**
+   * Soon after a loss the control plane is most likely restarting: then a failed attempt must not delay the next one by
+   * more than the time in which all agents are to be back.
+   */
+  #backOff(agentsSpreadMs: number | undefined): number {
     if (agentsSpreadMs === undefined || Date.now() - this.#lostAtMs > RESTART_MS) return this.#backoff.next();
     const capMs = Math.min(this.#capMs, RESTART_BACKOFF_CAP_MS);
     return this.#backoff.next(Math.max(capMs, BACKOFF_CAP_FLOOR_MS, agentsSpreadMs), agentsSpreadMs);

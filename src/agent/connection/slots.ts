@@ -34,10 +34,13 @@ export class ConnectionSlots {
         return reconnectSpreadMs();
       },
       endpointRunnerIds: () => shared.endpointRunnerIds(),
-      serve: (http2Session, carrier, onHello) =>
-        shared.serve(http2Session, carrier, () => {
-          onHello();
-          this.#connected.resolve();
+      serve: (connected) =>
+        shared.serve({
+          ...connected,
+          onHello: () => {
+            connected.onHello();
+            this.#connected.resolve();
+          },
         }),
       connectionsChanged: (delta) => {
         this.#open += delta;

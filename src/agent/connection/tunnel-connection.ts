@@ -19,7 +19,9 @@ export type ConnectionEnd =
   /** It has closed without a GOAWAY. */
   | { reason: "lost" }
   /** The client certificate that it was made with has been renewed. Its streams may finish. */
-  | { reason: "certificate-renewed" };
+  | { reason: "certificate-renewed" }
+  /** Another process of the control plane listens at the same address. This connection serves until the control plane ends it. */
+  | { reason: "restarting"; reconnectSpreadMs: number };
 
 /** GOAWAY(NO_ERROR) without a reason that we know: no new streams come on this connection (docs/protocol.md §7). */
 const UNEXPLAINED: Goaway = { reason: "draining", message: "the control plane gave no reason" };
@@ -114,6 +116,10 @@ export class TunnelConnection {
   /** It serves on until another connection is in use and its own last stream has closed. */
   certificateRenewed(): void {
     this.#end({ reason: "certificate-renewed" });
+  }
+
+  restarting(reconnectSpreadMs = 0): void {
+    this.#end({ reason: "restarting", reconnectSpreadMs });
   }
 
   markOutdated(): void {

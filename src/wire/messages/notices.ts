@@ -16,9 +16,11 @@ export interface Notices {
   replaced: string[];
   /** Time over which the agents of this control plane spread their reconnects, in milliseconds. */
   reconnectSpreadMs?: number | undefined;
+  /** Another process of the control plane listens at the same address: connect there, and serve this connection on. */
+  restarting?: boolean | undefined;
 }
 
-/** Invalid entries are left out: notices are for logs, and nothing depends on them. @throws SyntaxError */
+/** Invalid entries are left out. @throws SyntaxError */
 export function parseNotices(text: string): Notices {
   const parsed: unknown = JSON.parse(text);
   const spreadMs = parseReconnectSpread(memberOf(parsed, "reconnectSpreadMs"));
@@ -32,6 +34,7 @@ export function parseNotices(text: string): Notices {
       .filter((id) => typeof id === "string")
       .filter(isRunnerId),
     ...(spreadMs !== undefined && { reconnectSpreadMs: spreadMs }),
+    ...(memberOf(parsed, "restarting") === true && { restarting: true }),
   };
 }
 
