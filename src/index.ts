@@ -3,7 +3,7 @@
  * change between minor versions.
  */
 export { createControlPlane } from "./control/control-plane.ts";
-export type { ControlPlane, ControlPlaneOptions } from "./control/control-plane.ts";
+export type { CloseOptions, ControlPlane, ControlPlaneOptions } from "./control/control-plane.ts";
 export { targetJob } from "./control/extension.ts";
 export type {
   ApiResource,

@@ -19,20 +19,23 @@ import { checkOptions } from "./options.ts";
 import type { ControlPlaneOptions, Settings } from "./options.ts";
 import { createParts } from "./parts.ts";
 import type { Parts } from "./parts.ts";
+import { ARRIVALS_MS } from "./limits.ts";
 import { createRouter } from "./router/router.ts";
 import { runnerTargets, TargetRoutes } from "./proxy/target-routes.ts";
 import { followTokenChanges, rememberRunners, reportEvents } from "./reactions.ts";
 import type { RunnerView } from "./registry/registry.ts";
 import { followTlsFiles } from "./reload/tls-files.ts";
 import { followTokenFile } from "./reload/token-file.ts";
-import { drain, release } from "./shutdown.ts";
-import type { Running } from "./shutdown.ts";
+import { release, Shutdown } from "./shutdown.ts";
+import type { CloseOptions, Running } from "./shutdown.ts";
 
 export type { ControlPlaneOptions } from "./options.ts";
+export type { CloseOptions } from "./shutdown.ts";
 
 export interface ControlPlane extends AsyncDisposable {
-  /** Where it listens. */
+  /** Where it listens. An inherited Unix socket has the family `unix` and no port. */
   readonly address: AddressInfo;
+  /** 0 on a Unix socket. */
   readonly port: number;
   /** Opens a byte stream to a target of a runner. */
   readonly dial: Dial;
@@ -44,8 +47,16 @@ export interface ControlPlane extends AsyncDisposable {
   setTls(tls: PortTls): void;
   /** Replaces the tokens that were given as options; what a removed one has opened is closed. */
   setTokens(tokens: readonly TokenRecord[]): void;
-  /** Drains and ends: agents get GOAWAY, requests in flight finish until the drain deadline. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * The listening socket's descriptor, for a successor that is started with it (option `listenFd`). Undefined if it does not
+   * listen any more.
+   */
+  listenFd(): number | undefined;
+  /**
+   * Drains and ends: what is open finishes until the drain deadline, and everything is served meanwhile, unless there is a
+   * successor. Idempotent: the first call counts.
+   */
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -62,15 +73,13 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   const settings = checkOptions(options);
   const parts = createParts(settings);
   const { registry, tokens } = parts;
-  const running: Running = { extensions: undefined, stops: [] };
-  let closed: Promise<void> | undefined;
-  const draining = (): boolean => closed !== undefined;
-  const dial = dialUnless(draining, parts);
+  const running: Running = { extensions: undefined, stops: [], stopRemembering: () => {} };
+  const shutdown = new Shutdown();
   try {
     reportEvents(parts, settings);
-    running.stops.push(rememberRunners(parts, settings));
+    running.stopRemembering = rememberRunners(parts, settings);
     followTokenChanges(parts, settings);
-    const host = createHost(settings, parts, dial);
+    const host = createHost(settings, parts, dialUnless(shutdown.isEnding, parts));
     const extensions = installExtensions(settings.extensions, host, parts.access);
     running.extensions = extensions;
     if (settings.tokenFile !== undefined) {
@@ -89,21 +98,38 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       parts.tls.current = followed.tls;
       parts.certificates.replace(followed.tls);
     }
-    const handlers = createHandlers(settings, parts, extensions, draining);
-    const opened = createPort(handlers, settings.log, parts.tls.current, settings.proxies);
+    const handlers = createHandlers(settings, parts, extensions, shutdown);
+    const { inFlight } = parts;
+    const opened = createPort({
+      handlers,
+      log: settings.log,
+      tls: parts.tls.current,
+      trustedProxies: settings.proxies,
+      inFlight,
+    });
     port = opened;
-    const address = await opened.listen({ port: settings.port, host: settings.host });
-    const close = (): Promise<void> => (closed ??= drain(parts, running, opened, settings.drainMs));
+    const address = await opened.listen({ port: settings.port, host: settings.host, fd: settings.listenFd });
+    if (settings.listenFd !== undefined) registry.expectArrivals(ARRIVALS_MS);
+    const close = (options?: CloseOptions): Promise<void> =>
+      shutdown.close({ parts, running, port: opened, settings }, options);
+    const dial = dialUnless(() => shutdown.hasBegun, parts);
     return {
       address,
       port: address.port,
-      dial,
+      dial: async (...destination) => {
+        const stream = await dial(...destination);
+        inFlight.add(stream, () =>
+          stream.destroy(new TurnaboutError("tunnel_lost", "the control plane has closed")),
+        );
+        return stream;
+      },
+      listenFd: () => opened.fd,
       runners: () => registry.list(),
       kick: (runnerId) => registry.kick(runnerId, { message: "closed by the control plane" }) > 0,
       setTls,
       setTokens: (records) => tokens.replace(records, "options"),
       close,
-      [Symbol.asyncDispose]: close,
+      [Symbol.asyncDispose]: () => close(),
     };
   } catch (error) {
     release(parts, running);
@@ -111,9 +137,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   }
 }
 
-function dialUnless(draining: () => boolean, { dialer }: Parts): Dial {
+function dialUnless(isClosing: () => boolean, { dialer }: Parts): Dial {
   return async (runner, target, options): Promise<Duplex> => {
-    if (draining()) {
+    if (isClosing()) {
       throw new TurnaboutError(
         "control_plane_draining",
         `dial ${runner} ${target}: the control plane is shutting down`,
@@ -129,11 +155,11 @@ function createHandlers(
   settings: Settings,
   parts: Parts,
   extensions: InstalledExtensions,
-  draining: () => boolean,
+  shutdown: Shutdown,
 ): PortHandlers {
   const { basePath, log, proxies } = settings;
-  const { access, certificateExpiry, certificates, openConnections, reconnectSpread, registry, tokens } =
-    parts;
+  const { access, certificateExpiry, certificates, inFlight, openConnections, reconnectSpread } = parts;
+  const { registry, tokens } = parts;
   const admission: AdmissionContext = {
     registry,
     tokens,
@@ -158,8 +184,13 @@ function createHandlers(
   const router = createRouter({
     ...shared,
     app,
-    agentEndpoint: new AgentEndpoint({ ...admission, draining, trustedProxies: proxies }),
-    draining,
+    agentEndpoint: new AgentEndpoint({
+      ...admission,
+      draining: shutdown.refusesAgents,
+      inFlight,
+      trustedProxies: proxies,
+    }),
+    draining: shutdown.isEnding,
     ownHost: URL.parse(settings.agentUrl ?? "")?.hostname,
     responseTimeoutMs: settings.responseTimeoutMs,
     routes: new TargetRoutes(basePath, targetRoutes),
@@ -168,7 +199,7 @@ function createHandlers(
   return {
     ...router,
     reversed: (socket) => {
-      if (draining()) return void socket.destroy();
+      if (shutdown.refusesAgents()) return void socket.destroy();
       const carrier = { kind: "rh2" as const, stream: socket, remoteAddress: proxies.address(socket) };
       void admit(carrier, { identity: undefined, standby: false }, admission);
     },
@@ -176,6 +207,6 @@ function createHandlers(
 
   function ready(): { ready: boolean; missing: string[] } {
     const missing = settings.readyWhenConnected.filter((id) => registry.state(id) !== "connected");
-    return { ready: !draining() && missing.length === 0, missing };
+    return { ready: !shutdown.hasBegun && missing.length === 0, missing };
   }
 }

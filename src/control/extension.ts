@@ -4,7 +4,8 @@
  * the end, and for resources of the API by `extension-api.ts`; an extension imports these two files only.
  *
  * The order: the migrations of all extensions run; then each is installed, before runners can connect and before the
- * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended.
+ * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended, or
+ * when a successor has taken over.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { Registry as MetricsRegistry } from "prom-client";
@@ -86,7 +87,7 @@ export interface ExtensionParts {
   readonly owned?: Readonly<Record<string, DeleteOwned>>;
   /** The control plane shuts down: requests that wait for something are refused. */
   drain?(): void;
-  /** Leaves no timer behind. The database is still open. */
+  /** Leaves no timer behind. The database is still open, unless a successor has it. */
   close(): void;
 }
 

@@ -21,7 +21,10 @@ export function installExtensions(
   access: Parts["access"],
 ): InstalledExtensions {
   const installed: ExtensionParts[] = [];
+  let isClosed = false;
   const close = (): void => {
+    if (isClosed) return;
+    isClosed = true;
     for (const parts of installed) parts.close();
   };
   try {

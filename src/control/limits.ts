@@ -169,6 +169,21 @@ export const UPGRADE_TURN_TIMEOUT_MS = 60_000;
 /** Idle keep-alive connections of callers: above the 60 s of the usual load balancers, so that they close first. */
 export const CALLER_KEEPALIVE_MS = 75_000;
 
+/** While the control plane drains: a caller's connection is closed only when it has been idle for so long, because a request
+ * may be on its way. A new HTTP/2 connection gets GOAWAY after this time. */
+export const CALLER_MIN_IDLE_MS = 1_000;
+/** How often idle connections are looked at in a drain. */
+export const IDLE_POLL_MS = 50;
+/** What has arrived during a drain is not waited for longer than this: enough for ordinary requests. */
+export const LATE_REQUESTS_MS = 1_000;
+/** From the last GOAWAY to the end: for the last responses and close frames, while new connections are refused. */
+export const FLUSH_MS = 500;
+/** How often it is looked at whether the connections of HTTP/2 callers have closed then. */
+export const FLUSH_POLL_MS = 5;
+/** After a start on an inherited socket, dials wait for runners that are not known yet: their agents are on their way from
+ * the predecessor, over at most {@link MAX_SPREAD_MS}. */
+export const ARRIVALS_MS = 10_000;
+
 /** A caller's request header must be complete by then. */
 export const CALLER_HEADERS_TIMEOUT_MS = 30_000;
 

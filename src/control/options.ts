@@ -22,6 +22,11 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   port?: number | undefined;
   /** Address to listen on. Default: all. */
   host?: string | undefined;
+  /**
+   * Descriptor of a socket that is bound, and may listen already: inherited from systemd, from a supervisor, or from a control
+   * plane that this one succeeds (`listenFd()`). `port` and `host` do not count.
+   */
+  listenFd?: number | undefined;
   /** PEM texts; with them the same port speaks TLS besides plaintext. */
   tls?: PortTls | undefined;
   /** The same as files, which are followed: new connections get the new certificate, open ones stay. */
@@ -87,6 +92,10 @@ export interface Settings extends ControlPlaneOptions {
 export function checkOptions(options: ControlPlaneOptions): Settings {
   const { tls, readyWhenConnected = [] } = options;
   for (const id of readyWhenConnected) parseRunnerId(id);
+  const { listenFd } = options;
+  if (listenFd !== undefined && !(Number.isInteger(listenFd) && listenFd >= 0)) {
+    throw new TurnaboutError("config_invalid", `listenFd ${listenFd}: use the number of a descriptor`);
+  }
   if (tls !== undefined) {
     checkPair({ text: tls.cert, from: "tls.cert" }, { text: tls.key, from: "tls.key" });
   }

@@ -10,6 +10,7 @@ import { TokenIssuer } from "./auth/issuer.ts";
 import { TokenStore } from "./auth/tokens.ts";
 import { EventBus } from "./event-bus.ts";
 import type { PortTls } from "./listener/port.ts";
+import { InFlight } from "./in-flight/in-flight.ts";
 import { createControlMetrics } from "./metrics.ts";
 import type { ControlMetrics } from "./metrics.ts";
 import type { Settings } from "./options.ts";
@@ -28,6 +29,7 @@ export interface Parts {
   readonly issuer: TokenIssuer;
   readonly access: Access;
   readonly activeStreams: ActiveStreams;
+  readonly inFlight: InFlight;
   readonly bus: EventBus;
   readonly certificates: ClientCertificates;
   /** Every admitted connection until it closes, also one that no longer serves a runner. */
@@ -70,6 +72,7 @@ export function createParts({ log, ...settings }: Settings): Parts {
     issuer: new TokenIssuer(new IssuedTokenStore(database), tokens),
     access: new Access(),
     activeStreams: new ActiveStreams(),
+    inFlight: new InFlight(),
     bus,
     certificates,
     openConnections,

@@ -17,11 +17,11 @@ export function reportEvents({ bus, metrics }: Parts, { log, onEvent }: Settings
 /**
  * Remembers who is connected, and expects those back that were before this process started.
  *
- * @returns stops the timer
+ * @returns stops it
  */
 export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => void {
   const { bus, knownRunners, registry } = parts;
-  bus.subscribe((event) => {
+  const unsubscribe = bus.subscribe((event) => {
     if (!("runner" in event)) return;
     if (event.type === "connected") knownRunners.seen(event.runner, registry.holderOf(event.runner));
     else if (event.type === "lost") knownRunners.stillThere([event.runner]);
@@ -32,7 +32,10 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
     knownRunners.stillThere(connected.map(({ id }) => id));
   }, REMEMBER_AGAIN_MS);
   timer.unref();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    unsubscribe();
+  };
 }
 
 /** Closes what a changed token no longer covers, and takes up what it covers now. */

@@ -1,45 +1,170 @@
-/** How a control plane ends: by draining, or at once where its start has failed. */
+/**
+ * How a control plane ends: by draining, or at once where its start has failed.
+ *
+ *     serving ─▶ draining ────▶ ending      everything is served on until what was open has finished, or the deadline
+ *         └────▶ handed over ─────▲         another process listens already: agents and callers are sent to it at once
+ *
+ * Without a successor the port refuses connections only while it is `ending`, which takes milliseconds.
+ */
+import { setImmediate } from "node:timers/promises";
+import { announceRestart } from "./admission/agent-notices.ts";
+import type { CloseReason } from "./auth/active-streams.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
+import type { InFlight } from "./in-flight/in-flight.ts";
+import { FLUSH_MS, LATE_REQUESTS_MS, SPREAD_NOTICES_AT_ONCE } from "./limits.ts";
 import type { Port } from "./listener/port.ts";
+import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
+import type { AgentConnection } from "./registry/agent-connection.ts";
 
 /** What runs beside the parts, and is stopped with them. */
 export interface Running {
   extensions: InstalledExtensions | undefined;
-  /** Files that are followed, timers. */
+  /** Files that are followed. */
   stops: (() => void)[];
+  /** Runners are no longer saved as they come and go. */
+  stopRemembering: () => void;
+}
+
+export interface CloseOptions {
+  /**
+   * Another process listens on the same socket ({@link ControlPlane.listenFd}) and has the store: this one stops accepting,
+   * and sends its agents and callers there. Default false.
+   */
+  successor?: boolean | undefined;
+  /** Default: the control plane's option of this name. */
+  drainMs?: number | undefined;
+}
+
+export interface ShutdownParts {
+  parts: Parts;
+  running: Running;
+  port: Port;
+  settings: Pick<Settings, "drainMs" | "log">;
+}
+
+type Stage = "serving" | "draining" | "handed-over" | "ending";
+
+const RESTARTING: CloseReason = { kind: "restarting", text: "the control plane is restarting" };
+const SHUTTING_DOWN = "the control plane is shutting down";
+
+export class Shutdown {
+  #stage: Stage = "serving";
+  #closed: Promise<void> | undefined;
+
+  /** It is not to be chosen for new work. */
+  get hasBegun(): boolean {
+    return this.#stage !== "serving";
+  }
+
+  /** Agents find another process at the same address, or will. */
+  readonly refusesAgents = (): boolean => this.#stage === "handed-over" || this.#stage === "ending";
+
+  /** New requests and dials are refused. */
+  readonly isEnding = (): boolean => this.#stage === "ending";
+
+  /** Idempotent: the first call counts. */
+  close(what: ShutdownParts, options: CloseOptions = {}): Promise<void> {
+    return (this.#closed ??= this.#close(what, options));
+  }
+
+  async #close(what: ShutdownParts, options: CloseOptions): Promise<void> {
+    const { parts, running, port } = what;
+    try {
+      await this.#drain(what, options);
+      this.#stage = "ending";
+      await end(what);
+    } finally {
+      this.#stage = "ending";
+      port.destroy();
+      release(parts, running);
+    }
+  }
+
+  async #drain({ parts, running, port, settings }: ShutdownParts, options: CloseOptions): Promise<void> {
+    const { activeStreams, inFlight } = parts;
+    const { log } = settings;
+    const { successor = false, drainMs = settings.drainMs } = options;
+    const startedAtMs = performance.now();
+    this.#stage = successor ? "handed-over" : "draining";
+    port.drain();
+    if (successor) {
+      port.stopAccepting();
+      handOver(parts, running);
+      void announce(parts, log);
+    }
+    // With a successor nothing new arrives but on old connections.
+    const beforeMs = successor ? Infinity : startedAtMs;
+    if (!(await port.drained({ beforeMs, timeoutMs: drainMs }))) {
+      log.warn({ open: inFlight.size }, "the drain deadline has passed: ending what is still open");
+      activeStreams.closeAll(RESTARTING, beforeMs);
+      inFlight.cut(beforeMs);
+      running.extensions?.drain();
+    }
+    await endLate(inFlight, activeStreams);
+  }
 }
 
 /** Leaves no timer, and the database closed. */
-export function release(parts: Parts, { extensions, stops }: Running): void {
+export function release(parts: Parts, { extensions, stops, stopRemembering }: Running): void {
   for (const stop of stops) stop();
+  stopRemembering();
   parts.certificateExpiry.close();
   parts.reconnectSpread.close();
   parts.registry.close();
   extensions?.close();
   parts.bus.close();
   parts.tokens.close();
-  parts.database.close();
+  if (parts.database.isOpen) parts.database.close(); // the successor may have it already
 }
 
-/** Agents get GOAWAY; requests in flight finish, or are cut off at the deadline. */
-export async function drain(parts: Parts, running: Running, port: Port, deadlineMs: number): Promise<void> {
-  for (const stop of running.stops) stop();
+/** Nothing of it needs the store, which the successor has. */
+function handOver(parts: Parts, { extensions, stopRemembering }: Running): void {
+  stopRemembering();
   parts.bus.endReaders();
-  port.stop();
-  const startedAt = performance.now();
+  parts.registry.handOver();
+  extensions?.drain();
+  extensions?.close();
+}
+
+/** In batches, so that thousands of agents do not hold up the requests. */
+async function announce({ openConnections, reconnectSpread }: Parts, log: Settings["log"]): Promise<void> {
+  const spreadMs = reconnectSpread.ms;
+  const connections = [...openConnections];
+  while (connections.length > 0) {
+    for (const connection of connections.splice(0, SPREAD_NOTICES_AT_ONCE))
+      announceRestart(connection, spreadMs, log);
+    await setImmediate();
+  }
+}
+
+/** What has begun since the shutdown did gets the time that ordinary requests take. */
+async function endLate(inFlight: InFlight, activeStreams: Parts["activeStreams"]): Promise<void> {
+  const beforeMs = performance.now();
+  if (await inFlight.ended({ beforeMs, timeoutMs: LATE_REQUESTS_MS })) return;
+  activeStreams.closeAll(RESTARTING, beforeMs);
+  await inFlight.ended({ beforeMs, timeoutMs: FLUSH_MS });
+}
+
+/** Agents first, then the listener, then the last responses. */
+async function end({ parts, running, port }: ShutdownParts): Promise<void> {
   const spreadMs = parts.reconnectSpread.ms;
-  const ended = [...parts.openConnections].map((connection) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    connection.http2Session.once("close", resolve);
-    connection.drain("draining", "the control plane is shutting down", deadlineMs, spreadMs);
-    return promise;
-  });
+  const agents = [...parts.openConnections].map((connection) => drainAgent(connection, spreadMs));
+  port.stopAccepting();
+  parts.bus.endReaders();
   parts.registry.close();
   running.extensions?.drain();
-  await Promise.all(ended);
-  // The tunnels have delivered everything; callers may still be reading it.
-  await port.idle(deadlineMs - (performance.now() - startedAt));
-  port.destroy();
-  release(parts, running);
+  const [isFlushed] = await Promise.all([port.flushed(FLUSH_MS), ...agents]);
+  if (!isFlushed) parts.activeStreams.closeAll(RESTARTING);
+}
+
+/** Resolves when the connection has closed. */
+async function drainAgent(connection: AgentConnection, spreadMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connection.http2Session.once("close", resolve);
+  connection.drain("draining", SHUTTING_DOWN, FLUSH_MS, spreadMs);
+  // It may have drained before, with a deadline of its own.
+  const timer = setTimeout(() => connection.destroy(SHUTTING_DOWN), FLUSH_MS);
+  await promise;
+  clearTimeout(timer);
 }

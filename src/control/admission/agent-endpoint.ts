@@ -18,6 +18,7 @@ import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
+import type { InFlight } from "../in-flight/in-flight.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import { admit } from "./admission.ts";
@@ -26,6 +27,8 @@ import { runnersNamed } from "./endpoint-path.ts";
 
 export interface AgentEndpointContext extends AdmissionContext {
   draining: () => boolean;
+  /** An agent that is let in is none of its callers. */
+  inFlight: InFlight;
   trustedProxies: TrustedProxies;
 }
 
@@ -57,6 +60,7 @@ export class AgentEndpoint {
     stream.on("error", () => {}); // permanently
     try {
       const endpointRequest = this.#check({ headers, url, protocol: PTTH_UPGRADE_TOKEN });
+      this.#context.inFlight.release(stream);
       stream.respond({ ":status": 200, alpn: PTTH_ALPN, [HEADER.version]: VERSION });
       widen(stream.session);
       const carrier: Carrier = { kind: "h2", stream: new StreamCarrier(stream), remoteAddress };
@@ -74,6 +78,7 @@ export class AgentEndpoint {
       const { headers, url } = request;
       const protocol = headers.upgrade?.trim().toLowerCase();
       const endpointRequest = this.#check({ headers, url, protocol });
+      this.#context.inFlight.release(socket);
       const start = (carrier: Carrier) => void admit(carrier, endpointRequest, this.#context);
       if (protocol === PTTH_UPGRADE_TOKEN) {
         acceptPtth(socket, head, () => start({ kind: "ptth", stream: socket, remoteAddress }));

@@ -1,4 +1,4 @@
-/** `POST /notices` of an agent: messages for its log. Nothing depends on them, so they may be lost. */
+/** `POST /notices` of an agent. Nothing depends on them, so they may be lost, with one exception: a restart. */
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
@@ -16,6 +16,23 @@ export function sendNotices(connection: AgentConnection, notices: Partial<Notice
       log.debug({ connection: connection.id, reason: toError(error).message }, "notice not delivered");
     })
     .finally(() => (connection.pendingNotices -= 1));
+}
+
+/**
+ * Another process of this control plane listens at the same address. The agent connects there at once, while it serves this
+ * connection until that ends. An agent that does not know this notice gets GOAWAY.
+ */
+export function announceRestart(connection: AgentConnection, reconnectSpreadMs: number, log: Logger): void {
+  const goaway = (): void =>
+    connection.drain("draining", "the control plane is restarting", undefined, reconnectSpreadMs);
+  if (!connection.usable) return;
+  if (!connection.hello.capabilities.includes(CAPABILITY.restart)) return goaway();
+  postAgentJson(connection.http2Session, AGENT_PATHS.notices, { restarting: true, reconnectSpreadMs }).catch(
+    (error: unknown) => {
+      log.debug({ connection: connection.id, reason: toError(error).message }, "notice not delivered");
+      goaway();
+    },
+  );
 }
 
 /** A newer agent serves one of the connection's runners; it keeps the others. */

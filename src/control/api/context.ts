@@ -7,6 +7,7 @@ import type { CookiePolicy } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenIssuer } from "../auth/issuer.ts";
 import type { TokenStore } from "../auth/tokens.ts";
+import type { InFlight } from "../in-flight/in-flight.ts";
 import type { EventBus } from "../event-bus.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
@@ -26,6 +27,7 @@ export interface AppContext extends CookiePolicy {
   access: Access;
   bus: EventBus;
   activeStreams: ActiveStreams;
+  inFlight: InFlight;
   metrics: ControlMetrics;
   log: Logger;
   ready: () => { ready: boolean; missing: string[] };

@@ -21,7 +21,7 @@ const read = createRoute({
   },
 });
 
-export function eventRoutes({ access, activeStreams, bus }: AppContext): OpenAPIHono<AppEnv> {
+export function eventRoutes({ access, activeStreams, bus, inFlight }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>();
   let readers = 0;
   routes.openapi(read, (c) => {
@@ -35,6 +35,7 @@ export function eventRoutes({ access, activeStreams, bus }: AppContext): OpenAPI
       return RESPONSE_ALREADY_SENT;
     }
     readers += 1;
+    inFlight.yields("stream" in outgoing ? outgoing.stream : outgoing);
     const end = (): void => stream.end();
     const unsubscribe = bus.subscribe((event) => {
       if (mayRead(identity, event, access)) stream.send(event.type, event);

@@ -1,6 +1,6 @@
 /**
  * What is open, and for which credential: revoking a token or closing a group of runners closes it at once, instead of
- * letting a WebSocket live on for days.
+ * letting a WebSocket live on for days. So does the deadline of a shutdown.
  */
 import type { Identity } from "./identity.ts";
 
@@ -13,14 +13,15 @@ export interface ActiveStream {
 
 /** Why a stream is closed from our side; `text` is for the caller, where its protocol can carry one. */
 export interface CloseReason {
-  kind: "revoked" | "group-closed";
+  kind: "revoked" | "group-closed" | "restarting";
   text: string;
 }
 
 const REVOKED: CloseReason = { kind: "revoked", text: "the credential has been revoked" };
 
 export class ActiveStreams {
-  readonly #open = new Set<ActiveStream>();
+  /** Each with the moment at which it began, on the clock of `performance.now()`. */
+  readonly #open = new Map<ActiveStream, number>();
 
   get size(): number {
     return this.#open.size;
@@ -28,18 +29,23 @@ export class ActiveStreams {
 
   /** @returns removes it again */
   add(stream: ActiveStream): () => void {
-    this.#open.add(stream);
+    this.#open.set(stream, performance.now());
     return () => this.#open.delete(stream);
   }
 
   closeGroup(group: string, text: string): void {
-    for (const stream of this.#open) {
+    for (const stream of this.#open.keys()) {
       if (stream.group === group) stream.close({ kind: "group-closed", text });
     }
   }
 
   /** @param isGood whether this identity is still valid as it is */
   closeRevoked(isGood: (identity: Identity) => boolean): void {
-    for (const stream of this.#open) if (!isGood(stream.identity)) stream.close(REVOKED);
+    for (const stream of this.#open.keys()) if (!isGood(stream.identity)) stream.close(REVOKED);
+  }
+
+  /** @param beforeMs only what began before this moment of `performance.now()` */
+  closeAll(reason: CloseReason, beforeMs: number = Infinity): void {
+    for (const [stream, sinceMs] of [...this.#open]) if (sinceMs < beforeMs) stream.close(reason);
   }
 }

@@ -6,14 +6,18 @@
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import http2 from "node:http2";
-import type { Http2Session } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
-import { endHttp2Session, guardHttp2Session, widenConnection } from "../../wire/streams/end-stream.ts";
+import { guardHttp2Session, widenConnection } from "../../wire/streams/end-stream.ts";
+import { socketBelow } from "../../wire/streams/splice.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
+import { Callers } from "../in-flight/callers.ts";
+import type { DrainedOptions } from "../in-flight/callers.ts";
+import type { InFlight } from "../in-flight/in-flight.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import {
   CALLER_HEADERS_TIMEOUT_MS,
@@ -22,7 +26,6 @@ import {
   CALLER_SESSION_MEMORY_MB,
   CALLER_STREAM_WINDOW_BYTES,
   CALLER_WINDOW_BYTES,
-  LISTEN_BACKLOG,
   MAX_HTTP2_HEADER_BLOCK_BYTES,
   MAX_HTTP2_REQUEST_HEADER_BYTES,
   MAX_REQUEST_HEADER_BYTES,
@@ -32,7 +35,8 @@ import { ClientErrors } from "./client-errors.ts";
 import { http1Handover, readFirstBytes, unfinishedHttp1Handover } from "./first-bytes.ts";
 import { ResponseOrder } from "./response-order.ts";
 import { guardHandlers } from "./guarded-handlers.ts";
-import { InFlight } from "./in-flight.ts";
+import { descriptorOf, listen } from "./listen.ts";
+import type { ListenOptions } from "./listen.ts";
 import type { PortHandlers } from "./messages.ts";
 import { RateLimitedLog } from "./rate-limited-log.ts";
 import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
@@ -49,66 +53,81 @@ export interface PortTls {
 }
 
 export interface Port {
-  listen(options: { port: number; host?: string | undefined }): Promise<net.AddressInfo>;
+  /** @throws TurnaboutError `config_invalid`, or the system's own error */
+  listen(options: ListenOptions): Promise<net.AddressInfo>;
+  /** The descriptor that it listens on; undefined if it does not listen. */
+  readonly fd: number | undefined;
   /** New certificates for new connections; old connections keep theirs. */
   setTls(options: PortTls): void;
-  /** Stops accepting; idle keep-alive connections close. */
-  stop(): void;
-  /** After `stop()`: resolves when callers have nothing in flight, or when the deadline has passed. */
-  idle(deadlineMs: number): Promise<void>;
+  /** Everything is served on; see {@link Callers.drain}. */
+  drain(): void;
+  /** See {@link Callers.drained}. */
+  drained(options: DrainedOptions): Promise<boolean>;
+  /** See {@link Callers.flushed}. */
+  flushed(timeoutMs: number): Promise<boolean>;
+  /** Closes the listener. Other processes that listen on the same socket go on. */
+  stopAccepting(): void;
   /** Ends all open connections. */
   destroy(): void;
 }
 
-export function createPort(
-  unguarded: PortHandlers,
-  log: Logger,
-  tlsOptions: PortTls | undefined,
-  trustedProxies: TrustedProxies,
-): Port {
-  const handlers = guardHandlers(unguarded, log);
+export interface PortOptions {
+  handlers: PortHandlers;
+  log: Logger;
+  tls: PortTls | undefined;
+  trustedProxies: TrustedProxies;
+  inFlight: InFlight;
+}
+
+/** What the servers of a port share. */
+interface Shared {
+  handlers: PortHandlers;
+  log: Logger;
+  inFlight: InFlight;
+  callers: Callers;
+  order: ResponseOrder;
+}
+
+export function createPort({ handlers, log, inFlight, trustedProxies, ...options }: PortOptions): Port {
   const sockets = new Set<net.Socket>();
-  const http2Sessions = new Set<Http2Session>();
-  const inFlight = new InFlight();
-  const h1 = createHttp1(handlers, inFlight);
-  const h2 = createHttp2(handlers, http2Sessions, log);
-  h2.on("session", (http2Session) => inFlight.add(http2Session));
-  const secure = tlsOptions === undefined ? undefined : createTls(tlsOptions, handlers, h1, h2, log);
+  const order = new ResponseOrder();
+  const callers = new Callers(inFlight, order);
+  const shared: Shared = { handlers: guardHandlers(handlers, log), log, inFlight, callers, order };
+  const h1 = createHttp1(shared);
+  const h2 = createHttp2(shared);
+  const secure = options.tls === undefined ? undefined : createTls(options.tls, shared, h1, h2);
 
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // permanently
+    callers.connected(socket);
     sniff(socket, { h1, h2, secure }, trustedProxies, log);
   });
 
   return {
-    listen: async ({ port, host }) => {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      server.once("error", reject);
-      server.listen({ port, backlog: LISTEN_BACKLOG, ...(host !== undefined && { host }) }, resolve);
-      await promise;
-      server.off("error", reject);
+    listen: async (where) => {
+      const address = await listen(server, where);
       server.on("error", (error) => log.error({ err: error }, "listener failed"));
-      return server.address() as net.AddressInfo;
+      return address;
     },
-    setTls: (options) => secure?.setSecureContext(contextOptions(options)),
-    stop: () => {
-      server.close();
-      h1.closeIdleConnections();
-      h1.close();
-      for (const http2Session of http2Sessions) http2Session.close();
+    get fd() {
+      return descriptorOf(server);
     },
-    idle: (deadlineMs) => inFlight.idle(deadlineMs),
+    setTls: (current) => secure?.setSecureContext(contextOptions(current)),
+    drain: () => callers.drain(),
+    drained: (what) => callers.drained(what),
+    flushed: (timeoutMs) => callers.flushed(timeoutMs),
+    stopAccepting: () => void server.close(),
     destroy: () => {
-      for (const http2Session of http2Sessions)
-        endHttp2Session(http2Session, new Error("the control plane has closed"));
+      h1.close();
+      callers.destroy();
       for (const socket of sockets) socket.destroy();
     },
   };
 }
 
-function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
+function createHttp1({ handlers, inFlight, callers, order }: Shared): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
@@ -123,28 +142,30 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
       return token === "websocket" || token === "ptth";
     },
   });
-  // After stop() a kept-alive connection closes when its exchange has ended.
-  const closeIdle = () => setImmediate(() => server.closeIdleConnections());
-  const order = new ResponseOrder();
   const clientErrors = new ClientErrors(order);
-  server.on("request", (request, response) => {
-    inFlight.add(response, closeIdle);
+  const follow = (request: IncomingMessage, response: ServerResponse): void => {
     order.follow(request, response);
+    callers.exchange(request, response);
+  };
+  server.on("connection", (socket) => callers.connected(socket));
+  server.on("request", (request, response) => {
+    follow(request, response);
     // Node drops what its parser has read behind an ignored upgrade, so no further request can be served here.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
     if (!refuseMissingHost(request, response)) void handlers.request(request, response);
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    inFlight.add(response, closeIdle);
-    order.follow(request, response);
+    follow(request, response);
     refuseExpectation(request, response);
   });
   server.on("upgrade", (request, socket, head) => {
     inFlight.add(socket);
+    callers.tookOver(request.socket);
     order.takeTurn(request, socket, head, (...turn) => void handlers.upgrade(...turn));
   });
   server.on("connect", (request, socket, head) => {
     inFlight.add(socket);
+    callers.tookOver(request.socket);
     order.takeTurn(request, socket, head, (...turn) => void handlers.connect(...turn));
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
@@ -153,11 +174,7 @@ function createHttp1(handlers: PortHandlers, inFlight: InFlight): http.Server {
   return server;
 }
 
-function createHttp2(
-  handlers: PortHandlers,
-  http2Sessions: Set<Http2Session>,
-  log: Logger,
-): http2.Http2Server {
+function createHttp2({ handlers, callers, inFlight, log }: Shared): http2.Http2Server {
   const server = http2.createServer({
     settings: {
       enableConnectProtocol: true,
@@ -171,21 +188,26 @@ function createHttp2(
     strictSingleValueFields: false,
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's default of 128 is less than HTTP/1.1 callers may send
   });
+  server.on("connection", (socket: net.Socket) => callers.tookOver(socket));
   server.on("session", (http2Session) => {
     guardHttp2Session(http2Session);
-    http2Sessions.add(http2Session);
+    callers.http2Session(http2Session);
     http2Session.on("error", (error) =>
       log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"),
     );
-    http2Session.once("close", () => http2Sessions.delete(http2Session));
     widenConnection(http2Session, CALLER_WINDOW_BYTES);
   });
   server.on("request", (request, response) => {
+    inFlight.add(request.stream);
     if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
   });
-  server.on("checkExpectation", refuseExpectation);
+  server.on("checkExpectation", (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    inFlight.add(request.stream);
+    refuseExpectation(request, response);
+  });
   // Without this listener node's compatibility layer responds to every CONNECT with 405.
   server.on("connect", (request, response) => {
+    inFlight.add(request.stream);
     if (!refuseLargeHeader(request, response)) void handlers.connectStream(request, response);
   });
   server.on("sessionError", () => {});
@@ -205,10 +227,9 @@ const RESET_WITHIN_HANDSHAKE =
 
 function createTls(
   options: PortTls,
-  handlers: PortHandlers,
+  { handlers, callers, log }: Shared,
   h1: http.Server,
   h2: http2.Http2Server,
-  log: Logger,
 ): tls.Server {
   const server = tls.createServer({
     ...contextOptions(options),
@@ -220,6 +241,8 @@ function createTls(
   const refusals = new RateLimitedLog(log);
   server.on("secureConnection", (socket) => {
     socket.on("error", () => {}); // permanently
+    const below = socketBelow(socket);
+    if (below instanceof net.Socket) callers.tookOver(below);
     const alpn = socket.alpnProtocol;
     if (alpn === "h2") {
       socket.allowHalfOpen = false;
@@ -228,6 +251,7 @@ function createTls(
       void handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;
+      callers.connected(socket);
       readFirstBytes(
         socket,
         (seen) => http1Handover(seen, socket, h1),

@@ -237,7 +237,11 @@ class HttpExchange implements TargetHandler {
 
   #onClose(reason: CloseReason): void {
     if (this.#settled) return;
-    this.#fail(closedError(reason));
+    const error = closedError(reason);
+    if (reason.kind === "restarting" && this.#relay.isEventStream) {
+      this.#settle(error.code);
+      this.#relay.end();
+    } else this.#fail(error);
     this.#controller?.abort(disconnected());
   }
 

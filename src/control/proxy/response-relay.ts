@@ -30,6 +30,7 @@ export class ResponseRelay {
   readonly #job: ProxyJob;
   readonly #log: Logger;
   #informational = 0;
+  #isEventStream = false;
   /** The target may not send content, or the caller may not get it. */
   #noContent = false;
   /** The last chunk of a body of known length: held back to leave in one write with the end. */
@@ -46,6 +47,11 @@ export class ResponseRelay {
   /** The target has sent a header section, be it informational. */
   get hasBegun(): boolean {
     return this.#response.headersSent || this.#informational > 0;
+  }
+
+  /** Server-sent events: an endless response, whose reader connects again after its end. */
+  get isEventStream(): boolean {
+    return this.#isEventStream;
   }
 
   /** @throws TurnaboutError `target_protocol` after {@link MAX_INFORMATIONAL_RESPONSES} */
@@ -78,6 +84,8 @@ export class ResponseRelay {
     if (this.#job.isolated === true) isolate(fields);
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
+    this.#isEventStream =
+      length === undefined && /^text\/event-stream *(;|$)/i.test(headers["content-type"] ?? "");
     try {
       writeHead(this.#response, status, fields, { reason, endStream: isWhole });
     } catch (cause) {

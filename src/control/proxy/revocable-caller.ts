@@ -76,6 +76,8 @@ export class RevocableCaller {
   }
 }
 
-export function closedError({ text }: CloseReason, cause?: unknown): TurnaboutError {
-  return new TurnaboutError("not_allowed", text, { cause });
+export function closedError({ kind, text }: CloseReason, cause?: unknown): TurnaboutError {
+  return new TurnaboutError(kind === "restarting" ? "control_plane_draining" : "not_allowed", text, {
+    cause,
+  });
 }

@@ -212,6 +212,17 @@ export class Registry {
     return kicked.length;
   }
 
+  /** See {@link WaitingDials.expectArrivals}. */
+  expectArrivals(forMs: number): void {
+    this.#dials.expectArrivals(forMs);
+  }
+
+  /** No further agent registers: they come to a successor. Connections that are open serve on. */
+  handOver(): void {
+    this.#closed = true;
+    this.#dials.handOver();
+  }
+
   /** Fails all waiting dials. No timer remains. */
   close(): void {
     this.#closed = true;

@@ -32,6 +32,9 @@ export class WaitingDials {
   readonly #entries: Entries;
   readonly #graceMs: number;
   #closed = false;
+  #isHandedOver = false;
+  /** On the clock of `performance.now()`. */
+  #arrivalsUntilMs = 0;
 
   constructor(entries: Entries, graceMs: number) {
     this.#entries = entries;
@@ -59,11 +62,14 @@ export class WaitingDials {
       if (signal?.aborted === true)
         throw new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`);
       const state = this.#entries.stateOf(runnerId);
+      if (this.#isHandedOver && connection === undefined) throw this.#absent(runnerId, state);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";
       // Counted from the start of this dial: an agent that comes and goes cannot hold it permanently.
       const graceMs = connection === undefined ? this.#graceMs : GRACE_MS;
-      const leftMs = startedAt + (inGrace ? Math.max(waitMs, graceMs) : waitMs) - performance.now();
+      const nowMs = performance.now();
+      const ownMs = startedAt + (inGrace ? Math.max(waitMs, graceMs) : waitMs) - nowMs;
+      const leftMs = state === "never-seen" ? Math.max(ownMs, this.#arrivalsUntilMs - nowMs) : ownMs;
       if (this.#closed || leftMs <= 0) {
         if (this.#closed || connection === undefined) throw this.#absent(runnerId, state);
         throw new TurnaboutError("overloaded", `dial ${runnerId} ${target}: all its streams are in use`);
@@ -98,6 +104,22 @@ export class WaitingDials {
       this.release(entry);
     }, RELEASE_PAUSE_MS);
     entry.releaseTimer.unref();
+  }
+
+  /**
+   * Agents are on their way from a predecessor, also some that are not known here: for this long, dials wait for runners that
+   * have never connected.
+   */
+  expectArrivals(forMs: number): void {
+    this.#arrivalsUntilMs = performance.now() + forMs;
+  }
+
+  /** A successor has taken over: dials without a connection fail, because no agent comes to this process. */
+  handOver(): void {
+    this.#isHandedOver = true;
+    for (const { upstreams, waiting } of this.#entries.all()) {
+      if (upstreams.bestConnection === undefined) waiting.wakeAll();
+    }
   }
 
   /** Fails all waiting dials, and clears their timers. */
@@ -150,7 +172,7 @@ export class WaitingDials {
   }
 
   #absent(runnerId: string, state: RunnerState): TurnaboutError {
-    if (this.#closed)
+    if (this.#closed || this.#isHandedOver)
       return new TurnaboutError(
         "control_plane_draining",
         `dial ${runnerId}: the control plane is shutting down`,

@@ -15,7 +15,11 @@ interface Close {
 
 /** RFC 6455 §7.4.1 and the registry: 1012 service restart (come back), 1008 policy, 1001 going away. */
 const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
-const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = { revoked: 1008, "group-closed": 1001 };
+const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = {
+  revoked: 1008,
+  "group-closed": 1001,
+  restarting: 1012,
+};
 
 /** How long either end may take to close behind the other's close, or behind a close frame of ours. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -34,7 +38,9 @@ export function spliceWebSocket(
   options: WebSocketSpliceOptions,
 ): (reason: CloseReason) => void {
   const tracker = new FrameTracker();
-  stream.on("data", (chunk: Buffer) => tracker.feed(chunk));
+  const follow = (chunk: Buffer): void => tracker.feed(chunk);
+  let isClosing = false;
+  stream.on("data", follow);
   splice(
     caller,
     stream,
@@ -67,7 +73,41 @@ export function spliceWebSocket(
     abort(stream);
   }
 
-  return ({ kind, text }) => close({ code: CLOSE_CODES[kind], reason: text });
+  /**
+   * The caller gets the close frame behind the frame that is under way. Its own close frame, which it responds with, passes to
+   * the target as everything else does: masked, and between two frames.
+   */
+  function closeInOrder(reason: Close): void {
+    if (isClosing || caller.destroyed || caller.writableEnded) return;
+    isClosing = true;
+    stream.unpipe(caller);
+    stream.off("data", follow);
+    const finish = (): void => {
+      stream.off("data", pass);
+      stream.resume(); // what it still sends has no reader
+      if (tracker.closed) return; // the target's own close frame was the last
+      caller.end(encodeClose(reason.code, reason.reason));
+      const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
+      caller.once("close", () => clearTimeout(timer));
+    };
+    const pass = (chunk: Buffer): void => {
+      const bytes = tracker.feedToBoundary(chunk);
+      if (!caller.write(chunk.subarray(0, bytes))) {
+        stream.pause();
+        caller.once("drain", () => stream.resume());
+      }
+      if (tracker.atBoundary) finish();
+    };
+    if (tracker.atBoundary) return finish();
+    stream.on("data", pass);
+    stream.resume();
+  }
+
+  return ({ kind, text }) => {
+    const reason = { code: CLOSE_CODES[kind], reason: text };
+    if (kind === "restarting") closeInOrder(reason);
+    else close(reason);
+  };
 }
 
 /**

@@ -143,6 +143,6 @@ export function isShuttingDown(stream: unknown): boolean {
  * TLS has no reset either, and node's TLS sockets take a connection that ends without close_notify for a clean end. So
  * the TCP socket below, which node keeps under this name, is reset.
  */
-function socketBelow(socket: TLSSocket): unknown {
+export function socketBelow(socket: TLSSocket): unknown {
   return Reflect.get(socket, "_parent");
 }

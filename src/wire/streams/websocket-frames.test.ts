@@ -52,6 +52,30 @@ describe("FrameTracker", () => {
     );
   });
 
+  it("feeds no further than the end of the frame that is under way", () => {
+    fc.assert(
+      fc.property(messages, fc.boolean(), fc.nat(), fc.nat(), (list, mask, cut, second) => {
+        const bytes = frames(list, mask);
+        let at = 0;
+        const ends = list.map((data) => (at += frames([data], mask).length));
+        const [before = bytes, after = Buffer.alloc(0)] = pieces(bytes, [cut]);
+        const tracker = new FrameTracker();
+        tracker.feed(before);
+        if (tracker.atBoundary) return;
+        let fed = before.length;
+        for (const piece of pieces(after, [second])) {
+          if (!tracker.atBoundary) fed += tracker.feedToBoundary(piece);
+        }
+        assert.equal(
+          fed,
+          ends.find((end) => end > before.length),
+        );
+        assert.equal(tracker.atBoundary, true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("notices a close frame", () => {
     const tracker = new FrameTracker();
     tracker.feed(encodeClose(1000, "bye"));

@@ -48,12 +48,23 @@ export class FrameTracker {
   }
 
   feed(chunk: Buffer): void {
+    this.#feed(chunk, false);
+  }
+
+  /** Feeds no more than the rest of the present frame. @returns how many bytes that were */
+  feedToBoundary(chunk: Buffer): number {
+    return chunk.length - this.#feed(chunk, true).length;
+  }
+
+  /** @returns what is left */
+  #feed(chunk: Buffer, stopsAtBoundary: boolean): Buffer {
     let rest = chunk;
     while (rest.length > 0) {
       if (this.#payloadLeft > 0) {
         const taken = Math.min(this.#payloadLeft, rest.length);
         this.#payloadLeft -= taken;
         rest = rest.subarray(taken);
+        if (stopsAtBoundary && this.#payloadLeft === 0) return rest;
         continue;
       }
       const before = this.#header.length;
@@ -61,13 +72,15 @@ export class FrameTracker {
       const header = parseHeader(bytes);
       if (header === undefined) {
         this.#header = Buffer.from(bytes);
-        return;
+        return Buffer.alloc(0);
       }
       if (header.opcode === OPCODE_CLOSE) this.#closed = true;
       this.#header = Buffer.alloc(0);
       this.#payloadLeft = header.payloadBytes;
       rest = rest.subarray(header.headerBytes - before);
+      if (stopsAtBoundary && this.#payloadLeft === 0) return rest;
     }
+    return rest;
   }
 }
 

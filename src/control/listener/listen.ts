@@ -1,0 +1,49 @@
+/** Where the port listens: on an address, or on a descriptor that another process has opened. */
+import net from "node:net";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { LISTEN_BACKLOG } from "../limits.ts";
+
+export interface ListenOptions {
+  port: number;
+  host?: string | undefined;
+  /** A socket that is bound already. `port` and `host` do not count. */
+  fd?: number | undefined;
+}
+
+/**
+ * Resolves when the server listens. A Unix socket has an address without a port.
+ *
+ * @throws TurnaboutError `config_invalid` if the descriptor is no listening socket; the system's own error otherwise
+ */
+export async function listen(
+  server: net.Server,
+  { port, host, fd }: ListenOptions,
+): Promise<net.AddressInfo> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  // With `fd` the option `backlog` is ignored, and node's default would lower what the socket's owner has set.
+  if (fd !== undefined) server.listen({ fd }, LISTEN_BACKLOG, resolve);
+  else server.listen({ port, backlog: LISTEN_BACKLOG, ...(host !== undefined && { host }) }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    if (fd === undefined) throw cause;
+    throw new TurnaboutError(
+      "config_invalid",
+      `listen on descriptor ${fd}: ${toError(cause).message}; it has to be a socket that is bound and inherited`,
+      { cause },
+    );
+  } finally {
+    server.off("error", reject);
+  }
+  const address = server.address();
+  if (address !== null && typeof address === "object") return address;
+  return { address: address ?? "", family: "unix", port: 0 };
+}
+
+/** The descriptor of a server that listens, for a process that is to listen on it as well. Node does not document it. */
+export function descriptorOf(server: net.Server): number | undefined {
+  const handle: unknown = Reflect.get(server, "_handle");
+  const fd: unknown = typeof handle === "object" && handle !== null ? Reflect.get(handle, "fd") : undefined;
+  return typeof fd === "number" && fd >= 0 ? fd : undefined;
+}
