@@ -65,6 +65,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   control: [
     "limits.ts",
     "metrics.ts",
+    "in-flight",
     "trusted-proxies",
     "listener",
     "auth",

@@ -25,6 +25,8 @@ export interface CommandOptions {
   env?: Record<string, string | undefined>;
   /** Of the process. Default: nothing to read, pipes that are followed. */
   cwd?: string;
+  /** Open descriptors that it inherits, as 3, 4, …. */
+  descriptors?: readonly number[];
   /** Put in front of the command line: `nsenter` for another network. */
   through?: readonly string[];
 }
@@ -46,7 +48,7 @@ export class Command implements AsyncDisposable {
     const script = fileURLToPath(url);
     const line = [...(options.through ?? []), process.execPath, ...nodeFlags(), script, ...args];
     this.child = spawn(line[0] ?? "", line.slice(1), {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", ...(options.descriptors ?? [])],
       env: { ...cleanEnvironment(), ...options.env },
       ...(options.cwd !== undefined && { cwd: options.cwd }),
     });

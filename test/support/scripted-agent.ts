@@ -33,11 +33,15 @@ export interface ScriptedAgentOptions {
   target?: string;
 }
 
+export interface ScriptedAgent extends AsyncDisposable {
+  readonly session: ServerHttp2Session;
+}
+
 /** Resolves when its runner is connected. Disposed of, it is gone and the runner is not connected any more. */
 export async function startScriptedAgent(
   controlPlane: ControlPlane,
   { capabilities, onStream, runner = RUNNER, target = TARGET }: ScriptedAgentOptions,
-): Promise<AsyncDisposable> {
+): Promise<ScriptedAgent> {
   const { port } = controlPlane;
   const carrier = await dialCarrier({ port, token: ADMIN_TOKEN, carrier: "ptth", runner });
   const hello = createHello({
@@ -53,6 +57,7 @@ export async function startScriptedAgent(
     });
   });
   const close = closedAtTheEnd(async () => {
+    if (carrier.closed) return;
     const closed = new Promise<void>((resolve) => void carrier.once("close", resolve));
     endHttp2Session(session, new Error("the test is over"));
     carrier.destroy();
@@ -60,6 +65,7 @@ export async function startScriptedAgent(
   });
   await eventually(() => isConnected(controlPlane, runner), "registration");
   return {
+    session,
     [Symbol.asyncDispose]: async () => {
       await close();
       await eventually(() => !isConnected(controlPlane, runner), "the loss of the agent");

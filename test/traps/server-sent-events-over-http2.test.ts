@@ -10,6 +10,7 @@ import { after, describe, it } from "node:test";
 import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
+import { InFlight } from "../../src/control/in-flight/in-flight.ts";
 import { createPort } from "../../src/control/listener/port.ts";
 import { removeConnectionFields } from "../../src/control/api/connection-fields.ts";
 import { silentLogger } from "../../src/wire/log.ts";
@@ -27,18 +28,19 @@ describe("server-sent events on one port", () => {
   it("reach a caller on HTTP/1.1 and one on HTTP/2", async () => {
     const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
     const unused = () => assert.fail("not requested");
-    const port = createPort(
-      {
+    const port = createPort({
+      handlers: {
         request: (request, response) => void listener(request, response),
         upgrade: unused,
         connect: unused,
         connectStream: unused,
         reversed: unused,
       },
-      silentLogger,
-      undefined,
-      new TrustedProxies({}),
-    );
+      log: silentLogger,
+      tls: undefined,
+      trustedProxies: new TrustedProxies({}),
+      inFlight: new InFlight(),
+    });
     const address = await port.listen({ port: 0, host: "127.0.0.1" });
     const url = `http://127.0.0.1:${address.port}`;
     assert.equal(await bodyOf(await open(`${url}/events`)), "data: hello\n\n");
@@ -51,7 +53,7 @@ describe("server-sent events on one port", () => {
     assert.deepEqual([(await end).kind, (await end).data.toString()], ["end", "data: hello\n\n"]);
     session.close();
     await next(session, "close");
-    port.stop();
+    port.stopAccepting();
     port.destroy();
   });
 });

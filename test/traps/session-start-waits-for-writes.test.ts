@@ -16,6 +16,7 @@ import { ClientCertificates } from "../../src/control/auth/client-certificates.t
 import { CertificateExpiry } from "../../src/control/admission/certificate-expiry.ts";
 import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { RateLimitedLog } from "../../src/control/listener/rate-limited-log.ts";
+import { InFlight } from "../../src/control/in-flight/in-flight.ts";
 import { AgentEndpoint } from "../../src/control/admission/agent-endpoint.ts";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
@@ -54,6 +55,7 @@ describe("an HTTP/2 session on a carrier that has just been written to", () => {
     const certificates = new ClientCertificates();
     const reconnectSpread = new ReconnectSpread(openConnections, silentLogger);
     const endpoint = new AgentEndpoint({
+      inFlight: new InFlight(),
       registry: new Registry(),
       tokens: new TokenStore(ADMIN_TOKEN),
       log: silentLogger,

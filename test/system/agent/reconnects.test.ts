@@ -1,7 +1,7 @@
 /** When agents reconnect: at once after a GOAWAY, soon while a control plane restarts, and with the spread that it asks for. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it, mock } from "node:test";
-import { RESTART_BACKOFF_CAP_MS } from "../../../src/agent/limits.ts";
+import { ANNOUNCED_RETRY_MAX_MS } from "../../../src/agent/limits.ts";
 import type { AgentConnection } from "../../../src/control/registry/agent-connection.ts";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
 import { SPREAD_NOTICES_AT_ONCE, SPREAD_NOTICE_INTERVAL_MS } from "../../../src/control/limits.ts";
@@ -28,7 +28,7 @@ for (const carrier of ["ptth", "websocket", "rh2"] as const) {
       const failures = () => agent.events.all.filter(({ type }) => type === "attempt-failed");
       await eventually(() => failures().length >= 2, "attempts in between", 10_000);
       for (const event of failures()) {
-        assert.ok(event.type === "attempt-failed" && event.retryInMs <= RESTART_BACKOFF_CAP_MS);
+        assert.ok(event.type === "attempt-failed" && event.retryInMs <= ANNOUNCED_RETRY_MAX_MS);
       }
     });
   });

@@ -111,11 +111,11 @@ describe("the carrier h2", () => {
       socket.write("before");
       await next(socket, "data");
       const closed = who === "agent" ? agent.agent.close() : system.controlPlane.close();
-      if (who === "control plane") assert.match((await agent.lost()).reason, /^draining: /);
       const end = ending(socket);
       socket.end(" and after");
       const { kind, data } = await end;
       assert.deepEqual([kind, data.toString()], ["end", " and after"]);
+      if (who === "control plane") assert.match((await agent.lost()).reason, /^draining: /);
       await within(closed, `the end of the ${who}`);
     }
   });

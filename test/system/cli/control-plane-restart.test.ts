@@ -61,7 +61,7 @@ describe("a control plane that is killed and started again on its port", () => {
 });
 
 describe("a control plane that gets SIGTERM", () => {
-  it("finishes what is in flight, and its agents go to the new one on the same port", async () => {
+  it("serves while what was in flight finishes, and its agents go to the new one on the same port", async () => {
     const requests = new EventLog<ServerResponse>();
     await using target = await startHttpTarget((_request, response) => {
       response.write("first half, ");
@@ -78,15 +78,18 @@ describe("a control plane that gets SIGTERM", () => {
 
     old.signal("SIGTERM");
     await old.logged("draining; a second signal exits at once");
-    await using fresh = await startServe([], { port: old.port });
-    await runnersUntil(fresh.url, (runners) => runners[0]?.state === "connected", "the agent at the new one");
+    const meanwhile = call(targetUrl(old.url, "web", "web"));
+    await finish(2);
+    assert.equal((await meanwhile).body, "first half, second half");
     assert.ok(old.running, "it still waits for its request");
     await finish(1);
     assert.equal(await bodyOf(response), "first half, second half");
     assert.deepEqual(await within(old.exited, "the old one's end"), { code: 0, signal: null });
 
+    await using fresh = await startServe([], { port: old.port });
+    await runnersUntil(fresh.url, (runners) => runners[0]?.state === "connected", "the agent at the new one");
     const again = call(targetUrl(fresh.url, "web", "web"));
-    await finish(2);
+    await finish(3);
     assert.equal((await again).body, "first half, second half");
     assert.ok(agent.running);
   });
@@ -106,10 +109,10 @@ describe("a control plane that gets SIGTERM", () => {
     const { pathname } = new URL(targetUrl(serve.url, "web", "web"));
     const stream = caller.request({ ":path": pathname, authorization: `Bearer ${ADMIN_TOKEN}` });
     await next(stream, "response");
-    assert.ok(agent.running);
+    await agent.end();
+    await serve.logged("agent connection closed");
     serve.signal("SIGTERM");
     await serve.logged("draining; a second signal exits at once");
-    await serve.logged("agent connection closed");
     const { kind, data } = await ending(stream);
     assert.deepEqual([kind, data.length], ["end", bytes]);
     assert.deepEqual(await within(serve.exited, "its end"), { code: 0, signal: null });
