@@ -34,9 +34,9 @@ export interface Connected {
   readonly http2Session: ServerHttp2Session;
   readonly carrier: Carrier;
   /** To be called when the control plane has requested `/hello`. */
-  onHello(): void;
+  onHello(this: void): void;
   /** To be called when another process of the control plane listens at the same address. */
-  onRestart(reconnectSpreadMs: number | undefined): void;
+  onRestart(this: void, reconnectSpreadMs: number | undefined): void;
 }
 
 /** What the slots of an agent share. */

@@ -46,6 +46,6 @@ export class ActiveStreams {
 
   /** @param beforeMs only what began before this moment of `performance.now()` */
   closeAll(reason: CloseReason, beforeMs: number = Infinity): void {
-    for (const [stream, sinceMs] of [...this.#open]) if (sinceMs < beforeMs) stream.close(reason);
+    for (const [stream, sinceMs] of this.#open) if (sinceMs < beforeMs) stream.close(reason);
   }
 }

@@ -52,7 +52,7 @@ export class InFlight {
 
   /** Cuts what began before this moment and has nothing else that ends it. */
   cut(beforeMs: number): void {
-    for (const { sinceMs, cut } of [...this.#open.values()]) if (sinceMs < beforeMs) cut?.();
+    for (const { sinceMs, cut } of this.#open.values()) if (sinceMs < beforeMs) cut?.();
   }
 
   /** Resolves to true when nothing of it is in flight, to false when the time is over. */
