@@ -28,6 +28,8 @@ import { followTlsFiles } from "./reload/tls-files.ts";
 import { followTokenFile } from "./reload/token-file.ts";
 import { release, Shutdown } from "./shutdown.ts";
 import type { CloseOptions, Running } from "./shutdown.ts";
+import { openStore } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
 
 export type { ControlPlaneOptions } from "./options.ts";
 export type { CloseOptions } from "./shutdown.ts";
@@ -57,6 +59,13 @@ export interface ControlPlane extends AsyncDisposable {
    * successor. Idempotent: the first call counts.
    */
   close(options?: CloseOptions): Promise<void>;
+  /**
+   * Closes the data directory for another process, which may open it from then on. Until {@link reopenStore} no change can be
+   * saved: the API refuses changes with `store_unavailable`. Tunnels are not affected.
+   */
+  releaseStore(): void;
+  /** Takes the data directory back. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
+  reopenStore(): Promise<void>;
 }
 
 /**
@@ -71,7 +80,15 @@ export interface ControlPlane extends AsyncDisposable {
  */
 export async function createControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const settings = checkOptions(options);
-  const parts = createParts(settings);
+  const store = await openStore(
+    {
+      directory: settings.dataDirectory,
+      migrations: settings.extensions.flatMap((extension) => extension.migrations ?? []),
+      log: settings.log,
+    },
+    settings.dataDirectoryWaitMs,
+  );
+  const parts = partsOn(store, settings);
   const { registry, tokens } = parts;
   const running: Running = { extensions: undefined, stops: [], stopRemembering: () => {} };
   const shutdown = new Shutdown();
@@ -128,11 +145,22 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       kick: (runnerId) => registry.kick(runnerId, { message: "closed by the control plane" }) > 0,
       setTls,
       setTokens: (records) => tokens.replace(records, "options"),
+      releaseStore: () => store.release(),
+      reopenStore: () => store.reopen(),
       close,
       [Symbol.asyncDispose]: () => close(),
     };
   } catch (error) {
     release(parts, running);
+    throw error;
+  }
+}
+
+function partsOn(store: Store, settings: Settings): Parts {
+  try {
+    return createParts(settings, store);
+  } catch (error) {
+    store.close();
     throw error;
   }
 }

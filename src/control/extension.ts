@@ -7,7 +7,6 @@
  * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended, or
  * when a successor has taken over.
  */
-import type { DatabaseSync } from "node:sqlite";
 import type { Registry as MetricsRegistry } from "prom-client";
 import type { Logger } from "../wire/log.ts";
 import type { Dial } from "../wire/streams/dial.ts";
@@ -20,6 +19,7 @@ import type { ExtensionEvent } from "./event-bus.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
 import type { Registry, RegistryEvent } from "./registry/registry.ts";
 import type { Migrations } from "./store/migrations.ts";
+import type { Store } from "./store/store.ts";
 
 export interface ControlPlaneExtension {
   /** For logs. */
@@ -33,10 +33,8 @@ export interface ControlPlaneExtension {
 /** What the control plane offers to an extension. */
 export interface ExtensionHost {
   readonly log: Logger;
-  /** The control plane's database. Tables of others are not to be touched. */
-  readonly database: DatabaseSync;
-  /** Random, made with the store: marks what this control plane has created elsewhere. */
-  readonly storeId: string;
+  /** The control plane's store. Tables of others are not to be touched. */
+  readonly store: ExtensionStore;
   /** Further figures in `GET /metrics`. */
   readonly metrics: MetricsRegistry;
   /** Path in front of all routes, usually empty. Routes and resources are given without it. */
@@ -56,6 +54,12 @@ export interface ExtensionHost {
   readonly activeStreams: Pick<ActiveStreams, "closeGroup">;
   readonly events: ExtensionEvents;
 }
+
+/** Rows are read at the start and kept in memory: at run time the disk may fail. */
+export type ExtensionStore = Pick<
+  Store,
+  "id" | "isUnsaved" | "onRecreate" | "prepare" | "save" | "settled" | "write"
+>;
 
 export interface ExtensionRunners extends Pick<Registry, "kick" | "state" | "view"> {
   /** Whether a connection of the runner takes new streams now. */
@@ -87,7 +91,7 @@ export interface ExtensionParts {
   readonly owned?: Readonly<Record<string, DeleteOwned>>;
   /** The control plane shuts down: requests that wait for something are refused. */
   drain?(): void;
-  /** Leaves no timer behind. The database is still open, unless a successor has it. */
+  /** Leaves no timer behind. The store is still open, unless a successor has it. */
   close(): void;
 }
 
@@ -105,5 +109,6 @@ export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
 export type { RegistryEvent } from "./registry/registry.ts";
 export type { Migrations } from "./store/migrations.ts";
-export { choice, integer, json, optionalInteger, optionalText, text } from "./store/rows.ts";
+export { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./store/rows.ts";
 export type { Row } from "./store/rows.ts";
+export type { Statement } from "./store/statement.ts";

@@ -5,7 +5,6 @@ import type { ControlPlaneExtension, ExtensionHost, ExtensionParts } from "./ext
 import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
-import { storeId } from "./store/database.ts";
 
 export interface InstalledExtensions {
   targetRoutes: readonly TargetRoute[];
@@ -49,12 +48,11 @@ export function installExtensions(
 }
 
 export function createHost(settings: Settings, parts: Parts, dial: Dial): ExtensionHost {
-  const { access, activeStreams, bus, database, issuer, knownRunners, metrics, registry, tokens } = parts;
+  const { access, activeStreams, bus, issuer, knownRunners, metrics, registry, store, tokens } = parts;
   const { agentUrl, basePath, graceMs, log, warmUpMs } = settings;
   return {
     log,
-    database,
-    storeId: storeId(database),
+    store,
     metrics: metrics.registry,
     basePath,
     agentUrl,

@@ -229,3 +229,16 @@ export const MAX_UNSENT_EVENT_BYTES: number = 256 * 1024;
 export const EVENT_KEEPALIVE_MS = 15_000;
 /** Time for a reader that does not read to see the end of its stream. */
 export const EVENT_END_TIMEOUT_MS = 500;
+
+/** Between two attempts to save what could not be saved. Each costs one small write. */
+export const STORE_RETRY_MS = 1_000;
+/** Runners whose connecting could not be saved yet: twice as many as a restart waits for. The oldest is dropped. */
+export const MAX_UNSAVED_SIGHTINGS = 20_000;
+/** Unsaved changes that are saved in one transaction: a few milliseconds of the event loop. */
+export const UNSAVED_CHANGES_AT_ONCE = 500;
+/** A data directory that another process is about to release: how often it is tried, and for how long after a hand-over
+ * that has failed. */
+export const STORE_LOCK_POLL_MS = 20;
+export const STORE_REOPEN_WAIT_MS = 10_000;
+/** Log entries about a store that cannot be written, where the problem comes and goes. */
+export const STORE_PROBLEMS_LOGGED_PER_MINUTE = 10;

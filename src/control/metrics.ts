@@ -16,6 +16,8 @@ export interface Gauges {
   streams(): number;
   /** When certificates end, in Unix seconds, by name. */
   certificateExpiries(): Readonly<Record<string, number>>;
+  storeWritable(): boolean;
+  unsavedChanges(): number;
 }
 
 export function createControlMetrics(gauges: Gauges): ControlMetrics {
@@ -63,6 +65,22 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.reset();
       for (const [certificate, expiryS] of Object.entries(gauges.certificateExpiries()))
         this.set({ certificate }, expiryS);
+    },
+  });
+  new Gauge({
+    name: "turnabout_store_writable",
+    help: "1 while changes are saved, 0 while the data directory cannot be written.",
+    registers,
+    collect() {
+      this.set(gauges.storeWritable() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "turnabout_store_unsaved_changes",
+    help: "Changes that are to be saved when the data directory can be written again.",
+    registers,
+    collect() {
+      this.set(gauges.unsavedChanges());
     },
   });
   return {

@@ -33,6 +33,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   tlsFiles?: TlsFiles | undefined;
   /** Where state survives a restart (SQLite). Default: in memory only. */
   dataDirectory?: string | undefined;
+  /** How long another process that still holds the data directory is waited for, in milliseconds. Default 0. */
+  dataDirectoryWaitMs?: number | undefined;
   /** A token that may do everything. */
   adminToken?: string | undefined;
   /** Further tokens, as hashes. */

@@ -1,5 +1,4 @@
 /** What a control plane consists of, before its port is open. */
-import type { DatabaseSync } from "node:sqlite";
 import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import { ReconnectSpread } from "./admission/reconnect-spread.ts";
 import { notifyReplaced } from "./admission/agent-notices.ts";
@@ -18,12 +17,12 @@ import type { AgentConnection } from "./registry/agent-connection.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { Registry } from "./registry/registry.ts";
 import { certificateExpiries } from "./reload/tls-files.ts";
-import { openDatabase } from "./store/database.ts";
 import { KnownRunnerStore } from "./store/known-runners.ts";
+import type { Store } from "./store/store.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
 
 export interface Parts {
-  readonly database: DatabaseSync;
+  readonly store: Store;
   readonly knownRunners: KnownRunnerStore;
   readonly tokens: TokenStore;
   readonly issuer: TokenIssuer;
@@ -44,32 +43,34 @@ export interface Parts {
 }
 
 /** @throws TurnaboutError `config_invalid` */
-export function createParts({ log, ...settings }: Settings): Parts {
+export function createParts({ log, ...settings }: Settings, store: Store): Parts {
   const certificates = new ClientCertificates();
   if (settings.tls !== undefined) certificates.replace(settings.tls);
   const tls = { current: settings.tls };
-  const migrations = settings.extensions.flatMap((extension) => extension.migrations ?? []);
-  const database = openDatabase(settings.dataDirectory, migrations);
-  const tokens = new TokenStore(settings.adminToken, settings.tokens);
-  const bus = new EventBus((error) => log.error({ err: error }, "event subscriber failed"));
+  const onFailure = (error: Error): void => log.error({ err: error }, "event subscriber failed");
+  const tokens = new TokenStore(settings.adminToken, settings.tokens, onFailure);
+  const bus = new EventBus(onFailure);
   const openConnections = new Set<AgentConnection>();
   const registry = new Registry({
     graceMs: settings.graceMs,
     onEvent: (event) => bus.publish(event),
     onReplaced: (connection, runnerId) => notifyReplaced(connection, runnerId, log),
+    onFailure,
   });
   const metrics = createControlMetrics({
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials,
     certificateExpiries: () => certificateExpiries(tls.current),
+    storeWritable: () => store.problem === undefined,
+    unsavedChanges: () => store.unsaved,
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
   return {
-    database,
-    knownRunners: new KnownRunnerStore(database),
+    store,
+    knownRunners: new KnownRunnerStore(store),
     tokens,
-    issuer: new TokenIssuer(new IssuedTokenStore(database), tokens),
+    issuer: new TokenIssuer(new IssuedTokenStore(store), tokens),
     access: new Access(),
     activeStreams: new ActiveStreams(),
     inFlight: new InFlight(),

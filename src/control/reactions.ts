@@ -1,4 +1,5 @@
 /** What happens on an event of a runner, and on a change of tokens. */
+import { Guard } from "../wire/streams/guard.ts";
 import { applyTokenChange } from "./admission/token-changes.ts";
 import { isNarrowed } from "./auth/identity.ts";
 import type { Settings } from "./options.ts";
@@ -26,11 +27,14 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
     if (event.type === "connected") knownRunners.seen(event.runner, registry.holderOf(event.runner));
     else if (event.type === "lost") knownRunners.stillThere([event.runner]);
   });
+  const connected = (): string[] =>
+    registry
+      .list()
+      .filter(({ state }) => state === "connected")
+      .map(({ id }) => id);
+  knownRunners.onRecreate(() => connected().map((id) => ({ id, credential: registry.holderOf(id) })));
   for (const { id, credential } of knownRunners.recent()) registry.expectReturn(id, credential, warmUpMs);
-  const timer = setInterval(() => {
-    const connected = registry.list().filter(({ state }) => state === "connected");
-    knownRunners.stillThere(connected.map(({ id }) => id));
-  }, REMEMBER_AGAIN_MS);
+  const timer = setInterval(() => knownRunners.stillThere(connected()), REMEMBER_AGAIN_MS);
   timer.unref();
   return () => {
     clearInterval(timer);
@@ -42,7 +46,11 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
 export function followTokenChanges(parts: Parts, { log }: Settings): void {
   const { activeStreams, openConnections, registry, tokens } = parts;
   tokens.onChange(() => {
-    for (const connection of openConnections) applyTokenChange(connection, { registry, tokens, log });
+    for (const connection of openConnections) {
+      // One that cannot be handled is closed: it must not keep what its token no longer covers.
+      const guard = new Guard((error) => connection.destroy(error.message));
+      guard.run(() => applyTokenChange(connection, { registry, tokens, log }));
+    }
     activeStreams.closeRevoked((identity) => {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);

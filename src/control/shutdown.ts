@@ -105,7 +105,7 @@ export class Shutdown {
   }
 }
 
-/** Leaves no timer, and the database closed. */
+/** Leaves no timer, and the store closed. */
 export function release(parts: Parts, { extensions, stops, stopRemembering }: Running): void {
   for (const stop of stops) stop();
   stopRemembering();
@@ -115,7 +115,7 @@ export function release(parts: Parts, { extensions, stops, stopRemembering }: Ru
   extensions?.close();
   parts.bus.close();
   parts.tokens.close();
-  if (parts.database.isOpen) parts.database.close(); // the successor may have it already
+  parts.store.close();
 }
 
 /** Nothing of it needs the store, which the successor has. */

@@ -60,13 +60,13 @@ export function helix(options: HelixOptions = {}): ControlPlaneExtension {
 type InstallOptions = HelixOptions & { sandboxImage: string };
 
 function install(host: ExtensionHost, options: InstallOptions, images: ImageRules): ExtensionParts {
-  const { access, activeStreams, basePath, dial, log, runners, storeId, tokens } = host;
+  const { access, activeStreams, basePath, dial, log, runners, store, tokens } = host;
   const subscriber = new Guard((error) => log.error({ err: error }, "event subscriber failed"));
-  const sessionStore = new SessionStore(host.database);
-  const instances = new Instances(new InstanceStore(host.database), runners, log);
+  const sessionStore = new SessionStore(store);
+  const instances = new Instances(new InstanceStore(store), runners, log);
   const sessions = new Sessions({
     store: sessionStore,
-    storeId,
+    storeId: store.id,
     instances,
     access: new SandboxAccess({ activeStreams, runners, tokens }),
     lobbies: lobbiesByInstance(dial),
@@ -97,6 +97,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       runners,
       sessions,
       sessionStore,
+      store,
       tokens,
     }),
     owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },

@@ -6,7 +6,7 @@ import { HelixError } from "./errors.ts";
 import { createIdentity } from "../control/auth/identity.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
-import { openDatabase } from "../control/store/database.ts";
+import { Store } from "../control/store/store.ts";
 import { StreamRate } from "./moonlight/credentials.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
@@ -23,7 +23,7 @@ const alice = createIdentity("alice", "h", {
 });
 
 function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
-  const sessions = new SessionStore(openDatabase(undefined, [HELIX_MIGRATIONS]));
+  const sessions = new SessionStore(new Store({ migrations: [HELIX_MIGRATIONS] }));
   sessions.insert({
     id: "ses_1",
     owner: "alice",

@@ -35,6 +35,7 @@ export type ErrorCode =
   | "agent_draining"
   | "overloaded"
   | "control_plane_draining"
+  | "store_unavailable"
   | "target_timeout"
   | "response_timeout"
   | "tunnel_timeout"
@@ -231,6 +232,13 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     initiator: "local",
     text: "The control plane is shutting down.",
     retryAfterS: 2,
+  },
+  store_unavailable: {
+    status: 503,
+    proxyError: "proxy_internal_error",
+    initiator: "local",
+    text: "The control plane cannot save this change now.",
+    retryAfterS: 5,
   },
   target_timeout: {
     status: 504,

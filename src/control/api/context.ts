@@ -12,6 +12,7 @@ import type { EventBus } from "../event-bus.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Store } from "../store/store.ts";
 import type { ApiResource, DeleteOwned } from "./resource.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 
@@ -26,6 +27,7 @@ export interface AppContext extends CookiePolicy {
   issuer: TokenIssuer;
   access: Access;
   bus: EventBus;
+  store: Pick<Store, "problem" | "settled">;
   activeStreams: ActiveStreams;
   inFlight: InFlight;
   metrics: ControlMetrics;

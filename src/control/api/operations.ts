@@ -6,7 +6,10 @@ import type { AppContext, AppEnv } from "./context.ts";
 import { responses, REFUSED } from "./schemas.ts";
 
 const PUBLIC = { security: [], tags: ["operations"] };
-const readySchema = z.object({ ready: z.boolean() });
+const readySchema = z.object({
+  ready: z.boolean(),
+  store: z.string().openapi({ description: "`ok`, or why changes cannot be saved", example: "ok" }),
+});
 const text = { content: { "text/plain": { schema: z.string() } } };
 
 const health = createRoute({
@@ -51,7 +54,8 @@ export function operationRoutes(
   routes.openapi(health, (c) => c.text("ok\n", 200));
   routes.openapi(readiness, (c) => {
     const { ready } = context.ready();
-    return c.json({ ready }, ready ? 200 : 503);
+    // A store that cannot be written is no reason to send callers elsewhere: tunnels serve.
+    return c.json({ ready, store: context.store.problem ?? "ok" }, ready ? 200 : 503);
   });
   routes.openapi(metrics, async (c) => {
     const identity = authenticateBearer(c.env.incoming.headers, context.tokens);

@@ -90,7 +90,7 @@ function revokeOwnerRoute(owned: readonly string[]) {
   });
 }
 
-export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<AppEnv> {
+export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenAPIHono<AppEnv> {
   const { groupNames } = access;
   const view = tokenSchemaWith(groupNames);
   const show = (token: StoredToken): Record<string, unknown> => ({
@@ -103,7 +103,7 @@ export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<
     await next();
   });
 
-  routes.openapi(issueRoute(view), (c) => {
+  routes.openapi(issueRoute(view), async (c) => {
     const { expires_in_s: expiresInS, ...request } = c.req.valid("json");
     if (request.kind === "runner" && request.runners.length === 0) {
       throw new TurnaboutError(
@@ -116,16 +116,18 @@ export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<
     }
     const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
     const { secret, record } = issuer.issue({ ...request, expiresAtMs });
+    await store.settled(`issue token ${record.id}`);
     return c.json({ ...show(record), token: secret }, 201);
   });
 
   routes.openapi(listRoute(view), (c) => c.json({ tokens: issuer.list().map(show) }, 200));
 
-  routes.openapi(revoke, (c) => {
+  routes.openapi(revoke, async (c) => {
     const { id } = c.req.valid("param");
     const wasIssued = issuer.revoke(id);
     const configured = issuer.revokeConfigured((token) => token.id === id);
     if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "revoke token: no such token");
+    await store.settled(`revoke token ${id}`);
     return c.body(null, 204);
   });
 
@@ -136,7 +138,9 @@ export function tokenRoutes({ access, issuer, owned }: AppContext): OpenAPIHono<
     for (const { id } of issued) issuer.revoke(id);
     const tokens = issued.length + issuer.revokeConfigured(isOwners);
     const deleted = Object.entries(owned).map(async ([name, remove]) => [name, await remove(owner)] as const);
-    return c.json({ tokens, ...Object.fromEntries(await Promise.all(deleted)) }, 200);
+    const counts = Object.fromEntries(await Promise.all(deleted));
+    await store.settled(`revoke tokens of ${owner}`);
+    return c.json({ tokens, ...counts }, 200);
   });
 
   return routes;

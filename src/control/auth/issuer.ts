@@ -12,16 +12,22 @@ export interface StoredToken extends TokenRecord {
   createdAtMs: number;
 }
 
-/** Where issued tokens are kept. */
+/** Where issued tokens are kept: in memory, and saved. */
 export interface IssuedTokens {
+  /** Saves it first. @throws TurnaboutError `store_unavailable` */
   insert(token: StoredToken): void;
-  /** False if there was none. */
-  remove(id: string): boolean;
+  /** Counts at once, and is saved as soon as possible. */
+  remove(id: string): void;
+  get(id: string): StoredToken | undefined;
+  readonly size: number;
   list(): StoredToken[];
-  /** Refuses this hash permanently, also where the token file or the options still have it. */
+  /** Refuses this hash permanently, also where the token file or the options still have it. As {@link remove}. */
   revoke(sha256: string): void;
   /** Hashes that were revoked although the token file or the options had them. */
   revoked(): string[];
+  isRevoked(sha256: string): boolean;
+  isRemovalUnsaved(id: string): boolean;
+  isRevocationUnsaved(sha256: string): boolean;
 }
 
 export interface TokenRequest {
@@ -38,24 +44,24 @@ export interface TokenRequest {
 export class TokenIssuer {
   readonly #store: IssuedTokens;
   readonly #tokens: TokenStore;
-  readonly #issued: Map<string, StoredToken>;
 
   constructor(store: IssuedTokens, tokens: TokenStore) {
     this.#store = store;
     this.#tokens = tokens;
-    this.#issued = new Map(store.list().map((token) => [token.id, token]));
     this.#forgetExpired();
     tokens.replace(this.list(), "issued");
     tokens.revoke(store.revoked());
   }
 
-  /** @throws TurnaboutError `already_exists`, `overloaded` */
+  /** @throws TurnaboutError `already_exists`, `overloaded`, `store_unavailable` */
   issue(request: TokenRequest): { secret: string; record: StoredToken } {
     if (request.id === "admin" || this.#tokens.has(request.id)) {
       throw new TurnaboutError("already_exists", `issue token ${request.id}: it exists already`);
     }
-    if (this.#issued.has(request.id) || this.#issued.size >= MAX_ISSUED_TOKENS) this.#forgetExpired();
-    if (this.#issued.size >= MAX_ISSUED_TOKENS)
+    if (this.#store.get(request.id) !== undefined || this.#store.size >= MAX_ISSUED_TOKENS) {
+      this.#forgetExpired();
+    }
+    if (this.#store.size >= MAX_ISSUED_TOKENS)
       throw new TurnaboutError("overloaded", "issue token: too many tokens are issued");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const { id, kind, owner, runners, targets, expiresAtMs, group } = request;
@@ -71,16 +77,18 @@ export class TokenIssuer {
       ...(group !== undefined && { group }),
     };
     this.#store.insert(record);
-    this.#issued.set(id, record);
     this.#tokens.add(record, "issued");
     return { secret, record };
   }
 
-  /** False if there is no such token. What it has opened is closed at once. */
+  /**
+   * It counts at once, also where it cannot be saved now; what the token has opened is closed.
+   *
+   * @returns false if there is no such token, and no revocation of one that is not saved yet
+   */
   revoke(id: string): boolean {
-    const record = this.#issued.get(id);
-    if (record === undefined) return false;
-    this.#issued.delete(id);
+    const record = this.#store.get(id);
+    if (record === undefined) return this.#store.isRemovalUnsaved(id);
     this.#store.remove(id);
     this.#tokens.remove(record, "issued");
     return true;
@@ -88,28 +96,28 @@ export class TokenIssuer {
 
   /**
    * Revokes tokens of the token file and of the options permanently, by their hashes, although they stay there. A new
-   * token with the same id is not affected.
+   * token with the same id is not affected. Counts at once, as {@link revoke}.
    *
-   * @returns how many were revoked
+   * @returns how many were revoked, those included whose revocation is not saved yet
    */
   revokeConfigured(isMeant: (token: TokenRecord) => boolean): number {
-    const revoked = new Set(this.#store.revoked());
     const hashes = this.#tokens
       .configured()
-      .filter((token) => !revoked.has(token.sha256) && isMeant(token))
-      .map(({ sha256 }) => sha256);
+      .filter(isMeant)
+      .map(({ sha256 }) => sha256)
+      .filter((sha256) => !this.#store.isRevoked(sha256) || this.#store.isRevocationUnsaved(sha256));
     for (const sha256 of hashes) this.#store.revoke(sha256);
     this.#tokens.revoke(hashes);
     return hashes.length;
   }
 
   list(): StoredToken[] {
-    return [...this.#issued.values()];
+    return this.#store.list();
   }
 
   #forgetExpired(): void {
     const now = Date.now();
-    for (const { id, expiresAtMs = Infinity } of this.#issued.values())
+    for (const { id, expiresAtMs = Infinity } of this.#store.list())
       if (expiresAtMs <= now) this.revoke(id);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { openDatabase } from "../store/database.ts";
+import { Store } from "../store/store.ts";
 import { IssuedTokenStore } from "../store/tokens.ts";
 import { TokenIssuer } from "./issuer.ts";
 import { hashToken, TokenStore } from "./tokens.ts";
@@ -91,9 +91,8 @@ describe("TokenStore", () => {
 
 describe("TokenIssuer", () => {
   function start() {
-    const database = openDatabase(undefined);
     const tokens = new TokenStore("admin-secret", [user("in-file")]);
-    return { store: new IssuedTokenStore(database), tokens };
+    return { store: new IssuedTokenStore(new Store()), tokens };
   }
   const request = (id: string, more: object = {}) => ({ id, kind: "user" as const, runners: [], ...more });
 

@@ -1,5 +1,6 @@
 /** Bearer tokens, held as SHA-256 hashes only: the admin token, and those of the options, the token file and the API. */
 import { hash, timingSafeEqual } from "node:crypto";
+import { Guard } from "../../wire/streams/guard.ts";
 import { createIdentity } from "./identity.ts";
 import type { Identity, IdentityKind } from "./identity.ts";
 
@@ -42,9 +43,16 @@ export class TokenStore {
   /** Hashes that are refused although a source has them. */
   readonly #revoked = new Set<string>();
   readonly #listeners = new Set<() => void>();
+  readonly #guard: Guard;
   #expiryTimer: NodeJS.Timeout | undefined;
 
-  constructor(adminToken: string | undefined, records: readonly TokenRecord[] = []) {
+  /** @param onFailure called with what a listener has thrown; other listeners and the change are not affected */
+  constructor(
+    adminToken: string | undefined,
+    records: readonly TokenRecord[] = [],
+    onFailure: (error: Error) => void = () => {},
+  ) {
+    this.#guard = new Guard(onFailure);
     this.#fixed =
       adminToken === undefined || adminToken === ""
         ? []
@@ -148,7 +156,7 @@ export class TokenStore {
   }
 
   #notify(): void {
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) this.#guard.run(listener);
   }
 
   #schedule(): void {

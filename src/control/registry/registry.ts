@@ -7,6 +7,7 @@ import { hasEnded } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
+import { Guard } from "../../wire/streams/guard.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { Identity } from "../auth/identity.ts";
 import { GRACE_MS } from "../limits.ts";
@@ -26,6 +27,8 @@ export interface RegistryOptions {
   onEvent?: ((event: RegistryEvent) => void) | undefined;
   /** A connection has lost one of its runners to a newer agent, and keeps the others. */
   onReplaced?: ((connection: AgentConnection, runnerId: string) => void) | undefined;
+  /** What one of these has thrown. Registrations and losses are not affected by it. */
+  onFailure?: ((error: Error) => void) | undefined;
 }
 
 export interface KickOptions {
@@ -54,13 +57,16 @@ export class Registry {
 
   constructor(options: RegistryOptions = {}) {
     const graceMs = options.graceMs ?? GRACE_MS;
+    const guard = new Guard(options.onFailure ?? (() => {}));
     this.#dials = new WaitingDials(this.#entries, graceMs);
     this.#lifecycle = new RunnerLifecycle({
       entries: this.#entries,
       dials: this.#dials,
       graceMs,
-      onEvent: options.onEvent ?? (() => {}),
-      onReplaced: options.onReplaced ?? (() => {}),
+      onEvent: guard.wrap((event: RegistryEvent) => options.onEvent?.(event)),
+      onReplaced: guard.wrap((connection: AgentConnection, runnerId: string) =>
+        options.onReplaced?.(connection, runnerId),
+      ),
     });
   }
 
@@ -105,20 +111,19 @@ export class Registry {
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
     for (const info of own) this.#check(info, connection);
+    // First: whatever fails below, no runner stays connected by a connection that has ended.
+    connection.http2Session.once("close", () => this.#disconnect(connection, true));
     const refused: RefusedRunner[] = [];
-    for (const info of runners) {
-      try {
-        if (info.discovered === true) this.#check(info, connection);
-        this.#lifecycle.connect(info, connection);
-      } catch (error) {
-        if (!(error instanceof TurnaboutError)) throw error;
-        connection.runners.delete(info.id);
-        refused.push({ info, error });
+    try {
+      for (const info of runners) {
+        const error = this.#connect(info, connection);
+        if (error !== undefined) refused.push({ info, error });
       }
+    } catch (error) {
+      this.#disconnect(connection, false);
+      connection.runners.clear();
+      throw error;
     }
-    connection.http2Session.once("close", () => {
-      for (const id of connection.runners.keys()) this.#lifecycle.disconnect(id, connection, true);
-    });
     return refused;
   }
 
@@ -228,6 +233,23 @@ export class Registry {
     this.#closed = true;
     this.#lifecycle.close();
     this.#dials.close();
+  }
+
+  /** @returns why a discovered runner is refused */
+  #connect(info: RunnerInfo, connection: AgentConnection): TurnaboutError | undefined {
+    try {
+      if (info.discovered === true) this.#check(info, connection);
+      this.#lifecycle.connect(info, connection);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof TurnaboutError)) throw error;
+      connection.runners.delete(info.id);
+      return error;
+    }
+  }
+
+  #disconnect(connection: AgentConnection, mayComeBack: boolean): void {
+    for (const id of connection.runners.keys()) this.#lifecycle.disconnect(id, connection, mayComeBack);
   }
 
   #check(info: RunnerInfo, connection: AgentConnection): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
@@ -10,6 +10,7 @@ import { FILE_NAME, openDatabase, storeId } from "./database.ts";
 import { KnownRunnerStore } from "./known-runners.ts";
 import { CONTROL_MIGRATIONS, migrate, versionOf } from "./migrations.ts";
 import type { Migrations } from "./migrations.ts";
+import { Store } from "./store.ts";
 import { IssuedTokenStore } from "./tokens.ts";
 
 /** A directory with a database in which only so many steps of the control plane's own have run. */
@@ -35,28 +36,29 @@ describe("openDatabase", () => {
       file.close();
       const database = openDatabase(directory);
       assert.equal(versionOf(database, "control"), CURRENT);
+      database.close();
+      const store = new Store({ directory });
       assert.deepEqual(
-        new IssuedTokenStore(database).list().map(({ id }) => id),
+        new IssuedTokenStore(store).list().map(({ id }) => id),
         ["t"],
       );
-      assert.match(storeId(database), /^[0-9a-f]{16}$/);
-      database.close();
+      assert.match(store.id, /^[0-9a-f]{16}$/);
+      store.close();
     }
   });
 
   it("takes over a database whose tables had one version together", () => {
     for (const version of FORMER_VERSIONS) {
-      const database = openDatabase(formerDatabase(version));
-      assert.equal(versionOf(database, "control"), CURRENT);
-      const tokens = new IssuedTokenStore(database);
+      const store = new Store({ directory: formerDatabase(version) });
+      const tokens = new IssuedTokenStore(store);
       assert.deepEqual(
         tokens.list().map(({ id, group, runners }) => ({ id, group, runners })),
         [{ id: "t", group: "ses_1", runners: ["sandbox-ses_1"] }],
       );
       assert.deepEqual(tokens.revoked(), version >= 3 ? ["revoked"] : []);
-      assert.deepEqual(new KnownRunnerStore(database).recent(), [{ id: "r", credential: "t" }]);
-      if (version >= 2) assert.equal(storeId(database), "former");
-      database.close();
+      assert.deepEqual(new KnownRunnerStore(store).recent(), [{ id: "r", credential: "t" }]);
+      if (version >= 2) assert.equal(store.id, "former");
+      store.close();
     }
   });
 
@@ -125,5 +127,36 @@ describe("openDatabase", () => {
     openDatabase(directory).close();
     assert.equal(statSync(directory).mode & 0o777, 0o700);
     assert.equal(statSync(join(directory, FILE_NAME)).mode & 0o777, 0o600);
+  });
+
+  it("refuses a damaged database, and a row that is not valid, with what to do", () => {
+    const directory = older(CURRENT);
+    const file = new DatabaseSync(join(directory, FILE_NAME));
+    file.exec(
+      "INSERT INTO tokens (id, kind, sha256, runners, created_at) VALUES ('bad', 'king', 'h', '[]', 1)",
+    );
+    file.close();
+    const store = new Store({ directory });
+    assert.throws(() => new IssuedTokenStore(store), /table tokens, row "bad": /);
+    store.close();
+    const bytes = openSync(join(directory, FILE_NAME), "r+");
+    writeSync(bytes, Buffer.alloc(8_192, 0xaa), 0, 8_192, 4_096);
+    closeSync(bytes);
+    assert.throws(
+      () => openDatabase(directory),
+      (error) =>
+        error instanceof TurnaboutError &&
+        /turnabout\.db is damaged or no database: /.test(error.message) &&
+        /restore a backup/.test(error.hint ?? ""),
+    );
+  });
+
+  it("refuses numbers that could not be read again", () => {
+    const store = new Store();
+    const statement = store.prepare("INSERT INTO runners (id, credential, last_seen) VALUES (?, '', ?)");
+    for (const number of [1.5, 2 ** 53, 1e300, Number.NaN, Infinity]) {
+      assert.throws(() => statement.run("r", number), RangeError);
+    }
+    store.close();
   });
 });

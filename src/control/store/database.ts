@@ -3,20 +3,24 @@
  * Migrations run forwards only, in one transaction each; a database of a newer version is refused.
  */
 import { chmodSync } from "node:fs";
-import { join } from "node:path";
+import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { makeFolder } from "./make-folder.ts";
 import { CONTROL_MIGRATIONS, migrate } from "./migrations.ts";
 import type { Migrations } from "./migrations.ts";
 import { text } from "./rows.ts";
+import { problemOf, StoreFailure } from "./store-failure.ts";
 
 export const FILE_NAME = "turnabout.db";
 
-/** How long another process's lock (of a backup, say) is waited for. */
-const BUSY_TIMEOUT_MS = 5_000;
+/** How long another process's lock (of a backup, say) is waited for at the start. Later it is never waited for. */
+const START_BUSY_TIMEOUT_MS = 5_000;
 
 /**
+ * At the start.
+ *
  * @param further tables of extensions
  * @throws TurnaboutError `config_invalid` if the directory or the database cannot be used
  */
@@ -24,22 +28,57 @@ export function openDatabase(
   dataDirectory: string | undefined,
   further: readonly Migrations[] = [],
 ): DatabaseSync {
-  let database: DatabaseSync | undefined;
   try {
-    if (dataDirectory !== undefined) makeFolder(dataDirectory, 0o700);
-    const path = dataDirectory === undefined ? ":memory:" : join(dataDirectory, FILE_NAME);
-    database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-    // Before there is anything in it; the files beside it take over its mode.
-    if (dataDirectory !== undefined) chmodSync(path, 0o600);
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
-    migrate(database, [CONTROL_MIGRATIONS, ...further]);
+    if (dataDirectory === undefined) return openFile(":memory:", further, 0);
+    makeFolder(dataDirectory, 0o700);
+    const database = openFile(path.join(dataDirectory, FILE_NAME), further, START_BUSY_TIMEOUT_MS);
+    database.exec("PRAGMA busy_timeout = 0");
     return database;
   } catch (cause) {
-    database?.close();
-    if (cause instanceof TurnaboutError) throw cause;
-    const reason = (cause as Error).message;
-    throw new TurnaboutError("config_invalid", `data directory ${dataDirectory}: ${reason}`, { cause });
+    throw unusable(dataDirectory, cause);
   }
+}
+
+/**
+ * @param file path of the database, or `:memory:`
+ * @throws TurnaboutError `config_invalid` if it is of a newer version; StoreFailure `corrupt`; an error of SQLite or of
+ * the system
+ */
+export function openFile(file: string, further: readonly Migrations[], busyTimeoutMs: number): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: busyTimeoutMs });
+  try {
+    // Before there is anything in it; the files beside it take over its mode.
+    if (file !== ":memory:") chmodSync(file, 0o600);
+    // NORMAL: what has to survive a loss of power is flushed apart, before it is acknowledged.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
+    if (file !== ":memory:") checkIntegrity(database);
+    migrate(database, [CONTROL_MIGRATIONS, ...further]);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** @throws StoreFailure `corrupt`, an error of SQLite */
+export function checkIntegrity(database: DatabaseSync): void {
+  const row = database.prepare("PRAGMA quick_check(1)").get();
+  const { quick_check: result } = z.object({ quick_check: z.string() }).parse(row);
+  if (result !== "ok") throw new StoreFailure("corrupt", new Error(result));
+}
+
+/** An error of the start, as the operator gets it. */
+export function unusable(dataDirectory: string | undefined, cause: unknown): TurnaboutError {
+  if (cause instanceof TurnaboutError) return cause;
+  const { message } = cause as Error;
+  const subject = `data directory ${dataDirectory}`;
+  if (problemOf(cause) === "corrupt") {
+    return new TurnaboutError("config_invalid", `${subject}: ${FILE_NAME} is damaged or no database: ${message}`, {
+      cause,
+      hint: `restore a backup; or move ${FILE_NAME}, ${FILE_NAME}-wal and ${FILE_NAME}-shm away to start with an empty one`,
+    });
+  }
+  return new TurnaboutError("config_invalid", `${subject}: ${message}`, { cause });
 }
 
 /** Random, made with the store: marks what this store's control plane has created elsewhere. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
-import { openDatabase } from "./database.ts";
 import { KnownRunnerStore } from "./known-runners.ts";
+import { Store } from "./store.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -10,8 +10,8 @@ afterEach(() => mock.timers.reset());
 
 describe("KnownRunnerStore", () => {
   it("forgets a runner a day after it was last there, not a day after it came", () => {
-    const database = openDatabase(undefined);
-    const runners = new KnownRunnerStore(database);
+    const store = new Store();
+    const runners = new KnownRunnerStore(store);
     runners.seen("stays", "c1");
     runners.seen("left", "c2");
     mock.timers.tick(23 * HOUR_MS);
@@ -27,25 +27,25 @@ describe("KnownRunnerStore", () => {
     assert.deepEqual(runners.recent(), [{ id: "stays", credential: "c1" }]);
     mock.timers.tick(24 * HOUR_MS);
     assert.deepEqual(runners.recent(), []);
-    database.close();
+    store.close();
   });
 
   it("forgets at once what will not come back", () => {
-    const database = openDatabase(undefined);
-    const runners = new KnownRunnerStore(database);
+    const store = new Store();
+    const runners = new KnownRunnerStore(store);
     runners.seen("a", "c");
     runners.forget("a");
     runners.stillThere(["a"]);
     assert.deepEqual(runners.recent(), []);
-    database.close();
+    store.close();
   });
 
   it("keeps the latest credential", () => {
-    const database = openDatabase(undefined);
-    const runners = new KnownRunnerStore(database);
+    const store = new Store();
+    const runners = new KnownRunnerStore(store);
     runners.seen("a", "old");
     runners.seen("a", "new");
     assert.deepEqual(runners.recent(), [{ id: "a", credential: "new" }]);
-    database.close();
+    store.close();
   });
 });

@@ -1,8 +1,29 @@
 /** Values of SQLite rows: types are checked, not asserted. */
 import type { SQLOutputValue } from "node:sqlite";
 import type { z } from "zod";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
 
 export type Row = Record<string, SQLOutputValue>;
+
+/**
+ * Rows of a table, at the start. One that is not valid is not left out: it may be a revocation.
+ *
+ * @throws TurnaboutError `config_invalid` that names it
+ */
+export function readRows<T>(table: string, rows: readonly Row[], fromRow: (row: Row) => T): T[] {
+  return rows.map((row) => {
+    try {
+      return fromRow(row);
+    } catch (cause) {
+      const id = JSON.stringify(row["id"] ?? "");
+      throw new TurnaboutError(
+        "config_invalid",
+        `data directory: table ${table}, row ${id}: ${toError(cause).message}`,
+        { cause, hint: "restore a backup, or correct the row with sqlite3" },
+      );
+    }
+  });
+}
 
 export function text(row: Row, name: string): string {
   const value = row[name];
@@ -16,7 +37,9 @@ export function optionalText(row: Row, name: string): string | undefined {
 
 export function integer(row: Row, name: string): number {
   const value = row[name];
-  if (typeof value !== "number") throw new TypeError(`column ${name}: not an integer`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) {
+    throw new TypeError(`column ${name}: not an integer`);
+  }
   return value;
 }
 

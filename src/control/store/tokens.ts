@@ -1,12 +1,13 @@
 /**
  * Tokens that were issued by the API, as hashes. Those of the token file and of the options stay there; what is kept of
- * them is which were revoked by the API.
+ * them is which were revoked by the API. All of it is read once and kept in memory.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { z } from "zod";
 import type { IssuedTokens, StoredToken } from "../auth/issuer.ts";
-import { choice, integer, json, optionalInteger, optionalText, text } from "./rows.ts";
+import { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./rows.ts";
 import type { Row } from "./rows.ts";
+import type { Statement } from "./statement.ts";
+import type { Store } from "./store.ts";
 
 /** Hashes of revoked tokens that are not ours to delete; the oldest is forgotten first. */
 const MAX_REVOKED_TOKENS = 100_000;
@@ -15,32 +16,96 @@ const kindSchema: z.ZodType<StoredToken["kind"]> = z.enum(["admin", "user", "run
 const patternsSchema: z.ZodType<string[]> = z.array(z.string());
 
 export class IssuedTokenStore implements IssuedTokens {
-  readonly #insert: StatementSync;
-  readonly #remove: StatementSync;
-  readonly #all: StatementSync;
-  readonly #revoke: StatementSync;
-  readonly #forgetOldRevoked: StatementSync;
-  readonly #revoked: StatementSync;
+  readonly #store: Store;
+  readonly #put: Statement;
+  readonly #delete: Statement;
+  readonly #putRevoked: Statement;
+  readonly #deleteRevoked: Statement;
+  readonly #tokens: Map<string, StoredToken>;
+  /** When each was revoked, by hash; the oldest first. */
+  readonly #revoked: Map<string, number>;
 
-  constructor(database: DatabaseSync) {
-    this.#insert = database.prepare(
-      `INSERT INTO tokens (id, kind, sha256, owner, group_id, runners, targets, created_at, expires_at)
+  /** @throws TurnaboutError `config_invalid` for a row that is not valid */
+  constructor(store: Store) {
+    this.#store = store;
+    this.#put = store.prepare(
+      `INSERT OR REPLACE INTO tokens (id, kind, sha256, owner, group_id, runners, targets, created_at, expires_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#remove = database.prepare("DELETE FROM tokens WHERE id = ?");
-    this.#all = database.prepare("SELECT * FROM tokens ORDER BY created_at, id");
-    this.#revoke = database.prepare(
-      "INSERT OR IGNORE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)",
+    this.#delete = store.prepare("DELETE FROM tokens WHERE id = ?");
+    this.#putRevoked = store.prepare(
+      "INSERT OR REPLACE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)",
     );
-    this.#forgetOldRevoked = database.prepare(
-      `DELETE FROM revoked_tokens WHERE sha256 NOT IN
-         (SELECT sha256 FROM revoked_tokens ORDER BY revoked_at DESC LIMIT ${MAX_REVOKED_TOKENS})`,
+    this.#deleteRevoked = store.prepare("DELETE FROM revoked_tokens WHERE sha256 = ?");
+    const tokens = store.prepare("SELECT * FROM tokens ORDER BY created_at, id").all();
+    this.#tokens = new Map(readRows("tokens", tokens, fromRow).map((token) => [token.id, token]));
+    const revoked = store.prepare("SELECT * FROM revoked_tokens ORDER BY revoked_at").all();
+    this.#revoked = new Map(
+      readRows("revoked_tokens", revoked, (row) => [text(row, "sha256"), integer(row, "revoked_at")]),
     );
-    this.#revoked = database.prepare("SELECT sha256 FROM revoked_tokens");
+    store.onRecreate(() => {
+      for (const id of this.#tokens.keys()) this.#write(id);
+      for (const sha256 of this.#revoked.keys()) this.#writeRevoked(sha256);
+    });
   }
 
   insert(token: StoredToken): void {
-    this.#insert.run(
+    this.#store.write(`issue token ${token.id}`, () => this.#putRow(token));
+    this.#tokens.set(token.id, token);
+  }
+
+  remove(id: string): void {
+    this.#tokens.delete(id);
+    this.#store.save(`token ${id}`, () => this.#write(id));
+  }
+
+  get(id: string): StoredToken | undefined {
+    return this.#tokens.get(id);
+  }
+
+  get size(): number {
+    return this.#tokens.size;
+  }
+
+  list(): StoredToken[] {
+    return [...this.#tokens.values()];
+  }
+
+  revoke(sha256: string): void {
+    if (this.#revoked.has(sha256)) return;
+    this.#revoked.set(sha256, Date.now());
+    const [oldest] = this.#revoked.size > MAX_REVOKED_TOKENS ? this.#revoked.keys() : [];
+    if (oldest !== undefined) this.#revoked.delete(oldest);
+    for (const changed of oldest === undefined ? [sha256] : [sha256, oldest]) {
+      this.#store.save(`revoked token ${changed}`, () => this.#writeRevoked(changed));
+    }
+  }
+
+  revoked(): string[] {
+    return [...this.#revoked.keys()];
+  }
+
+  isRevoked(sha256: string): boolean {
+    return this.#revoked.has(sha256);
+  }
+
+  isRemovalUnsaved(id: string): boolean {
+    return this.#store.isUnsaved(`token ${id}`);
+  }
+
+  isRevocationUnsaved(sha256: string): boolean {
+    return this.#store.isUnsaved(`revoked token ${sha256}`);
+  }
+
+  /** What memory has of this token, to its row. */
+  #write(id: string): void {
+    const token = this.#tokens.get(id);
+    if (token === undefined) this.#delete.run(id);
+    else this.#putRow(token);
+  }
+
+  #putRow(token: StoredToken): void {
+    this.#put.run(
       token.id,
       token.kind,
       token.sha256,
@@ -53,21 +118,10 @@ export class IssuedTokenStore implements IssuedTokens {
     );
   }
 
-  remove(id: string): boolean {
-    return this.#remove.run(id).changes > 0;
-  }
-
-  list(): StoredToken[] {
-    return this.#all.all().map(fromRow);
-  }
-
-  revoke(sha256: string): void {
-    this.#revoke.run(sha256, Date.now());
-    this.#forgetOldRevoked.run();
-  }
-
-  revoked(): string[] {
-    return this.#revoked.all().map((row) => text(row, "sha256"));
+  #writeRevoked(sha256: string): void {
+    const revokedAtMs = this.#revoked.get(sha256);
+    if (revokedAtMs === undefined) this.#deleteRevoked.run(sha256);
+    else this.#putRevoked.run(sha256, revokedAtMs);
   }
 }
 

@@ -4,7 +4,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
 import { MAX_NAME_LENGTH, preferredWaitMs, requireAdmin } from "../../control/extension.ts";
-import type { ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
+import type { ExtensionRunners, ExtensionStore, ExtensionTokens } from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { ImageRules } from "../sessions/images.ts";
 import type { Policy } from "../sessions/policy.ts";
@@ -93,6 +93,7 @@ const remove = createRoute({
 export interface SessionRoutesContext {
   sessions: Sessions;
   sessionStore: SessionStore;
+  store: Pick<ExtensionStore, "settled">;
   policy: Policy;
   runners: Pick<ExtensionRunners, "kick" | "state">;
   tokens: Pick<ExtensionTokens, "isValid">;
@@ -104,6 +105,7 @@ export interface SessionRoutesContext {
 export function sessionRoutes({
   sessions,
   sessionStore,
+  store,
   policy,
   runners,
   tokens,
@@ -142,6 +144,7 @@ export function sessionRoutes({
       maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
       mayCreate: () => tokens.isValid(identity),
     });
+    await store.settled(`create session ${session.id}`);
     return c.json(show(session), 201);
   });
 
@@ -155,7 +158,9 @@ export function sessionRoutes({
 
   routes.openapi(remove, async (c) => {
     const session = policy.session(c.get("identity"), c.req.valid("param").id);
-    return c.body(null, (await sessions.remove(session)) ? 204 : 202);
+    const hasEnded = await sessions.remove(session);
+    await store.settled(`delete session ${session.id}`);
+    return c.body(null, hasEnded ? 204 : 202);
   });
 
   return routes;

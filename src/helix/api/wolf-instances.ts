@@ -10,7 +10,7 @@ import type { SessionStore } from "../store/sessions.ts";
 import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
 import { requireAdmin } from "../../control/extension.ts";
-import type { ExtensionRunners } from "../../control/extension.ts";
+import type { ExtensionRunners, ExtensionStore } from "../../control/extension.ts";
 import { heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 import { containerUsage, diskUsage } from "../store/usage.ts";
 
@@ -108,11 +108,12 @@ export interface WolfInstanceRoutesContext {
   instances: Instances;
   sessions: Sessions;
   sessionStore: SessionStore;
+  store: Pick<ExtensionStore, "settled">;
   runners: Pick<ExtensionRunners, "kick" | "state">;
 }
 
 export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIHono<AppEnv> {
-  const { instances, sessions, sessionStore, runners } = context;
+  const { instances, sessions, sessionStore, store, runners } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
@@ -127,7 +128,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     return c.json(show(instances.get(c.req.valid("param").id)), 200);
   });
 
-  routes.openapi(remove, (c) => {
+  routes.openapi(remove, async (c) => {
     requireAdmin(c.get("identity"), "forgetting an instance");
     const { id } = c.req.valid("param");
     if (instances.isOnline(id) && sessionStore.onInstance(id).length > 0) {
@@ -138,6 +139,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     instances.remove(id);
     sessions.instanceRemoved(id);
     runners.kick(wolfRunner(id), { message: "closed by the control plane" });
+    await store.settled(`forget instance ${id}`);
     return c.body(null, 204);
   });
 
@@ -151,6 +153,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     const { beat, ignored } = readHeartbeat(text, c.req.header("content-type") !== undefined);
     const instance = instances.heartbeat(id, beat, ignored);
     sessions.capacityChanged();
+    await store.settled(`heartbeat of ${id}`);
     const levels = { disk_alert_level: instance.diskAlert, gpu_alert_level: instance.gpuAlert };
     return c.json({ status: "ok" as const, ...levels, ...(ignored.length > 0 && { ignored }) }, 200);
   });

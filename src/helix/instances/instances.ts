@@ -78,7 +78,7 @@ export class Instances {
   /** Its agent has connected. @returns whether its process has started anew since it was last seen */
   connected(id: string, bootEpochMs: number): { restarted: boolean } {
     const known = this.#store.get(id);
-    if (known === undefined && this.#store.list().length >= MAX_INSTANCES) return { restarted: false };
+    if (known === undefined && this.#store.size >= MAX_INSTANCES) return { restarted: false };
     const restarted = known !== undefined && known.bootEpochMs !== 0 && known.bootEpochMs !== bootEpochMs;
     this.#store.put({ ...(known ?? newInstance(id)), bootEpochMs });
     return { restarted };

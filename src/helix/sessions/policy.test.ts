@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CodedError } from "../../wire/errors.ts";
-import { openDatabase } from "../../control/store/database.ts";
+import { Store } from "../../control/store/store.ts";
 import { HELIX_MIGRATIONS } from "../store/migrations.ts";
 import { SessionStore } from "../store/sessions.ts";
 import type { Session } from "../store/sessions.ts";
@@ -25,7 +25,7 @@ const session: Session = {
 };
 
 function start(): { access: Access; policy: Policy; store: SessionStore } {
-  const store = new SessionStore(openDatabase(undefined, [HELIX_MIGRATIONS]));
+  const store = new SessionStore(new Store({ migrations: [HELIX_MIGRATIONS] }));
   store.insert({ ...session });
   const [access, policy] = [new Access(), new Policy(store)];
   access.add(policy);

@@ -3,14 +3,14 @@ import { describe, it } from "node:test";
 import { ActiveStreams } from "../../control/auth/active-streams.ts";
 import { TokenIssuer } from "../../control/auth/issuer.ts";
 import { TokenStore } from "../../control/auth/tokens.ts";
-import { openDatabase } from "../../control/store/database.ts";
+import { Store } from "../../control/store/store.ts";
 import { IssuedTokenStore } from "../../control/store/tokens.ts";
 import { SandboxAccess } from "./sandbox-access.ts";
 
 describe("SandboxAccess", () => {
   it("makes a session's token for its sandbox and nothing else", () => {
     const tokens = new TokenStore(undefined);
-    const issuer = new TokenIssuer(new IssuedTokenStore(openDatabase(undefined)), tokens);
+    const issuer = new TokenIssuer(new IssuedTokenStore(new Store()), tokens);
     const disconnected: string[] = [];
     const access = new SandboxAccess({
       tokens: issuer,

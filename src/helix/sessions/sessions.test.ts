@@ -11,7 +11,7 @@ import { TokenStore } from "../../control/auth/tokens.ts";
 import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import { ActiveStreams } from "../../control/auth/active-streams.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
-import { openDatabase, storeId } from "../../control/store/database.ts";
+import { Store } from "../../control/store/store.ts";
 import { InstanceStore } from "../store/instances.ts";
 import { HELIX_MIGRATIONS } from "../store/migrations.ts";
 import { SessionStore } from "../store/sessions.ts";
@@ -53,11 +53,11 @@ class FakeWolf implements Lobbies {
 }
 
 function start() {
-  const database = openDatabase(undefined, [HELIX_MIGRATIONS]);
+  const saved = new Store({ migrations: [HELIX_MIGRATIONS] });
   const wolf = new FakeWolf();
-  const store = new SessionStore(database);
+  const store = new SessionStore(saved);
   const tokens = new TokenStore(undefined);
-  const issuer = new TokenIssuer(new IssuedTokenStore(database), tokens);
+  const issuer = new TokenIssuer(new IssuedTokenStore(saved), tokens);
   const online = new Set(["a"]);
   const away = new Set<string>();
   const runners: Pick<ExtensionRunners, "isReachable" | "state" | "view"> = {
@@ -65,7 +65,7 @@ function start() {
     state: (id) => (away.has(id.slice(5)) ? "reconnecting" : "gone"),
     view: () => undefined,
   };
-  const instances = new Instances(new InstanceStore(database), runners, silentLogger);
+  const instances = new Instances(new InstanceStore(saved), runners, silentLogger);
   instances.connected("a", 1);
   const events: SessionEvent[] = [];
   const kicked: string[] = [];
@@ -76,7 +76,7 @@ function start() {
   });
   const sessions = new Sessions({
     store,
-    storeId: storeId(database),
+    storeId: saved.id,
     instances,
     access,
     lobbies: () => wolf,
@@ -97,7 +97,7 @@ function start() {
     events,
     kicked,
     sessions,
-    storeId: storeId(database),
+    storeId: saved.id,
   };
 }
 

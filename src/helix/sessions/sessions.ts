@@ -47,7 +47,11 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   "agent_draining",
   "control_plane_draining",
   "overloaded",
+  "store_unavailable",
 ]);
+
+/** Of these, those that another instance would not change. */
+const NOT_OF_THE_INSTANCE: ReadonlySet<string> = new Set(["control_plane_draining", "store_unavailable"]);
 
 /** Instances that a creation tries in turn, as long as the one before has certainly not seen it. */
 const CREATE_ATTEMPTS = 3;
@@ -97,8 +101,8 @@ export class Sessions {
 
   /**
    * @throws HelixError `no_instance_online`, `no_instance_matches`, `instances_full`, `too_many_sessions`, `wolf_failed`
-   * @throws TurnaboutError why Wolf could not be reached; `aborted`, `overloaded` and `control_plane_draining` while it
-   * waits
+   * @throws TurnaboutError why Wolf could not be reached; `store_unavailable`; `aborted`, `overloaded` and
+   * `control_plane_draining` while it waits
    */
   async create(
     owner: string,
@@ -228,7 +232,7 @@ export class Sessions {
         return await this.#askWolf(session);
       } catch (cause) {
         const { instanceId, id, state, spec } = session;
-        const mayMove = isNotSent(cause) && cause.code !== "control_plane_draining" && state === "creating";
+        const mayMove = isNotSent(cause) && !NOT_OF_THE_INSTANCE.has(cause.code) && state === "creating";
         if (!mayMove || store.get(id) === undefined || signal?.aborted === true) throw cause;
         tried.add(instanceId);
         const choice = tried.size < CREATE_ATTEMPTS ? this.#placement.choose(spec, tried) : undefined;

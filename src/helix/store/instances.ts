@@ -1,8 +1,7 @@
 /** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel knows. */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { z } from "zod";
-import { choice, integer, json, optionalInteger, optionalText, text } from "../../control/extension.ts";
-import type { Row } from "../../control/extension.ts";
+import { choice, integer, json, optionalInteger, optionalText, readRows, text } from "../../control/extension.ts";
+import type { ExtensionStore, Row, Statement } from "../../control/extension.ts";
 import { alertLevel, containerUsage, diskUsage, gpuUsage } from "./usage.ts";
 import type { AlertLevel, ContainerUsage, DiskUsage, GpuUsage } from "./usage.ts";
 
@@ -31,26 +30,64 @@ export interface Instance {
   updatedAtMs: number;
 }
 
+/** Read once and kept in memory: each placement of a session looks at all of them. */
 export class InstanceStore {
-  readonly #put: StatementSync;
-  readonly #remove: StatementSync;
-  readonly #byId: StatementSync;
-  readonly #all: StatementSync;
+  readonly #store: ExtensionStore;
+  readonly #put: Statement;
+  readonly #delete: Statement;
+  readonly #instances: Map<string, Instance>;
 
-  constructor(database: DatabaseSync) {
-    this.#put = database.prepare(
+  /** @throws TurnaboutError `config_invalid` for a row that is not valid */
+  constructor(store: ExtensionStore) {
+    this.#store = store;
+    this.#put = store.prepare(
       `INSERT OR REPLACE INTO instances (id, name, max_sandboxes, gpu_vendor, render_node, privileged, desktop_versions,
          disk_usage, container_usage, disk_alert, disk_reported_at, gpus, gpu_alert, gpus_reported_at,
          boot_epoch_ms, last_heartbeat, created_at, updated_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#remove = database.prepare("DELETE FROM instances WHERE id = ?");
-    this.#byId = database.prepare("SELECT * FROM instances WHERE id = ?");
-    this.#all = database.prepare("SELECT * FROM instances ORDER BY created_at, id");
+    this.#delete = store.prepare("DELETE FROM instances WHERE id = ?");
+    const rows = store.prepare("SELECT * FROM instances ORDER BY created_at, id").all();
+    this.#instances = new Map(readRows("instances", rows, fromRow).map((instance) => [instance.id, instance]));
+    store.onRecreate(() => {
+      for (const id of this.#instances.keys()) this.#write(id);
+    });
   }
 
+  /** Counts at once, and is saved as soon as possible: its agent reports it again. */
   put(instance: Instance): void {
     instance.updatedAtMs = Date.now();
+    this.#instances.set(instance.id, instance);
+    this.#save(instance.id);
+  }
+
+  /** Counts at once, as {@link put}. */
+  remove(id: string): void {
+    this.#instances.delete(id);
+    this.#save(id);
+  }
+
+  get(id: string): Instance | undefined {
+    return this.#instances.get(id);
+  }
+
+  get size(): number {
+    return this.#instances.size;
+  }
+
+  /** Oldest first. */
+  list(): Instance[] {
+    return [...this.#instances.values()];
+  }
+
+  #save(id: string): void {
+    this.#store.save(`instance ${id}`, () => this.#write(id));
+  }
+
+  /** What memory has of this instance, to its row. */
+  #write(id: string): void {
+    const instance = this.#instances.get(id);
+    if (instance === undefined) return void this.#delete.run(id);
     this.#put.run(
       instance.id,
       instance.name,
@@ -71,19 +108,6 @@ export class InstanceStore {
       instance.createdAtMs,
       instance.updatedAtMs,
     );
-  }
-
-  remove(id: string): void {
-    this.#remove.run(id);
-  }
-
-  get(id: string): Instance | undefined {
-    const row = this.#byId.get(id);
-    return row === undefined ? undefined : fromRow(row);
-  }
-
-  list(): Instance[] {
-    return this.#all.all().map(fromRow);
   }
 }
 

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { FORMER_VERSIONS, formerDatabase } from "../../../test/support/former-database.ts";
 import { openDatabase } from "../../control/store/database.ts";
 import { versionOf } from "../../control/store/migrations.ts";
+import { Store } from "../../control/store/store.ts";
 import { InstanceStore } from "./instances.ts";
 import { HELIX_MIGRATIONS } from "./migrations.ts";
 import { SessionStore } from "./sessions.ts";
@@ -16,14 +17,16 @@ describe("Helix's tables", () => {
         if (isLater) openDatabase(directory).close();
         const database = openDatabase(directory, [HELIX_MIGRATIONS]);
         assert.equal(versionOf(database, "helix"), HELIX_MIGRATIONS.steps.length);
-        assert.equal(new SessionStore(database).get("ses_1")?.spec.refreshRate, 3);
+        database.close();
+        const store = new Store({ directory, migrations: [HELIX_MIGRATIONS] });
+        assert.equal(new SessionStore(store).get("ses_1")?.spec.refreshRate, 3);
         const { maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert } =
-          new InstanceStore(database).get("a") ?? assert.fail("no instance");
+          new InstanceStore(store).get("a") ?? assert.fail("no instance");
         assert.deepEqual(
           [maxSandboxes, diskAlert, diskReportedAtMs, gpus, gpuAlert],
           [7, "critical", undefined, [], "ok"],
         );
-        database.close();
+        store.close();
       }
     });
   }

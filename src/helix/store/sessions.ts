@@ -1,8 +1,7 @@
 /** Sessions: who owns one, on which instance it runs, and as which lobby. */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { z } from "zod";
-import { choice, integer, json, optionalText, text } from "../../control/extension.ts";
-import type { Row } from "../../control/extension.ts";
+import { choice, integer, json, optionalText, readRows, text } from "../../control/extension.ts";
+import type { ExtensionStore, Row, Statement } from "../../control/extension.ts";
 
 /**
  *     creating ─▶ running ◀─▶ lost        (its instance vanished past the grace; it may come back)
@@ -46,57 +45,48 @@ export interface Session {
   updatedAtMs: number;
 }
 
-/** Written through to the database, read from memory: each request to a sandbox needs its owner. */
+/** Read once and kept in memory: each request to a sandbox needs its owner. */
 export class SessionStore {
-  readonly #insert: StatementSync;
-  readonly #update: StatementSync;
-  readonly #remove: StatementSync;
+  readonly #store: ExtensionStore;
+  readonly #put: Statement;
+  readonly #delete: Statement;
   readonly #sessions: Map<string, Session>;
 
-  constructor(database: DatabaseSync) {
-    this.#insert = database.prepare(
-      `INSERT INTO sessions (id, owner, name, instance_id, lobby_id, lobby_pin, state, reason, spec, created_at, updated_at)
+  /** @throws TurnaboutError `config_invalid` for a row that is not valid */
+  constructor(store: ExtensionStore) {
+    this.#store = store;
+    this.#put = store.prepare(
+      `INSERT OR REPLACE INTO sessions (id, owner, name, instance_id, lobby_id, lobby_pin, state, reason, spec, created_at, updated_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#update = database.prepare(
-      "UPDATE sessions SET instance_id = ?, lobby_id = ?, state = ?, reason = ?, updated_at = ? WHERE id = ?",
-    );
-    this.#remove = database.prepare("DELETE FROM sessions WHERE id = ?");
-    const rows = database.prepare("SELECT * FROM sessions ORDER BY created_at, id").all();
-    this.#sessions = new Map(rows.map(fromRow).map((session) => [session.id, session]));
+    this.#delete = store.prepare("DELETE FROM sessions WHERE id = ?");
+    const rows = store.prepare("SELECT * FROM sessions ORDER BY created_at, id").all();
+    this.#sessions = new Map(readRows("sessions", rows, fromRow).map((session) => [session.id, session]));
+    store.onRecreate(() => {
+      for (const id of this.#sessions.keys()) this.#write(id);
+    });
   }
 
+  /** Saves it first. @throws TurnaboutError `store_unavailable` */
   insert(session: Session): void {
-    this.#insert.run(
-      session.id,
-      session.owner,
-      session.name,
-      session.instanceId,
-      session.lobbyId ?? null,
-      session.lobbyPin ?? null,
-      session.state,
-      session.reason ?? null,
-      JSON.stringify(session.spec),
-      session.createdAtMs,
-      session.updatedAtMs,
-    );
+    this.#store.write(`create session ${session.id}`, () => this.#putRow(session));
     this.#sessions.set(session.id, session);
   }
 
-  /** Saves instance, lobby, state and reason. */
+  /** Counts at once, and is saved as soon as possible: its instance's lobbies decide, not its row. */
   update(
     session: Session,
     changes: Partial<Pick<Session, "instanceId" | "lobbyId" | "state" | "reason">>,
   ): void {
     Object.assign(session, changes);
     session.updatedAtMs = Date.now();
-    const { instanceId, lobbyId, state, reason, updatedAtMs, id } = session;
-    this.#update.run(instanceId, lobbyId ?? null, state, reason ?? null, updatedAtMs, id);
+    this.#save(session.id);
   }
 
+  /** Counts at once, as {@link update}. */
   remove(id: string): void {
-    this.#remove.run(id);
     this.#sessions.delete(id);
+    this.#save(id);
   }
 
   get(id: string): Session | undefined {
@@ -110,6 +100,33 @@ export class SessionStore {
 
   onInstance(instanceId: string): Session[] {
     return this.list().filter((session) => session.instanceId === instanceId);
+  }
+
+  #save(id: string): void {
+    this.#store.save(`session ${id}`, () => this.#write(id));
+  }
+
+  /** What memory has of this session, to its row. */
+  #write(id: string): void {
+    const session = this.#sessions.get(id);
+    if (session === undefined) this.#delete.run(id);
+    else this.#putRow(session);
+  }
+
+  #putRow(session: Session): void {
+    this.#put.run(
+      session.id,
+      session.owner,
+      session.name,
+      session.instanceId,
+      session.lobbyId ?? null,
+      session.lobbyPin ?? null,
+      session.state,
+      session.reason ?? null,
+      JSON.stringify(session.spec),
+      session.createdAtMs,
+      session.updatedAtMs,
+    );
   }
 }
 

@@ -1,0 +1,101 @@
+/**
+ * The open database in its directory. SQLite writes on into a file that was removed or renamed, without an error; here it is
+ * compared with the file at its path before each change, so that no change is acknowledged that a restart would not find.
+ */
+import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { checkIntegrity } from "./database.ts";
+import { GroupSync } from "./group-sync.ts";
+import { StoreFailure } from "./store-failure.ts";
+
+interface FileState {
+  device: bigint;
+  inode: bigint;
+  /** In WAL mode the file itself is only written by checkpoints, which are ours. */
+  changedAtNs: bigint;
+}
+
+export class OpenedDatabase {
+  readonly database: DatabaseSync;
+  /** Undefined: in memory. */
+  readonly #file: string | undefined;
+  readonly #state: FileState | undefined;
+  #wal: Promise<FileHandle> | undefined;
+  #closed = false;
+  readonly #flush = new GroupSync(() => this.#flushWal());
+
+  /** @param file where the database is; undefined: in memory */
+  constructor(database: DatabaseSync, file: string | undefined) {
+    this.database = database;
+    this.#file = file;
+    if (file === undefined) return;
+    this.#state = stateOf(file);
+    flushDirectory(path.dirname(file));
+  }
+
+  /** @throws StoreFailure if the file is not at its path, or another program has damaged it; an error of the system */
+  check(): void {
+    if (this.#file === undefined || this.#state === undefined) return;
+    const now = stateOf(this.#file);
+    if (now === undefined) throw new StoreFailure("missing");
+    const { device, inode, changedAtNs } = this.#state;
+    if (now.inode !== inode || now.device !== device) throw new StoreFailure("replaced");
+    if (now.changedAtNs === changedAtNs) return;
+    this.#checkContents(this.#file);
+    this.#state.changedAtNs = now.changedAtNs;
+  }
+
+  /** Of the file, not of the pages that this connection has in memory. */
+  #checkContents(file: string): void {
+    const reader = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+    try {
+      checkIntegrity(reader);
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** A change was committed, perhaps with a checkpoint. */
+  committed(): void {
+    const now = this.#file === undefined ? undefined : stateOf(this.#file);
+    if (now !== undefined && now.inode === this.#state?.inode) this.#state.changedAtNs = now.changedAtNs;
+  }
+
+  /** Resolves when all that was committed before this call survives a loss of power. @throws an error of the system */
+  async flush(): Promise<void> {
+    if (this.#file !== undefined) await this.#flush.run();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.database.close();
+    this.#wal?.then((wal) => wal.close()).catch(() => {});
+    this.#wal = undefined;
+  }
+
+  /** No lock is on the WAL itself, so that it may be opened here. */
+  async #flushWal(): Promise<void> {
+    if (this.#closed) return; // which flushes
+    this.#wal ??= open(`${this.#file}-wal`, "r");
+    const wal = await this.#wal;
+    await wal.datasync();
+  }
+}
+
+function stateOf(file: string): FileState | undefined {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats && { device: stats.dev, inode: stats.ino, changedAtNs: stats.mtimeNs };
+}
+
+/** The names of new files survive a loss of power. */
+function flushDirectory(directory: string): void {
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

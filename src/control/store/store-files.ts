@@ -1,0 +1,168 @@
+/** The files of a store: the database, and the lock on its directory. Opened, checked, repaired, handed over. */
+import { existsSync, renameSync, rmSync } from "node:fs";
+import path from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import { STORE_LOCK_POLL_MS } from "../limits.ts";
+import { DataDirectoryLock } from "./data-directory-lock.ts";
+import { FILE_NAME, openDatabase, openFile, unusable } from "./database.ts";
+import type { Migrations } from "./migrations.ts";
+import { OpenedDatabase } from "./opened-database.ts";
+import { problemOf, StoreFailure } from "./store-failure.ts";
+import type { StoreProblem } from "./store-failure.ts";
+
+/** Files that SQLite keeps beside a database. */
+const BESIDE = ["-wal", "-shm"];
+
+export class StoreFiles {
+  readonly #directory: string | undefined;
+  readonly #file: string | undefined;
+  readonly #migrations: readonly Migrations[];
+  #opened: OpenedDatabase | undefined;
+  #lock: DataDirectoryLock | undefined;
+  #isReleased = false;
+
+  /** @throws TurnaboutError `config_invalid` */
+  constructor(
+    directory: string | undefined,
+    migrations: readonly Migrations[],
+    lock: DataDirectoryLock | undefined,
+  ) {
+    this.#directory = directory;
+    this.#file = directory === undefined ? undefined : path.join(directory, FILE_NAME);
+    this.#migrations = migrations;
+    this.#lock = lock;
+    this.#opened = new OpenedDatabase(openDatabase(directory, migrations), this.#file);
+  }
+
+  /** The one that is open now. @throws StoreFailure if there is none */
+  get database(): DatabaseSync {
+    if (this.#opened === undefined) throw new StoreFailure(this.#isReleased ? "released" : "failing");
+    return this.#opened.database;
+  }
+
+  get isReleased(): boolean {
+    return this.#isReleased;
+  }
+
+  /** Before a change. @throws StoreFailure if it would not be found at the next start; an error of the system */
+  check(): void {
+    this.#opened?.check();
+    this.#keepLock();
+  }
+
+  committed(): void {
+    this.#opened?.committed();
+  }
+
+  /** Resolves when all that was committed survives a loss of power. @throws an error of the system */
+  async flush(): Promise<void> {
+    await this.#opened?.flush();
+  }
+
+  /**
+   * What can be done about a problem: a database whose file was removed is written anew, unless its directory is gone too;
+   * one that has failed is opened anew.
+   *
+   * @param fill puts everything into an empty database
+   * @throws StoreFailure, an error of SQLite or of the system
+   */
+  repair(problem: StoreProblem | undefined, fill: () => void): void {
+    const directory = this.#directory;
+    const file = this.#file;
+    if (directory === undefined || file === undefined || problem === undefined || this.#isReleased) return;
+    if (!existsSync(directory)) throw new StoreFailure("missing");
+    this.#keepLock();
+    if (!existsSync(file)) return this.#recreate(file, fill);
+    if (this.#opened !== undefined && problem !== "failing" && problem !== "corrupt") return;
+    this.#opened?.check();
+    const former = this.#opened;
+    this.#opened = this.#openAgain(file);
+    former?.close();
+  }
+
+  /** For another process: first the database, then the lock. */
+  release(): void {
+    this.#isReleased = true;
+    this.close();
+  }
+
+  /** @throws TurnaboutError `config_invalid` if another process keeps the directory, or it can no longer be used */
+  async takeBack(waitMs: number): Promise<void> {
+    const directory = this.#directory;
+    if (directory === undefined || !this.#isReleased) return;
+    const deadline = performance.now() + waitMs;
+    try {
+      const lock = await DataDirectoryLock.take(directory, waitMs);
+      try {
+        this.#opened = await this.#openUntil(path.join(directory, FILE_NAME), deadline);
+      } catch (error) {
+        lock.release();
+        throw error;
+      }
+      this.#lock = lock;
+      this.#isReleased = false;
+    } catch (cause) {
+      throw unusable(directory, cause);
+    }
+  }
+
+  close(): void {
+    this.#opened?.close();
+    this.#opened = undefined;
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** If the lock's file was removed, that of a new one is as good, unless another process was faster. */
+  #keepLock(): void {
+    if (this.#directory === undefined || this.#lock === undefined || this.#lock.isInPlace) return;
+    const lock = DataDirectoryLock.tryTake(this.#directory);
+    if (lock === undefined) throw new StoreFailure("in-use");
+    this.#lock.release();
+    this.#lock = lock;
+  }
+
+  async #openUntil(file: string, deadline: number): Promise<OpenedDatabase> {
+    for (;;) {
+      try {
+        return this.#openAgain(file);
+      } catch (error) {
+        if (problemOf(error) !== "locked" || performance.now() >= deadline) throw error;
+        await sleep(STORE_LOCK_POLL_MS);
+      }
+    }
+  }
+
+  #openAgain(file: string): OpenedDatabase {
+    if (!existsSync(file)) throw new StoreFailure("missing"); // SQLite would create it
+    return new OpenedDatabase(openFile(file, this.#migrations, 0), file);
+  }
+
+  /** Under another name until it is complete: a half-written one would be taken for the store at the next start. */
+  #recreate(file: string, fill: () => void): void {
+    const draft = `${file}.new`;
+    for (const suffix of ["", ...BESIDE]) rmSync(draft + suffix, { force: true });
+    const former = this.#opened;
+    const database = openFile(draft, this.#migrations, 0);
+    this.#opened = new OpenedDatabase(database, draft);
+    try {
+      database.exec("BEGIN");
+      fill();
+      database.exec("COMMIT");
+    } catch (error) {
+      database.close();
+      rmSync(draft, { force: true });
+      throw error;
+    } finally {
+      this.#opened = former;
+    }
+    database.close();
+    former?.close();
+    this.#opened = undefined;
+    // Left over from the removed file; SQLite would apply them to the new one.
+    for (const suffix of BESIDE) rmSync(file + suffix, { force: true });
+    renameSync(draft, file);
+    this.#opened = this.#openAgain(file);
+  }
+}

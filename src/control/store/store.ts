@@ -1,0 +1,295 @@
+/**
+ * What survives a restart. The control plane reads it once, at its start, and works from memory: no request to a target
+ * waits for the disk. A change is saved at once where the disk allows it, otherwise it is refused ({@link Store.write}) or
+ * saved later ({@link Store.save}).
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { toError } from "../../wire/errors.ts";
+import { silentLogger } from "../../wire/log.ts";
+import type { Logger } from "../../wire/log.ts";
+import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "../limits.ts";
+import { DataDirectoryLock } from "./data-directory-lock.ts";
+import { storeId, unusable } from "./database.ts";
+import { DeferredWrites } from "./deferred-writes.ts";
+import { makeFolder } from "./make-folder.ts";
+import type { Migrations } from "./migrations.ts";
+import { Statement } from "./statement.ts";
+import { problemOf, unavailable } from "./store-failure.ts";
+import type { StoreProblem } from "./store-failure.ts";
+import { StoreFiles } from "./store-files.ts";
+import { StoreHealth } from "./store-health.ts";
+
+export interface StoreOptions {
+  /** Undefined: in memory. */
+  directory?: string | undefined;
+  /** Tables of extensions. */
+  migrations?: readonly Migrations[] | undefined;
+  log?: Logger | undefined;
+}
+
+/**
+ * Takes the lock on the directory, then opens the database.
+ *
+ * @param waitMs how long another process that holds the directory is waited for
+ * @throws TurnaboutError `config_invalid`
+ */
+export async function openStore(options: StoreOptions, waitMs = 0): Promise<Store> {
+  const { directory } = options;
+  if (directory === undefined) return new Store(options);
+  let lock: DataDirectoryLock | undefined;
+  try {
+    makeFolder(directory, 0o700);
+    lock = await DataDirectoryLock.take(directory, waitMs);
+    return new Store(options, lock);
+  } catch (cause) {
+    lock?.release();
+    throw unusable(directory, cause);
+  }
+}
+
+export class Store {
+  /** Random, made with the store: marks what this control plane has created elsewhere. */
+  readonly id: string;
+  readonly #files: StoreFiles;
+  readonly #health: StoreHealth;
+  readonly #isInMemory: boolean;
+  readonly #log: Logger;
+  readonly #unsaved = new DeferredWrites();
+  readonly #contents: (() => void)[] = [];
+  readonly #setMeta: Statement;
+  #closed = false;
+  #isWriting = false;
+  #commits = 0;
+  /** Of these, those that survive a loss of power. */
+  #flushedCommits = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #reopening: Promise<void> | undefined;
+
+  /**
+   * Without a directory in memory; with one through {@link openStore}.
+   *
+   * @throws TurnaboutError `config_invalid`
+   */
+  constructor({ directory, migrations = [], log = silentLogger }: StoreOptions = {}, lock?: DataDirectoryLock) {
+    this.#isInMemory = directory === undefined;
+    this.#log = log;
+    this.#files = new StoreFiles(directory, migrations, lock);
+    this.#health = new StoreHealth(directory, log);
+    this.id = storeId(this.#files.database);
+    this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
+    this.onRecreate(() => this.#setMeta.run("store_id", this.id));
+  }
+
+  /** Why nothing can be saved now; undefined while all is well. */
+  get problem(): StoreProblem | undefined {
+    return this.#health.problem;
+  }
+
+  /** Changes that are to be saved later. */
+  get unsaved(): number {
+    return this.#unsaved.size;
+  }
+
+  prepare(sql: string): Statement {
+    return new Statement(() => this.#files.database, sql);
+  }
+
+  /** @param saveAll writes all rows of its tables from memory, into an empty database */
+  onRecreate(saveAll: () => void): void {
+    this.#contents.push(saveAll);
+  }
+
+  /**
+   * One transaction, for a change that counts only if it is saved.
+   *
+   * @param what phase and subject, for messages
+   * @throws TurnaboutError `store_unavailable`; what `work` throws
+   */
+  write<T>(what: string, work: () => T): T {
+    try {
+      const result = this.#transact(work);
+      this.#health.recovered();
+      return result;
+    } catch (cause) {
+      throw this.#refusal(what, cause);
+    }
+  }
+
+  /**
+   * One transaction, for a change that counts already: where it cannot be saved now, it is tried again until it can. Never
+   * throws.
+   *
+   * @param key subject; a later change to it takes the place of this one
+   * @param work writes what memory holds when it is called
+   * @param isDisposable it may be dropped if there are too many that cannot be saved
+   */
+  save(key: string, work: () => void, isDisposable = false): void {
+    if (this.#closed) return;
+    try {
+      this.#transact(work);
+      this.#unsaved.delete(key);
+      this.#health.recovered();
+    } catch (error) {
+      if (this.#noteProblem(error) === undefined) this.#reportFault(key, error);
+      else this.#unsaved.set(key, work, isDisposable);
+    }
+  }
+
+  /** The last change to this subject by {@link save} is not saved yet. */
+  isUnsaved(key: string): boolean {
+    return this.#unsaved.has(key);
+  }
+
+  /**
+   * Resolves when all changes so far are saved and survive a loss of power: before it, none is acknowledged.
+   *
+   * @param what phase and subject, for messages
+   * @throws TurnaboutError `store_unavailable`
+   */
+  async settled(what: string): Promise<void> {
+    try {
+      while (this.#unsaved.needed > 0) {
+        this.#saveSome();
+        await nextTurn();
+      }
+      const commits = this.#commits;
+      if (this.#flushedCommits >= commits) return;
+      await this.#files.flush();
+      this.#flushedCommits = Math.max(this.#flushedCommits, commits);
+    } catch (cause) {
+      throw this.#refusal(what, cause);
+    }
+  }
+
+  /** Closes the database and then the lock, for another process. Until {@link reopen} nothing can be saved. */
+  release(): void {
+    if (this.#closed || this.#isInMemory || this.#files.isReleased) return;
+    this.#saveRest();
+    this.#files.release();
+    this.#health.released();
+  }
+
+  /** Takes the directory back. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
+  async reopen(): Promise<void> {
+    if (this.#closed || !this.#files.isReleased) return;
+    this.#reopening ??= this.#takeBack().finally(() => {
+      this.#reopening = undefined;
+    });
+    await this.#reopening;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#saveRest();
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#files.close();
+  }
+
+  async #takeBack(): Promise<void> {
+    await this.#files.takeBack(STORE_REOPEN_WAIT_MS);
+    if (this.#closed) return this.#files.close();
+    this.#health.recovered();
+    if (this.#unsaved.size > 0) this.#retryIn(0);
+  }
+
+  #transact<T>(work: () => T): T {
+    if (this.#isWriting) return work();
+    const { database } = this.#files;
+    this.#files.check();
+    this.#isWriting = true;
+    try {
+      database.exec("BEGIN IMMEDIATE");
+      const result = work();
+      database.exec("COMMIT");
+      this.#files.committed();
+      this.#commits += 1;
+      return result;
+    } catch (error) {
+      try {
+        if (database.isTransaction) database.exec("ROLLBACK");
+      } catch {
+        // The first error says why.
+      }
+      throw error;
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  /** The oldest of the changes that are not saved. @throws as {@link #transact} */
+  #saveSome(): void {
+    const changes = this.#unsaved.first(UNSAVED_CHANGES_AT_ONCE);
+    this.#transact(() => {
+      for (const [, work] of changes) work();
+    });
+    for (const [key] of changes) this.#unsaved.delete(key);
+    this.#health.recovered();
+  }
+
+  /** Before the database is closed. */
+  #saveRest(): void {
+    try {
+      while (this.#unsaved.size > 0) this.#saveSome();
+    } catch (error) {
+      this.#noteProblem(error);
+      const changes = this.#unsaved.size;
+      this.#log.warn({ changes, reason: toError(error).message }, "store: closed before all changes were saved");
+    }
+  }
+
+  #retryIn(delayMs: number): void {
+    if (this.#closed || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.#retry(), delayMs);
+    this.#timer.unref();
+  }
+
+  #retry(): void {
+    this.#timer = undefined;
+    if (this.#files.isReleased) return;
+    try {
+      this.#files.repair(this.problem, () => {
+        for (const saveAll of this.#contents) saveAll();
+      });
+      if (this.#unsaved.size > 0) this.#saveSome();
+      else this.#transact(() => this.#setMeta.run("probe", String(Date.now())));
+      this.#health.recovered();
+      if (this.#unsaved.size > 0) this.#retryIn(0);
+    } catch (error) {
+      if (this.#noteProblem(error) === undefined) this.#saveEach();
+      this.#retryIn(STORE_RETRY_MS);
+    }
+  }
+
+  /** Each alone: one that the database does not take may not hold up the others. */
+  #saveEach(): void {
+    for (const [key, work] of this.#unsaved.first(UNSAVED_CHANGES_AT_ONCE)) {
+      try {
+        this.#transact(work);
+        this.#unsaved.delete(key);
+      } catch (error) {
+        if (this.#noteProblem(error) !== undefined) return;
+        this.#reportFault(key, error);
+      }
+    }
+  }
+
+  #refusal(what: string, cause: unknown): unknown {
+    const problem = this.#noteProblem(cause);
+    return problem === undefined ? cause : unavailable(what, problem, cause);
+  }
+
+  /** Undefined if the error is no problem of the store. */
+  #noteProblem(error: unknown): StoreProblem | undefined {
+    const problem = problemOf(error);
+    if (problem === undefined) return undefined;
+    if (problem !== "released") this.#health.failed(problem, error);
+    this.#retryIn(STORE_RETRY_MS);
+    return problem;
+  }
+
+  #reportFault(key: string, error: unknown): void {
+    this.#unsaved.delete(key);
+    this.#log.error({ key, err: error }, "store: a change was not saved");
+  }
+}
