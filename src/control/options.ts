@@ -1,7 +1,7 @@
 /** The options of a control plane, and their checked form with the defaults filled in. */
 import { TurnaboutError } from "../wire/errors.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
-import { silentLogger } from "../wire/log.ts";
+import { guardedLogger, silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import { formatAuthority, parseRunnerId } from "../wire/messages/names.ts";
 import type { Destination } from "../wire/messages/names.ts";
@@ -104,7 +104,7 @@ export function checkOptions(options: ControlPlaneOptions): Settings {
   return {
     ...options,
     port: options.port ?? DEFAULT_PORT,
-    log: options.log ?? silentLogger,
+    log: options.log === undefined ? silentLogger : guardedLogger(options.log),
     allowedOrigins: options.allowedOrigins ?? [],
     basePath: checkBasePath(options.basePath ?? ""),
     extensions: options.extensions ?? [],

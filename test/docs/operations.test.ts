@@ -103,6 +103,8 @@ describe("docs/operations.md", () => {
       streams: nothing,
       runners: () => ({}),
       certificateExpiries: () => ({}),
+      storeWritable: () => true,
+      unsavedChanges: nothing,
     });
     registerHelixMetrics(control.registry, {
       diskUsedPercents: () => ({}),

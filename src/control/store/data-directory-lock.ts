@@ -71,8 +71,12 @@ export class DataDirectoryLock {
   }
 
   release(): void {
-    // First: behind the release, the file would be the next holder's.
-    if (this.isInPlace) rmSync(path.join(this.#directory, HOLDER_FILE), { force: true });
+    try {
+      // First: behind the release, the file would be the next holder's.
+      if (this.isInPlace) rmSync(path.join(this.#directory, HOLDER_FILE), { force: true });
+    } catch {
+      // Only messages need it.
+    }
     this.#database.close();
   }
 

@@ -60,6 +60,24 @@ export function openFile(file: string, further: readonly Migrations[], busyTimeo
   }
 }
 
+/**
+ * To be read where there is no room for the files that SQLite shares with other processes: meanwhile these are locked out.
+ *
+ * @throws as {@link openFile}
+ */
+export function openAlone(file: string, further: readonly Migrations[]): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE;");
+    checkIntegrity(database);
+    migrate(database, [CONTROL_MIGRATIONS, ...further]);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
 /** @throws StoreFailure `corrupt`, an error of SQLite */
 export function checkIntegrity(database: DatabaseSync): void {
   const row = database.prepare("PRAGMA quick_check(1)").get();

@@ -16,12 +16,19 @@ const TEXTS: Readonly<Record<StoreProblem, string>> = {
   full: "the disk is full",
   "read-only": "the file system or the file is read-only",
   missing: "the database file is not in the data directory",
-  replaced: "the database file was replaced by another one: put it back, or restart the control plane",
+  replaced: "the database file was replaced by another one",
   locked: "another process has locked the database",
   "in-use": "another process holds the data directory",
-  corrupt: "the database is damaged: restore a backup, or remove turnabout.db to have it written anew",
+  corrupt: "the database is damaged",
   failing: "input or output fails",
   released: "the data directory was handed over to another process",
+};
+
+/** What an operator can do, where that is not obvious. */
+export const STORE_HINTS: Readonly<Partial<Record<StoreProblem, string>>> = {
+  missing: "create the data directory again: the database is then written anew from memory",
+  replaced: "put the former file back, or restart the control plane to use the new one",
+  corrupt: "remove turnabout.db: it is then written anew from memory; a restart does not accept the damaged one",
 };
 
 /** A problem that this program has found itself. */
@@ -46,8 +53,11 @@ const BY_RESULT: ReadonlyMap<number, StoreProblem> = new Map([
 ]);
 /** Errors of a statement itself, which are no failure of the disk: TOOBIG, CONSTRAINT, MISMATCH, MISUSE, RANGE. */
 const OF_STATEMENTS: ReadonlySet<number> = new Set([18, 19, 20, 21, 25]);
-/** The file at the path is not the one that is open (SQLITE_READONLY_DBMOVED). */
-const DATABASE_MOVED = 1_032;
+/** Extended result codes that say more: SQLITE_READONLY_DBMOVED, SQLITE_IOERR_SHMSIZE (no room for the shared memory). */
+const BY_EXTENDED_RESULT: ReadonlyMap<number, StoreProblem> = new Map([
+  [1_032, "missing"],
+  [4_874, "full"],
+]);
 
 const BY_ERRNO: Readonly<Record<string, StoreProblem>> = {
   ENOENT: "missing",
@@ -68,9 +78,8 @@ export function problemOf(error: unknown): StoreProblem | undefined {
 
 function problemOfSqlite(error: unknown): StoreProblem | undefined {
   const result = resultOf(error);
-  if (result === DATABASE_MOVED) return "missing";
   if (OF_STATEMENTS.has(result & 0xff)) return undefined;
-  return BY_RESULT.get(result & 0xff) ?? "failing";
+  return BY_EXTENDED_RESULT.get(result) ?? BY_RESULT.get(result & 0xff) ?? "failing";
 }
 
 /** SQLite's extended result code. */

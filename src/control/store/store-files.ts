@@ -3,9 +3,10 @@ import { existsSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { toError } from "../../wire/errors.ts";
 import { STORE_LOCK_POLL_MS } from "../limits.ts";
 import { DataDirectoryLock } from "./data-directory-lock.ts";
-import { FILE_NAME, openDatabase, openFile, unusable } from "./database.ts";
+import { FILE_NAME, openAlone, openDatabase, openFile, unusable } from "./database.ts";
 import type { Migrations } from "./migrations.ts";
 import { OpenedDatabase } from "./opened-database.ts";
 import { problemOf, StoreFailure } from "./store-failure.ts";
@@ -21,6 +22,8 @@ export class StoreFiles {
   #opened: OpenedDatabase | undefined;
   #lock: DataDirectoryLock | undefined;
   #isReleased = false;
+  /** Why the database could only be opened to be read, at the start. */
+  #startFailure: Error | undefined;
 
   /** @throws TurnaboutError `config_invalid` */
   constructor(
@@ -32,7 +35,12 @@ export class StoreFiles {
     this.#file = directory === undefined ? undefined : path.join(directory, FILE_NAME);
     this.#migrations = migrations;
     this.#lock = lock;
-    this.#opened = new OpenedDatabase(openDatabase(directory, migrations), this.#file);
+    this.#opened = new OpenedDatabase(this.#openAtStart(), this.#file);
+  }
+
+  /** Nothing can be saved yet: the disk was full at the start. */
+  get startFailure(): Error | undefined {
+    return this.#startFailure;
   }
 
   /** The one that is open now. @throws StoreFailure if there is none */
@@ -47,6 +55,7 @@ export class StoreFiles {
 
   /** Before a change. @throws StoreFailure if it would not be found at the next start; an error of the system */
   check(): void {
+    if (this.#startFailure !== undefined) throw this.#startFailure;
     this.#opened?.check();
     this.#keepLock();
   }
@@ -74,6 +83,7 @@ export class StoreFiles {
     if (!existsSync(directory)) throw new StoreFailure("missing");
     this.#keepLock();
     if (!existsSync(file)) return this.#recreate(file, fill);
+    if (this.#startFailure !== undefined) return this.#openFully(file);
     if (this.#opened !== undefined && problem !== "failing" && problem !== "corrupt") return;
     this.#opened?.check();
     const former = this.#opened;
@@ -112,6 +122,32 @@ export class StoreFiles {
     this.#opened = undefined;
     this.#lock?.release();
     this.#lock = undefined;
+  }
+
+  /** @throws TurnaboutError `config_invalid` */
+  #openAtStart(): DatabaseSync {
+    try {
+      return openDatabase(this.#directory, this.#migrations);
+    } catch (error) {
+      const cause = toError((error as Error).cause);
+      const problem = problemOf(cause);
+      if (this.#file === undefined || (problem !== "full" && problem !== "failing")) throw error;
+      try {
+        const database = openAlone(this.#file, this.#migrations);
+        this.#startFailure = cause;
+        return database;
+      } catch {
+        throw error;
+      }
+    }
+  }
+
+  /** What was opened to be read only locks itself out too: it is closed first. */
+  #openFully(file: string): void {
+    this.#opened?.close();
+    this.#opened = undefined;
+    this.#opened = this.#openAgain(file);
+    this.#startFailure = undefined;
   }
 
   /** If the lock's file was removed, that of a new one is as good, unless another process was faster. */
@@ -163,6 +199,7 @@ export class StoreFiles {
     // Left over from the removed file; SQLite would apply them to the new one.
     for (const suffix of BESIDE) rmSync(file + suffix, { force: true });
     renameSync(draft, file);
+    this.#startFailure = undefined;
     this.#opened = this.#openAgain(file);
   }
 }

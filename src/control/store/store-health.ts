@@ -2,7 +2,7 @@
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { STORE_PROBLEMS_LOGGED_PER_MINUTE } from "../limits.ts";
-import { StoreFailure } from "./store-failure.ts";
+import { STORE_HINTS, StoreFailure } from "./store-failure.ts";
 import type { StoreProblem } from "./store-failure.ts";
 
 const MINUTE_MS = 60_000;
@@ -32,8 +32,9 @@ export class StoreHealth {
     this.#reported = problem;
     const reason = new StoreFailure(problem).message;
     const { message } = toError(cause);
+    const error = message === reason ? undefined : message;
     this.#log.error(
-      { dataDirectory: this.#directory, problem, reason, ...(message !== reason && { error: message }) },
+      { dataDirectory: this.#directory, problem, reason, error, hint: STORE_HINTS[problem] },
       "store: changes cannot be saved; tunnels are not affected; will retry",
     );
   }

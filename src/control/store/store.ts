@@ -78,6 +78,7 @@ export class Store {
     this.id = storeId(this.#files.database);
     this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
     this.onRecreate(() => this.#setMeta.run("store_id", this.id));
+    this.#noteProblem(this.#files.startFailure);
   }
 
   /** Why nothing can be saved now; undefined while all is well. */
