@@ -64,7 +64,7 @@ export interface ControlPlane extends AsyncDisposable {
    * saved: the API refuses changes with `store_unavailable`. Tunnels are not affected.
    */
   releaseStore(): void;
-  /** Takes the data directory back. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
+  /** Opens the data directory again after {@link releaseStore}. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
   reopenStore(): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 /** A statement that survives its database: it is prepared anew where the database was opened anew. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Row } from "./rows.ts";
 
 export class Statement {
@@ -19,8 +20,16 @@ export class Statement {
     return Number(this.#current().run(...values).changes);
   }
 
+  /** At the start only. @throws TurnaboutError `config_invalid` if the database or a number in it cannot be read */
   all(...values: SQLInputValue[]): Row[] {
-    return this.#current().all(...values);
+    try {
+      return this.#current().all(...values);
+    } catch (cause) {
+      throw new TurnaboutError("config_invalid", `data directory: cannot be read: ${toError(cause).message}`, {
+        cause,
+        hint: "restore a backup, or correct the database with sqlite3",
+      });
+    }
   }
 
   #current(): StatementSync {

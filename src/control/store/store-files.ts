@@ -98,7 +98,7 @@ export class StoreFiles {
   }
 
   /** @throws TurnaboutError `config_invalid` if another process keeps the directory, or it can no longer be used */
-  async takeBack(waitMs: number): Promise<void> {
+  async reclaim(waitMs: number): Promise<void> {
     const directory = this.#directory;
     if (directory === undefined || !this.#isReleased) return;
     const deadline = performance.now() + waitMs;

@@ -83,7 +83,7 @@ describe("Store", () => {
       throw new Error("broken");
     };
     assert.throws(() => store.write("test", broken), /^Error: broken$/);
-    store.save("b", broken); // a fault of ours: it is logged, and not tried for ever
+    store.save("b", broken); // a fault of ours: it is logged, and not tried again
     assert.deepEqual([names(), store.unsaved, store.problem], [[], 0, undefined]);
     store.close();
   });

@@ -170,10 +170,10 @@ export class Store {
     this.#health.released();
   }
 
-  /** Takes the directory back. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
+  /** Opens the directory again, after {@link release}. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
   async reopen(): Promise<void> {
     if (this.#closed || !this.#files.isReleased) return;
-    this.#reopening ??= this.#takeBack().finally(() => {
+    this.#reopening ??= this.#reclaim().finally(() => {
       this.#reopening = undefined;
     });
     await this.#reopening;
@@ -187,8 +187,8 @@ export class Store {
     this.#files.close();
   }
 
-  async #takeBack(): Promise<void> {
-    await this.#files.takeBack(STORE_REOPEN_WAIT_MS);
+  async #reclaim(): Promise<void> {
+    await this.#files.reclaim(STORE_REOPEN_WAIT_MS);
     if (this.#closed) return this.#files.close();
     this.#health.recovered();
     if (this.#unsaved.size > 0) this.#retryIn(0);

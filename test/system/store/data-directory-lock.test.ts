@@ -100,7 +100,7 @@ describe("a second control plane on a data directory", () => {
 });
 
 describe("a data directory that is handed over", () => {
-  it("is another's until it is taken back; the tunnels of both serve, and changes go to the one that has it", async () => {
+  it("is another process' until it is reopened; the tunnels of both serve, and changes go to the one that has it", async () => {
     const dataDirectory = tempPath("-data");
     await using old = await startSystem({ controlPlane: { dataDirectory } });
     const kept = await issueToken(old.url, { id: "kept", kind: "user" });
