@@ -11,6 +11,9 @@ export interface LogOptions {
   format?: string | undefined;
 }
 
+/** Lines that a full disk does not take wait up to here; later ones are dropped until it does. */
+const MAX_UNWRITTEN_BYTES = 1024 * 1024;
+
 const LEVELS: readonly string[] = ["debug", "info", "warn", "error", "silent"];
 
 /** Fields whose values are redacted. No message contains a secret in the first place. */
@@ -40,11 +43,14 @@ export function createLogger(options: LogOptions = {}): Logger {
   if (!LEVELS.includes(level))
     throw new UsageError(`--log-level ${level}: unknown level`, `use one of ${LEVELS.join(", ")}`);
   const format = logFormat(options.format);
+  const output = pino.destination({ fd: 2, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
   const destination: DestinationStream & EventEmitter =
     format === "pretty"
-      ? loadPretty()({ destination: 2, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
-      : pino.destination({ fd: 2, sync: true });
-  destination.on("error", () => {}); // a closed log pipe must not end the process
+      ? loadPretty()({ destination: output, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
+      : output;
+  // A closed log pipe or a full disk must not end the process.
+  output.on("error", () => {});
+  destination.on("error", () => {});
   const paths = SECRET_FIELDS.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `headers["${name}"]`]);
   return pino({ level, redact: { paths, censor: "[redacted]" }, base: { pid: process.pid } }, destination);
 }

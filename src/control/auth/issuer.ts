@@ -117,7 +117,6 @@ export class TokenIssuer {
 
   #forgetExpired(): void {
     const now = Date.now();
-    for (const { id, expiresAtMs = Infinity } of this.#store.list())
-      if (expiresAtMs <= now) this.revoke(id);
+    for (const { id, expiresAtMs = Infinity } of this.#store.list()) if (expiresAtMs <= now) this.revoke(id);
   }
 }

@@ -97,9 +97,13 @@ function inodeOf(file: string): bigint {
 }
 
 function inUse(directory: string): TurnaboutError {
-  return new TurnaboutError("config_invalid", `data directory ${directory}: in use by ${holderOf(directory)}`, {
-    hint: "stop that process first, or give this one a data directory of its own",
-  });
+  return new TurnaboutError(
+    "config_invalid",
+    `data directory ${directory}: in use by ${holderOf(directory)}`,
+    {
+      hint: "stop that process first, or give this one a data directory of its own",
+    },
+  );
 }
 
 function holderOf(directory: string): string {

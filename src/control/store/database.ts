@@ -91,10 +91,14 @@ export function unusable(dataDirectory: string | undefined, cause: unknown): Tur
   const { message } = cause as Error;
   const subject = `data directory ${dataDirectory}`;
   if (problemOf(cause) === "corrupt") {
-    return new TurnaboutError("config_invalid", `${subject}: ${FILE_NAME} is damaged or no database: ${message}`, {
-      cause,
-      hint: `restore a backup; or move ${FILE_NAME}, ${FILE_NAME}-wal and ${FILE_NAME}-shm away to start with an empty one`,
-    });
+    return new TurnaboutError(
+      "config_invalid",
+      `${subject}: ${FILE_NAME} is damaged or no database: ${message}`,
+      {
+        cause,
+        hint: `restore a backup; or move ${FILE_NAME}, ${FILE_NAME}-wal and ${FILE_NAME}-shm away to start with an empty one`,
+      },
+    );
   }
   return new TurnaboutError("config_invalid", `${subject}: ${message}`, { cause });
 }

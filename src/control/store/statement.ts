@@ -25,10 +25,14 @@ export class Statement {
     try {
       return this.#current().all(...values);
     } catch (cause) {
-      throw new TurnaboutError("config_invalid", `data directory: cannot be read: ${toError(cause).message}`, {
-        cause,
-        hint: "restore a backup, or correct the database with sqlite3",
-      });
+      throw new TurnaboutError(
+        "config_invalid",
+        `data directory: cannot be read: ${toError(cause).message}`,
+        {
+          cause,
+          hint: "restore a backup, or correct the database with sqlite3",
+        },
+      );
     }
   }
 

@@ -28,7 +28,8 @@ const TEXTS: Readonly<Record<StoreProblem, string>> = {
 export const STORE_HINTS: Readonly<Partial<Record<StoreProblem, string>>> = {
   missing: "create the data directory again: the database is then written anew from memory",
   replaced: "put the former file back, or restart the control plane to use the new one",
-  corrupt: "remove turnabout.db: it is then written anew from memory; a restart does not accept the damaged one",
+  corrupt:
+    "remove turnabout.db: it is then written anew from memory; a restart does not accept the damaged one",
 };
 
 /** A problem that this program has found itself. */

@@ -61,7 +61,10 @@ describe("Store", () => {
     assert.equal(store.unsaved, 2);
     other.close();
     mock.timers.tick(STORE_RETRY_MS);
-    assert.deepEqual([store.problem, store.unsaved, names(), values()], [undefined, 0, ["a", "b"], ["2", "3"]]);
+    assert.deepEqual(
+      [store.problem, store.unsaved, names(), values()],
+      [undefined, 0, ["a", "b"], ["2", "3"]],
+    );
     await store.settled("test");
     store.close();
   });

@@ -70,7 +70,10 @@ export class Store {
    *
    * @throws TurnaboutError `config_invalid`
    */
-  constructor({ directory, migrations = [], log = silentLogger }: StoreOptions = {}, lock?: DataDirectoryLock) {
+  constructor(
+    { directory, migrations = [], log = silentLogger }: StoreOptions = {},
+    lock?: DataDirectoryLock,
+  ) {
     this.#isInMemory = directory === undefined;
     this.#log = log;
     this.#files = new StoreFiles(directory, migrations, lock);
@@ -235,7 +238,10 @@ export class Store {
     } catch (error) {
       this.#noteProblem(error);
       const changes = this.#unsaved.size;
-      this.#log.warn({ changes, reason: toError(error).message }, "store: closed before all changes were saved");
+      this.#log.warn(
+        { changes, reason: toError(error).message },
+        "store: closed before all changes were saved",
+      );
     }
   }
 
@@ -291,6 +297,6 @@ export class Store {
 
   #reportFault(key: string, error: unknown): void {
     this.#unsaved.delete(key);
-    this.#log.error({ key, err: error }, "store: a change was not saved");
+    this.#log.error({ change: key, err: error }, "store: a change was not saved");
   }
 }

@@ -1,6 +1,14 @@
 /** Wolf instances: capacity, GPU and disk. Whether one is online is not stored: the tunnel knows. */
 import { z } from "zod";
-import { choice, integer, json, optionalInteger, optionalText, readRows, text } from "../../control/extension.ts";
+import {
+  choice,
+  integer,
+  json,
+  optionalInteger,
+  optionalText,
+  readRows,
+  text,
+} from "../../control/extension.ts";
 import type { ExtensionStore, Row, Statement } from "../../control/extension.ts";
 import { alertLevel, containerUsage, diskUsage, gpuUsage } from "./usage.ts";
 import type { AlertLevel, ContainerUsage, DiskUsage, GpuUsage } from "./usage.ts";
@@ -48,7 +56,9 @@ export class InstanceStore {
     );
     this.#delete = store.prepare("DELETE FROM instances WHERE id = ?");
     const rows = store.prepare("SELECT * FROM instances ORDER BY created_at, id").all();
-    this.#instances = new Map(readRows("instances", rows, fromRow).map((instance) => [instance.id, instance]));
+    this.#instances = new Map(
+      readRows("instances", rows, fromRow).map((instance) => [instance.id, instance]),
+    );
     store.onRecreate(() => {
       for (const id of this.#instances.keys()) this.#write(id);
     });

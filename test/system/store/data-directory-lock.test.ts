@@ -40,7 +40,9 @@ describe("a second control plane on a data directory", () => {
     assert.equal(code, 1);
     assert.match(
       stderr,
-      new RegExp(`^error: data directory ${directory}: in use by process ${first.pid} on "${hostname()}" since `),
+      new RegExp(
+        `^error: data directory ${directory}: in use by process ${first.pid} on "${hostname()}" since `,
+      ),
     );
     assert.deepEqual(filesOf(directory), before);
     const isRefused = (error: unknown): boolean =>
@@ -77,7 +79,10 @@ describe("a second control plane on a data directory", () => {
       writeFileSync(join(directory, "lock-holder.json"), text);
       await using first = await startControlPlane({ dataDirectory: directory });
       writeFileSync(join(directory, "lock-holder.json"), text);
-      await assert.rejects(startControlPlane({ dataDirectory: directory }), /in use by (another process|process 1 )/);
+      await assert.rejects(
+        startControlPlane({ dataDirectory: directory }),
+        /in use by (another process|process 1 )/,
+      );
       assert.ok(first.port > 0);
     });
   }

@@ -12,7 +12,13 @@ import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN, isConnected, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
-import { heartbeat, listSessions, newSession, createSession, startSessions } from "../helix/sessions-stand.ts";
+import {
+  heartbeat,
+  listSessions,
+  newSession,
+  createSession,
+  startSessions,
+} from "../helix/sessions-stand.ts";
 import { DISK_FAULTS, LASTING_FAULT } from "./disk-faults.ts";
 
 afterEach(() => assertNothingOpen());
@@ -135,20 +141,24 @@ it("a database file that was removed is written anew, with everything", async ()
   );
 });
 
-it("a control plane starts on a full disk with what is on it", { skip: DISK_FAULTS[0]?.skip ?? false }, async () => {
-  const [full] = DISK_FAULTS;
-  const dataDirectory = full?.place?.() ?? assert.fail("no place");
-  const before = await restart(dataDirectory);
-  const kept = await issueToken(`http://127.0.0.1:${before.port}`, user("kept"));
-  await before.close();
-  const end = full?.begin(dataDirectory);
-  await using system = await startSystem({ controlPlane: { dataDirectory } });
-  assert.equal(await statusWith(system.url, kept), 200);
-  await assertRefused(system.url, "full");
-  await assertTunnelsServe(system, "further");
-  end?.();
-  await tokenIsIssued(system.url, "fresh");
-});
+it(
+  "a control plane starts on a full disk with what is on it",
+  { skip: DISK_FAULTS[0]?.skip ?? false },
+  async () => {
+    const [full] = DISK_FAULTS;
+    const dataDirectory = full?.place?.() ?? assert.fail("no place");
+    const before = await restart(dataDirectory);
+    const kept = await issueToken(`http://127.0.0.1:${before.port}`, user("kept"));
+    await before.close();
+    const end = full?.begin(dataDirectory);
+    await using system = await startSystem({ controlPlane: { dataDirectory } });
+    assert.equal(await statusWith(system.url, kept), 200);
+    await assertRefused(system.url, "full");
+    await assertTunnelsServe(system, "further");
+    end?.();
+    await tokenIsIssued(system.url, "fresh");
+  },
+);
 
 it("sessions run and end while nothing can be saved, and none is created", async () => {
   const dataDirectory = tempPath("-data");

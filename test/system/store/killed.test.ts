@@ -74,7 +74,8 @@ async function assertKept(url: string, known: Acknowledged): Promise<void> {
     "revoked tokens that are back",
   );
   const [revoked] = [...known.revoked.values()].slice(-1);
-  if (revoked !== undefined) assert.equal((await call(`${url}/api/v1/runners`, { token: revoked })).status, 401);
+  if (revoked !== undefined)
+    assert.equal((await call(`${url}/api/v1/runners`, { token: revoked })).status, 401);
   const sessions = new Set((await listSessions(url)).map(({ id }) => id));
   assert.deepEqual(
     [...known.sessions].filter((id) => !sessions.has(id)),
