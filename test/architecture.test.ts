@@ -69,6 +69,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "trusted-proxies",
     "listener",
     "auth",
+    "sqlite",
     "store",
     "reload",
     "fields",

@@ -28,7 +28,7 @@ import { followTlsFiles } from "./reload/tls-files.ts";
 import { followTokenFile } from "./reload/token-file.ts";
 import { release, Shutdown } from "./shutdown.ts";
 import type { CloseOptions, Running } from "./shutdown.ts";
-import { openStore } from "./store/store.ts";
+import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/store.ts";
 
 export type { ControlPlaneOptions } from "./options.ts";

@@ -18,7 +18,7 @@ import type { TokenIssuer } from "./auth/issuer.ts";
 import type { ExtensionEvent } from "./event-bus.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
 import type { Registry, RegistryEvent } from "./registry/registry.ts";
-import type { Migrations } from "./store/migrations.ts";
+import type { Migrations } from "./sqlite/migrations.ts";
 import type { Store } from "./store/store.ts";
 
 export interface ControlPlaneExtension {
@@ -108,7 +108,7 @@ export { preferredWaitMs } from "./fields/prefer.ts";
 export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
 export type { RegistryEvent } from "./registry/registry.ts";
-export type { Migrations } from "./store/migrations.ts";
-export { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./store/rows.ts";
-export type { Row } from "./store/rows.ts";
-export type { Statement } from "./store/statement.ts";
+export type { Migrations } from "./sqlite/migrations.ts";
+export { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./sqlite/rows.ts";
+export type { Row } from "./sqlite/rows.ts";
+export type { Statement } from "./sqlite/statement.ts";

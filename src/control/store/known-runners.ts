@@ -1,6 +1,6 @@
 /** Runners that have been connected: after a restart they are awaited for a while instead of being unknown. */
-import { readRows, text } from "./rows.ts";
-import type { Statement } from "./statement.ts";
+import { readRows, text } from "../sqlite/rows.ts";
+import type { Statement } from "../sqlite/statement.ts";
 import type { Store } from "./store.ts";
 
 /** A runner that has not been seen for this long is no longer expected back. */

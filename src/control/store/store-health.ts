@@ -2,8 +2,8 @@
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { STORE_PROBLEMS_LOGGED_PER_MINUTE } from "../limits.ts";
-import { STORE_HINTS, StoreFailure } from "./store-failure.ts";
-import type { StoreProblem } from "./store-failure.ts";
+import { STORE_HINTS, StoreFailure } from "../sqlite/store-failure.ts";
+import type { StoreProblem } from "../sqlite/store-failure.ts";
 
 const MINUTE_MS = 60_000;
 

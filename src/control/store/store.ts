@@ -3,20 +3,21 @@
  * waits for the disk. A change is saved at once where the disk allows it, otherwise it is refused ({@link Store.write}) or
  * saved later ({@link Store.save}).
  */
+import { randomBytes } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { DatabaseSync } from "node:sqlite";
 import { toError } from "../../wire/errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import type { Logger } from "../../wire/log.ts";
 import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "../limits.ts";
-import { DataDirectoryLock } from "./data-directory-lock.ts";
-import { storeId, unusable } from "./database.ts";
+import type { DataDirectoryLock } from "../sqlite/data-directory-lock.ts";
+import { metaOf, storeId } from "../sqlite/database.ts";
 import { DeferredWrites } from "./deferred-writes.ts";
-import { makeFolder } from "./make-folder.ts";
-import type { Migrations } from "./migrations.ts";
-import { Statement } from "./statement.ts";
-import { problemOf, unavailable } from "./store-failure.ts";
-import type { StoreProblem } from "./store-failure.ts";
-import { StoreFiles } from "./store-files.ts";
+import type { Migrations } from "../sqlite/migrations.ts";
+import { Statement } from "../sqlite/statement.ts";
+import { problemOf, unavailable } from "../sqlite/store-failure.ts";
+import type { StoreProblem } from "../sqlite/store-failure.ts";
+import { StoreFiles } from "../sqlite/store-files.ts";
 import { StoreHealth } from "./store-health.ts";
 
 export interface StoreOptions {
@@ -27,25 +28,7 @@ export interface StoreOptions {
   log?: Logger | undefined;
 }
 
-/**
- * Takes the lock on the directory, then opens the database.
- *
- * @param waitMs how long another process that holds the directory is waited for
- * @throws TurnaboutError `config_invalid`
- */
-export async function openStore(options: StoreOptions, waitMs = 0): Promise<Store> {
-  const { directory } = options;
-  if (directory === undefined) return new Store(options);
-  let lock: DataDirectoryLock | undefined;
-  try {
-    makeFolder(directory, 0o700);
-    lock = await DataDirectoryLock.take(directory, waitMs);
-    return new Store(options, lock);
-  } catch (cause) {
-    lock?.release();
-    throw unusable(directory, cause);
-  }
-}
+const REVISION = "revision";
 
 export class Store {
   /** Random, made with the store: marks what this control plane has created elsewhere. */
@@ -59,6 +42,9 @@ export class Store {
   readonly #setMeta: Statement;
   #closed = false;
   #isWriting = false;
+  /** Names the last commit, in the database too: by it a copy of the database is known to be complete. */
+  #revision: string | undefined;
+  readonly #revisionPrefix = randomBytes(6).toString("hex");
   #commits = 0;
   /** Of these, those that survive a loss of power. */
   #flushedCommits = 0;
@@ -66,7 +52,7 @@ export class Store {
   #reopening: Promise<void> | undefined;
 
   /**
-   * Without a directory in memory; with one through {@link openStore}.
+   * Without a directory in memory; with one through `openStore()`.
    *
    * @throws TurnaboutError `config_invalid`
    */
@@ -79,6 +65,7 @@ export class Store {
     this.#files = new StoreFiles(directory, migrations, lock);
     this.#health = new StoreHealth(directory, log);
     this.id = storeId(this.#files.database);
+    this.#revision = metaOf(this.#files.database, REVISION);
     this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
     this.onRecreate(() => this.#setMeta.run("store_id", this.id));
     this.#noteProblem(this.#files.startFailure);
@@ -205,7 +192,10 @@ export class Store {
     try {
       database.exec("BEGIN IMMEDIATE");
       const result = work();
+      const revision = `${this.#revisionPrefix}-${this.#commits}`;
+      this.#setMeta.run(REVISION, revision);
       database.exec("COMMIT");
+      this.#revision = revision;
       this.#files.committed();
       this.#commits += 1;
       return result;
@@ -255,17 +245,24 @@ export class Store {
     this.#timer = undefined;
     if (this.#files.isReleased) return;
     try {
-      this.#files.repair(this.problem, () => {
-        for (const saveAll of this.#contents) saveAll();
-      });
+      this.#repair();
       if (this.#unsaved.size > 0) this.#saveSome();
-      else this.#transact(() => this.#setMeta.run("probe", String(Date.now())));
+      else this.#transact(() => {}); // which writes its revision
       this.#health.recovered();
       if (this.#unsaved.size > 0) this.#retryIn(0);
     } catch (error) {
       if (this.#noteProblem(error) === undefined) this.#saveEach();
       this.#retryIn(STORE_RETRY_MS);
     }
+  }
+
+  #repair(): void {
+    if (this.problem === undefined) return;
+    const isCopy = (database: DatabaseSync): boolean =>
+      metaOf(database, "store_id") === this.id && metaOf(database, REVISION) === this.#revision;
+    this.#files.repair(this.problem, isCopy, () => {
+      for (const saveAll of this.#contents) saveAll();
+    });
   }
 
   /** Each alone: one that the database does not take may not hold up the others. */

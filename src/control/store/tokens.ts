@@ -4,9 +4,9 @@
  */
 import { z } from "zod";
 import type { IssuedTokens, StoredToken } from "../auth/issuer.ts";
-import { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./rows.ts";
-import type { Row } from "./rows.ts";
-import type { Statement } from "./statement.ts";
+import { choice, integer, json, optionalInteger, optionalText, readRows, text } from "../sqlite/rows.ts";
+import type { Row } from "../sqlite/rows.ts";
+import type { Statement } from "../sqlite/statement.ts";
 import type { Store } from "./store.ts";
 
 /** Hashes of revoked tokens that are not ours to delete; the oldest is forgotten first. */

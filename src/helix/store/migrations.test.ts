@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FORMER_VERSIONS, formerDatabase } from "../../../test/support/former-database.ts";
-import { openDatabase } from "../../control/store/database.ts";
-import { versionOf } from "../../control/store/migrations.ts";
+import { openDatabase } from "../../control/sqlite/database.ts";
+import { versionOf } from "../../control/sqlite/migrations.ts";
 import { Store } from "../../control/store/store.ts";
 import { InstanceStore } from "./instances.ts";
 import { HELIX_MIGRATIONS } from "./migrations.ts";

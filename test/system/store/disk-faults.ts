@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { StoreProblem } from "../../../src/control/store/store-failure.ts";
+import type { StoreProblem } from "../../../src/control/sqlite/store-failure.ts";
 import { closedAtTheEnd } from "../../support/cleanup.ts";
 import { tempPath } from "../../support/temp.ts";
 

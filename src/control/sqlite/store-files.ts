@@ -1,7 +1,7 @@
 /** The files of a store: the database, and the lock on its directory. Opened, checked, repaired, handed over. */
 import { existsSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { toError } from "../../wire/errors.ts";
 import { STORE_LOCK_POLL_MS } from "../limits.ts";
@@ -71,21 +71,24 @@ export class StoreFiles {
 
   /**
    * What can be done about a problem: a database whose file was removed is written anew, unless its directory is gone too;
-   * one that has failed is opened anew.
+   * one that has failed is opened anew, and so is a complete copy in its place.
    *
+   * @param isCopy whether a database has all that was ever committed
    * @param fill puts everything into an empty database
    * @throws StoreFailure, an error of SQLite or of the system
    */
-  repair(problem: StoreProblem | undefined, fill: () => void): void {
+  repair(problem: StoreProblem, isCopy: (database: DatabaseSync) => boolean, fill: () => void): void {
     const directory = this.#directory;
     const file = this.#file;
-    if (directory === undefined || file === undefined || problem === undefined || this.#isReleased) return;
+    if (directory === undefined || file === undefined || this.#isReleased) return;
     if (!existsSync(directory)) throw new StoreFailure("missing");
     this.#keepLock();
     if (!existsSync(file)) return this.#recreate(file, fill);
     if (this.#startFailure !== undefined) return this.#openFully(file);
-    if (this.#opened !== undefined && problem !== "failing" && problem !== "corrupt") return;
-    this.#opened?.check();
+    const isReplaced = this.#opened?.isReplaced === true;
+    if (isReplaced && !readFrom(file, isCopy)) throw new StoreFailure("replaced");
+    const isOpen = this.#opened !== undefined && problem !== "failing" && problem !== "corrupt";
+    if (isOpen && !isReplaced) return;
     const former = this.#opened;
     this.#opened = this.#openAgain(file);
     former?.close();
@@ -201,5 +204,17 @@ export class StoreFiles {
     renameSync(draft, file);
     this.#startFailure = undefined;
     this.#opened = this.#openAgain(file);
+  }
+}
+
+/** False if it is no database. */
+function readFrom(file: string, check: (database: DatabaseSync) => boolean): boolean {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+  try {
+    return check(database);
+  } catch {
+    return false;
+  } finally {
+    database.close();
   }
 }

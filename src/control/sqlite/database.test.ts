@@ -7,11 +7,11 @@ import { FORMER_VERSIONS, formerDatabase } from "../../../test/support/former-da
 import { tempPath } from "../../../test/support/temp.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { FILE_NAME, openDatabase, storeId } from "./database.ts";
-import { KnownRunnerStore } from "./known-runners.ts";
+import { KnownRunnerStore } from "../store/known-runners.ts";
 import { CONTROL_MIGRATIONS, migrate, versionOf } from "./migrations.ts";
 import type { Migrations } from "./migrations.ts";
-import { Store } from "./store.ts";
-import { IssuedTokenStore } from "./tokens.ts";
+import { Store } from "../store/store.ts";
+import { IssuedTokenStore } from "../store/tokens.ts";
 
 /** A directory with a database in which only so many steps of the control plane's own have run. */
 function older(steps: number): string {

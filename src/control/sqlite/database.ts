@@ -105,7 +105,13 @@ export function unusable(dataDirectory: string | undefined, cause: unknown): Tur
 
 /** Random, made with the store: marks what this store's control plane has created elsewhere. */
 export function storeId(database: DatabaseSync): string {
-  const row = database.prepare("SELECT value FROM meta WHERE name = 'store_id'").get();
-  if (row === undefined) throw new TurnaboutError("config_invalid", "the database has no store id");
-  return text(row, "value");
+  const id = metaOf(database, "store_id");
+  if (id === undefined) throw new TurnaboutError("config_invalid", "the database has no store id");
+  return id;
+}
+
+/** Undefined for a name that has no value. @throws an error of SQLite */
+export function metaOf(database: DatabaseSync, name: string): string | undefined {
+  const row = database.prepare("SELECT value FROM meta WHERE name = ?").get(name);
+  return row === undefined ? undefined : text(row, "value");
 }

@@ -41,9 +41,8 @@ export class OpenedDatabase {
     if (this.#file === undefined || this.#state === undefined) return;
     const now = stateOf(this.#file);
     if (now === undefined) throw new StoreFailure("missing");
-    const { device, inode, changedAtNs } = this.#state;
-    if (now.inode !== inode || now.device !== device) throw new StoreFailure("replaced");
-    if (now.changedAtNs === changedAtNs) return;
+    if (!isSameFile(now, this.#state)) throw new StoreFailure("replaced");
+    if (now.changedAtNs === this.#state.changedAtNs) return;
     this.#checkContents(this.#file);
     this.#state.changedAtNs = now.changedAtNs;
   }
@@ -61,7 +60,15 @@ export class OpenedDatabase {
   /** A change was committed, perhaps with a checkpoint. */
   committed(): void {
     const now = this.#file === undefined ? undefined : stateOf(this.#file);
-    if (now !== undefined && now.inode === this.#state?.inode) this.#state.changedAtNs = now.changedAtNs;
+    if (now !== undefined && this.#state !== undefined && isSameFile(now, this.#state)) {
+      this.#state.changedAtNs = now.changedAtNs;
+    }
+  }
+
+  /** Another file is at its path. */
+  get isReplaced(): boolean {
+    const now = this.#file === undefined ? undefined : stateOf(this.#file);
+    return now !== undefined && this.#state !== undefined && !isSameFile(now, this.#state);
   }
 
   /** Resolves when all that was committed before this call survives a loss of power. @throws an error of the system */
@@ -88,6 +95,10 @@ export class OpenedDatabase {
 function stateOf(file: string): FileState | undefined {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats && { device: stats.dev, inode: stats.ino, changedAtNs: stats.mtimeNs };
+}
+
+function isSameFile(one: FileState, other: FileState): boolean {
+  return one.inode === other.inode && one.device === other.device;
 }
 
 /** The names of new files survive a loss of power. */
