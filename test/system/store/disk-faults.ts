@@ -97,6 +97,16 @@ export const DISK_FAULTS: readonly DiskFault[] = [
     },
   },
   {
+    name: "a data directory that was copied, removed, and copied back",
+    problem: "missing",
+    begin(directory) {
+      const copy = `${directory}-copy`;
+      command("cp", "--archive", directory, copy);
+      rmSync(directory, { recursive: true });
+      return () => void command("cp", "--archive", copy, directory);
+    },
+  },
+  {
     name: "a database that was replaced by another file",
     problem: "replaced",
     begin(directory) {
