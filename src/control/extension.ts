@@ -58,7 +58,7 @@ export interface ExtensionHost {
 /** Rows are read at the start and kept in memory: at run time the disk may fail. */
 export type ExtensionStore = Pick<
   Store,
-  "id" | "isUnsaved" | "onRecreate" | "prepare" | "save" | "settled" | "write"
+  "id" | "isUnsaved" | "onRecreate" | "onReload" | "prepare" | "save" | "settled" | "write"
 >;
 
 export interface ExtensionRunners extends Pick<Registry, "kick" | "state" | "view"> {

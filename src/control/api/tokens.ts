@@ -116,7 +116,10 @@ export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenA
     }
     const expiresAtMs = expiresInS === undefined ? undefined : Date.now() + expiresInS * 1_000;
     const { secret, record } = issuer.issue({ ...request, expiresAtMs });
-    await store.settled(`issue token ${record.id}`);
+    await store.settled(`issue token ${record.id}`).catch((error: unknown) => {
+      issuer.revoke(record.id); // its secret reaches no one
+      throw error;
+    });
     return c.json({ ...show(record), token: secret }, 201);
   });
 

@@ -21,6 +21,8 @@ export interface IssuedTokens {
   get(id: string): StoredToken | undefined;
   readonly size: number;
   list(): StoredToken[];
+  /** @param listener another process has changed the tokens */
+  onReload(listener: () => void): void;
   /** Refuses this hash permanently, also where the token file or the options still have it. As {@link remove}. */
   revoke(sha256: string): void;
   /** Hashes that were revoked although the token file or the options had them. */
@@ -49,8 +51,8 @@ export class TokenIssuer {
     this.#store = store;
     this.#tokens = tokens;
     this.#forgetExpired();
-    tokens.replace(this.list(), "issued");
-    tokens.revoke(store.revoked());
+    this.#apply();
+    store.onReload(() => this.#apply());
   }
 
   /** @throws TurnaboutError `already_exists`, `overloaded`, `store_unavailable` */
@@ -113,6 +115,11 @@ export class TokenIssuer {
 
   list(): StoredToken[] {
     return this.#store.list();
+  }
+
+  #apply(): void {
+    this.#tokens.replace(this.list(), "issued");
+    this.#tokens.revoke(this.#store.revoked());
   }
 
   #forgetExpired(): void {

@@ -11,6 +11,9 @@ import { checkIntegrity } from "./database.ts";
 import { GroupSync } from "./group-sync.ts";
 import { StoreFailure } from "./store-failure.ts";
 
+/** What SQLite keeps beside a database in WAL mode. */
+export const FILES_BESIDE: readonly string[] = ["-wal", "-shm"];
+
 interface FileState {
   device: bigint;
   inode: bigint;
@@ -23,6 +26,8 @@ export class OpenedDatabase {
   /** Undefined: in memory. */
   readonly #file: string | undefined;
   readonly #state: FileState | undefined;
+  /** Of the WAL and of the memory shared with other processes. Without them here, others would not see what is committed. */
+  readonly #beside: readonly FileState[] = [];
   #wal: Promise<FileHandle> | undefined;
   #closed = false;
   readonly #flush = new GroupSync(() => this.#flushWal());
@@ -33,6 +38,7 @@ export class OpenedDatabase {
     this.#file = file;
     if (file === undefined) return;
     this.#state = stateOf(file);
+    this.#beside = FILES_BESIDE.flatMap((suffix) => stateOf(file + suffix) ?? []);
     flushDirectory(path.dirname(file));
   }
 
@@ -42,6 +48,7 @@ export class OpenedDatabase {
     const now = stateOf(this.#file);
     if (now === undefined) throw new StoreFailure("missing");
     if (!isSameFile(now, this.#state)) throw new StoreFailure("replaced");
+    if (this.isIncomplete) throw new StoreFailure("missing");
     if (now.changedAtNs === this.#state.changedAtNs) return;
     this.#checkContents(this.#file);
     this.#state.changedAtNs = now.changedAtNs;
@@ -63,6 +70,19 @@ export class OpenedDatabase {
     if (now !== undefined && this.#state !== undefined && isSameFile(now, this.#state)) {
       this.#state.changedAtNs = now.changedAtNs;
     }
+  }
+
+  /** A file beside it was removed or replaced. */
+  get isIncomplete(): boolean {
+    if (this.#file === undefined) return false;
+    const beside = FILES_BESIDE.flatMap((suffix) => stateOf(this.#file + suffix) ?? []);
+    return !this.#beside.every((file) => beside.some((other) => isSameFile(file, other)));
+  }
+
+  /** All that is committed goes to the database itself. @throws StoreFailure `locked`, an error of SQLite */
+  checkpoint(): void {
+    const row = this.database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    if (row?.["busy"] !== 0) throw new StoreFailure("locked");
   }
 
   /** Another file is at its path. */
@@ -87,8 +107,13 @@ export class OpenedDatabase {
   async #flushWal(): Promise<void> {
     if (this.#closed) return; // which flushes
     this.#wal ??= open(`${this.#file}-wal`, "r");
-    const wal = await this.#wal;
-    await wal.datasync();
+    try {
+      const wal = await this.#wal;
+      await wal.datasync();
+    } catch (error) {
+      this.#wal = undefined;
+      throw error;
+    }
   }
 }
 

@@ -8,12 +8,12 @@ import { STORE_LOCK_POLL_MS } from "../limits.ts";
 import { DataDirectoryLock } from "./data-directory-lock.ts";
 import { FILE_NAME, openAlone, openDatabase, openFile, unusable } from "./database.ts";
 import type { Migrations } from "./migrations.ts";
-import { OpenedDatabase } from "./opened-database.ts";
+import { FILES_BESIDE, OpenedDatabase } from "./opened-database.ts";
 import { problemOf, StoreFailure } from "./store-failure.ts";
 import type { StoreProblem } from "./store-failure.ts";
 
-/** Files that SQLite keeps beside a database. */
-const BESIDE = ["-wal", "-shm"];
+/** Problems that a new connection may not have. */
+const REOPENED: ReadonlySet<StoreProblem> = new Set(["failing", "corrupt"]);
 
 export class StoreFiles {
   readonly #directory: string | undefined;
@@ -85,13 +85,12 @@ export class StoreFiles {
     this.#keepLock();
     if (!existsSync(file)) return this.#recreate(file, fill);
     if (this.#startFailure !== undefined) return this.#openFully(file);
-    const isReplaced = this.#opened?.isReplaced === true;
-    if (isReplaced && !readFrom(file, isCopy)) throw new StoreFailure("replaced");
-    const isOpen = this.#opened !== undefined && problem !== "failing" && problem !== "corrupt";
-    if (isOpen && !isReplaced) return;
-    const former = this.#opened;
-    this.#opened = this.#openAgain(file);
-    former?.close();
+    if (this.#opened?.isReplaced === true) {
+      if (!readFrom(file, isCopy)) throw new StoreFailure("replaced");
+      return this.#replaceBy(file, isCopy);
+    }
+    if (this.#opened?.isIncomplete === true) return this.#complete(file);
+    if (this.#opened === undefined || REOPENED.has(problem)) this.#replaceBy(file, isCopy);
   }
 
   /** For another process: first the database, then the lock. */
@@ -145,6 +144,25 @@ export class StoreFiles {
     }
   }
 
+  /** First the new one: where it cannot be opened, the former may still have what the file lacks. */
+  #replaceBy(file: string, isCopy: (database: DatabaseSync) => boolean): void {
+    const opened = this.#openAgain(file);
+    if (!isCopy(opened.database)) {
+      opened.close();
+      throw new StoreFailure("replaced");
+    }
+    this.#opened?.close();
+    this.#opened = opened;
+  }
+
+  /** Its WAL is no longer beside it: SQLite makes a new one only for a database that no connection has open. */
+  #complete(file: string): void {
+    this.#opened?.checkpoint();
+    this.#opened?.close();
+    this.#opened = undefined;
+    this.#opened = this.#openAgain(file);
+  }
+
   /** What was opened to be read only locks itself out too: it is closed first. */
   #openFully(file: string): void {
     this.#opened?.close();
@@ -181,7 +199,7 @@ export class StoreFiles {
   /** Under another name until it is complete: a half-written one would be taken for the store at the next start. */
   #recreate(file: string, fill: () => void): void {
     const draft = `${file}.new`;
-    for (const suffix of ["", ...BESIDE]) rmSync(draft + suffix, { force: true });
+    for (const suffix of ["", ...FILES_BESIDE]) rmSync(draft + suffix, { force: true });
     const former = this.#opened;
     const database = openFile(draft, this.#migrations, 0);
     this.#opened = new OpenedDatabase(database, draft);
@@ -200,7 +218,7 @@ export class StoreFiles {
     former?.close();
     this.#opened = undefined;
     // Left over from the removed file; SQLite would apply them to the new one.
-    for (const suffix of BESIDE) rmSync(file + suffix, { force: true });
+    for (const suffix of FILES_BESIDE) rmSync(file + suffix, { force: true });
     renameSync(draft, file);
     this.#startFailure = undefined;
     this.#opened = this.#openAgain(file);

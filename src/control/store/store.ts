@@ -39,6 +39,7 @@ export class Store {
   readonly #log: Logger;
   readonly #unsaved = new DeferredWrites();
   readonly #contents: (() => void)[] = [];
+  readonly #reloads: (() => void)[] = [];
   readonly #setMeta: Statement;
   #closed = false;
   #isWriting = false;
@@ -88,6 +89,11 @@ export class Store {
   /** @param saveAll writes all rows of its tables from memory, into an empty database */
   onRecreate(saveAll: () => void): void {
     this.#contents.push(saveAll);
+  }
+
+  /** @param reload reads all rows again: another process has had the directory, and has changed them */
+  onReload(reload: () => void): void {
+    this.#reloads.push(reload);
   }
 
   /**
@@ -181,6 +187,9 @@ export class Store {
     await this.#files.reclaim(STORE_REOPEN_WAIT_MS);
     if (this.#closed) return this.#files.close();
     this.#health.recovered();
+    const revision = metaOf(this.#files.database, REVISION);
+    if (revision !== this.#revision) for (const reload of this.#reloads) reload();
+    this.#revision = revision;
     if (this.#unsaved.size > 0) this.#retryIn(0);
   }
 

@@ -21,9 +21,11 @@ export class IssuedTokenStore implements IssuedTokens {
   readonly #delete: Statement;
   readonly #putRevoked: Statement;
   readonly #deleteRevoked: Statement;
-  readonly #tokens: Map<string, StoredToken>;
+  readonly #all: Statement;
+  readonly #allRevoked: Statement;
+  #tokens = new Map<string, StoredToken>();
   /** When each was revoked, by hash; the oldest first. */
-  readonly #revoked: Map<string, number>;
+  #revoked = new Map<string, number>();
 
   /** @throws TurnaboutError `config_invalid` for a row that is not valid */
   constructor(store: Store) {
@@ -37,15 +39,24 @@ export class IssuedTokenStore implements IssuedTokens {
       "INSERT OR REPLACE INTO revoked_tokens (sha256, revoked_at) VALUES (?, ?)",
     );
     this.#deleteRevoked = store.prepare("DELETE FROM revoked_tokens WHERE sha256 = ?");
-    const tokens = store.prepare("SELECT * FROM tokens ORDER BY created_at, id").all();
-    this.#tokens = new Map(readRows("tokens", tokens, fromRow).map((token) => [token.id, token]));
-    const revoked = store.prepare("SELECT * FROM revoked_tokens ORDER BY revoked_at").all();
-    this.#revoked = new Map(
-      readRows("revoked_tokens", revoked, (row) => [text(row, "sha256"), integer(row, "revoked_at")]),
-    );
+    this.#all = store.prepare("SELECT * FROM tokens ORDER BY created_at, id");
+    this.#allRevoked = store.prepare("SELECT * FROM revoked_tokens ORDER BY revoked_at");
+    this.#read();
     store.onRecreate(() => {
       for (const id of this.#tokens.keys()) this.#write(id);
       for (const sha256 of this.#revoked.keys()) this.#writeRevoked(sha256);
+    });
+  }
+
+  /** @param listener another process has changed the tokens */
+  onReload(listener: () => void): void {
+    this.#store.onReload(() => {
+      const revoked = this.#revoked;
+      this.#read();
+      // What was revoked here meanwhile stays revoked.
+      for (const [sha256, atMs] of revoked) this.#revoked.set(sha256, this.#revoked.get(sha256) ?? atMs);
+      for (const id of this.#tokens.keys()) if (this.isRemovalUnsaved(id)) this.#tokens.delete(id);
+      listener();
     });
   }
 
@@ -95,6 +106,16 @@ export class IssuedTokenStore implements IssuedTokens {
 
   isRevocationUnsaved(sha256: string): boolean {
     return this.#store.isUnsaved(`revoked token ${sha256}`);
+  }
+
+  #read(): void {
+    const tokens = readRows("tokens", this.#all.all(), fromRow);
+    const revoked = readRows("revoked_tokens", this.#allRevoked.all(), (row): [string, number] => [
+      text(row, "sha256"),
+      integer(row, "revoked_at"),
+    ]);
+    this.#tokens = new Map(tokens.map((token) => [token.id, token]));
+    this.#revoked = new Map(revoked);
   }
 
   /** What memory has of this token, to its row. */

@@ -144,7 +144,10 @@ export function sessionRoutes({
       maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
       mayCreate: () => tokens.isValid(identity),
     });
-    await store.settled(`create session ${session.id}`);
+    await store.settled(`create session ${session.id}`).catch(async (error: unknown) => {
+      await sessions.remove(session); // its owner does not learn of it
+      throw error;
+    });
     return c.json(show(session), 201);
   });
 

@@ -43,7 +43,7 @@ export class InstanceStore {
   readonly #store: ExtensionStore;
   readonly #put: Statement;
   readonly #delete: Statement;
-  readonly #instances: Map<string, Instance>;
+  readonly #instances = new Map<string, Instance>();
 
   /** @throws TurnaboutError `config_invalid` for a row that is not valid */
   constructor(store: ExtensionStore) {
@@ -55,10 +55,10 @@ export class InstanceStore {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#delete = store.prepare("DELETE FROM instances WHERE id = ?");
-    const rows = store.prepare("SELECT * FROM instances ORDER BY created_at, id").all();
-    this.#instances = new Map(
-      readRows("instances", rows, fromRow).map((instance) => [instance.id, instance]),
-    );
+    const all = store.prepare("SELECT * FROM instances ORDER BY created_at, id");
+    const read = (): void => this.#read(readRows("instances", all.all(), fromRow));
+    read();
+    store.onReload(read);
     store.onRecreate(() => {
       for (const id of this.#instances.keys()) this.#write(id);
     });
@@ -88,6 +88,21 @@ export class InstanceStore {
   /** Oldest first. */
   list(): Instance[] {
     return [...this.#instances.values()];
+  }
+
+  /** Rows as they are now, but for what is not saved yet. What others hold of a instance stays valid. */
+  #read(rows: readonly Instance[]): void {
+    const found = new Map(rows.map((row) => [row.id, row]));
+    for (const id of this.#instances.keys())
+      if (!found.has(id) && !this.#isUnsaved(id)) this.#instances.delete(id);
+    for (const [id, row] of found) {
+      if (this.#isUnsaved(id)) continue;
+      this.#instances.set(id, Object.assign(this.#instances.get(id) ?? row, row));
+    }
+  }
+
+  #isUnsaved(id: string): boolean {
+    return this.#store.isUnsaved(`instance ${id}`);
   }
 
   #save(id: string): void {

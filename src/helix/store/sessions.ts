@@ -50,7 +50,7 @@ export class SessionStore {
   readonly #store: ExtensionStore;
   readonly #put: Statement;
   readonly #delete: Statement;
-  readonly #sessions: Map<string, Session>;
+  readonly #sessions = new Map<string, Session>();
 
   /** @throws TurnaboutError `config_invalid` for a row that is not valid */
   constructor(store: ExtensionStore) {
@@ -60,8 +60,10 @@ export class SessionStore {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#delete = store.prepare("DELETE FROM sessions WHERE id = ?");
-    const rows = store.prepare("SELECT * FROM sessions ORDER BY created_at, id").all();
-    this.#sessions = new Map(readRows("sessions", rows, fromRow).map((session) => [session.id, session]));
+    const all = store.prepare("SELECT * FROM sessions ORDER BY created_at, id");
+    const read = (): void => this.#read(readRows("sessions", all.all(), fromRow));
+    read();
+    store.onReload(read);
     store.onRecreate(() => {
       for (const id of this.#sessions.keys()) this.#write(id);
     });
@@ -100,6 +102,21 @@ export class SessionStore {
 
   onInstance(instanceId: string): Session[] {
     return this.list().filter((session) => session.instanceId === instanceId);
+  }
+
+  /** Rows as they are now, but for what is not saved yet. What others hold of a session stays valid. */
+  #read(rows: readonly Session[]): void {
+    const found = new Map(rows.map((row) => [row.id, row]));
+    for (const id of this.#sessions.keys())
+      if (!found.has(id) && !this.#isUnsaved(id)) this.#sessions.delete(id);
+    for (const [id, row] of found) {
+      if (this.#isUnsaved(id)) continue;
+      this.#sessions.set(id, Object.assign(this.#sessions.get(id) ?? row, row));
+    }
+  }
+
+  #isUnsaved(id: string): boolean {
+    return this.#store.isUnsaved(`session ${id}`);
   }
 
   #save(id: string): void {

@@ -119,12 +119,16 @@ describe("a data directory that is handed over", () => {
     const next = await startControlPlane({ dataDirectory });
     const url = `http://127.0.0.1:${next.port}`;
     assert.equal((await api(url, "GET", "/api/v1/runners", { token: kept })).status, 200);
+    const elsewhere = await issueToken(url, { id: "elsewhere", kind: "user" });
+    assert.equal((await api(url, "DELETE", "/api/v1/tokens/kept")).status, 204);
     // It is waited for without blocking: the other, in this process, has to close meanwhile.
     const reopened = old.controlPlane.reopenStore();
     await turn(5);
     await next.close();
     await reopened;
     await old.controlPlane.reopenStore(); // it has it
+    assert.equal((await api(old.url, "GET", "/api/v1/runners", { token: kept })).status, 401);
+    assert.equal((await api(old.url, "GET", "/api/v1/runners", { token: elsewhere })).status, 200);
     const issued = await issueToken(old.url, { id: "later", kind: "user" });
     await old.close();
     await using after = await startControlPlane({ dataDirectory });
