@@ -11,6 +11,7 @@ import type { Migrations } from "./migrations.ts";
 import { FILES_BESIDE, OpenedDatabase } from "./opened-database.ts";
 import { problemOf, StoreFailure } from "./store-failure.ts";
 import type { StoreProblem } from "./store-failure.ts";
+import { inTransaction } from "./transaction.ts";
 
 /** Problems that a new connection may not have. */
 const REOPENED: ReadonlySet<StoreProblem> = new Set(["failing", "corrupt"]);
@@ -204,9 +205,7 @@ export class StoreFiles {
     const database = openFile(draft, this.#migrations, 0);
     this.#opened = new OpenedDatabase(database, draft);
     try {
-      database.exec("BEGIN");
-      fill();
-      database.exec("COMMIT");
+      inTransaction(database, fill);
     } catch (error) {
       database.close();
       rmSync(draft, { force: true });

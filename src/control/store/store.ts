@@ -15,9 +15,10 @@ import { metaOf, storeId } from "../sqlite/database.ts";
 import { DeferredWrites } from "./deferred-writes.ts";
 import type { Migrations } from "../sqlite/migrations.ts";
 import { Statement } from "../sqlite/statement.ts";
-import { problemOf, unavailable } from "../sqlite/store-failure.ts";
+import { problemOf, StoreFailure, unavailable } from "../sqlite/store-failure.ts";
 import type { StoreProblem } from "../sqlite/store-failure.ts";
 import { StoreFiles } from "../sqlite/store-files.ts";
+import { inTransaction } from "../sqlite/transaction.ts";
 import { StoreHealth } from "./store-health.ts";
 
 export interface StoreOptions {
@@ -43,6 +44,7 @@ export class Store {
   readonly #setMeta: Statement;
   #closed = false;
   #isWriting = false;
+  #isRepairing = false;
   /** Names the last commit, in the database too: by it a copy of the database is known to be complete. */
   #revision: string | undefined;
   readonly #revisionPrefix = randomBytes(6).toString("hex");
@@ -52,11 +54,7 @@ export class Store {
   #timer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> | undefined;
 
-  /**
-   * Without a directory in memory; with one through `openStore()`.
-   *
-   * @throws TurnaboutError `config_invalid`
-   */
+  /** Without a directory in memory; with one through `openStore()`. @throws TurnaboutError `config_invalid` */
   constructor(
     { directory, migrations = [], log = silentLogger }: StoreOptions = {},
     lock?: DataDirectoryLock,
@@ -166,7 +164,7 @@ export class Store {
     this.#health.released();
   }
 
-  /** Opens the directory again, after {@link release}. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
+  /** Opens the directory again. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
   async reopen(): Promise<void> {
     if (this.#closed || !this.#files.isReleased) return;
     this.#reopening ??= this.#reclaim().finally(() => {
@@ -196,25 +194,20 @@ export class Store {
   #transact<T>(work: () => T): T {
     if (this.#isWriting) return work();
     const { database } = this.#files;
+    // Found by reading all of it: too much for each change.
+    if (this.problem === "corrupt" && !this.#isRepairing) throw new StoreFailure("corrupt");
     this.#files.check();
     this.#isWriting = true;
     try {
-      database.exec("BEGIN IMMEDIATE");
-      const result = work();
       const revision = `${this.#revisionPrefix}-${this.#commits}`;
-      this.#setMeta.run(REVISION, revision);
-      database.exec("COMMIT");
+      const result = inTransaction(database, () => {
+        this.#setMeta.run(REVISION, revision);
+        return work();
+      });
       this.#revision = revision;
-      this.#files.committed();
       this.#commits += 1;
+      this.#files.committed();
       return result;
-    } catch (error) {
-      try {
-        if (database.isTransaction) database.exec("ROLLBACK");
-      } catch {
-        // The first error says why.
-      }
-      throw error;
     } finally {
       this.#isWriting = false;
     }
@@ -236,11 +229,8 @@ export class Store {
       while (this.#unsaved.size > 0) this.#saveSome();
     } catch (error) {
       this.#noteProblem(error);
-      const changes = this.#unsaved.size;
-      this.#log.warn(
-        { changes, reason: toError(error).message },
-        "store: closed before all changes were saved",
-      );
+      const fields = { changes: this.#unsaved.size, reason: toError(error).message };
+      this.#log.warn(fields, "store: closed before all changes were saved");
     }
   }
 
@@ -253,6 +243,7 @@ export class Store {
   #retry(): void {
     this.#timer = undefined;
     if (this.#files.isReleased) return;
+    this.#isRepairing = true;
     try {
       this.#repair();
       if (this.#unsaved.size > 0) this.#saveSome();
@@ -262,6 +253,8 @@ export class Store {
     } catch (error) {
       if (this.#noteProblem(error) === undefined) this.#saveEach();
       this.#retryIn(STORE_RETRY_MS);
+    } finally {
+      this.#isRepairing = false;
     }
   }
 
