@@ -50,6 +50,10 @@ export class StoreFiles {
     return this.#opened.database;
   }
 
+  get isOnDisk(): boolean {
+    return this.#directory !== undefined;
+  }
+
   get isReleased(): boolean {
     return this.#isReleased;
   }

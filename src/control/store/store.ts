@@ -36,7 +36,6 @@ export class Store {
   readonly id: string;
   readonly #files: StoreFiles;
   readonly #health: StoreHealth;
-  readonly #isInMemory: boolean;
   readonly #log: Logger;
   readonly #unsaved = new DeferredWrites();
   readonly #contents: (() => void)[] = [];
@@ -59,7 +58,6 @@ export class Store {
     { directory, migrations = [], log = silentLogger }: StoreOptions = {},
     lock?: DataDirectoryLock,
   ) {
-    this.#isInMemory = directory === undefined;
     this.#log = log;
     this.#files = new StoreFiles(directory, migrations, lock);
     this.#health = new StoreHealth(directory, log);
@@ -158,7 +156,7 @@ export class Store {
 
   /** Closes the database and then the lock, for another process. Until {@link reopen} nothing can be saved. */
   release(): void {
-    if (this.#closed || this.#isInMemory || this.#files.isReleased) return;
+    if (this.#closed || !this.#files.isOnDisk || this.#files.isReleased) return;
     this.#saveRest();
     this.#files.release();
     this.#health.released();
