@@ -10,7 +10,7 @@ import type { Command } from "../src/cli/command.ts";
 import { parseCount } from "../src/cli/options.ts";
 import { runCommand } from "../src/cli/run-command.ts";
 import { RUNNER_URN } from "../src/control/auth/certificate-identity.ts";
-import { makeFolder } from "../src/control/store/make-folder.ts";
+import { makeFolder } from "../src/control/sqlite/make-folder.ts";
 import { namesOf, plainName } from "./certificate-names.ts";
 import { FILE, Inventory, InventoryError } from "./inventory.ts";
 import type { Report, Wanted } from "./inventory.ts";

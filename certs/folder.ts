@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises";
 import path from "node:path";
-import { makeFolder } from "../src/control/store/make-folder.ts";
+import { makeFolder } from "../src/control/sqlite/make-folder.ts";
 
 export type Files = Readonly<Record<string, string>>;
 

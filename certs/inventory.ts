@@ -9,7 +9,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { makeFolder } from "../src/control/store/make-folder.ts";
+import { makeFolder } from "../src/control/sqlite/make-folder.ts";
 import { Authority, parseRevocationList } from "./authority.ts";
 import type { Revoked } from "./authority.ts";
 import { covers, namesOf, union } from "./certificate-names.ts";

@@ -46,7 +46,12 @@ export function createLogger(options: LogOptions = {}): Logger {
   const output = pino.destination({ fd: 2, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
   const destination: DestinationStream & EventEmitter =
     format === "pretty"
-      ? loadPretty()({ destination: output, sync: true, colorize: process.stderr.isTTY, ignore: "pid,hostname" })
+      ? loadPretty()({
+          destination: output,
+          sync: true,
+          colorize: process.stderr.isTTY,
+          ignore: "pid,hostname",
+        })
       : output;
   // A closed log pipe or a full disk must not end the process.
   output.on("error", () => {});

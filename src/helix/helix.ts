@@ -22,7 +22,7 @@ import { Sessions } from "./sessions/sessions.ts";
 import type { SessionEvent } from "./sessions/session-event.ts";
 import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
 import { InstanceStore } from "./store/instances.ts";
-import { HELIX_MIGRATIONS } from "./sqlite/migrations.ts";
+import { HELIX_MIGRATIONS } from "./store/migrations.ts";
 import { SessionStore } from "./store/sessions.ts";
 
 export interface HelixOptions {

@@ -12,7 +12,7 @@ import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
 import { Policy } from "./sessions/policy.ts";
 import type { Instance } from "./store/instances.ts";
-import { HELIX_MIGRATIONS } from "./sqlite/migrations.ts";
+import { HELIX_MIGRATIONS } from "./store/migrations.ts";
 import { SessionStore } from "./store/sessions.ts";
 
 const admin = createIdentity("admin", "h", { kind: "admin", runners: [] });

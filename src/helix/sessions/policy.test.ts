@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CodedError } from "../../wire/errors.ts";
 import { Store } from "../../control/store/store.ts";
-import { HELIX_MIGRATIONS } from "../sqlite/migrations.ts";
+import { HELIX_MIGRATIONS } from "../store/migrations.ts";
 import { SessionStore } from "../store/sessions.ts";
 import type { Session } from "../store/sessions.ts";
 import { Access } from "../../control/auth/access.ts";

@@ -13,7 +13,7 @@ import { ActiveStreams } from "../../control/auth/active-streams.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
 import { Store } from "../../control/store/store.ts";
 import { InstanceStore } from "../store/instances.ts";
-import { HELIX_MIGRATIONS } from "../sqlite/migrations.ts";
+import { HELIX_MIGRATIONS } from "../store/migrations.ts";
 import { SessionStore } from "../store/sessions.ts";
 import { IssuedTokenStore } from "../../control/store/tokens.ts";
 import { Instances } from "../instances/instances.ts";
