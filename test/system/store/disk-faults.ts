@@ -121,6 +121,10 @@ export const DISK_FAULTS: readonly DiskFault[] = [
     problem: "corrupt",
     begin(directory) {
       const file = join(directory, FILE);
+      // Otherwise the WAL still has all that the file has.
+      const other = new DatabaseSync(file);
+      other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+      other.close();
       const sound = tempPath(".db");
       command("cp", file, sound);
       const garbage = tempPath(".bin");
