@@ -1,6 +1,6 @@
 /**
  * The tunnel's error codes, and what each means on HTTP. A layer above has a table of its own in the same format, with
- * codes that do not occur here. `failure-codes.ts` maps errno, HTTP statuses and HTTP/2 error codes to these codes.
+ * codes that do not occur here. Longer than 300 lines because each code has a row of its own. `failure-codes.ts` maps errno, HTTP statuses and HTTP/2 error codes to these codes.
  */
 import type { ErrorRow } from "./error-row.ts";
 

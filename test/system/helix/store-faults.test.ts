@@ -5,13 +5,7 @@ import { api } from "../../support/api.ts";
 import { pause } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { tempPath } from "../../support/temp.ts";
-import {
-  createSession,
-  heartbeat,
-  listSessions,
-  newSession,
-  startSessions,
-} from "../helix/sessions-stand.ts";
+import { createSession, heartbeat, listSessions, newSession, startSessions } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -9,7 +9,7 @@ import { eventually } from "../../support/events.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { tempPath } from "../../support/temp.ts";
-import { connectAgent, heartbeat, instancesUntil, listSessions } from "../helix/sessions-stand.ts";
+import { connectAgent, heartbeat, instancesUntil, listSessions } from "./sessions-stand.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -105,7 +105,7 @@ it("nothing that was acknowledged is lost when the process is killed at any mome
   const dataDirectory = tempPath("-data");
   const known = new Acknowledged();
   await using wolf = await createWolfDouble({ socketPath: tempPath() });
-  const script = new URL("./killed.child.ts", import.meta.url);
+  const script = new URL("./store-killed.child.ts", import.meta.url);
   let port = 0;
   await using stack = new AsyncDisposableStack();
   for (let round = 0; round <= ROUNDS; round += 1) {
