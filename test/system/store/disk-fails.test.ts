@@ -64,17 +64,17 @@ function restart(dataDirectory: string): Promise<ControlPlane> {
 }
 
 describe("tunnels connect, come back and serve, and changes are refused with their reason, with", () => {
-  for (const { name, problem, skip = false, place, begin } of DISK_FAULTS) {
-    it(name, { skip }, async () => {
-      const dataDirectory = place?.() ?? tempPath("-data");
+  for (const fault of DISK_FAULTS) {
+    it(fault.name, { skip: fault.skip ?? false }, async () => {
+      const dataDirectory = fault.place?.() ?? tempPath("-data");
       const { log, lines } = keptLog();
       await using system = await startSystem({ controlPlane: { dataDirectory, log } });
       const { url } = system;
       const kept = await issueToken(url, user("kept"));
       const leaked = await issueToken(url, user("leaked"));
 
-      const end = begin(dataDirectory);
-      await assertRefused(url, problem);
+      const end = fault.begin(dataDirectory);
+      await assertRefused(url, fault.problem);
       await assertTunnelsServe(system, "further");
       // A revocation counts at once, and the response does not claim that it is saved: not the second one either.
       for (let n = 1; n <= 2; n += 1) {
