@@ -38,6 +38,22 @@ export const STREAM_RESET_BURST = 100_000;
 /** Refill of the reset budget, per second. */
 export const STREAM_RESET_RATE = 10_000;
 
+/** How often the bytes of HTTP/2 connections are counted: for so long a flood goes unnoticed. */
+export const FLOOD_CHECK_INTERVAL_MS = 100;
+/** Overhead (bytes that are neither content nor header) is free up to this part of the content, which comes in frames of 144
+ * bytes and more; and up to this part of what we send: two WINDOW_UPDATEs for 4 KiB, as Go's client sends, are less. */
+export const CONTENT_BYTES_PER_OVERHEAD_BYTE = 16;
+export const SENT_BYTES_PER_OVERHEAD_BYTE = 64;
+/** What a header block takes at most for a field besides name and value. */
+export const HEADER_BYTES_PER_FIELD = 12;
+/** SETTINGS and GOAWAY frames of a peer, at once and by second: each costs a callback. */
+export const SETTINGS_FRAMES_BURST = 100;
+export const SETTINGS_FRAMES_PER_S = 10;
+/** Further overhead of a tunnel connection, at once and by second. It carries the streams of many callers, and its loss hits
+ * all of them: 4 MiB/s are 450,000 frames a second, more than node can make. */
+export const TUNNEL_OVERHEAD_BURST_BYTES: number = 16 * 1024 * 1024;
+export const TUNNEL_OVERHEAD_BYTES_PER_S: number = 4 * 1024 * 1024;
+
 /** Header fields in one block on a tunnel connection. node's default of 128 is too few behind reverse proxies that add many. */
 export const MAX_HEADER_PAIRS = 256;
 

@@ -10,12 +10,16 @@ import {
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, HTTP2_SESSION_MEMORY_MB } from "../../wire/limits.ts";
+import { countersOf, watchFloods } from "../../wire/session/flood-watch.ts";
+import type { FloodLimits } from "../../wire/session/flood-watch.ts";
 import { isRefusedStream, StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
   HTTP2_TARGET_FRAME_BYTES,
   HTTP2_TARGET_IDLE_MS,
   HTTP2_TARGET_MAX_STREAMS,
+  HTTP2_TARGET_OVERHEAD_BURST_BYTES,
+  HTTP2_TARGET_OVERHEAD_BYTES_PER_S,
   HTTP2_TARGET_SETTINGS_TIMEOUT_MS,
   HTTP2_TARGET_STREAM_WINDOW_BYTES,
   HTTP2_TARGET_WINDOW_BYTES,
@@ -34,6 +38,12 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   9: "target_protocol", // COMPRESSION_ERROR
   11: "overloaded", // ENHANCE_YOUR_CALM
   13: "target_protocol", // HTTP_1_1_REQUIRED
+};
+
+const FLOOD_LIMITS: FloodLimits = {
+  overheadBytes: { burst: HTTP2_TARGET_OVERHEAD_BURST_BYTES, perS: HTTP2_TARGET_OVERHEAD_BYTES_PER_S },
+  lateBytesPerStream: HTTP2_TARGET_STREAM_WINDOW_BYTES,
+  maxLateBytes: HTTP2_TARGET_WINDOW_BYTES,
 };
 
 export interface Http2ConnectionParts {
@@ -81,6 +91,10 @@ export class Http2Connection {
       },
     });
     guardHttp2Session(this.#session);
+    watchFloods(this.#session, countersOf(socket), FLOOD_LIMITS, (reason) => {
+      const message = `target ${label}: it floods its HTTP/2 connection: ${reason}`;
+      this.destroy(new TurnaboutError("target_protocol", message));
+    });
     this.#follow();
   }
 

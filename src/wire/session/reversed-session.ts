@@ -30,13 +30,23 @@ import {
   STREAM_RESET_BURST,
   STREAM_RESET_RATE,
   STREAM_WINDOW_BYTES,
+  TUNNEL_OVERHEAD_BURST_BYTES,
+  TUNNEL_OVERHEAD_BYTES_PER_S,
 } from "../limits.ts";
 import { AGENT_AUTHORITY } from "../protocol.ts";
+import { countersOf, watchFloods } from "./flood-watch.ts";
+import type { FloodLimits } from "./flood-watch.ts";
 
 const SETTINGS = {
   initialWindowSize: STREAM_WINDOW_BYTES,
   maxFrameSize: MAX_FRAME_BYTES,
   maxHeaderListSize: MAX_HEADER_BLOCK_BYTES,
+};
+
+const FLOOD_LIMITS: FloodLimits = {
+  overheadBytes: { burst: TUNNEL_OVERHEAD_BURST_BYTES, perS: TUNNEL_OVERHEAD_BYTES_PER_S },
+  lateBytesPerStream: STREAM_WINDOW_BYTES,
+  maxLateBytes: CONNECTION_WINDOW_BYTES,
 };
 
 export interface HandshakeOptions {
@@ -65,6 +75,7 @@ export async function openReversed(
     settings: { ...SETTINGS, enablePush: false },
   });
   guardHttp2Session(http2Session);
+  endFloods(http2Session, carrier);
   await established(http2Session, carrier, options);
   return http2Session;
 }
@@ -92,6 +103,7 @@ export async function serveReversed(
     settings: { ...SETTINGS, enableConnectProtocol: true, maxConcurrentStreams: AGENT_MAX_STREAMS },
   });
   guardHttp2Session(http2Session);
+  endFloods(http2Session, carrier);
   accept(http2Session);
   await established(http2Session, carrier, options);
   return http2Session;
@@ -103,6 +115,13 @@ export function destroyHttp2Session(http2Session: Http2Session, carrier: Duplex,
   if (carrier.destroyed) return;
   const timer = setTimeout(() => carrier.destroy(), CARRIER_DESTROY_DELAY_MS);
   carrier.once("close", () => clearTimeout(timer));
+}
+
+function endFloods(http2Session: Http2Session, carrier: Duplex): void {
+  watchFloods(http2Session, countersOf(carrier), FLOOD_LIMITS, (reason) => {
+    const message = `the peer floods the tunnel connection: ${reason}`;
+    destroyHttp2Session(http2Session, carrier, new TurnaboutError("tunnel_protocol", message));
+  });
 }
 
 function prepare(carrier: Duplex): void {

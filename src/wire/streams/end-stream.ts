@@ -15,7 +15,6 @@
 import { constants } from "node:http2";
 import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Stream } from "node:http2";
 import { STREAM_SENT_POLL_MS } from "../limits.ts";
-import { keepNativeSession, nativeOf } from "./native-session.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_SESSION_SERVER } = constants;
 
@@ -25,10 +24,12 @@ const GUARDED = new WeakSet<Http2Stream>();
 interface SessionGuard {
   /** Streams that are inside `close()` or `destroy()`. */
   ending: number;
-  /** The session will be destroyed: in the next turn, or at the 'close' of its carrier. */
-  endsLate: boolean;
-  /** The session's native object, from 'connect' on. */
-  native: object | undefined;
+  /** Streams of a client, until one turn of the event loop after their 'close'. */
+  readonly open: Set<Http2Stream>;
+  /** Set when the session is to be destroyed: streams first, the session one turn later. */
+  endLate: (() => void) | undefined;
+  /** It waits for `ending` to become 0. */
+  isWaiting: boolean;
 }
 
 const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
@@ -41,44 +42,26 @@ const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
  * later: a lost carrier closes the streams one by one, and destroying the session meanwhile crashes node if the carrier is
  * not a net.Socket.
  *
- * The native object of the session outlives those of its streams (native-session.ts). That takes writes that come to an end:
- * `destroy()` of a session whose carrier has been destroyed takes effect at the carrier's 'close', when they have.
+ * A client session that has streams is destroyed one turn later, too. node frees an incomplete header block (an invalid
+ * field, a missing CONTINUATION) with its stream, in the turn after the stream's end: a session that ends before that, as
+ * with a GOAWAY after such a block, finds that memory unaccounted for and aborts the process.
  */
 export function guardHttp2Session(http2Session: Http2Session): void {
-  if (SESSIONS.has(http2Session) || http2Session.destroyed) return;
-  const guard: SessionGuard = { ending: 0, endsLate: false, native: nativeOf(http2Session) };
+  if (SESSIONS.has(http2Session)) return;
+  const guard: SessionGuard = { ending: 0, open: new Set(), endLate: undefined, isWaiting: false };
   SESSIONS.set(http2Session, guard);
-  const carrier = http2Session.socket;
-  let isCarrierClosed = carrier.destroyed;
-  let endAtClose: (() => void) | undefined;
-  const destroyNow = http2Session.destroy.bind(http2Session);
-  const release = (): void => {
-    keepNativeSession(guard.native);
-    // node keeps the session while a SETTINGS frame is not acknowledged, which is never if the peer does not want to.
-    guard.native = undefined;
+  const destroy = http2Session.destroy.bind(http2Session);
+  http2Session.destroy = (error, code) => {
+    if (guard.ending === 0 && guard.open.size === 0) return destroy(error, code);
+    if (guard.endLate !== undefined) return;
+    guard.endLate = () => {
+      for (const stream of guard.open)
+        stream.destroy(new Error("the connection has ended", { cause: error }));
+      setImmediate(() => destroy(error, code));
+    };
+    if (guard.ending === 0) guard.endLate();
+    else guard.isWaiting = true;
   };
-  const destroy = (...args: Parameters<Http2Session["destroy"]>): void => {
-    if (http2Session.destroyed) return;
-    if (carrier.destroyed && !isCarrierClosed) {
-      guard.endsLate = true;
-      endAtClose = () => destroy(...args);
-      return;
-    }
-    destroyNow(...args);
-    release();
-  };
-  http2Session.destroy = (...args) => {
-    if (guard.endsLate) return;
-    guard.endsLate = guard.ending > 0;
-    if (guard.endsLate) setImmediate(destroy, ...args);
-    else destroy(...args);
-  };
-  carrier.prependOnceListener("close", () => {
-    isCarrierClosed = true;
-    endAtClose?.();
-  });
-  http2Session.prependOnceListener("connect", () => (guard.native ??= nativeOf(http2Session)));
-  http2Session.prependOnceListener("close", release); // node itself ends a session at its carrier's 'close', without `destroy()`
   http2Session.prependListener("stream", guardStream);
   if (http2Session.type === NGHTTP2_SESSION_SERVER) return;
   const client = http2Session as ClientHttp2Session;
@@ -86,6 +69,8 @@ export function guardHttp2Session(http2Session: Http2Session): void {
   client.request = (...args) => {
     const stream = request(...args);
     guardStream(stream);
+    guard.open.add(stream);
+    stream.once("close", () => setImmediate(() => guard.open.delete(stream)));
     return stream;
   };
 }
@@ -104,20 +89,14 @@ export function guardStream(stream: Http2Stream): void {
   if (GUARDED.has(stream)) return;
   GUARDED.add(stream);
   if (stream.session !== undefined) guardHttp2Session(stream.session);
-  const guard = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
   const close = stream.close.bind(stream);
-  const destroyNow = stream.destroy.bind(stream);
+  const destroy = stream.destroy.bind(stream);
   let isClosing = false;
   let late: { error: Error | undefined } | undefined;
 
-  const destroy = (error: Error | undefined): void => {
-    const native = nativeOf(stream);
-    destroyNow(error);
-    keepNativeSession(guard?.native, native);
-  };
   const closeNow = (code: number): void => {
     if (stream.closed || stream.destroyed) return;
-    holdSession(guard, () => {
+    holdSession(stream, () => {
       isClosing = true;
       try {
         close(code);
@@ -140,7 +119,7 @@ export function guardStream(stream: Http2Stream): void {
   stream.destroy = (error) => {
     const reason = error ?? (isIncomplete(stream) ? new Error("the stream ended prematurely") : undefined);
     if (isClosing) late = { error: late?.error ?? reason };
-    else if (!stream.destroyed) holdSession(guard, () => destroy(reason));
+    else if (!stream.destroyed) holdSession(stream, () => void destroy(reason));
     return stream;
   };
 }
@@ -183,14 +162,18 @@ export function discardStream(stream: Http2Stream): void {
   if (!stream.destroyed) stream.destroy();
 }
 
-/** Ends an HTTP/2 session at once: its streams are reset, and GOAWAY carries INTERNAL_ERROR. */
-export function endHttp2Session(http2Session: Http2Session, reason: Error): void {
-  if (!http2Session.destroyed) http2Session.destroy(reason);
+/**
+ * Ends an HTTP/2 session at once: its streams are reset.
+ *
+ * @param code of GOAWAY. Default INTERNAL_ERROR
+ */
+export function endHttp2Session(http2Session: Http2Session, reason: Error, code?: number): void {
+  if (!http2Session.destroyed) http2Session.destroy(reason, code);
 }
 
-/** Whether it is destroyed, or will be soon ({@link guardHttp2Session}): it can no longer be used. */
+/** Whether it is destroyed, or will be one turn later ({@link guardHttp2Session}): it can no longer be used. */
 export function hasEnded(http2Session: Http2Session): boolean {
-  return http2Session.destroyed || SESSIONS.get(http2Session)?.endsLate === true;
+  return http2Session.destroyed || SESSIONS.get(http2Session)?.endLate !== undefined;
 }
 
 /**
@@ -204,13 +187,18 @@ export function widenConnection(http2Session: Http2Session, windowBytes: number)
 function ignore(): void {}
 
 /** Runs `end`, which emits 'aborted'; the stream's session is not destroyed meanwhile. */
-function holdSession(guard: SessionGuard | undefined, end: () => void): void {
+function holdSession(stream: Http2Stream, end: () => void): void {
+  const guard = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
   if (guard === undefined) return end();
   guard.ending += 1;
   try {
     end();
   } finally {
     guard.ending -= 1;
+    if (guard.ending === 0 && guard.isWaiting) {
+      guard.isWaiting = false;
+      setImmediate(() => guard.endLate?.());
+    }
   }
 }
 
