@@ -90,6 +90,10 @@ export const HTTP2_TARGET_REPLAY_BYTES: number = 64 * 1024;
 export const HTTP2_TARGET_STREAM_WINDOW_BYTES: number = 1024 * 1024;
 export const HTTP2_TARGET_WINDOW_BYTES: number = 16 * 1024 * 1024;
 export const HTTP2_TARGET_FRAME_BYTES: number = 64 * 1024;
+/** Bytes of a target's HTTP/2 connection that are neither content nor header, nor acknowledge what we send, at once and by
+ * second. It responds to many callers: 1 MiB/s are 110,000 frames a second. */
+export const HTTP2_TARGET_OVERHEAD_BURST_BYTES: number = 4 * 1024 * 1024;
+export const HTTP2_TARGET_OVERHEAD_BYTES_PER_S: number = 1024 * 1024;
 
 /** Response header of a target. */
 export const MAX_RESPONSE_HEADER_BYTES: number = 64 * 1024;
@@ -98,8 +102,14 @@ export const MAX_RESPONSE_HEADER_BYTES: number = 64 * 1024;
  * of {@link MAX_RESPONSE_HEADER_BYTES} can become, because a larger one would end the caller's whole connection. */
 export const MAX_HTTP2_HEADER_BLOCK_BYTES: number = 256 * 1024;
 
-/** 1xx responses before one final response: a target that sends more has lost its way. */
+/** 1xx responses before one final response, and their bytes: a target that sends more has lost its way. It gets
+ * `target_protocol`, and its connection is closed. */
 export const MAX_INFORMATIONAL_RESPONSES = 1_000;
+export const MAX_INFORMATIONAL_BYTES: number = 1024 * 1024;
+
+/** Of these, those that are passed on, and the bytes of their fields: a page has a few. Further ones are dropped. */
+export const PASSED_INFORMATIONAL_RESPONSES = 64;
+export const PASSED_INFORMATIONAL_BYTES: number = 64 * 1024;
 
 /** While a caller has so much left to read, 1xx responses for it are dropped. */
 export const MAX_PENDING_INFORMATIONAL_BYTES: number = 64 * 1024;
@@ -184,8 +194,9 @@ export const FLUSH_POLL_MS = 5;
  * the predecessor, over at most {@link MAX_SPREAD_MS}. */
 export const ARRIVALS_MS = 10_000;
 
-/** A caller's request header must be complete by then. */
+/** A caller's request header must be complete by then, and how often that is checked (node's default is 30 s). */
 export const CALLER_HEADERS_TIMEOUT_MS = 30_000;
+export const CALLER_HEADERS_CHECK_MS = 5_000;
 
 /** A PROXY header with all that reverse proxies add: 232 bytes of addresses, and TLVs of certificates and names. */
 export const MAX_PROXY_HEADER_BYTES = 4_096;

@@ -9,7 +9,7 @@
  * Content passes unchanged.
  */
 import { ChunkedContent } from "./chunked-content.ts";
-import { MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import { MAX_INFORMATIONAL_BYTES, MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -38,6 +38,9 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** undici ends the connection at an interim response that it does not support. */
+const REFUSED_BY_UNDICI: Buffer = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
+
 /** Enough of a line to tell whether its name is in {@link FRAMING}. */
 const NAME_BYTES = 24;
 
@@ -52,13 +55,17 @@ type State =
   | "chunks"
   | "trailers"
   /** Content, or unexpected bytes, for undici to judge. */
-  | "through";
+  | "through"
+  /** The target does not stop sending informational responses. */
+  | "flooded";
 
 export class ResponseHeads {
   #state: State = "through";
   /** The start of a status line, or of a line whose name is not known yet. */
   #held = NOTHING;
-  #continues = 0;
+  /** Informational responses since {@link expect}, and their bytes. */
+  #informational = 0;
+  #informationalBytes = 0;
   /** The last byte of the previous piece was CR. */
   #afterCr = false;
   #lineIsEmpty = true;
@@ -74,7 +81,8 @@ export class ResponseHeads {
   expect(): void {
     this.#state = "start";
     this.#held = NOTHING;
-    this.#continues = 0;
+    this.#informational = 0;
+    this.#informationalBytes = 0;
     this.#statusLine = undefined;
     this.#hasBegun = false;
   }
@@ -98,6 +106,7 @@ export class ResponseHeads {
     this.#held = NOTHING;
     while (rest.length > 0) {
       const state: State = this.#current();
+      if (state === "flooded") break;
       if (state === "through") {
         out.push(rest);
         break;
@@ -106,7 +115,10 @@ export class ResponseHeads {
         this.#held = rest;
         break;
       }
+      const before = rest.length;
+      const isInterim = this.#current() === "continue" || this.#current() === "informational";
       rest = this.#current() === "chunks" ? this.#content(rest, out) : this.#section(rest, out);
+      if (isInterim) this.#countInterim(before - rest.length - this.#held.length, out);
     }
     return out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out);
   }
@@ -121,15 +133,21 @@ export class ResponseHeads {
     if (start.length < STATUS_BYTES && "HTTP/1.".startsWith(start.slice(0, 7))) return false;
     const status = /^HTTP\/1\.[01] (\d{3})/.exec(start)?.[1];
     this.#state = stateOf(status);
-    if (this.#state === "continue") {
-      this.#continues += 1;
-      if (this.#continues > MAX_INFORMATIONAL_RESPONSES) this.#state = "through"; // undici refuses it
-    }
+    if (this.#state === "continue" || this.#state === "informational") this.#informational += 1;
     this.#hasContent = status !== "101" && status !== "204" && status !== "304";
     this.#chunks = undefined;
     this.#statusLine = this.#state === "final" ? "" : undefined;
     this.#startSection();
     return true;
+  }
+
+  #countInterim(bytes: number, out: Buffer[]): void {
+    this.#informationalBytes += bytes;
+    const isFlood =
+      this.#informational > MAX_INFORMATIONAL_RESPONSES || this.#informationalBytes > MAX_INFORMATIONAL_BYTES;
+    if (!isFlood) return;
+    this.#state = "flooded";
+    out.push(REFUSED_BY_UNDICI);
   }
 
   #startSection(): void {

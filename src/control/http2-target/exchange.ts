@@ -11,7 +11,7 @@ import { resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isComplete, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
-import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS } from "../limits.ts";
+import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS, MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
 import type { Http2Connection } from "./connection.ts";
 import { fieldsOf, headerList, rawFields } from "./fields.ts";
 import type { RequestHead } from "./fields.ts";
@@ -47,6 +47,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #hasResponse = false;
   #trailers: readonly string[] | undefined;
   #isPaused = false;
+  #informational = 0;
 
   aborted = false;
   reason: Error | null = null;
@@ -134,6 +135,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     watchRemoteEnd(stream);
     stream.on("headers", ({ ":status": status }, _flags, raw) => {
       if (!isCurrent() || status === undefined || status >= 200) return;
+      this.#informational += 1;
+      if (this.#informational > MAX_INFORMATIONAL_RESPONSES) return this.#endFlood();
       this.#guard(() => this.#handler.onResponseStart?.(this, status, fieldsOf(raw)));
     });
     stream.once("response", ({ ":status": status = 0 }, flags, raw) => {
@@ -158,6 +161,14 @@ export class Http2Exchange implements Dispatcher.DispatchController {
         if (isCurrent()) this.#lose(stream);
       });
     });
+  }
+
+  /** After a reset of the stream alone the target could go on. */
+  #endFlood(): void {
+    const message = `more than ${MAX_INFORMATIONAL_RESPONSES} informational responses before the final one`;
+    const error = new TurnaboutError("target_protocol", message);
+    this.fail(error);
+    this.#connection?.destroy(error);
   }
 
   #onResponse(stream: ClientHttp2Stream, status: number, flags: number, raw: readonly string[]): void {

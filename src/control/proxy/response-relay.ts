@@ -7,7 +7,11 @@ import type { Logger } from "../../wire/log.ts";
 import { isolate } from "../fields/page-isolation.ts";
 import { responseFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
-import { MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import {
+  MAX_INFORMATIONAL_RESPONSES,
+  PASSED_INFORMATIONAL_BYTES,
+  PASSED_INFORMATIONAL_RESPONSES,
+} from "../limits.ts";
 import type { AnyResponse } from "../listener/messages.ts";
 import type { ProxyJob } from "./job.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
@@ -31,6 +35,7 @@ export class ResponseRelay {
   readonly #log: Logger;
   #informational = 0;
   #isEventStream = false;
+  #informationalBytes = 0;
   /** The target may not send content, or the caller may not get it. */
   #noContent = false;
   /** The last chunk of a body of known length: held back to leave in one write with the end. */
@@ -54,7 +59,11 @@ export class ResponseRelay {
     return this.#isEventStream;
   }
 
-  /** @throws TurnaboutError `target_protocol` after {@link MAX_INFORMATIONAL_RESPONSES} */
+  /**
+   * Passes it on, unless there have been many.
+   *
+   * @throws TurnaboutError `target_protocol` after {@link MAX_INFORMATIONAL_RESPONSES}
+   */
   passInformational(status: number, headers: IncomingHttpHeaders): void {
     this.#informational += 1;
     if (this.#informational > MAX_INFORMATIONAL_RESPONSES) {
@@ -63,6 +72,13 @@ export class ResponseRelay {
         `more than ${MAX_INFORMATIONAL_RESPONSES} informational responses before the final one`,
       );
     }
+    for (const [name, value] of Object.entries(headers)) {
+      this.#informationalBytes += name.length + String(value).length;
+    }
+    const isPassed =
+      this.#informational <= PASSED_INFORMATIONAL_RESPONSES &&
+      this.#informationalBytes <= PASSED_INFORMATIONAL_BYTES;
+    if (!isPassed) return;
     try {
       writeInformational(this.#response, status, this.#fieldsFrom(headers));
     } catch (error) {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { afterEach, describe, it } from "node:test";
+import { PASSED_INFORMATIONAL_RESPONSES } from "../../../src/control/limits.ts";
 import { errorCode, openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import type { Call } from "../../support/callers.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
@@ -106,6 +107,28 @@ for (const kind of PLAINTEXT_CALLERS) {
       const { status, body } = await within(call.response, "the response");
       assert.deepEqual([status, call.informational[0]?.status], [200, 103]);
       assert.equal(String((await ending(body)).data), "body");
+    });
+
+    it("is disconnected when it sends 103s without end, and the caller gets a few of them and 502", async () => {
+      const closed = Promise.withResolvers<void>();
+      await using stand = await startStand((stream) => {
+        stream.session?.once("close", () => closed.resolve());
+        const send = (): void => {
+          for (let n = 0; n < 100 && !stream.destroyed && !stream.closed; n += 1) {
+            stream.additionalHeaders({ ":status": 103, link: "</a.css>; rel=preload" });
+          }
+          if (!stream.destroyed && !stream.closed) setImmediate(send);
+        };
+        send();
+      });
+      await using caller = await openCaller(kind, stand.system);
+      const call = caller.open({ path: via("/"), bodyless: true });
+      if (!caller.isHttp2) call.request.end();
+      const { status, body } = await within(call.response, "the response");
+      assert.equal(status, 502);
+      assert.equal(errorCode(String((await ending(body)).data)), "target_protocol");
+      assert.equal(call.informational.length, PASSED_INFORMATIONAL_RESPONSES);
+      await within(closed.promise, "the end of the target's connection");
     });
 
     it("gets the end-to-end fields and no others", async () => {

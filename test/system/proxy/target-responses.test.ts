@@ -1,8 +1,11 @@
 /** What targets send that a caller's protocol, or node, has no exact expression for: passed as nearly as it can be. */
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { PASSED_INFORMATIONAL_RESPONSES } from "../../../src/control/limits.ts";
 import { errorCode, openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import type { Caller } from "../../support/callers.ts";
+import { ending, eventually, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { exchangeRaw } from "../../support/raw-http.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
@@ -79,15 +82,21 @@ const RESPONSES: Readonly<Record<string, string>> = {
   "/processing": `${"HTTP/1.1 102 Processing\r\n\r\n".repeat(3)}${OK}${BODY}`,
   "/199": `HTTP/1.1 199 What\r\nX-A: b\r\n\r\n${OK}${BODY}`,
   "/informational-flood": `${"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(1_500)}${OK}${BODY}`,
+  "/informational-many": `${"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(500)}${OK}${BODY}`,
+  "/continue-large": `HTTP/1.1 100 Continue\r\n${`X: ${"y".repeat(8_000)}\r\n`.repeat(200)}\r\n${OK}${BODY}`,
+  "/hints-large": `HTTP/1.1 103 Early Hints\r\nX: ${"y".repeat(8_000)}\r\n\r\n`.repeat(200),
   "/switching": `HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n${OK}${BODY}`,
   "/extra": `${OK}${BODY}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`,
 };
 
 let system: System;
 let target: RawTarget;
+/** The target's connection of the last request. */
+let last: Socket | undefined;
 
 before(async () => {
   target = await startRawTarget(({ head, socket }: RawRequest) => {
+    last = socket;
     const path = head.split(" ", 2)[1] ?? "";
     const beginning = BEGINNINGS[path];
     if (beginning === undefined) socket.write(Buffer.from(RESPONSES[path] ?? "", "latin1"));
@@ -110,6 +119,13 @@ for (const kind of PLAINTEXT_CALLERS) {
     after(() => caller.close());
 
     const get = (path: string) => caller.call({ path: via(path) });
+    async function openAndRead(path: string) {
+      const call = caller.open({ path: via(path), bodyless: true });
+      if (!caller.isHttp2) call.request.end();
+      const { status, body } = await within(call.response, "the response");
+      const { data } = await ending(body);
+      return { status, text: data.toString(), informational: call.informational };
+    }
     /** The response is whole, whatever happened to fields of it. */
     async function whole(path: string, status = 200, text = "ok") {
       const response = await get(path);
@@ -277,9 +293,19 @@ for (const kind of PLAINTEXT_CALLERS) {
       }
     });
 
-    it("informational responses without end are an error of the target's", async () => {
-      const response = await get("/informational-flood");
-      assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"]);
+    it("of many informational responses the first are passed on", async () => {
+      const { informational, status } = await openAndRead("/informational-many");
+      assert.equal(status, 200);
+      assert.equal(informational.length, PASSED_INFORMATIONAL_RESPONSES);
+    });
+
+    it("informational responses without end are an error of the target's, and end its connection", async () => {
+      for (const path of ["/informational-flood", "/continue-large", "/hints-large"]) {
+        const { status, text, informational } = await openAndRead(path);
+        assert.deepEqual([status, errorCode(text)], [502, "target_protocol"], path);
+        assert.ok(informational.length <= PASSED_INFORMATIONAL_RESPONSES, `${informational.length}`);
+        await eventually(() => last?.destroyed === true, "the end of the target's connection");
+      }
     });
   });
 }
