@@ -12,6 +12,7 @@ import { token } from "../../src/cli/commands/token.ts";
 import { wolfRevdialClient } from "../../src/cli/commands/wolf-revdial-client.ts";
 import * as helixLimits from "../../src/helix/limits.ts";
 import { registerHelixMetrics } from "../../src/helix/metrics.ts";
+import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
@@ -40,7 +41,7 @@ const UNITS: Readonly<Record<string, number>> = {
 
 /** `2 MiB`, `10 s`, `1,000` → the number that the constant is. */
 function parseValue(value: string): number {
-  const [, digits = "", unit] = /^([\d,]+)(?: (KiB|MiB|s|ms))?$/.exec(value) ?? [];
+  const [, digits = "", unit] = /^([\d,.]+)(?: (KiB|MiB|s|ms))?$/.exec(value) ?? [];
   assert.notEqual(digits, "", `not a value: ${value}`);
   return Number(digits.replaceAll(",", "")) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
 }
@@ -80,6 +81,9 @@ describe("docs/operations.md", () => {
   it("has the agent's limits", () => checkLimits("Agent (`src/agent/limits.ts`)", agentLimits));
   it("has the control plane's limits", () =>
     checkLimits("Control plane (`src/control/limits.ts`)", controlLimits));
+
+  it("has the limits of one caller's connection", () =>
+    checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));
 
   it("has Helix's limits", () => checkLimits("Helix (`src/helix/limits.ts`)", helixLimits));
 

@@ -1,12 +1,15 @@
 /** Reads the first bytes of a connection until they show its protocol, and puts them back for that protocol's server. */
 import type http from "node:http";
 import type net from "node:net";
+import { REQUEST_PIECE_BYTES } from "../connections/limits.ts";
 import { MAX_REQUEST_HEADER_BYTES, SNIFF_TIMEOUT_MS } from "../limits.ts";
 import { escapeRequestTarget } from "./request-line-bytes.ts";
 
 export interface Handover {
   /** Put back into the socket. */
   bytes: Buffer;
+  /** In pieces of this size, which are emitted one by one. Default: whole. */
+  pieceBytes?: number | undefined;
   /** Takes the connection over. */
   accept: () => void;
 }
@@ -24,9 +27,9 @@ export function readFirstBytes(
   onUndecided: (seen: Buffer, reason: UndecidedReason) => Handover | undefined,
 ): void {
   let seen: Buffer = Buffer.alloc(0);
-  const handOver = ({ bytes, accept }: Handover, reason?: UndecidedReason) => {
+  const handOver = ({ bytes, pieceBytes = Infinity, accept }: Handover, reason?: UndecidedReason) => {
     stop();
-    if (reason !== "end" && bytes.length > 0) socket.unshift(bytes);
+    if (reason !== "end") putBack(socket, bytes, pieceBytes);
     accept();
   };
   const giveUp = (reason: UndecidedReason) => {
@@ -53,10 +56,20 @@ export function readFirstBytes(
   socket.on("close", stop);
 }
 
+/** From the back, because `unshift()` puts each piece before those in the buffer. */
+function putBack(socket: net.Socket, bytes: Buffer, pieceBytes: number): void {
+  for (let end = bytes.length; end > 0;) {
+    const at = Math.max(0, end - pieceBytes);
+    socket.unshift(bytes.subarray(at, end));
+    end = at;
+  }
+}
+
 /** To the HTTP/1.1 server, once the first request line is complete. */
 export function http1Handover(seen: Buffer, socket: net.Socket, h1: http.Server): Handover | undefined {
   const bytes = escapeRequestTarget(seen, MAX_REQUEST_HEADER_BYTES);
-  return bytes === undefined ? undefined : { bytes, accept: () => acceptHttp1(socket, h1) };
+  if (bytes === undefined) return undefined;
+  return { bytes, pieceBytes: REQUEST_PIECE_BYTES, accept: () => acceptHttp1(socket, h1) };
 }
 
 /** For an incomplete first request line: after a timeout the parser waits for the rest; after a FIN it is an error. */
@@ -73,7 +86,7 @@ export function unfinishedHttp1Handover(
     if (reason === "timeout") acceptHttp1(socket, h1);
     else h1.emit("clientError", unfinished, socket);
   };
-  return { bytes: seen, accept };
+  return { bytes: seen, pieceBytes: REQUEST_PIECE_BYTES, accept };
 }
 
 function acceptHttp1(socket: net.Socket, h1: http.Server): void {

@@ -15,11 +15,14 @@ import type { Logger } from "../../wire/log.ts";
 import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
+import { CallerConnections } from "../connections/caller-connections.ts";
+import { CALLER_RESETS_BURST, CALLER_RESETS_PER_S } from "../connections/limits.ts";
 import { Callers } from "../in-flight/callers.ts";
 import type { DrainedOptions } from "../in-flight/callers.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import {
+  CALLER_HEADERS_CHECK_MS,
   CALLER_HEADERS_TIMEOUT_MS,
   CALLER_KEEPALIVE_MS,
   CALLER_MAX_STREAMS,
@@ -39,7 +42,13 @@ import { descriptorOf, listen } from "./listen.ts";
 import type { ListenOptions } from "./listen.ts";
 import type { PortHandlers } from "./messages.ts";
 import { RateLimitedLog } from "./rate-limited-log.ts";
-import { refuseExpectation, refuseLargeHeader, refuseMissingHost } from "./refused-requests.ts";
+import {
+  dropBody,
+  refuseExpectation,
+  refuseLargeHeader,
+  refuseMissingHost,
+  refuseSlowBody,
+} from "./refused-requests.ts";
 import { sniff } from "./sniff.ts";
 
 /** Certificates in PEM. */
@@ -85,6 +94,7 @@ interface Shared {
   log: Logger;
   inFlight: InFlight;
   callers: Callers;
+  connections: CallerConnections;
   order: ResponseOrder;
 }
 
@@ -92,7 +102,13 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
   const sockets = new Set<net.Socket>();
   const order = new ResponseOrder();
   const callers = new Callers(inFlight, order);
-  const shared: Shared = { handlers: guardHandlers(handlers, log), log, inFlight, callers, order };
+  const connections = new CallerConnections({
+    log: new RateLimitedLog(log),
+    refuseBody: refuseSlowBody,
+    dropBody,
+  });
+  const guarded = guardHandlers(handlers, log);
+  const shared: Shared = { handlers: guarded, log, inFlight, callers, connections, order };
   const h1 = createHttp1(shared);
   const h2 = createHttp2(shared);
   const secure = options.tls === undefined ? undefined : createTls(options.tls, shared, h1, h2);
@@ -101,6 +117,7 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // permanently
+    if (!connections.accept(socket)) return;
     callers.connected(socket);
     sniff(socket, { h1, h2, secure }, trustedProxies, log);
   });
@@ -127,12 +144,13 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
   };
 }
 
-function createHttp1({ handlers, inFlight, callers, order }: Shared): http.Server {
+function createHttp1({ handlers, inFlight, callers, connections, order }: Shared): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_REQUEST_HEADER_BYTES,
     headersTimeout: CALLER_HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: CALLER_HEADERS_CHECK_MS,
     requireHostHeader: false, // node's own 400 would bypass ResponseOrder; see refuseMissingHost()
-    requestTimeout: 0, // uploads may take long; whether one is stalled is for the target to decide
+    requestTimeout: 0, // uploads may take long; CallerConnections ends those that stall
     keepAliveTimeout: CALLER_KEEPALIVE_MS,
     // Other upgrades are ignored (RFC 9110 §7.8): `Upgrade: h2c` of curl --http2 is served as an ordinary request. So are
     // all in HTTP/1.0, which knows neither upgrades nor 1xx responses (§15.2).
@@ -148,24 +166,29 @@ function createHttp1({ handlers, inFlight, callers, order }: Shared): http.Serve
     callers.exchange(request, response);
   };
   server.on("connection", (socket) => callers.connected(socket));
+  server.on("connection", (socket) => connections.paceHttp1(socket));
   server.on("request", (request, response) => {
     follow(request, response);
     // Node drops what its parser has read behind an ignored upgrade, so no further request can be served here.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
-    if (!refuseMissingHost(request, response)) void handlers.request(request, response);
+    connections.serveHttp1(request, response, () => {
+      if (!refuseMissingHost(request, response)) void handlers.request(request, response);
+    });
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     follow(request, response);
-    refuseExpectation(request, response);
+    connections.serveHttp1(request, response, () => refuseExpectation(request, response));
   });
   server.on("upgrade", (request, socket, head) => {
     inFlight.add(socket);
     callers.tookOver(request.socket);
+    connections.releaseHttp1(request);
     order.takeTurn(request, socket, head, (...turn) => void handlers.upgrade(...turn));
   });
   server.on("connect", (request, socket, head) => {
     inFlight.add(socket);
     callers.tookOver(request.socket);
+    connections.releaseHttp1(request);
     order.takeTurn(request, socket, head, (...turn) => void handlers.connect(...turn));
   });
   server.on("clientError", (error, socket) => clientErrors.handle(error, socket));
@@ -174,7 +197,7 @@ function createHttp1({ handlers, inFlight, callers, order }: Shared): http.Serve
   return server;
 }
 
-function createHttp2({ handlers, callers, inFlight, log }: Shared): http2.Http2Server {
+function createHttp2({ handlers, callers, connections, inFlight, log }: Shared): http2.Http2Server {
   const server = http2.createServer({
     settings: {
       enableConnectProtocol: true,
@@ -187,10 +210,19 @@ function createHttp2({ handlers, callers, inFlight, log }: Shared): http2.Http2S
     // A target may repeat a field that node takes for a single one, as nginx does with add_header.
     strictSingleValueFields: false,
     maxHeaderListPairs: MAX_HEADER_PAIRS, // node's default of 128 is less than HTTP/1.1 callers may send
+    // For what comes in one turn of the event loop: CallerConnections counts them after it.
+    streamResetBurst: 2 * CALLER_RESETS_BURST,
+    streamResetRate: CALLER_RESETS_PER_S,
+  });
+  // Before node's own listener, which emits 'session'.
+  let arriving: net.Socket | undefined;
+  server.prependListener("connection", (socket: net.Socket) => {
+    arriving = socket;
   });
   server.on("connection", (socket: net.Socket) => callers.tookOver(socket));
   server.on("session", (http2Session) => {
     guardHttp2Session(http2Session);
+    if (arriving !== undefined) connections.followHttp2(http2Session, arriving);
     callers.http2Session(http2Session);
     http2Session.on("error", (error) =>
       log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"),
@@ -199,16 +231,20 @@ function createHttp2({ handlers, callers, inFlight, log }: Shared): http2.Http2S
   });
   server.on("request", (request, response) => {
     inFlight.add(request.stream);
-    if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
+    connections.serveHttp2(request, response, () => {
+      if (!refuseLargeHeader(request, response)) void handlers.request(request, response);
+    });
   });
   server.on("checkExpectation", (request: Http2ServerRequest, response: Http2ServerResponse) => {
     inFlight.add(request.stream);
-    refuseExpectation(request, response);
+    connections.serveHttp2(request, response, () => refuseExpectation(request, response));
   });
   // Without this listener node's compatibility layer responds to every CONNECT with 405.
   server.on("connect", (request, response) => {
     inFlight.add(request.stream);
-    if (!refuseLargeHeader(request, response)) void handlers.connectStream(request, response);
+    connections.serveHttp2(request, response, () => {
+      if (!refuseLargeHeader(request, response)) void handlers.connectStream(request, response);
+    });
   });
   server.on("sessionError", () => {});
   return server;
@@ -227,7 +263,7 @@ const RESET_WITHIN_HANDSHAKE =
 
 function createTls(
   options: PortTls,
-  { handlers, callers, log }: Shared,
+  { handlers, callers, connections, log }: Shared,
   h1: http.Server,
   h2: http2.Http2Server,
 ): tls.Server {
@@ -248,6 +284,7 @@ function createTls(
       socket.allowHalfOpen = false;
       h2.emit("connection", socket);
     } else if (isReversedAlpn(alpn)) {
+      connections.becomesTunnel(socket);
       void handlers.reversed(socket);
     } else {
       socket.allowHalfOpen = true;

@@ -3,9 +3,11 @@
  * by one reading and we by the other, a request passes that both would refuse. Neither reading is taken; lengths, line
  * ends and control bytes are left to node's parsers.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
 import { sendError } from "./error-response.ts";
 import { hasBody } from "./messages.ts";
@@ -42,6 +44,18 @@ export function refuseLargeHeader(request: Http2ServerRequest, response: AnyResp
   if (bytes <= MAX_REQUEST_HEADER_BYTES) return false;
   refuse(request, response, new TurnaboutError("headers_too_large", `a header of ${bytes} bytes`));
   return true;
+}
+
+/** The body stalls, and no response has been sent. */
+export function refuseSlowBody(request: AnyRequest, response: AnyResponse): void {
+  if (response instanceof ServerResponse) response.shouldKeepAlive = false;
+  refuse(request, response, new TurnaboutError("request_timeout", "the request's body does not arrive"));
+}
+
+/** The response has been sent, and the rest of the body does not come. */
+export function dropBody(request: AnyRequest): void {
+  if ("stream" in request) closeAfterResponse(request.stream);
+  else request.socket.destroy();
 }
 
 /** @throws TurnaboutError `bad_request` */

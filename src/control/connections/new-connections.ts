@@ -1,0 +1,80 @@
+/**
+ * Connections that have not brought a request yet: first bytes, a TLS handshake or a request header are under way. All have
+ * a deadline; their number is bounded, and when all places are taken, an address with many loses one to an address with
+ * fewer.
+ */
+import type { Socket } from "node:net";
+import { MAX_NEW_CONNECTIONS } from "./limits.ts";
+
+/** A socket, or what stands for it above TLS or HTTP/2: it is known by its peer. */
+type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
+
+export class NewConnections {
+  readonly #max: number;
+  /** By address, and then by peer; the oldest first. */
+  readonly #byAddress = new Map<string, Map<string, Socket>>();
+  #count = 0;
+
+  /** @param max default {@link MAX_NEW_CONNECTIONS} */
+  constructor(max: number = MAX_NEW_CONNECTIONS) {
+    this.#max = max;
+  }
+
+  /** A connection has been accepted. @returns false if there is no place: it has been destroyed */
+  add(socket: Socket): boolean {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) return true; // not TCP, or closed again
+    const address = addressGroup(remoteAddress);
+    if (this.#count >= this.#max && !this.#makeRoomFor(address)) {
+      socket.destroy();
+      return false;
+    }
+    const own = this.#byAddress.get(address) ?? new Map<string, Socket>();
+    this.#byAddress.set(address, own);
+    const key = keyOf(socket);
+    own.set(key, socket);
+    this.#count += 1;
+    socket.once("close", () => this.#remove(address, key));
+    return true;
+  }
+
+  /** Its first request has come, or it has become a tunnel connection. */
+  done(peer: Peer): void {
+    if (peer.remoteAddress !== undefined) this.#remove(addressGroup(peer.remoteAddress), keyOf(peer));
+  }
+
+  #remove(address: string, key: string): void {
+    const own = this.#byAddress.get(address);
+    if (own?.delete(key) !== true) return;
+    this.#count -= 1;
+    if (own.size === 0) this.#byAddress.delete(address);
+  }
+
+  /** Ends the oldest connection of the address with the most, unless `address` has as many. */
+  #makeRoomFor(address: string): boolean {
+    let most: Map<string, Socket> | undefined;
+    for (const sockets of this.#byAddress.values()) if (sockets.size > (most?.size ?? 0)) most = sockets;
+    const [oldest] = most ?? [];
+    if (most === undefined || oldest === undefined) return false;
+    if (most.size <= (this.#byAddress.get(address)?.size ?? 0)) return false;
+    const [key, socket] = oldest;
+    most.delete(key);
+    this.#count -= 1;
+    socket.destroy();
+    return true;
+  }
+}
+
+function keyOf({ remoteAddress, remotePort }: Peer): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+/** An IPv6 customer has a /64, and every address in it. */
+function addressGroup(address: string): string {
+  if (!address.includes(":") || address.includes(".")) return address;
+  const [head = "", tail] = address.split("::", 2);
+  const groups = head === "" ? [] : head.split(":");
+  const rest = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = tail === undefined ? 0 : 8 - groups.length - rest.length;
+  return [...groups, ...Array.from({ length: zeros }, () => "0"), ...rest].slice(0, 4).join(":");
+}
