@@ -1,6 +1,6 @@
 /** What the port does with callers' connections so that none takes more than its share: the parts of this room together. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2Session } from "node:http2";
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse, Http2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../../wire/log.ts";
@@ -46,10 +46,19 @@ export class CallerConnections {
     this.#http1.set(socket, new PacedConnection(socket, this.#turns));
   }
 
-  /** Node's HTTP/2 server has taken a connection over. */
-  followHttp2(http2Session: ServerHttp2Session, socket: Socket): void {
-    this.#http2.follow(http2Session, socket);
-    http2Session.once("stream", () => this.#new.done(socket));
+  /** Follows all connections of an HTTP/2 server. */
+  followHttp2(server: Http2Server): void {
+    let arriving: Socket | undefined;
+    // Before node's own listener, which emits 'session'.
+    server.prependListener("connection", (socket: Socket) => {
+      arriving = socket;
+    });
+    server.on("session", (http2Session) => {
+      const socket = arriving;
+      if (socket === undefined) return;
+      this.#http2.follow(http2Session, socket);
+      http2Session.once("stream", () => this.#new.done(socket));
+    });
   }
 
   /** Serves an HTTP/1.1 request when it is its turn. */

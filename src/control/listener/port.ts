@@ -102,11 +102,8 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
   const sockets = new Set<net.Socket>();
   const order = new ResponseOrder();
   const callers = new Callers(inFlight, order);
-  const connections = new CallerConnections({
-    log: new RateLimitedLog(log),
-    refuseBody: refuseSlowBody,
-    dropBody,
-  });
+  const refusals = { refuseBody: refuseSlowBody, dropBody };
+  const connections = new CallerConnections({ log: new RateLimitedLog(log), ...refusals });
   const guarded = guardHandlers(handlers, log);
   const shared: Shared = { handlers: guarded, log, inFlight, callers, connections, order };
   const h1 = createHttp1(shared);
@@ -165,8 +162,10 @@ function createHttp1({ handlers, inFlight, callers, connections, order }: Shared
     order.follow(request, response);
     callers.exchange(request, response);
   };
-  server.on("connection", (socket) => callers.connected(socket));
-  server.on("connection", (socket) => connections.paceHttp1(socket));
+  server.on("connection", (socket) => {
+    callers.connected(socket);
+    connections.paceHttp1(socket);
+  });
   server.on("request", (request, response) => {
     follow(request, response);
     // Node drops what its parser has read behind an ignored upgrade, so no further request can be served here.
@@ -214,15 +213,10 @@ function createHttp2({ handlers, callers, connections, inFlight, log }: Shared):
     streamResetBurst: 2 * CALLER_RESETS_BURST,
     streamResetRate: CALLER_RESETS_PER_S,
   });
-  // Before node's own listener, which emits 'session'.
-  let arriving: net.Socket | undefined;
-  server.prependListener("connection", (socket: net.Socket) => {
-    arriving = socket;
-  });
+  connections.followHttp2(server);
   server.on("connection", (socket: net.Socket) => callers.tookOver(socket));
   server.on("session", (http2Session) => {
     guardHttp2Session(http2Session);
-    if (arriving !== undefined) connections.followHttp2(http2Session, arriving);
     callers.http2Session(http2Session);
     http2Session.on("error", (error) =>
       log.debug({ reason: error.message }, "caller's HTTP/2 connection failed"),
