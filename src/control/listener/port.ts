@@ -47,7 +47,7 @@ import {
   refuseExpectation,
   refuseLargeHeader,
   refuseMissingHost,
-  refuseSlowBody,
+  refuseBody,
 } from "./refused-requests.ts";
 import { sniff } from "./sniff.ts";
 
@@ -102,8 +102,7 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
   const sockets = new Set<net.Socket>();
   const order = new ResponseOrder();
   const callers = new Callers(inFlight, order);
-  const refusals = { refuseBody: refuseSlowBody, dropBody };
-  const connections = new CallerConnections({ log: new RateLimitedLog(log), ...refusals });
+  const connections = new CallerConnections({ log: new RateLimitedLog(log), refuseBody, dropBody });
   const guarded = guardHandlers(handlers, log);
   const shared: Shared = { handlers: guarded, log, inFlight, callers, connections, order };
   const h1 = createHttp1(shared);
@@ -114,9 +113,8 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // permanently
-    if (!connections.accept(socket)) return;
     callers.connected(socket);
-    sniff(socket, { h1, h2, secure }, trustedProxies, log);
+    if (connections.accept(socket)) sniff(socket, { h1, h2, secure }, trustedProxies, log);
   });
 
   return {

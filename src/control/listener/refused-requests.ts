@@ -47,7 +47,7 @@ export function refuseLargeHeader(request: Http2ServerRequest, response: AnyResp
 }
 
 /** The body stalls, and no response has been sent. */
-export function refuseSlowBody(request: AnyRequest, response: AnyResponse): void {
+export function refuseBody(request: AnyRequest, response: AnyResponse): void {
   if (response instanceof ServerResponse) response.shouldKeepAlive = false;
   refuse(request, response, new TurnaboutError("request_timeout", "the request's body does not arrive"));
 }

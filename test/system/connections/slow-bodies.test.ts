@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { after, describe, it } from "node:test";
 import { BODY_PROGRESS_BYTES } from "../../../src/control/connections/limits.ts";
 import { SlowBodies } from "../../../src/control/connections/slow-bodies.ts";
-import { dropBody, refuseSlowBody } from "../../../src/control/listener/refused-requests.ts";
+import { dropBody, refuseBody } from "../../../src/control/listener/refused-requests.ts";
 import { closedAtTheEnd } from "../../support/cleanup.ts";
 import { ending, eventually, next } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -24,7 +24,7 @@ async function startStand(
   times: { progressMs: number; leftoverMs: number },
   serve: (request: http.IncomingMessage, response: http.ServerResponse) => void,
 ): Promise<Stand> {
-  const bodies = new SlowBodies({ ...times, checkMs: 10, refuse: refuseSlowBody, drop: dropBody });
+  const bodies = new SlowBodies({ ...times, checkMs: 10, refuse: refuseBody, drop: dropBody });
   const sockets = new Set<Socket>();
   let received = 0;
   const server = http.createServer({ requestTimeout: 0 }, (request, response) => {
