@@ -138,9 +138,10 @@ async function announce({ openConnections, reconnectSpread }: Parts, log: Settin
   }
 }
 
-/** What has begun since the shutdown did gets the time that ordinary requests take. */
+/** What has begun since the shutdown did gets the time that ordinary requests take. What has no end gets none. */
 async function endLate(inFlight: InFlight, activeStreams: Parts["activeStreams"]): Promise<void> {
   const beforeMs = performance.now();
+  activeStreams.closeEndless(RESTARTING);
   if (await inFlight.ended({ beforeMs, timeoutMs: LATE_REQUESTS_MS })) return;
   activeStreams.closeAll(RESTARTING, beforeMs);
   await inFlight.ended({ beforeMs, timeoutMs: FLUSH_MS });
@@ -151,6 +152,7 @@ async function end({ parts, running, port }: ShutdownParts): Promise<void> {
   const spreadMs = parts.reconnectSpread.ms;
   const agents = [...parts.openConnections].map((connection) => drainAgent(connection, spreadMs));
   port.stopAccepting();
+  parts.activeStreams.closeEndless(RESTARTING);
   parts.bus.endReaders();
   parts.registry.close();
   running.extensions?.drain();

@@ -40,7 +40,7 @@ export function eventRoutes({ access, activeStreams, bus, inFlight }: AppContext
     const unsubscribe = bus.subscribe((event) => {
       if (mayRead(identity, event, access)) stream.send(event.type, event);
     }, end);
-    const release = activeStreams.add({ identity, close: end });
+    const release = activeStreams.add({ identity, isEndless: false, close: end });
     stream.start(() => {
       readers -= 1;
       unsubscribe();

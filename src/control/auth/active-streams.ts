@@ -8,6 +8,8 @@ export interface ActiveStream {
   identity: Identity;
   /** The group of runners to which it belongs, if any: it is closed with the group. */
   group?: string | undefined;
+  /** It does not end by itself: a WebSocket, a tunnel, server-sent events. */
+  readonly isEndless: boolean;
   close(reason: CloseReason): void;
 }
 
@@ -47,5 +49,9 @@ export class ActiveStreams {
   /** @param beforeMs only what began before this moment of `performance.now()` */
   closeAll(reason: CloseReason, beforeMs: number = Infinity): void {
     for (const [stream, sinceMs] of this.#open) if (sinceMs < beforeMs) stream.close(reason);
+  }
+
+  closeEndless(reason: CloseReason): void {
+    for (const stream of this.#open.keys()) if (stream.isEndless) stream.close(reason);
   }
 }

@@ -71,6 +71,7 @@ class HttpExchange implements TargetHandler {
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {
       onDisconnect: this.#guard.wrap(() => this.#onDisconnect()),
+      isEndless: () => this.#relay.isEventStream,
     });
   }
 

@@ -12,6 +12,8 @@ export interface RevocableCallerOptions {
   disconnected?: AbortSignal | undefined;
   /** The caller has closed before {@link RevocableCaller.complete}. */
   onDisconnect?: (() => void) | undefined;
+  /** Whether it does not end by itself. Default: it does not. */
+  isEndless?: (() => boolean) | undefined;
 }
 
 export class RevocableCaller {
@@ -20,9 +22,12 @@ export class RevocableCaller {
   #unregister = (): void => {};
   #closed: CloseReason | undefined;
   #isComplete = false;
+  readonly #isEndless: () => boolean;
 
   /** @param stream the caller's socket, stream or response */
-  constructor(stream: EventEmitter, { disconnected, onDisconnect }: RevocableCallerOptions = {}) {
+  constructor(stream: EventEmitter, options: RevocableCallerOptions = {}) {
+    const { disconnected, onDisconnect, isEndless = () => true } = options;
+    this.#isEndless = isEndless;
     disconnected?.addEventListener("abort", () => this.#abort.abort(), { once: true });
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'; 'close' always follows
     stream.once("close", () => {
@@ -46,7 +51,15 @@ export class RevocableCaller {
   /** From now on it can be closed from our side, until its stream closes or {@link release}. */
   register(streams: ActiveStreams, owner: { identity: Identity; group?: string | undefined }): void {
     const { identity, group } = owner;
-    this.#unregister = streams.add({ identity, group, close: (reason) => this.#close(reason) });
+    const isEndless = this.#isEndless;
+    this.#unregister = streams.add({
+      identity,
+      group,
+      get isEndless() {
+        return isEndless();
+      },
+      close: (reason) => this.#close(reason),
+    });
   }
 
   /** How it is closed once the signal no longer ends it. Replaces what was given before. */
