@@ -71,6 +71,8 @@ export interface ExtensionRunners extends Pick<Registry, "kick" | "state" | "vie
 export interface ExtensionTokens extends Pick<TokenIssuer, "issue" | "list" | "revoke"> {
   /** False if the credential was revoked or has expired since the request was authenticated. */
   isValid(identity: Identity): boolean;
+  /** Users with a valid token, of any source. */
+  owners(): ReadonlySet<string>;
 }
 
 export interface ExtensionEvents {

@@ -71,6 +71,7 @@ export function createHost(settings: Settings, parts: Parts, dial: Dial): Extens
       list: () => issuer.list(),
       revoke: (id) => issuer.revoke(id),
       isValid: (identity) => tokens.current(identity) !== undefined,
+      owners: () => tokens.owners(),
     },
     access,
     activeStreams,

@@ -12,8 +12,9 @@ import { deleteSessionsOf, helixResources } from "./api/resources.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "./ids.ts";
 import { Instances } from "./instances/instances.ts";
 import { registerHelixMetrics } from "./metrics.ts";
-import { StreamRate } from "./moonlight/credentials.ts";
+import { StreamRate } from "./moonlight/stream-rate.ts";
 import { helixTargetRoutes } from "./routes.ts";
+import { AbandonedSessions } from "./sessions/abandoned-sessions.ts";
 import { ImageRules } from "./sessions/images.ts";
 import type { Lobbies } from "./sessions/lobbies.ts";
 import { Policy } from "./sessions/policy.ts";
@@ -34,6 +35,8 @@ export interface HelixOptions {
   allowedImages?: readonly string[] | undefined;
   /** Sessions that a user may have at once. Default: no limit but capacity. An admin may create more. */
   maxSessionsPerUser?: number | undefined;
+  /** Sessions end when no token of their owner has been valid for this long. Default: never. */
+  abandonedSessionMs?: number | undefined;
   /** Sessions: created, lost, back, ended. */
   onEvent?: ((event: SessionEvent) => void) | undefined;
 }
@@ -84,7 +87,17 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
   host.events.onRunnerEvent((event) => onRunnerEvent(event, { host, instances, sessions }));
   registerHelixMetrics(host.metrics, instances);
   const rate = new StreamRate();
-  const { maxSessionsPerUser, moonlightCredentials } = options;
+  const { abandonedSessionMs, maxSessionsPerUser, moonlightCredentials } = options;
+  const abandoned =
+    abandonedSessionMs === undefined
+      ? undefined
+      : new AbandonedSessions({
+          limitMs: abandonedSessionMs,
+          owners: () => tokens.owners(),
+          store: sessionStore,
+          remove: (session) => sessions.remove(session),
+          log,
+        });
   return {
     groups: policy,
     targetRoutes: helixTargetRoutes({ access, instances, moonlightCredentials, policy, rate }),
@@ -102,7 +115,10 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     }),
     owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },
     drain: () => sessions.drain(),
-    close: () => sessions.close(),
+    close: () => {
+      abandoned?.close();
+      sessions.close();
+    },
   };
 }
 

@@ -10,3 +10,20 @@ export const MAX_HEARTBEAT_COMPLAINTS = 20;
 
 /** Disk and GPU figures that are older say nothing any more: Helix's daemon sends them every 30 s, and gives up after 2 min. */
 export const MAX_FIGURE_AGE_MS = 120_000;
+
+/** How often owners without a valid token are looked for. */
+export const ABANDONED_CHECK_MS = 60_000;
+
+/** Of the first message on a stream's WebSocket. `AuthenticateAndInit` is a few hundred bytes. */
+export const MAX_FIRST_MESSAGE_BYTES: number = 64 * 1024;
+/** Frames that it may come in: browsers send one, libraries cut at some KiB. */
+export const MAX_FIRST_MESSAGE_FRAGMENTS = 64;
+/** Pings and pongs before it. */
+export const MAX_EARLY_CONTROL_FRAMES = 16;
+/** From the open WebSocket to the end of the first message, which a page sends at once. */
+export const FIRST_MESSAGE_TIMEOUT_MS = 10_000;
+
+/** Between two WebSockets of one session: reconnects that come faster deadlock Wolf's encoders (Helix's figure). */
+export const STREAM_RATE_MS = 3_000;
+/** Sessions whose last WebSocket is remembered. */
+export const MAX_REMEMBERED_STREAMS = 10_000;

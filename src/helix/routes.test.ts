@@ -7,7 +7,7 @@ import { createIdentity } from "../control/auth/identity.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
 import { Store } from "../control/store/store.ts";
-import { StreamRate } from "./moonlight/credentials.ts";
+import { StreamRate } from "./moonlight/stream-rate.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
 import { Policy } from "./sessions/policy.ts";
@@ -111,20 +111,24 @@ describe("Helix's routes", () => {
     assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=zz", { as: admin }), "instance_unknown");
     assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=b"), "wolf.wolf-b /api/v1/lobbies");
     assert.equal(
-      resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2&wolf_instance_id=a"),
+      resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2"),
       "wolf.wolf-b /api/v1/a/b?x=1&y=2",
     );
   });
 
-  it("name the parameter that is missing", () => {
+  it("name the parameter that is missing, or that is there twice: two servers may read two of them in two ways", () => {
     const routes = start();
     for (const [url, name] of [
       ["/api/v1/wolf/lobbies", "wolf_instance_id"],
+      ["/api/v1/wolf/lobbies?wolf_instance_id=b&wolf_instance_id=a", "wolf_instance_id"],
+      ["/api/v1/wolf/lobbies?wolf_instance_id=b&x=1&wolf%5finstance_id=b", "wolf_instance_id"],
       ["/moonlight/api/apps", "session_id"],
+      ["/moonlight/api/apps?session_id=ses_1&session%5Fid=ses_2", "session_id"],
+      ["/moonlight/api/host/stream?session_id=ses_1&session_id=", "session_id"],
     ] as const) {
       const request = { method: "GET", isWebSocket: false };
       assert.throws(() => routes.resolve(url, request, () => alice), {
-        details: [`${name}: required in the query`],
+        details: [`${name}: required once in the query`],
       });
     }
   });
@@ -188,7 +192,7 @@ describe("Helix's routes", () => {
       ["/moonlight/host?host_id=0&session_id=ses_1", "not_allowed"],
       ["/moonlight/api/sessions?session_id=ses_1", "not_allowed"],
       ["/moonlight/api/apps?session_id=xagent-ses_1", "session_unknown"],
-      ["/moonlight/api/apps?session_id=ses_2&session_id=ses_1", "session_unknown"],
+      ["/moonlight/api/apps?session_id=ses_2&session_id=ses_1", "bad_request"],
       ["/api/v1/stream/ses_1", "method_not_allowed"],
       ["/api/v1/stream/ses_2", "method_not_allowed"],
     ] as const) {
@@ -197,6 +201,18 @@ describe("Helix's routes", () => {
     const without = start({ moonlightCredentials: undefined });
     assert.equal(resolve("/moonlight/api/apps?session_id=ses_1", { routes: without }), "not_found");
     assert.equal(resolve("/moonlight/api/apps?session_id=ses_2", { routes: without }), "session_unknown");
+  });
+
+  it("read the first message of the WebSockets that name a session in it, and of no other", () => {
+    const request = { method: "GET", isWebSocket: true };
+    for (const [url, isRead] of [
+      ["/api/v1/stream/ses_1?x", true],
+      ["/moonlight/host/stream?session_id=ses_1", true],
+      ["/moonlight/api/ws/stream?session_id=ses_1", true],
+      ["/moonlight/api/ws/echo?session_id=ses_1", false],
+    ] as const) {
+      assert.equal(start().resolve(url, request, () => admin)?.fromCaller !== undefined, isRead, url);
+    }
   });
 
   it("count a session's WebSockets only when they are admitted", () => {

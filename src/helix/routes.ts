@@ -13,8 +13,8 @@ import type {
 import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";
 import type { Instances } from "./instances/instances.ts";
 import { credentialPump } from "./moonlight/credentials.ts";
-import type { StreamRate } from "./moonlight/credentials.ts";
-import { mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
+import type { StreamRate } from "./moonlight/stream-rate.ts";
+import { isSignalling, mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
 import type { Policy } from "./sessions/policy.ts";
 
 export interface HelixRoutesContext {
@@ -146,7 +146,10 @@ function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
         query: `session_id=${encodeURIComponent(id)}`,
       },
       credentials: moonlightCredentials,
-      fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),
+      // Other WebSockets of Moonlight Web are for admins: they authenticate by the field, and their messages are their own.
+      ...(isSignalling(path) && {
+        fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),
+      }),
       ...(request.isWebSocket && { admit: () => rate.take(session.id) }),
     };
   }
@@ -176,9 +179,10 @@ function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
 
 /** @throws TurnaboutError `bad_request` */
 function required(parameter: string, query: string): string {
-  const value = queryOf(query).get(parameter);
-  if (value !== null && value !== "") return value;
-  throw new TurnaboutError("bad_request", `${parameter} is missing`, {
-    details: [`${parameter}: required in the query`],
+  const [value = "", ...others] = queryOf(query).getAll(parameter);
+  if (value !== "" && others.length === 0) return value;
+  const problem = others.length === 0 ? "is missing" : "is given more than once";
+  throw new TurnaboutError("bad_request", `${parameter} ${problem}`, {
+    details: [`${parameter}: required once in the query`],
   });
 }

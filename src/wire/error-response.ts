@@ -25,6 +25,7 @@ export function errorResponse(error: CodedError, name?: string): ErrorResponse {
       "content-type": "application/json",
       "content-length": String(Buffer.byteLength(body)),
       "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
       "proxy-status": proxyStatusOf(error, name),
       "x-request-id": requestId,
       [HEADER.version]: VERSION,

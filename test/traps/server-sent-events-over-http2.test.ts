@@ -1,7 +1,7 @@
 /**
  * Trap: Hono's streaming helpers set `transfer-encoding`; HTTP/2 forbids it, the response is lost, and an unhandled
  * rejection ends a process that has no handler.
- * Guard: src/control/api/connection-fields.ts, the first middleware of src/control/api/app.ts.
+ * Guard: src/control/api/response-fields.ts, the first middleware of src/control/api/app.ts.
  */
 import { getRequestListener } from "@hono/node-server";
 import assert from "node:assert/strict";
@@ -12,7 +12,7 @@ import { streamSSE } from "hono/streaming";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { InFlight } from "../../src/control/in-flight/in-flight.ts";
 import { createPort } from "../../src/control/listener/port.ts";
-import { removeConnectionFields } from "../../src/control/api/connection-fields.ts";
+import { removeConnectionFields } from "../../src/control/api/response-fields.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { ending, next } from "../support/events.ts";
 import { open, bodyOf } from "../support/http.ts";

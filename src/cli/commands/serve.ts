@@ -28,6 +28,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
   --sandbox-image IMAGE   default container image of a sandbox
   --allow-image PATTERN   further images that users may request; * matches any characters; may be repeated
   --max-sessions-per-user N  sessions that a user may have at once; default: limited only by capacity
+  --abandoned-sessions SECONDS  end the sessions of users who have had no valid token for so long; default: never
   --allowed-origin ORIGIN origin from which a token cookie is accepted, in addition to our own; may be repeated
   --trusted-pages TARGET.RUNNER  targets whose pages may run in browsers with our origin and the user's rights;
                           * matches any characters; may be repeated; default none
@@ -70,6 +71,7 @@ export const serve: Command = {
         "sandbox-image": { type: "string" },
         "allow-image": { type: "string", multiple: true },
         "max-sessions-per-user": { type: "string" },
+        "abandoned-sessions": { type: "string" },
         "allowed-origin": { type: "string", multiple: true },
         "trusted-pages": { type: "string", multiple: true },
         "tls-cert": { type: "string" },
@@ -124,6 +126,7 @@ export const serve: Command = {
           moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
           sandboxImage: values["sandbox-image"],
           allowedImages: values["allow-image"],
+          abandonedSessionMs: parseSeconds(values["abandoned-sessions"], "--abandoned-sessions"),
           maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
         }),
       ],

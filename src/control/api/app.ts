@@ -13,8 +13,8 @@ import { limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
-import { removeConnectionFields } from "./connection-fields.ts";
 import { operationRoutes } from "./operations.ts";
+import { forbidSniffing, removeConnectionFields } from "./response-fields.ts";
 import { runnerRoutes } from "./runners.ts";
 import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 import { tokenRoutes } from "./tokens.ts";
@@ -33,6 +33,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       security: SECURITY,
     });
   app.use(removeConnectionFields);
+  app.use(forbidSniffing);
   app.use(limitBody);
   app.route("/", operationRoutes(context, document));
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {

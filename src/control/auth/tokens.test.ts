@@ -56,6 +56,20 @@ describe("TokenStore", () => {
     tokens.close();
   });
 
+  it("knows the users who can come in", () => {
+    const tokens = new TokenStore("admin-secret", [
+      user("a", { owner: "alice" }),
+      user("b", { owner: "alice" }),
+      user("c", { expiresAtMs: 1_001_000 }),
+      { ...user("d"), kind: "runner" },
+    ]);
+    assert.deepEqual([...tokens.owners()].toSorted(), ["admin", "alice", "c"]);
+    tokens.revoke([hashToken("secret-a")]);
+    mock.timers.tick(1_001);
+    assert.deepEqual([...tokens.owners()].toSorted(), ["admin", "alice"]);
+    tokens.close();
+  });
+
   it("adds and removes one without the others, also if two sources have the same", () => {
     const tokens = new TokenStore(undefined, [user("a")]);
     let changes = 0;

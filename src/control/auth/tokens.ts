@@ -94,6 +94,17 @@ export class TokenStore {
     return false;
   }
 
+  /** Users who can come in: those of valid `user` tokens, and valid `admin` tokens by their ids. */
+  owners(): Set<string> {
+    const now = Date.now();
+    const owners = new Set<string>();
+    for (const { identity, expiresAtMs } of this.#byHash.values()) {
+      const owner = identity.kind === "admin" ? identity.id : identity.owner;
+      if (owner !== undefined && expiresAtMs > now) owners.add(owner);
+    }
+    return owners;
+  }
+
   /** @param listener called after each change and each expiry, to close what a token had opened */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);

@@ -8,7 +8,8 @@ import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { isLocationField, isRootedNonAscii, rewriteLocation } from "./location-fields.ts";
 import type { Mount, Place } from "./mount.ts";
-import { isOriginWide, limitedCookies } from "./response-filter.ts";
+import { isWithheldFromPages } from "./page-isolation.ts";
+import { isOriginWide, isOwnChallenge, limitedCookies } from "./response-filter.ts";
 import { withoutWait } from "./prefer.ts";
 
 /** `api`: a route of ours; `proxy`: a forward-proxy request, whose own credentials and cookies are for the target. */
@@ -31,6 +32,8 @@ export interface ForwardedRequest {
   hasCookies?: boolean | undefined;
   /** Fields of the request that hold a token of ours. */
   withheld?: ReadonlySet<string> | undefined;
+  /** A browser has sent it by itself, with our cookie: the response must not act in the name of our origin. */
+  isolated?: boolean | undefined;
 }
 
 /** How the target is declared at its agent, as far as it matters for header fields. */
@@ -186,7 +189,16 @@ function responseField(
     return cookies.length > 0 ? cookies : undefined;
   }
   if (isLocationField(name)) return rewriteLocation(name, value, placeOf(job, target));
-  return isOriginWide(name) ? undefined : value;
+  if (isOriginWide(name) || (job.isolated === true && isWithheldFromPages(name))) return undefined;
+  return name === "www-authenticate" ? challengesFor(job, value) : value;
+}
+
+/** Without those in our name; none where the credentials are ours, which the caller neither has nor can change. */
+function challengesFor(job: ForwardedRequest, value: string | string[]): string | string[] | undefined {
+  if (job.credentials !== undefined) return undefined;
+  if (!Array.isArray(value)) return isOwnChallenge(value) ? undefined : value;
+  const kept = value.filter((challenge) => !isOwnChallenge(challenge));
+  return kept.length === 0 ? undefined : kept;
 }
 
 /** `Turnabout-Timeout: N`: seconds until the target's response header, at most our own limit. */

@@ -25,6 +25,11 @@ describe("responseFields", () => {
   /** What a target must not say for our origin. */
   const ORIGIN_WIDE = {
     "accept-ch": "Sec-CH-UA-Model",
+    "activate-storage-access": "retry",
+    "attribution-reporting-register-source": "{}",
+    "attribution-reporting-register-trigger": "{}",
+    "cache-group-invalidation": '"a"',
+    "cache-groups": '"a"',
     "access-control-allow-credentials": "true",
     "access-control-allow-headers": "*",
     "access-control-allow-methods": "*",
@@ -36,20 +41,27 @@ describe("responseFields", () => {
     "clear-site-data": '"*"',
     "critical-ch": "Sec-CH-UA-Model",
     "expect-ct": "max-age=1",
+    "idp-signin-status": "action=signin",
     nel: "{}",
+    "no-vary-search": "params",
+    "observe-browsing-topics": "?1",
     "origin-agent-cluster": "?0",
     "public-key-pins": "pin",
     "public-key-pins-report-only": "pin",
     refresh: "0; url=https://evil.example",
     "report-to": "{}",
     "reporting-endpoints": 'a="https://evil.example"',
+    "sec-session-challenge": '"x"',
     "sec-session-registration": "(ES256)",
+    "secure-session-challenge": '"x"',
     "secure-session-registration": "(ES256)",
     "service-worker-allowed": "/",
     "set-cookie": ["access_token=x", "a=1"],
     "set-cookie2": "a=1",
     "set-login": "logged-out",
+    "shared-storage-write": "clear",
     "strict-transport-security": "max-age=31536000",
+    "timing-allow-origin": "*",
     "use-as-dictionary": 'match="/*"',
   };
   const OWN = {
@@ -69,6 +81,56 @@ describe("responseFields", () => {
     }
     const all = { ...OWN, ...ORIGIN_WIDE };
     assert.deepEqual(responseFields(all, API, undefined), { ...OWN, location: `${PREFIX}/x` });
+  });
+
+  /** With what a page that a browser shows with our cookie would act beside its document. */
+  const BESIDE_THE_PAGE = {
+    "authentication-info": "nextnonce=x",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "cross-origin",
+    "document-policy": "unsized-media=?0",
+    "feature-policy": "camera *",
+    link: '</x>; rel="preload", <https://evil.example>; rel=preconnect',
+    "origin-trial": "token",
+    "permissions-policy": "camera=*",
+    sourcemap: "https://evil.example/x.map",
+    "speculation-rules": '"/rules.json"',
+    "supports-loading-mode": "credentialed-prerender",
+    "www-authenticate": ['Basic realm="Log in to the control plane"', "Negotiate"],
+  };
+
+  it("for a page that has an origin of its own keep nothing that acts beside it; a program gets it", () => {
+    const page = { ...API, isolated: true };
+    for (const [name, value] of Object.entries(BESIDE_THE_PAGE)) {
+      assert.deepEqual(responseFields({ [name]: value }, page, undefined), {}, name);
+      assert.deepEqual(responseFields({ [name]: value }, API, undefined), { [name]: value }, name);
+    }
+    const { "www-authenticate": _challenge, ...kept } = OWN;
+    assert.deepEqual(responseFields({ ...OWN, ...ORIGIN_WIDE }, page, undefined), {
+      ...kept,
+      location: `${PREFIX}/x`,
+    });
+  });
+
+  it("have no challenge in our name, and none for credentials that are ours", () => {
+    const challenges = (value: string | string[], job: ForwardedRequest = API) =>
+      responseFields({ "www-authenticate": value }, job, undefined)["www-authenticate"];
+    for (const own of [
+      'Bearer realm="turnabout"',
+      "Bearer realm=turnabout",
+      'Basic realm = "Turnabout login"',
+      'Digest nonce="x", REALM="turnabout", qop=auth',
+    ]) {
+      assert.equal(challenges(own), undefined, own);
+      assert.deepEqual(challenges([own, "Basic"]), ["Basic"], own);
+    }
+    for (const other of ["Basic", 'Basic realm="files"', 'Basic realm="not turnabout"', "Negotiate"]) {
+      assert.equal(challenges(other), other, other);
+      assert.equal(challenges(other, { ...API, credentials: "secret" }), undefined, other);
+    }
+    assert.equal(challenges('Basic realm="turnabout"', PROXY), 'Basic realm="turnabout"', "another origin");
+    assert.equal(challenges(`Basic realm${" ".repeat(60_000)}`), `Basic realm${" ".repeat(60_000)}`);
   });
 
   it("on the forward proxy are all end-to-end fields: there a target is an origin of its own", () => {

@@ -4,35 +4,55 @@
  * them. On the forward proxy each target is an origin of its own, and its fields pass.
  */
 import { TOKEN_COOKIE } from "../auth/authenticate.ts";
+import { REALM } from "../listener/error-response.ts";
 
 /** With what one target could do to the others by each. */
 const ORIGIN_WIDE: ReadonlySet<string> = new Set([
   "accept-ch", // asks browsers to tell every target more about the user
+  "activate-storage-access", // to cookies of the origin, from a page of another
   "alt-svc", // sends later requests, tokens included, to another host or port
+  "cache-group-invalidation", // removes what others have in the browser's cache
+  "cache-groups",
   "clear-site-data", // logs the user out, and deletes what others have stored
   "critical-ch",
   "expect-ct",
+  "idp-signin-status",
   "nel", // with report-to and reporting-endpoints: reports requests to a third party
+  "no-vary-search", // lets a response stand for URLs with another query, which may lead to another target
+  "observe-browsing-topics", // in the origin's name
   "origin-agent-cluster", // the first response decides for the whole origin
   "public-key-pins", // locks users out
   "public-key-pins-report-only",
   "report-to",
   "reporting-endpoints",
+  "secure-session-challenge",
   "secure-session-registration", // binds the origin's cookies to a session of the target's
+  "sec-session-challenge",
   "sec-session-registration",
   "service-worker-allowed", // a script below one target could respond for the whole origin
   "set-cookie2",
   "set-login", // tells the browser that the user is logged in, or out
+  "shared-storage-write", // what other targets may read
   "strict-transport-security", // for the whole host, also where it has no TLS
+  "timing-allow-origin", // lets other origins measure requests, as the fields below let them read responses
   "use-as-dictionary", // for any path of the origin
 ]);
 
-/** Cross-origin reads, which may carry the user's cookie, are for us to allow, and we allow none. */
-const CROSS_ORIGIN = "access-control-";
+const ORIGIN_WIDE_PREFIXES: readonly string[] = [
+  "access-control-", // cross-origin reads, which may carry the user's cookie, are for us to allow, and we allow none
+  "attribution-reporting-", // registers visits for advertisers, in the origin's name
+];
 
 export function isOriginWide(name: string): boolean {
-  return ORIGIN_WIDE.has(name) || name.startsWith(CROSS_ORIGIN);
+  return ORIGIN_WIDE.has(name) || ORIGIN_WIDE_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
+
+/** A challenge that names our realm: a caller would take its token for refused by us. */
+export function isOwnChallenge(challenge: string): boolean {
+  return OWN_REALM.test(challenge);
+}
+
+const OWN_REALM = new RegExp(String.raw`\brealm[\t ]*=[\t ]*"?${REALM}\b`, "i");
 
 /**
  * Limits a target's cookies to its own route: `Path` is moved below it, `Domain` is removed. A cookie with the name of ours

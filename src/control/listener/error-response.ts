@@ -17,6 +17,9 @@ import { writeHead } from "./response-writer.ts";
  */
 export type Refuser = "server" | "proxy";
 
+/** Of the credentials that a refused caller needs: ours, and no target's. */
+export const REALM = "turnabout";
+
 /** An error without a code of ours becomes `internal`; its message is only logged. */
 export function errorResponseFor(error: unknown, refuser: Refuser = "server"): ErrorResponse {
   const known = error instanceof CodedError ? error : new TurnaboutError("internal", "unexpected error");
@@ -29,8 +32,8 @@ export function errorResponseFor(error: unknown, refuser: Refuser = "server"): E
 /** A proxy offers Basic, which `curl -U` and HTTP libraries support. */
 function challenge(refuser: Refuser): Record<string, string> {
   return refuser === "proxy"
-    ? { "proxy-authenticate": 'Basic realm="turnabout"' }
-    : { "www-authenticate": 'Bearer realm="turnabout"' };
+    ? { "proxy-authenticate": `Basic realm="${REALM}"` }
+    : { "www-authenticate": `Bearer realm="${REALM}"` };
 }
 
 /**

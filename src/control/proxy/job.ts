@@ -40,7 +40,7 @@ export interface RoutedJob {
 export interface ProxyJob extends RoutedJob {
   /** Address and scheme of the caller. */
   client: Client;
-  /** A browser may show the response as a page, which must not get our origin. */
+  /** A browser has sent the request by itself, and may show the response as a page: it must not get our origin. */
   isolated?: boolean | undefined;
   /** Fields of the request that hold a token of ours. */
   withheld?: ReadonlySet<string> | undefined;

@@ -64,8 +64,9 @@ export class RequestJobs {
       authenticate({ method, headers, url, isWebSocket, client }, tokens, this.#context),
     );
     if (routed === undefined) return undefined;
-    // Only a program sends a credential in a field: a browser's own navigation comes with a cookie.
-    const isByBrowser = credentialPlace({ headers, url, isWebSocket }) === "cookie";
+    // Only a program sends a credential in a field: what a browser sends by itself has it in the cookie or in the URL.
+    const place = credentialPlace({ headers, url, isWebSocket });
+    const isByBrowser = place === "cookie" || place === "query";
     // A target whose credentials the operator has given us is the operator's own, and its page needs our origin.
     const isTrusted = routed.credentials !== undefined || trustsPages(routed.destination);
     const withheld = new Set(

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
-import { TurnaboutError } from "../../wire/errors.ts";
-import { StreamRate, withCredentials } from "./credentials.ts";
+import { turn } from "../../../test/support/events.ts";
+import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
+import { FIRST_MESSAGE_TIMEOUT_MS, MAX_EARLY_CONTROL_FRAMES, MAX_FIRST_MESSAGE_FRAGMENTS } from "../limits.ts";
+import { credentialPump, withCredentials } from "./credentials.ts";
 
 describe("withCredentials", () => {
-  const rewrite = (text: string): string | undefined => withCredentials(text, "secret", "ses_1");
+  const check = (text: string) => withCredentials(text, "secret", "ses_1");
+  const rewrite = (text: string): string | undefined => {
+    const checked = check(text);
+    return "text" in checked ? checked.text : undefined;
+  };
 
   it("puts our credentials in place of the caller's, or adds them, and leaves every other byte's meaning", () => {
     for (const [text, expected] of [
@@ -32,58 +39,123 @@ describe("withCredentials", () => {
   });
 
   it("leaves what is no such message", () => {
-    for (const text of [
-      "",
-      "null",
-      "[]",
-      "1",
-      "{",
-      '"AuthenticateAndInit"',
-      '{"AuthenticateAndInit":null}',
-      '{"a":1}',
-    ]) {
+    for (const text of ["null", "[]", "1", '"AuthenticateAndInit"', '{"a":1}', '{"Init":{"host_id":0}}']) {
       assert.equal(rewrite(text), text);
+    }
+  });
+
+  it("refuses what another parser might understand although ours does not", () => {
+    const deep = `{"AuthenticateAndInit":{"x":${"[".repeat(30_000)}${"]".repeat(30_000)}}}`;
+    for (const text of ["", "{", "\uFEFF{}", "{'a':1}", "{} {}", '{"a":1,}', "NaN", "this is not JSON", deep]) {
+      assert.deepEqual(check(text), { refusal: "the first message is not JSON" }, text.slice(0, 20));
+    }
+  });
+
+  it("refuses an AuthenticateAndInit that is no object: Moonlight Web may read a list as one", () => {
+    for (const init of ["null", "1", '"x"', "true", '["secret","agent-ses_2","join"]', "[]"]) {
+      const refusal = "the message's AuthenticateAndInit is no object";
+      const { refusal: found } = { refusal: undefined, ...check(`{"AuthenticateAndInit":${init}}`) };
+      assert.ok(found === refusal || found === "the message names another session", init);
     }
   });
 
   it("refuses a stream that is another session's", () => {
     const message = (id: unknown): string => JSON.stringify({ AuthenticateAndInit: { session_id: id } });
-    for (const id of ["ses_1", "agent-ses_1", "agent-ses_1-kickoff", "mine", "", 7, null]) {
-      assert.ok(rewrite(message(id))?.includes("secret"), String(id));
+    for (const id of ["ses_1", "agent-ses_1", "agent-ses_1-kickoff", "mine", "", "agent-ses_"]) {
+      assert.ok(rewrite(message(id))?.includes("secret"), id);
     }
-    for (const id of ["ses_2", "agent-ses_2-1", "agent-ses_1-ses_2", "ses_11", "x-SES_2", "agent-ses_"]) {
-      const expected = id === "agent-ses_";
-      assert.equal(rewrite(message(id)) !== undefined, expected, id);
+    for (const id of ["ses_2", "agent-ses_2-1", "agent-ses_1-ses_2", "ses_11", "x-SES_2", "xses_2"]) {
+      assert.equal(rewrite(message(id)), undefined, id);
       // As the media WebSocket has it.
-      const bare = JSON.stringify({ type: "init", session_id: id });
-      assert.equal(rewrite(bare) !== undefined, expected, `init ${id}`);
+      assert.equal(rewrite(JSON.stringify({ type: "init", session_id: id })), undefined, `init ${id}`);
+      assert.equal(rewrite(`{"type":"init","session\\u005fid":${JSON.stringify(id)}}`), undefined, `escaped ${id}`);
     }
+    for (const other of ["ses_2", "helix-ses_2"]) {
+      assert.equal(rewrite(`{"AuthenticateAndInit":{"client_unique_id":"${other}"}}`), undefined, other);
+      assert.equal(rewrite(`["${other}"]`), undefined, other);
+    }
+    assert.ok(rewrite('{"AuthenticateAndInit":{"client_unique_id":"processes_2"}}'));
     const twice = '{"type":"init","session_id":"ses_2","session_id":"ses_1"}';
-    assert.equal(rewrite(twice), '{"type":"init","session_id":"ses_1"}');
+    assert.equal(rewrite(twice), '{"type":"init","session_id":"ses_1"}', "what was checked is what is sent");
+  });
+
+  it("refuses a session_id that is no string, whatever is in it", () => {
+    for (const id of ["1", "null", "true", "{}", '["mine"]', '{"0":"mine"}', '[["mine"]]', "[]", '{"toString":"mine"}']) {
+      for (const text of [`{"AuthenticateAndInit":{"session_id":${id}}}`, `{"type":"init","session_id":${id}}`]) {
+        assert.deepEqual(check(text), { refusal: "the message's session_id is no string" }, text);
+      }
+    }
+    for (const id of ['["agent-ses_2"]', '{"x":["ses_2"]}']) {
+      assert.equal(rewrite(`{"AuthenticateAndInit":{"session_id":${id}}}`), undefined, id);
+    }
   });
 });
 
-describe("StreamRate", () => {
-  beforeEach(() => mock.timers.enable({ apis: ["Date"], now: 1_000_000 }));
+describe("credentialPump", () => {
+  beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
   afterEach(() => mock.timers.reset());
 
-  it("allows one in three seconds for each session, and reports when the next is allowed", () => {
-    const rate = new StreamRate();
-    const retryOf = (session: string): number | undefined => {
-      try {
-        rate.take(session);
-      } catch (error) {
-        assert.ok(error instanceof TurnaboutError && error.code === "rate_limited");
-        return error.retryAfterS;
-      }
-      return undefined;
-    };
-    assert.equal(retryOf("a"), undefined);
-    assert.equal(retryOf("b"), undefined);
-    assert.equal(retryOf("a"), 3);
-    mock.timers.tick(2_001);
-    assert.equal(retryOf("a"), 1, "a refused one does not count");
-    mock.timers.tick(999);
-    assert.equal(retryOf("a"), undefined);
+  const INIT = encodeMaskedText('{"AuthenticateAndInit":{"session_id":"ses_1"}}');
+  const PING = Buffer.from([0x89, 0x80, 0, 0, 0, 0]);
+
+  function start() {
+    const [from, to] = [new PassThrough(), new PassThrough()];
+    const codes: number[] = [];
+    credentialPump("secret", "ses_1", ({ code }) => codes.push(code))(from, to);
+    return { from, to, codes };
+  }
+
+  it("steps aside behind the first message: nothing of ours looks at later bytes", async () => {
+    const { from, to, codes } = start();
+    const before = from.listenerCount("data");
+    from.write(Buffer.concat([PING, INIT, Buffer.from("behind")]));
+    await turn(3);
+    from.write(PING);
+    await turn(3);
+    const sent = to.read() as Buffer;
+    assert.deepEqual(sent.subarray(0, PING.length), PING);
+    assert.ok(sent.toString("latin1").endsWith(`behind${PING.toString("latin1")}`));
+    assert.equal(from.listenerCount("data"), before, "the pipe's alone");
+    mock.timers.tick(FIRST_MESSAGE_TIMEOUT_MS);
+    assert.deepEqual(codes, []);
+  });
+
+  it("closes with 1008 where there is no whole first message in time, however busy its sender is", async () => {
+    const { from, to, codes } = start();
+    from.write(PING);
+    mock.timers.tick(FIRST_MESSAGE_TIMEOUT_MS - 1);
+    from.write(INIT.subarray(0, -1));
+    await turn(3);
+    assert.deepEqual(codes, []);
+    mock.timers.tick(1);
+    from.write(INIT.subarray(-1));
+    await turn(3);
+    assert.deepEqual([codes, to.read()], [[1008], null]);
+  });
+
+  it("closes once where there are more control frames or fragments than any client sends", async () => {
+    const fragment = Buffer.from([0x00, 0x80, 0, 0, 0, 0]);
+    const text = Buffer.from([0x01, 0x80, 0, 0, 0, 0]);
+    for (const [frames, count] of [
+      [PING, MAX_EARLY_CONTROL_FRAMES + 1],
+      [fragment, MAX_FIRST_MESSAGE_FRAGMENTS],
+    ] as const) {
+      const { from, to, codes } = start();
+      if (frames === fragment) from.write(text);
+      for (let n = 0; n < count - 1; n += 1) from.write(frames);
+      await turn(3);
+      assert.deepEqual(codes, []);
+      for (let n = 0; n < 10; n += 1) from.write(frames);
+      await turn(3);
+      assert.deepEqual([codes, to.read()], [[1008], null]);
+    }
+  });
+
+  it("leaves no timer behind a caller that leaves", async () => {
+    const { from, codes } = start();
+    from.destroy();
+    await turn(3);
+    mock.timers.tick(FIRST_MESSAGE_TIMEOUT_MS);
+    assert.deepEqual(codes, []);
   });
 });

@@ -1,71 +1,123 @@
 /**
  * Moonlight Web's own credentials: the control plane knows them, the browser never sees them, and the caller's never
- * reach Moonlight. On HTTP they are a bearer token; on signalling WebSockets they stand in the first message.
+ * reach Moonlight. On HTTP they are a bearer token; on signalling WebSockets they stand in the first message, which is
+ * checked, and written anew from what was checked: two parsers may read the same bytes in two ways.
  */
-import { TurnaboutError } from "../../wire/errors.ts";
+import type { Duplex } from "node:stream";
+import { Guard } from "../../wire/streams/guard.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
-import { encodeMaskedText, FirstMessageReader } from "../../wire/streams/websocket-frames.ts";
+import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
+import {
+  FIRST_MESSAGE_TIMEOUT_MS,
+  MAX_EARLY_CONTROL_FRAMES,
+  MAX_FIRST_MESSAGE_BYTES,
+  MAX_FIRST_MESSAGE_FRAGMENTS,
+} from "../limits.ts";
+import { FirstMessageReader } from "./first-message.ts";
+import type { Close, FirstMessage } from "./first-message.ts";
 
-/** Reconnects of one session that come faster than this deadlock Wolf's encoders (Helix's figure). */
-const SESSION_RATE_MS = 3_000;
-/** Sessions whose last attempt is remembered. */
-const MAX_REMEMBERED = 10_000;
-/** `AuthenticateAndInit` is a few hundred bytes. */
-const MAX_FIRST_MESSAGE_BYTES: number = 64 * 1024;
-
-export type Refuse = (close: { code: number; reason: string }) => void;
+export type Refuse = (close: Close) => void;
 
 /** Holds the caller's first message back, writes our credentials into it, and lets everything behind it pass. */
 export function credentialPump(credentials: string, session: string, refuse: Refuse): Pump {
   return (from, to) => {
-    const reader = new FirstMessageReader(MAX_FIRST_MESSAGE_BYTES);
-    const onData = (chunk: Buffer): void => {
+    const reader = new FirstMessageReader({
+      maxBytes: MAX_FIRST_MESSAGE_BYTES,
+      maxFragments: MAX_FIRST_MESSAGE_FRAGMENTS,
+      maxControlFrames: MAX_EARLY_CONTROL_FRAMES,
+    });
+    const stop = (): void => {
+      clearTimeout(timer);
+      from.off("data", onData);
+      from.off("close", stop);
+    };
+    const refuseWith = (close: Close): void => {
+      stop();
+      from.pause();
+      refuse(close);
+    };
+    const guard = new Guard(() => refuseWith({ code: 1011, reason: "the first message cannot be read" }));
+    const onData = guard.wrap((chunk: Buffer) => {
       const message = reader.feed(chunk);
       if (message === undefined) return;
-      from.off("data", onData);
+      stop();
       from.pause();
-      if (message.kind === "too-large")
-        return refuse({ code: 1009, reason: "the first message is too large" });
-      if (message.kind === "unmasked") return refuse({ code: 1002, reason: "unmasked frame" });
-      if (message.kind === "other") from.unshift(message.bytes);
-      else {
-        const text = withCredentials(message.text, credentials, session);
-        if (text === undefined) return refuse({ code: 1008, reason: "the message names another session" });
-        if (message.rest.length > 0) from.unshift(message.rest);
-        to.write(Buffer.concat([message.before, encodeMaskedText(text)]));
-      }
+      const close = pass(message, { from, to, credentials, session });
+      if (close !== undefined) return refuse(close);
       from.pipe(to, { end: false });
-    };
+    });
+    const timer = setTimeout(
+      () => refuseWith({ code: 1008, reason: "no first message in time" }),
+      FIRST_MESSAGE_TIMEOUT_MS,
+    );
     from.on("data", onData);
+    from.once("close", stop);
   };
 }
 
-/**
- * The first message with our credentials in place of whatever the caller wrote. Undefined where it names another session,
- * in whatever kind of message: with our credentials it could join that one's stream. What was looked at is what passes:
- * of two members with one name the first would otherwise reach a reader that takes it.
- */
-export function withCredentials(text: string, credentials: string, session: string): string | undefined {
-  let isForeign = false;
-  let message: unknown;
-  try {
-    message = lossless.parse(text, (key, value, { source }) => {
-      if (key === "session_id" && namesAnother(value, session)) isForeign = true;
-      return typeof value === "number" && source !== undefined ? lossless.rawJSON(source) : value;
-    });
-  } catch {
-    return text;
-  }
-  if (isForeign) return undefined;
-  if (typeof message !== "object" || message === null) return text;
-  const { AuthenticateAndInit: init } = message as { AuthenticateAndInit?: unknown };
-  return JSON.stringify(
-    typeof init === "object" && init !== null ? { AuthenticateAndInit: { ...init, credentials } } : message,
-  );
+interface Passage {
+  from: Duplex;
+  to: Duplex;
+  credentials: string;
+  session: string;
 }
 
-function namesAnother(id: unknown, session: string): boolean {
-  return typeof id === "string" && [...id.matchAll(/ses_[a-z0-9_]+/gi)].some(([name]) => name !== session);
+/** @returns how the WebSocket is closed instead, if it is refused */
+function pass(message: FirstMessage, { from, to, credentials, session }: Passage): Close | undefined {
+  if (message.kind === "refused") return message.close;
+  if (message.kind === "close") {
+    to.write(message.bytes);
+    return undefined;
+  }
+  const checked = withCredentials(message.text, credentials, session);
+  if ("refusal" in checked) return { code: 1008, reason: checked.refusal };
+  if (message.rest.length > 0) from.unshift(message.rest);
+  to.write(Buffer.concat([message.before, encodeMaskedText(checked.text)]));
+  return undefined;
+}
+
+/** The first message as it is sent, or why it is not. */
+export type CheckedMessage = { text: string } | { refusal: string };
+
+/**
+ * Puts our credentials in place of whatever the caller wrote. A message that names another session is refused, in whatever
+ * kind of message and member: with our credentials it could join that one's stream. So is one that is no JSON.
+ */
+export function withCredentials(text: string, credentials: string, session: string): CheckedMessage {
+  let refusal: string | undefined;
+  try {
+    const message = lossless.parse(text, (key, value, { source }) => {
+      if (key === "session_id" && typeof value !== "string") refusal = "the message's session_id is no string";
+      else if (namesAnother(value, key === "session_id" ? ANYWHERE : AS_A_WORD, session)) {
+        refusal = "the message names another session";
+      }
+      return typeof value === "number" && source !== undefined ? lossless.rawJSON(source) : value;
+    });
+    if (refusal !== undefined) return { refusal };
+    if (!isObject(message) || !Object.hasOwn(message, INIT)) return { text: JSON.stringify(message) };
+    const init: unknown = message[INIT];
+    if (!isObject(init)) return { refusal: `the message's ${INIT} is no object` };
+    return { text: JSON.stringify({ [INIT]: { ...init, credentials } }) };
+  } catch {
+    return { refusal: "the first message is not JSON" };
+  }
+}
+
+const INIT = "AuthenticateAndInit";
+
+/** A name of a session. Not `processes_1`, where it is no `session_id`. */
+const ANYWHERE = /ses_[a-z0-9_]+/gi;
+const AS_A_WORD = /(?<![a-z0-9])ses_[a-z0-9_]+/gi;
+
+function namesAnother(text: unknown, names: RegExp, session: string): boolean {
+  return typeof text === "string" && [...text.matchAll(names)].some(([name]) => name !== session);
+}
+
+/** What JSON calls an object: no array, and no number that stands as its source text. */
+function isObject(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && !lossless.isRawJSON(value)
+  );
 }
 
 /** TypeScript's own types do not know these yet (ECMAScript's JSON.parse source text access). */
@@ -75,25 +127,6 @@ interface LosslessJson {
     reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
   ): unknown;
   rawJSON(text: string): unknown;
+  isRawJSON(value: unknown): boolean;
 }
 const lossless: LosslessJson = JSON as unknown as LosslessJson;
-
-/** One WebSocket of a session in three seconds. */
-export class StreamRate {
-  readonly #last = new Map<string, number>();
-
-  /** Called before any stream is opened. @throws TurnaboutError `rate_limited` */
-  take(session: string): void {
-    const now = Date.now();
-    const last = this.#last.get(session);
-    if (last !== undefined && now - last < SESSION_RATE_MS) {
-      const retryAfterS = Math.ceil((SESSION_RATE_MS - (now - last)) / 1_000);
-      throw new TurnaboutError("rate_limited", `stream of ${session}: too soon`, { retryAfterS });
-    }
-    this.#last.delete(session);
-    this.#last.set(session, now);
-    if (this.#last.size <= MAX_REMEMBERED) return;
-    const [oldest] = this.#last.keys();
-    if (oldest !== undefined) this.#last.delete(oldest);
-  }
-}

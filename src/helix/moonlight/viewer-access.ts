@@ -22,10 +22,16 @@ export function moonlightPath(rest: string): string {
   return isApi || isFile(bare) ? path : `/api${path}`;
 }
 
+/** A WebSocket whose first message may name a session, and gets our credentials. @param path with or without a query */
+export function isSignalling(path: string): boolean {
+  const [bare = ""] = path.split("?", 1);
+  return WEBSOCKETS.has(bare);
+}
+
 /** @param path of Moonlight Web's own, with or without a query */
 export function mayUseMoonlight(path: string, { method, isWebSocket }: TargetRequest): boolean {
   const [bare = ""] = path.split("?", 1);
-  if (isWebSocket) return WEBSOCKETS.has(bare);
+  if (isWebSocket) return isSignalling(path);
   if (!READING.has(method)) return false;
   return API.has(bare) || (isFile(bare) && FILE.test(bare) && !/^\/api(?:\/|$)/i.test(bare));
 }

@@ -6,6 +6,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "keep-alive",
   "proxy-connection",
   "proxy-authenticate",
+  "proxy-authentication-info",
   "proxy-authorization",
   "te",
   "trailer",

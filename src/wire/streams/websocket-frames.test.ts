@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Writable } from "node:stream";
 import * as ws from "ws";
-import { encodeClose, encodeMaskedText, FirstMessageReader, FrameTracker } from "./websocket-frames.ts";
+import { countWork } from "../../../test/support/count-work.ts";
+import { encodeClose, encodeMaskedText, FrameTracker } from "./websocket-frames.ts";
 
 /** ws exports these two; its types do not say so. */
 const { Receiver, Sender } = ws as unknown as {
@@ -81,6 +82,30 @@ describe("FrameTracker", () => {
     tracker.feed(encodeClose(1000, "bye"));
     assert.equal(tracker.closed, true);
   });
+
+  it("does a constant amount of work for each byte, in pieces of one byte and in one of many frames", () => {
+    const bytes = frames(Array<Buffer>(5_000).fill(Buffer.from("x")), true);
+    const single = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
+    for (const list of [[bytes], single]) {
+      const tracker = new FrameTracker();
+      const work = countWork(() => {
+        for (const piece of list) tracker.feed(piece);
+      });
+      assert.equal(tracker.atBoundary, true);
+      assert.ok(work < 2 * bytes.length, `${work} for ${bytes.length} bytes`);
+    }
+  });
+});
+
+describe("encodeMaskedText", () => {
+  it("is understood by a WebSocket server, whatever the length", async () => {
+    for (const length of [0, 125, 126, 65_535, 65_536]) {
+      const receiver = new Receiver({ isServer: true });
+      const message = new Promise<Buffer>((resolve) => receiver.on("message", resolve));
+      receiver.write(encodeMaskedText("ü".repeat(length)));
+      assert.equal((await message).toString(), "ü".repeat(length));
+    }
+  });
 });
 
 describe("encodeClose", () => {
@@ -93,52 +118,5 @@ describe("encodeClose", () => {
     const [code, reason] = await concluded;
     assert.equal(code, 1012);
     assert.equal(reason.toString(), "service restart");
-  });
-});
-
-describe("FirstMessageReader", () => {
-  it("gives a client's first text message and the bytes behind it", () => {
-    fc.assert(
-      fc.property(fc.string({ maxLength: 70_000 }), fc.uint8Array({ maxLength: 50 }), (text, rest) => {
-        const reader = new FirstMessageReader(1_000_000);
-        const message = reader.feed(Buffer.concat([encodeMaskedText(text), rest]));
-        assert.equal(message?.kind, "text");
-        if (message?.kind !== "text") return;
-        assert.equal(message.text, Buffer.from(text).toString("utf8"));
-        assert.deepEqual(message.rest, Buffer.from(rest));
-      }),
-      { numRuns: 60 },
-    );
-  });
-
-  it("joins fragments, and keeps control frames that come between them", () => {
-    const part = (text: string, opcode: number, fin: boolean) =>
-      Buffer.concat(
-        Sender.frame(Buffer.from(text), { fin, opcode, mask: true, readOnly: false, rsv1: false }),
-      );
-    const ping = part("p", 9, true);
-    const reader = new FirstMessageReader(1_000);
-    const message = reader.feed(Buffer.concat([part("he", 1, false), ping, part("llo", 0, true)]));
-    assert.equal(message?.kind === "text" && message.text, "hello");
-    assert.deepEqual(message?.kind === "text" && message.before, ping);
-  });
-
-  it("looks into nothing but text, and does not wait behind a close frame", () => {
-    const frame = (opcode: number, mask: boolean) =>
-      Buffer.concat(
-        Sender.frame(Buffer.from([3, 232]), { fin: true, opcode, mask, readOnly: false, rsv1: false }),
-      );
-    for (const opcode of [2, 8, 0]) {
-      const bytes = frame(opcode, true);
-      assert.deepEqual(new FirstMessageReader(100).feed(bytes), { kind: "other", bytes });
-    }
-    for (const opcode of [1, 2, 8, 9]) {
-      assert.deepEqual(new FirstMessageReader(100).feed(frame(opcode, false)), { kind: "unmasked" });
-    }
-  });
-
-  it("does not collect more than its bound", () => {
-    const reader = new FirstMessageReader(100);
-    assert.deepEqual(reader.feed(encodeMaskedText("x".repeat(200))), { kind: "too-large" });
   });
 });

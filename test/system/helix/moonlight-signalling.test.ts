@@ -191,14 +191,56 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(stand.moonlight.state.streams.size, 0);
     });
 
+    it("refuses a session_id that is no string, although it names no session", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice, tap } = stand;
+      const other = await stand.another();
+      await using socket = await openSocket(kind, url, path, { token: alice });
+      socket.send(init("", { mode: "join", session_id: [`agent-${other.id}`] }));
+      assert.equal((await socket.closed)?.code, 1008);
+      await stand.moonlight.whenIdle();
+      assert.ok(!unmasked(tap.toService()).includes(SECRET.repeat(2)));
+      assert.equal(stand.moonlight.state.streams.size, 0);
+    });
+
     it("passes a first message of another kind, and an end without a close frame", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
-      socket.send("this is not JSON");
+      socket.send('{"note":"of a later version"}');
       assert.equal(await socket.closed, undefined, "Moonlight drops the connection");
       await eventually(() => stand.moonlight.openWebSockets === 0, "Moonlight's end");
-      assert.match(unmasked(stand.tap.toService()), /this is not JSON/);
+      assert.match(unmasked(stand.tap.toService()), /of a later version/);
+    });
+
+    it("refuses a first message that is no JSON text, and Moonlight sees nothing of it", async () => {
+      for (const [payload, options, code] of [
+        ["this is not JSON", {}, 1008],
+        [init("x"), { opcode: 2 }, 1003],
+      ] as const) {
+        await using stand = await startMoonlight();
+        const { url, path, alice, tap } = stand;
+        await using socket = await openSocket(kind, url, path, { token: alice });
+        socket.stream.write(socket.frame(payload, options));
+        assert.equal((await socket.closed)?.code, code);
+        await stand.moonlight.whenIdle();
+        assert.doesNotMatch(unmasked(tap.toService()), /JSON|credentials-of/);
+      }
+    });
+
+    it("closes a flood of control frames before the first message, and serves others meanwhile", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice, tap } = stand;
+      await using socket = await openSocket(kind, url, path, { token: alice });
+      const ping = socket.frame("p", { opcode: 9 });
+      socket.stream.write(Buffer.concat(Array<Buffer>(10_000).fill(ping)));
+      assert.deepEqual(await socket.closed, {
+        code: 1008,
+        reason: "too many control frames before the first message",
+      });
+      assert.equal((await call(`${url}/healthz`, { token: null })).status, 200);
+      await stand.moonlight.whenIdle();
+      assert.ok(!tap.toService().includes(ping.subarray(0, 2)));
     });
 
     it("passes a caller's close before its first message, and Moonlight's reply", async () => {

@@ -2,14 +2,18 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
+import { openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
+import { ending } from "../../support/events.ts";
 import { call, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startRawTarget } from "../../support/raw-target.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
 const OWN_POLICY = "default-src 'self'";
+const NO_TOKEN = { authorization: undefined };
 
 describe("a target's response on its route", () => {
   const ways: [string, Record<string, string>, boolean][] = [
@@ -43,6 +47,84 @@ describe("a target's response on its route", () => {
         assert.equal(response.headers["x-content-type-options"], "nosniff");
       } else {
         assert.equal(policy, OWN_POLICY);
+      }
+    });
+  }
+});
+
+describe("what a target says beside its page", () => {
+  /** Of each kind one: in a 1xx, in the final header section, in the trailers. */
+  const FIELDS = [
+    'WWW-Authenticate: Basic realm="Log in"',
+    "Permissions-Policy: camera=*",
+    'Speculation-Rules: "/rules.json"',
+    "Link: </x>; rel=preload; as=image",
+    "Cross-Origin-Opener-Policy: same-origin",
+  ];
+  const OURS = [
+    'Proxy-Status: turnabout; error=http_request_error; details="runner_unknown"',
+    "X-Request-Id: forged",
+    "Turnabout-Version: 9.9.9",
+    "Timing-Allow-Origin: *",
+    "No-Vary-Search: params",
+  ];
+  const ALL = [...FIELDS, ...OURS, 'WWW-Authenticate: Bearer realm="turnabout"', "X-End: to the end", ""].join("\r\n");
+  const RESPONSE = [
+    `HTTP/1.1 103 Early Hints\r\n${ALL}`,
+    `HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n${ALL}`,
+    `0\r\n${ALL}`,
+    "",
+  ].join("\r\n");
+  const nameOf = (line: string): string => line.split(":", 1)[0]?.toLowerCase() ?? "";
+
+  for (const kind of PLAINTEXT_CALLERS) {
+    for (const [who, headers, name] of [
+      ["a viewer with the cookie", { ...NO_TOKEN, cookie: `access_token=${ADMIN_TOKEN}` }, "web"],
+      ["a viewer of a trusted page", { ...NO_TOKEN, cookie: `access_token=${ADMIN_TOKEN}` }, "trusted"],
+      ["a program", {}, "web"],
+    ] as const) {
+      const isViewer = who === "a viewer with the cookie";
+      it(`${isViewer ? "does not reach" : "reaches"} ${who} over ${kind}, in no header section in our name`, async () => {
+        await using target = await startRawTarget(({ socket }) => void socket.end(RESPONSE));
+        await using system = await startSystem({ agents: 0, controlPlane: { trustedPages: [`trusted.${RUNNER}`] } });
+        const { address } = target;
+        await system.addAgent({ [RUNNER]: { web: address, trusted: address } });
+        await using caller = await openCaller(kind, system);
+        const call = caller.open({ path: via("/", name), headers, bodyless: true });
+        call.request.end();
+        const answer = await call.answer;
+        assert.equal((await ending(answer.body)).kind, "end");
+        assert.equal(answer.status, 401);
+        assert.equal(call.informational.length, 1);
+        for (const section of [call.informational[0]?.headers ?? {}, answer.headers, answer.trailers]) {
+          assert.equal(section["x-end"], "to the end");
+          for (const field of FIELDS.map(nameOf)) assert.equal(section[field] === undefined, isViewer, field);
+          for (const field of OURS.map(nameOf)) assert.equal(section[field], undefined, field);
+          assert.doesNotMatch(String(section["www-authenticate"]), /turnabout/);
+        }
+      });
+    }
+  }
+});
+
+describe("our own responses", () => {
+  for (const kind of PLAINTEXT_CALLERS) {
+    it(`are never taken for pages by ${kind}, errors included`, async () => {
+      await using system = await startSystem();
+      await using caller = await openCaller(kind, system);
+      for (const [path, headers, status] of [
+        ["/healthz", {}, 200],
+        ["/openapi.json", {}, 200],
+        ["/metrics", {}, 200],
+        ["/api/v1/runners", {}, 200],
+        ["/api/v1/runners", NO_TOKEN, 401],
+        ["/api/v1/nothing", {}, 404],
+        ["/nothing", {}, 404],
+        [via("/", "web", "unknown"), {}, 404],
+        [via("/x", "unknown"), {}, 404],
+      ] as const) {
+        const answer = await caller.call({ path, headers });
+        assert.deepEqual([answer.status, answer.headers["x-content-type-options"]], [status, "nosniff"], path);
       }
     });
   }

@@ -171,6 +171,37 @@ describe("revoking a user's token", () => {
     assert.deepEqual([again.status, again.code], [409, "already_exists"]);
   });
 
+  it("leaves the user's sandboxes, also when it was the last one: the next token of the owner reaches them", async () => {
+    await using stand = await start("alice");
+    const { url, session } = stand;
+    const only = await issueToken(url, { id: "login-1", kind: "user", owner: "alice" });
+    await using opened = await openAll(stand, only);
+    await api(url, "DELETE", "/api/v1/tokens/login-1");
+    assert.deepEqual(await opened.ends, allEnded(REVOKED));
+    const next = await issueToken(url, { id: "login-2", kind: "user", owner: "alice" });
+    const [found] = await listSessions(url, next);
+    assert.deepEqual([found?.id, found?.state, found?.runner_state], [session.id, "running", "connected"]);
+    const path = `/api/v1/external-agents/${session.id}/ws/input`;
+    await using socket = await openSocket("HTTP/1.1 Upgrade", url, path, { token: next });
+    assert.equal(socket.status, 101);
+  });
+
+  it("ends the user's sandboxes where the operator bounds the time without any, and no other's", async () => {
+    const stand = await startSessions({ helix: { abandonedSessionMs: 300 } });
+    const { url } = stand;
+    const alice = await issueToken(url, { id: "alice", kind: "user" });
+    const bob = await issueToken(url, { id: "bob-1", kind: "user", owner: "bob" });
+    await issueToken(url, { id: "bob-2", kind: "user", owner: "bob" });
+    const [hers, his] = [await newSession(url, {}, alice), await newSession(url, {}, bob)];
+    const ours = await newSession(url);
+    for (const id of ["alice", "bob-1"]) await api(url, "DELETE", `/api/v1/tokens/${id}`);
+    await stand.event("session-ended", hers.id);
+    assert.deepEqual(
+      (await listSessions(url)).map(({ id }) => id),
+      [his.id, ours.id],
+    );
+  });
+
   it("ends event streams that are not read, too", async () => {
     await using stand = await start("alice");
     const token = await issueToken(stand.url, { id: "alice", kind: "user" });
