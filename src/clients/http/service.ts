@@ -1,6 +1,7 @@
 /** HTTP to one service, with limits on calls and time. Each request has its own connection. */
 import type { Duplex } from "node:stream";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import { Call, unlessAborted } from "./call.ts";
 import type { CallOptions } from "./call.ts";
 import { exchange } from "./exchange.ts";
@@ -47,9 +48,9 @@ export class HttpService {
         { maxResponseBytes: this.#options.maxResponseBytes, ...request },
         call,
       );
-      const chunks: Buffer[] = [];
-      for await (const chunk of response.body) chunks.push(chunk);
-      return { status: response.status, headers: response.headers, body: Buffer.concat(chunks) };
+      const body = new GrowingBuffer();
+      for await (const chunk of response.body) body.append(chunk);
+      return { status: response.status, headers: response.headers, body: body.take() };
     } finally {
       release();
     }

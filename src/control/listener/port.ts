@@ -281,10 +281,8 @@ function createTls(
     } else {
       socket.allowHalfOpen = true;
       callers.connected(socket);
-      readFirstBytes(
-        socket,
-        (seen) => http1Handover(seen, socket, h1),
-        (seen, reason) => unfinishedHttp1Handover(seen, reason, socket, h1),
+      readFirstBytes(socket, http1Handover(socket, h1), (seen, reason) =>
+        unfinishedHttp1Handover(seen, reason, socket, h1),
       );
     }
   });

@@ -27,6 +27,7 @@ export function sniff(
 ): void {
   let headerMode = trustedProxies.headerMode(socket);
   let headerBytes = 0;
+  const toHttp1 = http1Handover(socket, h1);
   readFirstBytes(
     socket,
     (all) => {
@@ -38,7 +39,7 @@ export function sniff(
         socket.allowHalfOpen = false;
         return { bytes: seen, accept: () => void secure.emit("connection", socket) };
       }
-      if (!beginsAsHttp2(seen)) return http1Handover(seen, socket, h1);
+      if (!beginsAsHttp2(seen)) return toHttp1(seen);
       if (seen.length < PREFACE.length) return undefined;
       socket.allowHalfOpen = false;
       return { bytes: seen, accept: () => void h2.emit("connection", socket) };

@@ -4,6 +4,7 @@
  */
 import { Readable } from "node:stream";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
+import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TargetPool } from "../http1-target/target-pools.ts";
 import type { AnyRequest } from "../listener/messages.ts";
@@ -31,7 +32,7 @@ export async function bodyFor(
       ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
       : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
   const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // a Buffer would lose them
-  if (held.complete && !isChunked) return Buffer.concat(held.chunks, held.bytes);
+  if (held.complete && !isChunked) return held.bytes;
   if (target.version === "1.0") {
     discard(request);
     throw new TurnaboutError(
@@ -39,7 +40,7 @@ export async function bodyFor(
       `a body of more than ${MAX_MEASURED_BODY_BYTES} bytes without Content-Length, for an HTTP/1.0 target`,
     );
   }
-  return new RequestBody(request, held.chunks);
+  return new RequestBody(request, held.bytes);
 }
 
 class RequestBody extends Readable {
@@ -47,10 +48,10 @@ class RequestBody extends Readable {
   #done = false;
 
   /** @param prefix bytes that were read off the request already */
-  constructor(request: AnyRequest, prefix: readonly Buffer[] = []) {
+  constructor(request: AnyRequest, prefix?: Buffer) {
     super();
     this.#request = request;
-    for (const chunk of prefix) this.push(chunk);
+    if (prefix !== undefined && prefix.length > 0) this.push(prefix);
     request.on("data", this.#onData);
     request.on("end", this.#onEnd);
     request.on("error", this.#onError);
@@ -108,9 +109,8 @@ export function discard(request: AnyRequest): void {
 }
 
 interface HeldBody {
-  chunks: Buffer[];
-  bytes: number;
-  /** The whole body was read; otherwise the request is paused after these chunks. */
+  bytes: Buffer;
+  /** The whole body was read; otherwise the request is paused after these bytes. */
   complete: boolean;
 }
 
@@ -121,16 +121,15 @@ interface HeldBody {
  */
 async function holdBody(request: AnyRequest, maxBytes: number, maxMs?: number): Promise<HeldBody> {
   const { promise, resolve, reject } = Promise.withResolvers<HeldBody>();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  let held = new GrowingBuffer();
   const settle = (complete: boolean) => {
     request.pause();
-    resolve({ chunks, bytes, complete });
+    resolve({ bytes: held.take(), complete });
   };
   const onData = (chunk: Buffer) => {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > maxBytes) settle(false);
+    if (held.length === 0) held = new GrowingBuffer(chunk);
+    else held.append(chunk);
+    if (held.length > maxBytes) settle(false);
   };
   const onEnd = () => settle(true);
   const onClose = () => reject(new TurnaboutError("aborted", "the caller aborted the request"));

@@ -3,67 +3,37 @@
  * binary messages, but it joins fragments, at which Moonlight Web fails, too.
  */
 import type { Socket } from "node:net";
-
-/** RFC 6455 §5.2 and §11.8. */
-const OPCODE_TEXT = 0x1;
-const OPCODE_CLOSE = 0x8;
+import { FrameHeaderReader, OPCODE } from "../../wire/streams/frame-header.ts";
 
 /** @param onForeign called at most once, with the first byte of the frame (FIN, RSV and opcode) */
 export function watchFrames(socket: Socket, onForeign: (firstByte: number) => void): void {
-  let header: Buffer = Buffer.alloc(0);
+  const header = new FrameHeaderReader();
   let payloadLeft = 0;
   const watch = (chunk: Buffer): void => {
-    let rest = chunk;
-    while (rest.length > 0) {
+    let at = 0;
+    while (at < chunk.length) {
       if (payloadLeft > 0) {
-        const skipped = Math.min(payloadLeft, rest.length);
+        const skipped = Math.min(payloadLeft, chunk.length - at);
         payloadLeft -= skipped;
-        rest = rest.subarray(skipped);
+        at += skipped;
         continue;
       }
-      header = Buffer.concat([header, rest]);
-      const frame = readHeader(header);
-      if (frame === undefined) return;
-      if (!frame.wholeText && !frame.close) {
+      at = header.feed(chunk, at);
+      if (!header.isComplete) return;
+      const first = header.bytes.readUInt8(0);
+      if (first !== WHOLE_TEXT && first !== WHOLE_CLOSE) {
         socket.off("data", watch);
-        onForeign(header.readUInt8(0));
+        onForeign(first);
         return;
       }
-      payloadLeft = frame.payloadBytes;
-      rest = header.subarray(frame.headerBytes);
-      header = Buffer.alloc(0);
+      payloadLeft = header.payloadBytes;
+      header.reset();
     }
   };
   // Before the library's own listener, so that it does not respond to a frame at which the real server fails.
   socket.prependListener("data", watch);
 }
 
-interface Frame {
-  wholeText: boolean;
-  close: boolean;
-  headerBytes: number;
-  payloadBytes: number;
-}
-
-/** Undefined while bytes are missing; a header has at most 14. */
-function readHeader(bytes: Buffer): Frame | undefined {
-  if (bytes.length < 2) return undefined;
-  const first = bytes.readUInt8(0);
-  const second = bytes.readUInt8(1);
-  const shortLength = second & 0x7f;
-  const lengthBytes = shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0;
-  const maskBytes = (second & 0x80) === 0 ? 0 : 4;
-  const headerBytes = 2 + lengthBytes + maskBytes;
-  if (bytes.length < headerBytes) return undefined;
-  return {
-    wholeText: first === (0x80 | OPCODE_TEXT),
-    close: first === (0x80 | OPCODE_CLOSE),
-    headerBytes,
-    payloadBytes:
-      lengthBytes === 0
-        ? shortLength
-        : lengthBytes === 2
-          ? bytes.readUInt16BE(2)
-          : Number(bytes.readBigUInt64BE(2)),
-  };
-}
+/** First bytes: FIN and the opcode, without a reserved bit. */
+const WHOLE_TEXT = 0x80 | OPCODE.text;
+const WHOLE_CLOSE = 0x80 | OPCODE.close;

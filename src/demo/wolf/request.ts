@@ -1,6 +1,9 @@
 /** Reads a request the way Wolf does: a head up to the empty line, then `Content-Length` bytes, nothing else. */
+import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import { MAX_BODY_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
+
+const END_OF_HEAD = "\r\n\r\n";
 
 export type WolfMethod = "GET" | "POST" | "PUT" | "DELETE";
 
@@ -22,17 +25,20 @@ export interface WolfRequest extends RequestHead {
 
 /** Undefined if the peer has disconnected, or the head is invalid or too large: Wolf then closes without a response. */
 export async function readHead(reader: ByteReader): Promise<RequestHead | undefined> {
-  let bytes: Buffer = Buffer.alloc(0);
+  const held = new GrowingBuffer();
+  let searched = 0;
   for (;;) {
-    const end = bytes.indexOf("\r\n\r\n");
+    const bytes = held.view();
+    const end = bytes.indexOf(END_OF_HEAD, searched);
     if (end !== -1) {
-      reader.pushBack(bytes.subarray(end + 4));
+      reader.pushBack(bytes.subarray(end + END_OF_HEAD.length));
       return parseHead(bytes.toString("latin1", 0, end));
     }
     if (bytes.length > MAX_HEAD_BYTES) return undefined;
+    searched = Math.max(0, bytes.length - END_OF_HEAD.length + 1);
     const chunk = await reader.next();
     if (chunk === undefined) return undefined;
-    bytes = Buffer.concat([bytes, chunk]);
+    held.append(chunk);
   }
 }
 

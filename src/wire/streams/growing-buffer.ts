@@ -6,8 +6,14 @@
 const FIRST_BYTES = 256;
 
 export class GrowingBuffer {
-  #bytes: Buffer = Buffer.alloc(0);
-  #length = 0;
+  #bytes: Buffer;
+  #length: number;
+
+  /** @param first kept as it is, without a copy: most often there is no second piece */
+  constructor(first: Buffer = Buffer.alloc(0)) {
+    this.#bytes = first;
+    this.#length = first.length;
+  }
 
   get length(): number {
     return this.#length;

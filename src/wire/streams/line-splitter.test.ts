@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { countWork } from "../../../test/support/count-work.ts";
 import { LineSplitter } from "./line-splitter.ts";
 
 function read(maxBytes: number, chunks: readonly string[], isEnded = false): string[] {
@@ -28,5 +29,15 @@ describe("LineSplitter", () => {
     assert.deepEqual(read(3, ["a\r\nb"], true), ["a", "b"]);
     assert.deepEqual(read(3, ["a\n"], true), ["a"]);
     assert.deepEqual(read(3, ["abcd"], true), ["too long"]);
+  });
+
+  it("does a constant amount of work for each byte, in pieces of one byte and in one piece of many lines", () => {
+    const bytes = Buffer.from(`${"x\n".repeat(5_000)}${"y".repeat(20_000)}`);
+    const single = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
+    const lines = new LineSplitter(100_000, { line: () => {}, tooLong: () => assert.fail() });
+    const work = countWork(() => {
+      for (const piece of single) lines.push(piece);
+    });
+    assert.ok(work < 10 * bytes.length, `${work} for ${bytes.length} bytes`);
   });
 });

@@ -92,11 +92,11 @@ describe("what a target says beside its page", () => {
         await using caller = await openCaller(kind, system);
         const call = caller.open({ path: via("/", name), headers, bodyless: true });
         call.request.end();
-        const answer = await call.answer;
-        assert.equal((await ending(answer.body)).kind, "end");
-        assert.equal(answer.status, 401);
+        const response = await call.response;
+        assert.equal((await ending(response.body)).kind, "end");
+        assert.equal(response.status, 401);
         assert.equal(call.informational.length, 1);
-        for (const section of [call.informational[0]?.headers ?? {}, answer.headers, answer.trailers]) {
+        for (const section of [call.informational[0]?.headers ?? {}, response.headers, response.trailers]) {
           assert.equal(section["x-end"], "to the end");
           for (const field of FIELDS.map(nameOf)) assert.equal(section[field] === undefined, isViewer, field);
           for (const field of OURS.map(nameOf)) assert.equal(section[field], undefined, field);
@@ -123,8 +123,8 @@ describe("our own responses", () => {
         [via("/", "web", "unknown"), {}, 404],
         [via("/x", "unknown"), {}, 404],
       ] as const) {
-        const answer = await caller.call({ path, headers });
-        assert.deepEqual([answer.status, answer.headers["x-content-type-options"]], [status, "nosniff"], path);
+        const response = await caller.call({ path, headers });
+        assert.deepEqual([response.status, response.headers["x-content-type-options"]], [status, "nosniff"], path);
       }
     });
   }
