@@ -184,6 +184,7 @@ export function checkErrorResponse(
   assert.equal(headers["proxy-status"], `turnabout; error=${row.proxyError}; details="${failure.code}"`);
   assert.equal(headers["content-type"], "application/json");
   assert.equal(headers["cache-control"], "no-store");
+  assert.equal(headers["x-content-type-options"], "nosniff");
   assert.equal(headers["retry-after"] !== undefined, failure.retryAfter === true);
   if (failure.retryAfter === true) assert.match(String(headers["retry-after"]), /^\d+$/);
   assert.equal(headers["www-authenticate"] !== undefined, status === 401);

@@ -17,6 +17,7 @@ export class EventStream {
       "content-type": "text/event-stream",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
+      "x-content-type-options": "nosniff",
     });
   }
 

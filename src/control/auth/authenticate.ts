@@ -90,7 +90,8 @@ export function credentialPlace({
  * other belongs to the target.
  */
 export function holdsToken(value: string, tokens: TokenStore): boolean {
-  return [value, bearer(value), basicPassword(value)].some(
+  // A field that came twice is one with a comma (RFC 9110 §5.3).
+  return [value, bearer(value), basicPassword(value), ...value.split(",")].some(
     (token) => token !== undefined && tokens.isKnown(token.trim()),
   );
 }

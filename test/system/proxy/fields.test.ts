@@ -88,6 +88,7 @@ for (const kind of CALLERS) {
       for (const [headers, query, kept] of [
         [{ "x-api-key": "theirs" }, "?access_token=theirs", ["x-api-key: theirs"]],
         [{ "x-api-key": ADMIN_TOKEN }, `?access_token=${ADMIN_TOKEN}`, []],
+        [{ "x-api-key": `theirs, ${ADMIN_TOKEN}` }, "", []],
         [
           { authorization: basic("theirs"), "x-api-key": ADMIN_TOKEN },
           "",
