@@ -118,6 +118,10 @@ export const MAX_TARGETS_PER_RUNNER = 64;
 
 /** A WebSocket carrier message: HTTP/2 frames are written in pieces far below it. */
 export const MAX_WEBSOCKET_MESSAGE_BYTES: number = 4 * 1024 * 1024;
+/** Pieces of its bytes that wait for the rest: one of its largest in packets of 512 bytes. ws does more work for each as they add up. */
+export const MAX_WEBSOCKET_CHUNKS = 8_192;
+/** Frames that it may come in: we send one, and a proxy that cuts frames makes them of some KiB. */
+export const MAX_WEBSOCKET_FRAGMENTS = 4_096;
 
 /** How long before its expiry a certificate is warned about; a short-lived one, in the last quarter of its lifetime. */
 export const EXPIRY_WARNING_MS: number = 24 * 3_600_000;

@@ -4,7 +4,11 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
+import {
+  MAX_WEBSOCKET_CHUNKS,
+  MAX_WEBSOCKET_FRAGMENTS,
+  MAX_WEBSOCKET_MESSAGE_BYTES,
+} from "../../wire/limits.ts";
 import { WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
 import { openTransport } from "../transport/transport.ts";
@@ -22,6 +26,8 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
     perMessageDeflate: false,
     followRedirects: false,
     maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
+    maxBufferedChunks: MAX_WEBSOCKET_CHUNKS,
+    maxFragments: MAX_WEBSOCKET_FRAGMENTS,
     headers: {
       host: options.url.host,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),

@@ -42,6 +42,9 @@ const MAX_UNREAD_MESSAGES = 1_000;
 /** From our close frame to the peer's; then the stream is closed anyway (ws's limit is 30 s). */
 const CLOSE_TIMEOUT_MS = 5_000;
 
+/** Pieces of a message that wait for the rest: 16 MiB in pieces of 1 KiB. ws does more work for each as they add up. */
+const MAX_BUFFERED_CHUNKS = 16_384;
+
 const NO_CLOSE_FRAME = 1006;
 
 /** Takes ownership of the stream. @throws TurnaboutError, or the error that `refused` creates */
@@ -86,6 +89,7 @@ function connect(stream: Duplex, options: MessageSocketOptions): WebSocket {
       createConnection: () => stream as Socket,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes,
+      maxBufferedChunks: MAX_BUFFERED_CHUNKS,
       autoPong,
       ...(headers !== undefined && { headers }),
     });

@@ -12,7 +12,12 @@ import type { Carrier } from "../../wire/session/carrier.ts";
 import { hasEnded, widenConnection } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isShortText } from "../../wire/messages/hello.ts";
-import { CARRIER_STREAM_WINDOW_BYTES, MAX_WEBSOCKET_MESSAGE_BYTES } from "../../wire/limits.ts";
+import {
+  CARRIER_STREAM_WINDOW_BYTES,
+  MAX_WEBSOCKET_CHUNKS,
+  MAX_WEBSOCKET_FRAGMENTS,
+  MAX_WEBSOCKET_MESSAGE_BYTES,
+} from "../../wire/limits.ts";
 import { HEADER, PTTH_ALPN, PTTH_UPGRADE_TOKEN, WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
 import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
@@ -46,6 +51,8 @@ export class AgentEndpoint {
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
+    maxBufferedChunks: MAX_WEBSOCKET_CHUNKS,
+    maxFragments: MAX_WEBSOCKET_FRAGMENTS,
     handleProtocols: (offered) => (offered.has(WEBSOCKET_SUBPROTOCOL) ? WEBSOCKET_SUBPROTOCOL : false),
   });
 
