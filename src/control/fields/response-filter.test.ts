@@ -114,8 +114,9 @@ describe("responseFields", () => {
   });
 
   it("have no challenge in our name, and none for credentials that are ours", () => {
+    const name: string = "www-authenticate";
     const challenges = (value: string | string[], job: ForwardedRequest = API) =>
-      responseFields({ "www-authenticate": value }, job, undefined)["www-authenticate"];
+      responseFields({ [name]: value }, job, undefined)[name];
     for (const own of [
       'Bearer realm="turnabout"',
       "Bearer realm=turnabout",
