@@ -5,11 +5,15 @@ import { mock } from "node:test";
 export function countWork(run: () => void): number {
   let work = 0;
   const concat = Buffer.concat.bind(Buffer);
-  const concatenated = mock.method(Buffer, "concat", (list: readonly Uint8Array[], length?: number): Buffer => {
-    const bytes = concat(list, length);
-    work += bytes.length + list.length;
-    return bytes;
-  });
+  const concatenated = mock.method(
+    Buffer,
+    "concat",
+    (list: readonly Uint8Array[], length?: number): Buffer => {
+      const bytes = concat(list, length);
+      work += bytes.length + list.length;
+      return bytes;
+    },
+  );
   const methods = (["copy", "set", "subarray", "toString", "indexOf"] as const).map((name) => {
     const original: (...given: unknown[]) => unknown = Reflect.get(Buffer.prototype, name);
     return mock.method(Buffer.prototype, name, function counted(this: Buffer, ...given: unknown[]): unknown {

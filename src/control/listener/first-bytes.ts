@@ -70,10 +70,7 @@ function putBack(socket: net.Socket, bytes: Buffer, pieceBytes: number): void {
 }
 
 /** To the HTTP/1.1 server, once the first request line is complete. */
-export function http1Handover(
-  socket: net.Socket,
-  h1: http.Server,
-): (seen: Buffer) => Handover | undefined {
+export function http1Handover(socket: net.Socket, h1: http.Server): (seen: Buffer) => Handover | undefined {
   const line = new RequestLine();
   const accept = (): void => acceptHttp1(socket, h1);
   return (seen) => {

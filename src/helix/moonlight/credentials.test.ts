@@ -3,7 +3,11 @@ import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { turn } from "../../../test/support/events.ts";
 import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
-import { FIRST_MESSAGE_TIMEOUT_MS, MAX_EARLY_CONTROL_FRAMES, MAX_FIRST_MESSAGE_FRAGMENTS } from "../limits.ts";
+import {
+  FIRST_MESSAGE_TIMEOUT_MS,
+  MAX_EARLY_CONTROL_FRAMES,
+  MAX_FIRST_MESSAGE_FRAGMENTS,
+} from "../limits.ts";
 import { credentialPump, withCredentials } from "./credentials.ts";
 
 describe("withCredentials", () => {
@@ -46,7 +50,17 @@ describe("withCredentials", () => {
 
   it("refuses what another parser might understand although ours does not", () => {
     const deep = `{"AuthenticateAndInit":{"x":${"[".repeat(30_000)}${"]".repeat(30_000)}}}`;
-    for (const text of ["", "{", "\uFEFF{}", "{'a':1}", "{} {}", '{"a":1,}', "NaN", "this is not JSON", deep]) {
+    for (const text of [
+      "",
+      "{",
+      "\uFEFF{}",
+      "{'a':1}",
+      "{} {}",
+      '{"a":1,}',
+      "NaN",
+      "this is not JSON",
+      deep,
+    ]) {
       assert.deepEqual(check(text), { refusal: "the first message is not JSON" }, text.slice(0, 20));
     }
   });
@@ -68,7 +82,11 @@ describe("withCredentials", () => {
       assert.equal(rewrite(message(id)), undefined, id);
       // As the media WebSocket has it.
       assert.equal(rewrite(JSON.stringify({ type: "init", session_id: id })), undefined, `init ${id}`);
-      assert.equal(rewrite(`{"type":"init","session\\u005fid":${JSON.stringify(id)}}`), undefined, `escaped ${id}`);
+      assert.equal(
+        rewrite(`{"type":"init","session\\u005fid":${JSON.stringify(id)}}`),
+        undefined,
+        `escaped ${id}`,
+      );
     }
     for (const other of ["ses_2", "helix-ses_2"]) {
       assert.equal(rewrite(`{"AuthenticateAndInit":{"client_unique_id":"${other}"}}`), undefined, other);
@@ -80,8 +98,21 @@ describe("withCredentials", () => {
   });
 
   it("refuses a session_id that is no string, whatever is in it", () => {
-    for (const id of ["1", "null", "true", "{}", '["mine"]', '{"0":"mine"}', '[["mine"]]', "[]", '{"toString":"mine"}']) {
-      for (const text of [`{"AuthenticateAndInit":{"session_id":${id}}}`, `{"type":"init","session_id":${id}}`]) {
+    for (const id of [
+      "1",
+      "null",
+      "true",
+      "{}",
+      '["mine"]',
+      '{"0":"mine"}',
+      '[["mine"]]',
+      "[]",
+      '{"toString":"mine"}',
+    ]) {
+      for (const text of [
+        `{"AuthenticateAndInit":{"session_id":${id}}}`,
+        `{"type":"init","session_id":${id}}`,
+      ]) {
         assert.deepEqual(check(text), { refusal: "the message's session_id is no string" }, text);
       }
     }

@@ -87,7 +87,8 @@ export function withCredentials(text: string, credentials: string, session: stri
   let refusal: string | undefined;
   try {
     const message = lossless.parse(text, (key, value, { source }) => {
-      if (key === "session_id" && typeof value !== "string") refusal = "the message's session_id is no string";
+      if (key === "session_id" && typeof value !== "string")
+        refusal = "the message's session_id is no string";
       else if (namesAnother(value, key === "session_id" ? ANYWHERE : AS_A_WORD, session)) {
         refusal = "the message names another session";
       }
@@ -115,9 +116,7 @@ function namesAnother(text: unknown, names: RegExp, session: string): boolean {
 
 /** What JSON calls an object: no array, and no number that stands as its source text. */
 function isObject(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === "object" && value !== null && !Array.isArray(value) && !lossless.isRawJSON(value)
-  );
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !lossless.isRawJSON(value);
 }
 
 /** TypeScript's own types do not know these yet (ECMAScript's JSON.parse source text access). */

@@ -19,7 +19,10 @@ interface FrameOptions {
   rsv1?: boolean;
 }
 
-function frame(payload: string | Buffer, { opcode = 1, fin = true, mask = true, rsv1 = false }: FrameOptions = {}) {
+function frame(
+  payload: string | Buffer,
+  { opcode = 1, fin = true, mask = true, rsv1 = false }: FrameOptions = {},
+) {
   return Buffer.concat(Sender.frame(Buffer.from(payload), { opcode, fin, mask, rsv1, readOnly: false }));
 }
 
@@ -35,7 +38,9 @@ function read(pieces: readonly Buffer[], limits: FirstMessageLimits = LIMITS): F
     if (message === undefined) continue;
     const behind = Buffer.concat(pieces.slice(index + 1));
     if (message.kind === "text") return { ...message, rest: Buffer.concat([message.rest, behind]) };
-    return message.kind === "close" ? { kind: "close", bytes: Buffer.concat([message.bytes, behind]) } : message;
+    return message.kind === "close"
+      ? { kind: "close", bytes: Buffer.concat([message.bytes, behind]) }
+      : message;
   }
   return undefined;
 }
@@ -88,7 +93,8 @@ describe("FirstMessageReader", () => {
   it("refuses what no client sends first, with the close code of RFC 6455 §7.4.1", () => {
     for (const opcode of [1, 2, 8, 9]) assert.equal(closeCode(frame("x", { opcode, mask: false })), 1002);
     assert.equal(closeCode(frame("x", { rsv1: true })), 1002, "compression was not agreed on");
-    for (const opcode of [0, 3, 7, 11, 15]) assert.equal(closeCode(frame("x", { opcode })), 1002, `${opcode}`);
+    for (const opcode of [0, 3, 7, 11, 15])
+      assert.equal(closeCode(frame("x", { opcode })), 1002, `${opcode}`);
     assert.equal(closeCode(Buffer.concat([frame("x", { fin: false }), frame("y")])), 1002, "text in text");
     assert.equal(closeCode(frame("x", { opcode: 2 })), 1003);
     assert.equal(closeCode(frame(Buffer.from([0xff]))), 1007);
@@ -107,13 +113,21 @@ describe("FirstMessageReader", () => {
     assert.equal(closeCode(huge), 1009, "a length that no number has exactly");
     const empty = frame("", { opcode: 0, fin: false });
     const fragments = (count: number) =>
-      Buffer.concat([frame("", { fin: false }), ...Array<Buffer>(count - 2).fill(empty), frame("", { opcode: 0 })]);
+      Buffer.concat([
+        frame("", { fin: false }),
+        ...Array<Buffer>(count - 2).fill(empty),
+        frame("", { opcode: 0 }),
+      ]);
     assert.equal(closeCode(fragments(5)), undefined);
     assert.equal(closeCode(fragments(6)), 1008);
     const pings = (count: number) => Buffer.concat(Array<Buffer>(count).fill(frame("x", { opcode: 9 })));
     assert.equal(closeCode(Buffer.concat([pings(3), frame("x")])), undefined);
     assert.equal(closeCode(pings(4)), 1008);
-    assert.equal(closeCode(Buffer.concat([pings(3), frame("", { opcode: 8 })])), undefined, "a close frame may follow");
+    assert.equal(
+      closeCode(Buffer.concat([pings(3), frame("", { opcode: 8 })])),
+      undefined,
+      "a close frame may follow",
+    );
   });
 
   it("does a constant amount of work for each byte, however small the pieces are", () => {

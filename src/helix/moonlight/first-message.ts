@@ -87,7 +87,9 @@ export class FirstMessageReader {
         return { code: 1002, reason: "a control frame in fragments, or of more than 125 bytes" };
       }
       const isOneMore = opcode !== OPCODE.close && this.#controlFrames === maxControlFrames;
-      return isOneMore ? { code: 1008, reason: "too many control frames before the first message" } : undefined;
+      return isOneMore
+        ? { code: 1008, reason: "too many control frames before the first message" }
+        : undefined;
     }
     if (opcode === OPCODE.binary) return { code: 1003, reason: "the first message has to be text" };
     if (opcode !== (this.#fragments === 0 ? OPCODE.text : OPCODE.continuation)) {

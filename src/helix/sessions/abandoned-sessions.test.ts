@@ -41,7 +41,12 @@ function start(sessions: readonly Session[]) {
 
 describe("AbandonedSessions", () => {
   it("ends all sessions of an owner that has had no valid token for the whole time, and no others", () => {
-    const all = [session("1", "alice"), session("fails", "alice"), session("3", "bob"), session("4", "alice", "stopping")];
+    const all = [
+      session("1", "alice"),
+      session("fails", "alice"),
+      session("3", "bob"),
+      session("4", "alice", "stopping"),
+    ];
     const { abandoned, owners, removed } = start(all);
     owners.add("bob");
     for (const now of [0, LIMIT_MS - 1]) abandoned.check(now);

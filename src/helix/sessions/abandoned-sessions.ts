@@ -49,7 +49,10 @@ export class AbandonedSessions {
       const fields = { owner, sessions: sessions.length };
       if (since === undefined) {
         this.#since.set(owner, now);
-        log.warn({ ...fields, endInS: limitMs / 1_000 }, "no token of the owner is valid: its sessions will end");
+        log.warn(
+          { ...fields, endInS: limitMs / 1_000 },
+          "no token of the owner is valid: its sessions will end",
+        );
       } else if (now - since >= limitMs) {
         log.warn(fields, "no token of the owner was valid for the configured time: its sessions end");
         for (const session of sessions) this.#remove(session);

@@ -5,7 +5,14 @@ const MAX_HEADER_BYTES = 14;
 /** The first two bytes tell how many follow. */
 const FIXED_BYTES = 2;
 
-export const OPCODE = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;
+export const OPCODE = {
+  continuation: 0x0,
+  text: 0x1,
+  binary: 0x2,
+  close: 0x8,
+  ping: 0x9,
+  pong: 0xa,
+} as const;
 
 export class FrameHeaderReader {
   readonly #bytes = Buffer.alloc(MAX_HEADER_BYTES);

@@ -40,8 +40,18 @@ async function openCarrier(port: number): Promise<Socket> {
 
 describe("a message on the websocket carrier", () => {
   for (const [how, count, begin, piece] of [
-    ["in more pieces than any agent's", MAX_WEBSOCKET_CHUNKS, [0x82, 0xff, 0, 0, 0, 0, 0, 16, 0, 0, 1, 2, 3, 4], [7]],
-    ["in more frames than any proxy's", MAX_WEBSOCKET_FRAGMENTS, [0x02, 0x80, 1, 2, 3, 4], [0x00, 0x80, 1, 2, 3, 4]],
+    [
+      "in more pieces than any agent's",
+      MAX_WEBSOCKET_CHUNKS,
+      [0x82, 0xff, 0, 0, 0, 0, 0, 16, 0, 0, 1, 2, 3, 4],
+      [7],
+    ],
+    [
+      "in more frames than any proxy's",
+      MAX_WEBSOCKET_FRAGMENTS,
+      [0x02, 0x80, 1, 2, 3, 4],
+      [0x00, 0x80, 1, 2, 3, 4],
+    ],
   ] as const) {
     it(`${how} ends the carrier before its handshake's deadline would`, async () => {
       await using controlPlane = await startControlPlane();
@@ -55,7 +65,8 @@ describe("a message on the websocket carrier", () => {
         socket.write(Buffer.from(piece));
         await turn(); // a piece of its own
       }
-      if (performance.now() - startedAt < HTTP2_HANDSHAKE_TIMEOUT_MS) assert.ok(sent < 2 * count, `${sent} pieces`);
+      if (performance.now() - startedAt < HTTP2_HANDSHAKE_TIMEOUT_MS)
+        assert.ok(sent < 2 * count, `${sent} pieces`);
       socket.destroy();
       await closed;
     });

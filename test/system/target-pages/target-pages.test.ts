@@ -68,7 +68,13 @@ describe("what a target says beside its page", () => {
     "Timing-Allow-Origin: *",
     "No-Vary-Search: params",
   ];
-  const ALL = [...FIELDS, ...OURS, 'WWW-Authenticate: Bearer realm="turnabout"', "X-End: to the end", ""].join("\r\n");
+  const ALL = [
+    ...FIELDS,
+    ...OURS,
+    'WWW-Authenticate: Bearer realm="turnabout"',
+    "X-End: to the end",
+    "",
+  ].join("\r\n");
   const RESPONSE = [
     `HTTP/1.1 103 Early Hints\r\n${ALL}`,
     `HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n${ALL}`,
@@ -86,7 +92,10 @@ describe("what a target says beside its page", () => {
       const isViewer = who === "a viewer with the cookie";
       it(`${isViewer ? "does not reach" : "reaches"} ${who} over ${kind}, in no header section in our name`, async () => {
         await using target = await startRawTarget(({ socket }) => void socket.end(RESPONSE));
-        await using system = await startSystem({ agents: 0, controlPlane: { trustedPages: [`trusted.${RUNNER}`] } });
+        await using system = await startSystem({
+          agents: 0,
+          controlPlane: { trustedPages: [`trusted.${RUNNER}`] },
+        });
         const { address } = target;
         await system.addAgent({ [RUNNER]: { web: address, trusted: address } });
         await using caller = await openCaller(kind, system);
@@ -124,7 +133,11 @@ describe("our own responses", () => {
         [via("/x", "unknown"), {}, 404],
       ] as const) {
         const response = await caller.call({ path, headers });
-        assert.deepEqual([response.status, response.headers["x-content-type-options"]], [status, "nosniff"], path);
+        assert.deepEqual(
+          [response.status, response.headers["x-content-type-options"]],
+          [status, "nosniff"],
+          path,
+        );
       }
     });
   }
