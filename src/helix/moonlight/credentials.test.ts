@@ -138,12 +138,14 @@ describe("credentialPump", () => {
 
   it("steps aside behind the first message: nothing of ours looks at later bytes", async () => {
     const { from, to, codes } = start();
+    const seen: Buffer[] = [];
+    to.on("data", (bytes: Buffer) => seen.push(bytes));
     const before = from.listenerCount("data");
     from.write(Buffer.concat([PING, INIT, Buffer.from("behind")]));
     await turn(3);
     from.write(PING);
     await turn(3);
-    const sent = to.read() as Buffer;
+    const sent = Buffer.concat(seen);
     assert.deepEqual(sent.subarray(0, PING.length), PING);
     assert.ok(sent.toString("latin1").endsWith(`behind${PING.toString("latin1")}`));
     assert.equal(from.listenerCount("data"), before, "the pipe's alone");

@@ -203,12 +203,24 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(stand.moonlight.state.streams.size, 0);
     });
 
-    it("passes a first message of another kind, and an end without a close frame", async () => {
+    it("passes an end without a close frame", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice, session } = stand;
+      await using socket = await openSocket(kind, url, path, { token: alice });
+      socket.send(init(session.id));
+      await socket.messages.find(isConnected, "the stream");
+      socket.stream.write(socket.frame("binary", { opcode: 2 }));
+      assert.equal(await socket.closed, undefined, "Moonlight drops the connection");
+      await eventually(() => stand.moonlight.openWebSockets === 0, "Moonlight's end");
+    });
+
+    it("passes a first message of another kind", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
       socket.send('{"note":"of a later version"}');
-      assert.equal(await socket.closed, undefined, "Moonlight drops the connection");
+      assert.equal((await socket.closed)?.code, 1005, "Moonlight's own close frame");
+      socket.close(1000, "");
       await eventually(() => stand.moonlight.openWebSockets === 0, "Moonlight's end");
       assert.match(unmasked(stand.tap.toService()), /of a later version/);
     });
