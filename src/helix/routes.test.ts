@@ -113,19 +113,19 @@ describe("Helix's routes", () => {
     assert.equal(resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2"), "wolf.wolf-b /api/v1/a/b?x=1&y=2");
   });
 
-  it("name the parameter that is missing, or that is there twice: two servers may read two of them in two ways", () => {
+  it("name the parameter that is missing or has two values: another server might take the other one", () => {
     const routes = start();
     for (const [url, name] of [
       ["/api/v1/wolf/lobbies", "wolf_instance_id"],
       ["/api/v1/wolf/lobbies?wolf_instance_id=b&wolf_instance_id=a", "wolf_instance_id"],
-      ["/api/v1/wolf/lobbies?wolf_instance_id=b&x=1&wolf%5finstance_id=b", "wolf_instance_id"],
+      ["/api/v1/wolf/lobbies?wolf_instance_id=b&x=1&wolf%5finstance_id=", "wolf_instance_id"],
       ["/moonlight/api/apps", "session_id"],
       ["/moonlight/api/apps?session_id=ses_1&session%5Fid=ses_2", "session_id"],
       ["/moonlight/api/host/stream?session_id=ses_1&session_id=", "session_id"],
     ] as const) {
       const request = { method: "GET", isWebSocket: false };
       assert.throws(() => routes.resolve(url, request, () => alice), {
-        details: [`${name}: required once in the query`],
+        details: [`${name}: required in the query, with one value`],
       });
     }
   });

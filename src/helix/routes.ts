@@ -172,17 +172,32 @@ function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
       tag: "moonlight",
       query: z.object({ session_id: z.string() }),
       resolve: ({ path, query }, request, identity) =>
-        moonlightJob(required("session_id", query), moonlightPath(`${path}${query}`), request, identity),
+        moonlightJob(
+          required("session_id", query, sessionOfQuery),
+          moonlightPath(`${path}${query}`),
+          request,
+          identity,
+        ),
     },
   ];
 }
 
-/** @throws TurnaboutError `bad_request` */
-function required(parameter: string, query: string): string {
-  const [value = "", ...others] = queryOf(query).getAll(parameter);
-  if (value !== "" && others.length === 0) return value;
-  const problem = others.length === 0 ? "is missing" : "is given more than once";
+/**
+ * A parameter that decides where a request goes. Of two with different values another server might take the other one.
+ *
+ * @param meant what a value stands for. Default: itself
+ * @throws TurnaboutError `bad_request`
+ */
+function required(
+  parameter: string,
+  query: string,
+  meant: (value: string) => string = (value) => value,
+): string {
+  const values = queryOf(query).getAll(parameter);
+  const [value = "", other] = new Set(values.map(meant));
+  if (value !== "" && other === undefined) return values[0] ?? value;
+  const problem = other === undefined ? "is missing" : "has several values";
   throw new TurnaboutError("bad_request", `${parameter} ${problem}`, {
-    details: [`${parameter}: required once in the query`],
+    details: [`${parameter}: required in the query, with one value`],
   });
 }

@@ -187,7 +187,7 @@ describe("revoking a user's token", () => {
   });
 
   it("ends the user's sandboxes where the operator bounds the time without any, and no other's", async () => {
-    const stand = await startSessions({ helix: { abandonedSessionMs: 300 } });
+    await using stand = await startSessions({ helix: { abandonedSessionMs: 300 } });
     const { url } = stand;
     const alice = await issueToken(url, { id: "alice", kind: "user" });
     const bob = await issueToken(url, { id: "bob-1", kind: "user", owner: "bob" });
