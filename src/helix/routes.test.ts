@@ -110,7 +110,10 @@ describe("Helix's routes", () => {
     assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=a"), "not_allowed");
     assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=zz", { as: admin }), "instance_unknown");
     assert.equal(resolve("/api/v1/wolf/lobbies?wolf_instance_id=b"), "wolf.wolf-b /api/v1/lobbies");
-    assert.equal(resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2&wolf_instance_id=b"), "wolf.wolf-b /api/v1/a/b?x=1&y=2");
+    assert.equal(
+      resolve("/api/v1/wolf/a/b?x=1&wolf%5Finstance_id=b&y=2&wolf_instance_id=b"),
+      "wolf.wolf-b /api/v1/a/b?x=1&y=2",
+    );
   });
 
   it("name the parameter that is missing or has two values: another server might take the other one", () => {
