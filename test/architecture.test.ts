@@ -87,7 +87,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   helix: ["limits.ts", "errors.ts", "ids.ts", "store", "instances", "sessions", "moonlight", "api"],
   demo: ["listening.ts", "png.ts", "recent.ts", "moonlight", "sandbox", "wolf"],
-  cli: ["command.ts", "options.ts", "logger.ts", "watchdog", "lifecycle.ts", "commands"],
+  cli: ["command.ts", "options.ts", "logger.ts", "watchdog", "lifecycle.ts", "handover", "commands"],
 };
 
 const MAX_FILES_OF_A_ROOM = 14;

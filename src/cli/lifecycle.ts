@@ -13,10 +13,13 @@ const FAULT_EXIT_CODE = 70;
  *
  * An uncaught exception or an unhandled rejection ends the process too, with status 70 after a short drain: the state it
  * leaves is unknown, and a supervisor starts a new process (docs/decisions/027-uncaught-exceptions.md).
+ *
+ * @param ending drains as well when it is aborted, by a successor or a supervisor
  */
-export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise<void> {
+export function runUntilSignal(log: Logger, close: () => Promise<void>, ending?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let closing = false;
+  let exitsAtSignal = false;
   let exitCode = 0;
   const start = () => {
     closing = true;
@@ -29,20 +32,27 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>): Promise
     );
   };
   const onSignal = (signal: NodeJS.Signals) => {
-    if (closing) {
+    if (exitsAtSignal) {
       log.warn({ signal }, "second signal: exiting at once");
       exitAtOnce(1);
     }
+    exitsAtSignal = true;
     log.info({ signal }, "draining; a second signal exits at once");
-    start();
+    if (!closing) start();
   };
   const onFault = (error: unknown) => {
     const isFirst = exitCode === 0;
     exitCode = FAULT_EXIT_CODE;
+    exitsAtSignal = true;
     if (isFirst) setTimeout(() => exitAtOnce(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
     report(log, error, "internal error: ending the process; please report this");
     if (isFirst && !closing) attempt(start); // the timer ends the process in any case
   };
+  const onEnding = () => {
+    if (!closing) start();
+  };
+  if (ending?.aborted === true) onEnding();
+  ending?.addEventListener("abort", onEnding);
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   process.on("SIGHUP", () => {}); // a lost terminal or SSH connection does not end it
@@ -72,7 +82,7 @@ function attempt(work: () => void): boolean {
  * Exits without a drain. The kernel would close connections with FIN, and what is delimited by the end of the connection
  * (CONNECT tunnels, HTTP/1.0 responses) would look complete. So they are reset. A Unix socket has no reset.
  */
-function exitAtOnce(code: number): never {
+export function exitAtOnce(code: number): never {
   const handles = (process as unknown as { _getActiveHandles?: () => unknown[] })._getActiveHandles?.() ?? [];
   for (const handle of handles) {
     try {

@@ -9,6 +9,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "run the control plane",
     load: async () => (await import("./commands/serve.ts")).serve,
   },
+  upgrade: {
+    summary: "replace a running control plane without an outage",
+    load: async () => (await import("./commands/upgrade.ts")).upgrade,
+  },
   agent: {
     summary: "connect to a control plane and serve named targets",
     load: async () => (await import("./commands/agent.ts")).agent,

@@ -3,6 +3,7 @@ import { CodedError, errorCodeOf } from "../wire/errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { countExternalMemoryAsHeap } from "./external-memory.ts";
+import { UpgradeError } from "./handover/upgrade-error.ts";
 
 export async function runCommand(command: Command, args: string[]): Promise<void> {
   surviveClosedOutput();
@@ -49,7 +50,7 @@ const SYSTEM_HINTS: Readonly<Record<string, string>> = {
 };
 
 function hintFor(error: unknown, code: string | undefined, commandName: string): string {
-  if (error instanceof UsageError) return error.hint;
+  if (error instanceof UsageError || error instanceof UpgradeError) return error.hint;
   if (code?.startsWith("ERR_PARSE_ARGS") === true) return `run \`${commandName} --help\` for the options`;
   if (error instanceof CodedError && error.hint !== undefined) return error.hint;
   const hint = code === undefined ? undefined : SYSTEM_HINTS[code];

@@ -9,7 +9,9 @@ import { demo } from "../../src/cli/commands/demo.ts";
 import { revdialClient } from "../../src/cli/commands/revdial-client.ts";
 import { serve } from "../../src/cli/commands/serve.ts";
 import { token } from "../../src/cli/commands/token.ts";
+import { upgrade } from "../../src/cli/commands/upgrade.ts";
 import { wolfRevdialClient } from "../../src/cli/commands/wolf-revdial-client.ts";
+import * as handoverLimits from "../../src/cli/handover/limits.ts";
 import * as helixLimits from "../../src/helix/limits.ts";
 import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
@@ -68,7 +70,8 @@ function checkOptions(command: Command): void {
     ...namesIn(part("Options of every long-running command")),
   ].flatMap((cell) => [...cell.matchAll(/^--?([a-z][a-z-]+)/g)].map((match) => match[1] ?? ""));
   const expected = optionsOf(command.help);
-  if (command === token) for (const shared of ["log-level", "log-format"]) expected.add(shared);
+  if (command === token || command === upgrade)
+    for (const shared of ["log-level", "log-format"]) expected.add(shared);
   assert.deepEqual(new Set(documented), expected, command.name);
 }
 
@@ -85,10 +88,13 @@ describe("docs/operations.md", () => {
   it("has the limits of one caller's connection", () =>
     checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));
 
+  it("has the limits of upgrades", () =>
+    checkLimits("Upgrades (`src/cli/handover/limits.ts`)", handoverLimits));
+
   it("has Helix's limits", () => checkLimits("Helix (`src/helix/limits.ts`)", helixLimits));
 
   it("has every option of every command, and no other", () => {
-    for (const command of [serve, agent, token, demo, revdialClient, wolfRevdialClient])
+    for (const command of [serve, upgrade, agent, token, demo, revdialClient, wolfRevdialClient])
       checkOptions(command);
   });
 

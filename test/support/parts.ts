@@ -45,6 +45,16 @@ export const PARTS: readonly Part[] = [
   { name: "shellcheck", packages: ["shellcheck"], why: "the containers' start scripts" },
   { name: "git", packages: ["git"], why: "a clean clone for the packaging test" },
   { name: "systemd-analyze", packages: ["systemd"], why: "checking compose/systemd" },
+  {
+    name: "systemd-notify",
+    packages: ["systemd"],
+    why: "what tells a service manager of a new main process",
+  },
+  {
+    name: "python3",
+    packages: ["python3"],
+    why: "a service manager's notification socket: a Unix datagram socket",
+  },
   { name: "strace", packages: ["strace"], why: "the system calls that those units have to allow" },
   {
     name: "kube-score",

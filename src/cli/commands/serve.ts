@@ -1,17 +1,22 @@
 /** `turnabout serve`: the control plane. */
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { createControlPlane } from "../../control/control-plane.ts";
+import type { ControlPlaneOptions } from "../../control/options.ts";
 import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
 import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-proxies.ts";
 import type { TlsFiles } from "../../control/reload/tls-files.ts";
-import { helix } from "../../helix/helix.ts";
+import type { Logger } from "../../wire/log.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
-import { runUntilSignal } from "../lifecycle.ts";
+import type { Inheritance } from "../handover/inheritance.ts";
+import { startedByUs } from "../handover/started-by-us.ts";
+import { serveUntilEnd } from "../handover/serving.ts";
+import { supervise } from "../handover/supervisor.ts";
 import { createLogger, LOG_HELP, logFormat } from "../logger.ts";
 import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts";
 import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
+
+const DEFAULT_PORT = "8080";
 
 const HELP = `
 usage: turnabout serve [OPTIONS]
@@ -20,6 +25,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
 
   --port N                port to listen on; default 8080, 0 for a free one
   --host ADDRESS          address to listen on; default all
+  --supervise             hold the port, and run the control plane in a process that is restarted when it dies
   --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), reloaded when
                           it changes. An agent's option of the same name is a file with the token itself
   --data-dir DIR          directory for sessions, instances and issued tokens; default: in memory only
@@ -52,18 +58,22 @@ ${LOG_HELP}
 environment:
   TURNABOUT_ADMIN_TOKEN   a token that may do everything
   MOONLIGHT_CREDENTIALS   Moonlight Web's shared secret, instead of the file
+  LISTEN_FDS              set by systemd's socket activation: listen on its socket, not on --port and --host
+
+SIGUSR2 replaces the process without an outage, as \`turnabout upgrade\` does.
 `;
 
-export const serve: Command = {
+export const serve: Command = startedByUs({
   name: "turnabout serve",
   summary: "run the control plane",
   help: HELP,
-  async run(args) {
+  async run(args, { inheritance, parent, upgradeSignal }) {
     const { values } = parseArgs({
       args,
       options: {
-        port: { type: "string", default: "8080" },
+        port: { type: "string" },
         host: { type: "string" },
+        supervise: { type: "boolean" },
         "token-file": { type: "string" },
         "data-dir": { type: "string" },
         "moonlight-credentials-file": { type: "string" },
@@ -92,6 +102,14 @@ export const serve: Command = {
         "log-format": { type: "string" },
       },
     });
+    const port = parsePort(values.port ?? DEFAULT_PORT, "--port");
+    const { host, "data-dir": dataDirectory } = values;
+    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const { listenFd } = inheritance;
+    if (parent === undefined) reportSocket(inheritance, values, log);
+    if (values.supervise === true && parent?.startedBy !== "supervisor") {
+      await supervise({ port, host, dataDirectory, inheritance, upgradeSignal, log });
+    }
     const adminToken = process.env["TURNABOUT_ADMIN_TOKEN"];
     delete process.env["TURNABOUT_ADMIN_TOKEN"]; // no child process of ours needs it
     if ((adminToken ?? "") === "" && values["token-file"] === undefined) {
@@ -101,14 +119,17 @@ export const serve: Command = {
       );
     }
     const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));
-    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
-    const controlPlane = await createControlPlane({
-      port: parsePort(values.port, "--port"),
-      host: values.host,
+    // Loaded here, because a supervisor needs none of it.
+    const { createControlPlane } = await import("../../control/control-plane.ts");
+    const { helix } = await import("../../helix/helix.ts");
+    const options: ControlPlaneOptions = {
+      port,
+      host,
+      listenFd,
       tlsFiles: findTls(values),
       adminToken,
       tokenFile: values["token-file"],
-      dataDirectory: values["data-dir"],
+      dataDirectory,
       agentUrl: values["agent-url"],
       allowedOrigins: values["allowed-origin"],
       trustedPages: values["trusted-pages"],
@@ -131,13 +152,42 @@ export const serve: Command = {
         }),
       ],
       log,
-    });
-    const { address, port } = controlPlane.address;
-    log.info({ address, port, tls: values["tls-cert"] !== undefined }, "control plane listens");
+    };
+    if (parent !== undefined) {
+      const { checkControlPlane } = await import("../../control/check-files.ts");
+      await checkControlPlane(options);
+      await parent.prepared();
+    }
+    const controlPlane = await createControlPlane(options);
+    const tls = values["tls-cert"] !== undefined;
+    const { address, port: bound } = controlPlane.address;
     startWatchdog({ limitMs, format: logFormat(values["log-format"]), log });
-    await runUntilSignal(log, () => controlPlane.close());
+    await serveUntilEnd({
+      controlPlane,
+      dataDirectory,
+      inheritance,
+      parent,
+      upgradeSignal,
+      log,
+      onSignalsHandled: () => log.info({ address, port: bound, tls }, "control plane listens"),
+    });
   },
-};
+});
+
+/** A socket of a service manager, and options that it overrides. */
+function reportSocket(
+  { listenFd, ignored }: Inheritance,
+  { port, host }: { port?: string; host?: string },
+  log: Logger,
+): void {
+  if (ignored !== undefined) log.warn({ reason: ignored }, "the socket of LISTEN_FDS is not used");
+  if (listenFd === undefined) return;
+  const overridden = [...(port === undefined ? [] : ["--port"]), ...(host === undefined ? [] : ["--host"])];
+  log.info(
+    { listenFd, ...(overridden.length > 0 && { overridden }) },
+    "listening on the socket of LISTEN_FDS",
+  );
+}
 
 function findTls(values: {
   "tls-cert"?: string;

@@ -101,6 +101,11 @@ export async function followTlsFiles(
   return { tls: toTls(first), stop };
 }
 
+/** @throws TurnaboutError `config_invalid` that names the file that cannot be used */
+export async function checkTlsFiles(files: TlsFiles): Promise<void> {
+  validate(await readTexts(files));
+}
+
 async function readTexts(files: TlsFiles): Promise<Texts> {
   const { certFile, keyFile, clientCaFile, clientCrlFile } = files;
   const cert = await read(certFile, "--tls-cert", MAX_TLS_FILE_BYTES);

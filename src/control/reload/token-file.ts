@@ -69,6 +69,26 @@ function invalid(what: string): TurnaboutError {
   return new TurnaboutError("config_invalid", `token file: ${what}`);
 }
 
+/** @throws TurnaboutError `config_invalid` if the file cannot be used */
+export async function checkTokenFile(path: string): Promise<void> {
+  await named(path, async () => void parseTokenFile(await read(path)));
+}
+
+async function read(path: string): Promise<string> {
+  const { size } = await stat(path);
+  if (size > MAX_TOKEN_FILE_BYTES) throw invalid(`larger than ${MAX_TOKEN_FILE_BYTES} bytes`);
+  return readFile(path, "utf8");
+}
+
+async function named(path: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    if (cause instanceof TurnaboutError) throw cause;
+    throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /**
  * Loads the file into the store and follows its changes. If it becomes unreadable or invalid, that is logged once and the
  * last valid tokens stay in force.
@@ -79,21 +99,14 @@ function invalid(what: string): TurnaboutError {
 export async function followTokenFile(path: string, store: TokenStore, log: Logger): Promise<() => void> {
   let seen = "";
   async function load(): Promise<void> {
-    const { size } = await stat(path);
-    if (size > MAX_TOKEN_FILE_BYTES) throw invalid(`larger than ${MAX_TOKEN_FILE_BYTES} bytes`);
-    const text = await readFile(path, "utf8");
+    const text = await read(path);
     if (text === seen) return;
     const isFirst = seen === "";
     seen = text; // before it is parsed: an invalid text is reported once
     store.replace(parseTokenFile(text), "file");
     log.info({ path, tokens: store.size }, isFirst ? "token file loaded" : "token file reloaded");
   }
-  try {
-    await load();
-  } catch (cause) {
-    if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
-  }
+  await named(path, load);
   return poll(load, {
     intervalMs: TOKEN_FILE_POLL_MS,
     onError: ({ message }) =>
