@@ -38,6 +38,7 @@ const projectSchema = z.looseObject({
     z.string(),
     z.looseObject({
       command: z.array(z.string()).nullish(),
+      stop_grace_period: z.string().optional(),
       image: z.string().optional(),
       networks: z
         .record(z.string(), z.looseObject({ ipv4_address: z.string().optional() }).nullable())
@@ -123,6 +124,21 @@ describe("compose files", () => {
       for (const arg of load(READERS[1], files).services["control-plane"]?.command?.slice(1) ?? [])
         assert.ok(help.includes(`${arg.split("=")[0]} `), `${files.join(" + ")}: ${arg}`);
   });
+
+  it(
+    "hold the port by a supervisor, and stop it later than its drain",
+    { skip: missing("compose-spec") },
+    () => {
+      for (const files of COMBINATIONS) {
+        const { command, stop_grace_period: grace = "" } =
+          load(READERS[1], files).services["control-plane"] ?? assert.fail("no control plane");
+        assert.ok(command?.includes("--supervise") === true, files.join(" + "));
+        const [, drainS = ""] = /--drain=(\d+)/.exec(command.join(" ")) ?? [];
+        const [, graceS = ""] = /^(\d+)s$/.exec(grace) ?? [];
+        assert.ok(Number(graceS) > Number(drainS), files.join(" + "));
+      }
+    },
+  );
 
   it("put no secret into a variable", { skip: missing("compose-spec") }, () => {
     for (const files of COMBINATIONS)

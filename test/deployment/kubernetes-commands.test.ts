@@ -10,7 +10,7 @@ import { assertNothingOpen } from "../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
 import { startHttpTarget } from "../support/target.ts";
 import { tempPath } from "../support/temp.ts";
-import { agent, controlPlane, wolf, wolfHost } from "./kubernetes-workloads.ts";
+import { agent, controlPlane, strategy, wolf, wolfHost } from "./kubernetes-workloads.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -70,6 +70,11 @@ test("the control plane and the agent of pod host-0 find each other", async () =
   for (const command of [paired, serve]) assert.equal((await command.end()).code, 0);
 });
 
+test("one process writes the store, and holds the port for its successors", () => {
+  assert.deepEqual(strategy, { type: "Recreate" });
+  assert.ok(controlPlane.container.args?.includes("--supervise"));
+});
+
 test("the agent has no probe; Wolf's is of its socket, where the agent looks for it", () => {
   for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"] as const)
     assert.equal(agent[probe], undefined);
@@ -84,7 +89,12 @@ test("the agent has no probe; Wolf's is of its socket, where the agent looks for
 test("the pods give the drain the time that it takes", () => {
   const drainS = ({ args = [] }: IContainer) =>
     Number(args.find((arg) => arg.startsWith("--drain="))?.slice("--drain=".length));
-  assert.ok((controlPlane.pod.terminationGracePeriodSeconds ?? 0) > drainS(controlPlane.container));
+  const [sleep, preStopS] = controlPlane.container.lifecycle?.preStop?.exec?.command ?? [];
+  assert.equal(sleep, "sleep");
+  assert.ok(Number(preStopS) >= 5, "time for the endpoints");
+  assert.ok(
+    (controlPlane.pod.terminationGracePeriodSeconds ?? 0) > Number(preStopS) + drainS(controlPlane.container),
+  );
   assert.ok((wolfHost.terminationGracePeriodSeconds ?? 0) > drainS(agent));
 });
 

@@ -10,6 +10,7 @@ import { readYaml } from "./yaml-documents.ts";
 const deployment = readYaml("compose/kubernetes/control-plane/deployment.yaml")[0]?.data as IDeployment;
 const statefulSet = readYaml("compose/kubernetes/wolf/stateful-set.yaml")[0]?.data as IStatefulSet;
 
+export const strategy: unknown = deployment.spec?.strategy;
 export const controlPlane: { pod: IPodSpec; container: IContainer } = {
   pod: deployment.spec?.template.spec ?? assert.fail("no pod"),
   container: deployment.spec?.template.spec?.containers[0] ?? assert.fail("no container"),

@@ -38,17 +38,17 @@ export function readUnit(name: string): Unit {
 }
 
 /**
- * `ExecStart=` split into arguments as systemd does for what our units use: `${NAME}` is one argument's part, a bare
+ * A setting such as `ExecStart=` split into arguments as systemd does for what our units use: `${NAME}` is one argument's part, a bare
  * `$NAME` is as many arguments as it has words.
  */
-export function commandLine(unit: Unit, env: Record<string, string>): string[] {
+export function commandLine(unit: Unit, env: Record<string, string>, setting = "ExecStart"): string[] {
   const variable = (name: string) => {
     const value = env[name];
     if (value === undefined) throw new Error(`${unit.path}: $${name} is not set`);
     return value;
   };
   return unit
-    .value("ExecStart")
+    .value(setting)
     .split(/\s+/)
     .flatMap((word) => {
       const bare = /^\$(\w+)$/.exec(word);
