@@ -4,7 +4,8 @@
  *     serving ─▶ draining ────▶ ending      everything is served on until what was open has finished, or the deadline
  *         └────▶ handed over ─────▲         another process listens already: agents and callers are sent to it at once
  *
- * Without a successor the port refuses connections only while it is `ending`, which takes milliseconds.
+ * Without a successor the port refuses connections only while it is `ending`, which takes milliseconds; on an inherited socket
+ * it refuses none.
  */
 import { setImmediate } from "node:timers/promises";
 import { announceRestart } from "./admission/agent-notices.ts";
@@ -40,7 +41,7 @@ export interface ShutdownParts {
   parts: Parts;
   running: Running;
   port: Port;
-  settings: Pick<Settings, "drainMs" | "log">;
+  settings: Pick<Settings, "drainMs" | "listenFd" | "log">;
 }
 
 type Stage = "serving" | "draining" | "handed-over" | "ending";
@@ -100,6 +101,11 @@ export class Shutdown {
       activeStreams.closeAll(RESTARTING, beforeMs);
       inFlight.cut(beforeMs);
       running.extensions?.drain();
+    }
+    if (settings.listenFd !== undefined && !successor) {
+      // What holds the socket keeps it open: new connections wait there for the next process instead of being refused.
+      port.stopAccepting();
+      await port.drained({ beforeMs: performance.now(), timeoutMs: LATE_REQUESTS_MS });
     }
     await endLate(inFlight, activeStreams);
   }

@@ -39,17 +39,19 @@ describe("turnabout serve with a socket of LISTEN_FDS", () => {
     assert.equal((await current.logged("control plane listens"))["port"], port);
     await using agent = startAgent(url, "web", `web=${target.address}`);
     await runnersUntil(url, ([web]) => web?.state === "connected", "the agent");
-    await using traffic = new Traffic(targetUrl(url, "web", "web"));
-    await traffic.responses(20);
-
+    await using drained = new Traffic(targetUrl(url, "web", "web"));
+    await drained.responses(20);
     assert.deepEqual(await current.end("SIGTERM"), { code: 0, signal: null });
     current = stack.use(start());
-    await traffic.responses(50);
+    await drained.responses(50);
+    assert.deepEqual((await drained.stop()).failures, []);
+
+    await using killed = new Traffic(targetUrl(url, "web", "web"));
+    await killed.responses(20);
     await current.end("SIGKILL");
     current = stack.use(start());
-    await traffic.responses(50);
-
-    const { failures } = await traffic.stop();
+    await killed.responses(50);
+    const { failures } = await killed.stop();
     assert.ok(!failures.includes("ECONNREFUSED"), failures.join(" "));
     // A request that the killed process had accepted is lost with it.
     assert.ok(failures.length <= 4, failures.join(" "));
