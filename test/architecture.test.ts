@@ -68,6 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "metrics.ts",
     "in-flight",
     "trusted-proxies",
+    "shares",
     "connections",
     "listener",
     "auth",

@@ -1,6 +1,8 @@
 /**
  * The tunnel's error codes, and what each means on HTTP. A layer above has a table of its own in the same format, with
- * codes that do not occur here. Longer than 300 lines because each code has a row of its own. `failure-codes.ts` maps errno, HTTP statuses and HTTP/2 error codes to these codes.
+ * codes that do not occur here. `failure-codes.ts` maps errno, HTTP statuses and HTTP/2 error codes to these codes.
+ *
+ * Longer than 300 lines because one table has one row for each code.
  */
 import type { ErrorRow } from "./error-row.ts";
 
@@ -19,6 +21,8 @@ export type ErrorCode =
   | "expectation_failed"
   | "payload_too_large"
   | "rate_limited"
+  | "share_exceeded"
+  | "caller_stalled"
   | "length_required"
   | "not_supported"
   | "upgrade_required"
@@ -125,6 +129,19 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     initiator: "user",
     text: "The request came too soon after the previous one.",
     retryAfterS: 3,
+  },
+  share_exceeded: {
+    status: 429,
+    proxyError: "connection_limit_reached",
+    initiator: "user",
+    text: "The credential has its share of streams, waits or readers already.",
+    retryAfterS: 1,
+  },
+  caller_stalled: {
+    status: 408,
+    proxyError: "http_request_error",
+    initiator: "user",
+    text: "The caller has stopped reading.",
   },
   runner_taken: {
     status: 409,

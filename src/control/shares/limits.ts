@@ -1,0 +1,64 @@
+/** What one credential or one client address may hold, with the reasons. Nothing here is met in ordinary use. */
+
+/**
+ * Besides a bound of its own, a holder may have at most this many times as many places as it leaves free. So one alone gets
+ * 7/8 of them, two get 7/15 each, and there is always a place for the next.
+ */
+export const FREE_SHARE = 7;
+/** The same for admins, whose one credential often stands for many users: alone, 31/32. */
+export const OPERATOR_FREE_SHARE = 31;
+
+/** Streams that an agent takes to one target at once. */
+export const STREAMS_OF_A_TARGET = 512;
+/** Targets and callers whose share is used up and that are remembered for one runner; the oldest is forgotten first. */
+export const MAX_EXHAUSTED_SHARES = 1_024;
+
+/** Requests, WebSockets, tunnels and event streams of one credential that are open at once, at all targets together. */
+export const OPEN_STREAMS_PER_CALLER = 4_096;
+/** The same of an admin. */
+export const OPEN_STREAMS_PER_OPERATOR = 16_384;
+/** And of all callers: four times what the largest may have. */
+export const MAX_OPEN_STREAMS = 65_536;
+
+/** Readers of `GET /api/v1/events`: a user has a few pages open, and each writes every event of the user's. */
+export const EVENT_READERS_PER_CALLER = 100;
+export const EVENT_READERS_PER_OPERATOR = 500;
+/** Each may have a bounded amount unsent. */
+export const MAX_EVENT_READERS = 1_000;
+
+/** Runners that have never connected, for which dials wait: callers can invent ids. */
+export const UNKNOWN_RUNNERS_PER_CALLER = 100;
+export const UNKNOWN_RUNNERS_PER_OPERATOR = 500;
+export const MAX_UNKNOWN_RUNNERS = 1_000;
+
+/** A caller to whom nothing could be delivered for this long, though bytes wait for it, has stopped reading: as nginx's
+ * `send_timeout`. Streams with nothing to deliver are not affected. */
+export const CALLER_STALL_MS = 60_000;
+/** An HTTP/2 stream whose connection moves on may only wait for its turn: a slow path with many streams. It has this many
+ * times as long. */
+export const STALL_TURNS = 5;
+/** A connection that delivers less than this in {@link CALLER_STALL_MS} does not move on: acknowledgements of PINGs do not
+ * count. */
+export const MOVING_CONNECTION_BYTES: number = 64 * 1024;
+/** How often unread bytes are counted: a fast target fills some 2 MiB for each stream meanwhile. */
+export const UNREAD_CHECK_MS = 250;
+/** Bytes held in memory for the exchanges of one credential: 64 streams that are not read at all. Above it the one that has
+ * moved least recently is ended. */
+export const UNREAD_BYTES_PER_CALLER: number = 128 * 1024 * 1024;
+export const UNREAD_BYTES_PER_OPERATOR: number = 512 * 1024 * 1024;
+/** And for all together; then the credential with the most loses one. */
+export const MAX_UNREAD_BYTES: number = 1024 * 1024 * 1024;
+
+/** Requests a second without a credential, of one client address, and how many at once. A page of a browser makes dozens. */
+export const ANONYMOUS_REQUESTS_PER_S = 100;
+export const ANONYMOUS_BURST = 1_000;
+/** Requests a second with a credential that is not valid: agents behind one address whose token was revoked try every 5 s. */
+export const FAILED_CREDENTIALS_PER_S = 20;
+export const FAILED_CREDENTIALS_BURST = 200;
+/** Log lines a second about failed requests of one client address, and of all together. */
+export const REFUSAL_LINES_PER_S = 10;
+export const REFUSAL_LINES_BURST = 100;
+export const MAX_REFUSAL_LINES_PER_S = 200;
+export const MAX_REFUSAL_LINES_BURST = 2_000;
+/** Addresses whose rate is remembered; the one not seen for the longest is forgotten first. */
+export const MAX_RATED_ADDRESSES = 10_000;

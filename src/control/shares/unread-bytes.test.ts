@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Duplex } from "node:stream";
+import { MOVING_CONNECTION_BYTES, STALL_TURNS } from "./limits.ts";
+import { UnreadBytes } from "./unread-bytes.ts";
+import type { UnreadBounds } from "./unread-bytes.ts";
+
+const MIB = 1024 * 1024;
+
+/** The caller's end of an exchange, which takes bytes only when a test says so. */
+class CallerStream extends Duplex {
+  written = 0;
+  held = 0;
+  #taken: (() => void) | undefined;
+  readonly session: { destroyed: boolean; socket: { bytesWritten: number } } = {
+    destroyed: false,
+    socket: { bytesWritten: 0 },
+  };
+
+  override _read(): void {}
+
+  override _write(_chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    this.#taken = callback;
+  }
+
+  send(bytes: number): this {
+    this.written += bytes;
+    this.write(Buffer.alloc(bytes));
+    return this;
+  }
+
+  /** The caller reads what was written first. */
+  async readOne(): Promise<void> {
+    const taken = this.#taken;
+    this.#taken = undefined;
+    taken?.();
+    await new Promise((resolve) => void setImmediate(resolve));
+  }
+}
+
+function start(bounds: Partial<UnreadBounds> = {}) {
+  const stopped: string[] = [];
+  const unread = new UnreadBytes({
+    stallMs: 1_000,
+    perHolderBytes: MIB,
+    perOperatorBytes: 4 * MIB,
+    totalBytes: 8 * MIB,
+    onStop: (reason) => stopped.push(reason),
+    ...bounds,
+  });
+  const ended: string[] = [];
+  const add = (name: string, holder = "user a", held = 0): CallerStream => {
+    const end = new CallerStream();
+    end.held = held;
+    unread.add({
+      holder,
+      end,
+      writtenBytes: () => end.written,
+      heldBytes: () => end.held,
+      stop: () => ended.push(name),
+    });
+    unread.close(); // a test looks by itself
+    return end;
+  };
+  return { unread, stopped, ended, add, [Symbol.dispose]: () => unread.close() };
+}
+
+describe("a caller for whom bytes wait", () => {
+  it("is ended when none has moved for the time of a stall, and not before", () => {
+    using stand = start();
+    stand.add("stalled").send(10);
+    stand.unread.check(0);
+    stand.unread.check(999);
+    assert.deepEqual(stand.ended, []);
+    stand.unread.check(1_000);
+    stand.unread.check(5_000);
+    assert.deepEqual([stand.ended, stand.stopped], [["stalled"], ["not-read"]]);
+  });
+
+  it("is not ended while it takes some, however slowly", async () => {
+    using stand = start();
+    const slow = stand.add("slow").send(100);
+    for (let s = 0; s < 20; s += 1) {
+      stand.unread.check(s * 900);
+      slow.send(100);
+      await slow.readOne();
+    }
+    assert.deepEqual(stand.ended, []);
+  });
+
+  it("is not ended though what waits is as much at every look", async () => {
+    using stand = start();
+    const steady = stand.add("steady").send(100);
+    for (let s = 0; s < 10; s += 1) {
+      stand.unread.check(s * 1_000);
+      await steady.readOne();
+      steady.send(100);
+    }
+    assert.deepEqual(stand.ended, []);
+  });
+
+  it("may be idle for any time where nothing waits for it", () => {
+    using stand = start();
+    stand.add("idle");
+    for (let s = 0; s < 100; s += 1) stand.unread.check(s * 10_000);
+    assert.deepEqual(stand.ended, []);
+  });
+
+  it("has more time while its HTTP/2 connection delivers other streams", () => {
+    using stand = start();
+    const turn = stand.add("waits its turn").send(10);
+    for (let s = 0; s <= STALL_TURNS; s += 1) {
+      assert.deepEqual(stand.ended, []);
+      turn.session.socket.bytesWritten += MOVING_CONNECTION_BYTES;
+      stand.unread.check(s * 1_000);
+    }
+    assert.deepEqual(stand.ended, ["waits its turn"]);
+  });
+
+  it("has no more time where its connection only acknowledges PINGs", () => {
+    using stand = start();
+    const stream = stand.add("stalled").send(10);
+    for (let s = 0; s <= 1; s += 1) {
+      stream.session.socket.bytesWritten += 17;
+      stand.unread.check(s * 1_000);
+    }
+    assert.deepEqual(stand.ended, ["stalled"]);
+  });
+
+  it("may wait without limit where the time is 0", () => {
+    using stand = start({ stallMs: 0 });
+    stand.add("stalled").send(10);
+    for (let s = 0; s < 100; s += 1) stand.unread.check(s * 10_000);
+    assert.deepEqual(stand.ended, []);
+  });
+});
+
+describe("bytes that wait in memory", () => {
+  it("are bounded for each holder: those that have moved least recently are ended", async () => {
+    using stand = start();
+    stand.add("old", "user a", 0.6 * MIB).send(10);
+    const moving = stand.add("moving", "user a", 0.6 * MIB).send(10);
+    const other = stand.add("other's", "user b", 0.9 * MIB).send(10);
+    stand.unread.check(0);
+    assert.equal(stand.ended.length, 1);
+    assert.ok(!stand.ended.includes("other's"));
+    stand.ended.length = 0;
+    stand.add("new", "user a", 0.3 * MIB).send(10);
+    stand.unread.check(100);
+    moving.send(10);
+    await moving.readOne();
+    other.send(10);
+    stand.unread.check(200);
+    assert.deepEqual(stand.ended, []);
+    assert.ok(stand.unread.totalBytes > 1.5 * MIB && stand.unread.totalBytes < 2 * MIB);
+  });
+
+  it("are bounded higher for an admin", () => {
+    using stand = start();
+    for (let n = 0; n < 3; n += 1) stand.add("admin's", "admin x", MIB).send(10);
+    stand.unread.check(0);
+    assert.deepEqual(stand.ended, []);
+  });
+
+  it("are bounded in all: the holder with the most loses one", () => {
+    using stand = start({ totalBytes: 2 * MIB });
+    stand.add("small", "user a", 0.5 * MIB).send(10);
+    stand.add("large", "user b", 0.9 * MIB).send(10);
+    stand.add("middle", "user c", 0.8 * MIB).send(10);
+    stand.unread.check(0);
+    assert.deepEqual(stand.ended, ["large"]);
+  });
+
+  it("are no longer counted when the exchange has ended", () => {
+    using stand = start();
+    const end = new CallerStream();
+    const remove = stand.unread.add({
+      holder: "user a",
+      end,
+      writtenBytes: () => 0,
+      heldBytes: () => MIB,
+      stop: () => assert.fail("ended"),
+    });
+    stand.unread.check(0);
+    assert.equal(stand.unread.totalBytes, MIB);
+    remove();
+    assert.equal(stand.unread.totalBytes, 0);
+    stand.unread.check(0);
+    assert.equal(stand.unread.totalBytes, 0);
+  });
+});

@@ -1,0 +1,173 @@
+/**
+ * Bytes that wait for callers who do not read them. A caller to whom nothing can be delivered for a while is ended, and so
+ * are the slowest of a credential that has too many bytes waiting. A stream with nothing to deliver may be idle for as long
+ * as it likes.
+ */
+import { ServerResponse } from "node:http";
+import type { Http2ServerResponse, Http2Session } from "node:http2";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { isOperator } from "./holders.ts";
+import { MOVING_CONNECTION_BYTES, STALL_TURNS, UNREAD_CHECK_MS } from "./limits.ts";
+
+/** Where the bytes go: a response, or the socket or HTTP/2 stream of a tunnel. */
+export type CallerEnd = ServerResponse | Http2ServerResponse | Duplex;
+
+export type StallReason = "not-read" | "too-many-bytes";
+
+export interface Delivery {
+  /** Whose bytes they are. */
+  readonly holder: string;
+  readonly end: CallerEnd;
+  /** Bytes that have been written to `end` so far. Only used where that has no count of its own. */
+  writtenBytes: () => number;
+  /** Bytes of the exchange that wait in memory besides those written to `end`. */
+  heldBytes: () => number;
+  stop: (reason: StallReason) => void;
+}
+
+export interface UnreadBounds {
+  /** 0: callers may stop reading without limit. */
+  stallMs: number;
+  perHolderBytes: number;
+  perOperatorBytes: number;
+  totalBytes: number;
+  onStop: (reason: StallReason) => void;
+}
+
+/** What was seen of a delivery at the last check. */
+interface Seen {
+  delivery: Delivery;
+  /** Bytes that had left for the caller. */
+  delivered: number | undefined;
+  movedAtMs: number;
+  /** What its connection had sent then. */
+  connectionBytes: number;
+  /** In memory at the last check. */
+  bytes: number;
+}
+
+export class UnreadBytes {
+  readonly #bounds: UnreadBounds;
+  readonly #open = new Set<Seen>();
+  #timer: NodeJS.Timeout | undefined;
+  #total = 0;
+
+  constructor(bounds: UnreadBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** At the last check. */
+  get totalBytes(): number {
+    return this.#total;
+  }
+
+  /** @returns ends the watch */
+  add(delivery: Delivery): () => void {
+    const seen: Seen = {
+      delivery,
+      delivered: undefined,
+      movedAtMs: performance.now(),
+      connectionBytes: 0,
+      bytes: 0,
+    };
+    this.#open.add(seen);
+    this.#timer ??= setInterval(() => this.check(), UNREAD_CHECK_MS).unref();
+    return () => {
+      this.#open.delete(seen);
+      if (this.#open.size === 0) this.close();
+    };
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#total = 0;
+  }
+
+  /** Looks at everything that is open, and ends what is over a bound. */
+  check(nowMs: number = performance.now()): void {
+    const byHolder = new Map<string, number>();
+    const stalled: Seen[] = [];
+    this.#total = 0;
+    for (const seen of this.#open) {
+      if (this.#isStalled(seen, nowMs)) stalled.push(seen);
+      const { holder } = seen.delivery;
+      byHolder.set(holder, (byHolder.get(holder) ?? 0) + seen.bytes);
+      this.#total += seen.bytes;
+    }
+    for (const seen of stalled) this.#stop(seen, "not-read", byHolder);
+    for (const [holder, bytes] of byHolder) {
+      const { perHolderBytes, perOperatorBytes } = this.#bounds;
+      const excess = bytes - (isOperator(holder) ? perOperatorBytes : perHolderBytes);
+      if (excess > 0) this.#relieve(holder, excess, byHolder);
+    }
+    while (this.#total > this.#bounds.totalBytes) {
+      const [largest] = [...byHolder].toSorted(([, a], [, b]) => b - a);
+      if (largest === undefined) return;
+      const [holder] = largest;
+      this.#relieve(holder, this.#total - this.#bounds.totalBytes, byHolder);
+      byHolder.delete(holder);
+    }
+  }
+
+  /** Notes what has moved since the last check. */
+  #isStalled(seen: Seen, nowMs: number): boolean {
+    const { delivery } = seen;
+    const pending = pendingBytes(delivery.end);
+    const delivered = pending === 0 ? undefined : deliveredBytes(delivery, pending);
+    seen.bytes = pending + delivery.heldBytes();
+    if (delivered === undefined || delivered !== seen.delivered) {
+      seen.delivered = delivered;
+      seen.movedAtMs = nowMs;
+      if (delivered !== undefined) seen.connectionBytes = connectionBytes(delivery.end);
+      return false;
+    }
+    const { stallMs } = this.#bounds;
+    const stillMs = nowMs - seen.movedAtMs;
+    if (stallMs === 0 || stillMs < stallMs) return false;
+    const moved = connectionBytes(delivery.end) - seen.connectionBytes;
+    return stillMs >= stallMs * STALL_TURNS || moved < MOVING_CONNECTION_BYTES * (stillMs / stallMs);
+  }
+
+  /** Ends those of a holder that have moved least recently, until so many bytes are freed. */
+  #relieve(holder: string, excess: number, byHolder: Map<string, number>): void {
+    let left = excess;
+    const own = [...this.#open].filter(({ delivery, bytes }) => delivery.holder === holder && bytes > 0);
+    for (const seen of own.toSorted((a, b) => a.movedAtMs - b.movedAtMs || b.bytes - a.bytes)) {
+      if (left <= 0) return;
+      left -= seen.bytes;
+      this.#stop(seen, "too-many-bytes", byHolder);
+    }
+  }
+
+  #stop(seen: Seen, reason: StallReason, byHolder: Map<string, number>): void {
+    const { delivery, bytes } = seen;
+    this.#open.delete(seen);
+    this.#total -= bytes;
+    byHolder.set(delivery.holder, (byHolder.get(delivery.holder) ?? 0) - bytes);
+    this.#bounds.onStop(reason);
+    delivery.stop(reason);
+  }
+}
+
+/** Bytes in node's queue for the caller. */
+function pendingBytes(end: CallerEnd): number {
+  if (end instanceof ServerResponse) return end.writableLength;
+  return "stream" in end ? end.stream.writableLength : end.writableLength;
+}
+
+/** Undefined for a response whose turn on its connection has not come: it does not wait for its reader. */
+function deliveredBytes({ end, writtenBytes }: Delivery, pending: number): number | undefined {
+  const socket = end instanceof ServerResponse ? end.socket : end;
+  if (socket === null) return undefined;
+  if (socket instanceof net.Socket) return socket.bytesWritten - socket.writableLength;
+  return writtenBytes() - pending;
+}
+
+/** What the connection of an HTTP/2 stream has sent; 0 for other ends, which have their connection to themselves. */
+function connectionBytes(end: CallerEnd): number {
+  const stream: object = "stream" in end ? end.stream : end;
+  const { session } = stream as { session?: Http2Session };
+  return session === undefined || session.destroyed ? 0 : session.socket.bytesWritten;
+}
