@@ -18,6 +18,7 @@ import type { TokenIssuer } from "./auth/issuer.ts";
 import type { ExtensionEvent } from "./event-bus.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
 import type { Registry, RegistryEvent } from "./registry/registry.ts";
+import type { ShareBounds, Shares as SharesType } from "./shares/shares.ts";
 import type { Migrations } from "./sqlite/migrations.ts";
 import type { Store } from "./store/store.ts";
 
@@ -53,6 +54,8 @@ export interface ExtensionHost {
   /** Closes what is open for a group of runners. */
   readonly activeStreams: Pick<ActiveStreams, "closeGroup">;
   readonly events: ExtensionEvents;
+  /** Places of its own that callers share; refusals are counted in the metrics under the name. */
+  createShares(name: string, bounds: Omit<ShareBounds, "onRefused">): SharesType;
 }
 
 /** Rows are read at the start and kept in memory: at run time the disk may fail. */
@@ -110,6 +113,9 @@ export { preferredWaitMs } from "./fields/prefer.ts";
 export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";
 export type { RegistryEvent } from "./registry/registry.ts";
+export { credentialHolder } from "./shares/holders.ts";
+export { Shares } from "./shares/shares.ts";
+export type { Release } from "./shares/shares.ts";
 export type { Migrations } from "./sqlite/migrations.ts";
 export { choice, integer, json, optionalInteger, optionalText, readRows, text } from "./sqlite/rows.ts";
 export type { Row } from "./sqlite/rows.ts";

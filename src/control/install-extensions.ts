@@ -5,6 +5,7 @@ import type { ControlPlaneExtension, ExtensionHost, ExtensionParts } from "./ext
 import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
+import { Shares } from "./shares/shares.ts";
 
 export interface InstalledExtensions {
   targetRoutes: readonly TargetRoute[];
@@ -83,5 +84,7 @@ export function createHost(settings: Settings, parts: Parts, dial: Dial): Extens
       },
       publish: (event) => bus.publish(event),
     },
+    createShares: (name, bounds) =>
+      new Shares({ ...bounds, onRefused: () => metrics.shareRefusals.inc({ share: name }) }),
   };
 }

@@ -11,6 +11,7 @@ import type {
 import { deleteSessionsOf, helixResources } from "./api/resources.ts";
 import { instanceOfRunner, sandboxRunner, wolfRunner } from "./ids.ts";
 import { Instances } from "./instances/instances.ts";
+import { MAX_WAITING_CREATIONS, WAITING_CREATIONS_PER_ADMIN, WAITING_CREATIONS_PER_USER } from "./limits.ts";
 import { registerHelixMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight/stream-rate.ts";
 import { helixTargetRoutes } from "./routes.ts";
@@ -76,6 +77,12 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     agentUrl: host.agentUrl,
     defaultImage: options.sandboxImage,
     awaitMs: Math.max(host.graceMs, host.warmUpMs),
+    waitingCreations: host.createShares("waiting_creations", {
+      what: "session creations that wait",
+      perHolder: WAITING_CREATIONS_PER_USER,
+      perOperator: WAITING_CREATIONS_PER_ADMIN,
+      total: MAX_WAITING_CREATIONS,
+    }),
     log,
     onEvent: (event) => {
       host.events.publish(event);

@@ -27,3 +27,8 @@ export const FIRST_MESSAGE_TIMEOUT_MS = 10_000;
 export const STREAM_RATE_MS = 3_000;
 /** Sessions whose last WebSocket is remembered. */
 export const MAX_REMEMBERED_STREAMS = 10_000;
+
+/** Creations that wait for an instance or a place: each is a caller's open request. An admin's are often for many users. */
+export const WAITING_CREATIONS_PER_USER = 50;
+export const WAITING_CREATIONS_PER_ADMIN = 500;
+export const MAX_WAITING_CREATIONS = 1_000;

@@ -3,7 +3,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
-import { MAX_NAME_LENGTH, preferredWaitMs, requireAdmin } from "../../control/extension.ts";
+import { credentialHolder, MAX_NAME_LENGTH, preferredWaitMs, requireAdmin } from "../../control/extension.ts";
 import type { ExtensionRunners, ExtensionStore, ExtensionTokens } from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { ImageRules } from "../sessions/images.ts";
@@ -141,6 +141,7 @@ export function sessionRoutes({
     const session = await sessions.create(owner, body.name, spec, {
       waitMs: preferredWaitMs(c.env.incoming.headers),
       signal: c.req.raw.signal,
+      holder: credentialHolder(identity),
       maxOwned: identity.mayAdminister ? undefined : maxSessionsPerUser,
       mayCreate: () => tokens.isValid(identity),
     });

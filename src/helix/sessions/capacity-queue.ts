@@ -1,8 +1,8 @@
-/** Creations that wait for an instance or a place: woken whenever there may be one, each then looks again by itself. */
+/**
+ * Creations that wait for an instance or a place: woken whenever there may be one, each then looks again by itself. Their number
+ * is bounded where they enter (`placement.ts`).
+ */
 import { TurnaboutError } from "../../wire/errors.ts";
-
-/** Each is a caller's open request; who is refused comes back after `Retry-After`. */
-const MAX_WAITING_CREATIONS = 1_000;
 
 interface Waiter {
   wake(): void;
@@ -28,16 +28,10 @@ export class CapacityQueue {
   /**
    * Resolves at the next change, or after this time.
    *
-   * @throws TurnaboutError `overloaded`, `aborted`, `control_plane_draining`
+   * @throws TurnaboutError `aborted`, `control_plane_draining`
    */
   async next(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     if (this.#closed) throw shuttingDown();
-    if (this.#waiters.size >= MAX_WAITING_CREATIONS) {
-      throw new TurnaboutError(
-        "overloaded",
-        `create session: ${MAX_WAITING_CREATIONS} requests are already waiting`,
-      );
-    }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { wake: resolve, fail: reject };
     this.#waiters.add(waiter);

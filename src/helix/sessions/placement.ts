@@ -1,6 +1,7 @@
 /** Where a session goes: the choice of an instance, and the wait for one. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAIT_MS } from "../../control/extension.ts";
+import type { Release, Shares } from "../../control/extension.ts";
 import { HelixError } from "../errors.ts";
 import type { Instances } from "../instances/instances.ts";
 import { isNearlyFull } from "../instances/usage.ts";
@@ -16,6 +17,8 @@ export interface CreateOptions {
   signal?: AbortSignal | undefined;
   /** Maximum number of the owner's sessions, this one included. Default: no limit. */
   maxOwned?: number | undefined;
+  /** Whose share of the waiting creations it takes. Default: the owner's. */
+  holder?: string | undefined;
   /** Checked again after each wait. False: the credential was revoked meanwhile. */
   mayCreate?: (() => boolean) | undefined;
 }
@@ -25,6 +28,8 @@ export interface PlacementContext {
   instances: Instances;
   /** How long a creation waits for an instance that is expected back. */
   awaitMs: number;
+  /** Of the creations that wait. */
+  waitingCreations: Shares;
 }
 
 export class Placement {
@@ -54,25 +59,31 @@ export class Placement {
   async reserve<T>(
     owner: string,
     spec: SessionSpec,
-    { waitMs = 0, signal, maxOwned = Infinity, mayCreate }: CreateOptions,
+    { waitMs = 0, signal, maxOwned = Infinity, holder = `user ${owner}`, mayCreate }: CreateOptions,
     take: (instanceId: string) => T,
   ): Promise<T> {
     const startedAt = performance.now();
     const cappedMs = Math.min(waitMs, MAX_WAIT_MS);
-    for (;;) {
-      this.#checkOwned(owner, maxOwned);
-      const choice = this.choose(spec);
-      if ("id" in choice) return take(choice.id);
-      const boundMs = choice.awaited ? Math.max(cappedMs, this.#context.awaitMs) : cappedMs;
-      const leftMs = startedAt + boundMs - performance.now();
-      if (leftMs <= 0) throw new HelixError(choice.reason, `create session: ${choice.reason}`);
-      await this.#queue.next(leftMs, signal);
-      if (mayCreate?.() === false) {
-        throw new TurnaboutError(
-          "unauthenticated",
-          "create session: the credential was revoked while the request waited",
-        );
+    let release: Release | undefined;
+    try {
+      for (;;) {
+        this.#checkOwned(owner, maxOwned);
+        const choice = this.choose(spec);
+        if ("id" in choice) return take(choice.id);
+        const boundMs = choice.awaited ? Math.max(cappedMs, this.#context.awaitMs) : cappedMs;
+        const leftMs = startedAt + boundMs - performance.now();
+        if (leftMs <= 0) throw new HelixError(choice.reason, `create session: ${choice.reason}`);
+        release ??= this.#context.waitingCreations.take(holder);
+        await this.#queue.next(leftMs, signal);
+        if (mayCreate?.() === false) {
+          throw new TurnaboutError(
+            "unauthenticated",
+            "create session: the credential was revoked while the request waited",
+          );
+        }
       }
+    } finally {
+      release?.();
     }
   }
 

@@ -10,6 +10,7 @@ import { TokenIssuer } from "../../control/auth/issuer.ts";
 import { TokenStore } from "../../control/auth/tokens.ts";
 import { MAX_FIGURE_AGE_MS } from "../limits.ts";
 import { ActiveStreams } from "../../control/auth/active-streams.ts";
+import { Shares } from "../../control/extension.ts";
 import type { ExtensionRunners } from "../../control/extension.ts";
 import { Store } from "../../control/store/store.ts";
 import { InstanceStore } from "../store/instances.ts";
@@ -83,6 +84,7 @@ function start() {
     agentUrl: undefined,
     defaultImage: "image",
     awaitMs: 30_000,
+    waitingCreations: new Shares({ what: "waits", perHolder: 6, perOperator: 10, total: 100 }),
     log: silentLogger,
     onEvent: (event) => void events.push(event),
   });
@@ -165,6 +167,30 @@ describe("Sessions", () => {
       assert.equal(stand.issuer.list().length, 0);
       stand.sessions.close();
     }
+  });
+
+  it("lets one user wait for an instance only so often at once, and another user still wait", async () => {
+    const stand = start();
+    const { sessions, online, away } = stand;
+    online.clear();
+    away.add("a");
+    const wait = (owner: string, holder?: string) => {
+      const created = sessions.create(owner, "name", SPEC, { waitMs: 30_000, holder });
+      return created.then(
+        () => "created",
+        (error: unknown) => (error as CodedError).code,
+      );
+    };
+    const alices = Array.from({ length: 6 }, () => wait("alice"));
+    assert.equal(await wait("alice"), "share_exceeded");
+    const admins = wait("alice", "admin x");
+    const bobs = wait("bob");
+    online.add("a");
+    sessions.capacityChanged();
+    const outcomes = await Promise.all([...alices, admins, bobs]);
+    assert.deepEqual(new Set(outcomes), new Set(["created"]));
+    assert.equal(await wait("alice"), "created");
+    sessions.close();
   });
 
   it("finds out by itself that Wolf has started anew", async () => {

@@ -6,6 +6,7 @@
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { HelixError } from "../errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import type { Shares } from "../../control/extension.ts";
 import type { Session, SessionSpec, SessionStore } from "../store/sessions.ts";
 import { newSessionId } from "../ids.ts";
 import type { Instances } from "../instances/instances.ts";
@@ -30,6 +31,8 @@ export interface SessionsContext {
   defaultImage: string;
   /** How long a creation waits for an instance that is expected back. */
   awaitMs: number;
+  /** Of the creations that wait. */
+  waitingCreations: Shares;
   log: Logger;
   onEvent: (event: SessionEvent) => void;
 }
@@ -101,7 +104,7 @@ export class Sessions {
 
   /**
    * @throws HelixError `no_instance_online`, `no_instance_matches`, `instances_full`, `too_many_sessions`, `wolf_failed`
-   * @throws TurnaboutError why Wolf could not be reached; `store_unavailable`; `aborted`, `overloaded` and
+   * @throws TurnaboutError why Wolf could not be reached; `store_unavailable`; `aborted`, `share_exceeded`, `overloaded` and
    * `control_plane_draining` while it waits
    */
   async create(
