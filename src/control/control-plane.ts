@@ -187,7 +187,7 @@ function createHandlers(
 ): PortHandlers {
   const { basePath, log, proxies } = settings;
   const { access, certificateExpiry, certificates, inFlight, openConnections, reconnectSpread } = parts;
-  const { registry, tokens } = parts;
+  const { registry, shares, tokens } = parts;
   const admission: AdmissionContext = {
     registry,
     tokens,
@@ -216,6 +216,7 @@ function createHandlers(
       ...admission,
       draining: shutdown.refusesAgents,
       inFlight,
+      shares,
       trustedProxies: proxies,
     }),
     draining: shutdown.isEnding,

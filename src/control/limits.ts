@@ -33,11 +33,6 @@ export const RELEASE_PAUSE_MS = 5;
 /** Longest wait for a first connect that a caller may request. */
 export const MAX_WAIT_MS = 120_000;
 
-/** Runners that have never connected, for which dials wait at once: callers can invent ids. */
-export const MAX_AWAITED_UNKNOWN_RUNNERS = 1_000;
-/** Of these, those of one credential. */
-export const AWAITED_UNKNOWN_RUNNERS_PER_CALLER = 100;
-
 /** Gone runners that are still known (503 instead of 404); the oldest is forgotten first. */
 export const MAX_GONE_RUNNERS = 10_000;
 
@@ -232,8 +227,6 @@ export const MAX_ERROR_DETAILS = 20;
 /** A healthy agent acknowledges a PING within a round trip. */
 export const PING_TIMEOUT_MS = 5_000;
 
-/** Readers of `GET /api/v1/events` at once; each may have a bounded amount unsent. */
-export const MAX_EVENT_READERS = 1_000;
 /** Bytes that may wait for a slow reader. Then its stream is reset, and it has to read the state again. */
 export const MAX_UNSENT_EVENT_BYTES: number = 256 * 1024;
 /** Comments at this interval keep proxies from closing an idle stream of events. */

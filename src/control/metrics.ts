@@ -7,6 +7,8 @@ export interface ControlMetrics {
   readonly dialSeconds: Histogram;
   readonly requests: Counter<"outcome">;
   readonly agentEvents: Counter<"event">;
+  readonly shareRefusals: Counter<"share">;
+  readonly callersStopped: Counter<"reason">;
 }
 
 export interface Gauges {
@@ -14,6 +16,7 @@ export interface Gauges {
   runners(): Readonly<Record<string, number>>;
   waitingDials(): number;
   streams(): number;
+  unreadBytes(): number;
   /** When certificates end, in Unix seconds, by name. */
   certificateExpiries(): Readonly<Record<string, number>>;
   storeWritable(): boolean;
@@ -54,6 +57,14 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
     registers,
     collect() {
       this.set(gauges.streams());
+    },
+  });
+  new Gauge({
+    name: "turnabout_unread_bytes",
+    help: "Bytes in memory that wait for callers and targets to read them.",
+    registers,
+    collect() {
+      this.set(gauges.unreadBytes());
     },
   });
   new Gauge({
@@ -107,6 +118,18 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       name: "turnabout_agent_events_total",
       help: "Registry events: connected, replaced, lost, grace-expired.",
       labelNames: ["event"],
+      registers,
+    }),
+    shareRefusals: new Counter({
+      name: "turnabout_share_refusals_total",
+      help: "Requests that were refused because their caller already had its share, by what is shared.",
+      labelNames: ["share"],
+      registers,
+    }),
+    callersStopped: new Counter({
+      name: "turnabout_callers_stopped_total",
+      help: "Exchanges that were ended because their caller did not read: not-read or too-many-bytes.",
+      labelNames: ["reason"],
       registers,
     }),
   };

@@ -14,10 +14,11 @@ import { GRACE_MS, WARM_UP_MS } from "./limits.ts";
 import type { PortTls } from "./listener/port.ts";
 import type { RegistryEvent } from "./registry/registry.ts";
 import type { TlsFiles } from "./reload/tls-files.ts";
+import type { ShareOptions } from "./shares/fair-shares.ts";
 import { TrustedProxies } from "./trusted-proxies/trusted-proxies.ts";
 import type { TrustedProxiesOptions } from "./trusted-proxies/trusted-proxies.ts";
 
-export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOptions {
+export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOptions, ShareOptions {
   /** Port to listen on. 0 takes a free one. Default 8080. */
   port?: number | undefined;
   /** Address to listen on. Default: all. */

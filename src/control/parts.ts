@@ -17,6 +17,9 @@ import type { AgentConnection } from "./registry/agent-connection.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { Registry } from "./registry/registry.ts";
 import { certificateExpiries } from "./reload/tls-files.ts";
+import { createFairShares } from "./shares/fair-shares.ts";
+import type { FairShares } from "./shares/fair-shares.ts";
+import { RefusalLog } from "./shares/refusal-log.ts";
 import { KnownRunnerStore } from "./store/known-runners.ts";
 import type { Store } from "./store/store.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
@@ -38,6 +41,8 @@ export interface Parts {
   readonly registry: Registry;
   readonly metrics: ControlMetrics;
   readonly dialer: Dialer;
+  readonly shares: FairShares;
+  readonly refusalLog: RefusalLog;
   /** Set where the port speaks TLS. */
   readonly tls: { current: PortTls | undefined };
 }
@@ -51,13 +56,20 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
   const tokens = new TokenStore(settings.adminToken, settings.tokens, onFailure);
   const bus = new EventBus(onFailure);
   const openConnections = new Set<AgentConnection>();
+  const shares = createFairShares(settings, {
+    onRefused: (share) => metrics.shareRefusals.inc({ share }),
+    onStop: (reason) => metrics.callersStopped.inc({ reason }),
+  });
   const registry = new Registry({
     graceMs: settings.graceMs,
+    unknownRunners: shares.unknownRunners,
+    onShareRefused: (share) => metrics.shareRefusals.inc({ share }),
     onEvent: (event) => bus.publish(event),
     onReplaced: (connection, runnerId) => notifyReplaced(connection, runnerId, log),
     onFailure,
   });
-  const metrics = createControlMetrics({
+  const metrics: ControlMetrics = createControlMetrics({
+    unreadBytes: () => shares.unread.totalBytes,
     connections: () => registry.connections().size,
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials,
@@ -72,7 +84,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     tokens,
     issuer: new TokenIssuer(new IssuedTokenStore(store), tokens),
     access: new Access(),
-    activeStreams: new ActiveStreams(),
+    activeStreams: new ActiveStreams(shares.openStreams),
     inFlight: new InFlight(),
     bus,
     certificates,
@@ -82,6 +94,8 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     registry,
     metrics,
     dialer: new Dialer(registry, metrics),
+    shares,
+    refusalLog: new RefusalLog(log),
     tls,
   };
 }

@@ -118,6 +118,7 @@ export function release(parts: Parts, { extensions, stops, stopRemembering }: Ru
   parts.certificateExpiry.close();
   parts.reconnectSpread.close();
   parts.registry.close();
+  parts.shares.unread.close();
   extensions?.close();
   parts.bus.close();
   parts.tokens.close();

@@ -17,6 +17,7 @@ import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
+import * as shareLimits from "../../src/control/shares/limits.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
 import { readDocument, sections, tableRows } from "./markdown.ts";
 
@@ -90,6 +91,8 @@ describe("docs/operations.md", () => {
 
   it("has the limits of upgrades", () =>
     checkLimits("Upgrades (`src/cli/handover/limits.ts`)", handoverLimits));
+  it("has the shares of callers", () =>
+    checkLimits("Fair shares (`src/control/shares/limits.ts`)", shareLimits));
 
   it("has Helix's limits", () => checkLimits("Helix (`src/helix/limits.ts`)", helixLimits));
 
@@ -111,6 +114,7 @@ describe("docs/operations.md", () => {
       connections: nothing,
       waitingDials: nothing,
       streams: nothing,
+      unreadBytes: nothing,
       runners: () => ({}),
       certificateExpiries: () => ({}),
       storeWritable: () => true,

@@ -21,6 +21,7 @@ import { AgentEndpoint } from "../../src/control/admission/agent-endpoint.ts";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
 import { Registry } from "../../src/control/registry/registry.ts";
+import { createFairShares } from "../../src/control/shares/fair-shares.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { runChild } from "../support/child.ts";
 import { next, turn } from "../support/events.ts";
@@ -66,6 +67,7 @@ describe("an HTTP/2 session on a carrier that has just been written to", () => {
       reconnectSpread,
       certificateExpiry: new CertificateExpiry(openConnections, certificates, silentLogger),
       draining: () => false,
+      shares: createFairShares({}, { onRefused: () => {}, onStop: () => {} }),
       trustedProxies: new TrustedProxies({}),
     });
     const server = http.createServer();

@@ -69,6 +69,7 @@ const REFUSED: ReadonlySet<string> = new Set([
   "unauthenticated",
   "not_allowed",
   "runner_taken",
+  "rate_limited", // too many invalid tokens from this address
   "bad_request",
   "relay_loop",
 ]);

@@ -46,6 +46,10 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
   --base-path PATH        path prefix of all routes, if a reverse proxy does not strip it
   --grace SECONDS         how long dials wait for a lost agent; default 30
   --response-timeout SECONDS  how long a target may take to send a response header; default 60
+  --max-streams-per-caller N  requests, WebSockets and tunnels that one user may have open at once, an admin four
+                          times as many; default 4096
+  --caller-stall SECONDS  how long a caller may leave unread what waits for it; default 60, 0 for no limit
+  --anonymous-rate N      requests a second without a credential from one client address; default 100, 0 for no limit
   --drain SECONDS         how long open streams may take to finish after SIGTERM; default 30
   --trusted-proxy CIDR    address or block of a reverse proxy that is trusted to name the client; may be repeated
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
@@ -91,6 +95,9 @@ export const serve: Command = startedByUs({
         "base-path": { type: "string" },
         grace: { type: "string" },
         "response-timeout": { type: "string" },
+        "max-streams-per-caller": { type: "string" },
+        "caller-stall": { type: "string" },
+        "anonymous-rate": { type: "string" },
         drain: { type: "string" },
         "trusted-proxy": { type: "string", multiple: true },
         "proxy-protocol": { type: "string" },
@@ -136,6 +143,9 @@ export const serve: Command = startedByUs({
       basePath: values["base-path"],
       graceMs: parseSeconds(values.grace, "--grace"),
       responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),
+      streamsPerCaller: parseCount(values["max-streams-per-caller"], "--max-streams-per-caller"),
+      callerStallMs: parseSeconds(values["caller-stall"], "--caller-stall"),
+      anonymousPerS: parseCount(values["anonymous-rate"], "--anonymous-rate"),
       drainMs: parseSeconds(values.drain, "--drain"),
       trustedProxies: values["trusted-proxy"],
       proxyProtocol: parseChoice(values["proxy-protocol"], "--proxy-protocol", PROXY_PROTOCOL_MODES),

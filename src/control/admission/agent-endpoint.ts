@@ -24,6 +24,7 @@ import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
+import type { CallerShares } from "../shares/fair-shares.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import { admit } from "./admission.ts";
@@ -34,6 +35,7 @@ export interface AgentEndpointContext extends AdmissionContext {
   draining: () => boolean;
   /** An agent that is let in is none of its callers. */
   inFlight: InFlight;
+  shares: Pick<CallerShares, "anonymous">;
   trustedProxies: TrustedProxies;
 }
 
@@ -74,7 +76,7 @@ export class AgentEndpoint {
       void admit(carrier, endpointRequest, this.#context);
     } catch (error) {
       this.#logRefusal(error, remoteAddress);
-      if (!stream.destroyed) sendError(request, response, error);
+      if (!stream.destroyed) sendError(request, response, this.#refusal(error, headers, remoteAddress));
     }
   }
 
@@ -98,8 +100,13 @@ export class AgentEndpoint {
       }
     } catch (error) {
       this.#logRefusal(error, remoteAddress);
-      refuseRaw(socket, error);
+      refuseRaw(socket, this.#refusal(error, request.headers, remoteAddress));
     }
+  }
+
+  /** An address with too many requests without a valid token gets another error. */
+  #refusal(error: unknown, { authorization }: IncomingHttpHeaders, address: string): unknown {
+    return this.#context.shares.anonymous.refusal(error, address, authorization !== undefined);
   }
 
   #logRefusal(error: unknown, peer: string): void {

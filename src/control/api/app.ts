@@ -6,6 +6,7 @@ import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
+import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
 import type { App } from "../router/router.ts";
@@ -25,17 +26,21 @@ const EVERY_PATH = "/*";
 /** All routes, without the base path. */
 export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
-  const document = (): { openapi: string } =>
-    app.getOpenAPI31Document({
-      openapi: "3.1.0",
-      info: { title: "Turnabout control plane", version: VERSION },
-      servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
-      security: SECURITY,
-    });
+  let document: string | undefined;
+  // Built once, when all resources are there: it takes longer than all else that anyone may request.
+  const openApi = (): string =>
+    (document ??= JSON.stringify(
+      app.getOpenAPI31Document({
+        openapi: "3.1.0",
+        info: { title: "Turnabout control plane", version: VERSION },
+        servers: [{ url: context.basePath === "" ? "/" : context.basePath }],
+        security: SECURITY,
+      }),
+    ));
   app.use(removeConnectionFields);
   app.use(forbidSniffing);
   app.use(limitBody);
-  app.route("/", operationRoutes(context, document));
+  app.route("/", operationRoutes(context, openApi));
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
   }
@@ -78,8 +83,9 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.notFound(() => {
     throw new TurnaboutError("not_found", "no such route");
   });
-  app.onError((cause) => {
-    const error = fromHono(cause);
+  const callers = new ApiCallers(context);
+  app.onError((cause, c) => {
+    const error = callers.refusal(fromHono(cause), c.env.incoming);
     const { requestId, status, headers, body } = errorResponseFor(error);
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId }, "request handler failed");
@@ -109,6 +115,7 @@ export function createApp(context: AppContext): App {
     root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
     root.onError((cause) => errorResponse(fromHono(cause)));
   }
+  const callers = new ApiCallers(context);
   const options = {
     overrideGlobalObjects: false,
     hostname: "localhost", // HTTP/1.0 health checks of load balancers have no Host
@@ -119,8 +126,10 @@ export function createApp(context: AppContext): App {
   return {
     paths: app.routes.map(({ path }) => path).filter((path) => path !== EVERY_PATH),
     handle: (request, response) => {
+      callers.admit(request);
       const isHttp2 = "stream" in request;
       if (isHttp2) closeAfterResponse(request.stream);
+      callers.watch(request, response);
       (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
         context.log.error({ err: error }, "response could not be sent");
         breakResponse(request, response);

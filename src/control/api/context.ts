@@ -12,6 +12,7 @@ import type { EventBus } from "../event-bus.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { FairShares } from "../shares/fair-shares.ts";
 import type { Store } from "../store/store.ts";
 import type { ApiResource, DeleteOwned } from "./resource.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
@@ -31,6 +32,7 @@ export interface AppContext extends CookiePolicy {
   activeStreams: ActiveStreams;
   inFlight: InFlight;
   metrics: ControlMetrics;
+  shares: Pick<FairShares, "anonymous" | "eventReaders" | "unread">;
   log: Logger;
   ready: () => { ready: boolean; missing: string[] };
   trustedProxies: TrustedProxies;

@@ -7,9 +7,11 @@ import { resetStream } from "../../wire/streams/end-stream.ts";
 import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "../limits.ts";
 import type { AnyResponse } from "../listener/messages.ts";
 import { writeHead } from "../listener/response-writer.ts";
+import type { Delivery } from "../shares/unread-bytes.ts";
 
 export class EventStream {
   readonly #response: AnyResponse;
+  #writtenBytes = 0;
 
   constructor(response: AnyResponse) {
     this.#response = response;
@@ -38,6 +40,17 @@ export class EventStream {
     this.#write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
   }
 
+  /** For a reader that does not read, and stays below the bound of unsent bytes. */
+  delivery(holder: string): Delivery {
+    return {
+      holder,
+      end: this.#response,
+      writtenBytes: () => this.#writtenBytes,
+      heldBytes: () => 0,
+      stop: () => cut(this.#response),
+    };
+  }
+
   /** Idempotent. A reader that does not read the end in time is cut off. */
   end(): void {
     const response = this.#response;
@@ -47,6 +60,7 @@ export class EventStream {
   }
 
   #write(text: string): void {
+    this.#writtenBytes += Buffer.byteLength(text);
     write(this.#response, text);
     if (unsentBytes(this.#response) > MAX_UNSENT_EVENT_BYTES) cut(this.#response);
   }

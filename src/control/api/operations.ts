@@ -45,11 +45,8 @@ const openApi = createRoute({
   responses: responses(200, "The OpenAPI document", z.looseObject({ openapi: z.string() })),
 });
 
-/** @param document the OpenAPI document of all routes */
-export function operationRoutes(
-  context: AppContext,
-  document: () => { openapi: string },
-): OpenAPIHono<AppEnv> {
+/** @param document the OpenAPI document of all routes, as JSON */
+export function operationRoutes(context: AppContext, document: () => string): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>();
   routes.openapi(health, (c) => c.text("ok\n", 200));
   routes.openapi(readiness, (c) => {
@@ -63,6 +60,7 @@ export function operationRoutes(
     const { registry } = context.metrics;
     return c.text(await registry.metrics(), 200, { "content-type": registry.contentType });
   });
-  routes.openapi(openApi, (c) => c.json(document(), 200));
+  routes.openAPIRegistry.registerPath(openApi);
+  routes.get(openApi.path, (c) => c.body(document(), 200, { "content-type": "application/json" }));
   return routes;
 }

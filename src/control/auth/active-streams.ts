@@ -2,6 +2,8 @@
  * What is open, and for which credential: revoking a token or closing a group of runners closes it at once, instead of
  * letting a WebSocket live on for days. So does the deadline of a shutdown.
  */
+import { credentialHolder } from "../shares/holders.ts";
+import type { Shares } from "../shares/shares.ts";
 import type { Identity } from "./identity.ts";
 
 export interface ActiveStream {
@@ -15,24 +17,34 @@ export interface ActiveStream {
 
 /** Why a stream is closed from our side; `text` is for the caller, where its protocol can carry one. */
 export interface CloseReason {
-  kind: "revoked" | "group-closed" | "restarting";
+  kind: "revoked" | "group-closed" | "restarting" | "stalled";
   text: string;
 }
 
 const REVOKED: CloseReason = { kind: "revoked", text: "the credential has been revoked" };
 
 export class ActiveStreams {
+  readonly #shares: Shares | undefined;
   /** Each with the moment at which it began, on the clock of `performance.now()`. */
   readonly #open = new Map<ActiveStream, number>();
+
+  /** @param shares how many of them one credential may have. Default: any number */
+  constructor(shares?: Shares) {
+    this.#shares = shares;
+  }
 
   get size(): number {
     return this.#open.size;
   }
 
-  /** @returns removes it again */
+  /** @returns removes it again. @throws TurnaboutError `share_exceeded`, `overloaded` */
   add(stream: ActiveStream): () => void {
+    const release = this.#shares?.take(credentialHolder(stream.identity));
     this.#open.set(stream, performance.now());
-    return () => this.#open.delete(stream);
+    return () => {
+      this.#open.delete(stream);
+      release?.();
+    };
   }
 
   closeGroup(group: string, text: string): void {

@@ -12,6 +12,8 @@ export interface TargetHandler extends Dispatcher.DispatchHandler {
   expectResponse?: (() => void) | undefined;
   /** Set by the pool for each attempt: how much of the response has come. */
   received?: Pick<ResponseHeads, "hasBegun" | "reason"> | undefined;
+  /** Set by the pool for each attempt: bytes that wait in the stream to the target, in both directions. */
+  heldBytes?: (() => number) | undefined;
 }
 
 /** undici ends every chunked body with these characters, in one write; it does not support trailers. */
@@ -22,6 +24,7 @@ const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
 const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
 
 interface Connection {
+  socket: TunnelSocket | undefined;
   heads: ResponseHeads;
   trailers: TargetDispatchOptions["trailers"];
   /** The next request line is to be {@link ASTERISK_LINE}. */
@@ -33,7 +36,12 @@ export class TargetClient extends Client {
   readonly #connection: Connection;
 
   constructor(origin: URL, options: Client.Options, open: () => TunnelSocket) {
-    const connection: Connection = { heads: new ResponseHeads(), trailers: undefined, isAsterisk: false };
+    const connection: Connection = {
+      socket: undefined,
+      heads: new ResponseHeads(),
+      trailers: undefined,
+      isAsterisk: false,
+    };
     super(origin, {
       ...options,
       connect: (_options, callback) => {
@@ -43,6 +51,7 @@ export class TargetClient extends Client {
             const socket = open();
             const heads = new ResponseHeads();
             connection.heads = heads;
+            connection.socket = socket;
             socket.inbound = (bytes) => heads.feed(bytes);
             completeRequests(socket, connection);
             // undici accepts any stream that behaves like a socket; its types want a net.Socket.
@@ -62,6 +71,7 @@ export class TargetClient extends Client {
       const { heads } = this.#connection;
       heads.expect();
       handler.received = heads;
+      handler.heldBytes = () => this.#connection.socket?.heldBytes ?? 0;
       this.#connection.trailers = options.trailers;
       this.#connection.isAsterisk = isAsterisk;
     };

@@ -160,10 +160,15 @@ export class Http2Connection {
   /** Another request may be sent now. If not, `onChange` follows when one may. */
   hasRoom(): boolean {
     if (!this.#isReady || !this.isUsable) return false;
-    const { maxConcurrentStreams = Infinity } = this.#session.remoteSettings;
-    if (this.#openStreams < Math.min(maxConcurrentStreams, HTTP2_TARGET_MAX_STREAMS)) return true;
+    if (this.freeStreams > 0) return true;
     this.#confirmResets();
     return false;
+  }
+
+  /** Streams that the target allows besides the open ones. */
+  get freeStreams(): number {
+    const { maxConcurrentStreams = Infinity } = this.#session.remoteSettings;
+    return Math.min(maxConcurrentStreams, HTTP2_TARGET_MAX_STREAMS) - this.#openStreams;
   }
 
   /**

@@ -12,6 +12,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isComplete, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS, MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import type { Release } from "../shares/shares.ts";
 import type { Http2Connection } from "./connection.ts";
 import { fieldsOf, headerList, rawFields } from "./fields.ts";
 import type { RequestHead } from "./fields.ts";
@@ -25,6 +26,8 @@ export interface Http2Request extends RequestHead {
   trailers: () => Record<string, string | string[]>;
   /** From the end of the request to the response header; Infinity: none. */
   responseTimeoutMs: number;
+  /** Whose share of the target's streams it takes. */
+  caller: string;
 }
 
 /** Where an exchange waits for a stream. */
@@ -73,6 +76,15 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     return this.#isDone;
   }
 
+  get caller(): string {
+    return this.#request.caller;
+  }
+
+  /** Bytes in memory, in both directions. */
+  get heldBytes(): number {
+    return (this.#stream?.readableLength ?? 0) + (this.#stream?.writableLength ?? 0);
+  }
+
   /** Tells the handler that the request has started; it may abort from now on. */
   begin(): void {
     this.#guard(() => this.#handler.onRequestStart?.(this, {}));
@@ -104,9 +116,13 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#arm(HTTP2_TARGET_WAIT_MS, () => this.fail(new TurnaboutError("overloaded", message)));
   }
 
-  /** Sends the request. */
-  start(connection: Http2Connection): void {
-    if (this.#isDone) return;
+  /**
+   * Sends the request.
+   *
+   * @param release gives back its share of the connection's streams
+   */
+  start(connection: Http2Connection, release: Release): void {
+    if (this.#isDone) return release();
     clearTimeout(this.#timer);
     this.#attempts += 1;
     this.#connection = connection;
@@ -116,8 +132,10 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       const list = headerList(this.#request, connection.maxHeaderBytes);
       const stream = connection.request(list, { endStream: !hasBody, waitForTrailers: hasBody });
       this.#stream = stream;
+      stream.once("close", release);
       this.#listen(stream);
     } catch (error) {
+      release();
       const known = error instanceof TurnaboutError ? error : undefined;
       this.fail(
         known ??

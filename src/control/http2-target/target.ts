@@ -1,6 +1,6 @@
 /**
  * A target that speaks HTTP/2: one connection to it for each agent connection, and a queue for the streams that the target
- * allows (RFC 9113 §5.1.2). It has the interface of undici's pool for HTTP/1.1.
+ * allows (RFC 9113 §5.1.2), in which callers take turns. It has the interface of undici's pool for HTTP/1.1.
  *
  * Not registry/wait-queue.ts: that shares out connections among callers and targets. Here one target's own limit counts,
  * and requests that it has not processed go first.
@@ -11,6 +11,9 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
+import { SELF } from "../shares/holders.ts";
+import { Counts, shareLeft } from "../shares/shares.ts";
+import { TurnQueue } from "../shares/turn-queue.ts";
 import { Http2Connection } from "./connection.ts";
 import { Http2Exchange } from "./exchange.ts";
 import type { Http2Queue } from "./exchange.ts";
@@ -20,6 +23,8 @@ export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
   headers: string[];
   body: Readable | Buffer | null;
   headersTimeout: number;
+  /** Whose share of the target's streams it takes. Default: this process itself. */
+  caller?: string | undefined;
   /** Trailers of the request, called when its body has ended. An HTTP/1.1 target gets them after a chunked body. */
   trailers?: (() => Record<string, string | string[]>) | undefined;
 }
@@ -33,7 +38,10 @@ export interface Http2TargetParts {
 
 export class Http2Target implements Http2Queue {
   readonly #parts: Http2TargetParts;
-  readonly #waiting = new Set<Http2Exchange>();
+  /** A lane for each caller. */
+  readonly #waiting = new TurnQueue<Http2Exchange>();
+  /** Streams in use, by caller. */
+  readonly #streams = new Counts();
   readonly #retries = new Set<Http2Exchange>();
   readonly #connections = new Set<Http2Connection>();
   #current: Http2Connection | undefined;
@@ -52,17 +60,20 @@ export class Http2Target implements Http2Queue {
         body: options.body,
         trailers: options.trailers ?? (() => ({})),
         responseTimeoutMs: options.headersTimeout,
+        caller: options.caller ?? SELF,
       },
       handler,
       this,
     );
     exchange.begin();
     if (exchange.isDone) return;
-    if (this.#waiting.size >= HTTP2_TARGET_MAX_WAITING) {
-      const message = `target ${this.#parts.label}: ${HTTP2_TARGET_MAX_WAITING} requests wait for a stream`;
+    const { caller } = exchange;
+    const waiting = this.#waiting.lengthOf(caller);
+    if (shareLeft(caller, waiting, HTTP2_TARGET_MAX_WAITING - this.#waiting.size) === 0) {
+      const message = `target ${this.#parts.label}: too many requests wait for a stream, ${waiting} of ${caller}`;
       return exchange.fail(new TurnaboutError("overloaded", message));
     }
-    this.#waiting.add(exchange);
+    this.#waiting.add(caller, exchange);
     this.#pump();
   }
 
@@ -75,18 +86,28 @@ export class Http2Target implements Http2Queue {
 
   remove(exchange: Http2Exchange): void {
     this.#retries.delete(exchange);
-    this.#waiting.delete(exchange);
+    this.#waiting.remove(exchange.caller, exchange);
   }
 
   #pump(): void {
-    for (const queue of [this.#retries, this.#waiting]) {
-      for (const exchange of queue) {
-        const connection = this.#usable();
-        if (connection === undefined || !connection.hasRoom()) return;
-        queue.delete(exchange);
-        exchange.start(connection);
-      }
+    for (const exchange of this.#retries) {
+      const connection = this.#usable();
+      if (connection === undefined || !connection.hasRoom()) return;
+      this.#retries.delete(exchange);
+      this.#start(exchange, connection);
     }
+    this.#waiting.serve((exchange, caller) => {
+      const connection = this.#usable();
+      if (connection === undefined || !connection.hasRoom()) return false;
+      if (shareLeft(caller, this.#streams.of(caller), connection.freeStreams) === 0) return false;
+      this.#waiting.remove(caller, exchange);
+      this.#start(exchange, connection);
+      return true;
+    });
+  }
+
+  #start(exchange: Http2Exchange, connection: Http2Connection): void {
+    exchange.start(connection, this.#streams.take([exchange.caller]));
   }
 
   /** The connection for new requests, opened if there is none. */
@@ -125,7 +146,7 @@ export class Http2Target implements Http2Queue {
   }
 
   #failAll(error: Error): void {
-    for (const exchange of [...this.#retries, ...this.#waiting]) exchange.fail(error);
+    for (const exchange of [...this.#retries, ...this.#waiting.items()]) exchange.fail(error);
   }
 
   /** No new requests; those in flight finish. */

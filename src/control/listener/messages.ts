@@ -26,3 +26,8 @@ export function hasBody(request: AnyRequest): boolean {
   const length = request.headers["content-length"];
   return request.headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0");
 }
+
+/** Bytes of the body that have arrived and are not read yet. */
+export function bufferedBytes(request: AnyRequest): number {
+  return request.readableLength + ("stream" in request ? request.stream.readableLength : 0);
+}

@@ -3,7 +3,6 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { Duplex } from "node:stream";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
-import type { Logger } from "../../wire/log.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { HEADER } from "../../wire/protocol.ts";
@@ -22,15 +21,19 @@ import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
+import type { CallerShares } from "../shares/fair-shares.ts";
+import { credentialHolder } from "../shares/holders.ts";
+import type { RefusalLog } from "../shares/refusal-log.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
   dialer: Dialer;
+  shares: CallerShares;
+  refusalLog: RefusalLog;
   tokens: TokenStore;
   access: Access;
   activeStreams: ActiveStreams;
   trustedProxies: TrustedProxies;
-  log: Logger;
 }
 
 export interface AuthorizedDestination extends Destination {
@@ -70,7 +73,7 @@ async function openTunnel(
     const tunnel = await context.dialer.openStream(destination, {
       signal: caller.signal,
       waitMs: preferredWaitMs(headers),
-      caller: identity.id,
+      caller: credentialHolder(identity),
     });
     if (caller.closed !== undefined) {
       abort(tunnel);
@@ -104,10 +107,11 @@ export async function connectFromSocket(
     if (socket.destroyed) return abort(tunnel);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
     splice(socket, tunnel, () => caller.release());
+    caller.watchTunnel(context.shares.unread, destination.identity, socket, tunnel);
   } catch (error) {
     watch.stop();
-    logRefusal(error, address, context.log);
-    refuseRaw(socket, error, "proxy");
+    logRefusal(error, address, context.refusalLog);
+    refuseRaw(socket, refusalFor(request, error, address, context), "proxy");
   }
 }
 
@@ -126,16 +130,27 @@ export async function connectFromStream(
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
     splice(stream, tunnel, () => caller.release());
+    caller.watchTunnel(context.shares.unread, destination.identity, stream, tunnel);
   } catch (error) {
-    logRefusal(error, address, context.log);
+    logRefusal(error, address, context.refusalLog);
     if (stream.destroyed || stream.headersSent) return;
-    const refusal = errorResponseFor(error, "proxy");
+    const refusal = errorResponseFor(refusalFor(request, error, address, context), "proxy");
     stream.respond({ ...refusal.headers, ":status": refusal.status });
     stream.end(refusal.body);
   }
 }
 
-function logRefusal(error: unknown, client: string, log: Logger): void {
+/** An address with too many requests without a valid credential gets another error. */
+function refusalFor(
+  { headers }: AnyRequest,
+  error: unknown,
+  address: string,
+  { shares }: ConnectProxyContext,
+): unknown {
+  return shares.anonymous.refusal(error, address, headers["proxy-authorization"] !== undefined);
+}
+
+function logRefusal(error: unknown, client: string, log: RefusalLog): void {
   const reason = error instanceof Error ? error.message : String(error);
   log.info({ client, code: error instanceof CodedError ? error.code : undefined, reason }, "CONNECT refused");
 }

@@ -18,8 +18,10 @@ import { callerResetCode } from "../http2-target/reset.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { LOSS_SETTLE_MS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import { breakResponse, sendError } from "../listener/error-response.ts";
-import { hasBody } from "../listener/messages.ts";
+import { bufferedBytes, hasBody } from "../listener/messages.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
+import { credentialHolder } from "../shares/holders.ts";
+import type { Release } from "../shares/shares.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 import { bodyFor } from "./request-body.ts";
@@ -44,6 +46,8 @@ class HttpExchange implements TargetHandler {
   expectResponse: (() => void) | undefined;
   /** Set by the pool. */
   received: TargetHandler["received"];
+  /** Set by the pool. */
+  heldBytes: TargetHandler["heldBytes"];
   readonly #request: AnyRequest;
   readonly #response: AnyResponse;
   readonly #job: ProxyJob;
@@ -58,6 +62,8 @@ class HttpExchange implements TargetHandler {
     () => breakResponse(this.#request, this.#response),
   );
   #controller: Dispatcher.DispatchController | undefined;
+  /** Gives back the place on the agent's connection. */
+  #release: Release = () => {};
   #hasDisconnected = false;
   #settled = false;
 
@@ -78,26 +84,40 @@ class HttpExchange implements TargetHandler {
   start(): void {
     this.#caller.register(this.#context.activeStreams, this.#job);
     this.#caller.onClose(this.#guard.wrap((reason: CloseReason) => this.#onClose(reason)));
+    this.#caller.watch(this.#context.shares.unread, {
+      identity: this.#job.identity,
+      end: this.#response,
+      writtenBytes: () => this.#relay.writtenBytes,
+      heldBytes: () => this.#heldBytes(),
+    });
     this.#request.on("error", () => {}); // permanent
     this.#guard.run(() => this.#dispatch());
+  }
+
+  /** What the target's stream holds, and what the caller has sent. */
+  #heldBytes(): number {
+    const { heldBytes = 0 } = (this.#controller ?? {}) as Partial<Http2Exchange>;
+    return heldBytes + (this.heldBytes?.() ?? 0) + bufferedBytes(this.#request);
   }
 
   async #dispatch(): Promise<void> {
     this.#retries.countAttempt();
     const { destination, path } = this.#job;
     const request = this.#request;
-    const connection = await this.#context.dialer.acquire(destination, {
+    this.#release();
+    const { connection, release } = await this.#context.dialer.acquire(destination, {
       waitMs: preferredWaitMs(request.headers),
       signal: this.#caller.signal,
-      caller: this.#job.identity.id,
+      caller: credentialHolder(this.#job.identity),
       reusesStreams: true,
       saturated: this.#retries.saturated,
     });
+    this.#release = release;
     const declaration = connection.targetInfo(destination);
     this.#relay.target = declaration;
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
     const body = this.#hasBody ? await bodyFor(target, request) : null;
-    if (this.#hasDisconnected) return;
+    if (this.#hasDisconnected) return release();
     const fields = requestFields(request, this.#job, declaration);
     if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
     // gRPC has deadlines of its own, and a stream without messages has no response header either.
@@ -110,9 +130,12 @@ class HttpExchange implements TargetHandler {
       body,
       headersTimeout: requestedTimeoutMs(request.headers, maxMs),
       trailers: () => trailerFields(request),
+      caller: credentialHolder(this.#job.identity),
       reset: isSingleUse,
     };
     target.pool.dispatch(options, this);
+    // Its requests share one stream: the target's own queue bounds them.
+    if (target.version === "2") release();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -208,7 +231,7 @@ class HttpExchange implements TargetHandler {
     const requestId = mustReset ? undefined : sendError(this.#request, this.#response, known);
     const { runner, target } = this.#job.destination;
     const client = this.#job.client.address;
-    this.#context.log.info(
+    this.#context.refusalLog.info(
       { runner, target, client, code: known.code, reason: error.message, requestId },
       "request failed",
     );
@@ -232,11 +255,14 @@ class HttpExchange implements TargetHandler {
 
   #settle(outcome: string): void {
     this.#settled = true;
+    this.#release();
     this.#caller.complete();
     this.#context.metrics.requests.inc({ outcome });
   }
 
   #onClose(reason: CloseReason): void {
+    // All of the response is written, and does not leave.
+    if (this.#settled && reason.kind === "stalled") return breakResponse(this.#request, this.#response);
     if (this.#settled) return;
     const error = closedError(reason);
     if (reason.kind === "restarting" && this.#relay.isEventStream) {

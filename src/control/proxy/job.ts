@@ -8,6 +8,8 @@ import type { ProxyMode } from "../fields/header-fields.ts";
 import type { Mount } from "../fields/mount.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Dialer } from "../registry/dialer.ts";
+import type { CallerShares } from "../shares/fair-shares.ts";
+import type { RefusalLog } from "../shares/refusal-log.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 
 /** How the bytes of a WebSocket's caller get to the target; it may refuse them, which closes the WebSocket. */
@@ -50,7 +52,10 @@ export interface ProxyContext {
   dialer: Dialer;
   metrics: ControlMetrics;
   activeStreams: ActiveStreams;
+  shares: CallerShares;
   log: Logger;
+  /** For lines about failed requests. */
+  refusalLog: RefusalLog;
   /** Default `RESPONSE_TIMEOUT_MS`. */
   responseTimeoutMs?: number | undefined;
 }

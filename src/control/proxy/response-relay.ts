@@ -33,6 +33,8 @@ export class ResponseRelay {
   readonly #method: string | undefined;
   readonly #job: ProxyJob;
   readonly #log: Logger;
+  /** Bytes of content that were written to the caller. */
+  writtenBytes = 0;
   #informational = 0;
   #isEventStream = false;
   #informationalBytes = 0;
@@ -120,6 +122,7 @@ export class ResponseRelay {
       }
     }
     const response = this.#response;
+    this.writtenBytes += chunk.length;
     return response instanceof ServerResponse ? response.write(chunk) : response.write(chunk);
   }
 

@@ -1,11 +1,15 @@
 /**
- * A caller that is being served: given up when it disconnects, cut off when its credential is revoked or its group
- * of runners is closed. HTTP requests, WebSockets and CONNECT tunnels all begin with one.
+ * A caller that is being served: given up when it disconnects, cut off when its credential is revoked, its group of runners
+ * is closed, or it does not read. HTTP requests, WebSockets and CONNECT tunnels all begin with one.
  */
 import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import type { Identity } from "../auth/identity.ts";
+import { credentialHolder } from "../shares/holders.ts";
+import type { Delivery, StallReason, UnreadBytes } from "../shares/unread-bytes.ts";
 
 export interface RevocableCallerOptions {
   /** Aborted when the caller has disconnected, where its stream does not emit 'close' for that. */
@@ -16,10 +20,16 @@ export interface RevocableCallerOptions {
   isEndless?: (() => boolean) | undefined;
 }
 
+const STALLED: Readonly<Record<StallReason, CloseReason>> = {
+  "not-read": { kind: "stalled", text: "the caller has stopped reading" },
+  "too-many-bytes": { kind: "stalled", text: "too many bytes wait for this credential to read them" },
+};
+
 export class RevocableCaller {
   readonly #abort = new AbortController();
   #onClose: ((reason: CloseReason) => void) | undefined;
   #unregister = (): void => {};
+  #unwatch = (): void => {};
   #closed: CloseReason | undefined;
   #isComplete = false;
   readonly #isEndless: () => boolean;
@@ -48,7 +58,7 @@ export class RevocableCaller {
     return this.#closed;
   }
 
-  /** From now on it can be closed from our side, until its stream closes or {@link release}. */
+  /** It can be closed from our side, until its stream closes or {@link release}. @throws TurnaboutError `share_exceeded` */
   register(streams: ActiveStreams, owner: { identity: Identity; group?: string | undefined }): void {
     const { identity, group } = owner;
     const isEndless = this.#isEndless;
@@ -59,6 +69,27 @@ export class RevocableCaller {
         return isEndless();
       },
       close: (reason) => this.#close(reason),
+    });
+  }
+
+  /** From now on it is closed if it does not read what is written to it, until its stream closes or {@link release}. */
+  watch(
+    unread: UnreadBytes,
+    { identity, ...counts }: Omit<Delivery, "holder" | "stop"> & { identity: Identity },
+  ): void {
+    const stop = (reason: StallReason): void => this.#close(STALLED[reason]);
+    this.#unwatch = unread.add({ ...counts, holder: credentialHolder(identity), stop });
+  }
+
+  /** The same for the bytes of a tunnel, once it is joined to the caller. */
+  watchTunnel(unread: UnreadBytes, identity: Identity, end: Duplex, tunnel: Duplex): void {
+    let writtenBytes = 0;
+    tunnel.on("data", (chunk: Buffer) => (writtenBytes += chunk.length));
+    this.watch(unread, {
+      identity,
+      end,
+      writtenBytes: () => writtenBytes,
+      heldBytes: () => tunnel.readableLength + tunnel.writableLength + end.readableLength,
     });
   }
 
@@ -75,6 +106,7 @@ export class RevocableCaller {
   /** It can no longer be closed from our side. */
   release(): void {
     this.#unregister();
+    this.#unwatch();
   }
 
   /** What to report for a failure of its dial, which is only aborted where we have closed it. */
@@ -89,8 +121,13 @@ export class RevocableCaller {
   }
 }
 
+const CODES: Readonly<Record<CloseReason["kind"], ErrorCode>> = {
+  revoked: "not_allowed",
+  "group-closed": "not_allowed",
+  restarting: "control_plane_draining",
+  stalled: "caller_stalled",
+};
+
 export function closedError({ kind, text }: CloseReason, cause?: unknown): TurnaboutError {
-  return new TurnaboutError(kind === "restarting" ? "control_plane_draining" : "not_allowed", text, {
-    cause,
-  });
+  return new TurnaboutError(CODES[kind], text, { cause });
 }

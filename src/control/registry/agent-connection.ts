@@ -25,6 +25,8 @@ import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
+import { Counts } from "../shares/shares.ts";
+import type { Release } from "../shares/shares.ts";
 import { ByteRate } from "./byte-rate.ts";
 
 /** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
@@ -64,6 +66,8 @@ export class AgentConnection {
   /** Its process has been replaced before: it serves a runner only while no other process does. */
   standby: boolean;
   readonly pools: TargetPools = new TargetPools(this);
+  /** Dials and requests by target, by target and caller, and by caller ({@link takePlace}). */
+  readonly places: Counts = new Counts();
   #openStreams = 0;
   /** Open streams by authority, `<target>.<runner>`. */
   readonly #streamsTo = new Map<string, number>();
@@ -130,6 +134,12 @@ export class AgentConnection {
   /** Streams to a target, idle keep-alive streams included. */
   streamsTo(destination: Destination): number {
     return this.#streamsTo.get(formatAuthority(destination)) ?? 0;
+  }
+
+  /** Counts a dial or a request of a caller until it ends, from the moment at which it gets this connection. */
+  takePlace(caller: string, destination: Destination): Release {
+    const authority = formatAuthority(destination);
+    return this.places.take([authority, `${authority} ${caller}`, `caller ${caller}`]);
   }
 
   /** To choose among an agent's connections: the least is best. Bulk outweighs any number of small streams. */

@@ -12,9 +12,10 @@ import { asSaturated, isProvablyUnprocessed, SaturatedDial } from "./dial-retrie
 import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { Registry } from "./registry.ts";
+import type { Place } from "./waiting-dials.ts";
 
 export interface CallerDialOptions extends DialOptions {
-  /** Id of the caller's credential. Default: this process itself. */
+  /** Whose share of the streams it takes. Default: this process itself. */
   caller?: string;
   /** It can take over an idle keep-alive stream of the target. */
   reusesStreams?: boolean;
@@ -40,20 +41,21 @@ export class Dialer {
   }
 
   /**
-   * Resolves to a connection for a target that its agent has announced.
+   * Resolves to a place on a connection, for a target that its agent has announced. It counts until it is released.
    *
    * @throws TurnaboutError `runner_unknown`, `runner_offline`, `target_unknown`, `overloaded`, `aborted`, `bad_request`
    */
-  async acquire(destination: Destination, options: CallerDialOptions = {}): Promise<AgentConnection> {
+  async acquire(destination: Destination, options: CallerDialOptions = {}): Promise<Place> {
     const { runner, target } = destination;
     if (!isRunnerId(runner) || !isTargetName(target)) {
       throw new TurnaboutError("bad_request", "dial: invalid runner id or target name");
     }
-    const connection = await this.#registry.acquire(runner, { ...options, target });
-    if (connection.runners.get(runner)?.targets.some(({ name }) => name === target) !== true) {
+    const place = await this.#registry.acquire(runner, { ...options, target });
+    if (place.connection.targetInfo(destination) === undefined) {
+      place.release();
       throw new TurnaboutError("target_unknown", `dial ${runner} ${target}: the runner has no such target`);
     }
-    return connection;
+    return place;
   }
 
   /** Whether a connection of the runner takes new streams now. */
@@ -75,13 +77,17 @@ export class Dialer {
     const saturatedDial = new SaturatedDial();
     let saturated: TurnaboutError | undefined;
     for (let attempt = 1; ; attempt += 1) {
-      const connection = await this.acquire(destination, { ...options, saturated });
-      const { headers, marksRefusals, accepted } = prepare(connection);
+      const { connection, release } = await this.acquire(destination, { ...options, saturated });
+      let marksRefusals = true;
       let stream: ClientHttp2Stream | undefined;
       try {
-        stream = connection.openStream(headers);
-        return await accepted(stream);
+        const prepared = prepare(connection);
+        ({ marksRefusals } = prepared);
+        stream = connection.openStream(prepared.headers);
+        stream.once("close", release);
+        return await prepared.accepted(stream);
       } catch (error) {
+        if (stream === undefined) release();
         saturated = asSaturated(error);
         if (saturated !== undefined && (await saturatedDial.mayRetry())) continue;
         if (attempt >= DIAL_ATTEMPTS || !isProvablyUnprocessed(stream, error, marksRefusals)) throw error;

@@ -1,10 +1,6 @@
 /** The known runners with their state, and bounds on how many of them are remembered. */
-import { TurnaboutError } from "../../wire/errors.ts";
-import {
-  AWAITED_UNKNOWN_RUNNERS_PER_CALLER,
-  MAX_AWAITED_UNKNOWN_RUNNERS,
-  MAX_GONE_RUNNERS,
-} from "../limits.ts";
+import { MAX_GONE_RUNNERS } from "../limits.ts";
+import type { Release, Shares } from "../shares/shares.ts";
 import { SaturatedTargets } from "./saturated-targets.ts";
 import { Upstreams } from "./upstreams.ts";
 import { WaitBudget, WaitQueue } from "./wait-queue.ts";
@@ -19,6 +15,8 @@ export interface Entry {
   readonly upstreams: Upstreams;
   readonly waiting: WaitQueue;
   readonly saturated: SaturatedTargets;
+  /** Targets of which a caller has its share, by target and caller. */
+  readonly exhausted: SaturatedTargets;
   graceTimer: NodeJS.Timeout | undefined;
   /** Set while waiting dials are released in batches. */
   releaseTimer: NodeJS.Timeout | undefined;
@@ -31,10 +29,14 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 export class Entries {
   readonly #entries = new Map<string, Mutable<Entry>>();
   readonly #budget = new WaitBudget();
-  #unknownAwaited = 0;
-  /** For each awaited runner that has never connected: the caller that was the first to wait for it. */
-  readonly #firstCallers = new Map<string, string>();
+  readonly #unknownRunners: Shares;
+  /** For each awaited runner that has never connected: gives back the place of the caller that was the first to wait. */
+  readonly #unknown = new Map<string, Release>();
   #goneCount = 0;
+
+  constructor(unknownRunners: Shares) {
+    this.#unknownRunners = unknownRunners;
+  }
 
   get(id: string): Entry | undefined {
     return this.#entries.get(id);
@@ -56,7 +58,6 @@ export class Entries {
   getOrCreate(id: string): Entry {
     const known = this.#entries.get(id);
     if (known !== undefined) return known;
-    this.#unknownAwaited += 1;
     const entry: Entry = {
       id,
       state: "never-seen",
@@ -64,6 +65,7 @@ export class Entries {
       upstreams: new Upstreams(),
       waiting: new WaitQueue(this.#budget),
       saturated: new SaturatedTargets(),
+      exhausted: new SaturatedTargets(),
       graceTimer: undefined,
       releaseTimer: undefined,
       reportedDiscovered: undefined,
@@ -72,17 +74,11 @@ export class Entries {
     return entry;
   }
 
-  /** As {@link getOrCreate}, for a caller that waits. @throws TurnaboutError `overloaded` above a bound of unknown runners */
+  /** As {@link getOrCreate}, for a caller that waits. @throws TurnaboutError above its share of unknown runners */
   getOrAwait(id: string, caller: string): Entry {
     const known = this.#entries.get(id);
     if (known !== undefined) return known;
-    // This process itself (the library's user) is not bounded: it does not invent ids.
-    const own =
-      caller === "" ? 0 : [...this.#firstCallers.values()].filter((first) => first === caller).length;
-    if (this.#unknownAwaited >= MAX_AWAITED_UNKNOWN_RUNNERS || own >= AWAITED_UNKNOWN_RUNNERS_PER_CALLER) {
-      throw new TurnaboutError("overloaded", `dial ${id}: too many dials wait for unknown runners`);
-    }
-    this.#firstCallers.set(id, caller);
+    this.#unknown.set(id, this.#unknownRunners.take(caller));
     return this.getOrCreate(id);
   }
 
@@ -91,17 +87,13 @@ export class Entries {
     const entry = this.#entries.get(id);
     if (entry?.state !== "never-seen" || entry.waiting.size > 0) return;
     this.#entries.delete(id);
-    this.#firstCallers.delete(id);
-    this.#unknownAwaited -= 1;
+    this.#isKnown(id);
   }
 
   setState({ id }: Entry, state: RunnerState): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    if (entry.state === "never-seen") {
-      this.#unknownAwaited -= 1;
-      this.#firstCallers.delete(id);
-    }
+    if (entry.state === "never-seen") this.#isKnown(id);
     if (entry.state === "gone") this.#goneCount -= 1;
     if (state === "gone") this.#goneCount += 1;
     entry.state = state;
@@ -110,6 +102,12 @@ export class Entries {
     this.#entries.delete(id);
     this.#entries.set(id, entry);
     if (this.#goneCount > MAX_GONE_RUNNERS) this.#forgetOldestGone();
+  }
+
+  /** It is no longer awaited as an unknown one. */
+  #isKnown(id: string): void {
+    this.#unknown.get(id)?.();
+    this.#unknown.delete(id);
   }
 
   #forgetOldestGone(): void {

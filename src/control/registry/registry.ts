@@ -11,6 +11,8 @@ import { Guard } from "../../wire/streams/guard.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { Identity } from "../auth/identity.ts";
 import { GRACE_MS } from "../limits.ts";
+import { unknownRunnerShares } from "../shares/fair-shares.ts";
+import type { Shares } from "../shares/shares.ts";
 import { Entries } from "./entries.ts";
 import type { RunnerState } from "./entries.ts";
 import { RunnerLifecycle } from "./runner-lifecycle.ts";
@@ -18,7 +20,7 @@ import type { RegistryEvent } from "./runner-lifecycle.ts";
 import { viewOf } from "./runner-view.ts";
 import type { RunnerView } from "./runner-view.ts";
 import { WaitingDials } from "./waiting-dials.ts";
-import type { WaitOptions } from "./waiting-dials.ts";
+import type { Place, ShareRefused, WaitOptions } from "./waiting-dials.ts";
 
 export type { RegistryEvent, RunnerState, RunnerView };
 
@@ -29,6 +31,9 @@ export interface RegistryOptions {
   onReplaced?: ((connection: AgentConnection, runnerId: string) => void) | undefined;
   /** What one of these has thrown. Registrations and losses are not affected by it. */
   onFailure?: ((error: Error) => void) | undefined;
+  /** Of runners that have never connected, for which callers wait. */
+  unknownRunners?: Shares | undefined;
+  onShareRefused?: ShareRefused | undefined;
 }
 
 export interface KickOptions {
@@ -50,7 +55,7 @@ export interface RefusedRunner {
 }
 
 export class Registry {
-  readonly #entries = new Entries();
+  readonly #entries: Entries;
   readonly #dials: WaitingDials;
   readonly #lifecycle: RunnerLifecycle;
   #closed = false;
@@ -58,7 +63,8 @@ export class Registry {
   constructor(options: RegistryOptions = {}) {
     const graceMs = options.graceMs ?? GRACE_MS;
     const guard = new Guard(options.onFailure ?? (() => {}));
-    this.#dials = new WaitingDials(this.#entries, graceMs);
+    this.#entries = new Entries(options.unknownRunners ?? unknownRunnerShares());
+    this.#dials = new WaitingDials(this.#entries, graceMs, options.onShareRefused ?? (() => {}));
     this.#lifecycle = new RunnerLifecycle({
       entries: this.#entries,
       dials: this.#dials,
@@ -165,7 +171,7 @@ export class Registry {
   }
 
   /** See {@link WaitingDials.acquire}. */
-  async acquire(runnerId: string, options: WaitOptions = {}): Promise<AgentConnection> {
+  async acquire(runnerId: string, options: WaitOptions = {}): Promise<Place> {
     return this.#dials.acquire(runnerId, options);
   }
 

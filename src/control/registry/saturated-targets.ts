@@ -1,8 +1,10 @@
 /**
- * Targets of one runner with as many open streams as may be released to them. A dial waits for such a target as long as its
- * streams keep ending. Where they stay open, waiting does not help: the agent's own limit then decides.
+ * Targets of one runner with as many open streams as may be released to them, or callers that have their share of one. A
+ * dial waits for such a target as long as its streams keep ending. Where they stay open, waiting does not help: the agent's
+ * own limit then decides, or the dial is refused.
  */
 import { SATURATED_STALL_MS } from "../limits.ts";
+import { MAX_EXHAUSTED_SHARES } from "../shares/limits.ts";
 
 export class SaturatedTargets {
   /** By target; only those that had no room at the last check. */
@@ -16,7 +18,10 @@ export class SaturatedTargets {
       return false;
     }
     if (full === undefined || nowMs - full.checkedMs >= SATURATED_STALL_MS) {
+      this.#full.delete(target);
       this.#full.set(target, { sinceMs: nowMs, checkedMs: nowMs });
+      const [oldest = target] = this.#full.keys();
+      if (this.#full.size > MAX_EXHAUSTED_SHARES) this.#full.delete(oldest);
       return false;
     }
     full.checkedMs = nowMs;

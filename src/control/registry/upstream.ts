@@ -1,6 +1,10 @@
 /** One agent process as it serves one runner: all its connections, and which of them takes the next stream. */
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
+import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
+import { SELF } from "../shares/holders.ts";
+import { STREAMS_OF_A_TARGET } from "../shares/limits.ts";
+import { shareLeft } from "../shares/shares.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 
 interface UpstreamParts {
@@ -82,6 +86,17 @@ export class Upstream {
   /** Streams to a target, idle keep-alive streams included. */
   openStreams(destination: Destination): number {
     return this.#sum((connection) => connection.streamsTo(destination));
+  }
+
+  /** How many more streams to a target a caller may have: of those that the target takes, and that its agent's connections do. */
+  shareLeft(caller: string, destination: Destination): number {
+    if (caller === SELF) return Infinity;
+    const authority = formatAuthority(destination);
+    const count = (key: string): number => this.#sum(({ places }) => places.of(key));
+    // Places are counted before their streams are; streams that close late are counted only as streams.
+    const taken = Math.max(count(authority), this.busyStreams(destination));
+    const ofTarget = shareLeft(caller, count(`${authority} ${caller}`), STREAMS_OF_A_TARGET - taken);
+    return Math.min(ofTarget, shareLeft(caller, count(`caller ${caller}`), this.freeStreams));
   }
 
   /** The connection with the most idle keep-alive streams to a target; undefined if none has any. */

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
 import { WaitBudget, WaitQueue } from "./wait-queue.ts";
+import type { Woken } from "./wait-queue.ts";
 
 /** A queue that records in which order its dials are released or fail. */
 function queue(budget: WaitBudget = new WaitBudget()) {
@@ -24,11 +25,11 @@ function queue(budget: WaitBudget = new WaitBudget()) {
   return { waiting, done, wait, end };
 }
 
-function room(places: number): () => boolean {
+function room(places: number): () => Woken | undefined {
   let left = places;
   return () => {
     left -= 1;
-    return left >= 0;
+    return left >= 0 ? "turn" : undefined;
   };
 }
 
@@ -53,10 +54,11 @@ describe("dials that wait for a runner", () => {
     wait("a", "full");
     wait("a", "free");
     wait("b", "free");
-    waiting.release((target) => target === "free");
+    waiting.release(({ target }) => (target === "free" ? "turn" : undefined));
     await turn();
     assert.deepEqual(done, ["a:turn", "b:turn"]);
     assert.ok(waiting.isQueued("full") && !waiting.isQueued("free"));
+    assert.ok(!waiting.isQueued("full", (caller) => caller !== "a"), "its caller has no share left");
     await end();
   });
 
@@ -66,7 +68,18 @@ describe("dials that wait for a runner", () => {
     wait("greedy");
     wait("modest");
     await turn();
-    assert.deepEqual(done, ["greedy:overloaded"]);
+    assert.deepEqual(done, ["greedy:share_exceeded"]);
+    await end();
+  });
+
+  it("of a caller that has its share are passed over, and those that have to decide anew leave the queue", async () => {
+    const { waiting, done, wait, end } = queue();
+    for (const caller of ["full", "full", "stuck", "stuck", "free"]) wait(caller);
+    const woken: Record<string, Woken | undefined> = { stuck: "change", free: "turn" };
+    waiting.release(({ caller }) => woken[caller]);
+    await turn();
+    assert.deepEqual(done.toSorted(), ["free:turn", "stuck:change", "stuck:change"]);
+    assert.equal(waiting.size, 2);
     await end();
   });
 

@@ -2,27 +2,32 @@
  * Dials that wait for one runner, each with its own deadline. Callers take turns, and no more dials are released at once than
  * the agent takes: after an outage there may be thousands.
  *
- * The queue of an HTTP/2 target (`http2-target/target.ts`) is another thing: first come, first served, in front of the streams
- * of one connection, where a request that was refused unprocessed goes first.
+ * The queue of an HTTP/2 target (`http2-target/target.ts`) is another thing: in front of the streams of one connection, where
+ * a request that was refused unprocessed goes first.
  */
 import { setMaxListeners } from "node:events";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WAITING_DIALS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../limits.ts";
+import { SELF } from "../shares/holders.ts";
+import { TurnQueue } from "../shares/turn-queue.ts";
 
 /** Why a wait has ended: its turn has come, or something else has changed, which may be its timeout. */
 export type Woken = "turn" | "change";
 
 export interface Wait {
-  /** Id of the credential whose share of the places it takes; empty for this process itself. */
+  /** Whose share of the places it takes; empty for this process itself. */
   caller: string;
   target: string;
   timeoutMs: number;
   signal?: AbortSignal | undefined;
 }
 
-interface Waiter {
+export interface WaitingDial {
   readonly caller: string;
   readonly target: string;
+}
+
+interface Waiter extends WaitingDial {
   wake(reason: Woken): void;
   fail(error: TurnaboutError): void;
 }
@@ -71,52 +76,50 @@ export class WaitBudget {
 
 export class WaitQueue {
   readonly #budget: WaitBudget;
-  /** One lane for each caller and target: first come, first served within it, and the lanes take turns. */
-  readonly #lanes = new Map<string, Set<Waiter>>();
+  /** One lane for each caller and target. */
+  readonly #waiters = new TurnQueue<Waiter>();
   readonly #callers = new Map<string, number>();
-  #size = 0;
 
   constructor(budget: WaitBudget) {
     this.#budget = budget;
   }
 
   get size(): number {
-    return this.#size;
-  }
-
-  /** Whether dials to this target wait, so that a new one must queue behind them. */
-  isQueued(target: string): boolean {
-    return [...this.#lanes.values()].some((lane) => first(lane)?.target === target);
+    return this.#waiters.size;
   }
 
   /**
-   * Releases one dial of each lane in turn, as long as there is room for its target.
+   * Whether dials to this target wait, so that a new one must queue behind them.
    *
-   * @param takeRoom true if a dial to the target may be released, which then counts
+   * @param hasShare whether a caller has a share of the target left: the dials of others hold no one up
    */
-  release(takeRoom: (target: string) => boolean): void {
-    const full = new Set<string>();
-    for (let released = true; released;) {
-      released = false;
-      for (const lane of this.#lanes.values()) {
-        const waiter = first(lane);
-        if (waiter === undefined || full.has(waiter.target)) continue;
-        if (takeRoom(waiter.target)) {
-          this.#remove(waiter);
-          waiter.wake("turn");
-          released = true;
-        } else full.add(waiter.target);
-      }
-    }
+  isQueued(target: string, hasShare: (caller: string) => boolean = () => true): boolean {
+    return this.#waiters.hasFirst((waiter) => waiter.target === target && hasShare(waiter.caller));
+  }
+
+  /**
+   * Releases one dial of each lane in turn, as long as there is room for it.
+   *
+   * @param decide `turn` if the dial may be released, which then counts; `change` if it has to decide anew; otherwise it, and
+   * those behind it in its lane, wait on
+   */
+  release(decide: (dial: WaitingDial) => Woken | undefined): void {
+    this.#waiters.serve((waiter) => {
+      const woken = decide(waiter);
+      if (woken === undefined) return false;
+      this.#forget(waiter);
+      waiter.wake(woken);
+      return true;
+    });
   }
 
   /** Something has changed: each dial decides anew whether it waits. */
   wakeAll(): void {
-    for (const waiter of this.#all()) waiter.wake("change");
+    for (const waiter of this.#waiters.items()) waiter.wake("change");
   }
 
   fail(error: TurnaboutError): void {
-    for (const waiter of this.#all()) waiter.fail(error);
+    for (const waiter of this.#waiters.items()) waiter.fail(error);
   }
 
   /**
@@ -127,7 +130,8 @@ export class WaitQueue {
   async wait(runnerId: string, { caller, target, timeoutMs, signal }: Wait): Promise<Woken> {
     const max = WAITING_DIALS_PER_CALLER_AND_RUNNER;
     if ((this.#callers.get(caller) ?? 0) >= max) {
-      throw tooMany(runnerId, `${max} dials of this caller wait already`);
+      const code = caller === SELF ? "overloaded" : "share_exceeded";
+      throw new TurnaboutError(code, `dial ${runnerId}: ${max} dials of ${caller} wait already`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<Woken>();
     const waiter: Waiter = { caller, target, wake: resolve, fail: reject };
@@ -146,26 +150,18 @@ export class WaitQueue {
     }
   }
 
-  #all(): Waiter[] {
-    return [...this.#lanes.values()].flatMap((lane) => [...lane]);
-  }
-
   #add(waiter: Waiter): void {
-    const key = laneOf(waiter);
-    const lane = this.#lanes.get(key) ?? new Set<Waiter>();
-    lane.add(waiter);
-    this.#lanes.set(key, lane);
+    this.#waiters.add(laneOf(waiter), waiter);
     this.#callers.set(waiter.caller, (this.#callers.get(waiter.caller) ?? 0) + 1);
-    this.#size += 1;
   }
 
   #remove(waiter: Waiter): void {
+    if (this.#waiters.remove(laneOf(waiter), waiter)) this.#forget(waiter);
+  }
+
+  /** It has left its lane. */
+  #forget(waiter: Waiter): void {
     this.#budget.remove(waiter);
-    const key = laneOf(waiter);
-    const lane = this.#lanes.get(key);
-    if (lane?.delete(waiter) !== true) return;
-    if (lane.size === 0) this.#lanes.delete(key);
-    this.#size -= 1;
     const left = (this.#callers.get(waiter.caller) ?? 1) - 1;
     if (left === 0) this.#callers.delete(waiter.caller);
     else this.#callers.set(waiter.caller, left);
@@ -174,11 +170,6 @@ export class WaitQueue {
 
 function laneOf({ caller, target }: Waiter): string {
   return `${target} ${caller}`;
-}
-
-function first(lane: Set<Waiter>): Waiter | undefined {
-  const [waiter] = lane;
-  return waiter;
 }
 
 function tooMany(runnerId: string, reason: string): TurnaboutError {

@@ -1,6 +1,6 @@
 /**
  * Which connection a dial gets, and how long it waits for one: within the grace after a loss, as long as its caller asks for,
- * or until its saturated target has room. Waiting dials are released in batches, no faster than the agent takes them.
+ * or until its saturated target has room for it. Waiting dials are released in batches, no faster than the agent takes them.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import {
@@ -11,15 +11,18 @@ import {
   RELEASE_PAUSE_MS,
   RELEASE_STREAMS_PER_TARGET,
 } from "../limits.ts";
+import { SELF } from "../shares/holders.ts";
+import type { Release } from "../shares/shares.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { Entries, Entry, RunnerState } from "./entries.ts";
-import type { Wait } from "./wait-queue.ts";
+import type { Upstream } from "./upstream.ts";
+import type { Wait, WaitingDial, Woken } from "./wait-queue.ts";
 
 export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds to wait for a runner that is not connected. Default 0: only a grace is waited for. */
   waitMs?: number | undefined;
-  /** Id of the credential whose share of the waiting dials it takes. Default: this process itself. */
+  /** Whose share of the waiting dials and of the target's streams it takes. Default: this process itself. */
   caller?: string | undefined;
   target?: string | undefined;
   /** It can take over an idle keep-alive stream of the target. */
@@ -28,17 +31,28 @@ export interface WaitOptions {
   saturated?: TurnaboutError | undefined;
 }
 
+/** A connection for one dial or request, which counts there until `release` is called. */
+export interface Place {
+  readonly connection: AgentConnection;
+  readonly release: Release;
+}
+
+/** A dial was refused because its caller has its share already: of the target's streams, or of the waiting dials. */
+export type ShareRefused = (share: "target_streams" | "waiting_dials") => void;
+
 export class WaitingDials {
   readonly #entries: Entries;
   readonly #graceMs: number;
+  readonly #onShareRefused: ShareRefused;
   #closed = false;
   #isHandedOver = false;
   /** On the clock of `performance.now()`. */
   #arrivalsUntilMs = 0;
 
-  constructor(entries: Entries, graceMs: number) {
+  constructor(entries: Entries, graceMs: number, onShareRefused: ShareRefused) {
     this.#entries = entries;
     this.#graceMs = graceMs;
+    this.#onShareRefused = onShareRefused;
   }
 
   get count(): number {
@@ -50,28 +64,29 @@ export class WaitingDials {
    *
    * @throws TurnaboutError `runner_unknown`, `runner_offline`, `overloaded`, `aborted`, `control_plane_draining`
    */
-  async acquire(runnerId: string, options: WaitOptions = {}): Promise<AgentConnection> {
+  async acquire(runnerId: string, options: WaitOptions = {}): Promise<Place> {
     const waitMs = Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
     const startedAt = performance.now();
-    const { caller = "", target = "", signal, saturated } = options;
+    const { caller = SELF, target = "", signal, saturated } = options;
     for (let isTurn = false; ;) {
-      const connection = this.#entries.get(runnerId)?.upstreams.bestConnection;
-      if (connection !== undefined && (isTurn || !this.#mustQueue(runnerId, target, saturated))) {
-        return this.#makeRoom(runnerId, target, options) ?? connection;
+      const best = this.#entries.get(runnerId)?.upstreams.bestConnection;
+      if (best !== undefined && (isTurn || !this.#mustQueue(runnerId, { target, caller }, saturated))) {
+        const connection = this.#makeRoom(runnerId, target, options) ?? best;
+        return { connection, release: connection.takePlace(caller, { runner: runnerId, target }) };
       }
       if (signal?.aborted === true)
         throw new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`);
       const state = this.#entries.stateOf(runnerId);
-      if (this.#isHandedOver && connection === undefined) throw this.#absent(runnerId, state);
+      if (this.#isHandedOver && best === undefined) throw this.#absent(runnerId, state);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";
       // Counted from the start of this dial: an agent that comes and goes cannot hold it permanently.
-      const graceMs = connection === undefined ? this.#graceMs : GRACE_MS;
+      const graceMs = best === undefined ? this.#graceMs : GRACE_MS;
       const nowMs = performance.now();
       const ownMs = startedAt + (inGrace ? Math.max(waitMs, graceMs) : waitMs) - nowMs;
       const leftMs = state === "never-seen" ? Math.max(ownMs, this.#arrivalsUntilMs - nowMs) : ownMs;
       if (this.#closed || leftMs <= 0) {
-        if (this.#closed || connection === undefined) throw this.#absent(runnerId, state);
+        if (this.#closed || best === undefined) throw this.#absent(runnerId, state);
         throw new TurnaboutError("overloaded", `dial ${runnerId} ${target}: all its streams are in use`);
       }
       isTurn = await this.#wait(runnerId, { caller, target, timeoutMs: leftMs, signal });
@@ -86,19 +101,8 @@ export class WaitingDials {
     if (entry.waiting.size === 0 || entry.releaseTimer !== undefined || this.#closed) return;
     const upstream = entry.upstreams.inUse;
     if (upstream?.bestConnection === undefined) return; // released when there is one
-    const rooms = new Map<string, number>();
-    let streams = upstream.freeStreams;
-    entry.waiting.release((target) => {
-      let room = rooms.get(target);
-      if (room === undefined) {
-        room = batchSize(upstream.busyStreams({ runner: entry.id, target }));
-        if (entry.saturated.isStalled(target, room > 0)) room = Infinity;
-      }
-      const mayGo = room > 0 && streams > 0;
-      rooms.set(target, mayGo ? room - 1 : room);
-      if (mayGo) streams -= 1;
-      return mayGo;
-    });
+    const batch: Batch = { rooms: new Map(), shares: new Map(), streams: upstream.freeStreams };
+    entry.waiting.release((dial) => decide(dial, entry, upstream, batch));
     entry.releaseTimer = setTimeout(() => {
       entry.releaseTimer = undefined;
       this.release(entry);
@@ -133,18 +137,30 @@ export class WaitingDials {
     }
   }
 
-  /** @throws TurnaboutError `saturated`, if waiting would not help */
-  #mustQueue(runnerId: string, target: string, saturated: TurnaboutError | undefined): boolean {
+  /** @throws TurnaboutError `saturated`, or that the caller has its share, if waiting would not help */
+  #mustQueue(
+    runnerId: string,
+    { target, caller }: WaitingDial,
+    saturated: TurnaboutError | undefined,
+  ): boolean {
     const entry = this.#entries.get(runnerId);
     const upstream = entry?.upstreams.inUse;
     if (entry === undefined || upstream === undefined) return false;
+    const destination = { runner: runnerId, target };
     const max = saturated === undefined ? ARRIVAL_STREAMS_PER_TARGET : RELEASE_STREAMS_PER_TARGET;
-    const hasRoom = upstream.busyStreams({ runner: runnerId, target }) < max;
+    const hasRoom = upstream.busyStreams(destination) < max;
     const isStalled = entry.saturated.isStalled(target, hasRoom);
     if (saturated !== undefined && isStalled) throw saturated;
+    const hasShareLeft = (who: string): boolean => upstream.shareLeft(who, destination) > 0;
+    const hasShare = hasShareLeft(caller);
+    if (entry.exhausted.isStalled(laneOf(target, caller), hasShare)) {
+      this.#onShareRefused("target_streams");
+      const message = `dial ${runnerId} ${target}: ${caller} has its share of the streams, and they stay open`;
+      throw new TurnaboutError("overloaded", message);
+    }
     // A new dial queues behind those that wait for the same target.
-    if (entry.waiting.size > 0 && entry.waiting.isQueued(target)) return true;
-    return saturated !== undefined || (!hasRoom && !isStalled);
+    if (entry.waiting.size > 0 && entry.waiting.isQueued(target, hasShareLeft)) return true;
+    return saturated !== undefined || !hasShare || (!hasRoom && !isStalled);
   }
 
   /** At a target with many streams, idle ones of any connection are reused or closed. */
@@ -166,6 +182,10 @@ export class WaitingDials {
       const woken = entry.waiting.wait(runnerId, wait);
       this.release(entry);
       return (await woken) === "turn";
+    } catch (error) {
+      const hasShare = error instanceof TurnaboutError && error.code === "share_exceeded";
+      if (hasShare) this.#onShareRefused("waiting_dials");
+      throw error;
     } finally {
       this.#entries.forgetUnseen(runnerId);
     }
@@ -181,6 +201,45 @@ export class WaitingDials {
       ? new TurnaboutError("runner_unknown", `dial ${runnerId}: no such runner has connected`)
       : new TurnaboutError("runner_offline", `dial ${runnerId}: not connected (${state})`);
   }
+}
+
+/** What is left for one batch of releases. */
+interface Batch {
+  /** By target. */
+  readonly rooms: Map<string, number>;
+  /** By target and caller. */
+  readonly shares: Map<string, number>;
+  streams: number;
+}
+
+/** Whether a waiting dial is released: its target has room, and its caller a share of it. */
+function decide(
+  { target, caller }: WaitingDial,
+  entry: Entry,
+  upstream: Upstream,
+  batch: Batch,
+): Woken | undefined {
+  const destination = { runner: entry.id, target };
+  let room = batch.rooms.get(target);
+  if (room === undefined) {
+    room = batchSize(upstream.busyStreams(destination));
+    if (entry.saturated.isStalled(target, room > 0)) room = Infinity;
+  }
+  const lane = laneOf(target, caller);
+  const share = batch.shares.get(lane) ?? upstream.shareLeft(caller, destination);
+  batch.rooms.set(target, room);
+  batch.shares.set(lane, share);
+  // It is refused where its share stays used up, and not let through to the agent: the rest is for others.
+  if (entry.exhausted.isStalled(lane, share > 0)) return "change";
+  if (room <= 0 || share <= 0 || batch.streams <= 0) return undefined;
+  batch.rooms.set(target, room - 1);
+  batch.shares.set(lane, share - 1);
+  batch.streams -= 1;
+  return "turn";
+}
+
+function laneOf(target: string, caller: string): string {
+  return `${target} ${caller}`;
 }
 
 function batchSize(busy: number): number {

@@ -12,7 +12,7 @@ import { requestTarget } from "./request-target.ts";
 import type { OwnNames, RequestTarget } from "./request-target.ts";
 
 export interface RequestJobsContext
-  extends CookiePolicy, Pick<ConnectProxyContext, "access" | "tokens" | "trustedProxies"> {
+  extends CookiePolicy, Pick<ConnectProxyContext, "access" | "shares" | "tokens" | "trustedProxies"> {
   routes: TargetRoutes;
   /** The operator trusts the target's pages with our origin. */
   trustsPages: (destination: Destination) => boolean;
@@ -54,6 +54,16 @@ export class RequestJobs {
     } catch {
       return "proxy"; // an absolute form that names no target
     }
+  }
+
+  /** What to respond with where the request has failed with this: an address with too many bad credentials gets another error. */
+  refusalOf(request: AnyRequest, isWebSocket: boolean, error: unknown): unknown {
+    const { shares, trustedProxies } = this.#context;
+    const { headers, url = "" } = request;
+    const hasCredential =
+      headers["proxy-authorization"] !== undefined ||
+      credentialPlace({ headers, url, isWebSocket }) !== undefined;
+    return shares.anonymous.refusal(error, trustedProxies.client(request).address, hasCredential);
   }
 
   #routeJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {

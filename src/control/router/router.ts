@@ -7,7 +7,6 @@ import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_ENDPOINT_PATH } from "../../wire/protoco
 import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
-import type { Refuser } from "../listener/error-response.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requests.ts";
 import { connectFromSocket, connectFromStream } from "../proxy/connect-proxy.ts";
@@ -55,7 +54,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       proxyHttp(request, response, job, context);
     } catch (error) {
       request.resume();
-      refuse(request, response, error, jobs.refuserOf(request, false));
+      refuse(request, response, error, { isWebSocket: false });
     }
   }
 
@@ -80,7 +79,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       refuseIfDraining();
       return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, error, jobs.refuserOf(request, true));
+      refuseRaw(socket, jobs.refusalOf(request, true, error), jobs.refuserOf(request, true));
     }
   }
 
@@ -113,7 +112,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (job === undefined) throw new TurnaboutError("not_found", "this path does not support WebSocket");
       return proxyWebSocketStream(request, job, context);
     } catch (error) {
-      refuse(request, response, error, jobs.refuserOf(request, true));
+      refuse(request, response, error, { isWebSocket: true });
     }
   }
 
@@ -122,13 +121,19 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       throw new TurnaboutError("control_plane_draining", "request: the control plane is shutting down");
   }
 
-  function refuse(request: AnyRequest, response: AnyResponse, error: unknown, refuser: Refuser): void {
+  function refuse(
+    request: AnyRequest,
+    response: AnyResponse,
+    cause: unknown,
+    { isWebSocket }: { isWebSocket: boolean },
+  ): void {
     response.on("error", () => {}); // permanent
     request.on("error", () => {}); // permanent
-    const requestId = sendError(request, response, error, refuser);
+    const error = jobs.refusalOf(request, isWebSocket, cause);
+    const requestId = sendError(request, response, error, jobs.refuserOf(request, isWebSocket));
     const reason = error instanceof Error ? error.message : String(error);
     const client = context.trustedProxies.client(request).address;
-    context.log.info({ requestId, client, reason }, "request refused");
+    context.refusalLog.info({ requestId, client, reason }, "request refused");
   }
 
   return { request, upgrade, connect, connectStream };

@@ -17,6 +17,7 @@ import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
+import { credentialHolder } from "../shares/holders.ts";
 
 /** The target's response to the handshake. */
 export interface HandshakeResponse {
@@ -52,7 +53,7 @@ export async function openWebSocket(
   const options = {
     waitMs: preferredWaitMs(request.headers),
     signal,
-    caller: job.identity.id,
+    caller: credentialHolder(job.identity),
   };
   return context.dialer.open(destination, options, (connection) => {
     const { capabilities } = connection.hello;

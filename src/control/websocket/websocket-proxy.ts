@@ -127,11 +127,11 @@ class CallerWebSocket {
     this.#job = job;
     this.#context = context;
     this.#caller = new RevocableCaller(stream, { disconnected });
-    this.#caller.register(context.activeStreams, job);
   }
 
   /** @throws TurnaboutError if there is no response of the target's own, or if the caller may no longer have it */
   async open(request: AnyRequest): Promise<HandshakeResponse> {
+    this.#caller.register(this.#context.activeStreams, this.#job);
     this.#job.admit?.();
     const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
     this.#target = response.stream;
@@ -145,6 +145,7 @@ class CallerWebSocket {
     const { fromCaller } = this.#job;
     const onClose = (): void => this.#caller.release();
     this.#caller.onClose(spliceWebSocket(this.#stream, stream, { onClose, fromCaller }));
+    this.#caller.watchTunnel(this.#context.shares.unread, this.#job.identity, this.#stream, stream);
   }
 
   /** Logs a failure. @returns the error for the caller */
@@ -152,12 +153,12 @@ class CallerWebSocket {
     this.#caller.release();
     if (this.#target !== undefined) abort(this.#target, toError(cause));
     const error = this.#caller.reasonFor(cause);
-    const { metrics, log } = this.#context;
+    const { metrics, refusalLog } = this.#context;
     const { runner, target } = this.#job.destination;
     const code = error instanceof CodedError ? error.code : "internal";
     metrics.requests.inc({ outcome: code });
     const client = this.#job.client.address;
-    log.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
+    refusalLog.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
     return error instanceof TurnaboutError ? offlineIfExpected(error, this.#job) : error;
   }
 }

@@ -15,7 +15,7 @@ interface Close {
 
 /** RFC 6455 §7.4.1 and the registry: 1012 service restart (come back), 1008 policy, 1001 going away. */
 const LOST: Close = { code: 1012, reason: "the connection to the target was lost" };
-const CLOSE_CODES: Readonly<Record<CloseReason["kind"], number>> = {
+const CLOSE_CODES: Readonly<Record<Exclude<CloseReason["kind"], "stalled">, number>> = {
   revoked: 1008,
   "group-closed": 1001,
   restarting: 1012,
@@ -104,6 +104,11 @@ export function spliceWebSocket(
   }
 
   return ({ kind, text }) => {
+    if (kind === "stalled") {
+      // It would not read a close frame either.
+      abort(caller);
+      return abort(stream);
+    }
     const reason = { code: CLOSE_CODES[kind], reason: text };
     if (kind === "restarting") closeInOrder(reason);
     else close(reason);

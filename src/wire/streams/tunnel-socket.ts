@@ -66,6 +66,12 @@ export class TunnelSocket extends Duplex {
     this.once("end", () => this.#failWrite?.());
   }
 
+  /** Bytes in memory, in both directions. */
+  get heldBytes(): number {
+    const { readableLength, writableLength } = this.#stream;
+    return readableLength + writableLength + this.readableLength + this.writableLength;
+  }
+
   #finish(): void {
     if (this.destroyed || this.#ended || this.#failure !== undefined) return;
     if (!isComplete(this.#stream)) return this.#fail(this.#lost());

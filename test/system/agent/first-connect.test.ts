@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it, mock } from "node:test";
-import {
-  MAX_AWAITED_UNKNOWN_RUNNERS,
-  MAX_WAIT_MS,
-  WAITING_DIALS_PER_CALLER_AND_RUNNER,
-} from "../../../src/control/limits.ts";
+import { MAX_WAIT_MS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../../../src/control/limits.ts";
+import { MAX_UNKNOWN_RUNNERS } from "../../../src/control/shares/limits.ts";
 import { TurnaboutError } from "../../../src/wire/errors.ts";
 import { ending, eventually } from "../../support/events.ts";
 import { call, errorCode, open, targetUrl } from "../../support/http.ts";
@@ -60,7 +57,7 @@ describe("a runner that has never connected", () => {
         .catch((error: unknown) => (error instanceof TurnaboutError ? error.code : error));
     const same = Array.from({ length: WAITING_DIALS_PER_CALLER_AND_RUNNER }, () => wait("nobody"));
     assert.equal(await wait("nobody"), "overloaded");
-    const different = Array.from({ length: MAX_AWAITED_UNKNOWN_RUNNERS - 1 }, (_, i) => wait(`nobody-${i}`));
+    const different = Array.from({ length: MAX_UNKNOWN_RUNNERS - 1 }, (_, i) => wait(`nobody-${i}`));
     assert.equal(await wait("one-too-many"), "overloaded");
     given.abort();
     assert.deepEqual(new Set(await Promise.all([...same, ...different])), new Set(["aborted"]));
