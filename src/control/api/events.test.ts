@@ -10,6 +10,7 @@ import { ending, eventually, next } from "../../../test/support/events.ts";
 import { Access } from "../auth/access.ts";
 import { createIdentity } from "../auth/identity.ts";
 import { EventBus } from "../event-bus.ts";
+import { InFlight } from "../in-flight/in-flight.ts";
 import { createFairShares } from "../shares/fair-shares.ts";
 import { ActiveStreams } from "../auth/active-streams.ts";
 import type { AppContext, AppEnv } from "./context.ts";
@@ -33,7 +34,10 @@ async function start(kind: "HTTP/1.1" | "HTTP/2"): Promise<Stand> {
     await next();
   });
   const shares = createFairShares({}, { onRefused: () => {}, onStop: () => {} });
-  app.route("/", eventRoutes({ access, activeStreams, bus, shares } as unknown as AppContext));
+  app.route(
+    "/",
+    eventRoutes({ access, activeStreams, bus, inFlight: new InFlight(), shares } as unknown as AppContext),
+  );
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const sessions = new Set<http2.Http2Session>();
   const server =
