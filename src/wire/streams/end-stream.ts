@@ -15,6 +15,7 @@
 import { constants } from "node:http2";
 import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Stream } from "node:http2";
 import { STREAM_SENT_POLL_MS } from "../limits.ts";
+import { keepNativeSession, nativeOf } from "./native-session.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_SESSION_SERVER } = constants;
 
@@ -24,12 +25,10 @@ const GUARDED = new WeakSet<Http2Stream>();
 interface SessionGuard {
   /** Streams that are inside `close()` or `destroy()`. */
   ending: number;
-  /** Streams of a client, until one turn of the event loop after their 'close'. */
-  readonly open: Set<Http2Stream>;
-  /** Set when the session is to be destroyed: streams first, the session one turn later. */
-  endLate: (() => void) | undefined;
-  /** It waits for `ending` to become 0. */
-  isWaiting: boolean;
+  /** The session will be destroyed: in the next turn, or at the 'close' of its carrier. */
+  endsLate: boolean;
+  /** The session's native object, from 'connect' on. */
+  native: object | undefined;
 }
 
 const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
@@ -42,26 +41,44 @@ const SESSIONS = new WeakMap<Http2Session, SessionGuard>();
  * later: a lost carrier closes the streams one by one, and destroying the session meanwhile crashes node if the carrier is
  * not a net.Socket.
  *
- * A client session that has streams is destroyed one turn later, too. node frees an incomplete header block (an invalid
- * field, a missing CONTINUATION) with its stream, in the turn after the stream's end: a session that ends before that, as
- * with a GOAWAY after such a block, finds that memory unaccounted for and aborts the process.
+ * The native object of the session outlives those of its streams (native-session.ts). That takes writes that come to an end:
+ * `destroy()` of a session whose carrier has been destroyed takes effect at the carrier's 'close', when they have.
  */
 export function guardHttp2Session(http2Session: Http2Session): void {
-  if (SESSIONS.has(http2Session)) return;
-  const guard: SessionGuard = { ending: 0, open: new Set(), endLate: undefined, isWaiting: false };
+  if (SESSIONS.has(http2Session) || http2Session.destroyed) return;
+  const guard: SessionGuard = { ending: 0, endsLate: false, native: nativeOf(http2Session) };
   SESSIONS.set(http2Session, guard);
-  const destroy = http2Session.destroy.bind(http2Session);
-  http2Session.destroy = (error, code) => {
-    if (guard.ending === 0 && guard.open.size === 0) return destroy(error, code);
-    if (guard.endLate !== undefined) return;
-    guard.endLate = () => {
-      for (const stream of guard.open)
-        stream.destroy(new Error("the connection has ended", { cause: error }));
-      setImmediate(() => destroy(error, code));
-    };
-    if (guard.ending === 0) guard.endLate();
-    else guard.isWaiting = true;
+  const carrier = http2Session.socket;
+  let isCarrierClosed = carrier.destroyed;
+  let endAtClose: (() => void) | undefined;
+  const destroyNow = http2Session.destroy.bind(http2Session);
+  const release = (): void => {
+    keepNativeSession(guard.native);
+    // node keeps the session while a SETTINGS frame is not acknowledged, which is never if the peer does not want to.
+    guard.native = undefined;
   };
+  const destroy = (...args: Parameters<Http2Session["destroy"]>): void => {
+    if (http2Session.destroyed) return;
+    if (carrier.destroyed && !isCarrierClosed) {
+      guard.endsLate = true;
+      endAtClose = () => destroy(...args);
+      return;
+    }
+    destroyNow(...args);
+    release();
+  };
+  http2Session.destroy = (...args) => {
+    if (guard.endsLate) return;
+    guard.endsLate = guard.ending > 0;
+    if (guard.endsLate) setImmediate(destroy, ...args);
+    else destroy(...args);
+  };
+  carrier.prependOnceListener("close", () => {
+    isCarrierClosed = true;
+    endAtClose?.();
+  });
+  http2Session.prependOnceListener("connect", () => (guard.native ??= nativeOf(http2Session)));
+  http2Session.prependOnceListener("close", release); // node itself ends a session at its carrier's 'close', without `destroy()`
   http2Session.prependListener("stream", guardStream);
   if (http2Session.type === NGHTTP2_SESSION_SERVER) return;
   const client = http2Session as ClientHttp2Session;
@@ -69,8 +86,6 @@ export function guardHttp2Session(http2Session: Http2Session): void {
   client.request = (...args) => {
     const stream = request(...args);
     guardStream(stream);
-    guard.open.add(stream);
-    stream.once("close", () => setImmediate(() => guard.open.delete(stream)));
     return stream;
   };
 }
@@ -89,14 +104,20 @@ export function guardStream(stream: Http2Stream): void {
   if (GUARDED.has(stream)) return;
   GUARDED.add(stream);
   if (stream.session !== undefined) guardHttp2Session(stream.session);
+  const guard = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
   const close = stream.close.bind(stream);
-  const destroy = stream.destroy.bind(stream);
+  const destroyNow = stream.destroy.bind(stream);
   let isClosing = false;
   let late: { error: Error | undefined } | undefined;
 
+  const destroy = (error: Error | undefined): void => {
+    const native = nativeOf(stream);
+    destroyNow(error);
+    keepNativeSession(guard?.native, native);
+  };
   const closeNow = (code: number): void => {
     if (stream.closed || stream.destroyed) return;
-    holdSession(stream, () => {
+    holdSession(guard, () => {
       isClosing = true;
       try {
         close(code);
@@ -119,7 +140,7 @@ export function guardStream(stream: Http2Stream): void {
   stream.destroy = (error) => {
     const reason = error ?? (isIncomplete(stream) ? new Error("the stream ended prematurely") : undefined);
     if (isClosing) late = { error: late?.error ?? reason };
-    else if (!stream.destroyed) holdSession(stream, () => void destroy(reason));
+    else if (!stream.destroyed) holdSession(guard, () => destroy(reason));
     return stream;
   };
 }
@@ -171,9 +192,9 @@ export function endHttp2Session(http2Session: Http2Session, reason: Error, code?
   if (!http2Session.destroyed) http2Session.destroy(reason, code);
 }
 
-/** Whether it is destroyed, or will be one turn later ({@link guardHttp2Session}): it can no longer be used. */
+/** Whether it is destroyed, or will be soon ({@link guardHttp2Session}): it can no longer be used. */
 export function hasEnded(http2Session: Http2Session): boolean {
-  return http2Session.destroyed || SESSIONS.get(http2Session)?.endLate !== undefined;
+  return http2Session.destroyed || SESSIONS.get(http2Session)?.endsLate === true;
 }
 
 /**
@@ -187,18 +208,13 @@ export function widenConnection(http2Session: Http2Session, windowBytes: number)
 function ignore(): void {}
 
 /** Runs `end`, which emits 'aborted'; the stream's session is not destroyed meanwhile. */
-function holdSession(stream: Http2Stream, end: () => void): void {
-  const guard = stream.session === undefined ? undefined : SESSIONS.get(stream.session);
+function holdSession(guard: SessionGuard | undefined, end: () => void): void {
   if (guard === undefined) return end();
   guard.ending += 1;
   try {
     end();
   } finally {
     guard.ending -= 1;
-    if (guard.ending === 0 && guard.isWaiting) {
-      guard.isWaiting = false;
-      setImmediate(() => guard.endLate?.());
-    }
   }
 }
 
