@@ -101,6 +101,7 @@ describe("/hello", () => {
     const bad: [string, object][] = [
       ["hello.protocol", { protocol: 0 }],
       ["hello.protocol", { protocol: "1" }],
+      ["hello.protocol", { protocol: 1e300 }],
       ["hello.version", { version: "" }],
       ["hello.instance", { instance: "x".repeat(129) }],
       ["hello.capabilities", { capabilities: {} }],

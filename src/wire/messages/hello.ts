@@ -49,7 +49,7 @@ const MAX_TEXT_LENGTH = 128;
 export function parseHello(value: unknown): Hello {
   const hello = record(value, "hello");
   const protocol = hello["protocol"];
-  if (typeof protocol !== "number" || !Number.isInteger(protocol) || protocol < 1) {
+  if (typeof protocol !== "number" || !Number.isSafeInteger(protocol) || protocol < 1) {
     throw invalid("hello.protocol");
   }
   return {

@@ -4,6 +4,9 @@ import { MAX_RUNNER_ID_LENGTH, MAX_TARGET_HOST_LENGTH, MAX_TARGET_NAME_LENGTH } 
 
 const NAME = /^[a-z0-9_-]+$/;
 
+/** Of TCP. */
+export const MAX_PORT = 65_535;
+
 export function isRunnerId(value: string): boolean {
   return value.length <= MAX_RUNNER_ID_LENGTH && NAME.test(value);
 }
@@ -48,9 +51,11 @@ export function formatAuthority(destination: Destination): string {
  * Undefined if it is anything else.
  */
 export function parseAuthority(authority: string): Destination | undefined {
-  const match = /^([^.:]+)\.([^.:]+)(?::\d{1,5})?$/.exec(authority.toLowerCase());
-  const [, target = "", runner = ""] = match ?? [];
-  return isTargetName(target) && isRunnerId(runner) ? { runner, target } : undefined;
+  const match = /^([^.:]+)\.([^.:]+)(?::(\d{1,5}))?$/.exec(authority.toLowerCase());
+  const [, target = "", runner = "", port = "0"] = match ?? [];
+  return isTargetName(target) && isRunnerId(runner) && Number(port) <= MAX_PORT
+    ? { runner, target }
+    : undefined;
 }
 
 /** `HOST` or `HOST:PORT` of RFC 3986 §3.2, the host a name, an IPv4 address or `[IPv6]`: what `Host` may be. */
@@ -61,5 +66,5 @@ export function isTargetHost(value: string): boolean {
   const match = HOST.exec(value);
   if (match === null || !URL.canParse(`http://${value}`)) return false;
   const port = match[1] === undefined ? 1 : Number(match[1]);
-  return port >= 1 && port <= 65_535;
+  return port >= 1 && port <= MAX_PORT;
 }

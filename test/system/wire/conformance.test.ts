@@ -11,6 +11,7 @@ import { serveStreams } from "../../../src/agent/streams/dispatch.ts";
 import { silentLogger } from "../../../src/wire/log.ts";
 import { AGENT_AUTHORITY, AGENT_PATHS } from "../../../src/wire/protocol.ts";
 import { serveReversed } from "../../../src/wire/session/reversed-session.ts";
+import { TokenBucket } from "../../../src/wire/token-bucket.ts";
 import { readDocument, tableRows } from "../../docs/markdown.ts";
 import { runH2spec } from "../../support/h2spec.ts";
 import { missing } from "../../support/parts.ts";
@@ -76,6 +77,7 @@ async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
     subscribe: () => () => {},
     credential: undefined,
     onNotices: () => {},
+    notices: new TokenBucket({ burst: 10, perS: 1 }),
     closing: new AbortController().signal,
     onHello: () => {},
     onReconnectSpread: () => {},
