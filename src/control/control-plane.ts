@@ -186,18 +186,12 @@ function createHandlers(
   shutdown: Shutdown,
 ): PortHandlers {
   const { basePath, log, proxies } = settings;
-  const { access, certificateExpiry, certificates, inFlight, openConnections, reconnectSpread } = parts;
-  const { registry, shares, tokens } = parts;
+  const { access, inFlight, registry, shares } = parts;
   const admission: AdmissionContext = {
-    registry,
-    tokens,
+    ...parts,
     log,
     keepalive: settings,
-    openConnections,
-    certificates,
     refusalLog: new RateLimitedLog(log),
-    reconnectSpread,
-    certificateExpiry,
   };
   const shared = {
     ...parts,

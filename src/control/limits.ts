@@ -1,4 +1,7 @@
-/** Bounds of the control plane's side, with their reasons. */
+/**
+ * Bounds of the control plane's side, with their reasons. Longer than 300 lines because all of them stand in one place, each with
+ * its reason.
+ */
 
 /** Time after a lost connection in which dials wait for the reconnect. */
 export const GRACE_MS = 30_000;
@@ -33,8 +36,13 @@ export const RELEASE_PAUSE_MS = 5;
 /** Longest wait for a first connect that a caller may request. */
 export const MAX_WAIT_MS = 120_000;
 
-/** Gone runners that are still known (503 instead of 404); the oldest is forgotten first. */
+/** Gone runners that are still known (503 instead of 404); the oldest of the credential with the most is forgotten first. */
 export const MAX_GONE_RUNNERS = 10_000;
+
+/** Runners of one credential that are connected or awaited: all hosts of a large fleet with one token. */
+export const RUNNERS_PER_CREDENTIAL = 10_000;
+/** Its agents' connections: two for each runner, and some that are being replaced. */
+export const CONNECTIONS_PER_CREDENTIAL = 20_480;
 
 /** Connections of one agent process: twice its maximum, because it has both sets while it renews its certificate. */
 export const MAX_CONNECTIONS_PER_GENERATION = 32;
@@ -149,8 +157,51 @@ export const AGENT_REQUEST_TIMEOUT_MS = 10_000;
 
 /** Before `/events` is requested again if it ended before its tunnel connection. */
 export const EVENTS_RETRY_MS = 1_000;
+/** Longest pause before that, where it ends again and again: each time `/hello` is read. */
+export const MAX_EVENTS_RETRY_MS = 60_000;
+/** `/events` that lasted so long are requested again after the shortest pause. */
+export const EVENTS_STABLE_MS = 10_000;
 /** Notices to one agent without a response yet; further ones are dropped, as nothing depends on them. */
 export const MAX_PENDING_NOTICES = 16;
+
+/** Changes of runners that one connection may report on `/events` at once, and sustained: all containers of several hosts
+ * may start at once, and a crash loop goes on for hours. Further ones wait, and of each runner only the last state counts. */
+export const AGENT_CHANGES_BURST = 1_024;
+export const AGENT_CHANGES_PER_S = 16;
+/** The same for all agents of one credential together. */
+export const CREDENTIAL_CHANGES_BURST = 8_192;
+export const CREDENTIAL_CHANGES_PER_S = 64;
+/** Runners whose changes wait, of one connection; then its `/events` are not read. Twice what it may serve: each may be
+ * withdrawn for another one. */
+export const MAX_PENDING_CHANGES = 512;
+/** Changes that are applied in one turn of the event loop: each is an event, and costs up to a millisecond. */
+export const CHANGES_PER_TURN = 32;
+/** Bytes of `/events` that are read of one connection at once, and sustained; each line counts as some more. Above it the
+ * stream is not read. 4 MiB are 10,000 changes. */
+export const EVENT_BYTES_BURST: number = 4 * 1024 * 1024;
+export const EVENT_BYTES_PER_S: number = 64 * 1024;
+export const EVENT_LINE_COST_BYTES = 128;
+/** The same for all agents of one credential together. */
+export const CREDENTIAL_EVENT_BYTES_BURST: number = 16 * 1024 * 1024;
+export const CREDENTIAL_EVENT_BYTES_PER_S: number = 1024 * 1024;
+/** Lines of `/events` that are not valid, on one connection; then it is closed. A correct agent sends none. */
+export const MAX_INVALID_EVENTS = 100;
+/** A connection that reports more than it may for so long is closed. */
+export const EVENTS_EXCESS_MS = 60_000;
+
+/** A connection that an agent ends sooner counts as short: it has cost a handshake, events and log lines for nothing. */
+export const SHORT_CONNECTION_MS = 10_000;
+/** Short connections for one runner, at once and sustained: an agent that crashes at each start makes two every few seconds.
+ * Above it the next ones get 429. */
+export const RUNNER_SHORT_CONNECTIONS_BURST = 64;
+export const RUNNER_SHORT_CONNECTIONS_PER_S = 1;
+/** The same for one credential: thousands of agents may be cut off twice in a row. */
+export const CREDENTIAL_SHORT_CONNECTIONS_BURST = 4_096;
+export const CREDENTIAL_SHORT_CONNECTIONS_PER_S = 16;
+/** Agents of one credential between their upgrade and their registration: 1,000 that return within a second, on slow paths. */
+export const MAX_ADMISSIONS_PER_CREDENTIAL = 1_024;
+/** Log lines in a minute about the agents of one credential, their runners and connections; the rest are counted. */
+export const AGENT_LINES_PER_MINUTE = 600;
 
 /** Streams of one caller's HTTP/2 connection. */
 export const CALLER_MAX_STREAMS = 256;

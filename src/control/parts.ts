@@ -1,4 +1,5 @@
 /** What a control plane consists of, before its port is open. */
+import { AgentBudgets } from "./admission/agent-budgets.ts";
 import { CertificateExpiry } from "./admission/certificate-expiry.ts";
 import { ReconnectSpread } from "./admission/reconnect-spread.ts";
 import { notifyReplaced } from "./admission/agent-notices.ts";
@@ -38,6 +39,7 @@ export interface Parts {
   readonly openConnections: Set<AgentConnection>;
   readonly certificateExpiry: CertificateExpiry;
   readonly reconnectSpread: ReconnectSpread;
+  readonly agentBudgets: AgentBudgets;
   readonly registry: Registry;
   readonly metrics: ControlMetrics;
   readonly dialer: Dialer;
@@ -60,12 +62,15 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     onRefused: (share) => metrics.shareRefusals.inc({ share }),
     onStop: (reason) => metrics.callersStopped.inc({ reason }),
   });
+  const agentBudgets = new AgentBudgets(log);
   const registry = new Registry({
     graceMs: settings.graceMs,
     unknownRunners: shares.unknownRunners,
     onShareRefused: (share) => metrics.shareRefusals.inc({ share }),
     onEvent: (event) => bus.publish(event),
-    onReplaced: (connection, runnerId) => notifyReplaced(connection, runnerId, log),
+    onReplaced: (connection, runnerId) => {
+      notifyReplaced(connection, runnerId, agentBudgets.of(connection.identity.id), log);
+    },
     onFailure,
   });
   const metrics: ControlMetrics = createControlMetrics({
@@ -91,6 +96,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     openConnections,
     certificateExpiry: new CertificateExpiry(openConnections, certificates, log),
     reconnectSpread: new ReconnectSpread(openConnections, log),
+    agentBudgets,
     registry,
     metrics,
     dialer: new Dialer(registry, metrics),

@@ -6,10 +6,15 @@ import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import { REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
 
-/** Logs, counts and reports every event. */
-export function reportEvents({ bus, metrics }: Parts, { log, onEvent }: Settings): void {
+/** Logs, counts and reports every event. Of the runners of one credential a limited number is logged. */
+export function reportEvents(
+  { agentBudgets, bus, metrics, registry }: Parts,
+  { log, onEvent }: Settings,
+): void {
   bus.subscribe((event) => {
-    log.info({ ...event }, "event");
+    const credential = "runner" in event ? registry.credentialOf(event.runner) : undefined;
+    const limited = credential === undefined ? log : agentBudgets.of(credential).log;
+    limited.info({ ...event }, "event");
     metrics.agentEvents.inc({ event: event.type });
     if ("runner" in event) onEvent?.(event);
   });
@@ -44,12 +49,13 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
 
 /** Closes what a changed token no longer covers, and takes up what it covers now. */
 export function followTokenChanges(parts: Parts, { log }: Settings): void {
-  const { activeStreams, openConnections, registry, tokens } = parts;
+  const { activeStreams, agentBudgets, openConnections, registry, tokens } = parts;
+  const context = { agentBudgets, registry, tokens, log };
   tokens.onChange(() => {
     for (const connection of openConnections) {
       // One that cannot be handled is closed: it must not keep what its token no longer covers.
       const guard = new Guard((error) => connection.destroy(error.message));
-      guard.run(() => applyTokenChange(connection, { registry, tokens, log }));
+      guard.run(() => applyTokenChange(connection, context));
     }
     activeStreams.closeRevoked((identity) => {
       const current = tokens.current(identity);

@@ -17,6 +17,7 @@ import { CertificateExpiry } from "../../src/control/admission/certificate-expir
 import type { AgentConnection } from "../../src/control/registry/agent-connection.ts";
 import { RateLimitedLog } from "../../src/control/listener/rate-limited-log.ts";
 import { InFlight } from "../../src/control/in-flight/in-flight.ts";
+import { AgentBudgets } from "../../src/control/admission/agent-budgets.ts";
 import { AgentEndpoint } from "../../src/control/admission/agent-endpoint.ts";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
@@ -65,6 +66,7 @@ describe("an HTTP/2 session on a carrier that has just been written to", () => {
       certificates,
       refusalLog: new RateLimitedLog(silentLogger),
       reconnectSpread,
+      agentBudgets: new AgentBudgets(silentLogger),
       certificateExpiry: new CertificateExpiry(openConnections, certificates, silentLogger),
       draining: () => false,
       shares: createFairShares({}, { onRefused: () => {}, onStop: () => {} }),

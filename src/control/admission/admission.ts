@@ -22,6 +22,7 @@ import type { TokenStore } from "../auth/tokens.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { AgentBudget, AgentBudgets } from "./agent-budgets.ts";
 import { getAgentJson } from "./agent-client.ts";
 import { currentCredential, identify } from "./agent-credential.ts";
 import type { AgentCredential } from "./agent-credential.ts";
@@ -40,6 +41,7 @@ export interface AdmissionContext {
   refusalLog: RateLimitedLog;
   certificateExpiry: CertificateExpiry;
   reconnectSpread: ReconnectSpread;
+  agentBudgets: AgentBudgets;
   /** Every admitted connection until it closes, also one that serves no runner. */
   openConnections: Set<AgentConnection>;
 }
@@ -49,9 +51,14 @@ export interface EndpointRequest {
   /** Of its bearer token. Undefined on rh2, where the certificate or the agent's `/credential` identifies it. */
   identity: Identity | undefined;
   standby: boolean;
+  /** The first runner that it names. Undefined on rh2. */
+  runner?: string | undefined;
   /** Undefined if the request did not name it. */
   processId?: string | undefined;
 }
+
+/** Runners of a connection that a log line names: their events name all of them. */
+const LOGGED_RUNNERS = 16;
 
 /** An agent that has identified itself. */
 interface IdentifiedAgent {
@@ -62,6 +69,9 @@ interface IdentifiedAgent {
   hello: Hello;
   standby: boolean;
   reconnectSpreadMs: number;
+  budget: AgentBudget;
+  /** The runner whose connections are counted: {@link AgentBudget.checkConnect}. */
+  countedFor: string;
 }
 
 interface Refusal {
@@ -69,6 +79,9 @@ interface Refusal {
   reason: Error;
   /** To send the reason on; undefined if no session was established. */
   http2Session: ClientHttp2Session | undefined;
+  /** Of its credential, as far as that is known. */
+  budget: AgentBudget | undefined;
+  countedFor: string;
 }
 
 /** Never throws: a carrier that is not admitted is closed. */
@@ -77,10 +90,14 @@ export async function admit(
   request: EndpointRequest,
   context: AdmissionContext,
 ): Promise<void> {
+  const known = request.identity === undefined ? undefined : context.agentBudgets.of(request.identity.id);
+  const admitted = known?.admitting();
   const agent = await identifyAgent(carrier, request, context);
+  admitted?.();
   // No await from here to the end: a token that is revoked next finds the connection in `openConnections`.
   const refusal = agent.kind === "refused" ? agent : register(agent, context);
   if (refusal === undefined) return;
+  refusal.budget?.notAdmitted(refusal.countedFor, refusal.reason);
   new Guard((error) => carrier.stream.destroy(error)).run(() => {
     logRefusal(carrier, refusal.reason, context.refusalLog);
     if (refusal.http2Session === undefined) carrier.stream.destroy();
@@ -95,12 +112,14 @@ async function identifyAgent(
   context: AdmissionContext,
 ): Promise<IdentifiedAgent | Refusal> {
   let http2Session: ClientHttp2Session | undefined;
+  let identity = request.identity;
   try {
     http2Session = await openReversed(carrier.stream);
     const credential =
-      request.identity === undefined
+      identity === undefined
         ? await identify(carrier, http2Session, context)
-        : { identity: request.identity, certificate: undefined };
+        : { identity, certificate: undefined };
+    ({ identity } = credential);
     const reconnectSpreadMs = context.reconnectSpread.ms;
     const fields = { [HEADER.reconnectSpread]: String(reconnectSpreadMs) };
     const hello = parseHello(await getAgentJson(http2Session, AGENT_PATHS.hello, fields));
@@ -111,41 +130,64 @@ async function identifyAgent(
       );
     }
     const standby = request.standby || hello.standby;
-    return { kind: "identified", carrier, http2Session, credential, hello, standby, reconnectSpreadMs };
+    const budget = context.agentBudgets.of(identity.id);
+    const countedFor = request.runner ?? hello.runners[0]?.id ?? "";
+    if (request.runner === undefined) budget.checkConnect(countedFor);
+    const identified = { carrier, http2Session, credential, hello, standby, reconnectSpreadMs };
+    return { kind: "identified", ...identified, budget, countedFor };
   } catch (cause) {
-    return { kind: "refused", reason: toError(cause), http2Session };
+    const budget = identity === undefined ? undefined : context.agentBudgets.of(identity.id);
+    const countedFor = request.runner ?? "";
+    return { kind: "refused", reason: toError(cause), http2Session, budget, countedFor };
   }
 }
 
 /** Registers the connection, and follows it until it closes. Undefined if it is admitted. */
 function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
-  const { carrier, http2Session, hello } = agent;
-  const { registry, log } = context;
+  const { http2Session, hello, budget, countedFor } = agent;
+  const { registry } = context;
+  let release = (): void => {};
   try {
     const credential = currentCredential(agent.credential, context);
     const connection = createConnection({ ...agent, credential }, context);
+    release = budget.connected();
     const refusedRunners = registry.register(connection);
-    reportRefused(connection, refusedRunners, context);
-    if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, context);
+    http2Session.once("close", release);
+    const followed = { ...context, budget };
+    reportRefused(connection, refusedRunners, followed);
+    if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, followed);
     context.openConnections.add(connection);
     context.certificateExpiry.added(connection);
     http2Session.once("close", () => context.openConnections.delete(connection));
-    const { id } = connection;
-    http2Session.on("goaway", (_code, _last, data) => {
-      const goaway = parseGoaway(data);
-      if (goaway !== undefined) log.info({ connection: id, ...goaway }, "agent sent GOAWAY");
+    logConnection(connection, budget);
+    http2Session.once("close", () => {
+      if (connection.isEndedHere) return;
+      const livedMs = Date.now() - connection.since.getTime();
+      budget.connectionEnded(countedFor, { livedMs, runners: hello.runners.length });
     });
-    const runners = [...connection.runners.keys()];
-    const peer = carrier.remoteAddress;
-    log.info(
-      { connection: id, carrier: carrier.kind, runners, credential: credential.identity.id, peer },
-      "agent connected",
-    );
-    http2Session.once("close", () => log.info({ connection: id, runners }, "agent connection closed"));
     return undefined;
   } catch (cause) {
-    return { kind: "refused", reason: explainRefusal(toError(cause), agent.credential), http2Session };
+    release();
+    const reason = explainRefusal(toError(cause), agent.credential);
+    return { kind: "refused", reason, http2Session, budget, countedFor };
   }
+}
+
+function logConnection(
+  { id, carrier, http2Session, runners, identity }: AgentConnection,
+  { log }: AgentBudget,
+): void {
+  http2Session.on("goaway", (_code, _last, data) => {
+    const goaway = parseGoaway(data);
+    if (goaway !== undefined) log.info({ connection: id, ...goaway }, "agent sent GOAWAY");
+  });
+  const served = [...runners.keys()].slice(0, LOGGED_RUNNERS);
+  const peer = carrier.remoteAddress;
+  log.info(
+    { connection: id, carrier: carrier.kind, runners: served, credential: identity.id, peer },
+    "agent connected",
+  );
+  http2Session.once("close", () => log.info({ connection: id, runners: served }, "agent connection closed"));
 }
 
 function createConnection(agent: IdentifiedAgent, context: AdmissionContext): AgentConnection {

@@ -115,7 +115,7 @@ export class AgentEndpoint {
 
   /** @throws TurnaboutError the reason of the refusal */
   #check({ headers, url, protocol }: ReceivedRequest): EndpointRequest {
-    const { registry, tokens, draining } = this.#context;
+    const { agentBudgets, registry, tokens, draining } = this.#context;
     if (draining())
       throw new TurnaboutError(
         "control_plane_draining",
@@ -142,7 +142,9 @@ export class AgentEndpoint {
       );
     }
     registry.checkMayRegister(runners, identity, processId, standby);
-    return { identity, standby, processId };
+    const [runner = ""] = runners;
+    agentBudgets.of(identity.id).checkConnect(runner);
+    return { identity, standby, runner, processId };
   }
 }
 

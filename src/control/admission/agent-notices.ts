@@ -5,6 +5,7 @@ import type { Notices } from "../../wire/messages/notices.ts";
 import { AGENT_PATHS, CAPABILITY } from "../../wire/protocol.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import { MAX_PENDING_NOTICES } from "../limits.ts";
+import type { AgentBudget } from "./agent-budgets.ts";
 import { postAgentJson } from "./agent-client.ts";
 
 export function sendNotices(connection: AgentConnection, notices: Partial<Notices>, log: Logger): void {
@@ -36,7 +37,12 @@ export function announceRestart(connection: AgentConnection, reconnectSpreadMs: 
 }
 
 /** A newer agent serves one of the connection's runners; it keeps the others. */
-export function notifyReplaced(connection: AgentConnection, runnerId: string, log: Logger): void {
-  log.info({ connection: connection.id, runner: runnerId }, "runner replaced by a newer agent");
+export function notifyReplaced(
+  connection: AgentConnection,
+  runnerId: string,
+  budget: AgentBudget,
+  log: Logger,
+): void {
+  budget.log.info({ connection: connection.id, runner: runnerId }, "runner replaced by a newer agent");
   sendNotices(connection, { replaced: [runnerId] }, log);
 }

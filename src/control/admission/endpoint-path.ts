@@ -1,7 +1,7 @@
 /** Paths of the agent endpoint, and the runners that a request to it names. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
-import { isRunnerId } from "../../wire/messages/names.ts";
+import { isRunnerId, MAX_PORT } from "../../wire/messages/names.ts";
 import {
   AGENT_ENDPOINT_PATH,
   ENDPOINT_RUNNER_PARAMETER,
@@ -58,5 +58,6 @@ function originHosts(path: string): string[] {
 
 /** Empty, which is no runner's id, for what is no origin. */
 function hostOf(origin: string): string {
-  return /^https?:\/\/([^/:]+)(?::\d{1,5})?$/i.exec(origin)?.[1]?.toLowerCase() ?? "";
+  const [, host = "", port = "0"] = /^https?:\/\/([^/:]+)(?::(\d{1,5}))?$/i.exec(origin) ?? [];
+  return Number(port) <= MAX_PORT ? host.toLowerCase() : "";
 }

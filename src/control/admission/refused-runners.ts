@@ -3,6 +3,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
 import type { Logger } from "../../wire/log.ts";
+import type { AgentBudget } from "./agent-budgets.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import { sendNotices } from "./agent-notices.ts";
 import type { RefusedRunner, Registry } from "../registry/registry.ts";
@@ -10,6 +11,8 @@ import type { RefusedRunner, Registry } from "../registry/registry.ts";
 export interface RefusalContext {
   registry: Registry;
   log: Logger;
+  /** Of the agent's credential. */
+  budget: AgentBudget;
 }
 
 /** Calls {@link Registry.addRunner}; a refusal is reported and not thrown. */
@@ -25,13 +28,13 @@ export function offerRunner(connection: AgentConnection, info: RunnerInfo, conte
 export function reportRefused(
   connection: AgentConnection,
   refused: readonly RefusedRunner[],
-  { log }: RefusalContext,
+  { budget, log }: RefusalContext,
 ): void {
   if (refused.length === 0) return;
   for (const { info, error } of refused) {
     if (connection.refused.size < MAX_RUNNERS_PER_CONNECTION) connection.refused.set(info.id, info);
     const { id } = connection;
-    log.warn({ connection: id, runner: info.id, reason: error.message }, "runner refused");
+    budget.log.warn({ connection: id, runner: info.id, reason: error.message }, "runner refused");
   }
   const notices = refused.map(({ info, error }) => ({
     runner: info.id,

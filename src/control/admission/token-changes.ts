@@ -2,6 +2,7 @@
 import type { Logger } from "../../wire/log.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TokenStore } from "../auth/tokens.ts";
+import type { AgentBudgets } from "./agent-budgets.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import { offerAgain, reportRefused } from "./refused-runners.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -9,6 +10,7 @@ import type { Registry } from "../registry/registry.ts";
 export interface TokenChangeContext {
   registry: Registry;
   tokens: TokenStore;
+  agentBudgets: AgentBudgets;
   log: Logger;
 }
 
@@ -17,7 +19,7 @@ export interface TokenChangeContext {
  * that it no longer covers are removed. Connections with a client certificate are not affected.
  */
 export function applyTokenChange(connection: AgentConnection, context: TokenChangeContext): void {
-  const { registry, tokens, log } = context;
+  const { agentBudgets, registry, tokens, log } = context;
   const { identity, certificate } = connection;
   if (certificate !== undefined) return; // see CertificateExpiry
   const current = tokens.current(identity);
@@ -34,6 +36,7 @@ export function applyTokenChange(connection: AgentConnection, context: TokenChan
     const message = `register ${info.id}: ${current.id} may no longer register this runner`;
     return { info, error: new TurnaboutError("not_allowed", message) };
   });
-  reportRefused(connection, refused, context);
-  offerAgain(connection, context);
+  const withBudget = { registry, log, budget: agentBudgets.of(current.id) };
+  reportRefused(connection, refused, withBudget);
+  offerAgain(connection, withBudget);
 }

@@ -74,6 +74,7 @@ export class AgentConnection {
   readonly #rate: ByteRate;
   readonly #drain = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
+  #isEndedHere = false;
 
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
@@ -111,6 +112,11 @@ export class AgentConnection {
   /** New streams may be opened. */
   get usable(): boolean {
     return !this.#drain.signal.aborted && !this.http2Session.closed && !hasEnded(this.http2Session);
+  }
+
+  /** This end has closed it for a reason that is not the agent's doing: a shutdown, an expired certificate, an operator. */
+  get isEndedHere(): boolean {
+    return this.#isEndedHere;
   }
 
   /** Stays below the peer's own limit: nghttp2 queues streams above it, and fails them when an abort frees a place. */
@@ -202,6 +208,7 @@ export class AgentConnection {
     reconnectSpreadMs?: number,
   ): void {
     if (this.#drain.signal.aborted || hasEnded(this.http2Session)) return;
+    this.#isEndedHere = reason === "draining" || reason === "kicked";
     sendGoaway(this.http2Session, { reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
   }
@@ -217,6 +224,7 @@ export class AgentConnection {
   }
 
   destroy(message: string): void {
+    this.#isEndedHere ||= !this.#drain.signal.aborted;
     destroyHttp2Session(this.http2Session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
   }
 }

@@ -32,7 +32,9 @@ export class Entries {
   readonly #unknownRunners: Shares;
   /** For each awaited runner that has never connected: gives back the place of the caller that was the first to wait. */
   readonly #unknown = new Map<string, Release>();
-  #goneCount = 0;
+  readonly #gone = new RunnersByCredential();
+  /** Connected, or awaited. */
+  readonly #present = new RunnersByCredential();
 
   constructor(unknownRunners: Shares) {
     this.#unknownRunners = unknownRunners;
@@ -94,14 +96,17 @@ export class Entries {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     if (entry.state === "never-seen") this.#isKnown(id);
-    if (entry.state === "gone") this.#goneCount -= 1;
-    if (state === "gone") this.#goneCount += 1;
+    const credential = (entry.upstreams.known ?? entry.upstreams.own)?.credential ?? "";
+    (state === "gone" ? this.#present : this.#gone).delete(id);
+    (state === "gone" ? this.#gone : this.#present).set(id, credential);
     entry.state = state;
     entry.since = new Date();
-    // Ordered by their last change of state: the oldest of the gone runners come first.
-    this.#entries.delete(id);
-    this.#entries.set(id, entry);
-    if (this.#goneCount > MAX_GONE_RUNNERS) this.#forgetOldestGone();
+    if (this.#gone.size > MAX_GONE_RUNNERS) this.#forgetOldestGone();
+  }
+
+  /** Runners of this credential that are connected or awaited. */
+  presentOf(credential: string): number {
+    return this.#present.count(credential);
   }
 
   /** It is no longer awaited as an unknown one. */
@@ -111,11 +116,49 @@ export class Entries {
   }
 
   #forgetOldestGone(): void {
-    for (const [id, entry] of this.#entries) {
-      if (entry.state !== "gone" || entry.waiting.size > 0) continue;
+    for (const id of this.#gone.ofLargest()) {
+      if ((this.#entries.get(id)?.waiting.size ?? 0) > 0) continue;
       this.#entries.delete(id);
-      this.#goneCount -= 1;
+      this.#gone.delete(id);
       return;
     }
+  }
+}
+
+/** Ids of runners by the credential that serves them, or served them last: one that invents ids uses up only its own share. */
+class RunnersByCredential {
+  /** In the order in which they were set. */
+  readonly #byCredential = new Map<string, Set<string>>();
+  readonly #credentials = new Map<string, string>();
+
+  get size(): number {
+    return this.#credentials.size;
+  }
+
+  count(credential: string): number {
+    return this.#byCredential.get(credential)?.size ?? 0;
+  }
+
+  set(id: string, credential: string): void {
+    this.delete(id);
+    const ids = this.#byCredential.get(credential) ?? new Set();
+    this.#byCredential.set(credential, ids.add(id));
+    this.#credentials.set(id, credential);
+  }
+
+  delete(id: string): void {
+    const credential = this.#credentials.get(id);
+    if (credential === undefined) return;
+    this.#credentials.delete(id);
+    const ids = this.#byCredential.get(credential);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#byCredential.delete(credential);
+  }
+
+  /** Those of the credential with the most. */
+  ofLargest(): ReadonlySet<string> {
+    let largest: ReadonlySet<string> = new Set();
+    for (const ids of this.#byCredential.values()) if (ids.size > largest.size) largest = ids;
+    return largest;
   }
 }

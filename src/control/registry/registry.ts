@@ -10,7 +10,7 @@ import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { Identity } from "../auth/identity.ts";
-import { GRACE_MS } from "../limits.ts";
+import { GRACE_MS, RUNNERS_PER_CREDENTIAL } from "../limits.ts";
 import { unknownRunnerShares } from "../shares/fair-shares.ts";
 import type { Shares } from "../shares/shares.ts";
 import { Entries } from "./entries.ts";
@@ -203,6 +203,12 @@ export class Registry {
     return this.#entries.get(runnerId)?.upstreams.own?.credential;
   }
 
+  /** Id of the credential of the agent that serves the runner, or served it last. */
+  credentialOf(runnerId: string): string | undefined {
+    const upstreams = this.#entries.get(runnerId)?.upstreams;
+    return (upstreams?.known ?? upstreams?.own)?.credential;
+  }
+
   /**
    * A runner that was connected before this process started, and may not have reconnected yet: dials wait for it as in a
    * grace, and it is reserved for its credential. Without a credential it was discovered, and no credential holds it.
@@ -263,7 +269,13 @@ export class Registry {
     const discovered = info.discovered === true;
     if (discovered) checkAllowed(info.id, identity);
     else this.checkMayRegister([info.id], identity, processId, standby);
-    this.#entries.get(info.id)?.upstreams.checkRoom(info.id, connection, discovered);
+    const entry = this.#entries.get(info.id);
+    entry?.upstreams.checkRoom(info.id, connection, discovered);
+    const isPresent = entry?.state === "connected" || entry?.state === "reconnecting";
+    if (!isPresent && this.#entries.presentOf(identity.id) >= RUNNERS_PER_CREDENTIAL) {
+      const reason = `${identity.id} has ${RUNNERS_PER_CREDENTIAL} runners already`;
+      throw new TurnaboutError("overloaded", `register ${info.id}: ${reason}`);
+    }
   }
 }
 
