@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import { limitInformational } from "../transport/informational.ts";
 import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
@@ -25,6 +26,7 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
       ...options.headers,
     },
   });
+  limitInformational(request);
   request.on("upgrade", (response, socket, head) => {
     socket.on("error", () => {}); // permanently
     if (response.headers.upgrade?.toLowerCase() !== PTTH_UPGRADE_TOKEN) {

@@ -28,11 +28,11 @@ export async function upgradeRefused(
   const own = fromControlPlane ? ownError(body) : undefined;
   if (own !== undefined) {
     const who = String(headers["proxy-status"]).startsWith(RELAY_NAME) ? "relay" : "control plane";
-    const retryAfterS = Number(headers["retry-after"]);
+    const retryAfterS = parseRetryAfter(headers["retry-after"]);
     return new TurnaboutError(
       own.code,
       `${carrier}: the ${who} refused (${status}): ${own.message}`,
-      Number.isFinite(retryAfterS) ? { retryAfterS } : {},
+      retryAfterS === undefined ? {} : { retryAfterS },
     );
   }
   // Not followed: an intermediary could redirect the token to any host.
@@ -44,6 +44,11 @@ export async function upgradeRefused(
     "carrier_failed",
     `${carrier}: responded with ${status} instead of ${carrier === "h2" ? 200 : 101}${redirect}${seen === "" ? "" : `: ${seen}`}`,
   );
+}
+
+/** Seconds (RFC 9110 §10.2.3). Undefined for a date, which none of ours sends, and for a number that is no delay. */
+function parseRetryAfter(value: string | undefined): number | undefined {
+  return value !== undefined && /^\d{1,9}$/.test(value.trim()) ? Number(value) : undefined;
 }
 
 export function refusalOf(response: IncomingMessage): Refusal {

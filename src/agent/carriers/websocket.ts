@@ -11,6 +11,7 @@ import {
 } from "../../wire/limits.ts";
 import { WEBSOCKET_SUBPROTOCOL } from "../../wire/protocol.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
+import { limitInformational } from "../transport/informational.ts";
 import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
@@ -25,6 +26,10 @@ export async function dialWebSocket(options: CarrierOptions): Promise<Carrier> {
     createConnection: (() => transport) as () => Socket,
     perMessageDeflate: false,
     followRedirects: false,
+    finishRequest: (request) => {
+      limitInformational(request);
+      request.end();
+    },
     maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
     maxBufferedChunks: MAX_WEBSOCKET_CHUNKS,
     maxFragments: MAX_WEBSOCKET_FRAGMENTS,

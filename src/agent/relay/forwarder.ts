@@ -4,34 +4,33 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { LimitedLog } from "../../wire/limited-log.ts";
 import type { Logger } from "../../wire/log.ts";
 import { isRunnerId } from "../../wire/messages/names.ts";
 import { ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { abort } from "../../wire/streams/splice.ts";
-import {
-  MAX_RELAY_DIALS,
-  MAX_RELAYED_CONNECTIONS,
-  RELAY_DIAL_TIMEOUT_MS,
-  RELAY_QUIET_MS,
-} from "../limits.ts";
+import { RELAY_DIAL_TIMEOUT_MS, RELAY_LINES_PER_MINUTE, RELAY_QUIET_MS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
-import type { TlsFiles } from "../transport/credentials.ts";
+import type { ServerTrust } from "../transport/credentials.ts";
 import { endpointUrl, socketPathOf, zoneOf } from "../transport/server-url.ts";
+import { refusedRelayByAlert } from "../transport/tls-errors.ts";
 import { openTransport } from "../transport/transport.ts";
 import { watchDisconnect } from "./agent-disconnect.ts";
 import { rawErrorResponse } from "./error-response.ts";
 import { forwardedFields, isLoop } from "./forwarded-fields.ts";
 import { JoinedConnections } from "./joined-connections.ts";
 import type { UpgradeRequest } from "./listener.ts";
+import { holderOf, RelayShares } from "./shares.ts";
+import type { Holder } from "./shares.ts";
 import { requestUpgrade } from "./upgrade-request.ts";
 import type { UpstreamResponse } from "./upgrade-request.ts";
 
 export interface ForwarderContext {
   /** URL of the control plane, or of the next relay. */
   server: string;
-  tls: TlsFiles;
+  tls: ServerTrust;
   /** Random id of this relay. */
   relayId: string;
   log: Logger;
@@ -45,28 +44,41 @@ export class RelayForwarder {
   readonly #joined = new JoinedConnections();
   readonly #closing = new AbortController();
   readonly #idle = Promise.withResolvers<void>();
+  readonly #shares = new RelayShares();
   #dials = 0;
   readonly #reported = new ReportedProblems();
+  readonly #failureLog: LimitedLog;
+  readonly #connectionLog: LimitedLog;
 
   constructor(context: ForwarderContext) {
     this.#context = context;
+    this.#failureLog = new LimitedLog(context.log, RELAY_LINES_PER_MINUTE);
+    this.#connectionLog = new LimitedLog(context.log, RELAY_LINES_PER_MINUTE);
     setMaxListeners(0, this.#closing.signal);
   }
 
   handle(upgrade: UpgradeRequest): void {
     const refusal = this.#refusal(upgrade);
     if (refusal !== undefined) return this.#refuse(upgrade, refusal);
+    const holder = holderOf(upgrade.request, upgrade.socket);
+    const displaced = new AbortController();
+    const release = this.#shares.dial(holder, () =>
+      displaced.abort(full("another agent's dial took its place")),
+    );
+    if (release === undefined) return this.#refuse(upgrade, "relay_full");
     this.#dials += 1;
     const watch = watchDisconnect(upgrade.socket, upgrade.head);
-    void this.#forward(upgrade, watch.signal)
+    void this.#forward(upgrade, AbortSignal.any([watch.signal, displaced.signal]))
       .then(
         (response) => {
           watch.stop();
-          this.#takeResponse(upgrade, response);
+          release();
+          this.#takeResponse(upgrade, holder, response);
         },
         (error: unknown) => {
           watch.stop();
-          this.#fail(upgrade, toError(error));
+          release();
+          this.#fail(upgrade, toError(displaced.signal.aborted ? displaced.signal.reason : error));
         },
       )
       // An exception here must leave nothing that the drain would wait for.
@@ -91,20 +103,18 @@ export class RelayForwarder {
 
   #refusal({ request }: UpgradeRequest): ErrorCode | undefined {
     if (this.#closing.signal.aborted) return "agent_draining";
-    if (isLoop(request, this.#context.relayId)) return "relay_loop";
-    const isFull = this.#joined.size + this.#dials >= MAX_RELAYED_CONNECTIONS;
-    return isFull || this.#dials >= MAX_RELAY_DIALS ? "relay_full" : undefined;
+    return isLoop(request, this.#context.relayId) ? "relay_loop" : undefined;
   }
 
   async #forward(
     { request, socket, protocol }: UpgradeRequest,
-    disconnected: AbortSignal,
+    abandoned: AbortSignal,
   ): Promise<UpstreamResponse> {
     const { server, tls, relayId } = this.#context;
     const url = endpointUrl(server);
     const timeout = AbortSignal.timeout(RELAY_DIAL_TIMEOUT_MS);
-    const signal = AbortSignal.any([disconnected, timeout, this.#closing.signal]);
-    // No ALPN, as for every upgrade. The credential is the agent's; none of the relay's own is sent.
+    const signal = AbortSignal.any([abandoned, timeout, this.#closing.signal]);
+    // No ALPN, as for every upgrade. The credential is the agent's; the relay has none of its own here.
     const destination = { url, zone: zoneOf(server), socketPath: socketPathOf(server) };
     const transport = await openTransport({ ...destination, tls, alpn: [], signal });
     const query = (request.url ?? "").slice((request.url ?? "").split("?", 1)[0]?.length);
@@ -120,8 +130,8 @@ export class RelayForwarder {
     }
   }
 
-  #takeResponse(upgrade: UpgradeRequest, response: UpstreamResponse): void {
-    const { log, metrics } = this.#context;
+  #takeResponse(upgrade: UpgradeRequest, holder: Holder, response: UpstreamResponse): void {
+    const { metrics } = this.#context;
     const { socket } = upgrade;
     if (response.kind === "refused") {
       metrics.relayedTotal.inc({ outcome: "refused" });
@@ -132,15 +142,29 @@ export class RelayForwarder {
       metrics.relayedTotal.inc({ outcome: "aborted" });
       return abort(response.stream);
     }
+    const release = this.#shares.join(holder, () => this.#displace(upgrade));
+    if (release === undefined) {
+      abort(response.stream);
+      return this.#refuse(upgrade, "relay_full");
+    }
     this.#reported.forget("");
     metrics.relayedTotal.inc({ outcome: "ok" });
     this.#joined.join(socket, response.stream, response.head, () => {
+      release();
       metrics.relayedConnections.set(this.#joined.size);
       this.#checkIdle();
-      new Guard().run(() => log.info(describe(upgrade), "relay: connection closed"));
+      new Guard().run(() => this.#connectionLog.info(describe(upgrade), "relay: connection closed"));
     });
     metrics.relayedConnections.set(this.#joined.size);
-    log.info(describe(upgrade), "relay: connection forwarded");
+    this.#connectionLog.info(describe(upgrade), "relay: connection forwarded");
+  }
+
+  #displace(upgrade: UpgradeRequest): void {
+    this.#abort(upgrade.socket, full("another agent took its place"));
+    this.#failureLog.warn(
+      describe(upgrade),
+      "relay: all places are taken; closed a connection of the largest credential",
+    );
   }
 
   #abort(socket: Socket, reason: Error): void {
@@ -153,7 +177,8 @@ export class RelayForwarder {
       this.#context.metrics.relayedTotal.inc({ outcome: "aborted" });
       return;
     }
-    this.#refuse(upgrade, this.#closing.signal.aborted ? "agent_draining" : codeOf(error), error.message);
+    const reason = refusedRelayByAlert(error) ?? error;
+    this.#refuse(upgrade, this.#closing.signal.aborted ? "agent_draining" : codeOf(reason), reason.message);
   }
 
   #refuse(upgrade: UpgradeRequest, code: ErrorCode, reason: string = code): void {
@@ -164,13 +189,19 @@ export class RelayForwarder {
 
   /** Each new reason as a warning, its repetitions at debug: agents may try for weeks. */
   #logFailure(upgrade: UpgradeRequest, reason: string): void {
-    const level = this.#reported.isNew("", reason) ? "warn" : "debug";
-    this.#context.log[level]({ ...describe(upgrade), reason }, "relay: not forwarded");
+    const log = this.#reported.isNew("", reason) ? this.#failureLog : undefined;
+    const line = [{ ...describe(upgrade), reason }, "relay: not forwarded"] as const;
+    if (log === undefined) this.#context.log.debug(...line);
+    else log.warn(...line);
   }
 
   #checkIdle(): void {
     if (this.#closing.signal.aborted && this.#joined.size === 0 && this.#dials === 0) this.#idle.resolve();
   }
+}
+
+function full(why: string): TurnaboutError {
+  return new TurnaboutError("relay_full", `relay: ${why}`);
 }
 
 /** The code that the agent gets. A file that the relay cannot read is not the agent's error. */

@@ -17,6 +17,7 @@ import {
   TCP_KEEPALIVE_MS,
 } from "../limits.ts";
 import { rawErrorResponse, relayErrorResponse } from "./error-response.ts";
+import { FairPlaces } from "./places.ts";
 
 /** An agent's request for a tunnel connection. */
 export interface UpgradeRequest {
@@ -39,8 +40,10 @@ export interface ListenerHandlers {
 /** One server for each address; `destroy` ends connections that have not sent a whole request yet. */
 export class RelayListener {
   readonly #handlers: ListenerHandlers;
-  /** Connections with a deadline for their request, or for reading a refusal; the oldest first. */
-  readonly #pending = new Map<Duplex, NodeJS.Timeout>();
+  /** Connections with a deadline for their request, or for reading a refusal. */
+  readonly #pending = new Map<Duplex, { timer: NodeJS.Timeout; release: () => void }>();
+  /** The same by address; all on a Unix socket have the same. */
+  readonly #pendingByPeer = new FairPlaces<Duplex>();
   /** Connections whose one response was written, but may not have been sent yet. They close after it. */
   readonly #responded = new WeakSet<Duplex>();
 
@@ -83,10 +86,11 @@ export class RelayListener {
     for (const socket of this.#pending.keys()) socket.destroy();
   }
 
-  #connected(socket: Duplex): void {
+  #connected(socket: Socket): void {
     socket.on("error", () => {}); // permanently
     if (this.#pending.size >= MAX_RELAY_PENDING_REQUESTS) {
-      const [oldest] = this.#pending.keys();
+      const [oldest] = this.#pendingByPeer.largest();
+      if (oldest !== undefined) this.#release(oldest);
       oldest?.destroy();
     }
     this.#limit(socket, RELAY_REQUEST_TIMEOUT_MS);
@@ -95,14 +99,18 @@ export class RelayListener {
 
   #limit(socket: Duplex, timeoutMs: number): void {
     this.#release(socket);
-    this.#pending.set(
-      socket,
-      setTimeout(() => socket.destroy(), timeoutMs),
-    );
+    const peer = (socket as Socket).remoteAddress ?? "";
+    this.#pending.set(socket, {
+      timer: setTimeout(() => socket.destroy(), timeoutMs),
+      release: this.#pendingByPeer.take(peer, socket),
+    });
   }
 
   #release(socket: Duplex): void {
-    clearTimeout(this.#pending.get(socket));
+    const pending = this.#pending.get(socket);
+    if (pending === undefined) return;
+    clearTimeout(pending.timer);
+    pending.release();
     this.#pending.delete(socket);
   }
 

@@ -14,7 +14,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Logger } from "../../wire/log.ts";
 import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
-import type { TlsFiles } from "../transport/credentials.ts";
+import type { ServerTrust } from "../transport/credentials.ts";
 import { endpointUrl, redactUrl } from "../transport/server-url.ts";
 import { MAX_RELAY_PENDING_REQUESTS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
@@ -26,7 +26,8 @@ import { freeSocketPath, listenWithMode } from "./unix-socket.ts";
 export interface RelayOptions {
   /** URL of the control plane, or of the next relay. */
   server: string;
-  tls: TlsFiles;
+  /** No client certificate: a relay lends none to the agents behind it. */
+  tls: ServerTrust;
   /** `unix:/path[;mode=0660]` or `host:port`. */
   listen: readonly string[];
   log: Logger;

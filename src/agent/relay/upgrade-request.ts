@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isHopByHop } from "../../wire/fields/http-fields.ts";
 import { MAX_RELAY_HEADER_BYTES, MAX_RELAY_REFUSAL_BYTES } from "../limits.ts";
+import { limitInformational } from "../transport/informational.ts";
 
 export type UpstreamResponse =
   /** 101: `head` is its header as it came, `stream` begins with the first byte behind it. */
@@ -32,6 +33,7 @@ export async function requestUpgrade(
     headers: fields,
     maxHeaderSize: MAX_RELAY_HEADER_BYTES,
   });
+  limitInformational(request);
   request.on("upgrade", (response, socket, head) => {
     socket.on("error", () => {}); // permanently
     if (head.length > 0) socket.unshift(head);

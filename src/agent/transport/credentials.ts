@@ -37,6 +37,17 @@ export interface TlsFiles {
   serverName?: string | undefined;
 }
 
+/** What decides whether a server is trusted. No client certificate: the type does not allow one. */
+export interface ServerTrust extends Omit<TlsFiles, "certFile" | "keyFile"> {
+  certFile?: undefined;
+  keyFile?: undefined;
+}
+
+/** For connections that are not this agent's own: its certificate must not vouch for others. */
+export function withoutClientCertificate({ caFile, insecure, serverName }: TlsFiles): ServerTrust {
+  return { caFile, insecure, serverName };
+}
+
 export interface TlsMaterial {
   ca?: string[];
   cert?: string;

@@ -12,7 +12,8 @@ import { guardHttp2Session, guardStream } from "../../wire/streams/end-stream.ts
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { sniName } from "../../wire/tls/server-name.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
-import { readTlsMaterial } from "./credentials.ts";
+import { readTlsMaterial, withoutClientCertificate } from "./credentials.ts";
+import { limitInformational } from "./informational.ts";
 import type { TlsFiles } from "./credentials.ts";
 import type { ProxyAddress } from "./proxy-from-env.ts";
 import { connectThroughSocks } from "./socks-proxy.ts";
@@ -75,6 +76,7 @@ async function connectByHttp1(
     signal,
     ...(await readTlsMaterial(withoutClientCertificate(tlsFiles))),
   });
+  limitInformational(request);
   request.on("error", reject);
   request.on("connect", (response, socket, head) => {
     socket.on("error", () => {}); // permanently
@@ -150,11 +152,6 @@ class AbortableAgent extends Agent {
     else signal.addEventListener("abort", () => socket.destroy(toError(signal.reason)), { once: true });
     return socket;
   }
-}
-
-/** The client certificate is for the control plane, not for a proxy on the path. */
-function withoutClientCertificate(files: TlsFiles): TlsFiles {
-  return { caFile: files.caFile, insecure: files.insecure };
 }
 
 function authorization(proxy: ProxyAddress): Record<string, string> {

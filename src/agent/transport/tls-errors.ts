@@ -37,13 +37,30 @@ export function serverCertificateAdvice(error: unknown): string | undefined {
  * error of a later step. Every carrier fails in the same way.
  */
 export function refusedByAlert(error: unknown): TurnaboutError | undefined {
+  const alert = alertOf(error);
+  if (alert === undefined) return undefined;
+  const message = `TLS: the peer sent the alert "${readable(alert)}": ${ALERTS[alert]}`;
+  return new TurnaboutError("unauthenticated", message, { cause: error });
+}
+
+/** The same at a relay, which has no client certificate to present, and none of its agents' either. */
+export function refusedRelayByAlert(error: unknown): TurnaboutError | undefined {
+  const alert = alertOf(error);
+  if (alert === undefined) return undefined;
+  const what = `TLS: the peer sent the alert "${readable(alert)}"`;
+  const advice =
+    "it requires a client certificate, and a relay presents none: let it accept agents with a token";
+  return new TurnaboutError("server_unreachable", `${what}: ${advice}`, { cause: error });
+}
+
+function alertOf(error: unknown): string | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
-    const alert = /^ERR_SSL_.*ALERT_([A-Z_]+)$/.exec(errorCodeOf(cause) ?? "")?.[1] ?? "";
-    const advice = ALERTS[alert];
-    if (advice === undefined) continue;
-    const name = alert.toLowerCase().replaceAll("_", " ");
-    const message = `TLS: the peer sent the alert "${name}": ${advice}`;
-    return new TurnaboutError("unauthenticated", message, { cause });
+    const alert = /^ERR_SSL_.*ALERT_([A-Z_]+)$/.exec(errorCodeOf(cause) ?? "")?.[1];
+    if (alert !== undefined && Object.hasOwn(ALERTS, alert)) return alert;
   }
   return undefined;
+}
+
+function readable(alert: string): string {
+  return alert.toLowerCase().replaceAll("_", " ");
 }

@@ -7,10 +7,10 @@ import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterEach, describe, it } from "node:test";
-import { MAX_RELAY_DIALS } from "../../../src/agent/limits.ts";
+import { MAX_RELAY_DIALS, RELAYED_CONNECTIONS_PER_AGENT } from "../../../src/agent/limits.ts";
 import { TurnaboutError } from "../../../src/wire/errors.ts";
 import { followAgent } from "../../support/agents.ts";
-import { ending, eventually, within } from "../../support/events.ts";
+import { ending, eventually, next, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRelayTo, upgradeRequest } from "../../support/relays.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
@@ -37,7 +37,7 @@ describe("a relay", () => {
       sockets.push(socket);
       socket.on("error", () => {}); // permanent
       socket.once("data", (chunk) => responses.push(chunk.toString("latin1")));
-      socket.write(upgradeRequest());
+      socket.write(upgradeRequest({}, `/api/v1/revdial?runnerid=runner-${i}`));
     }
     const isFull = (response: string): boolean => response.startsWith("HTTP/1.1 503 ");
     await eventually(
@@ -56,6 +56,34 @@ describe("a relay", () => {
       responses.filter((response) => /^HTTP\/1\.1 101 [^]*\r\n\r\n/.test(response)).length,
       MAX_RELAY_DIALS,
     );
+    for (const socket of sockets) socket.destroy();
+    await eventually(() => upstream.sockets.size === 0, "the end of all of them");
+  });
+
+  it("has places left for others, however many one agent takes", async () => {
+    await using upstream = await startHttpTarget(() => {});
+    upstream.http.on("upgrade", (_request, socket) => {
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n\r\n");
+      socket.resume().on("end", () => socket.end());
+    });
+    await using relay = await startRelayTo(`http://${upstream.address}`);
+    const sockets: Socket[] = [];
+    const dial = async (token: string): Promise<string> => {
+      const socket = net.connect({ path: relay.socketPath });
+      sockets.push(socket);
+      socket.on("error", () => {}); // permanent
+      socket.write(upgradeRequest({ Authorization: `Bearer ${token}` }));
+      const [chunk] = await next<[Buffer]>(socket, "data");
+      return chunk.toString("latin1", 9, 12);
+    };
+    const statuses: string[] = [];
+    for (let n = 0; n < RELAYED_CONNECTIONS_PER_AGENT + 10; n += 1) statuses.push(await dial("greedy"));
+    const expected = [
+      ...Array<string>(RELAYED_CONNECTIONS_PER_AGENT).fill("101"),
+      ...Array<string>(10).fill("503"),
+    ];
+    assert.deepEqual(statuses, expected);
+    assert.equal(await dial("other"), "101");
     for (const socket of sockets) socket.destroy();
     await eventually(() => upstream.sockets.size === 0, "the end of all of them");
   });
