@@ -33,7 +33,10 @@ describe("the containers of Podman", { skip: podmanCannot() }, () => {
     response.resume();
     await next(response, "end", 60 * SECONDS_MS);
     system = await startSystem({ agents: 0 });
-    await system.addAgent([{ id: "host-1", targets: [] }], { docker: `unix://${podman.socketPath}` });
+    await system.addAgent([{ id: "host-1", targets: [] }], {
+      docker: `unix://${podman.socketPath}`,
+      discoverHostNetwork: true,
+    });
   });
 
   after(async () => {

@@ -16,8 +16,9 @@ export interface DoubleContainer {
   /** Default `running`. */
   state?: string;
   created?: number;
+  /** Default `host`: no other address of a container leads to a test's target. */
   networkMode?: string;
-  /** Addresses by network. Default `{ bridge: "127.0.0.1" }`. */
+  /** Addresses by network. Default none. */
   networks?: Record<string, string>;
 }
 
@@ -32,6 +33,8 @@ export class DockerEngine implements AsyncDisposable {
   readonly requests: EventLog<string> = new EventLog();
   list: ResponseMode = "well";
   events: ResponseMode = "well";
+  /** Every response is a redirect to this URL. */
+  redirect: string | undefined;
   /** As Podman: the list says nothing of network modes. */
   isPodman = false;
   #readers = new Set<ServerResponse>();
@@ -100,12 +103,13 @@ export class DockerEngine implements AsyncDisposable {
     response.on("error", () => {}); // permanent
     const { pathname } = new URL(url, "http://docker");
     this.requests.push(pathname);
+    if (this.redirect !== undefined) return void response.writeHead(302, { location: this.redirect }).end();
     if (pathname === "/events") return this.#follow(response);
     if (pathname === "/containers/json") return this.#listed(response);
     const id = /^\/containers\/([^/]+)\/json$/.exec(pathname)?.[1];
     const container = id === undefined ? undefined : this.containers.get(id);
     if (container === undefined) return void response.writeHead(404).end('{"message":"no such container"}');
-    response.end(JSON.stringify({ Id: id, HostConfig: { NetworkMode: container.networkMode ?? "default" } }));
+    response.end(JSON.stringify({ Id: id, HostConfig: { NetworkMode: container.networkMode ?? "host" } }));
   }
 
   #follow(response: ServerResponse): void {
@@ -122,14 +126,14 @@ export class DockerEngine implements AsyncDisposable {
   }
 
   #describe(container: DoubleContainer): object {
-    const networks = container.networks ?? { bridge: "127.0.0.1" };
+    const networks = container.networks ?? {};
     return {
       Id: container.id,
       Names: [`/${container.name ?? container.id}`],
       Created: container.created ?? 0,
       State: container.state ?? "running",
       Labels: container.labels,
-      ...(!this.isPodman && { HostConfig: { NetworkMode: container.networkMode ?? "default" } }),
+      ...(!this.isPodman && { HostConfig: { NetworkMode: container.networkMode ?? "host" } }),
       NetworkSettings: {
         Networks: Object.fromEntries(
           Object.entries(networks).map(([name, address]) => [

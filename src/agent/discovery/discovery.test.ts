@@ -74,20 +74,21 @@ async function start(): Promise<Stand> {
     },
   };
   const discovery = new Discovery({
-    open: () =>
-      Promise.resolve({
-        list: () => {
-          stand.looks += 1;
-          return stand.isAway ? Promise.reject(new Error("away")) : Promise.resolve(stand.containers);
-        },
-        follow: (signal, { subscribed, hint }) => {
-          stand.hint = hint;
-          subscribed();
-          const { promise, reject } = Promise.withResolvers<void>();
-          signal.addEventListener("abort", () => reject(new Error("given up")), { once: true });
-          return promise;
-        },
-      }),
+    engine: {
+      list: () => {
+        stand.looks += 1;
+        if (stand.isAway) return Promise.reject(new Error("away"));
+        return Promise.resolve({ containers: stand.containers, problems: [] });
+      },
+      follow: (signal, { subscribed, hint }) => {
+        stand.hint = hint;
+        subscribed();
+        const { promise, reject } = Promise.withResolvers<void>();
+        signal.addEventListener("abort", () => reject(new Error("given up")), { once: true });
+        return promise;
+      },
+    },
+    hostNetwork: false,
     log: silentLogger,
     own: () => new Set(),
     maxRunners: () => 10,

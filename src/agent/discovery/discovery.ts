@@ -6,11 +6,16 @@
 import { toError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Logger } from "../../wire/log.ts";
+import { LimitedLog } from "../../wire/limited-log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
+import { TokenBucket } from "../../wire/token-bucket.ts";
 import { Backoff } from "../backoff.ts";
 import {
   DOCKER_BACKOFF_BASE_MS,
   DOCKER_BACKOFF_CAP_MS,
+  DOCKER_CHANGES_BURST,
+  DOCKER_CHANGES_PER_S,
+  DOCKER_LINES_PER_MINUTE,
   DOCKER_POLL_INTERVAL_MS,
   DOCKER_POLL_PAUSE_MS,
   DOCKER_SILENT_MS,
@@ -19,18 +24,20 @@ import {
 } from "../limits.ts";
 import { sleep } from "../sleep.ts";
 import type { Runner } from "../targets/targets.ts";
-import type { Container } from "./containers.ts";
+import type { ContainerList, Problem } from "./containers.ts";
 import type { Engine } from "./docker-engine.ts";
 import { planRunners } from "./plan.ts";
-import type { PlannedRunner, Problem } from "./plan.ts";
+import type { PlannedRunner } from "./plan.ts";
 
 export interface DiscoveryContext {
-  open(): Promise<Engine>;
+  engine: Engine;
   log: Logger;
   /** Runners that the agent serves without Docker. */
   own(): ReadonlySet<string>;
   /** How many runners may be announced. */
   maxRunners(): number;
+  /** Containers in the host's network are announced too. */
+  hostNetwork: boolean;
   /** Also for a runner that is announced already and whose targets have changed. */
   add(runner: Runner): void;
   remove(runnerId: string): void;
@@ -46,6 +53,8 @@ export class Discovery {
   readonly #closing = new AbortController();
   readonly #announced = new Map<string, PlannedRunner>();
   readonly #reported = new ReportedProblems();
+  readonly #log: LimitedLog;
+  readonly #changes = new TokenBucket({ burst: DOCKER_CHANGES_BURST, perS: DOCKER_CHANGES_PER_S });
   #hinted = false;
   #wake: () => void = () => {};
   #stream: AbortController | undefined;
@@ -62,6 +71,7 @@ export class Discovery {
 
   constructor(context: DiscoveryContext) {
     this.#context = context;
+    this.#log = new LimitedLog(context.log, DOCKER_LINES_PER_MINUTE);
   }
 
   start(): void {
@@ -71,7 +81,7 @@ export class Discovery {
   }
 
   async #run(): Promise<void> {
-    const engine = await this.#context.open();
+    const { engine } = this.#context;
     await Promise.all([this.#pollList(engine), this.#followEvents(engine)]);
   }
 
@@ -94,9 +104,9 @@ export class Discovery {
     while (!this.#closed) {
       this.#hinted = false;
       try {
-        const containers = await engine.list(this.#closing.signal);
+        const list = await engine.list(this.#closing.signal);
         this.#reportUp();
-        this.#apply(containers);
+        this.#apply(list);
         backoff.reset();
         await sleep(DOCKER_POLL_PAUSE_MS, this.#closing.signal);
         await this.#untilHinted(DOCKER_POLL_INTERVAL_MS);
@@ -163,7 +173,7 @@ export class Discovery {
       { silentMs: Math.round(silentMs) },
       "docker: the engine still does not respond; withdrawing its containers",
     );
-    this.#apply([]);
+    this.#apply({ containers: [], problems: [] });
   }
 
   /** Only while the list succeeds: otherwise {@link #reportDown} has warned. */
@@ -177,30 +187,38 @@ export class Discovery {
     );
   }
 
-  #apply(containers: readonly Container[]): void {
+  #apply({ containers, problems: unread }: ContainerList): void {
     const { runners, problems } = planRunners(containers, {
       own: this.#context.own(),
       announced: new Map([...this.#announced].map(([id, { container }]) => [id, container.id])),
       maxRunners: this.#context.maxRunners(),
+      hostNetwork: this.#context.hostNetwork,
     });
-    for (const [id, { container }] of this.#announced) {
-      if (runners.has(id)) continue;
-      this.#announced.delete(id);
-      this.#context.remove(id);
-      this.#context.log.info({ runner: id, container: container.name }, "docker: container withdrawn");
-    }
+    for (const [id, known] of this.#announced) if (!runners.has(id)) this.#withdraw(id, known);
     for (const [id, planned] of runners) {
       const known = this.#announced.get(id);
+      const isSame = JSON.stringify(known?.runner) === JSON.stringify(planned.runner);
+      if (!isSame && !this.#changes.take()) {
+        // It is announced with a later list. Its former address may belong to another container by now.
+        if (known !== undefined) this.#withdraw(id, known);
+        continue;
+      }
       this.#announced.set(id, planned);
-      if (JSON.stringify(known?.runner) === JSON.stringify(planned.runner)) continue;
+      if (isSame) continue;
       this.#context.add(planned.runner);
       const targets = planned.runner.targets.map(({ name }) => name);
-      this.#context.log.info(
+      this.#log.info(
         { runner: id, container: planned.container.name, targets },
         "docker: container announced",
       );
     }
-    this.#report(problems);
+    this.#report([...unread, ...problems]);
+  }
+
+  #withdraw(id: string, { container }: PlannedRunner): void {
+    this.#announced.delete(id);
+    this.#context.remove(id);
+    this.#log.info({ runner: id, container: container.name }, "docker: container withdrawn");
   }
 
   /** Each problem once; again only if it comes back. */
@@ -211,7 +229,7 @@ export class Discovery {
       const subject = `${container} ${short}`;
       present.add(subject);
       if (!this.#reported.isNew(subject, short)) continue;
-      this.#context.log.warn({ container, reason: short }, "docker: container not announced");
+      this.#log.warn({ container, reason: short }, "docker: container not announced");
     }
     this.#reported.retain(present);
   }

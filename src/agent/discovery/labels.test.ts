@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { MAX_DOCKER_CONTAINER_BYTES, MAX_DOCKER_CONTAINERS, MAX_DOCKER_ID_LENGTH } from "../limits.ts";
 import type { Container } from "./containers.ts";
-import { parseContainers } from "./containers.ts";
+import { ContainerListReader } from "./containers.ts";
+import type { ContainerList } from "./containers.ts";
 import { parseEngineUrl } from "./engine-url.ts";
 import { runnerOf } from "./labels.ts";
 
@@ -23,7 +25,7 @@ const LABELS = { ...RUNNER, "turnabout.target.screenshot": "9876" };
 
 function refusal(labels: Record<string, string>, rest: Partial<Container> = {}): string {
   try {
-    runnerOf(container(labels, rest));
+    runnerOf(container(labels, rest), { hostNetwork: false });
   } catch (error) {
     assert.ok(error instanceof TurnaboutError && error.code === "config_invalid");
     return error.message;
@@ -32,7 +34,8 @@ function refusal(labels: Record<string, string>, rest: Partial<Container> = {}):
 }
 
 function hostOf(labels: Record<string, string>, rest: Partial<Container>): string {
-  const address = runnerOf(container({ ...LABELS, ...labels }, rest)).targets[0]?.address;
+  const all = container({ ...LABELS, ...labels }, rest);
+  const address = runnerOf(all, { hostNetwork: true }).targets[0]?.address;
   return address?.kind === "tcp" ? address.host : assert.fail("no TCP address");
 }
 
@@ -44,7 +47,7 @@ describe("a container's labels", () => {
       "turnabout.target.wolf": "81",
       other: "x",
     };
-    assert.deepEqual(runnerOf(container(labels)), {
+    assert.deepEqual(runnerOf(container(labels), { hostNetwork: false }), {
       id: "sandbox-1",
       targets: [
         { name: "api", address: { kind: "tcp", host: "172.17.0.2", port: 80 }, http: "1.0" },
@@ -107,9 +110,21 @@ describe("a container's address", () => {
     );
   });
 
-  it("is this host's in the host's network", () => {
-    assert.equal(hostOf({}, { addresses: new Map(), networkMode: "host" }), "127.0.0.1");
+  it("is this host's in the host's network, where that is allowed", () => {
+    const inHostNetwork = { addresses: new Map<string, string>(), networkMode: "host" };
+    assert.equal(hostOf({}, inHostNetwork), "127.0.0.1");
+    assert.match(refusal(LABELS, inHostNetwork), /allow it with --discover-host-network/);
   });
+
+  const others = `localhost unix:/x 127.0.0.1:22# 10.0.0.1/8 0x7f.1 fe80::1%lo @10.0.0.1 127.0.0.1 127.8.9.10 0.0.0.0
+    169.254.169.254 224.0.0.1 255.255.255.255 :: ::1 ::7f00:1 ::ffff:127.0.0.1 ::ffff:a9fe:a9fe 64:ff9b::7f00:1 fe80::1
+    ff02::1 fd00:ec2::254 100.100.100.200 168.63.129.16`;
+  for (const address of others.split(/\s+/)) {
+    it(`is not ${address}, whatever the engine says`, () => {
+      const reason = refusal(LABELS, { addresses: new Map([["bridge", address]]) });
+      assert.match(reason, /^its address ".*" is not a container's: it is /);
+    });
+  }
 
   it("may be of IPv6", () => {
     assert.equal(hostOf({}, { addresses: new Map([["six", "fd00::2"]]) }), "fd00::2");
@@ -126,6 +141,14 @@ describe("a container's address", () => {
 });
 
 describe("an engine's list", () => {
+  /** In pieces of so many bytes. */
+  function read(text: string, pieceBytes = 7): ContainerList {
+    const reader = new ContainerListReader();
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; at += pieceBytes) reader.push(bytes.subarray(at, at + pieceBytes));
+    return reader.end();
+  }
+
   it("loses what makes no sense, and what does not run", () => {
     const text = JSON.stringify([
       null,
@@ -133,22 +156,61 @@ describe("an engine's list", () => {
       {},
       { Id: "x" },
       { Id: "p", State: "paused", Labels: {} },
+      { Id: "i".repeat(MAX_DOCKER_ID_LENGTH + 1), State: "running" },
       {
         Id: "ok",
         State: "running",
-        Labels: { a: "b", c: 7 },
+        Labels: { "turnabout.a": 'b,]}\\"', "turnabout.c": 7, other: "x" },
         NetworkSettings: { Networks: null },
         Names: "odd",
+        Created: 1e300,
       },
     ]);
-    const [only, ...rest] = parseContainers(text);
-    assert.deepEqual(rest, []);
-    assert.deepEqual([only?.id, only?.name, [...(only?.labels ?? [])]], ["ok", "ok", [["a", "b"]]]);
+    for (const pieceBytes of [1, 7, 10_000]) {
+      const { containers, problems } = read(text.replace("null", '{"Id":}'), pieceBytes);
+      const [only, ...rest] = containers;
+      assert.deepEqual([rest, problems], [[], []]);
+      assert.deepEqual(
+        [only?.id, only?.name, only?.createdAtS, [...(only?.labels ?? [])]],
+        ["ok", "ok", 0, [["turnabout.a", 'b,]}\\"']]],
+      );
+    }
   });
 
-  it("is refused if it is no list", () => {
-    for (const text of ["", "{", "{}", "null", '"x"'])
-      assert.throws(() => parseContainers(text), TurnaboutError);
+  it("loses a container that is too large, with a reason, and no other", () => {
+    const running = { State: "running", Labels: {} };
+    const labels = { pad: "x".repeat(MAX_DOCKER_CONTAINER_BYTES) };
+    const large = { Id: "b".repeat(64), Names: ["/large"], State: "running", Labels: labels };
+    const { containers, problems } = read(
+      JSON.stringify([{ Id: "a", ...running }, large, { Id: "c", ...running }]),
+      65_536,
+    );
+    assert.deepEqual(
+      containers.map(({ id }) => id),
+      ["a", "c"],
+    );
+    assert.deepEqual(
+      problems.map(({ container: name }) => name),
+      ["large"],
+    );
+    assert.match(problems[0]?.reason ?? "", /more than 524288 bytes/);
+  });
+
+  it("is read up to a number of containers", () => {
+    const reader = new ContainerListReader();
+    const one = JSON.stringify({ Id: "a", State: "running" });
+    reader.push(Buffer.from(`[${`${one},`.repeat(MAX_DOCKER_CONTAINERS)}`));
+    assert.equal(reader.isFull, false);
+    reader.push(Buffer.from(`${one},`.repeat(3)));
+    assert.equal(reader.isFull, true);
+    const { containers, problems } = reader.end();
+    assert.deepEqual([containers.length, problems.length], [MAX_DOCKER_CONTAINERS, 1]);
+  });
+
+  it("is refused if it is no list, or not whole", () => {
+    for (const text of ["", "{", "{}", "null", '"x"', "[", "[1", "[{}", '["]', "[]]", "[}", "[] []"])
+      assert.throws(() => read(text), TurnaboutError, text);
+    for (const text of ["[]", " [ ] ", "[1]\n"]) assert.deepEqual(read(text).containers, [], text);
   });
 });
 

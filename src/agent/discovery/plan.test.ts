@@ -26,6 +26,7 @@ function plan(
     own: new Set<string>(),
     announced: new Map<string, string>(),
     maxRunners: 100,
+    hostNetwork: false,
     ...circumstances,
   };
   const { runners, problems } = planRunners(containers, all);

@@ -1,17 +1,12 @@
 /** Decides which of the labelled containers are announced, and why the others are not. */
 import { toError } from "../../wire/errors.ts";
 import type { Runner } from "../targets/targets.ts";
-import type { Container } from "./containers.ts";
+import type { Container, Problem } from "./containers.ts";
 import { RUNNER_LABEL, runnerOf } from "./labels.ts";
 
 export interface PlannedRunner {
   runner: Runner;
   container: Container;
-}
-
-export interface Problem {
-  container: string;
-  reason: string;
 }
 
 export interface Plan {
@@ -26,6 +21,7 @@ export interface Circumstances {
   announced: ReadonlyMap<string, string>;
   /** How many runners there may be. */
   maxRunners: number;
+  hostNetwork: boolean;
 }
 
 export function planRunners(containers: readonly Container[], circumstances: Circumstances): Plan {
@@ -44,7 +40,7 @@ export function planRunners(containers: readonly Container[], circumstances: Cir
     );
   for (const container of ordered) {
     try {
-      const runner = runnerOf(container);
+      const runner = runnerOf(container, circumstances);
       const reason = problemWith(runner.id);
       if (reason === undefined) plan.runners.set(runner.id, { runner, container });
       else plan.problems.push({ container: container.name, reason });

@@ -28,6 +28,8 @@ Connects to the control plane and serves the named targets. Nothing else can be 
                             ;rewrite=off       do not rewrite the addresses in its redirects
   --docker URL            Docker Engine whose labelled containers are announced while they run:
                           unix:///var/run/docker.sock or tcp://HOST:PORT. A runner then needs no target
+  --discover-host-network
+                          also announce containers in the host's network, whose labels can name any port of this host
   --listen ADDRESS        act as a relay: listen on unix:/PATH[;mode=0660] or HOST:PORT for agents that cannot reach
                           the control plane; may be repeated
   --token-file FILE       file with the bearer token in plain text (not the JSON file of hashes that serve takes),
@@ -64,6 +66,7 @@ export const agent: Command = {
         runner: { type: "string", multiple: true },
         target: { type: "string", multiple: true },
         docker: { type: "string" },
+        "discover-host-network": { type: "boolean" },
         listen: { type: "string", multiple: true },
         "token-file": { type: "string" },
         carrier: { type: "string", default: "auto" },
@@ -94,6 +97,7 @@ export const agent: Command = {
       createAgent({
         server,
         docker: values.docker,
+        discoverHostNetwork: values["discover-host-network"],
         runners,
         listen,
         token: findToken(values["token-file"], values.cert !== undefined || runners.length === 0),

@@ -92,6 +92,7 @@ async function start(controlPlane: ControlPlaneOptions = {}): Promise<Stand> {
           runners: [{ id: name, targets: [] }],
           token: { value: token },
           docker: engine.url,
+          discoverHostNetwork: true,
           log: kept.log,
         }),
       );

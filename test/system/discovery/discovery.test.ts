@@ -11,6 +11,7 @@ import { eventually } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
+import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(async () => {
   delete process.env["DOCKER_HOST"];
@@ -32,7 +33,9 @@ async function start(
   const engine = stack.use(await new DockerEngine().listen());
   await prepare(engine);
   const { log, lines } = keptLog();
-  const system = stack.use(await startSystem({ agent: { docker: engine.url, log, ...options } }));
+  const system = stack.use(
+    await startSystem({ agent: { docker: engine.url, discoverHostNetwork: true, log, ...options } }),
+  );
   const port = system.target.address.split(":")[1] ?? "";
   const moved = stack.move();
   return {
@@ -81,7 +84,9 @@ describe("a labelled container", () => {
   it("that ran before the agent did is announced, too", async () => {
     await using stand = await start();
     stand.engine.containers.set("c-early", stand.container("sandbox-early"));
-    await using second = await startSystem({ agent: { docker: stand.engine.url } });
+    await using second = await startSystem({
+      agent: { docker: stand.engine.url, discoverHostNetwork: true },
+    });
     await assertEchoes(second.controlPlane.dial, "sandbox-early");
   });
 
@@ -96,13 +101,14 @@ describe("a labelled container", () => {
     await untilAnnounced(stand, "sandbox-1");
   });
 
-  it("that restarts with another address or other targets is reached there without a gap", async () => {
+  it("that restarts with another address is reached there without a gap", async () => {
     await using stand = await start();
     const { engine, system } = stand;
-    engine.run(stand.container("sandbox-1", { networks: { bridge: "127.0.0.99" } }));
+    const elsewhere = { "turnabout.runner": "sandbox-1", [`turnabout.target.${TARGET}`]: "1" };
+    engine.run(stand.container("sandbox-1", { labels: elsewhere }));
     await untilAnnounced(stand, "sandbox-1");
     await assert.rejects(system.controlPlane.dial("sandbox-1", TARGET), { code: "target_refused" });
-    engine.run(stand.container("sandbox-1", { id: "c-sandbox-1", networks: { bridge: "127.0.0.1" } }));
+    engine.run(stand.container("sandbox-1"));
     await stand.lines.findNth(
       2,
       ({ message }) => message === "docker: container announced",
@@ -155,6 +161,11 @@ describe("a labelled container", () => {
       }),
     );
     engine.run(stand.container("sandbox-none", { networks: {}, networkMode: "none" }));
+    engine.run(
+      stand.container("sandbox-local", { networkMode: "bridge", networks: { bridge: "127.0.0.1" } }),
+    );
+    const large = { "turnabout.runner": "sandbox-large", pad: "x".repeat(600 * 1024) };
+    engine.run(stand.container("sandbox-large", { name: "large", labels: large }));
     engine.run(stand.container("sandbox-1"));
     engine.run(stand.container("sandbox-1", { id: "second", created: 5 }));
     await untilAnnounced(stand, "sandbox-1");
@@ -170,7 +181,9 @@ describe("a labelled container", () => {
         .map((line) => line.replace(/(: use|: label).*/, "")),
       [
         'docker: container not announced bad runner id "NOT VALID"',
+        "docker: container not announced c-sandbox-local its address \"127.0.0.1\" is not a container's: it is this host's",
         "docker: container not announced c-sandbox-none the container has no address (network mode none)",
+        "docker: container not announced large the engine's description of it has more than 524288 bytes: shorten its labels",
         'docker: container not announced port label turnabout.target.x="0"',
         "docker: container not announced second runner sandbox-1 is already announced for container c-sandbox-1",
       ],
@@ -286,6 +299,19 @@ describe("an engine", () => {
     });
   }
 
+  it("may redirect: it is not followed", async () => {
+    let requests = 0;
+    await using elsewhere = await startHttpTarget((_request, response) => {
+      requests += 1;
+      response.end("[]");
+    });
+    await using stand = await start((engine) => (engine.redirect = `http://${elsewhere.address}/`));
+    const isRedirect = ({ fields }: KeptLine): boolean => /responded with 302/.test(String(fields["reason"]));
+    await stand.lines.find(isRedirect, "the complaint");
+    await eventually(() => stand.engine.requests.length > 4, "further requests");
+    assert.equal(requests, 0);
+  });
+
   it("may keep network modes to itself, as Podman does", async () => {
     await using stand = await start((engine) => (engine.isPodman = true));
     const { engine } = stand;
@@ -305,6 +331,17 @@ describe("an engine", () => {
       stand.engine.run(stand.container("sandbox-1"));
       await untilAnnounced(stand, "sandbox-1");
     }
+  });
+});
+
+describe("a container in the host's network", () => {
+  it("is announced by the operator's word only", async () => {
+    await using stand = await start(undefined, { discoverHostNetwork: false });
+    stand.engine.run(stand.container("sandbox-host"));
+    const isAdvice = ({ fields }: KeptLine): boolean =>
+      /--discover-host-network/.test(String(fields["reason"]));
+    await stand.lines.find(isAdvice, "the reason");
+    assert.deepEqual(announced(stand), []);
   });
 });
 

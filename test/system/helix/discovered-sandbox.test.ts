@@ -28,6 +28,7 @@ describe("a session's sandbox", () => {
       server: url,
       runners: [{ id: "host-1", targets: [] }],
       docker: engine.url,
+      discoverHostNetwork: true,
     });
     const secret = ((runner?.["env"] ?? []) as string[])
       .find((entry) => entry.startsWith("USER_API_TOKEN="))
