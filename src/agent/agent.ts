@@ -4,6 +4,7 @@ import { toError } from "../wire/errors.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../wire/limits.ts";
 import type { Hello, RunnerInfo } from "../wire/messages/hello.ts";
 import { CAPABILITY, PROTOCOL_VERSION } from "../wire/protocol.ts";
+import { TokenBucket } from "../wire/token-bucket.ts";
 import { VERSION } from "../wire/version.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
@@ -12,7 +13,7 @@ import { ConnectionSlots } from "./connection/slots.ts";
 import { StandBy } from "./connection/stand-by.ts";
 import { Discovery } from "./discovery/discovery.ts";
 import { openEngine } from "./discovery/docker-engine.ts";
-import { MAX_ENDPOINT_RUNNERS } from "./limits.ts";
+import { MAX_ENDPOINT_RUNNERS, NOTICES_BURST, NOTICES_PER_S } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
 import { startRelay } from "./relay/relay.ts";
 import { serveStreams } from "./streams/dispatch.ts";
@@ -20,7 +21,7 @@ import { OfferedRunners } from "./targets/offered-runners.ts";
 import { checkRunners } from "./targets/targets.ts";
 import type { Runner } from "./targets/targets.ts";
 import { watchRenewal } from "./transport/certificate-renewal.ts";
-import { readSecret } from "./transport/credentials.ts";
+import { readSecret, withoutClientCertificate } from "./transport/credentials.ts";
 import { socketPathOf } from "./transport/server-url.ts";
 
 export interface Agent extends AsyncDisposable {
@@ -114,6 +115,7 @@ export function createAgent(options: AgentOptions): Agent {
         offered.takeNotices(notices);
         if (notices.restarting === true) onRestart(notices.reconnectSpreadMs);
       },
+      notices: new TokenBucket({ burst: NOTICES_BURST, perS: NOTICES_PER_S }),
       closing: closing.signal,
     });
   }
@@ -121,7 +123,19 @@ export function createAgent(options: AgentOptions): Agent {
   const relay =
     config.listen.length === 0
       ? undefined
-      : startRelay({ server: config.server, tls: config, listen: config.listen, log: config.log, metrics });
+      : startRelay({
+          server: config.server,
+          tls: withoutClientCertificate(config),
+          listen: config.listen,
+          log: config.log,
+          metrics,
+        });
+  if (relay !== undefined && config.certFile !== undefined) {
+    config.log.warn(
+      {},
+      "relay: the client certificate is for this agent's own runners; forwarded connections have none",
+    );
+  }
   relay?.catch((error: unknown) => {
     config.log.error({ reason: toError(error).message }, "relay: cannot listen");
   });
@@ -157,7 +171,8 @@ export function createAgent(options: AgentOptions): Agent {
     docker === undefined
       ? undefined
       : new Discovery({
-          open: () => openEngine(docker),
+          engine: openEngine(docker),
+          hostNetwork: config.discoverHostNetwork === true,
           log: config.log,
           own: () => new Set(offered.own().map(({ id }) => id)),
           maxRunners: () => MAX_RUNNERS_PER_CONNECTION - offered.own().length,

@@ -46,6 +46,11 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
    * `tcp://host:port`. Default none.
    */
   docker?: string | undefined;
+  /**
+   * Announce containers in the host's network too. Their labels can then name any port of this host, also those that listen
+   * on loopback only. Default false.
+   */
+  discoverHostNetwork?: boolean | undefined;
   /** Default `auto`. */
   carrier?: CarrierChoice | undefined;
   /** Connections to the control plane. Default 2, at most 16. */

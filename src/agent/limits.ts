@@ -9,7 +9,7 @@ export const READ_AFTER_RESET_MS = 2_000;
 /** A target's response to a WebSocket handshake. */
 export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 
-/** 1xx responses before that response: a target that sends more is broken. */
+/** 1xx responses before that response, or before that to an upgrade of our own: a peer that sends more is broken. */
 export const MAX_INFORMATIONAL_RESPONSES = 1_000;
 
 /** Streams to one target at once: protects single-threaded targets such as Wolf. */
@@ -71,13 +71,44 @@ export const MAX_CREDENTIAL_FILE_BYTES: number = 64 * 1024;
 /** Lines of `/events` that wait for a slow reader; then the stream is reset, and the reader requests `/hello` again. */
 export const MAX_PENDING_EVENTS = 1_000;
 
+/** `POST /notices` that a control plane may send on one connection, at once and sustained per second: one for each refused
+ * runner, and one a second for the spread of reconnects. Above it: 429. */
+export const NOTICES_BURST = 256;
+export const NOTICES_PER_S = 4;
+/** Body of one: all runners of a connection, refused, are 45 KiB. */
+export const MAX_NOTICES_BYTES: number = 64 * 1024;
+/** Log lines in a minute about notices. */
+export const NOTICES_LOGGED_PER_MINUTE = 300;
+
+/** A target that is up and down by turns is reported this often; what it was in between is not. */
+export const TARGET_HEALTH_INTERVAL_MS = 1_000;
+
 /** Runners named in the agent endpoint's URL. `/hello` has all of them; the URL only allows an early refusal. */
 export const MAX_ENDPOINT_RUNNERS = 16;
 
 /** A response of the Docker Engine. A list takes milliseconds. */
 export const DOCKER_RESPONSE_TIMEOUT_MS = 5_000;
-/** The list of labelled containers: about 2 KiB for each, so thousands. */
-export const MAX_DOCKER_RESPONSE_BYTES: number = 8 * 1024 * 1024;
+/** The list of labelled containers: about 2 KiB for each. */
+export const MAX_DOCKER_RESPONSE_BYTES: number = 32 * 1024 * 1024;
+/** What the list has about one container, and what the engine has about it otherwise; a larger one is not announced. Labels
+ * and annotations of Kubernetes may have 256 KiB. */
+export const MAX_DOCKER_CONTAINER_BYTES: number = 512 * 1024;
+/** Containers of a list; the rest of a longer one is not read. */
+export const MAX_DOCKER_CONTAINERS = 4_096;
+/** Value of a label of ours. The longest that is valid is a port with a `;host=`. */
+export const MAX_DOCKER_LABEL_LENGTH = 512;
+/** Id and name of a container: engines use 64 hexadecimal digits. */
+export const MAX_DOCKER_ID_LENGTH = 128;
+/** Containers of one list whose network mode is requested from the engine (Podman's list omits it), and how long they may
+ * take together. */
+export const DOCKER_INSPECTIONS = 32;
+export const DOCKER_INSPECT_TIMEOUT_MS = 1_000;
+/** Containers that are announced at once, and sustained per second: as many changes as a control plane takes. An engine whose
+ * containers come and go without end must not cost the agent its connection. */
+export const DOCKER_CHANGES_BURST = 512;
+export const DOCKER_CHANGES_PER_S = 8;
+/** Log lines in a minute about containers; the rest are counted. */
+export const DOCKER_LINES_PER_MINUTE = 600;
 /** Pause between two requests for the list of containers: a burst of events costs one request. */
 export const DOCKER_POLL_PAUSE_MS = 100;
 /** How often the list is requested without an event: events get lost, or precede the list. A request costs an engine a
@@ -102,12 +133,20 @@ export const TCP_KEEPALIVE_MS = 60_000;
 /** A host, a user name or a password in a SOCKS request: its length is one byte (RFC 1928 §4, RFC 1929 §2). */
 export const MAX_SOCKS_TEXT_BYTES = 255;
 
-/** Connections that a relay forwards at once: 512 sandboxes with two each. */
+/** Connections that a relay forwards at once: 512 sandboxes with two each. Beyond it the credential with the most loses one
+ * to a credential with fewer. */
 export const MAX_RELAYED_CONNECTIONS = 1_024;
-/** Upgrade requests that a relay forwards at once: a burst of agents must not become a burst of TLS handshakes. */
+/** Of these, those of one agent, by its credential and first runner: the most that an agent has, while it renews its
+ * certificate, and a successor of it. */
+export const RELAYED_CONNECTIONS_PER_AGENT = 64;
+/** Upgrade requests that a relay forwards at once: a burst of agents must not become a burst of TLS handshakes. Beyond it the
+ * address with the most loses one to an address with fewer, and of one address the credential with the most. */
 export const MAX_RELAY_DIALS = 128;
-/** Connections to a relay without a complete request. Beyond it the oldest is closed: a correct agent takes milliseconds. */
+/** Connections to a relay without a complete request. Beyond it the oldest of the address with the most is closed: a correct
+ * agent takes milliseconds. */
 export const MAX_RELAY_PENDING_REQUESTS = 1_024;
+/** Log lines in a minute about refused dials, and about forwarded connections. */
+export const RELAY_LINES_PER_MINUTE = 300;
 /** From a connection to the end of its request's header. */
 export const RELAY_REQUEST_TIMEOUT_MS = 10_000;
 /** How long a refused agent may take to read the response. */

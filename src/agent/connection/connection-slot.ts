@@ -203,7 +203,7 @@ export class ConnectionSlot {
       case "replaced": {
         standBy.begin();
         config.onEvent({ type: "replaced", slot });
-        const delayMs = standBy.connectDelayMs();
+        const delayMs = this.#delay.afterReplacement(standBy.connectDelayMs());
         config.log.warn({ slot, reason, delayMs }, "replaced by a newer agent; standing by");
         return waiting(delayMs);
       }

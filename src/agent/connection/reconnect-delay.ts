@@ -97,15 +97,32 @@ export class ReconnectDelay {
     return this.#backoff.next(Math.max(capMs, BACKOFF_CAP_FLOOR_MS, agentsSpreadMs), agentsSpreadMs);
   }
 
+  /**
+   * After a newer agent has replaced this one. A control plane that replaces it again and again gets the backoff.
+   *
+   * @param firstMs the first time
+   */
+  afterReplacement(firstMs: number): number {
+    const isFirst = this.#backoff.failures === 0;
+    const delayMs = this.#backoff.next();
+    return isFirst ? firstMs : Math.max(firstMs, delayMs);
+  }
+
   /** After a refusal that only an operator's action can end, and after an operator has ended the connection. */
   afterRefusal(): number {
     return this.#refusedBackoff.next();
   }
 }
 
-/** A full relay says when to retry (`Retry-After`). Doubled at random, so that the agents it refused do not return together. */
+/** Refusals whose `Retry-After` states how long the cause lasts. */
+const TEMPORARY: ReadonlySet<string> = new Set(["relay_full", "rate_limited"]);
+
+/**
+ * A full relay, and a control plane to which this agent connects too often, state when to retry (`Retry-After`). Doubled at
+ * random, so that the agents that were refused do not return together; at most twice {@link REFUSED_BACKOFF_CAP_MS}.
+ */
 export function retryAfterMs(error: Error): number {
-  if (!(error instanceof TurnaboutError) || error.code !== "relay_full") return 0;
-  const waitMs = Math.min((error.retryAfterS ?? 0) * 1_000, REFUSED_BACKOFF_CAP_MS);
+  if (!(error instanceof TurnaboutError) || !TEMPORARY.has(error.code)) return 0;
+  const waitMs = Math.min(Math.max(error.retryAfterS ?? 0, 0) * 1_000, REFUSED_BACKOFF_CAP_MS);
   return Math.round(waitMs * (1 + Math.random()));
 }

@@ -7,14 +7,14 @@ import type { AgentEvent } from "../../wire/messages/agent-events.ts";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
 import type { Hello } from "../../wire/messages/hello.ts";
 import type { Logger } from "../../wire/log.ts";
-import { MAX_CONTROL_BODY_BYTES } from "../../wire/limits.ts";
 import { parseNotices } from "../../wire/messages/notices.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
 import { AGENT_PATHS, HEADER } from "../../wire/protocol.ts";
 import { parseReconnectSpread } from "../../wire/session/goaway.ts";
 import { readBody } from "../../wire/streams/read-body.ts";
+import type { TokenBucket } from "../../wire/token-bucket.ts";
 import { VERSION } from "../../wire/version.ts";
-import { MAX_PENDING_EVENTS } from "../limits.ts";
+import { MAX_NOTICES_BYTES, MAX_PENDING_EVENTS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { refuse } from "./reach-target.ts";
 
@@ -30,6 +30,8 @@ export interface ControlRoutesContext {
   credential: (() => Promise<string | undefined>) | undefined;
   /** The control plane reports runners that it refuses or has replaced. */
   onNotices(notices: Notices): void;
+  /** Each request for that takes one. */
+  notices: TokenBucket;
   /** Aborted when the agent shuts down. */
   closing: AbortSignal;
   /** `/hello` was requested: the control plane has accepted the connection so far. */
@@ -84,8 +86,9 @@ function takeSpread(value: string | string[] | undefined, context: ControlRoutes
 }
 
 async function takeNotices(stream: ServerHttp2Stream, context: ControlRoutesContext): Promise<void> {
+  if (!context.notices.take()) return refuse(stream, "rate_limited");
   try {
-    const body = await readBody(stream, MAX_CONTROL_BODY_BYTES, "notices");
+    const body = await readBody(stream, MAX_NOTICES_BYTES, "notices");
     context.onNotices(parseNotices(body.toString("utf8")));
     if (!stream.destroyed) stream.respond({ ":status": 204 }, { endStream: true });
   } catch {

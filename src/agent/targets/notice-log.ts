@@ -1,18 +1,20 @@
 /** Notices of the control plane in the log: each is logged once, although every connection reports it. */
 import { ERROR_TABLE } from "../../wire/error-table.ts";
+import { LimitedLog } from "../../wire/limited-log.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
+import { NOTICES_LOGGED_PER_MINUTE } from "../limits.ts";
 
 const REPLACED = "replaced";
 
 export class NoticeLog {
-  readonly #log: Logger;
+  readonly #log: LimitedLog;
   /** By runner; only runners that the agent has. */
   readonly #reported = new ReportedProblems();
 
   constructor(log: Logger) {
-    this.#log = log;
+    this.#log = new LimitedLog(log, NOTICES_LOGGED_PER_MINUTE);
   }
 
   /** @param has whether the agent serves this runner */

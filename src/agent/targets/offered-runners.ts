@@ -81,7 +81,7 @@ export class OfferedRunners {
     const has = (id: string): boolean => this.targets.has(id);
     this.#notices.post(notices, has);
     this.#notices
-      .replaced(notices, (id) => has(id) && !this.targets.isDiscovered(id))
+      .replaced(notices, (id) => has(id) && !this.targets.isDiscovered(id) && !this.#replaced.has(id))
       .forEach((id) => this.#standBy(id));
   }
 

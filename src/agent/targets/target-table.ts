@@ -1,11 +1,12 @@
 /**
  * The targets that streams may be opened to. It counts the open streams of each, up to a limit, in the metrics too, and
- * tracks whether its last connect worked. Only a change of that is reported, so that a target that is down is logged once.
+ * tracks whether its last connect worked. Only a change of that is reported, so that a target that is down is logged once,
+ * and one that is up and down by turns once in an interval.
  */
 import type { ErrorCode } from "../../wire/error-table.ts";
 import type { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { STREAMS_PER_TARGET } from "../limits.ts";
+import { STREAMS_PER_TARGET, TARGET_HEALTH_INTERVAL_MS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import type { ServedRunner, Target } from "./targets.ts";
 
@@ -21,7 +22,11 @@ export interface OpenTarget {
 interface Entry {
   target: Target;
   open: number;
+  /** Whether the last connect worked. */
   healthy: boolean;
+  reportedHealthy: boolean;
+  /** Set after a report: the next one waits for it. */
+  timer: NodeJS.Timeout | undefined;
 }
 
 interface OpenRunner {
@@ -42,8 +47,9 @@ export class TargetTable {
   add(runner: ServedRunner): void {
     const entries = runner.targets.map((target): [string, Entry] => [
       target.name,
-      { target, open: 0, healthy: true },
+      { target, open: 0, healthy: true, reportedHealthy: true, timer: undefined },
     ]);
+    this.#forgetReports(runner.id);
     this.#runners.set(runner.id, { discovered: runner.discovered === true, targets: new Map(entries) });
   }
 
@@ -56,6 +62,7 @@ export class TargetTable {
   }
 
   remove(runnerId: string): void {
+    this.#forgetReports(runnerId);
     this.#runners.delete(runnerId);
   }
 
@@ -67,13 +74,28 @@ export class TargetTable {
     }));
   }
 
-  /** Targets whose last connect failed. */
+  /** Targets that are reported as down. */
   unhealthy(): Destination[] {
     return [...this.#runners].flatMap(([runner, { targets }]) =>
       [...targets.values()]
-        .filter(({ healthy }) => !healthy)
+        .filter(({ reportedHealthy }) => !reportedHealthy)
         .map(({ target }) => ({ runner, target: target.name })),
     );
+  }
+
+  #reportHealth(destination: Destination, entry: Entry): void {
+    entry.timer = undefined;
+    // Its streams may outlive an entry that was replaced or removed.
+    const isCurrent = this.#runners.get(destination.runner)?.targets.get(destination.target) === entry;
+    if (entry.healthy === entry.reportedHealthy || !isCurrent) return;
+    entry.reportedHealthy = entry.healthy;
+    this.#onHealth(destination, entry.healthy);
+    entry.timer = setTimeout(() => this.#reportHealth(destination, entry), TARGET_HEALTH_INTERVAL_MS);
+    entry.timer.unref();
+  }
+
+  #forgetReports(runnerId: string): void {
+    for (const { timer } of this.#runners.get(runnerId)?.targets.values() ?? []) clearTimeout(timer);
   }
 
   /** Admits a stream to a target, or returns why not. */
@@ -90,10 +112,8 @@ export class TargetTable {
       target: entry.target,
       label: `${destination.runner} ${destination.target}`,
       connected: (error) => {
-        const healthy = error === undefined;
-        if (entry.healthy === healthy) return;
-        entry.healthy = healthy;
-        this.#onHealth(destination, healthy);
+        entry.healthy = error === undefined;
+        if (entry.timer === undefined) this.#reportHealth(destination, entry);
       },
       close: (code) => {
         if (closed) return;

@@ -3,7 +3,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import type { RunnerInfo, TargetHttp } from "../../wire/messages/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../../wire/limits.ts";
-import { isTargetHost, parseRunnerId, parseTargetName } from "../../wire/messages/names.ts";
+import { isTargetHost, MAX_PORT, parseRunnerId, parseTargetName } from "../../wire/messages/names.ts";
 
 export type TargetAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
 
@@ -43,7 +43,7 @@ export function parseTargetAddress(text: string): TargetAddress {
     );
   const host = tcp?.[2] ?? tcp?.[3];
   const port = tcp?.[4] === undefined && tcp?.[1] === "http" ? 80 : Number(tcp?.[4]);
-  if (host === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) {
+  if (host === undefined || !Number.isInteger(port) || port < 1 || port > MAX_PORT) {
     throw new TurnaboutError(
       "config_invalid",
       `target address ${JSON.stringify(text)}: use unix:/path or host:port`,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { startFrameAgent } from "../../support/agent-endpoint.ts";
-import { MAX_CONTROL_BODY_BYTES } from "../../../src/wire/limits.ts";
+import { MAX_NOTICES_BYTES, NOTICES_BURST } from "../../../src/agent/limits.ts";
 import type { FrameAgent } from "../../support/agent-endpoint.ts";
 import {
   connectFrame,
@@ -94,14 +94,34 @@ describe("an agent's refusal", () => {
     await using to = await startFrameAgent({ echo: "127.0.0.1:1" });
     const { client } = to;
     const piece = Buffer.alloc(16 * 1024, " ");
-    const pieces = Array.from({ length: MAX_CONTROL_BODY_BYTES / piece.length }, () => dataFrame(1, piece));
-    client.write(headersFrame(1, request("POST", "agent", "/notices"), false), ...pieces);
-    await client.until(({ stream, type }) => stream === 1 && type === FRAME.WINDOW_UPDATE);
-    client.write(dataFrame(1, piece));
+    const pieces = Array.from({ length: MAX_NOTICES_BYTES / piece.length }, () => dataFrame(1, piece));
+    client.write(
+      headersFrame(1, request("POST", "agent", "/notices"), false),
+      ...pieces,
+      dataFrame(1, piece),
+    );
     await client.until(({ stream, type }) => stream === 1 && type === FRAME.RST_STREAM);
     // Without WINDOW_UPDATE.
     const seen = client.streams.get(1)?.filter((frame) => frame !== "frame 8");
     assert.deepEqual(seen, ["HEADERS 400 END_STREAM", "RST_STREAM 0"]);
+  });
+
+  it("is 429 for more notices than it takes", async () => {
+    await using to = await startFrameAgent({ echo: "127.0.0.1:1" });
+    const { client } = to;
+    const ids = Array.from({ length: NOTICES_BURST + 50 }, (_, i) => 1 + 2 * i);
+    const fields = request("POST", "agent", "/notices");
+    client.write(...ids.flatMap((id) => [headersFrame(id, fields, false), dataFrame(id, "{}", true)]));
+    while (ids.some((id) => client.streams.get(id) === undefined)) {
+      await client.until(({ stream }) => stream > 0);
+    }
+    const counts = new Map<string, number>();
+    for (const id of ids) {
+      const [first = ""] = client.streams.get(id) ?? [];
+      counts.set(first, (counts.get(first) ?? 0) + 1);
+    }
+    assert.deepEqual(new Set(counts.keys()), new Set(["HEADERS 204 END_STREAM", "HEADERS 429 END_STREAM"]));
+    assert.ok((counts.get("HEADERS 204 END_STREAM") ?? 0) < NOTICES_BURST + 25);
   });
 
   it("waits with its reset for a response that the carrier does not take yet", async () => {
