@@ -1,6 +1,6 @@
 /** A control plane on a socket that it has inherited. */
 import assert from "node:assert/strict";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, renameSync } from "node:fs";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { descriptorOf, listen } from "../../../src/control/listener/listen.ts";
@@ -15,11 +15,14 @@ afterEach(() => assertNothingOpen());
 
 describe("a control plane on an inherited descriptor", () => {
   it("listens on a Unix socket, and has an address without a port", async () => {
-    const path = tempPath(".sock");
+    const [path, bound] = [tempPath(".sock"), tempPath(".sock")];
     const holder = net.createServer();
-    holder.listen(path);
+    holder.listen(bound);
     await next(holder, "listening");
+    renameSync(bound, path); // or the holder's close would remove it
     const successor = await startSuccessor(descriptorOf(holder));
+    holder.close(); // or it might accept the connection itself
+    await next(holder, "close");
     assert.deepEqual([successor.address.family, successor.address.port], ["unix", 0]);
     const socket = net.connect(path);
     socket.write("GET /healthz HTTP/1.0\r\n\r\n");
@@ -27,7 +30,6 @@ describe("a control plane on an inherited descriptor", () => {
     assert.match(chunk.toString(), /^HTTP\/1\.1 200 /);
     socket.destroy();
     await successor.end();
-    holder.close();
   });
 
   it("does not start on what is no listening socket, and says so", async () => {
