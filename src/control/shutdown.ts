@@ -11,7 +11,6 @@ import { setImmediate } from "node:timers/promises";
 import { announceRestart } from "./admission/agent-notices.ts";
 import type { CloseReason } from "./auth/active-streams.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
-import type { InFlight } from "./in-flight/in-flight.ts";
 import { FLUSH_MS, LATE_REQUESTS_MS, SPREAD_NOTICES_AT_ONCE } from "./limits.ts";
 import type { Port } from "./listener/port.ts";
 import type { Settings } from "./options.ts";
@@ -102,12 +101,7 @@ export class Shutdown {
       inFlight.cut(beforeMs);
       running.extensions?.drain();
     }
-    if (settings.listenFd !== undefined && !successor) {
-      // What holds the socket keeps it open: new connections wait there for the next process instead of being refused.
-      port.stopAccepting();
-      await port.drained({ beforeMs: performance.now(), timeoutMs: LATE_REQUESTS_MS });
-    }
-    await endLate(inFlight, activeStreams);
+    await endLate(parts, port, settings.listenFd !== undefined && !successor);
   }
 }
 
@@ -145,11 +139,18 @@ async function announce({ openConnections, reconnectSpread }: Parts, log: Settin
   }
 }
 
-/** What has begun since the shutdown did gets the time that ordinary requests take. What has no end gets none. */
-async function endLate(inFlight: InFlight, activeStreams: Parts["activeStreams"]): Promise<void> {
+/**
+ * What has begun since the shutdown did gets the time that ordinary requests take. What has no end gets none.
+ *
+ * @param isHeld something else holds the socket open: new connections wait there for the next process from now on, and
+ *   those that were accepted get the same time
+ */
+async function endLate({ activeStreams, inFlight }: Parts, port: Port, isHeld: boolean): Promise<void> {
   const beforeMs = performance.now();
+  const late = { beforeMs, timeoutMs: LATE_REQUESTS_MS };
   activeStreams.closeEndless(RESTARTING);
-  if (await inFlight.ended({ beforeMs, timeoutMs: LATE_REQUESTS_MS })) return;
+  if (isHeld) port.stopAccepting();
+  if (await (isHeld ? port.drained(late) : inFlight.ended(late))) return;
   activeStreams.closeAll(RESTARTING, beforeMs);
   await inFlight.ended({ beforeMs, timeoutMs: FLUSH_MS });
 }

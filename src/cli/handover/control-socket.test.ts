@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
@@ -66,6 +66,16 @@ describe("the control socket", () => {
       existsSync(join(directory, "control.sock")),
       "the first one's end leaves the second one's path",
     );
+  });
+
+  it("takes the place of a dead process's socket", async () => {
+    const directory = folder();
+    const dead = net.createServer().listen({ path: join(directory, "dead.sock") });
+    await once(dead, "listening");
+    renameSync(join(directory, "dead.sock"), join(directory, "control.sock"));
+    dead.close();
+    using _socket = await open(directory, () => Promise.resolve(4711));
+    assert.equal(await requestUpgrade(directory), 4711);
   });
 
   it("starts nothing for what is no request", async () => {

@@ -8,7 +8,7 @@ import { call, runnersUntil, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { endProcess, gone, listener } from "../../support/processes.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
-import { startHttpTarget } from "../../support/target.ts";
+import { startHttpTarget, startTarget } from "../../support/target.ts";
 import { tempPath } from "../../support/temp.ts";
 import { Traffic } from "../../support/traffic.ts";
 
@@ -35,19 +35,16 @@ describe("turnabout serve --supervise", () => {
 
     await using others = new Traffic(targetUrl(supervisor.url, "web", "web"));
     await others.responses(20);
-    supervisor.signal("SIGUSR2");
-    await using third = await listener(supervisor, 3);
-    await gone(second.pid);
     const upgraded = await run("turnabout", ["upgrade", "--data-dir", data]);
-    await using fourth = await listener(supervisor, 4);
-    assert.deepEqual([upgraded.code, upgraded.stdout], [0, String(fourth.pid)]);
-    await gone(third.pid);
+    await using third = await listener(supervisor, 3);
+    assert.deepEqual([upgraded.code, upgraded.stdout], [0, String(third.pid)]);
+    await gone(second.pid);
     await others.responses(20);
     assert.deepEqual((await others.stop()).failures, []);
     assert.ok(agent.running && supervisor.running);
 
     assert.deepEqual(await supervisor.end(), { code: 0, signal: null });
-    await gone(fourth.pid);
+    await gone(third.pid);
   });
 
   it("goes on with the old process where a new one cannot start, and reports why", async () => {
@@ -79,8 +76,9 @@ describe("turnabout serve --supervise", () => {
   });
 
   it("refuses a port that another process has", async () => {
-    await using other = await startServe();
-    const args = ["serve", "--supervise", "--host", "127.0.0.1", "--port", String(other.port)];
+    await using other = await startTarget(() => {});
+    const { port } = new URL(`http://${other.address}`);
+    const args = ["serve", "--supervise", "--host", "127.0.0.1", "--port", port];
     const { code, stderr } = await run("turnabout", args, { env: { TURNABOUT_ADMIN_TOKEN: ADMIN_TOKEN } });
     assert.equal(code, 1);
     assert.match(stderr, /EADDRINUSE/);
