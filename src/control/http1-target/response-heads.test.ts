@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { countWork } from "../../../test/support/count-work.ts";
+import { MAX_RESPONSE_HEADER_BYTES } from "../limits.ts";
 import { ResponseHeads } from "./response-heads.ts";
 
 const FINAL = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
@@ -85,5 +87,28 @@ describe("the parser gets", () => {
     assert.deepEqual([heads.hasBegun, heads.reason], [true, "\xe9t\xe9 "]);
     heads.expect();
     assert.deepEqual([heads.hasBegun, heads.reason], [false, undefined]);
+  });
+
+  it("whole lines, for a constant amount of work for each byte, however small the pieces are", () => {
+    for (const length of [1_000, 60_000]) {
+      const text = `HTTP/1.1 200 OK\r\nX-A: ${"a".repeat(length)}\r\n\r\n`;
+      const pieces = Array.from(Buffer.from(text), (byte) => Buffer.from([byte]));
+      const heads = new ResponseHeads();
+      heads.expect();
+      const passed: string[] = [];
+      const work = countWork(() => {
+        for (const piece of pieces) {
+          const bytes = heads.feed(piece);
+          if (bytes.length > 0) passed.push(bytes.toString());
+        }
+      });
+      assert.deepEqual(passed, [...text.matchAll(/.*\r\n/g)].map(String));
+      assert.ok(work < 20 * pieces.length, `${work} for ${pieces.length} bytes`);
+    }
+  });
+
+  it("a line that is longer than any header, to refuse it", () => {
+    const text = `HTTP/1.1 200 OK\r\nX-A: ${"a".repeat(MAX_RESPONSE_HEADER_BYTES)}`;
+    for (const size of [1_000, 100_000]) assert.equal(passed(text, size), text, `${size}`);
   });
 });

@@ -6,10 +6,15 @@
  * - fields of an informational response or of a trailer section that would frame the message or end the connection are
  *   removed: they have no meaning there (RFC 9110 §6.5.1, §15.2), but the parser obeys them.
  *
- * Content passes unchanged.
+ * Content passes unchanged. Lines pass whole: undici joins what it has of a value with each piece that comes.
  */
+import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import { ChunkedContent } from "./chunked-content.ts";
-import { MAX_INFORMATIONAL_BYTES, MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import {
+  MAX_INFORMATIONAL_BYTES,
+  MAX_INFORMATIONAL_RESPONSES,
+  MAX_RESPONSE_HEADER_BYTES,
+} from "../limits.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -23,9 +28,6 @@ const STATUS_BYTES = 12;
 
 /** Of a status line: of a longer one the rest of the reason phrase is ignored. */
 const MAX_STATUS_LINE_BYTES = 1_024;
-
-/** Of a `Transfer-Encoding` line: a longer one is not plain `chunked`. */
-const MAX_CODING_LINE_BYTES = 256;
 
 const CODING = "transfer-encoding";
 
@@ -61,15 +63,11 @@ type State =
 
 export class ResponseHeads {
   #state: State = "through";
-  /** The start of a status line, or of a line whose name is not known yet. */
-  #held = NOTHING;
+  /** The start of a status line, or of another line. */
+  readonly #held = new GrowingBuffer();
   /** Informational responses since {@link expect}, and their bytes. */
   #informational = 0;
   #informationalBytes = 0;
-  /** The last byte of the previous piece was CR. */
-  #afterCr = false;
-  #lineIsEmpty = true;
-  #isLineStart = true;
   /** The current line is removed, with its continuation lines. */
   #isDropped = false;
   #hasContent = false;
@@ -80,7 +78,7 @@ export class ResponseHeads {
   /** A request starts: the next bytes are a header section. */
   expect(): void {
     this.#state = "start";
-    this.#held = NOTHING;
+    this.#held.take();
     this.#informational = 0;
     this.#informationalBytes = 0;
     this.#statusLine = undefined;
@@ -102,8 +100,7 @@ export class ResponseHeads {
     this.#hasBegun = true;
     if (this.#current() === "through") return chunk;
     const out: Buffer[] = [];
-    let rest = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = NOTHING;
+    let rest = this.#joined(chunk);
     while (rest.length > 0) {
       const state: State = this.#current();
       if (state === "flooded") break;
@@ -112,7 +109,7 @@ export class ResponseHeads {
         break;
       }
       if (state === "start" && !this.#begin(rest)) {
-        this.#held = rest;
+        this.#held.append(rest);
         break;
       }
       const before = rest.length;
@@ -121,6 +118,14 @@ export class ResponseHeads {
       if (isInterim) this.#countInterim(before - rest.length - this.#held.length, out);
     }
     return out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out);
+  }
+
+  /** With the bytes that were held back; nothing while they are still no whole line. */
+  #joined(chunk: Buffer): Buffer {
+    if (this.#held.length === 0) return chunk;
+    this.#held.append(chunk);
+    const isUnfinished = this.#state !== "start" && !chunk.includes(LF);
+    return isUnfinished && this.#held.length <= MAX_RESPONSE_HEADER_BYTES ? NOTHING : this.#held.take();
   }
 
   #current(): State {
@@ -151,9 +156,6 @@ export class ResponseHeads {
   }
 
   #startSection(): void {
-    this.#afterCr = false;
-    this.#lineIsEmpty = true;
-    this.#isLineStart = true;
     this.#isDropped = false;
   }
 
@@ -163,32 +165,28 @@ export class ResponseHeads {
     let from = 0;
     for (;;) {
       const lf = bytes.indexOf(LF, from);
-      const line = bytes.subarray(from, lf < 0 ? bytes.length : lf);
-      if (this.#isLineStart && !this.#startLine(line, lf >= 0)) {
-        this.#held = line;
-        return NOTHING;
-      }
-      const isPassed = this.#state !== "continue" && !this.#isDropped;
-      const hasCr = line.length === 0 ? this.#afterCr : line[line.length - 1] === CR;
-      const text = hasCr && line.length > 0 ? line.length - 1 : line.length;
-      if (text > 0) this.#lineIsEmpty = false;
-      if (lf < 0) {
-        if (isPassed) out.push(line);
-        this.#afterCr = hasCr;
-        return NOTHING;
-      }
-      if (isPassed) {
+      if (lf < 0) return this.#hold(bytes.subarray(from), out);
+      const hasCr = lf > from && bytes[lf - 1] === CR;
+      const line = bytes.subarray(from, hasCr ? lf - 1 : lf);
+      this.#noteLine(line);
+      if (this.#state !== "continue" && !this.#isDropped) {
         if (hasCr) out.push(bytes.subarray(from, lf + 1));
         else out.push(line, CRLF);
       }
       from = lf + 1;
-      this.#afterCr = false;
-      this.#isLineStart = true;
-      if (this.#lineIsEmpty) break;
-      this.#lineIsEmpty = true;
+      if (line.length === 0) break;
     }
     this.#endSection();
     return bytes.subarray(from);
+  }
+
+  #hold(line: Buffer, out: Buffer[]): Buffer {
+    if (line.length <= MAX_RESPONSE_HEADER_BYTES) this.#held.append(line);
+    else {
+      this.#state = "through"; // undici refuses it
+      out.push(line);
+    }
+    return NOTHING;
   }
 
   #endSection(): void {
@@ -196,33 +194,15 @@ export class ResponseHeads {
     else this.#state = this.#state === "trailers" ? "through" : "start";
   }
 
-  /** @returns false while too little of the line has come */
-  #startLine(line: Buffer, isWhole: boolean): boolean {
-    if (this.#state === "final") {
-      if (!isWhole && !this.#mayPassInPieces(line)) return false;
-      this.#noteFinal(line);
-    } else {
-      if (!isWhole && line.length < NAME_BYTES && nameOf(line) === undefined) return false;
-      const isContinued = line[0] === SPACE || line[0] === TAB;
-      if (!isContinued) this.#isDropped = FRAMING.has(nameOf(line) ?? "");
-    }
-    this.#isLineStart = false;
-    return true;
-  }
-
-  /** The line of the final header is not needed whole. */
-  #mayPassInPieces(line: Buffer): boolean {
-    if (this.#statusLine === "") return line.length >= MAX_STATUS_LINE_BYTES;
-    const name = nameOf(line);
-    if (name === CODING) return line.length >= MAX_CODING_LINE_BYTES;
-    return name !== undefined || line.length >= NAME_BYTES;
+  #noteLine(line: Buffer): void {
+    if (this.#state === "final") return this.#noteFinal(line);
+    const isContinued = line[0] === SPACE || line[0] === TAB;
+    if (!isContinued) this.#isDropped = FRAMING.has(nameOf(line) ?? "");
   }
 
   #noteFinal(line: Buffer): void {
-    if (this.#statusLine === "") {
-      const text = line.toString("latin1", 0, MAX_STATUS_LINE_BYTES);
-      this.#statusLine = text.endsWith("\r") ? text.slice(0, -1) : text;
-    } else if (
+    if (this.#statusLine === "") this.#statusLine = line.toString("latin1", 0, MAX_STATUS_LINE_BYTES);
+    else if (
       this.#hasContent &&
       nameOf(line) === CODING &&
       /^[^:]*:\s*chunked\s*$/i.test(line.toString("latin1"))
