@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { createControlPlane } from "../../../src/control/control-plane.ts";
@@ -142,8 +142,10 @@ for (const suffix of ["-wal", "-shm"]) {
     const kept = await issueToken(system.url, user("kept"));
     rmSync(join(dataDirectory, `turnabout.db${suffix}`));
     const fresh = await tokenIsIssued(system.url, "fresh");
-    await system.close();
-    await using after = await restart(dataDirectory);
+    // What a process that is killed now would leave.
+    const copy = `${dataDirectory}-copy`;
+    cpSync(dataDirectory, copy, { recursive: true });
+    await using after = await restart(copy);
     const url = `http://127.0.0.1:${after.port}`;
     assert.equal(await statusWith(url, kept), 200);
     assert.equal(await statusWith(url, fresh), 200);
