@@ -66,6 +66,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
   const registry = new Registry({
     graceMs: settings.graceMs,
     unknownRunners: shares.unknownRunners,
+    isFull: (caller) => shares.unread.isFull(caller),
     onShareRefused: (share) => metrics.shareRefusals.inc({ share }),
     onEvent: (event) => bus.publish(event),
     onReplaced: (connection, runnerId) => {

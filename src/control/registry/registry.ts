@@ -33,6 +33,8 @@ export interface RegistryOptions {
   onFailure?: ((error: Error) => void) | undefined;
   /** Of runners that have never connected, for which callers wait. */
   unknownRunners?: Shares | undefined;
+  /** Whether a caller gets no further streams, because too much waits for it to read. */
+  isFull?: ((caller: string) => boolean) | undefined;
   onShareRefused?: ShareRefused | undefined;
 }
 
@@ -64,7 +66,11 @@ export class Registry {
     const graceMs = options.graceMs ?? GRACE_MS;
     const guard = new Guard(options.onFailure ?? (() => {}));
     this.#entries = new Entries(options.unknownRunners ?? unknownRunnerShares());
-    this.#dials = new WaitingDials(this.#entries, graceMs, options.onShareRefused ?? (() => {}));
+    this.#dials = new WaitingDials(this.#entries, {
+      graceMs,
+      isFull: options.isFull ?? (() => false),
+      onShareRefused: options.onShareRefused ?? (() => {}),
+    });
     this.#lifecycle = new RunnerLifecycle({
       entries: this.#entries,
       dials: this.#dials,

@@ -11,6 +11,7 @@ import {
   RELEASE_PAUSE_MS,
   RELEASE_STREAMS_PER_TARGET,
 } from "../limits.ts";
+import type { Destination } from "../../wire/messages/names.ts";
 import { SELF } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
 import type { AgentConnection } from "./agent-connection.ts";
@@ -40,19 +41,24 @@ export interface Place {
 /** A dial was refused because its caller has its share already: of the target's streams, or of the waiting dials. */
 export type ShareRefused = (share: "target_streams" | "waiting_dials") => void;
 
+export interface WaitingDialsOptions {
+  graceMs: number;
+  /** Whether a caller gets no further streams, because too much waits for it to read. */
+  isFull: (caller: string) => boolean;
+  onShareRefused: ShareRefused;
+}
+
 export class WaitingDials {
   readonly #entries: Entries;
-  readonly #graceMs: number;
-  readonly #onShareRefused: ShareRefused;
+  readonly #options: WaitingDialsOptions;
   #closed = false;
   #isHandedOver = false;
   /** On the clock of `performance.now()`. */
   #arrivalsUntilMs = 0;
 
-  constructor(entries: Entries, graceMs: number, onShareRefused: ShareRefused) {
+  constructor(entries: Entries, options: WaitingDialsOptions) {
     this.#entries = entries;
-    this.#graceMs = graceMs;
-    this.#onShareRefused = onShareRefused;
+    this.#options = options;
   }
 
   get count(): number {
@@ -81,7 +87,7 @@ export class WaitingDials {
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";
       // Counted from the start of this dial: an agent that comes and goes cannot hold it permanently.
-      const graceMs = best === undefined ? this.#graceMs : GRACE_MS;
+      const graceMs = best === undefined ? this.#options.graceMs : GRACE_MS;
       const nowMs = performance.now();
       const ownMs = startedAt + (inGrace ? Math.max(waitMs, graceMs) : waitMs) - nowMs;
       const leftMs = state === "never-seen" ? Math.max(ownMs, this.#arrivalsUntilMs - nowMs) : ownMs;
@@ -102,7 +108,7 @@ export class WaitingDials {
     const upstream = entry.upstreams.inUse;
     if (upstream?.bestConnection === undefined) return; // released when there is one
     const batch: Batch = { rooms: new Map(), shares: new Map(), streams: upstream.freeStreams };
-    entry.waiting.release((dial) => decide(dial, entry, upstream, batch));
+    entry.waiting.release((dial) => this.#decide(dial, entry, upstream, batch));
     entry.releaseTimer = setTimeout(() => {
       entry.releaseTimer = undefined;
       this.release(entry);
@@ -151,11 +157,11 @@ export class WaitingDials {
     const hasRoom = upstream.busyStreams(destination) < max;
     const isStalled = entry.saturated.isStalled(target, hasRoom);
     if (saturated !== undefined && isStalled) throw saturated;
-    const hasShareLeft = (who: string): boolean => upstream.shareLeft(who, destination) > 0;
+    const hasShareLeft = (who: string): boolean => this.#shareLeft(who, upstream, destination) > 0;
     const hasShare = hasShareLeft(caller);
     if (entry.exhausted.isStalled(laneOf(target, caller), hasShare)) {
-      this.#onShareRefused("target_streams");
-      const message = `dial ${runnerId} ${target}: ${caller} has its share of the streams, and they stay open`;
+      this.#options.onShareRefused("target_streams");
+      const message = `dial ${runnerId} ${target}: ${caller} has its share of streams, or of unread bytes`;
       throw new TurnaboutError("overloaded", message);
     }
     // A new dial queues behind those that wait for the same target.
@@ -184,11 +190,41 @@ export class WaitingDials {
       return (await woken) === "turn";
     } catch (error) {
       const hasShare = error instanceof TurnaboutError && error.code === "share_exceeded";
-      if (hasShare) this.#onShareRefused("waiting_dials");
+      if (hasShare) this.#options.onShareRefused("waiting_dials");
       throw error;
     } finally {
       this.#entries.forgetUnseen(runnerId);
     }
+  }
+
+  /** Whether a waiting dial is released: its target has room, and its caller a share of it. */
+  #decide(
+    { target, caller }: WaitingDial,
+    entry: Entry,
+    upstream: Upstream,
+    batch: Batch,
+  ): Woken | undefined {
+    const destination = { runner: entry.id, target };
+    let room = batch.rooms.get(target);
+    if (room === undefined) {
+      room = batchSize(upstream.busyStreams(destination));
+      if (entry.saturated.isStalled(target, room > 0)) room = Infinity;
+    }
+    const lane = laneOf(target, caller);
+    const share = batch.shares.get(lane) ?? this.#shareLeft(caller, upstream, destination);
+    batch.rooms.set(target, room);
+    batch.shares.set(lane, share);
+    // It is refused where its share stays used up, and not let through to the agent: the rest is for others.
+    if (entry.exhausted.isStalled(lane, share > 0)) return "change";
+    if (room <= 0 || share <= 0 || batch.streams <= 0) return undefined;
+    batch.rooms.set(target, room - 1);
+    batch.shares.set(lane, share - 1);
+    batch.streams -= 1;
+    return "turn";
+  }
+
+  #shareLeft(caller: string, upstream: Upstream, destination: Destination): number {
+    return this.#options.isFull(caller) ? 0 : upstream.shareLeft(caller, destination);
   }
 
   #absent(runnerId: string, state: RunnerState): TurnaboutError {
@@ -210,32 +246,6 @@ interface Batch {
   /** By target and caller. */
   readonly shares: Map<string, number>;
   streams: number;
-}
-
-/** Whether a waiting dial is released: its target has room, and its caller a share of it. */
-function decide(
-  { target, caller }: WaitingDial,
-  entry: Entry,
-  upstream: Upstream,
-  batch: Batch,
-): Woken | undefined {
-  const destination = { runner: entry.id, target };
-  let room = batch.rooms.get(target);
-  if (room === undefined) {
-    room = batchSize(upstream.busyStreams(destination));
-    if (entry.saturated.isStalled(target, room > 0)) room = Infinity;
-  }
-  const lane = laneOf(target, caller);
-  const share = batch.shares.get(lane) ?? upstream.shareLeft(caller, destination);
-  batch.rooms.set(target, room);
-  batch.shares.set(lane, share);
-  // It is refused where its share stays used up, and not let through to the agent: the rest is for others.
-  if (entry.exhausted.isStalled(lane, share > 0)) return "change";
-  if (room <= 0 || share <= 0 || batch.streams <= 0) return undefined;
-  batch.rooms.set(target, room - 1);
-  batch.shares.set(lane, share - 1);
-  batch.streams -= 1;
-  return "turn";
 }
 
 function laneOf(target: string, caller: string): string {

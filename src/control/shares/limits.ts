@@ -46,6 +46,9 @@ export const UNREAD_CHECK_MS = 250;
  * moved least recently is ended. */
 export const UNREAD_BYTES_PER_CALLER: number = 128 * 1024 * 1024;
 export const UNREAD_BYTES_PER_OPERATOR: number = 512 * 1024 * 1024;
+/** A credential with so many hundredths of that gets no further streams until some are read: each would take memory of those
+ * that it has. */
+export const UNREAD_BYTES_FULL_PERCENT = 75;
 /** And for all together; then the credential with the most loses one. */
 export const MAX_UNREAD_BYTES: number = 1024 * 1024 * 1024;
 

@@ -155,6 +155,18 @@ describe("bytes that wait in memory", () => {
     assert.ok(stand.unread.totalBytes > 1.5 * MIB && stand.unread.totalBytes < 2 * MIB);
   });
 
+  it("keep their holder from further streams above three quarters of the bound, and no other", () => {
+    using stand = start();
+    const end = stand.add("large", "user a", 0.8 * MIB).send(10);
+    stand.add("small", "user b", 0.7 * MIB).send(10);
+    stand.unread.check(0);
+    assert.deepEqual([stand.unread.isFull("user a"), stand.unread.isFull("user b")], [true, false]);
+    end.held = 0;
+    stand.unread.check(1);
+    assert.equal(stand.unread.isFull("user a"), false);
+    assert.deepEqual(stand.ended, []);
+  });
+
   it("are bounded higher for an admin", () => {
     using stand = start();
     for (let n = 0; n < 3; n += 1) stand.add("admin's", "admin x", MIB).send(10);

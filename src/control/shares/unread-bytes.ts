@@ -8,7 +8,12 @@ import type { Http2ServerResponse, Http2Session } from "node:http2";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import { isOperator } from "./holders.ts";
-import { MOVING_CONNECTION_BYTES, STALL_TURNS, UNREAD_CHECK_MS } from "./limits.ts";
+import {
+  MOVING_CONNECTION_BYTES,
+  STALL_TURNS,
+  UNREAD_BYTES_FULL_PERCENT,
+  UNREAD_CHECK_MS,
+} from "./limits.ts";
 
 /** Where the bytes go: a response, or the socket or HTTP/2 stream of a tunnel. */
 export type CallerEnd = ServerResponse | Http2ServerResponse | Duplex;
@@ -50,6 +55,8 @@ interface Seen {
 export class UnreadBytes {
   readonly #bounds: UnreadBounds;
   readonly #open = new Set<Seen>();
+  /** Holders with so many bytes that they get no further streams, at the last check. */
+  #full: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #total = 0;
 
@@ -60,6 +67,11 @@ export class UnreadBytes {
   /** At the last check. */
   get totalBytes(): number {
     return this.#total;
+  }
+
+  /** Whether so much waits for this holder that it gets no further streams. */
+  isFull(holder: string): boolean {
+    return this.#full.has(holder);
   }
 
   /** @returns ends the watch */
@@ -82,6 +94,7 @@ export class UnreadBytes {
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#full = new Set();
     this.#total = 0;
   }
 
@@ -97,11 +110,14 @@ export class UnreadBytes {
       this.#total += seen.bytes;
     }
     for (const seen of stalled) this.#stop(seen, "not-read", byHolder);
+    const full = new Set<string>();
     for (const [holder, bytes] of byHolder) {
       const { perHolderBytes, perOperatorBytes } = this.#bounds;
-      const excess = bytes - (isOperator(holder) ? perOperatorBytes : perHolderBytes);
-      if (excess > 0) this.#relieve(holder, excess, byHolder);
+      const max = isOperator(holder) ? perOperatorBytes : perHolderBytes;
+      if (bytes > (max * UNREAD_BYTES_FULL_PERCENT) / 100) full.add(holder);
+      if (bytes > max) this.#relieve(holder, bytes - max, byHolder);
     }
+    this.#full = full;
     while (this.#total > this.#bounds.totalBytes) {
       const [largest] = [...byHolder].toSorted(([, a], [, b]) => b - a);
       if (largest === undefined) return;

@@ -6,7 +6,7 @@ import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import { openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import type { Call } from "../../support/callers.ts";
-import { ending, eventually, next } from "../../support/events.ts";
+import { ending, eventually, next, pause } from "../../support/events.ts";
 import { flood } from "../../support/flood.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -25,6 +25,14 @@ const as = (who: string) => ({ authorization: `Bearer ${who}`, "x-who": who });
 async function stopped(system: System, reason: string): Promise<number> {
   const { body } = await call(`${system.url}/metrics`);
   return Number(new RegExp(`callers_stopped_total\\{reason="${reason}"\\} (\\d+)`).exec(body)?.[1] ?? 0);
+}
+
+async function unreadUntil(system: System, isEnough: (bytes: number) => boolean): Promise<void> {
+  for (;;) {
+    const { body } = await call(`${system.url}/metrics`);
+    if (isEnough(Number(/^turnabout_unread_bytes (\d+)/m.exec(body)?.[1]))) return;
+    await pause();
+  }
 }
 
 for (const kind of PLAINTEXT_CALLERS) {
@@ -82,6 +90,35 @@ for (const kind of PLAINTEXT_CALLERS) {
     });
   });
 }
+
+describe("a user for whom much waits to be read", () => {
+  it("gets no further streams until it reads; another user does", async () => {
+    const bound = 1024 * 1024;
+    await using target = await startHttpTarget((request, response) => {
+      if (request.url === "/much") response.write(Buffer.alloc(bound));
+      else response.end("served");
+    });
+    await using system = await startSystem({
+      target,
+      controlPlane: { tokens, unreadBytesPerCaller: bound },
+    });
+    await using caller = await openCaller("HTTP/2 by prior knowledge", system);
+    const much = caller.open({ path: via("/much"), headers: as("alice"), bodyless: true });
+    const { body } = await much.response;
+    body.pause();
+    // The caller's own window has a part of it.
+    await unreadUntil(system, (bytes) => bytes > 0.9 * bound);
+    const [refused, served] = await Promise.all(
+      ["alice", "bob"].map((who) => caller.call({ path: via("/"), headers: as(who) })),
+    );
+    assert.deepEqual([refused?.status, served?.status], [503, 200]);
+    body.resume();
+    await unreadUntil(system, (bytes) => bytes < bound / 2);
+    const again = await caller.call({ path: via("/"), headers: as("alice") });
+    assert.equal(again.status, 200);
+    much.abort();
+  });
+});
 
 describe("a tunnel", () => {
   it("is ended when its caller does not read, and may be idle for any time", async () => {
