@@ -6,8 +6,8 @@ import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
 import { openCaller, via } from "../../support/callers.ts";
 import { EventLog } from "../../support/event-log.ts";
-import { ending, next, pause, within } from "../../support/events.ts";
-import { bodyOf, call, runnersUntil } from "../../support/http.ts";
+import { ending, eventually, next, pause, within } from "../../support/events.ts";
+import { bodyOf, call, errorCode, runnersUntil } from "../../support/http.ts";
 import { HALF, startMixedTarget } from "../../support/mixed-target.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startScriptedAgent } from "../../support/scripted-agent.ts";
@@ -144,6 +144,18 @@ describe("a control plane with a successor on its socket", () => {
     assert.ok(successor.running);
   });
 
+  it("fails dials that wait for an agent at once: it comes to the successor", async () => {
+    await using system = await startSystem({ controlPlane: { drainMs: LONG_MS } });
+    const { controlPlane } = system;
+    await system.agent.close();
+    const waits = call(`${system.url}${via("/")}`);
+    await eventually(() => controlPlane.runners()[0]?.waitingDials === 1, "a waiting dial");
+    const closed = controlPlane.close({ successor: true });
+    const refused = await waits;
+    assert.deepEqual([refused.status, errorCode(refused)], [503, "control_plane_draining"]);
+    await within(closed, "the end");
+  });
+
   it("leaves runners to it that it does not know: dials wait for their agents", async () => {
     await using target = await startMixedTarget();
     await using system = await startSystem({ agents: 0, controlPlane: { drainMs: LONG_MS } });
@@ -151,13 +163,13 @@ describe("a control plane with a successor on its socket", () => {
     await using successor = await startSuccessor(system.controlPlane.listenFd());
     await within(system.controlPlane.close({ successor: true }), "the end of the first one");
     const waits = call(`${url}${via("/small")}`);
-    await until(async () => /^turnabout_waiting_dials 1$/m.test((await call(`${url}/metrics`)).body));
+    let metrics = "";
+    for (let n = 0; n < 1_000 && !metrics.includes("\nturnabout_waiting_dials 1\n"); n += 1) {
+      metrics = (await call(`${url}/metrics`)).body;
+      await pause();
+    }
     await using agent = followAgent({ server: url, runners: { [RUNNER]: { [TARGET]: target.address } } });
     assert.equal((await waits).body, "ok");
     assert.ok(successor.running && agent.agent.connections === 1);
   });
 });
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  while (!(await check())) await pause();
-}

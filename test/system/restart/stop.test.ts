@@ -1,5 +1,6 @@
 /** A control plane that is closed without a successor serves until what was open has finished, and tells everybody. */
 import assert from "node:assert/strict";
+import http2 from "node:http2";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { followAgent, keptLog } from "../../support/agents.ts";
@@ -11,6 +12,7 @@ import type { MixedTarget } from "../../support/mixed-target.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
+import { startEchoTarget } from "../../support/target.ts";
 import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
@@ -114,6 +116,33 @@ describe("a control plane that is closed", () => {
     assert.match(second, /\r\nconnection: close\r\n/i);
     await within(closed, "the end, which closes what stays idle");
     assert.deepEqual([(await silence).kind, (await silence).data.length], ["end", 0]);
+  });
+
+  it("sends GOAWAY to HTTP/2 callers at once, and finishes their streams", async () => {
+    await using system = await start(LONG_MS);
+    const session = http2.connect(system.url);
+    const authorization = `Bearer ${ADMIN_TOKEN}`;
+    const stream = session.request({ ":path": via("/download"), authorization });
+    await next(stream, "response");
+    const end = ending(stream);
+    const closed = system.controlPlane.close();
+    await next(session, "goaway");
+    system.target.downloads.all[0]?.end(HALF);
+    assert.deepEqual([(await end).kind, (await end).data.length], ["end", 2 * HALF.length]);
+    await within(closed, "the end");
+  });
+
+  it("ends dialled streams at its deadline, before their agents are sent away", async () => {
+    await using target = await startEchoTarget();
+    await using system = await startSystem({ agents: 0, controlPlane: { drainMs: 50 } });
+    const runners = { [RUNNER]: { [TARGET]: target.address } };
+    await using agent = followAgent({ server: system.url, runners });
+    const socket = await system.controlPlane.dial(RUNNER, TARGET, { waitMs: 5_000 });
+    const closed = system.controlPlane.close();
+    assert.equal((await ending(socket)).kind, "error");
+    assert.equal(agent.events.all.filter(({ type }) => type === "lost").length, 0);
+    await within(closed, "the end");
+    await agent.lost();
   });
 
   it("does not wait for what has begun later", async () => {
