@@ -1,4 +1,5 @@
 /** The list of containers, parsed and checked. Docker and Podman differ in the members that they leave out. */
+import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import {
   MAX_DOCKER_CONTAINER_BYTES,
@@ -88,7 +89,7 @@ export class ContainerListReader {
 /** Parses `GET /containers/{id}/json`. @throws TurnaboutError `target_protocol` if it is not JSON */
 export function parseNetworkMode(text: string): string | undefined {
   try {
-    return nonEmpty(record(record(JSON.parse(text))["HostConfig"])["NetworkMode"]);
+    return nonEmpty(record(record(parseBoundedJson(text))["HostConfig"])["NetworkMode"]);
   } catch (cause) {
     throw new TurnaboutError("target_protocol", "docker: the response is not JSON", { cause });
   }
@@ -97,7 +98,7 @@ export function parseNetworkMode(text: string): string | undefined {
 function parseContainer(text: string): Container | undefined {
   let container: Record<string, unknown>;
   try {
-    container = record(JSON.parse(text));
+    container = record(parseBoundedJson(text));
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
 import type { ClientHttp2Session } from "node:http2";
 import { resetStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../../wire/limits.ts";
 import { AGENT_AUTHORITY, HEADER } from "../../wire/protocol.ts";
 import { readBody } from "../../wire/streams/read-body.ts";
@@ -18,7 +19,7 @@ export async function getAgentJson(
 ): Promise<unknown> {
   const body = await request(http2Session, "GET", path, 200, { fields });
   try {
-    return JSON.parse(body.toString("utf8")) as unknown;
+    return parseBoundedJson(body.toString("utf8"));
   } catch (cause) {
     throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: not JSON`, { cause });
   }

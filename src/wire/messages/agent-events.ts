@@ -1,4 +1,5 @@
 /** `GET /events`: one JSON object per line, while the connection is open. Unknown types are ignored. */
+import { parseBoundedJson } from "./bounded-json.ts";
 import { TurnaboutError } from "../errors.ts";
 import type { RunnerInfo } from "./hello.ts";
 import { parseRunner } from "./hello.ts";
@@ -11,7 +12,7 @@ export type AgentEvent =
 
 /** Undefined for a type that this version does not know. @throws TurnaboutError or SyntaxError on a malformed line */
 export function parseAgentEvent(line: string): AgentEvent | undefined {
-  const parsed: unknown = JSON.parse(line);
+  const parsed = parseBoundedJson(line);
   if (typeof parsed !== "object" || parsed === null) {
     throw new TurnaboutError("tunnel_protocol", "events: a line is not an object");
   }

@@ -1,4 +1,5 @@
 /** `POST /notices`: what the control plane reports to an agent. Unknown members are ignored, as everywhere. */
+import { parseBoundedJson } from "./bounded-json.ts";
 import { isErrorCode } from "../error-table.ts";
 import type { ErrorCode } from "../error-table.ts";
 import { isRunnerId } from "./names.ts";
@@ -22,7 +23,7 @@ export interface Notices {
 
 /** Invalid entries are left out. @throws SyntaxError */
 export function parseNotices(text: string): Notices {
-  const parsed: unknown = JSON.parse(text);
+  const parsed = parseBoundedJson(text);
   const spreadMs = parseReconnectSpread(memberOf(parsed, "reconnectSpreadMs"));
   return {
     refused: listOf(parsed, "refused").flatMap((entry) => {
