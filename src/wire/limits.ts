@@ -40,6 +40,8 @@ export const STREAM_RESET_RATE = 10_000;
 
 /** How often the bytes of HTTP/2 connections are counted: for so long a flood goes unnoticed. */
 export const FLOOD_CHECK_INTERVAL_MS = 100;
+/** And after so many DATA frames of one connection. */
+export const DATA_FRAMES_PER_CHECK = 512;
 /** Overhead (bytes that are neither content nor header) is free up to this part of the content, which comes in frames of 144
  * bytes and more; and up to this part of what we send: two WINDOW_UPDATEs for 4 KiB, as Go's client sends, are less. */
 export const CONTENT_BYTES_PER_OVERHEAD_BYTE = 16;

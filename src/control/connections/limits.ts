@@ -16,6 +16,8 @@ export const MIN_BODY_PIECE_BYTES = 256;
  * {@link COSTLY_PIECE_MS} (it has chunks of a few bytes) makes it a quarter. */
 export const CHEAP_PIECE_MS = 0.25;
 export const COSTLY_PIECE_MS = 1;
+/** While a costly body is not read as fast as it comes, its connection is looked at this often. */
+export const BACKLOG_POLL_MS = 20;
 /** The input of one HTTP/1.1 connection may take so long within {@link INPUT_WINDOW_MS}; then it waits for its turn. */
 export const INPUT_TURN_MS = 2;
 export const INPUT_WINDOW_MS = 20;
@@ -31,7 +33,7 @@ export const CALLER_RESETS_PER_S = 100;
 
 /** Bytes of a caller's HTTP/2 connection that are neither content nor header, nor acknowledge what we send: 256 KiB/s are
  * 28,000 frames a second. */
-export const CALLER_OVERHEAD_BURST_BYTES: number = 1024 * 1024;
+export const CALLER_OVERHEAD_BURST_BYTES: number = 512 * 1024;
 export const CALLER_OVERHEAD_BYTES_PER_S: number = 256 * 1024;
 /** Uploads that we reset have content under way, which is not counted as overhead: up to `CALLER_WINDOW_BYTES` at once, and
  * so much more by second. */

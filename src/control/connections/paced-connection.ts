@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import {
+  BACKLOG_POLL_MS,
   BODY_PIECE_BYTES,
   CHEAP_PIECE_MS,
   COSTLY_PIECE_MS,
@@ -37,6 +38,8 @@ export class PacedConnection {
   #startedAt = 0;
   #windowStartedAt = 0;
   #spentMs = 0;
+  /** A request has begun in this piece. */
+  #hasBegun = false;
   #isOverTurn = false;
   #isHeld = false;
   #isPausedByNode = false;
@@ -69,6 +72,7 @@ export class PacedConnection {
   /** Serves a request when the responses before it have ended. */
   add(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
     const exchange: Exchange = { request, response, serve };
+    this.#hasBegun = true;
     this.#open.push(exchange);
     response.once("close", () => this.#remove(exchange));
     if (this.#open.length === 1) this.#turns.run(this.#socket, () => start(exchange));
@@ -116,24 +120,42 @@ export class PacedConnection {
   readonly #afterPiece = (): void => {
     if (this.#isReleased) return;
     const ms = performance.now() - this.#startedAt;
-    if (ms < CHEAP_PIECE_MS) this.#bodyPieceBytes = Math.min(this.#bodyPieceBytes * 2, BODY_PIECE_BYTES);
-    else if (ms > COSTLY_PIECE_MS) {
-      this.#bodyPieceBytes = Math.max(this.#bodyPieceBytes / 4, MIN_BODY_PIECE_BYTES);
-    }
+    if (!this.#hasBegun) this.#adaptPieces(ms); // otherwise it was a request's own work
+    this.#hasBegun = false;
     if (this.#startedAt - this.#windowStartedAt > INPUT_WINDOW_MS) {
       this.#windowStartedAt = this.#startedAt;
       this.#spentMs = 0;
     }
     this.#spentMs += ms;
-    if (this.#spentMs < INPUT_TURN_MS || this.#isOverTurn) return;
+    if (this.#isOverTurn || (this.#spentMs < INPUT_TURN_MS && !this.#hasBacklog)) return;
     this.#isOverTurn = true;
     this.#update();
+    this.#waitForTurn();
+  };
+
+  #adaptPieces(ms: number): void {
+    if (ms < CHEAP_PIECE_MS) this.#bodyPieceBytes = Math.min(this.#bodyPieceBytes * 2, BODY_PIECE_BYTES);
+    else if (ms > COSTLY_PIECE_MS) {
+      this.#bodyPieceBytes = Math.max(this.#bodyPieceBytes / 4, MIN_BODY_PIECE_BYTES);
+    }
+  }
+
+  #waitForTurn(): void {
     this.#turns.later(this, () => {
+      if (this.#socket.destroyed) return;
+      if (this.#hasBacklog) return void setTimeout(() => this.#waitForTurn(), BACKLOG_POLL_MS).unref();
       this.#isOverTurn = false;
       this.#spentMs = 0;
       this.#update();
     });
-  };
+  }
+
+  /** Chunks of a few bytes that no one has read: node keeps an object of 200 bytes for each. */
+  get #hasBacklog(): boolean {
+    if (this.#bodyPieceBytes >= REQUEST_PIECE_BYTES) return false;
+    const request = this.#open.at(-1)?.request;
+    return request?.complete === false && request.readableLength > 0;
+  }
 
   /** Holds the input back, or lets it go on. */
   #update(): void {

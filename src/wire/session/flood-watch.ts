@@ -12,6 +12,7 @@ import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import {
   CONTENT_BYTES_PER_OVERHEAD_BYTE,
+  DATA_FRAMES_PER_CHECK,
   FLOOD_CHECK_INTERVAL_MS,
   HEADER_BYTES_PER_FIELD,
   SENT_BYTES_PER_OVERHEAD_BYTE,
@@ -61,6 +62,8 @@ class FloodWatch {
   #explainedBytes = 0;
   #overheadBytes: number;
   #settingsFrames = 0;
+  #dataFrames = 0;
+  #isFlooded = false;
 
   constructor(
     http2Session: Http2Session,
@@ -90,8 +93,10 @@ class FloodWatch {
     watchRemoteEnd(stream);
     const push = stream.push.bind(stream);
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
-      if (Buffer.isBuffer(chunk)) this.#contentBytes += chunk.length;
-      return push(chunk, encoding);
+      if (!Buffer.isBuffer(chunk)) return push(chunk, encoding);
+      this.#contentBytes += chunk.length;
+      this.#countFrame();
+      return this.#isFlooded || push(chunk, encoding);
     };
     stream.once("close", () => {
       if (hasRemoteEnded(stream) === true) return;
@@ -108,6 +113,27 @@ class FloodWatch {
 
   check(): void {
     if (hasEnded(this.http2Session)) return void watches.delete(this);
+    const reason = this.#judge();
+    if (reason === undefined) return;
+    watches.delete(this);
+    this.#onFlood(reason);
+  }
+
+  /** DATA frames cost a callback and an object each, and hundreds of thousands may come in one turn of the event loop. */
+  #countFrame(): void {
+    this.#dataFrames += 1;
+    if (this.#dataFrames % DATA_FRAMES_PER_CHECK !== 0 || this.#isFlooded) return;
+    const reason = this.#judge();
+    if (reason === undefined) return;
+    this.#isFlooded = true; // what else comes in this turn is dropped
+    watches.delete(this);
+    setImmediate(() => {
+      if (!hasEnded(this.http2Session)) this.#onFlood(reason);
+    });
+  }
+
+  /** @returns why it is a flood */
+  #judge(): string | undefined {
     const overheadBytes = this.#countOverhead();
     const added = overheadBytes - this.#overheadBytes;
     this.#overheadBytes = overheadBytes;
@@ -115,14 +141,9 @@ class FloodWatch {
     this.#settingsFrames = 0;
     const lateBytes = Math.min(Math.max(added, 0), this.#lateBytes);
     this.#lateBytes -= lateBytes;
-    const isFlood = !this.#overhead.take(added - lateBytes);
-    if (!isFlood && this.#settings.take(frames)) return;
-    watches.delete(this);
-    this.#onFlood(
-      isFlood
-        ? `${Math.round(added)} bytes of frames without content`
-        : `${frames} SETTINGS or GOAWAY frames`,
-    );
+    if (!this.#overhead.take(added - lateBytes))
+      return `${Math.round(added)} bytes of frames without content`;
+    return this.#settings.take(frames) ? undefined : `${frames} SETTINGS or GOAWAY frames`;
   }
 
   #countOverhead(): number {
