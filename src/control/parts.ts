@@ -80,7 +80,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials,
     certificateExpiries: () => certificateExpiries(tls.current),
-    storeWritable: () => store.problem === undefined,
+    storeWritable: () => store.inspect() === undefined,
     unsavedChanges: () => store.unsaved,
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });

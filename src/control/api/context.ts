@@ -28,7 +28,7 @@ export interface AppContext extends CookiePolicy {
   issuer: TokenIssuer;
   access: Access;
   bus: EventBus;
-  store: Pick<Store, "problem" | "settled">;
+  store: Pick<Store, "inspect" | "settled">;
   activeStreams: ActiveStreams;
   inFlight: InFlight;
   metrics: ControlMetrics;

@@ -52,7 +52,7 @@ export function operationRoutes(context: AppContext, document: () => string): Op
   routes.openapi(readiness, (c) => {
     const { ready } = context.ready();
     // A store that cannot be written is no reason to send callers elsewhere: tunnels serve.
-    return c.json({ ready, store: context.store.problem ?? "ok" }, ready ? 200 : 503);
+    return c.json({ ready, store: context.store.inspect() ?? "ok" }, ready ? 200 : 503);
   });
   routes.openapi(metrics, async (c) => {
     const identity = authenticateBearer(c.env.incoming.headers, context.tokens);

@@ -153,6 +153,7 @@ describe("Store", () => {
     const { store, put, directory } = await start();
     store.write("test", () => put("a"));
     renameSync(directory, `${directory}-moved`);
+    assert.deepEqual([store.problem, store.inspect()], [undefined, "missing"]);
     assertUnavailable(() => store.write("test", () => put("b")));
     assert.equal(store.problem, "missing");
     renameSync(`${directory}-moved`, directory);

@@ -3,7 +3,6 @@
  * waits for the disk. A change is saved at once where the disk allows it, otherwise it is refused ({@link Store.write}) or
  * saved later ({@link Store.save}).
  */
-import { randomBytes } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { DatabaseSync } from "node:sqlite";
 import { toError } from "../../wire/errors.ts";
@@ -12,6 +11,7 @@ import type { Logger } from "../../wire/log.ts";
 import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "../limits.ts";
 import type { DataDirectoryLock } from "../sqlite/data-directory-lock.ts";
 import { metaOf, storeId } from "../sqlite/database.ts";
+import { Commits } from "./commits.ts";
 import { DeferredWrites } from "./deferred-writes.ts";
 import type { Migrations } from "../sqlite/migrations.ts";
 import { Statement } from "../sqlite/statement.ts";
@@ -44,12 +44,7 @@ export class Store {
   #closed = false;
   #isWriting = false;
   #isRepairing = false;
-  /** Names the last commit, in the database too: by it a copy of the database is known to be complete. */
-  #revision: string | undefined;
-  readonly #revisionPrefix = randomBytes(6).toString("hex");
-  #commits = 0;
-  /** Of these, those that survive a loss of power. */
-  #flushedCommits = 0;
+  readonly #commits = new Commits();
   #timer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> | undefined;
 
@@ -62,7 +57,7 @@ export class Store {
     this.#files = new StoreFiles(directory, migrations, lock);
     this.#health = new StoreHealth(directory, log);
     this.id = storeId(this.#files.database);
-    this.#revision = metaOf(this.#files.database, REVISION);
+    this.#commits.revision = metaOf(this.#files.database, REVISION);
     this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
     this.onRecreate(() => this.#setMeta.run("store_id", this.id));
     this.#noteProblem(this.#files.startFailure);
@@ -71,6 +66,16 @@ export class Store {
   /** Why nothing can be saved now; undefined while all is well. */
   get problem(): StoreProblem | undefined {
     return this.#health.problem;
+  }
+
+  /** The same, after a look at the files: what befell them while nothing was saved is found too. */
+  inspect(): StoreProblem | undefined {
+    try {
+      if (this.problem === undefined && !this.#closed) this.#files.check();
+    } catch (error) {
+      this.#noteProblem(error);
+    }
+    return this.problem;
   }
 
   /** Changes that are to be saved later. */
@@ -145,10 +150,7 @@ export class Store {
         this.#saveSome();
         await nextTurn();
       }
-      const commits = this.#commits;
-      if (this.#flushedCommits >= commits) return;
-      await this.#files.flush();
-      this.#flushedCommits = Math.max(this.#flushedCommits, commits);
+      await this.#commits.flushed(() => this.#files.flush());
     } catch (cause) {
       throw this.#refusal(what, cause);
     }
@@ -184,8 +186,8 @@ export class Store {
     if (this.#closed) return this.#files.close();
     this.#health.recovered();
     const revision = metaOf(this.#files.database, REVISION);
-    if (revision !== this.#revision) for (const reload of this.#reloads) reload();
-    this.#revision = revision;
+    if (revision !== this.#commits.revision) for (const reload of this.#reloads) reload();
+    this.#commits.revision = revision;
     if (this.#unsaved.size > 0) this.#retryIn(0);
   }
 
@@ -197,13 +199,12 @@ export class Store {
     this.#files.check();
     this.#isWriting = true;
     try {
-      const revision = `${this.#revisionPrefix}-${this.#commits}`;
+      const revision = this.#commits.next();
       const result = inTransaction(database, () => {
         this.#setMeta.run(REVISION, revision);
         return work();
       });
-      this.#revision = revision;
-      this.#commits += 1;
+      this.#commits.committed(revision);
       this.#files.committed();
       return result;
     } finally {
@@ -259,7 +260,7 @@ export class Store {
   #repair(): void {
     if (this.problem === undefined) return;
     const isCopy = (database: DatabaseSync): boolean =>
-      metaOf(database, "store_id") === this.id && metaOf(database, REVISION) === this.#revision;
+      metaOf(database, "store_id") === this.id && metaOf(database, REVISION) === this.#commits.revision;
     this.#files.repair(this.problem, isCopy, () => {
       for (const saveAll of this.#contents) saveAll();
     });

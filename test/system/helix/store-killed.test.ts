@@ -13,7 +13,7 @@ import { connectAgent, heartbeat, instancesUntil, listSessions } from "./session
 
 afterEach(() => assertNothingOpen());
 
-const ROUNDS = 4;
+const ROUNDS = 3;
 const WORKERS = 4;
 /** A process is killed after so many acknowledged changes at most; others are under way at that moment. */
 const MAX_CHANGES_OF_A_ROUND = 40;
