@@ -4,6 +4,8 @@ import type { Logger } from "../wire/log.ts";
 
 /** After an internal error: time for running responses to finish, and for agents to connect elsewhere. */
 const FAULT_DRAIN_MS = 3_000;
+/** Of it, for what is open: the rest is for sending agents and callers away. */
+const FAULT_OPEN_MS = 1_000;
 
 /** `EX_SOFTWARE` of sysexits.h: an internal error. */
 const FAULT_EXIT_CODE = 70;
@@ -16,14 +18,18 @@ const FAULT_EXIT_CODE = 70;
  *
  * @param ending drains as well when it is aborted, by a successor or a supervisor
  */
-export function runUntilSignal(log: Logger, close: () => Promise<void>, ending?: AbortSignal): Promise<void> {
+export function runUntilSignal(
+  log: Logger,
+  close: (drainMs?: number) => Promise<void>,
+  ending?: AbortSignal,
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let closing = false;
   let exitsAtSignal = false;
   let exitCode = 0;
-  const start = () => {
+  const start = (drainMs?: number) => {
     closing = true;
-    close().then(
+    close(drainMs).then(
       () => resolve(exitCode),
       (error: unknown) => {
         report(log, error, "close failed");
@@ -46,7 +52,7 @@ export function runUntilSignal(log: Logger, close: () => Promise<void>, ending?:
     exitsAtSignal = true;
     if (isFirst) setTimeout(() => exitAtOnce(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
     report(log, error, "internal error: ending the process; please report this");
-    if (isFirst && !closing) attempt(start); // the timer ends the process in any case
+    if (isFirst && !closing) attempt(() => start(FAULT_OPEN_MS)); // the timer ends the process in any case
   };
   const onEnding = () => {
     if (!closing) start();

@@ -20,7 +20,7 @@ export interface Handable {
   releaseStore(): void;
   reopenStore(): Promise<void>;
   /** @param options.successor another process listens on the same socket already */
-  close(options?: { successor?: boolean }): Promise<void>;
+  close(options?: { successor?: boolean; drainMs?: number | undefined }): Promise<void>;
 }
 
 export interface Serving {
@@ -104,11 +104,11 @@ export async function serveUntilEnd(serving: Serving): Promise<void> {
     });
   }
 
-  async function end(): Promise<void> {
+  async function end(drainMs?: number): Promise<void> {
     if (!successor) notified = notify("STOPPING=1");
     await upgrades.abort();
     socket.close();
-    await controlPlane.close({ successor });
+    await controlPlane.close({ successor, drainMs });
     await notified;
   }
 }

@@ -41,6 +41,29 @@ describe("an internal error", () => {
     target.close();
   });
 
+  it("of the control plane sends its agents away also while a response never ends", async () => {
+    const target = createServer((_request, response) => void response.write("endless")).listen(
+      0,
+      "127.0.0.1",
+    );
+    await new Promise((resolve) => target.once("listening", resolve));
+    const { port } = target.address() as { port: number };
+    await using serve = await startServe([], { env: FAULT });
+    await using agent = startAgent(serve.url, "r", `t=127.0.0.1:${port}`);
+    await serve.logged("agent connected");
+    const response = await open(`${serve.url}/api/v1/runners/r/targets/t/`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    });
+    const body = ending(response);
+    serve.signal("SIGUSR2");
+    await serve.logged("the drain deadline has passed");
+    assert.equal((await body).kind, "error");
+    assert.deepEqual(await within(serve.exited, "the end of the control plane"), { code: 70, signal: null });
+    await agent.end();
+    target.closeAllConnections();
+    target.close();
+  });
+
   for (const fault of ["unreadable", "unreadable rejection"]) {
     it(`ends the process with 70 and a line in the log also where it cannot be read: ${fault}`, async () => {
       await using serve = await startServe([], { env: { ...FAULT, FAULT: fault } });
