@@ -14,7 +14,7 @@ export interface BoundPort {
  * @throws the system's error (EADDRINUSE, …)
  */
 export async function bindPort(port: number, host: string | undefined): Promise<BoundPort> {
-  // Since Node 24.x and 26.4: the type says that it is always there.
+  // Since Node 26.4; we require less.
   const { BoundSocket } = net as Partial<typeof net>;
   if (BoundSocket === undefined)
     throw new UsageError(
