@@ -1,8 +1,9 @@
 /**
  * Trap: bytes that share a packet with the upgrade come as `head`, not on the socket: without unshift() both HTTP/2 sessions die
- * of a protocol error, or one waits endlessly.
+ * of a protocol error, or one waits endlessly. Where a socket holds several pieces of them and the first ends the session, node
+ * throws at the second.
  * Guards: `socket.unshift(head)` in src/agent/carriers/ptth.ts and src/control/admission/agent-endpoint.ts; the early stream in
- * src/agent/carriers/websocket.ts.
+ * src/agent/carriers/websocket.ts; `joinBuffered()` in src/wire/session/reversed-session.ts.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -92,6 +93,20 @@ describe("bytes in the same packet as the upgrade", () => {
     });
     await within(requested.promise, "a request of the control plane");
     socket.destroy();
+  });
+
+  it("end their own HTTP/2 session where they are no frames, in however many pieces they are read", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const socket = net.connect(system.controlPlane.port, "127.0.0.1");
+    socket.on("error", () => {}); // permanent
+    const closed = once(socket, "close");
+    const fields = `Host: x\r\nConnection: Upgrade\r\nUpgrade: ptth\r\nALPN: h2\r\nAuthorization: Bearer ${ADMIN_TOKEN}`;
+    const garbage = "no frame ".repeat(1_000);
+    socket.write(`GET ${AGENT_ENDPOINT_PATH}?runnerid=runner-1 HTTP/1.1\r\n${fields}\r\n\r\n${garbage}`);
+    socket.resume();
+    await within(closed, "the end of the connection");
+    const response = await fetch(`http://127.0.0.1:${system.controlPlane.port}/healthz`);
+    assert.equal(response.status, 200, "the process that would have ended serves others");
   });
 });
 
