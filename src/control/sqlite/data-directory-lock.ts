@@ -33,7 +33,7 @@ export class DataDirectoryLock {
     this.#inode = inodeOf(path.join(directory, LOCK_FILE));
   }
 
-  /** Undefined if another process has it. @throws an error of SQLite or of the system */
+  /** Undefined if another process has it. @throws TurnaboutError `config_invalid`, an error of SQLite or of the system */
   static tryTake(directory: string): DataDirectoryLock | undefined {
     const file = path.join(directory, LOCK_FILE);
     const database = new DatabaseSync(file, { timeout: 0 });
@@ -45,8 +45,9 @@ export class DataDirectoryLock {
       return lock;
     } catch (error) {
       database.close();
-      if (problemOf(error) === "locked") return undefined;
-      throw error;
+      const problem = problemOf(error);
+      if (problem === "locked") return undefined;
+      throw problem === "corrupt" ? damaged(directory, error) : error;
     }
   }
 
@@ -94,6 +95,17 @@ export class DataDirectoryLock {
 /** 0 if there is no such file. */
 function inodeOf(file: string): bigint {
   return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
+}
+
+function damaged(directory: string, cause: unknown): TurnaboutError {
+  return new TurnaboutError(
+    "config_invalid",
+    `data directory ${directory}: the file ${LOCK_FILE} is not ours`,
+    {
+      cause,
+      hint: `remove ${path.join(directory, LOCK_FILE)}: it holds no data`,
+    },
+  );
 }
 
 function inUse(directory: string): TurnaboutError {

@@ -179,8 +179,7 @@ export class StoreFiles {
   /** If the lock's file was removed, that of a new one is as good, unless another process was faster. */
   #keepLock(): void {
     if (this.#directory === undefined || this.#lock === undefined || this.#lock.isInPlace) return;
-    const lock = DataDirectoryLock.tryTake(this.#directory);
-    if (lock === undefined) throw new StoreFailure("in-use");
+    const lock = tryLock(this.#directory);
     this.#lock.release();
     this.#lock = lock;
   }
@@ -226,6 +225,17 @@ export class StoreFiles {
     this.#startFailure = undefined;
     this.#opened = this.#openAgain(file);
   }
+}
+
+/** @throws StoreFailure `in-use`, an error of SQLite or of the system */
+function tryLock(directory: string): DataDirectoryLock {
+  try {
+    const lock = DataDirectoryLock.tryTake(directory);
+    if (lock !== undefined) return lock;
+  } catch (error) {
+    if (problemOf(error) !== undefined) throw error;
+  }
+  throw new StoreFailure("in-use");
 }
 
 /** False if it is no database. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { assertEchoes } from "../../support/agents.ts";
@@ -30,6 +30,16 @@ describe("a second control plane on a data directory", () => {
       assert.ok(first.port > 0);
     });
   }
+
+  it("is refused by a lock file of another kind, with what to do", async () => {
+    const dataDirectory = tempPath("-data");
+    await (await startControlPlane({ dataDirectory })).close();
+    writeFileSync(join(dataDirectory, "lock"), "not a database ".repeat(100));
+    await assert.rejects(startControlPlane({ dataDirectory }), /the file lock is not ours/);
+    rmSync(join(dataDirectory, "lock"));
+    await using again = await startControlPlane({ dataDirectory });
+    assert.ok(again.port > 0);
+  });
 
   it("may wait for the first", async () => {
     const dataDirectory = tempPath("-data");
