@@ -6,8 +6,8 @@ import { BlockList, isIP } from "node:net";
 
 /** Addresses and networks that are no container's (RFC 6890), by what they are. */
 const OTHERS: readonly [what: string, networks: readonly string[]][] = [
-  ["no host's", ["0.0.0.0/8", "240.0.0.0/4", "::/96"]],
   ["this host's", ["127.0.0.0/8", "::1/128"]],
+  ["no host's", ["0.0.0.0/8", "240.0.0.0/4", "::/96"]],
   ["of the link", ["169.254.0.0/16", "fe80::/10"]],
   ["a group's", ["224.0.0.0/4", "ff00::/8"]],
   ["an IPv4 address as IPv6", ["::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"]],
