@@ -125,6 +125,11 @@ export class TunnelSocket extends Duplex {
     });
   }
 
+  /** Many small writes leave in few frames: chunks of one byte would keep the agent and us busy for minutes. */
+  override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer" as BufferEncoding, callback);
+  }
+
   #writePieces(chunk: Buffer, callback: (error?: Error | null) => void): void {
     if (this.#stream.closed) return callback(this.#lost());
     if (chunk.length <= MAX_STREAM_WRITE_BYTES) return void this.#stream.write(chunk, callback);
