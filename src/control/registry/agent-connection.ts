@@ -34,6 +34,9 @@ const BULK_BYTES_PER_S = 4 * 1024 * 1024;
 /** Shortest time between two samples of the byte counter. */
 const SAMPLE_MS = 100;
 
+/** Key of the places of all callers at all targets. */
+const ALL_PLACES = "all";
+
 export interface AgentConnectionParts {
   id: string;
   carrier: Carrier;
@@ -145,7 +148,12 @@ export class AgentConnection {
   /** Counts a dial or a request of a caller until it ends, from the moment at which it gets this connection. */
   takePlace(caller: string, destination: Destination): Release {
     const authority = formatAuthority(destination);
-    return this.places.take([authority, `${authority} ${caller}`, `caller ${caller}`]);
+    return this.places.take([authority, `${authority} ${caller}`, `caller ${caller}`, ALL_PLACES]);
+  }
+
+  /** Streams that may still be opened, less those that dials and requests with a place are about to open. */
+  get freePlaces(): number {
+    return this.freeStreams - Math.max(0, this.places.of(ALL_PLACES) - this.#openStreams);
   }
 
   /** To choose among an agent's connections: the least is best. Bulk outweighs any number of small streams. */

@@ -96,7 +96,8 @@ export class Upstream {
     // Places are counted before their streams are; streams that close late are counted only as streams.
     const taken = Math.max(count(authority), this.busyStreams(destination));
     const ofTarget = shareLeft(caller, count(`${authority} ${caller}`), STREAMS_OF_A_TARGET - taken);
-    return Math.min(ofTarget, shareLeft(caller, count(`caller ${caller}`), this.freeStreams));
+    const freePlaces = this.#sum((connection) => (connection.usable ? connection.freePlaces : 0));
+    return Math.min(ofTarget, shareLeft(caller, count(`caller ${caller}`), freePlaces));
   }
 
   /** The connection with the most idle keep-alive streams to a target; undefined if none has any. */
