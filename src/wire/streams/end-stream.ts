@@ -15,7 +15,7 @@
 import { constants } from "node:http2";
 import type { ClientHttp2Session, Http2Session, Http2Stream, ServerHttp2Stream } from "node:http2";
 import { STREAM_SENT_POLL_MS } from "../limits.ts";
-import { keepNativeSession, nativeOf } from "./native-session.ts";
+import { carrierOf, dropUnreadBytes, keepNativeSession, nativeOf } from "./native-session.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_SESSION_SERVER } = constants;
 
@@ -49,6 +49,7 @@ export function guardHttp2Session(http2Session: Http2Session): void {
   const guard: SessionGuard = { ending: 0, endsLate: false, native: nativeOf(http2Session) };
   SESSIONS.set(http2Session, guard);
   const carrier = http2Session.socket;
+  const source = carrierOf(http2Session);
   let isCarrierClosed = carrier.destroyed;
   let endAtClose: (() => void) | undefined;
   const destroyNow = http2Session.destroy.bind(http2Session);
@@ -65,6 +66,7 @@ export function guardHttp2Session(http2Session: Http2Session): void {
       return;
     }
     destroyNow(...args);
+    dropUnreadBytes(source);
     release();
   };
   http2Session.destroy = (...args) => {

@@ -7,6 +7,7 @@
  * and in any order.
  */
 import type { Http2Session, Http2Stream } from "node:http2";
+import { Readable } from "node:stream";
 
 /** Of a native object that has been freed: node's `kInvalidAsyncId`. */
 const FREED = -1;
@@ -30,6 +31,22 @@ export function nativeOf(owner: Http2Session | Http2Stream): object | undefined 
   nativeKey ??= Object.getOwnPropertySymbols(owner).find(({ description }) => description === "kHandle");
   const native: unknown = nativeKey === undefined ? undefined : Reflect.get(owner, nativeKey);
   return typeof native === "object" && native !== null ? native : undefined;
+}
+
+/**
+ * Drops what the carrier of a session has read for it and not passed on. Call it at the session's end. One tick after a session's
+ * creation node passes on what the carrier had read before, piece by piece, also to a session that has ended meanwhile, or by the
+ * first piece; that throws, out of reach of any handler.
+ */
+export function dropUnreadBytes(carrier: Readable | undefined): void {
+  while (carrier !== undefined && carrier.readableLength > 0 && carrier.read() !== null);
+}
+
+/** The session's carrier itself: `http2Session.socket` is a proxy that cannot be read from. */
+export function carrierOf(http2Session: Http2Session): Readable | undefined {
+  const key = Object.getOwnPropertySymbols(http2Session).find(({ description }) => description === "socket");
+  const carrier: unknown = key === undefined ? undefined : Reflect.get(http2Session, key);
+  return carrier instanceof Readable ? carrier : undefined;
 }
 
 /** Call it at the end of the session, and of each of its streams. Streams that JavaScript never sees are freed in two turns. */
