@@ -14,7 +14,6 @@
  */
 import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { endHttp2Session, guardHttp2Session, hasEnded, widenConnection } from "../streams/end-stream.ts";
 import { TurnaboutError } from "../errors.ts";
@@ -133,23 +132,6 @@ function prepare(carrier: Duplex): void {
     throw new TurnaboutError("carrier_failed", "HTTP/2 handshake: the carrier has closed");
   // An upgraded socket is half-open by default: a dead agent's FIN would leave the HTTP/2 session open without any event.
   carrier.allowHalfOpen = false;
-  joinBuffered(carrier);
-}
-
-/**
- * What a flowing socket holds is one chunk then. Of several, the first may end the HTTP/2 session, and node would throw where
- * it passes the second on.
- */
-function joinBuffered(carrier: Duplex): void {
-  if (!(carrier instanceof Socket)) return;
-  const chunks: Buffer[] = [];
-  for (let chunk = take(carrier); chunk !== null; chunk = take(carrier)) chunks.push(chunk);
-  if (chunks.length > 0) carrier.unshift(Buffer.concat(chunks));
-}
-
-/** `read()` of an empty socket would end it, if its peer has. */
-function take(socket: Socket): Buffer | null {
-  return socket.readableLength === 0 ? null : (socket.read() as Buffer | null);
 }
 
 function ignore(): void {}
