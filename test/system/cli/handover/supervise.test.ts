@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
-import { Command, run, startAgent, startServe } from "../../support/commands.ts";
-import { within } from "../../support/events.ts";
-import { call, runnersUntil, targetUrl } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { endProcess, gone, listener } from "../../support/processes.ts";
-import { ADMIN_TOKEN } from "../../support/system.ts";
-import { startHttpTarget, startTarget } from "../../support/target.ts";
-import { tempPath } from "../../support/temp.ts";
-import { Traffic } from "../../support/traffic.ts";
+import { Command, run, startAgent, startServe } from "../../../support/commands.ts";
+import { within } from "../../../support/events.ts";
+import { call, runnersUntil, targetUrl } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { endProcess, gone, listener } from "../../../support/processes.ts";
+import { ADMIN_TOKEN } from "../../../support/system.ts";
+import { startHttpTarget, startTarget } from "../../../support/target.ts";
+import { tempPath } from "../../../support/temp.ts";
+import { Traffic } from "../../../support/traffic.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -1,13 +1,13 @@
 /** What systemd is told (sd_notify(3)): here by `systemd-notify` to a notification socket of the test's. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { run, startServe } from "../../support/commands.ts";
-import { within } from "../../support/events.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { missing } from "../../support/parts.ts";
-import { endProcess, gone, listener } from "../../support/processes.ts";
-import { ServiceManager } from "../../support/service-manager.ts";
-import { tempPath } from "../../support/temp.ts";
+import { run, startServe } from "../../../support/commands.ts";
+import { within } from "../../../support/events.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { missing } from "../../../support/parts.ts";
+import { endProcess, gone, listener } from "../../../support/processes.ts";
+import { ServiceManager } from "../../../support/service-manager.ts";
+import { tempPath } from "../../../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { Command, startAgent } from "../../support/commands.ts";
-import { runnersUntil, targetUrl } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { ADMIN_TOKEN } from "../../support/system.ts";
-import { startHttpTarget } from "../../support/target.ts";
-import { tempPath } from "../../support/temp.ts";
-import { Traffic } from "../../support/traffic.ts";
+import { Command, startAgent } from "../../../support/commands.ts";
+import { runnersUntil, targetUrl } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { ADMIN_TOKEN } from "../../../support/system.ts";
+import { startHttpTarget } from "../../../support/target.ts";
+import { tempPath } from "../../../support/temp.ts";
+import { Traffic } from "../../../support/traffic.ts";
 
 afterEach(() => assertNothingOpen());
 

@@ -5,17 +5,17 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
-import { Command, run, startAgent, startServe } from "../../support/commands.ts";
-import { EventLog } from "../../support/event-log.ts";
-import { next, within } from "../../support/events.ts";
-import { bodyOf, call, open, runnersUntil, targetUrl } from "../../support/http.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { createPki, issueServer } from "../../support/pki.ts";
-import { commandLineOf, endProcess, gone, listener } from "../../support/processes.ts";
-import { ADMIN_TOKEN } from "../../support/system.ts";
-import { startHttpTarget } from "../../support/target.ts";
-import { tempPath } from "../../support/temp.ts";
-import { Traffic } from "../../support/traffic.ts";
+import { Command, run, startAgent, startServe } from "../../../support/commands.ts";
+import { EventLog } from "../../../support/event-log.ts";
+import { next, within } from "../../../support/events.ts";
+import { bodyOf, call, open, runnersUntil, targetUrl } from "../../../support/http.ts";
+import { assertNothingOpen } from "../../../support/nothing-open.ts";
+import { createPki, issueServer } from "../../../support/pki.ts";
+import { commandLineOf, endProcess, gone, listener } from "../../../support/processes.ts";
+import { ADMIN_TOKEN } from "../../../support/system.ts";
+import { startHttpTarget } from "../../../support/target.ts";
+import { tempPath } from "../../../support/temp.ts";
+import { Traffic } from "../../../support/traffic.ts";
 
 afterEach(() => assertNothingOpen());
 
