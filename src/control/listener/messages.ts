@@ -22,9 +22,13 @@ export interface PortHandlers {
 
 /** The request says that a body follows. */
 export function hasBody(request: AnyRequest): boolean {
-  if ("stream" in request) return !request.stream.endAfterHeaders;
-  const length = request.headers["content-length"];
-  return request.headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0");
+  return "stream" in request ? !request.stream.endAfterHeaders : hasBodyFields(request);
+}
+
+/** Its fields say so: on HTTP/2 a body needs none. */
+export function hasBodyFields({ headers }: AnyRequest): boolean {
+  const length = headers["content-length"];
+  return headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0");
 }
 
 /** Bytes of the body that have arrived and are not read yet. */

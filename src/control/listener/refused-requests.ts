@@ -10,7 +10,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
 import { sendError } from "./error-response.ts";
-import { hasBody } from "./messages.ts";
+import { hasBody, hasBodyFields } from "./messages.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 
 /** RFC 9113 §6.5.2: added to each field's name and value. */
@@ -81,8 +81,10 @@ export function refuseAmbiguous(request: AnyRequest): void {
     throw new TurnaboutError("bad_request", "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)");
   }
   // To us the bytes behind the header are the tunnel's; to a reverse proxy they are a body.
-  if (request.httpVersionMajor === 1 && request.method === "CONNECT" && hasBody(request)) {
-    throw new TurnaboutError("bad_request", "a CONNECT with a request body (RFC 9110 §9.3.6)");
+  if (request.method === "CONNECT" && hasBodyFields(request)) {
+    throw new TurnaboutError("bad_request", "a CONNECT with a request body (RFC 9110 §9.3.6)", {
+      details: ["CONNECT has no content: send it without Content-Length and Transfer-Encoding"],
+    });
   }
 }
 

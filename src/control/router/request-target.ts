@@ -46,9 +46,7 @@ function absoluteTarget(
   if (/^(?:https?|wss?)$/i.test(scheme) && (!isForTarget || isOwnName(request, authority, own))) {
     return { kind: "own", url: path, host: authority };
   }
-  if (!isPlain) {
-    throw new TurnaboutError("bad_request", "forward proxy: only http:// URIs without user information");
-  }
+  if (!isPlain) throw notForwarded(scheme);
   // RFC 9112 §3.2.4: a URI without path and query is `*` to the server behind the last proxy, and that is us.
   const isAsterisk = request.method === "OPTIONS" && rest === "";
   return { kind: "proxy", authority, path: isAsterisk ? "*" : path };
@@ -64,8 +62,19 @@ function http2Target(
   if (parseAuthority(authority) === undefined || isOwnName(request, authority, own)) {
     return { kind: "own", url };
   }
-  if (isForProxy(request, url, isWebSocket, own)) return { kind: "proxy", authority, path: url };
-  return { kind: "own", url };
+  if (!isForProxy(request, url, isWebSocket, own)) return { kind: "own", url };
+  const { scheme } = request;
+  if (scheme !== "http") throw notForwarded(scheme);
+  return { kind: "proxy", authority, path: url };
+}
+
+/** TLS to a target is between it and the caller: HTTP in it cannot be forwarded without its keys. */
+function notForwarded(scheme: string): TurnaboutError {
+  const isTls = /^(?:https|wss)$/i.test(scheme);
+  const detail = isTls
+    ? `the forward proxy takes ${scheme.toLowerCase()}:// through CONNECT only`
+    : "the forward proxy takes http:// URIs without user information";
+  return new TurnaboutError("bad_request", `forward proxy: ${detail}`, { details: [detail] });
 }
 
 /** Whether an authority that may be a target's is meant as one. */

@@ -6,7 +6,7 @@ import { afterEach, describe, it } from "node:test";
 import { errorCode } from "../../support/callers.ts";
 import { ending, next, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { exchangeRaw } from "../../support/raw-http.ts";
+import { exchangeHttp2, exchangeRaw } from "../../support/raw-http.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
@@ -111,6 +111,47 @@ for (const tls of [false, true]) {
   });
 }
 
+describe("a request that is not for the forward proxy as it stands", () => {
+  it("is refused with what to do, on HTTP/1.1 and on HTTP/2", async () => {
+    await using system = await start(false);
+    const { port } = system.controlPlane;
+    const credential = `Proxy-Authorization: ${PROXY["proxy-authorization"]}\r\nConnection: close\r\n`;
+    const { text } = await exchangeRaw(port, `GET https://${NAME}/ HTTP/1.1\r\nHost: x\r\n${credential}\r\n`);
+    assert.match(text, /"details":\["the forward proxy takes https:\/\/ through CONNECT only"\]/);
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ":scheme": "https", ":authority": NAME, ":path": "/", ...PROXY });
+    const { data } = await ending(stream);
+    assert.match(data.toString(), /"details":\["the forward proxy takes https:\/\/ through CONNECT only"\]/);
+    const closed = next(session, "close");
+    session.destroy();
+    await closed;
+  });
+
+  it("is a CONNECT with content, refused on both; with a length of 0 it is a tunnel on both", async () => {
+    await using system = await start(false);
+    const { port } = system.controlPlane;
+    const name = "proxy-authorization";
+    for (const [length, expected] of [
+      ["5", "400"],
+      ["0", "200"],
+    ] as const) {
+      const { text } = await exchangeRaw(
+        port,
+        `CONNECT ${NAME} HTTP/1.1\r\nHost: ${NAME}\r\n${name}: ${PROXY[name]}\r\nContent-Length: ${length}\r\n\r\n` +
+          "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      );
+      assert.equal(text.slice(9, 12), expected, `HTTP/1.1, ${length}`);
+      const fields = [
+        [":method", "CONNECT"],
+        [":authority", NAME],
+        [name, PROXY[name]],
+        ["content-length", length],
+      ] as const;
+      assert.equal(await exchangeHttp2(port, fields), expected, `HTTP/2, ${length}`);
+    }
+  });
+});
+
 describe("an OPTIONS for a target as a whole", () => {
   it("is `*` to it, from a URI without path and query and from HTTP/2's `*`; any other keeps its path", async () => {
     const target = await startRawTarget(({ socket }) => {
@@ -151,6 +192,7 @@ describe("over HTTP/2", () => {
       [{ ":scheme": "http", ":authority": NAME, ":path": "/healthz", ...PROXY }, "200 target"],
       [{ ":scheme": "http", ":authority": `${NAME}:80`, ":path": "/x", ...PROXY }, "200 target"],
       [{ ":scheme": "http", ":authority": NAME, ":path": "/healthz" }, "407 unauthenticated"],
+      [{ ":scheme": "https", ":authority": NAME, ":path": "/x", ...PROXY }, "400 bad_request"],
       [{ ":scheme": "https", ":authority": "other.example", ":path": "/healthz" }, "200"],
       [{ ":scheme": "https", ":authority": "other.example", ":path": api, ...API }, "200 target"],
       [{ ":scheme": "https", ":authority": "localhost", ":path": api }, "401 unauthenticated"],
@@ -178,6 +220,9 @@ describe("over HTTP/2", () => {
     for (const [headers, expected] of [
       [{ ":authority": NAME, ":path": "/healthz", ...PROXY }, "200 target"],
       [{ ":authority": NAME, ":path": "/x" }, "407 unauthenticated"],
+      [{ ":scheme": "https", ":authority": NAME, ":path": "/x", ...PROXY }, "400 bad_request"],
+      [{ ":scheme": "ftp", ":authority": NAME, ":path": "/x", ...PROXY }, "400 bad_request"],
+      [{ ...webSocket, ":scheme": "https", ":authority": NAME, ":path": "/x", ...PROXY }, "400 bad_request"],
       [{ ":authority": NAME, ":path": "/" }, "407 unauthenticated"],
       [{ ":authority": "turnabout.prod", ":path": "/healthz" }, "200"],
       [{ ":authority": "turnabout.prod", ":path": api, ...API }, "200 target"],
