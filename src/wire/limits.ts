@@ -51,6 +51,9 @@ export const HEADER_BYTES_PER_FIELD = 12;
 /** SETTINGS and GOAWAY frames of a peer, at once and by second: each costs a callback. */
 export const SETTINGS_FRAMES_BURST = 100;
 export const SETTINGS_FRAMES_PER_S = 10;
+/** Informational responses of a peer in the server role, on all streams: a target's page has a few; an agent sends none. */
+export const INFORMATIONAL_BURST = 4_000;
+export const INFORMATIONAL_PER_S = 1_000;
 /** Further overhead of a tunnel connection, at once and by second. It carries the streams of many callers, and its loss hits
  * all of them: 4 MiB/s are 450,000 frames a second, more than node can make. */
 export const TUNNEL_OVERHEAD_BURST_BYTES: number = 16 * 1024 * 1024;

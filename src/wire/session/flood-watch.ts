@@ -15,6 +15,8 @@ import {
   DATA_FRAMES_PER_CHECK,
   FLOOD_CHECK_INTERVAL_MS,
   HEADER_BYTES_PER_FIELD,
+  INFORMATIONAL_BURST,
+  INFORMATIONAL_PER_S,
   SENT_BYTES_PER_OVERHEAD_BYTE,
   SETTINGS_FRAMES_BURST,
   SETTINGS_FRAMES_PER_S,
@@ -54,6 +56,7 @@ class FloodWatch {
   readonly #onFlood: (reason: string) => void;
   readonly #overhead: TokenBucket;
   readonly #settings = new TokenBucket({ burst: SETTINGS_FRAMES_BURST, perS: SETTINGS_FRAMES_PER_S });
+  readonly #informational = new TokenBucket({ burst: INFORMATIONAL_BURST, perS: INFORMATIONAL_PER_S });
   readonly #limits: FloodLimits;
   readonly #lateRate: TokenBucket | undefined;
   /** Content of ended streams that may still come. */
@@ -132,6 +135,16 @@ class FloodWatch {
     });
   }
 
+  /** Informational responses cost more than any other frame, and their header blocks may have a few bytes. */
+  readonly countInformational = (): void => {
+    if (this.#isFlooded || this.#informational.take()) return;
+    this.#isFlooded = true;
+    watches.delete(this);
+    setImmediate(() => {
+      if (!hasEnded(this.http2Session)) this.#onFlood("too many informational responses");
+    });
+  };
+
   /** @returns why it is a flood */
   #judge(): string | undefined {
     const overheadBytes = this.#countOverhead();
@@ -181,6 +194,7 @@ export function watchFloods(
     client.request = (...args) => {
       const stream = request(...args);
       stream.once("response", watch.explain);
+      stream.on("headers", watch.countInformational);
       watch.add(stream);
       return stream;
     };

@@ -58,6 +58,23 @@ for (const [what, frame] of Object.entries(FLOODS)) {
   });
 }
 
+it("the control plane ends an agent's flood of informational responses", async () => {
+  await using pair = await openSessionPair({
+    onStream: (stream) => {
+      const send = (): void => {
+        for (let n = 0; n < 100 && !stream.destroyed && !stream.closed; n += 1) {
+          stream.additionalHeaders({ ":status": 103 });
+        }
+        if (!stream.destroyed && !stream.closed) setImmediate(send);
+      };
+      send();
+    },
+  });
+  pair.connect();
+  await next(pair.control, "close").catch(() => {});
+  await eventually(() => pair.carrier.control.destroyed, "the end of the carrier");
+});
+
 describe("a busy tunnel connection", () => {
   it("is left alone: many small frames both ways, and downloads that consumers leave", async () => {
     await using pair = await openSessionPair({
