@@ -3,7 +3,7 @@
  * of a protocol error, or one waits endlessly. Where a socket holds several pieces of them and the first ends the session, node
  * throws at the second.
  * Guards: `socket.unshift(head)` in src/agent/carriers/ptth.ts and src/control/admission/agent-endpoint.ts; the early stream in
- * src/agent/carriers/websocket.ts; `joinBuffered()` in src/wire/session/reversed-session.ts.
+ * src/agent/carriers/websocket.ts; `dropUnreadBytes()` in src/wire/streams/native-session.ts.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
