@@ -4,6 +4,7 @@ import { measureBulk, measureDelayedBulk } from "./sections/bulk.ts";
 import { measureMemory, measureStorm } from "./sections/crowd.ts";
 import { measureDial } from "./sections/dial.ts";
 import { measureFairness } from "./sections/fairness.ts";
+import { measureFlooded, measureFloodedCrowd } from "./sections/flooded.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { measureL7 } from "./sections/l7.ts";
 import { measureScreenshots } from "./sections/screenshot.ts";
@@ -16,10 +17,15 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   delay: measureDelayedBulk,
   dial: measureDial,
   fairness: measureFairness,
+  flooded: measureFlooded,
+  "flooded-crowd": measureFloodedCrowd,
   memory: measureMemory,
   storm: measureStorm,
   screenshot: measureScreenshots,
 };
+
+/** Run only by name: they take minutes, and are about defence rather than speed. */
+const BY_NAME_ONLY: readonly string[] = ["flooded", "flooded-crowd"];
 
 export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]
 sections: ${Object.keys(SECTIONS).join(", ")}`;
@@ -40,7 +46,9 @@ export function parseOptions(args: string[]): BenchOptions {
       json: { type: "string", default: "bench-results/latest.json" },
     },
   });
-  const names = values.only?.split(",").map((name) => name.trim()) ?? Object.keys(SECTIONS);
+  const names =
+    values.only?.split(",").map((name) => name.trim()) ??
+    Object.keys(SECTIONS).filter((name) => !BY_NAME_ONLY.includes(name));
   return {
     json: values.json,
     sections: names.map((name) => {

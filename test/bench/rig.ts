@@ -70,5 +70,7 @@ async function mapPorts(ports: TargetPorts, map: (port: number) => Promise<numbe
     echo: await map(ports.echo),
     source: await map(ports.source),
     sink: await map(ports.sink),
+    endless: await map(ports.endless),
+    interim: await map(ports.interim),
   };
 }

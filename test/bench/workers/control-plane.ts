@@ -1,10 +1,13 @@
 /** The control plane under test, by its public API, with the memory settings of the command. */
 import { once } from "node:events";
 import net from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
 import { createControlPlane } from "../../../src/index.ts";
 import type { ControlPlane } from "../../../src/index.ts";
 import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import { FLOOD_TOKEN } from "../load/floods.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -17,7 +20,18 @@ export interface ControlPlaneCalls {
   dialAndEcho(count: number): Promise<number[]>;
   /** The same by TCP to a port that relays to the echo. */
   connectAndEcho(count: number, port: number): Promise<number[]>;
+  /** Begins to look for the worst memory and loop delay. */
+  watch(): void;
+  /** What was the worst since. */
+  watched(): Watched;
 }
+
+export interface Watched {
+  rssBytes: number;
+  loopDelayMs: number;
+}
+
+const WATCH_MS = 100;
 
 let controlPlane: ControlPlane;
 let listeningAtMs = 0;
@@ -28,12 +42,24 @@ function connected(): number {
 
 countExternalMemoryAsHeap();
 
+const loopDelay = monitorEventLoopDelay({ resolution: 5 });
+let watching: NodeJS.Timeout | undefined;
+let maxRssBytes = 0;
+
 serve({
   listen: async (port) => {
     controlPlane = await createControlPlane({
       port,
       host: "127.0.0.1",
       adminToken: ADMIN_TOKEN,
+      tokens: [
+        {
+          id: "flood",
+          kind: "user",
+          sha256: hashToken(FLOOD_TOKEN),
+          runners: [RUNNER, `${RUNNER}-absent-*`],
+        },
+      ],
     });
     listeningAtMs = performance.now();
     return controlPlane.port;
@@ -53,6 +79,22 @@ serve({
       await once(socket, "connect");
       return socket;
     }),
+  watch: () => {
+    maxRssBytes = 0;
+    loopDelay.reset();
+    loopDelay.enable();
+    watching = setInterval(() => {
+      maxRssBytes = Math.max(maxRssBytes, process.memoryUsage.rss());
+    }, WATCH_MS);
+  },
+  watched: () => {
+    clearInterval(watching);
+    loopDelay.disable();
+    return {
+      rssBytes: Math.max(maxRssBytes, process.memoryUsage.rss()),
+      loopDelayMs: loopDelay.max / 1e6,
+    };
+  },
 } satisfies ControlPlaneCalls);
 
 async function echoes(count: number, open: () => Promise<Duplex>): Promise<number[]> {

@@ -8,6 +8,10 @@ export interface TargetPorts {
   echo: number;
   source: number;
   sink: number;
+  /** Responds with a body that does not end. */
+  endless: number;
+  /** Responds with 103 without end. */
+  interim: number;
 }
 
 /** A byte counter and when it was read, by the clock of the process that counts. */
@@ -25,6 +29,8 @@ const BODY = "hello, bench\n";
 const RESPONSE = Buffer.from(
   `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`,
 );
+const ENDLESS_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+const INTERIM = Buffer.from("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".repeat(200));
 const REQUEST_END = Buffer.from("\r\n\r\n");
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 
@@ -33,11 +39,20 @@ let sunk = 0;
 const ports: TargetPorts = {
   http: await listen(respondToRequests),
   echo: await listen((socket) => socket.pipe(socket)),
-  source: await listen(sendForEver),
+  source: await listen((socket) => sendWithoutEnd(socket, CHUNK)),
   sink: await listen((socket) => {
     socket.on("data", (chunk: Buffer) => {
       sunk += chunk.length;
     });
+  }),
+  endless: await listen((socket) => {
+    socket.once("data", () => {
+      socket.write(ENDLESS_HEAD);
+      sendWithoutEnd(socket, CHUNK);
+    });
+  }),
+  interim: await listen((socket) => {
+    socket.once("data", () => sendWithoutEnd(socket, INTERIM));
   }),
 };
 
@@ -59,9 +74,9 @@ function respondToRequests(socket: net.Socket): void {
   });
 }
 
-function sendForEver(socket: net.Socket): void {
+function sendWithoutEnd(socket: net.Socket, chunk: Buffer): void {
   const send = () => {
-    while (!socket.destroyed && socket.write(CHUNK)) {
+    while (!socket.destroyed && socket.write(chunk)) {
       // until the socket says that it has enough
     }
   };
