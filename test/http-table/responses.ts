@@ -361,6 +361,26 @@ export const RESPONSES: readonly Feature[] = [
     why: "Coded bytes are not the representation, and the caller would not learn that they are coded.",
   },
   {
+    name: "`Transfer-Encoding: chunked` in HTTP/1.0",
+    rfc: "9112 §6.1",
+    cell: async (proxy) => {
+      const chunked = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+      const { response } = await proxy.call({}, ({ socket }) => socket.end(chunked));
+      return passes(response);
+    },
+    why: "Such framing is faulty (RFC 9112 §6.1), and its content may not look complete.",
+  },
+  {
+    name: "first chunk without a size",
+    rfc: "9112 §7.1",
+    cell: async (proxy) => {
+      const bad = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nok\r\n0\r\n\r\n";
+      const { response } = await proxy.call({}, bad);
+      return passes(response);
+    },
+    why: "Nothing has been sent to the caller yet, so it gets a reason.",
+  },
+  {
     name: "chunked body, cut off by FIN",
     rfc: "9112 §8",
     cell: broken("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "fin"),

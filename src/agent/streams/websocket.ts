@@ -131,8 +131,10 @@ function handshake(
     clearTimeout(timer);
     refusal = response;
     const status = response.statusCode ?? 502;
+    const coding = response.headers["transfer-encoding"];
+    const hasFaultyFraming = response.httpVersion === "1.0" && coding !== undefined; // RFC 9112 §6.1
     // node:http2 cannot send a status above 599.
-    if (status < 200 || status > 599 || !isPlainlyChunked(response.headers["transfer-encoding"])) {
+    if (status < 200 || status > 599 || hasFaultyFraming || !isPlainlyChunked(coding)) {
       return fail("target_protocol");
     }
     passRefusal(stream, response, status);

@@ -95,6 +95,11 @@ export class ResponseHeads {
     return /^HTTP\/1\.[01] \d{3} ?(.*)$/s.exec(this.#statusLine ?? "")?.[1];
   }
 
+  /** The final response is one of HTTP/1.0. */
+  get isHttp10(): boolean {
+    return this.#statusLine?.startsWith("HTTP/1.0") === true;
+  }
+
   /** @returns the bytes that the parser gets now, of these and of those held back */
   feed(chunk: Buffer): Buffer {
     this.#hasBegun = true;

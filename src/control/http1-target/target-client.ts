@@ -11,7 +11,7 @@ export interface TargetHandler extends Dispatcher.DispatchHandler {
   /** Set by the pool, to be called in `onRequestStart`: the next bytes of this connection are a response. */
   expectResponse?: (() => void) | undefined;
   /** Set by the pool for each attempt: how much of the response has come. */
-  received?: Pick<ResponseHeads, "hasBegun" | "reason"> | undefined;
+  received?: Pick<ResponseHeads, "hasBegun" | "isHttp10" | "reason"> | undefined;
   /** Set by the pool for each attempt: bytes that wait in the stream to the target, in both directions. */
   heldBytes?: (() => number) | undefined;
 }

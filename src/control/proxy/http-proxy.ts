@@ -154,7 +154,8 @@ class HttpExchange implements TargetHandler {
     this.#guard.run(() => {
       if (status < 200) return this.#relay.passInformational(status, headers);
       const isWhole = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
-      this.#relay.passHead({ status, headers, reason: this.received?.reason ?? reason, isWhole });
+      const { reason: phrase = reason, isHttp10 = false } = this.received ?? {};
+      this.#relay.passHead({ status, headers, reason: phrase, isWhole, isHttp10 });
       this.#response.on(
         "drain",
         this.#guard.wrap(() => controller.resume()),
@@ -169,9 +170,12 @@ class HttpExchange implements TargetHandler {
    */
   #flushHead(): void {
     const response = this.#response;
-    if (!(response instanceof ServerResponse)) return;
     setImmediate(() => {
-      if (!this.#settled) this.#guard.run(() => response.write(NO_BYTES));
+      if (this.#settled) return;
+      this.#guard.run(() => {
+        this.#relay.sendHead();
+        if (response instanceof ServerResponse) response.write(NO_BYTES);
+      });
     });
   }
 

@@ -24,6 +24,8 @@ export interface ResponseHead {
   reason: string | undefined;
   /** The header section ends the response: a gRPC response of trailers only has to stay one section. */
   isWhole: boolean;
+  /** The target speaks HTTP/1.0. */
+  isHttp10: boolean;
 }
 
 export class ResponseRelay {
@@ -43,6 +45,8 @@ export class ResponseRelay {
   /** The last chunk of a body of known length: held back to leave in one write with the end. */
   #last: Buffer | undefined;
   #remaining = -1;
+  /** Writes the header section of a chunked response: held back until a chunk has come or the turn is over. */
+  #writeHead: (() => void) | undefined;
 
   constructor(response: AnyResponse, method: string | undefined, job: ProxyJob, log: Logger) {
     this.#response = response;
@@ -53,7 +57,7 @@ export class ResponseRelay {
 
   /** The target has sent a header section, be it informational. */
   get hasBegun(): boolean {
-    return this.#response.headersSent || this.#informational > 0;
+    return this.#response.headersSent || this.#informational > 0 || this.#writeHead !== undefined;
   }
 
   /** Server-sent events: an endless response, whose reader connects again after its end. */
@@ -89,10 +93,19 @@ export class ResponseRelay {
     }
   }
 
-  /** @throws TurnaboutError `target_protocol` where the caller's protocol cannot represent it */
-  passHead({ status, headers, reason, isWhole }: ResponseHead): void {
+  /**
+   * The header section of a chunked response waits for {@link sendHead}: where its first chunk is none, the caller can still
+   * have an error.
+   *
+   * @throws TurnaboutError `target_protocol` where its framing is faulty, or the caller's protocol cannot represent it
+   */
+  passHead({ status, headers, reason, isWhole, isHttp10 }: ResponseHead): void {
+    const coding = headers["transfer-encoding"];
     this.#noContent = hasNoContent(status, this.#method);
-    if (!this.#noContent && !isPlainlyChunked(headers["transfer-encoding"])) {
+    if (isHttp10 && coding !== undefined) {
+      throw new TurnaboutError("target_protocol", "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)");
+    }
+    if (!this.#noContent && !isPlainlyChunked(coding)) {
       throw new TurnaboutError(
         "target_protocol",
         "the target's content has a transfer coding besides chunked",
@@ -104,15 +117,26 @@ export class ResponseRelay {
     this.#remaining = length === undefined ? -1 : Number(length);
     this.#isEventStream =
       length === undefined && /^text\/event-stream *(;|$)/i.test(headers["content-type"] ?? "");
-    try {
-      writeHead(this.#response, status, fields, { reason, endStream: isWhole });
-    } catch (cause) {
-      throw unrepresentable(status, cause);
-    }
+    this.#writeHead = () => {
+      try {
+        writeHead(this.#response, status, fields, { reason, endStream: isWhole });
+      } catch (cause) {
+        throw unrepresentable(status, cause);
+      }
+    };
+    if (coding === undefined || this.#noContent) this.sendHead();
+  }
+
+  /** What {@link passHead} has held back. @throws TurnaboutError as that */
+  sendHead(): void {
+    const write = this.#writeHead;
+    this.#writeHead = undefined;
+    write?.();
   }
 
   /** @returns false when the caller's buffer is full */
   passContent(chunk: Buffer): boolean {
+    this.sendHead();
     if (this.#noContent) return true;
     if (this.#remaining >= 0) {
       this.#remaining -= chunk.length;
@@ -127,6 +151,7 @@ export class ResponseRelay {
   }
 
   passTrailers(trailers: IncomingHttpHeaders): void {
+    this.sendHead();
     if (Object.keys(trailers).length === 0) return;
     try {
       writeTrailers(this.#response, this.#fieldsFrom(trailers));
@@ -137,6 +162,7 @@ export class ResponseRelay {
   }
 
   end(): void {
+    this.sendHead();
     if (this.#last === undefined) this.#response.end();
     else this.#response.end(this.#last);
   }

@@ -72,6 +72,11 @@ const RESPONSES: Readonly<Record<string, string>> = {
   "/coded-twice": coded("chunked\r\nTransfer-Encoding: chunked"),
   "/coded-other": coded("chunked, x"),
   "/coded-304": "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+  "/chunked-http10": coded("chunked").replace("HTTP/1.1", "HTTP/1.0"),
+  "/chunked-http10-length": coded("chunked\r\nContent-Length: 12").replace("HTTP/1.1", "HTTP/1.0"),
+  "/chunk-no-size": `${OK}Transfer-Encoding: chunked\r\n\r\nxyz\r\nok\r\n0\r\n\r\n`,
+  "/chunk-after-hints": hints("Link: </a>\r\n").replace(BODY, "Transfer-Encoding: chunked\r\n\r\n-1\r\nok"),
+  "/chunk-second": `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\nxyz\r\nok\r\n0\r\n\r\n`,
   "/reason": `HTTP/1.1 200 \xe9t\xe9 \x80\r\n${BODY}`,
   "/continue": `HTTP/1.1 100 Continue\r\n\r\n${OK}${BODY}`,
   "/continue-many": `${"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n".repeat(20)}${OK}${BODY}`,
@@ -230,6 +235,26 @@ for (const kind of PLAINTEXT_CALLERS) {
         assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"], path);
       }
       await whole("/coded-304", 304, "");
+    });
+
+    it("chunked content in HTTP/1.0 is 502: its framing is faulty", async () => {
+      for (const path of ["/chunked-http10", "/chunked-http10-length"]) {
+        const response = await get(path);
+        assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"], path);
+      }
+    });
+
+    it("a first chunk that is none is 502, and a later one breaks the response off", async () => {
+      for (const path of ["/chunk-no-size", "/chunk-after-hints"]) {
+        const response = await get(path);
+        assert.deepEqual(
+          [response.status, response.kind, errorCode(response.text)],
+          [502, "end", "target_protocol"],
+          path,
+        );
+      }
+      const response = await get("/chunk-second");
+      assert.deepEqual([response.status, response.kind], [200, "error"]);
     });
 
     it("a request is not repeated once a byte of its response has come", async () => {

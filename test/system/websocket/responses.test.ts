@@ -56,6 +56,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   "/304": "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
   "/hints": `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 403 No\r\n${BODY}`,
   "/hints-flood": `${"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_500)}HTTP/1.1 403 No\r\n${BODY}`,
+  "/chunked-http10": "HTTP/1.0 403 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
   "/coded": "HTTP/1.1 403 No\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
   "/many": `HTTP/1.1 403 No\r\n${Array.from({ length: 300 }, (_, i) => `x-${i}: y\r\n`).join("")}${BODY}`,
 };
@@ -144,7 +145,7 @@ after(async () => {
 
 for (const kind of PLAINTEXT_CALLERS) {
   describe(`a WebSocket over ${kind}`, () => {
-    for (const path of ["/999", "/600", "/hints-flood", "/many", "/coded"]) {
+    for (const path of ["/999", "/600", "/hints-flood", "/many", "/coded", "/chunked-http10"]) {
       it(`${path} is refused with 502 target_protocol`, async () => {
         const refusal = await refusedWebSocket(kind, system, via(path));
         assert.deepEqual([refusal.status, errorCode(refusal.text)], [502, "target_protocol"]);
