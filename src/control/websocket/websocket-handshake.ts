@@ -10,7 +10,7 @@ import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { onResponse } from "../../wire/streams/response.ts";
 import type { ResponseHeaders } from "../../wire/streams/response.ts";
-import { refusedByAgent, streamLost } from "../../wire/streams/stream-error.ts";
+import { codeOfAgent, refusedByAgent, streamLost } from "../../wire/streams/stream-error.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
@@ -127,7 +127,11 @@ async function responseTo(
       else {
         const message = `WebSocket ${label}: refused by the agent (${status})`;
         // Without the mark it may be the target's own response.
-        fail(marksRefusals ? refusedByAgent(refused, message) : new TurnaboutError(refused, message));
+        fail(
+          marksRefusals
+            ? refusedByAgent(refused, message)
+            : new TurnaboutError(codeOfAgent(refused), message),
+        );
       }
     },
     lost: (cause) => reject(streamLost(stream, label, { cause, http2Session: session })),

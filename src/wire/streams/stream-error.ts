@@ -48,8 +48,14 @@ export function lossOf(error: unknown): Loss | undefined {
   return error instanceof StreamError ? error.loss : undefined;
 }
 
+/** A code that an agent gives, as the caller's. It does not know the caller's credential: its 401 is not about that one. */
+export function codeOfAgent(code: ErrorCode): ErrorCode {
+  return code === "unauthenticated" ? "tunnel_protocol" : code;
+}
+
 /** An agent's own refusal of a stream. */
-export function refusedByAgent(code: ErrorCode, message: string): StreamError {
+export function refusedByAgent(reason: ErrorCode, message: string): StreamError {
+  const code = codeOfAgent(reason);
   return new StreamError(code, message, {
     reused: false,
     unprocessed: code === "agent_draining",
