@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
-import { afterEach, describe, it } from "node:test";
+import { after, afterEach, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import { file } from "../../support/agents.ts";
-import { run, startAgent, startServe } from "../../support/commands.ts";
+import { CommandHost } from "../../support/command-host.ts";
+import { startAgent, startServe } from "../../support/commands.ts";
 import type { Command, ServeCommand } from "../../support/commands.ts";
 import { ending } from "../../support/events.ts";
 import { call, errorCode, open, runnersUntil, targetUrl } from "../../support/http.ts";
@@ -14,6 +15,9 @@ import { startHttpTarget } from "../../support/target.ts";
 import { tempPath } from "../../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
+
+const host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
+after(() => host[Symbol.asyncDispose]());
 
 function tokens(...records: TokenRecord[]): string {
   return JSON.stringify({ tokens: records });
@@ -108,13 +112,13 @@ describe("the control plane's token file", () => {
   });
 
   it("must be valid at the start: otherwise serve ends with an error and a hint", async () => {
-    const { code, stderr } = await run("turnabout", ["serve", "--port", "0", "--token-file", file("[]")]);
+    const { code, stderr } = await host.run(["serve", "--port", "0", "--token-file", file("[]")]);
     assert.deepEqual([code, stderr.split("\n")[0]], [1, 'error: token file: no "tokens" list']);
     assert.match(stderr, /\nhint: /);
   });
 
   it("accepts what `turnabout token` prints", async () => {
-    const made = await run("turnabout", ["token", "--id", "w", "--kind", "runner", "--runner", "runner-*"]);
+    const made = await host.run(["token", "--id", "w", "--kind", "runner", "--runner", "runner-*"]);
     const [secret = "", record = ""] = made.stdout.split("\n");
     assert.match(secret, /^ta_\S{32}$/);
     assert.ok(!record.includes(secret), "the entry holds only the hash");
@@ -127,7 +131,7 @@ describe("the control plane's token file", () => {
 
 describe("turnabout token", () => {
   it("creates a user that can only own sessions, as the API does", async () => {
-    const made = await run("turnabout", ["token", "--id", "u1", "--kind", "user"]);
+    const made = await host.run(["token", "--id", "u1", "--kind", "user"]);
     assert.equal(made.code, 0, made.stderr);
     const [secret = "", record = ""] = made.stdout.split("\n");
     await using serve = await startServe(["--token-file", file(`{"tokens":[${record}]}`)]);
@@ -138,7 +142,7 @@ describe("turnabout token", () => {
   });
 
   it("refuses a runner without patterns", async () => {
-    const { code, stderr } = await run("turnabout", ["token", "--id", "r", "--kind", "runner"]);
+    const { code, stderr } = await host.run(["token", "--id", "r", "--kind", "runner"]);
     assert.notEqual(code, 0);
     assert.match(stderr, /^error: no runner given\nhint: give --runner PATTERN/);
   });
