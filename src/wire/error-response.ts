@@ -14,7 +14,7 @@ export interface ErrorResponse {
 
 /** @param name of this hop in `Proxy-Status`. Default {@link PROXY_NAME} */
 export function errorResponse(error: CodedError, name?: string): ErrorResponse {
-  const { code, status, text, details, retryAfterS } = error;
+  const { code, status, text, details, retryAfterS, allow } = error;
   const requestId = randomUUID();
   const body = JSON.stringify({ error: { code, message: text, requestId, details } });
   return {
@@ -30,6 +30,7 @@ export function errorResponse(error: CodedError, name?: string): ErrorResponse {
       "x-request-id": requestId,
       [HEADER.version]: VERSION,
       ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
+      ...(allow !== undefined && { allow: allow.join(", ") }),
     },
   };
 }

@@ -11,6 +11,8 @@ export interface TurnaboutErrorOptions {
   details?: readonly string[];
   /** What to do about it. A command prints it after `hint:`. */
   hint?: string;
+  /** With 405: the methods that the resource has (RFC 9110 §15.5.6). */
+  allow?: readonly string[];
 }
 
 /** What every layer's errors have in common: everything that an HTTP response needs, from the code's row of the table. */
@@ -21,6 +23,8 @@ export abstract class CodedError extends Error {
   readonly retryAfterS: number | undefined;
   readonly details: readonly string[] | undefined;
   readonly hint: string | undefined;
+  /** `Allow` */
+  readonly allow: readonly string[] | undefined;
 
   /** @param message phase, subject and what happened: `dial wolf-1 wolf: connection refused by the target` */
   constructor(row: ErrorRow, message: string, options: TurnaboutErrorOptions) {
@@ -28,6 +32,7 @@ export abstract class CodedError extends Error {
     this.#row = row;
     this.details = options.details;
     this.hint = options.hint;
+    this.allow = options.allow;
     this.retryAfterS = options.retryAfterS ?? row.retryAfterS;
   }
 

@@ -7,7 +7,8 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { RELAY_NAME } from "../../wire/protocol.ts";
 
 export function relayErrorResponse(code: ErrorCode): Omit<ErrorResponse, "requestId"> {
-  const { status, headers, body } = errorResponse(new TurnaboutError(code, code), RELAY_NAME);
+  const error = new TurnaboutError(code, code, code === "method_not_allowed" ? { allow: ["GET"] } : {});
+  const { status, headers, body } = errorResponse(error, RELAY_NAME);
   return { status, headers: { ...headers, connection: "close" }, body };
 }
 

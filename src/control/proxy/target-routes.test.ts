@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { errorResponse } from "../../wire/error-response.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { CodedError } from "../../wire/errors.ts";
 import { createIdentity } from "../auth/identity.ts";
 import type { Identity } from "../auth/identity.ts";
 import { runnerTargets, targetJob, TargetRoutes } from "./target-routes.ts";
@@ -146,6 +148,25 @@ describe("TargetRoutes", () => {
       const routes = new TargetRoutes("", [route("/a", { kind, methods })]);
       const got = [get, post, put, socket, all].map((one) => resolve("/a", { ...one, routes }) !== refused);
       assert.deepEqual(got, expected, `${kind} ${String(methods)}`);
+    }
+  });
+
+  it("names the methods that the route has, in `Allow`", () => {
+    for (const [kind, methods, isWebSocket, allow] of [
+      ["http", ["GET", "POST"], false, "GET, POST"],
+      ["http", ["GET"], true, "GET"],
+      ["http", "all", true, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"],
+      ["websocket", ["GET"], false, "GET"],
+      ["both", [], false, ""],
+    ] as const) {
+      const routes = new TargetRoutes("", [route("/a", { kind, methods })]);
+      assert.throws(
+        () => routes.resolve("/a", { method: "DELETE", isWebSocket }, () => alice),
+        (error: CodedError) => {
+          assert.deepEqual([error.status, errorResponse(error).headers["allow"]], [405, allow]);
+          return true;
+        },
+      );
     }
   });
 

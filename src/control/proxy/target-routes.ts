@@ -12,6 +12,9 @@ import type { RoutedJob } from "./job.ts";
 /** `Host` for targets, unless the agent declares another: what a server that checks it expects of a local client. */
 const TARGET_HOST = "localhost";
 
+/** What `Allow` lists where a WebSocket comes to a route that has all methods, but no WebSockets. */
+const COMMON_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 export interface TargetRequest {
   method: string;
   isWebSocket: boolean;
@@ -134,7 +137,9 @@ function checkMethod({ path, kind, methods }: TargetRoute, { method, isWebSocket
   const [sent, allowed] = isWebSocket
     ? ["WebSocket", "HTTP"]
     : [method, kind === "websocket" ? "WebSocket" : String(methods)];
-  throw new TurnaboutError("method_not_allowed", `route ${path}: ${sent}, allowed: ${allowed}`);
+  throw new TurnaboutError("method_not_allowed", `route ${path}: ${sent}, allowed: ${allowed}`, {
+    allow: methods === "all" ? COMMON_METHODS : methods,
+  });
 }
 
 /** @param group of runners, with which the streams of the job are closed */
