@@ -41,14 +41,18 @@ export const STALL_TURNS = 5;
  * count. */
 export const MOVING_CONNECTION_BYTES: number = 64 * 1024;
 /** How often unread bytes are counted: a fast target fills some 2 MiB for each stream meanwhile. */
-export const UNREAD_CHECK_MS = 250;
+export const UNREAD_CHECK_MS = 100;
+/** And after so many streams that have begun: a caller can open hundreds in a moment. */
+export const UNREAD_CHECK_STREAMS = 16;
+/** A stream with so many unread bytes that has not moved since the last check is expected to fill its window. */
+export const STILL_STREAM_BYTES: number = 64 * 1024;
 /** Bytes held in memory for the exchanges of one credential: 64 streams that are not read at all. Above it the one that has
  * moved least recently is ended. */
 export const UNREAD_BYTES_PER_CALLER: number = 128 * 1024 * 1024;
 export const UNREAD_BYTES_PER_OPERATOR: number = 512 * 1024 * 1024;
-/** A credential with so many hundredths of that gets no further streams until some are read: each would take memory of those
- * that it has. */
-export const UNREAD_BYTES_FULL_PERCENT = 75;
+/** A credential that is expected to hold so many hundredths of that gets no further streams until some are read: each would take
+ * memory of those that it has, and filling them takes turns of the event loop from others. */
+export const UNREAD_BYTES_FULL_PERCENT = 50;
 /** And for all together; then the credential with the most loses one. */
 export const MAX_UNREAD_BYTES: number = 1024 * 1024 * 1024;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Duplex } from "node:stream";
-import { MOVING_CONNECTION_BYTES, STALL_TURNS } from "./limits.ts";
+import { MOVING_CONNECTION_BYTES, STALL_TURNS, UNREAD_CHECK_STREAMS } from "./limits.ts";
 import { UnreadBytes } from "./unread-bytes.ts";
 import type { UnreadBounds } from "./unread-bytes.ts";
 
@@ -155,16 +155,40 @@ describe("bytes that wait in memory", () => {
     assert.ok(stand.unread.totalBytes > 1.5 * MIB && stand.unread.totalBytes < 2 * MIB);
   });
 
-  it("keep their holder from further streams above three quarters of the bound, and no other", () => {
-    using stand = start();
-    const end = stand.add("large", "user a", 0.8 * MIB).send(10);
-    stand.add("small", "user b", 0.7 * MIB).send(10);
+  it("keep their holder from further streams when it is expected to hold half of the bound, and no other", () => {
+    using stand = start({ perHolderBytes: 8 * MIB });
+    const ends = ["one", "two", "three"].map((name) => stand.add(name, "user a", 0.1 * MIB).send(10));
+    stand.add("large", "user b", 3 * MIB).send(10);
     stand.unread.check(0);
     assert.deepEqual([stand.unread.isFull("user a"), stand.unread.isFull("user b")], [true, false]);
-    end.held = 0;
+    for (const end of ends) end.held = 0;
     stand.unread.check(1);
     assert.equal(stand.unread.isFull("user a"), false);
     assert.deepEqual(stand.ended, []);
+  });
+
+  it("count as they are while the caller reads", async () => {
+    using stand = start({ perHolderBytes: 8 * MIB });
+    const ends = ["one", "two", "three"].map((name) =>
+      stand
+        .add(name, "user a", 0.1 * MIB)
+        .send(10)
+        .send(10),
+    );
+    stand.unread.check(0);
+    assert.equal(stand.unread.isFull("user a"), true);
+    for (const end of ends) await end.readOne();
+    stand.unread.check(1);
+    assert.equal(stand.unread.isFull("user a"), false);
+  });
+
+  it("are counted after a number of new streams, before the next look", () => {
+    using stand = start({ perHolderBytes: 8 * MIB });
+    for (let n = 1; n < UNREAD_CHECK_STREAMS; n += 1) stand.add(`${n}`, "user a", 0.1 * MIB).send(10);
+    assert.equal(stand.unread.isFull("user a"), false);
+    const last = { holder: "user a", end: new CallerStream(), writtenBytes: () => 0, heldBytes: () => 0 };
+    stand.unread.add({ ...last, stop: () => {} });
+    assert.equal(stand.unread.isFull("user a"), true);
   });
 
   it("are bounded higher for an admin", () => {

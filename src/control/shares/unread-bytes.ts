@@ -7,12 +7,15 @@ import { ServerResponse } from "node:http";
 import type { Http2ServerResponse, Http2Session } from "node:http2";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { STREAM_WINDOW_BYTES } from "../../wire/limits.ts";
 import { isOperator } from "./holders.ts";
 import {
   MOVING_CONNECTION_BYTES,
   STALL_TURNS,
+  STILL_STREAM_BYTES,
   UNREAD_BYTES_FULL_PERCENT,
   UNREAD_CHECK_MS,
+  UNREAD_CHECK_STREAMS,
 } from "./limits.ts";
 
 /** Where the bytes go: a response, or the socket or HTTP/2 stream of a tunnel. */
@@ -50,6 +53,8 @@ interface Seen {
   connectionBytes: number;
   /** In memory at the last check. */
   bytes: number;
+  /** What it will soon hold, if its caller goes on as at the last check. */
+  expectedBytes: number;
 }
 
 export class UnreadBytes {
@@ -59,6 +64,8 @@ export class UnreadBytes {
   #full: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #total = 0;
+  /** Streams that have begun since the last check. */
+  #sinceCheck = 0;
 
   constructor(bounds: UnreadBounds) {
     this.#bounds = bounds;
@@ -82,9 +89,12 @@ export class UnreadBytes {
       movedAtMs: performance.now(),
       connectionBytes: 0,
       bytes: 0,
+      expectedBytes: 0,
     };
     this.#open.add(seen);
     this.#timer ??= setInterval(() => this.check(), UNREAD_CHECK_MS).unref();
+    this.#sinceCheck += 1;
+    if (this.#sinceCheck >= UNREAD_CHECK_STREAMS) this.check();
     return () => {
       this.#open.delete(seen);
       if (this.#open.size === 0) this.close();
@@ -101,12 +111,15 @@ export class UnreadBytes {
   /** Looks at everything that is open, and ends what is over a bound. */
   check(nowMs: number = performance.now()): void {
     const byHolder = new Map<string, number>();
+    const expected = new Map<string, number>();
     const stalled: Seen[] = [];
     this.#total = 0;
+    this.#sinceCheck = 0;
     for (const seen of this.#open) {
       if (this.#isStalled(seen, nowMs)) stalled.push(seen);
       const { holder } = seen.delivery;
       byHolder.set(holder, (byHolder.get(holder) ?? 0) + seen.bytes);
+      expected.set(holder, (expected.get(holder) ?? 0) + seen.expectedBytes);
       this.#total += seen.bytes;
     }
     for (const seen of stalled) this.#stop(seen, "not-read", byHolder);
@@ -114,7 +127,7 @@ export class UnreadBytes {
     for (const [holder, bytes] of byHolder) {
       const { perHolderBytes, perOperatorBytes } = this.#bounds;
       const max = isOperator(holder) ? perOperatorBytes : perHolderBytes;
-      if (bytes > (max * UNREAD_BYTES_FULL_PERCENT) / 100) full.add(holder);
+      if ((expected.get(holder) ?? 0) > (max * UNREAD_BYTES_FULL_PERCENT) / 100) full.add(holder);
       if (bytes > max) this.#relieve(holder, bytes - max, byHolder);
     }
     this.#full = full;
@@ -133,6 +146,9 @@ export class UnreadBytes {
     const pending = pendingBytes(delivery.end);
     const delivered = pending === 0 ? undefined : deliveredBytes(delivery, pending);
     seen.bytes = pending + delivery.heldBytes();
+    const isMoving = seen.delivered !== undefined && delivered !== seen.delivered;
+    seen.expectedBytes =
+      isMoving || seen.bytes < STILL_STREAM_BYTES ? seen.bytes : Math.max(seen.bytes, STREAM_WINDOW_BYTES);
     if (delivered === undefined || delivered !== seen.delivered) {
       seen.delivered = delivered;
       seen.movedAtMs = nowMs;
