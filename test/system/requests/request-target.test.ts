@@ -127,6 +127,36 @@ describe("a request that is not for the forward proxy as it stands", () => {
     await closed;
   });
 
+  it("has a malformed field on HTTP/2: it is reset, or reaches the target without the field", async () => {
+    const target = await startRawTarget(({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    await using system = await startSystem({ target });
+    const request = [
+      [":method", "GET"],
+      [":scheme", "http"],
+      [":path", "/x"],
+      [":authority", NAME],
+      ["proxy-authorization", PROXY["proxy-authorization"]],
+    ] as const;
+    const send = (name: string, value: string): Promise<string> =>
+      exchangeHttp2(system.controlPlane.port, [...request, [name, value]]);
+    for (const [name, value] of [
+      ["X-Bad", "a"],
+      ["connection", "close"],
+      ["transfer-encoding", "chunked"],
+    ] as const) {
+      assert.equal(await send(name, value), "reset 1", name);
+    }
+    assert.equal(target.heads.length, 0);
+    for (const value of [" a", "a ", "\ta", "a\0b", "a\rb", "a\nb"]) {
+      assert.equal(await send("x-bad", value), "200", JSON.stringify(value));
+      assert.doesNotMatch(target.heads.at(-1) ?? "", /x-bad/i);
+    }
+    assert.equal(await send("x bad", "a"), "200");
+    assert.doesNotMatch(target.heads.at(-1) ?? "", /x bad/i);
+  });
+
   it("is a CONNECT with content, refused on both; with a length of 0 it is a tunnel on both", async () => {
     await using system = await start(false);
     const { port } = system.controlPlane;
