@@ -54,6 +54,10 @@ export class TargetClient extends Client {
             connection.socket = socket;
             socket.inbound = (bytes) => heads.feed(bytes);
             completeRequests(socket, connection);
+            // The pool keeps its clients: one without a connection would hold the last one's bytes.
+            socket.once("close", () => {
+              if (connection.socket === socket) forgetConnection(connection);
+            });
             // undici accepts any stream that behaves like a socket; its types want a net.Socket.
             callback(null, socket as unknown as Socket);
           } catch (error) {
@@ -77,6 +81,12 @@ export class TargetClient extends Client {
     };
     return super.dispatch(isAsterisk ? { ...options, path: "/" } : options, handler);
   }
+}
+
+function forgetConnection(connection: Connection): void {
+  connection.socket = undefined;
+  connection.heads = new ResponseHeads();
+  connection.trailers = undefined;
 }
 
 /** Writes what undici cannot. Only undici's own text is a string: the bytes of a body are always a Buffer. */
