@@ -64,8 +64,10 @@ export class Callers {
   drain(): void {
     this.#last.start(this.#inFlight);
     for (const http2Session of this.#http2Sessions) http2Session.close();
-    this.#idle.closeOld();
-    this.#closesIdle = setInterval(() => this.#idle.closeOld(), IDLE_POLL_MS);
+    // After this turn's reads: what has arrived while the process did not run is a request, and not idleness.
+    const closeIdle = (): void => void setImmediate(() => this.#idle.closeOld());
+    closeIdle();
+    this.#closesIdle = setInterval(closeIdle, IDLE_POLL_MS);
   }
 
   /**
