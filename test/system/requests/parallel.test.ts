@@ -13,7 +13,7 @@ import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
-const COUNT = 30;
+const COUNT = 20;
 
 /** Payload of request `n`: different in length and in every byte's place. */
 function payload(n: number): Buffer {

@@ -4,7 +4,7 @@ import http from "node:http";
 import { afterEach, it } from "node:test";
 import v8 from "node:v8";
 import { TunnelSocket } from "../../../src/wire/streams/tunnel-socket.ts";
-import { eventually, next, within } from "../../support/events.ts";
+import { eventually, next, turn, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
@@ -39,5 +39,6 @@ it("downloads that are broken off leave nothing behind", async () => {
   const closed = downloads.map((request) => next(request, "close"));
   for (const request of downloads) request.destroy();
   await within(Promise.all(closed), "the ends of the downloads");
+  await turn(200); // each look collects garbage
   await eventually(() => v8.queryObjects(TunnelSocket, { format: "count" }) === 0, "all to be freed");
 });
