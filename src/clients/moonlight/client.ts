@@ -7,14 +7,18 @@ import type { CallOptions } from "../http/call.ts";
 import type { HttpRequest } from "../http/exchange.ts";
 import { HttpService } from "../http/service.ts";
 import type { WholeResponse } from "../http/service.ts";
+import { parseJsonValues } from "../http/json-values.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { openMessageSocket } from "../http/message-socket.ts";
 import { overTunnel } from "../dial/open-stream.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { beginning, reasonFrom } from "../http/service-error.ts";
+import { idSchema, listOf, nullable, optional, variantSchema } from "../http/tolerant.ts";
 import { MoonlightError } from "./errors.ts";
 import { HostStream } from "./host-stream.ts";
 import type { HostStreamInit } from "./host-stream.ts";
+import { moonlightIdSchema } from "./ids.ts";
+import type { MoonlightId } from "./ids.ts";
 import {
   RESPONSE_TIMEOUT_MS,
   MAX_RESPONSE_BYTES,
@@ -33,7 +37,7 @@ export interface MoonlightClientOptions {
 }
 
 export interface MoonlightHost {
-  host_id: number;
+  host_id: MoonlightId;
   name: string;
   /** `Paired` or `NotPaired`. */
   paired: string;
@@ -43,7 +47,7 @@ export interface MoonlightHost {
 }
 
 export interface MoonlightApp {
-  app_id: number;
+  app_id: MoonlightId;
   title: string;
   [field: string]: unknown;
 }
@@ -64,13 +68,14 @@ export interface MoonlightStatus {
 export interface MoonlightClient {
   /** Whether the server takes the credentials. */
   authenticate(options?: CallOptions): Promise<boolean>;
+  /** Newer versions send the list as they remember it, and then each host as it responds: the last is given. */
   hosts(options?: CallOptions): Promise<MoonlightHost[]>;
   /** @param forceRefresh ask the host again. Default false. */
-  apps(hostId: number, options?: CallOptions & { forceRefresh?: boolean }): Promise<MoonlightApp[]>;
+  apps(hostId: MoonlightId, options?: CallOptions & { forceRefresh?: boolean }): Promise<MoonlightApp[]>;
   /** Starts with the first `next()`. Breaking off gives the pairing up. */
-  pair(hostId: number, options?: CallOptions): AsyncGenerator<PairStep, void, undefined>;
+  pair(hostId: MoonlightId, options?: CallOptions): AsyncGenerator<PairStep, void, undefined>;
   /** Ends every stream of a host. */
-  cancel(hostId: number, options?: CallOptions): Promise<void>;
+  cancel(hostId: MoonlightId, options?: CallOptions): Promise<void>;
   /** The fork's. */
   sessions(options?: CallOptions): Promise<MoonlightSession[]>;
   /** The fork's. */
@@ -93,21 +98,23 @@ export function moonlightOverTunnel(dial: Dial, runner: string): OpenStream {
 }
 
 const hostSchema: z.ZodType<MoonlightHost> = z.looseObject({
-  host_id: z.number(),
+  host_id: moonlightIdSchema,
   name: z.string(),
-  paired: z.string(),
-  server_state: z.string().nullish(),
+  paired: variantSchema,
+  server_state: nullable(variantSchema),
 });
 
-const appSchema: z.ZodType<MoonlightApp> = z.looseObject({ app_id: z.number(), title: z.string() });
+const hostsSchema = z.looseObject({ hosts: listOf(hostSchema) });
+
+const appSchema: z.ZodType<MoonlightApp> = z.looseObject({ app_id: moonlightIdSchema, title: z.string() });
 
 const sessionSchema: z.ZodType<MoonlightSession> = z.looseObject({
-  session_id: z.string(),
-  client_unique_id: z.string().nullish(),
-  mode: z.string().optional(),
+  session_id: idSchema,
+  client_unique_id: nullable(idSchema),
+  mode: optional(variantSchema),
 });
 
-const statusSchema: z.ZodType<MoonlightStatus> = z.looseObject({ total_sessions: z.number().optional() });
+const statusSchema: z.ZodType<MoonlightStatus> = z.looseObject({ total_sessions: optional(z.number()) });
 
 class Moonlight implements MoonlightClient {
   readonly #http: HttpService;
@@ -131,18 +138,29 @@ class Moonlight implements MoonlightClient {
   }
 
   async hosts(options?: CallOptions): Promise<MoonlightHost[]> {
-    return (await this.#get("/api/hosts", z.looseObject({ hosts: z.array(hostSchema) }), options)).hosts;
+    const path = "/api/hosts";
+    const body = await this.#body(path, options);
+    return unexpectedIfThrown(path, () => {
+      const [list, ...updates] = parseJsonValues(body, `moonlight GET ${path}`);
+      const { hosts } = hostsSchema.parse(list);
+      const byId = new Map(hosts.map((host) => [host.host_id, host]));
+      for (const update of updates) {
+        const { data: host } = hostSchema.safeParse(update);
+        if (host !== undefined) byId.set(host.host_id, host);
+      }
+      return [...byId.values()];
+    });
   }
 
   async apps(
-    hostId: number,
+    hostId: MoonlightId,
     { forceRefresh = false, ...options }: CallOptions & { forceRefresh?: boolean } = {},
   ): Promise<MoonlightApp[]> {
-    const path = `/api/apps?host_id=${hostId}&force_refresh=${forceRefresh}`;
-    return (await this.#get(path, z.looseObject({ apps: z.array(appSchema) }), options)).apps;
+    const path = `/api/apps?host_id=${encodeURIComponent(hostId)}&force_refresh=${forceRefresh}`;
+    return (await this.#get(path, z.looseObject({ apps: listOf(appSchema) }), options)).apps;
   }
 
-  async *pair(hostId: number, options: CallOptions = {}): AsyncGenerator<PairStep, void, undefined> {
+  async *pair(hostId: MoonlightId, options: CallOptions = {}): AsyncGenerator<PairStep, void, undefined> {
     const request = {
       ...this.#request("POST", "/api/pair", { host_id: hostId }),
       silenceTimeoutMs: PAIR_SILENCE_TIMEOUT_MS,
@@ -156,7 +174,7 @@ class Moonlight implements MoonlightClient {
     }
   }
 
-  async cancel(hostId: number, options: CallOptions = {}): Promise<void> {
+  async cancel(hostId: MoonlightId, options: CallOptions = {}): Promise<void> {
     const { status, body } = await this.#ask(
       this.#request("POST", "/api/host/cancel", { host_id: hostId }),
       options,
@@ -165,7 +183,7 @@ class Moonlight implements MoonlightClient {
   }
 
   async sessions(options?: CallOptions): Promise<MoonlightSession[]> {
-    const schema = z.looseObject({ sessions: z.array(sessionSchema) });
+    const schema = z.looseObject({ sessions: listOf(sessionSchema) });
     return (await this.#get("/api/sessions", schema, options)).sessions;
   }
 
@@ -197,13 +215,14 @@ class Moonlight implements MoonlightClient {
   }
 
   async #get<T>(path: string, schema: z.ZodType<T>, options: CallOptions = {}): Promise<T> {
+    const body = await this.#body(path, options);
+    return unexpectedIfThrown(path, () => schema.parse(parseJson(body.toString("utf8"))));
+  }
+
+  async #body(path: string, options: CallOptions = {}): Promise<Buffer> {
     const { status, body } = await this.#ask(this.#request("GET", path), options);
     check(`GET ${path}`, status, body);
-    try {
-      return schema.parse(parseJson(body.toString("utf8")));
-    } catch (cause) {
-      throw new TurnaboutError("target_protocol", `moonlight GET ${path}: unexpected response`, { cause });
-    }
+    return body;
   }
 
   #ask(request: HttpRequest, options: CallOptions): Promise<WholeResponse> {
@@ -220,6 +239,14 @@ class Moonlight implements MoonlightClient {
 
 function check(what: string, status: number, body: Buffer): void {
   if (status !== 200) throw new MoonlightError(`moonlight ${what}`, status, reasonFrom(body));
+}
+
+function unexpectedIfThrown<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new TurnaboutError("target_protocol", `moonlight GET ${path}: unexpected response`, { cause });
+  }
 }
 
 /** Nothing of a 200: its body is still to be read. */

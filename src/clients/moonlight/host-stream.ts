@@ -9,6 +9,9 @@ import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import type { Closing, MessageSocket } from "../http/message-socket.ts";
+import { nullable, optional, variantOf } from "../http/tolerant.ts";
+import { moonlightIdSchema } from "./ids.ts";
+import type { MoonlightId } from "./ids.ts";
 
 /** Parameters of a new stream; the client adds the credentials. */
 export interface HostStreamInit {
@@ -16,8 +19,8 @@ export interface HostStreamInit {
   /** `create`: a new session; `keepalive`: one that continues without a viewer; `join`: another viewer's. */
   mode: "create" | "keepalive" | "join";
   client_unique_id?: string;
-  host_id: number;
-  app_id: number;
+  host_id: MoonlightId;
+  app_id: MoonlightId;
   bitrate: number;
   packet_size: number;
   fps: number;
@@ -32,7 +35,7 @@ export interface HostStreamInit {
 }
 
 export interface SessionDescription {
-  ty: "offer" | "answer";
+  ty: "offer" | "answer" | "pranswer" | "rollback" | "unspecified";
   sdp: string;
 }
 
@@ -65,20 +68,21 @@ export type HostStreamWord =
 export type HostStreamMessage =
   | { tag: "WebRtcConfig"; value: { ice_servers: IceServer[] } }
   | { tag: "Signaling"; value: Signal }
-  | { tag: "UpdateApp"; value: { app: { app_id: number; title: string } } }
+  | { tag: "UpdateApp"; value: { app: { app_id: MoonlightId; title: string } } }
   | { tag: "StageStarting" | "StageComplete"; value: { stage: string } }
-  | { tag: "StageFailed"; value: { stage: string; error_code: number } }
+  | { tag: "StageFailed"; value: { stage: string; error_code?: number | undefined } }
   | { tag: "ConnectionComplete"; value: ConnectionComplete }
-  | { tag: "ConnectionTerminated"; value: { error_code: number } }
+  | { tag: "ConnectionTerminated"; value: { error_code?: number | undefined } }
   | { tag: HostStreamWord; value: undefined }
-  /** A message of a newer Moonlight Web. */
+  /** A message of a newer Moonlight Web, or one in a form that is not known here. */
   | { tag: "unknown"; value: { name: string; value: unknown } };
 
 export interface ConnectionComplete {
   capabilities: { touch?: boolean | undefined };
-  width: number;
-  height: number;
-  client_id?: number | null | undefined;
+  width?: number | undefined;
+  height?: number | undefined;
+  /** Text in Helix's fork. */
+  client_id?: string | number | null | undefined;
 }
 
 /** Open until `close` is called or `await using` disposes of it. */
@@ -120,18 +124,31 @@ export class HostStream implements AsyncIterable<HostStreamMessage>, AsyncDispos
 }
 
 const stage = z.looseObject({ stage: z.string() });
+const errorCode = { error_code: optional(z.number()) };
 
 const candidate: z.ZodType<IceCandidate> = z.looseObject({
   candidate: z.string(),
-  sdp_mid: z.string().nullish(),
-  sdp_mline_index: z.number().nullish(),
-  username_fragment: z.string().nullish(),
+  sdp_mid: nullable(z.string()),
+  sdp_mline_index: nullable(z.number()),
+  username_fragment: nullable(z.string()),
 });
 
 const signal: z.ZodType<Signal> = z.union([
-  z.looseObject({ Description: z.looseObject({ ty: z.enum(["offer", "answer"]), sdp: z.string() }) }),
+  z.looseObject({
+    Description: z.looseObject({
+      ty: z.enum(["offer", "answer", "pranswer", "rollback", "unspecified"]),
+      sdp: z.string(),
+    }),
+  }),
   z.looseObject({ AddIceCandidate: candidate }),
 ]);
+
+const iceServer: z.ZodType<IceServer> = z.looseObject({
+  // WebRTC's own type allows a single one.
+  urls: z.union([z.array(z.string()), z.string().transform((url) => [url])]),
+  username: optional(z.string()),
+  credential: optional(z.string()),
+});
 
 const WORDS: readonly HostStreamWord[] = [
   "InternalServerError",
@@ -145,53 +162,44 @@ const WORDS: readonly HostStreamWord[] = [
 ];
 
 const tagged = z.discriminatedUnion("tag", [
-  z.object({
-    tag: z.literal("WebRtcConfig"),
-    value: z.looseObject({
-      ice_servers: z.array(
-        z.looseObject({
-          urls: z.array(z.string()),
-          username: z.string().optional(),
-          credential: z.string().optional(),
-        }),
-      ),
-    }),
-  }),
+  z.object({ tag: z.literal("WebRtcConfig"), value: z.looseObject({ ice_servers: z.array(iceServer) }) }),
   z.object({ tag: z.literal("Signaling"), value: signal }),
   z.object({
     tag: z.literal("UpdateApp"),
-    value: z.looseObject({ app: z.looseObject({ app_id: z.number(), title: z.string() }) }),
+    value: z.looseObject({ app: z.looseObject({ app_id: moonlightIdSchema, title: z.string() }) }),
   }),
   z.object({ tag: z.literal("StageStarting"), value: stage }),
   z.object({ tag: z.literal("StageComplete"), value: stage }),
-  z.object({ tag: z.literal("StageFailed"), value: stage.extend({ error_code: z.number() }) }),
+  z.object({ tag: z.literal("StageFailed"), value: stage.extend(errorCode) }),
   z.object({
     tag: z.literal("ConnectionComplete"),
     value: z.looseObject({
-      capabilities: z.looseObject({ touch: z.boolean().optional() }),
-      width: z.number(),
-      height: z.number(),
-      client_id: z.number().nullish(),
+      capabilities: z.looseObject({ touch: optional(z.boolean()) }).catch({}),
+      width: optional(z.number()),
+      height: optional(z.number()),
+      client_id: nullable(moonlightIdSchema),
     }),
   }),
-  z.object({ tag: z.literal("ConnectionTerminated"), value: z.looseObject({ error_code: z.number() }) }),
+  z.object({ tag: z.literal("ConnectionTerminated"), value: z.looseObject(errorCode) }),
 ]);
 
-const KNOWN: ReadonlySet<string> = new Set(tagged.options.map(({ shape }) => shape.tag.value));
-
+/** A known name with a value that is not known here is an unknown message: it does not end the stream. */
 function parseMessage(text: string): HostStreamMessage {
+  const { name, value } = variantOf(parsed(text)) ?? {};
+  if (name === undefined) throw unexpected();
+  const word = WORDS.find((known) => known === name);
+  if (word !== undefined) return { tag: word, value: undefined };
+  return tagged.safeParse({ tag: name, value }).data ?? { tag: "unknown", value: { name, value } };
+}
+
+function parsed(text: string): unknown {
   try {
-    const message = parseJson(text);
-    if (typeof message === "string") {
-      const word = WORDS.find((known) => known === message);
-      if (word !== undefined) return { tag: word, value: undefined };
-      return { tag: "unknown", value: { name: message, value: undefined } };
-    }
-    const [[name, value] = ["", undefined]] = Object.entries(z.looseObject({}).parse(message));
-    return KNOWN.has(name) ? tagged.parse({ tag: name, value }) : { tag: "unknown", value: { name, value } };
+    return parseJson(text);
   } catch (cause) {
-    throw new TurnaboutError("target_protocol", "moonlight WS /api/host/stream: unexpected message", {
-      cause,
-    });
+    throw unexpected(cause);
   }
+}
+
+function unexpected(cause?: unknown): TurnaboutError {
+  return new TurnaboutError("target_protocol", "moonlight WS /api/host/stream: unexpected message", { cause });
 }

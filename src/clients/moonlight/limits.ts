@@ -15,8 +15,8 @@ export const MAX_PAIRINGS = 8;
 
 export const MAX_RESPONSE_BYTES: number = 4 * 1024 * 1024;
 
-/** One line of a pairing. */
-export const MAX_LINE_BYTES: number = 64 * 1024;
+/** The whole response to a pairing: a PIN and a host, less than 1 KiB. */
+export const MAX_PAIRING_BYTES: number = 64 * 1024;
 
 /** One signalling message: an SDP is a few KiB. */
 export const MAX_MESSAGE_BYTES: number = 1024 * 1024;

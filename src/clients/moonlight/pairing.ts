@@ -1,50 +1,68 @@
-/** `POST /api/pair`: a line with the PIN at once, and a second line when it has been typed in. */
+/** `POST /api/pair`: a JSON value with the PIN at once, and a second one when it has been typed in. */
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { HttpResponse } from "../http/exchange.ts";
-import { parseJson } from "../http/lossless-json.ts";
-import { lines } from "../http/lines.ts";
-import { MAX_LINE_BYTES } from "./limits.ts";
+import { jsonValues } from "../http/json-values.ts";
+import { idSchema, optional, variantOf } from "../http/tolerant.ts";
+import { moonlightIdSchema } from "./ids.ts";
+import type { MoonlightId } from "./ids.ts";
+import { MAX_PAIRING_BYTES } from "./limits.ts";
 
 export type PairStep =
   /** Show it to the user; the next step follows when it has been typed in. */
   | { kind: "pin"; pin: string }
   | { kind: "paired"; host: PairedHost }
   | { kind: "failed" }
-  | { kind: "already-paired" };
+  | { kind: "already-paired" }
+  /** A step of a newer Moonlight Web; others follow. */
+  | { kind: "unknown"; name: string; value: unknown };
 
+/** As far as Moonlight Web describes it. */
 export interface PairedHost {
-  host_id: number;
-  name: string;
+  host_id?: MoonlightId | undefined;
+  name?: string | undefined;
   [field: string]: unknown;
 }
 
 const LABEL = "moonlight POST /api/pair";
 
-/** @throws TurnaboutError `target_closed` if it ends before the result */
+/**
+ * Nothing separates the values: Helix's fork sends `{"Pin":"1234"}`, and seconds later `\n{"Paired":…}`; the original ends each
+ * with a line feed. Chunks may hold parts of a value, or several.
+ *
+ * @throws TurnaboutError `target_closed` if it ends before the result, `target_protocol` for what is not JSON
+ */
 export async function* pairSteps(response: HttpResponse): AsyncGenerator<PairStep, void, undefined> {
   if (response.status === 304) return yield { kind: "already-paired" };
-  for await (const line of lines(response.body, MAX_LINE_BYTES, LABEL)) {
-    if (line.trim() === "") continue;
-    const step = parseStep(line);
+  for await (const value of jsonValues(response.body, MAX_PAIRING_BYTES, LABEL)) {
+    const step = parseStep(value);
     yield step;
-    if (step.kind !== "pin") return;
+    if (step.kind === "paired" || step.kind === "failed") return;
   }
   throw new TurnaboutError("target_closed", `${LABEL}: ended without a result`);
 }
 
-const stepSchema: z.ZodType<PairStep> = z.union([
-  z.looseObject({ Pin: z.string() }).transform(({ Pin }) => ({ kind: "pin" as const, pin: Pin })),
-  z
-    .looseObject({ Paired: z.looseObject({ host_id: z.number(), name: z.string() }) })
-    .transform(({ Paired }) => ({ kind: "paired" as const, host: Paired })),
-  z.literal("PairError").transform(() => ({ kind: "failed" as const })),
-]);
+const hostSchema: z.ZodType<PairedHost> = z.looseObject({
+  host_id: optional(moonlightIdSchema),
+  name: optional(z.string()),
+});
 
-function parseStep(line: string): PairStep {
-  try {
-    return stepSchema.parse(parseJson(line));
-  } catch (cause) {
-    throw new TurnaboutError("target_protocol", `${LABEL}: unexpected line`, { cause });
+function parseStep(json: unknown): PairStep {
+  const { name, value } = variantOf(json) ?? {};
+  switch (name) {
+    case "Pin": {
+      const { data: pin } = idSchema.safeParse(value);
+      if (pin === undefined) break;
+      return { kind: "pin", pin };
+    }
+    case "Paired":
+      return { kind: "paired", host: hostSchema.safeParse(value).data ?? {} };
+    case "PairError":
+      return { kind: "failed" };
+    case undefined:
+      break;
+    default:
+      return { kind: "unknown", name, value };
   }
+  throw new TurnaboutError("target_protocol", `${LABEL}: unexpected value`);
 }

@@ -13,6 +13,7 @@ import type { MessageSocket } from "../http/message-socket.ts";
 import { overTunnel } from "../dial/open-stream.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { reasonFrom } from "../http/service-error.ts";
+import { countSchema, optional, variantSchema } from "../http/tolerant.ts";
 import { SandboxError } from "./errors.ts";
 import {
   RESPONSE_TIMEOUT_MS,
@@ -42,7 +43,13 @@ export type Screenshot =
   | { kind: "image"; bytes: Buffer; contentType: string; etag: string | undefined }
   | { kind: "not-modified" };
 
-export type Clipboard = { kind: "text"; text: string } | { kind: "image"; png: Buffer } | { kind: "empty" };
+export type Clipboard =
+  | ClipboardContent
+  | { kind: "empty" }
+  /** Of a kind that only a newer server knows. */
+  | { kind: "unknown"; type: string; data: unknown };
+
+export type ClipboardContent = { kind: "text"; text: string } | { kind: "image"; png: Buffer };
 
 export interface ExecOptions extends CallOptions {
   /** Do not wait for it to exit. */
@@ -86,7 +93,7 @@ export interface SandboxClient {
   screenshot(options?: ScreenshotOptions): Promise<Screenshot>;
   clipboard(options?: CallOptions): Promise<Clipboard>;
   /** Sets both selections. */
-  setClipboard(content: Exclude<Clipboard, { kind: "empty" }>, options?: CallOptions): Promise<void>;
+  setClipboard(content: ClipboardContent, options?: CallOptions): Promise<void>;
   /** Stores a file (at most 500 MB) in the desktop's folder `incoming`, under a free name. */
   upload(
     filename: string,
@@ -153,18 +160,19 @@ class Sandbox implements SandboxClient {
     const request: HttpRequest = { method: "GET", path: "/clipboard" };
     const { status, body } = await this.#http.whole(request, RESPONSE_TIMEOUT_MS, options);
     check("GET /clipboard", status, body);
-    // Not JSON: an empty clipboard is an empty text/plain.
+    // An older server has no JSON for an empty clipboard; a newer one has an empty text.
     if (body.length === 0) return { kind: "empty" };
     const { type, data } = parse("GET /clipboard", body, clipboardSchema);
-    return type === "text"
-      ? { kind: "text", text: data }
-      : { kind: "image", png: Buffer.from(data, "base64") };
+    if (type === "text" && typeof data === "string") {
+      return data === "" ? { kind: "empty" } : { kind: "text", text: data };
+    }
+    if (type === "image" && typeof data === "string") {
+      return { kind: "image", png: Buffer.from(data, "base64") };
+    }
+    return { kind: "unknown", type, data };
   }
 
-  async setClipboard(
-    content: Exclude<Clipboard, { kind: "empty" }>,
-    options: CallOptions = {},
-  ): Promise<void> {
+  async setClipboard(content: ClipboardContent, options: CallOptions = {}): Promise<void> {
     const body =
       content.kind === "text"
         ? { type: "text", data: content.text }
@@ -198,7 +206,7 @@ class Sandbox implements SandboxClient {
     const body = { command, background, timeout: timeoutS, env };
     const response = await this.#post("/exec", body, maxMs, options);
     const { success, output, error, exit_code, pid } = parse("POST /exec", response.body, execSchema);
-    return { success, output, error, exitCode: exit_code, pid };
+    return { success, output: output ?? "", error: error ?? "", exitCode: exit_code ?? 0, pid };
   }
 
   async health(options: CallOptions = {}): Promise<void> {
@@ -236,16 +244,18 @@ class Sandbox implements SandboxClient {
   }
 }
 
-const clipboardSchema = z.looseObject({ type: z.enum(["text", "image"]), data: z.string() });
+const clipboardSchema = z.looseObject({ type: variantSchema, data: z.unknown() });
 
-const uploadedSchema = z.looseObject({ path: z.string(), size: z.number(), filename: z.string() });
+const uploadedSchema = z.looseObject({ path: z.string(), size: countSchema, filename: z.string() });
+
+const textSchema = z.string().nullish();
 
 const execSchema = z.looseObject({
   success: z.boolean(),
-  output: z.string().default(""),
-  error: z.string().default(""),
-  exit_code: z.number().default(0),
-  pid: z.number().optional(),
+  output: textSchema,
+  error: textSchema,
+  exit_code: z.number().nullish(),
+  pid: optional(countSchema),
 });
 
 function check(what: string, status: number, body: Buffer): void {

@@ -8,6 +8,7 @@ import type { WholeResponse } from "../http/service.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import type { OpenStream } from "../dial/open-stream.ts";
 import { beginning, reasonFrom } from "../http/service-error.ts";
+import { optional } from "../http/tolerant.ts";
 import { WolfError } from "./errors.ts";
 import {
   RESPONSE_TIMEOUT_MS,
@@ -96,14 +97,6 @@ export class WolfApi {
 /** For responses whose content is not used. */
 export const anything: z.ZodType = z.unknown();
 
-/** Ids are strings; one that arrives as a number becomes a string with all its digits (see {@link parseJson}). */
-export const idSchema: z.ZodType<string> = z.union([z.string(), z.number()]).transform(String);
-
-/** A count or a size, as a number. */
-export const countSchema: z.ZodType<number> = z
-  .union([z.number(), z.string().regex(/^-?\d+$/)])
-  .transform(Number);
-
 /**
  * Wolf does not decode a query, and a value ends at the end of the line: so the value is sent unchanged.
  *
@@ -126,7 +119,7 @@ export function checkSuccess(label: string, status: number, value: unknown): voi
 }
 
 const outcomeSchema = z
-  .looseObject({ success: z.unknown(), error: z.string().optional() })
+  .looseObject({ success: z.unknown(), error: optional(z.string()) })
   .catch({ success: true });
 
 function jsonBody(body: object): { headers: Record<string, string>; body: Buffer } {

@@ -1,7 +1,7 @@
 /** Apps, and the profiles that contain them. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
-import { idSchema } from "./api.ts";
+import { idSchema, nullable, optional, variantSchema } from "../http/tolerant.ts";
 import type { WolfApi } from "./api.ts";
 
 /** What an app, a lobby or a session starts. */
@@ -65,14 +65,14 @@ export interface WolfProfile {
   [field: string]: unknown;
 }
 
-export const runnerSchema: z.ZodType<ListedRunner> = z.looseObject({ type: z.string() });
+export const runnerSchema: z.ZodType<ListedRunner> = z.looseObject({ type: variantSchema });
 
 const appSchema: z.ZodType<WolfApp> = z.looseObject({
   id: idSchema,
   title: z.string(),
-  support_hdr: z.boolean().optional(),
-  icon_png_path: z.string().nullish(),
-  runner: runnerSchema.optional(),
+  support_hdr: optional(z.boolean()),
+  icon_png_path: nullable(z.string()),
+  runner: optional(runnerSchema),
 });
 
 const profileSchema: z.ZodType<WolfProfile> = z.looseObject({ id: idSchema, name: z.string() });

@@ -5,6 +5,7 @@ import type { CallOptions } from "../http/call.ts";
 import { BoundedBuffer } from "../http/bounded-buffer.ts";
 import { parseJson } from "../http/lossless-json.ts";
 import { lines } from "../http/lines.ts";
+import { countSchema, nullable, optional } from "../http/tolerant.ts";
 import { checkSuccess, rawQuery } from "./api.ts";
 import type { WolfApi } from "./api.ts";
 import {
@@ -33,14 +34,14 @@ export interface PullProgress {
 
 const imageSchema: z.ZodType<DockerImage> = z.looseObject({
   Id: z.string(),
-  RepoTags: z.array(z.string()).nullish(),
+  RepoTags: nullable(z.array(z.string())),
 });
 
 const progressSchema: z.ZodType<PullProgress> = z.looseObject({
-  layer_id: z.string().optional(),
-  current_progress: z.number().optional(),
-  total: z.number().optional(),
-  success: z.boolean().optional(),
+  layer_id: optional(z.string()),
+  current_progress: optional(countSchema),
+  total: optional(countSchema),
+  success: optional(z.boolean()),
 });
 
 export class WolfImages {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Call } from "../http/call.ts";
 import type { CallOptions } from "../http/call.ts";
 import { Semaphore } from "../http/semaphore.ts";
-import { idSchema } from "./api.ts";
+import { idSchema, listOf, nullable, optional } from "../http/tolerant.ts";
 import type { WolfApi } from "./api.ts";
 import { runnerSchema } from "./apps.ts";
 import type { ListedRunner, WolfRunner } from "./apps.ts";
@@ -46,10 +46,10 @@ export interface WolfLobby {
   id: string;
   name: string;
   icon_png_path?: string | null | undefined;
-  multi_user: boolean;
-  started_by_profile_id: string;
-  pin_required: boolean;
-  stop_when_everyone_leaves: boolean;
+  multi_user?: boolean | undefined;
+  started_by_profile_id?: string | undefined;
+  pin_required?: boolean | undefined;
+  stop_when_everyone_leaves?: boolean | undefined;
   runner: ListedRunner;
   /** Session ids. */
   connected_sessions: string[];
@@ -64,13 +64,13 @@ export interface WithPin extends CallOptions {
 const lobbySchema: z.ZodType<WolfLobby> = z.looseObject({
   id: idSchema,
   name: z.string(),
-  icon_png_path: z.string().nullish(),
-  multi_user: z.boolean(),
-  started_by_profile_id: idSchema,
-  pin_required: z.boolean(),
-  stop_when_everyone_leaves: z.boolean(),
+  icon_png_path: nullable(z.string()),
+  multi_user: optional(z.boolean()),
+  started_by_profile_id: optional(idSchema),
+  pin_required: optional(z.boolean()),
+  stop_when_everyone_leaves: optional(z.boolean()),
   runner: runnerSchema,
-  connected_sessions: z.array(idSchema),
+  connected_sessions: listOf(idSchema),
 });
 
 export class WolfLobbies {

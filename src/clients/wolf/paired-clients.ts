@@ -1,7 +1,7 @@
 /** Paired Moonlight clients, and pairing. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
-import { idSchema } from "./api.ts";
+import { idSchema, optional } from "../http/tolerant.ts";
 import type { WolfApi } from "./api.ts";
 
 export interface ClientSettings {
@@ -13,37 +13,40 @@ export interface ClientSettings {
   h_scroll_acceleration: number;
 }
 
+/** As far as Wolf lists them. */
+export type ListedClientSettings = { [Name in keyof ClientSettings]?: ClientSettings[Name] | undefined };
+
 export interface PairedClient {
   /** 64 bits, in decimal. */
   client_id: string;
-  app_state_folder: string;
-  settings: Partial<ClientSettings>;
+  app_state_folder?: string | undefined;
+  settings: ListedClientSettings;
   [field: string]: unknown;
 }
 
 export interface PendingPair {
   pair_secret: string;
-  client_ip: string;
+  client_ip?: string | undefined;
 }
 
-const settingsSchema: z.ZodType<Partial<ClientSettings>> = z.looseObject({
-  run_uid: z.number().exactOptional(),
-  run_gid: z.number().exactOptional(),
-  controllers_override: z.array(z.string()).exactOptional(),
-  mouse_acceleration: z.number().exactOptional(),
-  v_scroll_acceleration: z.number().exactOptional(),
-  h_scroll_acceleration: z.number().exactOptional(),
+const settingsSchema: z.ZodType<ListedClientSettings> = z.looseObject({
+  run_uid: optional(z.number()),
+  run_gid: optional(z.number()),
+  controllers_override: optional(z.array(z.string())),
+  mouse_acceleration: optional(z.number()),
+  v_scroll_acceleration: optional(z.number()),
+  h_scroll_acceleration: optional(z.number()),
 });
 
 const clientSchema: z.ZodType<PairedClient> = z.looseObject({
   client_id: idSchema,
-  app_state_folder: z.string(),
-  settings: settingsSchema,
+  app_state_folder: optional(z.string()),
+  settings: settingsSchema.catch({}),
 });
 
 const pendingSchema: z.ZodType<PendingPair> = z.looseObject({
-  pair_secret: z.string(),
-  client_ip: z.string(),
+  pair_secret: idSchema,
+  client_ip: optional(z.string()),
 });
 
 export class WolfClients {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
 import { EmptyResponseError } from "../http/exchange.ts";
-import { idSchema } from "./api.ts";
+import { idSchema, nullable, optional } from "../http/tolerant.ts";
 import type { WolfApi } from "./api.ts";
 import type { WolfRunner } from "./apps.ts";
 import type { ClientSettings } from "./paired-clients.ts";
@@ -49,17 +49,17 @@ export interface SessionStart {
 const sessionSchema: z.ZodType<WolfSession> = z.looseObject({
   app_id: idSchema,
   client_id: idSchema,
-  client_ip: z.string().optional(),
-  client_unique_id: idSchema.nullish(),
-  aes_key: z.string().optional(),
-  aes_iv: idSchema.optional(),
-  rtsp_fake_ip: z.string().optional(),
-  video_width: z.number().optional(),
-  video_height: z.number().optional(),
-  video_refresh_rate: z.number().optional(),
-  audio_channel_count: z.number().optional(),
-  idle_seconds: z.number().optional(),
-  immediate_lobby_id: z.string().nullish(),
+  client_ip: optional(z.string()),
+  client_unique_id: nullable(idSchema),
+  aes_key: optional(z.string()),
+  aes_iv: optional(idSchema),
+  rtsp_fake_ip: optional(z.string()),
+  video_width: optional(z.number()),
+  video_height: optional(z.number()),
+  video_refresh_rate: optional(z.number()),
+  audio_channel_count: optional(z.number()),
+  idle_seconds: optional(z.number()),
+  immediate_lobby_id: nullable(idSchema),
 });
 
 export class WolfSessions {
@@ -101,7 +101,7 @@ export class WolfSessions {
   /** Fork only: the next session of this client enters a lobby directly. */
   async configure(clientUniqueId: string, lobbyId: string, options?: CallOptions): Promise<string> {
     const body = { client_unique_id: clientUniqueId, immediate_lobby_id: lobbyId };
-    const schema = z.looseObject({ message: z.string() });
+    const schema = z.looseObject({ message: z.string().catch("") });
     return (await this.#api.post("/sessions/configure", body, schema, options)).message;
   }
 

@@ -1,13 +1,13 @@
 /** Memory, threads and keyboards: diagnostics of the fork. */
 import { z } from "zod";
 import type { CallOptions } from "../http/call.ts";
-import { countSchema, idSchema } from "./api.ts";
+import { countSchema, idSchema, listOf, nullable, optional, variantSchema } from "../http/tolerant.ts";
 import type { WolfApi } from "./api.ts";
 
 export interface WolfMemory {
   process_rss_bytes: number;
-  gstreamer_buffer_bytes: number;
-  total_memory_bytes: number;
+  gstreamer_buffer_bytes?: number | undefined;
+  total_memory_bytes?: number | undefined;
   apps: MemoryUse[];
   lobbies: MemoryUse[];
   clients: MemoryUse[];
@@ -27,13 +27,13 @@ export interface MemoryUse {
   client_ip?: string | undefined;
   resolution?: string | undefined;
   client_count?: number | undefined;
-  memory_bytes: number;
+  memory_bytes?: number | undefined;
   [field: string]: unknown;
 }
 
 export interface GpuStats {
   /** False if `nvidia-smi` does not run; `error` has the reason. */
-  available: boolean;
+  available?: boolean | undefined;
   gpu_name?: string | undefined;
   gpu_utilization_percent?: number | undefined;
   memory_used_mb?: number | undefined;
@@ -45,18 +45,18 @@ export interface GpuStats {
 }
 
 export interface GstreamerPipelines {
-  producer_pipelines: number;
-  consumer_pipelines: number;
-  total_pipelines: number;
+  producer_pipelines?: number | undefined;
+  consumer_pipelines?: number | undefined;
+  total_pipelines?: number | undefined;
   [field: string]: unknown;
 }
 
 export interface WolfHealth {
-  process_uptime_seconds: number;
+  process_uptime_seconds?: number | undefined;
   threads: WolfThread[];
-  stuck_thread_count: number;
-  total_thread_count: number;
-  can_create_new_pipelines: boolean;
+  stuck_thread_count?: number | undefined;
+  total_thread_count?: number | undefined;
+  can_create_new_pipelines?: boolean | undefined;
   /** `healthy`, `degraded` or `critical`. */
   overall_status: string;
   [field: string]: unknown;
@@ -64,8 +64,8 @@ export interface WolfHealth {
 
 export interface WolfThread {
   tid: number;
-  name: string;
-  is_stuck: boolean;
+  name?: string | undefined;
+  is_stuck?: boolean | undefined;
   seconds_since_heartbeat?: number | undefined;
   seconds_alive?: number | undefined;
   heartbeat_count?: number | undefined;
@@ -77,17 +77,25 @@ export interface WolfThread {
   [field: string]: unknown;
 }
 
-export interface KeyboardState {
+/** What one of the layers between viewer and desktop takes for pressed. */
+export interface KeyboardLayer {
+  pressed_keys?: number[] | undefined;
+  pressed_key_names?: string[] | undefined;
+  modifier_state?: Partial<Record<"shift" | "ctrl" | "alt" | "meta", boolean | undefined>> | undefined;
+  [field: string]: unknown;
+}
+
+/** The layers' states, or the session's own, depending on Wolf's version. */
+export interface KeyboardState extends KeyboardLayer {
   session_id: string;
-  has_mismatch: boolean;
-  pressed_keys: number[];
-  pressed_key_names: string[];
+  has_mismatch?: boolean | undefined;
+  wolf_state?: KeyboardLayer | undefined;
+  inputtino_state?: KeyboardLayer | undefined;
+  evdev_state?: KeyboardLayer | undefined;
   timestamp_ms?: number | undefined;
   device_name?: string | undefined;
   device_node?: string | undefined;
   mismatch_description?: string | undefined;
-  modifier_state?: { shift: boolean; ctrl: boolean; alt: boolean; meta: boolean } | undefined;
-  [field: string]: unknown;
 }
 
 export interface KeyboardReset {
@@ -96,86 +104,100 @@ export interface KeyboardReset {
 }
 
 const useSchema: z.ZodType<MemoryUse> = z.looseObject({
-  app_id: idSchema.nullish(),
-  app_name: z.string().optional(),
-  lobby_id: idSchema.nullish(),
-  lobby_name: z.string().optional(),
-  client_id: idSchema.optional(),
-  session_id: idSchema.optional(),
-  client_ip: z.string().optional(),
-  resolution: z.string().optional(),
-  client_count: z.number().optional(),
-  memory_bytes: countSchema,
+  app_id: nullable(idSchema),
+  app_name: optional(z.string()),
+  lobby_id: nullable(idSchema),
+  lobby_name: optional(z.string()),
+  client_id: optional(idSchema),
+  session_id: optional(idSchema),
+  client_ip: optional(z.string()),
+  resolution: optional(z.string()),
+  client_count: optional(z.number()),
+  memory_bytes: optional(countSchema),
+});
+
+const gpuSchema: z.ZodType<GpuStats> = z.looseObject({
+  available: optional(z.boolean()),
+  gpu_name: optional(z.string()),
+  gpu_utilization_percent: optional(z.number()),
+  memory_used_mb: optional(z.number()),
+  memory_total_mb: optional(z.number()),
+  temperature_celsius: optional(z.number()),
+  query_duration_ms: optional(z.number()),
+  error: optional(z.string()),
+});
+
+const pipelinesSchema: z.ZodType<GstreamerPipelines> = z.looseObject({
+  producer_pipelines: optional(countSchema),
+  consumer_pipelines: optional(countSchema),
+  total_pipelines: optional(countSchema),
 });
 
 const memorySchema: z.ZodType<WolfMemory> = z.looseObject({
   process_rss_bytes: countSchema,
-  gstreamer_buffer_bytes: countSchema,
-  total_memory_bytes: countSchema,
-  apps: z.array(useSchema),
-  lobbies: z.array(useSchema),
-  clients: z.array(useSchema),
-  gpu_stats: z
-    .looseObject({
-      available: z.boolean(),
-      gpu_name: z.string().optional(),
-      gpu_utilization_percent: z.number().optional(),
-      memory_used_mb: z.number().optional(),
-      memory_total_mb: z.number().optional(),
-      temperature_celsius: z.number().optional(),
-      query_duration_ms: z.number().optional(),
-      error: z.string().optional(),
-    })
-    .optional(),
-  gstreamer_pipelines: z
-    .looseObject({
-      producer_pipelines: z.number(),
-      consumer_pipelines: z.number(),
-      total_pipelines: z.number(),
-    })
-    .optional(),
+  gstreamer_buffer_bytes: optional(countSchema),
+  total_memory_bytes: optional(countSchema),
+  apps: listOf(useSchema),
+  lobbies: listOf(useSchema),
+  clients: listOf(useSchema),
+  gpu_stats: optional(gpuSchema),
+  gstreamer_pipelines: optional(pipelinesSchema),
 });
 
 const threadSchema: z.ZodType<WolfThread> = z.looseObject({
   tid: countSchema,
-  name: z.string(),
-  is_stuck: z.boolean(),
-  seconds_since_heartbeat: z.number().optional(),
-  seconds_alive: z.number().optional(),
-  heartbeat_count: countSchema.optional(),
-  details: z.string().optional(),
-  current_request_path: z.string().optional(),
-  request_duration_seconds: z.number().optional(),
-  has_active_request: z.boolean().optional(),
-  stack_trace: z.string().optional(),
+  name: optional(z.string()),
+  is_stuck: optional(z.boolean()),
+  seconds_since_heartbeat: optional(z.number()),
+  seconds_alive: optional(z.number()),
+  heartbeat_count: optional(countSchema),
+  details: optional(z.string()),
+  current_request_path: optional(z.string()),
+  request_duration_seconds: optional(z.number()),
+  has_active_request: optional(z.boolean()),
+  stack_trace: optional(z.string()),
 });
 
 const healthSchema: z.ZodType<WolfHealth> = z.looseObject({
-  process_uptime_seconds: z.number(),
-  threads: z.array(threadSchema),
-  stuck_thread_count: z.number(),
-  total_thread_count: z.number(),
-  can_create_new_pipelines: z.boolean(),
-  overall_status: z.string(),
+  process_uptime_seconds: optional(z.number()),
+  threads: listOf(threadSchema),
+  stuck_thread_count: optional(countSchema),
+  total_thread_count: optional(countSchema),
+  can_create_new_pipelines: optional(z.boolean()),
+  overall_status: variantSchema,
 });
 
+const layerMembers = {
+  pressed_keys: optional(z.array(z.number())),
+  pressed_key_names: optional(z.array(z.string())),
+  modifier_state: optional(
+    z.looseObject({
+      shift: optional(z.boolean()),
+      ctrl: optional(z.boolean()),
+      alt: optional(z.boolean()),
+      meta: optional(z.boolean()),
+    }),
+  ),
+};
+
+const layerSchema: z.ZodType<KeyboardLayer> = z.looseObject(layerMembers);
+
 const keyboardSchema: z.ZodType<KeyboardState> = z.looseObject({
+  ...layerMembers,
   session_id: idSchema,
-  has_mismatch: z.boolean(),
-  pressed_keys: z.array(z.number()),
-  pressed_key_names: z.array(z.string()),
-  timestamp_ms: z.number().optional(),
-  device_name: z.string().optional(),
-  device_node: z.string().optional(),
-  mismatch_description: z.string().optional(),
-  modifier_state: z
-    .looseObject({ shift: z.boolean(), ctrl: z.boolean(), alt: z.boolean(), meta: z.boolean() })
-    .optional(),
+  has_mismatch: optional(z.boolean()),
+  wolf_state: optional(layerSchema),
+  inputtino_state: optional(layerSchema),
+  evdev_state: optional(layerSchema),
+  timestamp_ms: optional(countSchema),
+  device_name: optional(z.string()),
+  device_node: optional(z.string()),
+  mismatch_description: optional(z.string()),
 });
 
 const resetSchema: z.ZodType<KeyboardReset> = z.looseObject({
-  released_keys: z.array(z.number()),
-  message: z.string(),
+  released_keys: listOf(z.number()),
+  message: z.string().catch(""),
 });
 
 export class WolfSystem {
