@@ -91,7 +91,9 @@ describe("pair()", () => {
 
   test("passes on steps that only a newer version knows, and goes on", async () => {
     const { steps, first, response } = await start();
-    response.write('{"Waiting":{"s":3}}"Confirm"{"Pin":"1234","expires":9}{"Paired":{"host_id":"h-1","name":null}}');
+    response.write(
+      '{"Waiting":{"s":3}}"Confirm"{"Pin":"1234","expires":9}{"Paired":{"host_id":"h-1","name":null}}',
+    );
     assert.deepEqual(await first, { kind: "unknown", name: "Waiting", value: { s: 3 } });
     assert.deepEqual(await nextOf(steps), { kind: "unknown", name: "Confirm", value: undefined });
     assert.deepEqual(await nextOf(steps), PIN);

@@ -174,7 +174,7 @@ const tagged = z.discriminatedUnion("tag", [
   z.object({
     tag: z.literal("ConnectionComplete"),
     value: z.looseObject({
-      capabilities: z.looseObject({ touch: optional(z.boolean()) }).catch({}),
+      capabilities: z.looseObject({ touch: optional(z.boolean()) }).catch({ touch: undefined }),
       width: optional(z.number()),
       height: optional(z.number()),
       client_id: nullable(moonlightIdSchema),
@@ -201,5 +201,7 @@ function parsed(text: string): unknown {
 }
 
 function unexpected(cause?: unknown): TurnaboutError {
-  return new TurnaboutError("target_protocol", "moonlight WS /api/host/stream: unexpected message", { cause });
+  return new TurnaboutError("target_protocol", "moonlight WS /api/host/stream: unexpected message", {
+    cause,
+  });
 }

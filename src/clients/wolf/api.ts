@@ -120,7 +120,7 @@ export function checkSuccess(label: string, status: number, value: unknown): voi
 
 const outcomeSchema = z
   .looseObject({ success: z.unknown(), error: optional(z.string()) })
-  .catch({ success: true });
+  .catch({ success: true, error: undefined });
 
 function jsonBody(body: object): { headers: Record<string, string>; body: Buffer } {
   return { headers: { "content-type": "application/json" }, body: Buffer.from(JSON.stringify(body)) };
