@@ -40,6 +40,8 @@ export interface ExtensionHost {
   readonly metrics: MetricsRegistry;
   /** Path in front of all routes, usually empty. Routes and resources are given without it. */
   readonly basePath: string;
+  /** Origins besides our own whose pages may use the cookie. */
+  readonly allowedOrigins: readonly string[];
   /** URL that agents dial, if the options give one. */
   readonly agentUrl: string | undefined;
   /** How long a lost runner may take to come back, in milliseconds; after a start, a runner known before. */
@@ -51,8 +53,8 @@ export interface ExtensionHost {
   readonly tokens: ExtensionTokens;
   /** Grants and the rules of all extensions together. */
   readonly access: Pick<Access, "mayDial">;
-  /** Closes what is open for a group of runners. */
-  readonly activeStreams: Pick<ActiveStreams, "closeGroup">;
+  /** What is open: closes it with its credential or its group of runners. */
+  readonly activeStreams: Pick<ActiveStreams, "add" | "closeGroup">;
   readonly events: ExtensionEvents;
   /** Places of its own that callers share; refusals are counted in the metrics under the name. */
   createShares(name: string, bounds: Omit<ShareBounds, "onRefused">): SharesType;
@@ -103,12 +105,12 @@ export interface ExtensionParts {
 export type { ApiResource, DeleteOwned } from "./api/resource.ts";
 export { requireAdmin } from "./auth/access.ts";
 export type { RunnerGroups } from "./auth/access.ts";
-export { queryOf, withoutParameters } from "./auth/authenticate.ts";
+export { queryOf, TOKEN_PARAMETER, withoutParameters } from "./auth/authenticate.ts";
 export { matchesPattern } from "./auth/identity.ts";
 export type { Identity } from "./auth/identity.ts";
 export type { ExtensionEvent } from "./event-bus.ts";
 export { MAX_NAME_LENGTH, MAX_WAIT_MS } from "./limits.ts";
-export type { RoutedJob } from "./proxy/job.ts";
+export type { ResponseAmendment, RoutedJob } from "./proxy/job.ts";
 export { preferredWaitMs } from "./fields/prefer.ts";
 export { targetJob } from "./proxy/target-routes.ts";
 export type { PathParameters, TargetRequest, TargetRoute } from "./proxy/target-routes.ts";

@@ -50,12 +50,13 @@ export function installExtensions(
 
 export function createHost(settings: Settings, parts: Parts, dial: Dial): ExtensionHost {
   const { access, activeStreams, bus, issuer, knownRunners, metrics, registry, store, tokens } = parts;
-  const { agentUrl, basePath, graceMs, log, warmUpMs } = settings;
+  const { agentUrl, allowedOrigins, basePath, graceMs, log, warmUpMs } = settings;
   return {
     log,
     store,
     metrics: metrics.registry,
     basePath,
+    allowedOrigins,
     agentUrl,
     graceMs,
     warmUpMs,

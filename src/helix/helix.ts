@@ -14,6 +14,7 @@ import { Instances } from "./instances/instances.ts";
 import { MAX_WAITING_CREATIONS, WAITING_CREATIONS_PER_ADMIN, WAITING_CREATIONS_PER_USER } from "./limits.ts";
 import { registerHelixMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight/stream-rate.ts";
+import { WebRtcStreams } from "./moonlight/webrtc-streams.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import { AbandonedSessions } from "./sessions/abandoned-sessions.ts";
 import { ImageRules } from "./sessions/images.ts";
@@ -64,7 +65,7 @@ export function helix(options: HelixOptions = {}): ControlPlaneExtension {
 type InstallOptions = HelixOptions & { sandboxImage: string };
 
 function install(host: ExtensionHost, options: InstallOptions, images: ImageRules): ExtensionParts {
-  const { access, activeStreams, basePath, dial, log, runners, store, tokens } = host;
+  const { access, activeStreams, allowedOrigins, basePath, dial, log, runners, store, tokens } = host;
   const subscriber = new Guard((error) => log.error({ err: error }, "event subscriber failed"));
   const sessionStore = new SessionStore(store);
   const instances = new Instances(new InstanceStore(store), runners, log);
@@ -107,7 +108,15 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
         });
   return {
     groups: policy,
-    targetRoutes: helixTargetRoutes({ access, instances, moonlightCredentials, policy, rate }),
+    targetRoutes: helixTargetRoutes({
+      access,
+      allowedOrigins,
+      instances,
+      moonlightCredentials,
+      policy,
+      rate,
+      streams: new WebRtcStreams({ activeStreams, dial, log }),
+    }),
     resources: helixResources({
       basePath,
       images,

@@ -32,3 +32,14 @@ export const MAX_REMEMBERED_STREAMS = 10_000;
 export const WAITING_CREATIONS_PER_USER = 50;
 export const WAITING_CREATIONS_PER_ADMIN = 500;
 export const MAX_WAITING_CREATIONS = 1_000;
+
+/** Of the contents of Moonlight Web that are read to be changed: `config.js` has about 100 bytes, a host's details 1 KiB. */
+export const MAX_CHANGED_CONTENT_BYTES: number = 64 * 1024;
+
+/** Streams of a session that its pages have opened by an offer over HTTP: one a page. The oldest is ended for another one. */
+export const OFFERED_STREAMS_PER_SESSION = 8;
+/** Requests to one Moonlight Web that end such streams, when many end at once. */
+export const MAX_ENDING_STREAMS = 16;
+export const MAX_STREAMS_WAITING_TO_END = 1_000;
+export const END_STREAM_TIMEOUT_MS = 10_000;
+export const MAX_END_STREAM_RESPONSE_BYTES: number = 64 * 1024;

@@ -54,6 +54,8 @@ function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
       instances,
       rate: new StreamRate(),
       moonlightCredentials: "secret",
+      streams: { add: () => {}, forget: () => {}, has: () => false },
+      allowedOrigins: [],
       ...more,
     }),
   ]);
@@ -71,6 +73,7 @@ function resolve(
 ): string | undefined {
   try {
     const job = routes.resolve(url, { method, isWebSocket }, () => as);
+    if (job !== undefined && "redirect" in job) return `308 ${job.redirect}`;
     return job && `${job.destination.target}.${job.destination.runner} ${job.path}`;
   } catch (error) {
     return error instanceof CodedError ? error.code : String(error);
@@ -203,15 +206,50 @@ describe("Helix's routes", () => {
     assert.equal(resolve("/moonlight/api/apps?session_id=ses_2", { routes: without }), "session_unknown");
   });
 
+  it("lead to Moonlight Web's page of the session in the path, and to no other", () => {
+    for (const [url, expected] of [
+      ["/moonlight/s/ses_1", "308 ses_1/"],
+      ["/moonlight/s/ses_1?a=1&access_token=x", "308 ses_1/?a=1"],
+      ["/moonlight/s/ses_1/", "moonlight.moonlight-i7 /"],
+      ["/moonlight/s/ses_1/stream.html?hostId=0&access%5Ftoken=x", "moonlight.moonlight-i7 /stream.html?hostId=0"],
+      ["/moonlight/s/ses_1/api/host?host_id=0&session_id=ses_2", "moonlight.moonlight-i7 /api/host?host_id=0&session_id=ses_2"],
+      ["/moonlight/s/ses_1/hosts", "not_allowed"],
+      ["/moonlight/s/ses_1/api/sessions", "not_allowed"],
+      ["/moonlight/s/ses_1/../ses_2/", "not_allowed"],
+      ["/moonlight/s/ses_1/%2e%2e/ses_2/", "not_allowed"],
+      ["/moonlight/s/ses_1//api/sessions", "not_allowed"],
+      ["/moonlight/s/ses_1%2f..%2fses_2/", "session_unknown"],
+      ["/moonlight/s/ses_2/", "session_unknown"],
+      ["/moonlight/s/ses_2", "session_unknown"],
+      ["/moonlight/s/SES_1/", "session_unknown"],
+      ["/moonlight/s/agent-ses_1/", "session_unknown"],
+      ["/moonlight/s/./ses_1/", "session_unknown"],
+      ["/moonlight/s/ses_2/?session_id=ses_1", "session_unknown"],
+      ["/moonlight/s/", "bad_request"],
+      ["/moonlight/s", "bad_request"],
+      ["/moonlight/s//ses_1/", "bad_request"],
+    ] as const) {
+      assert.equal(resolve(url), expected, url);
+    }
+    assert.equal(resolve("/moonlight/s/ses_1", { method: "POST" }), "method_not_allowed");
+    assert.equal(resolve("/moonlight/s/ses_1", { isWebSocket: true }), "method_not_allowed");
+    assert.equal(resolve("/moonlight/s/ses_2", { method: "POST" }), "session_unknown");
+    assert.equal(resolve("/moonlight/s/ses_1/api/sessions", { as: admin }), "moonlight.moonlight-i7 /api/sessions");
+  });
+
   it("read the first message of the WebSockets that name a session in it, and of no other", () => {
     const request = { method: "GET", isWebSocket: true };
     for (const [url, isRead] of [
       ["/api/v1/stream/ses_1?x", true],
       ["/moonlight/host/stream?session_id=ses_1", true],
       ["/moonlight/api/ws/stream?session_id=ses_1", true],
+      ["/moonlight/s/ses_1/api/host/stream", true],
+      ["/moonlight/s/ses_1/api/host/stream/web_socket", true],
+      ["/moonlight/s/ses_1/host/stream", false],
       ["/moonlight/api/ws/echo?session_id=ses_1", false],
     ] as const) {
-      assert.equal(start().resolve(url, request, () => admin)?.fromCaller !== undefined, isRead, url);
+      const job = start().resolve(url, request, () => admin) ?? assert.fail(url);
+      assert.equal("fromCaller" in job && job.fromCaller !== undefined, isRead, url);
     }
   });
 
@@ -219,8 +257,8 @@ describe("Helix's routes", () => {
     const routes = start();
     const admitted = (as: Identity): (() => void) => {
       const request = { method: "GET", isWebSocket: true };
-      const { admit } = routes.resolve("/api/v1/stream/ses_1", request, () => as) ?? {};
-      return admit ?? assert.fail("nothing to admit");
+      const job = routes.resolve("/api/v1/stream/ses_1", request, () => as) ?? assert.fail("no route");
+      return ("admit" in job ? job.admit : undefined) ?? assert.fail("nothing to admit");
     };
     const [first, second] = [admitted(alice), admitted(admin)];
     second();

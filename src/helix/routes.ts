@@ -1,33 +1,27 @@
 /** Helix's routes to targets: Wolf, the sandbox of a session, and Moonlight Web. */
 import { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../wire/errors.ts";
-import { queryOf, targetJob, withoutParameters } from "../control/extension.ts";
-import type {
-  ExtensionHost,
-  Identity,
-  PathParameters,
-  RoutedJob,
-  TargetRequest,
-  TargetRoute,
-} from "../control/extension.ts";
-import { moonlightRunner, sandboxRunner, sessionOfQuery, wolfRunner } from "./ids.ts";
+import { targetJob, withoutParameters } from "../control/extension.ts";
+import type { ExtensionHost, Identity, PathParameters, TargetRoute } from "../control/extension.ts";
+import { sandboxRunner, wolfRunner } from "./ids.ts";
 import type { Instances } from "./instances/instances.ts";
-import { credentialPump } from "./moonlight/credentials.ts";
-import type { StreamRate } from "./moonlight/stream-rate.ts";
-import { isSignalling, mayUseMoonlight, moonlightPath } from "./moonlight/viewer-access.ts";
-import type { Policy } from "./sessions/policy.ts";
+import { pageRoutes } from "./moonlight/page-routes.ts";
+import type { PageRoutesContext } from "./moonlight/page-routes.ts";
+import { moonlightRoutes } from "./moonlight/routes.ts";
+import { required } from "./parameters.ts";
 
-export interface HelixRoutesContext {
+export interface HelixRoutesContext extends PageRoutesContext {
   access: ExtensionHost["access"];
-  policy: Pick<Policy, "openSession">;
   instances: Pick<Instances, "get">;
-  rate: StreamRate;
-  /** Moonlight Web's shared secret; without it its routes are refused. */
-  moonlightCredentials: string | undefined;
 }
 
 export function helixTargetRoutes(context: HelixRoutesContext): TargetRoute[] {
-  return [wolfRoute(context), ...sandboxRoutes(context), ...moonlightRoutes(context)];
+  return [
+    wolfRoute(context),
+    ...sandboxRoutes(context),
+    ...pageRoutes(context),
+    ...moonlightRoutes(context),
+  ];
 }
 
 /** The caller names the instance; there is no default. */
@@ -125,79 +119,4 @@ function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
     unknownRoute("/{name}"),
     unknownRoute("/ws/{name}"),
   ];
-}
-
-function moonlightRoutes(context: HelixRoutesContext): TargetRoute[] {
-  const { policy, rate, moonlightCredentials } = context;
-  function moonlightJob(id: string, path: string, request: TargetRequest, identity: Identity): RoutedJob {
-    const session = policy.openSession(identity, sessionOfQuery(id));
-    if (!identity.mayAdminister && !mayUseMoonlight(path, request)) {
-      throw new TurnaboutError("not_allowed", `moonlight: ${request.method} ${path} needs an admin token`);
-    }
-    if (moonlightCredentials === undefined) {
-      throw new TurnaboutError("not_found", "moonlight: no credentials are configured");
-    }
-    const destination = { runner: moonlightRunner(session.instanceId), target: "moonlight" };
-    return {
-      ...targetJob(destination, withoutParameters(path, ["session_id"]), identity, session.id),
-      mount: {
-        path: "/moonlight",
-        targetPath: "",
-        query: `session_id=${encodeURIComponent(id)}`,
-      },
-      credentials: moonlightCredentials,
-      // Other WebSockets of Moonlight Web are for admins: they authenticate by the field, and their messages are their own.
-      ...(isSignalling(path) && {
-        fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),
-      }),
-      ...(request.isWebSocket && { admit: () => rate.take(session.id) }),
-    };
-  }
-  return [
-    {
-      path: "/api/v1/stream/{session}",
-      methods: ["GET"],
-      kind: "websocket",
-      summary: "WebSocket: Moonlight signalling",
-      tag: "moonlight",
-      resolve: ({ session = "", query }, request, identity) =>
-        moonlightJob(session, `/api/host/stream${query}`, request, identity),
-    },
-    {
-      path: "/moonlight/{path}",
-      isPathOptional: true,
-      methods: "all",
-      kind: "both",
-      summary: "Moonlight Web of the session's instance (what a viewer needs; all of it for admins)",
-      tag: "moonlight",
-      query: z.object({ session_id: z.string() }),
-      resolve: ({ path, query }, request, identity) =>
-        moonlightJob(
-          required("session_id", query, sessionOfQuery),
-          moonlightPath(`${path}${query}`),
-          request,
-          identity,
-        ),
-    },
-  ];
-}
-
-/**
- * A parameter that decides where a request goes. Of two with different values another server might take the other one.
- *
- * @param meant what a value stands for. Default: itself
- * @throws TurnaboutError `bad_request`
- */
-function required(
-  parameter: string,
-  query: string,
-  meant: (value: string) => string = (value) => value,
-): string {
-  const values = queryOf(query).getAll(parameter);
-  const [value = "", other] = new Set(values.map(meant));
-  if (value !== "" && other === undefined) return values[0] ?? value;
-  const problem = other === undefined ? "is missing" : "has several values";
-  throw new TurnaboutError("bad_request", `${parameter} ${problem}`, {
-    details: [`${parameter}: required in the query, with one value`],
-  });
 }

@@ -68,6 +68,18 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
   }
 }
 
+/**
+ * The fields of a request that a target's page may have sent, with an `Authorization` of its own: that one does not count
+ * where the cookie identifies the caller. Without such a cookie it is a credential as anywhere else.
+ */
+export function withoutPageCredential(headers: IncomingHttpHeaders, tokens: TokenStore): IncomingHttpHeaders {
+  const token = cookie(headers.cookie, TOKEN_COOKIE);
+  if (headers.authorization === undefined || token === undefined) return headers;
+  if (tokens.find(token) === undefined) return headers;
+  const { authorization: _ofThePage, ...others } = headers;
+  return others;
+}
+
 /** Places of a credential in an API request, in order of precedence. */
 export type CredentialPlace = "Authorization" | "X-Api-Key" | "cookie" | "query";
 

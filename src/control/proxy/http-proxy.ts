@@ -174,7 +174,7 @@ class HttpExchange implements TargetHandler {
       if (this.#settled) return;
       this.#guard.run(() => {
         this.#relay.sendHead();
-        if (response instanceof ServerResponse) response.write(NO_BYTES);
+        if (response instanceof ServerResponse && response.headersSent) response.write(NO_BYTES);
       });
     });
   }
@@ -189,6 +189,7 @@ class HttpExchange implements TargetHandler {
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
     if (this.#settled) return;
     this.#guard.run(() => {
+      this.#relay.passRewritten();
       this.#relay.passTrailers(trailers);
       this.#settle("ok");
       this.#relay.end();

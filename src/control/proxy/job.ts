@@ -15,6 +15,27 @@ import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 /** How the bytes of a WebSocket's caller get to the target; it may refuse them, which closes the WebSocket. */
 export type CallerPump = (refuse: (close: { code: number; reason: string }) => void) => Pump;
 
+/** What becomes of a target's final response before the caller gets it. */
+export interface ResponseAmendment {
+  /** May add, replace and remove fields of those that the caller gets. */
+  fields?(fields: Record<string, string | string[]>, status: number): void;
+  /** The whole content of a 200 is replaced by what this makes of it. */
+  content?: ContentRewrite | undefined;
+}
+
+export interface ContentRewrite {
+  /** Larger content is refused. */
+  maxBytes: number;
+  /** @param path of the route's mount, as the caller knows it. @throws TurnaboutError */
+  rewrite(content: string, path: string): string;
+}
+
+/** The resource has another path (308): the route has no target. */
+export interface Redirect {
+  /** A reference relative to the request's URL. */
+  redirect: string;
+}
+
 /** Where a route leads. */
 export interface RoutedJob {
   destination: Destination;
@@ -33,6 +54,10 @@ export interface RoutedJob {
   mount?: Mount | undefined;
   /** The target may set cookies, limited to its route. */
   hasCookies?: boolean | undefined;
+  /** Fields of the request that do not reach the target, besides those that hold a token of ours. */
+  withheld?: ReadonlySet<string> | undefined;
+  /** Default: the response is not changed beyond what holds for every target. */
+  amend?: ResponseAmendment | undefined;
   /** How the bytes of a WebSocket's caller get to the target. Default: unchanged. */
   fromCaller?: CallerPump | undefined;
   /** Called for a WebSocket with a valid handshake, before anything is opened. @throws TurnaboutError */
@@ -44,8 +69,6 @@ export interface ProxyJob extends RoutedJob {
   client: Client;
   /** A browser has sent the request by itself, and may show the response as a page: it must not get our origin. */
   isolated?: boolean | undefined;
-  /** Fields of the request that hold a token of ours. */
-  withheld?: ReadonlySet<string> | undefined;
 }
 
 export interface ProxyContext {

@@ -13,6 +13,7 @@ import {
   PASSED_INFORMATIONAL_RESPONSES,
 } from "../limits.ts";
 import type { AnyResponse } from "../listener/messages.ts";
+import { forgetFormerContent, HeldContent } from "./held-content.ts";
 import type { ProxyJob } from "./job.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import { unrepresentable } from "./target-errors.ts";
@@ -47,6 +48,8 @@ export class ResponseRelay {
   #remaining = -1;
   /** Writes the header section of a chunked response: held back until a chunk has come or the turn is over. */
   #writeHead: (() => void) | undefined;
+  /** The content is replaced, so nothing is written before its end. */
+  #held: { content: HeldContent; write: (bytes: Buffer) => void } | undefined;
 
   constructor(response: AnyResponse, method: string | undefined, job: ProxyJob, log: Logger) {
     this.#response = response;
@@ -57,7 +60,8 @@ export class ResponseRelay {
 
   /** The target has sent a header section, be it informational. */
   get hasBegun(): boolean {
-    return this.#response.headersSent || this.#informational > 0 || this.#writeHead !== undefined;
+    const isHeld = this.#writeHead !== undefined || this.#held !== undefined;
+    return this.#response.headersSent || this.#informational > 0 || isHeld;
   }
 
   /** Server-sent events: an endless response, whose reader connects again after its end. */
@@ -113,6 +117,12 @@ export class ResponseRelay {
     }
     const fields = this.#fieldsFrom(headers);
     if (this.#job.isolated === true) isolate(fields);
+    const { amend } = this.#job;
+    amend?.fields?.(fields, status);
+    if (amend?.content !== undefined && status === 200) {
+      forgetFormerContent(fields);
+      if (!this.#noContent) return this.#hold(new HeldContent(amend.content, headers), fields, reason);
+    }
     const length = headers["content-length"];
     this.#remaining = length === undefined ? -1 : Number(length);
     this.#isEventStream =
@@ -127,6 +137,24 @@ export class ResponseRelay {
     if (coding === undefined || this.#noContent) this.sendHead();
   }
 
+  #hold(content: HeldContent, fields: Record<string, string | string[]>, reason: string | undefined): void {
+    const write = (bytes: Buffer): void => {
+      writeHead(this.#response, 200, { ...fields, "content-length": String(bytes.length) }, { reason });
+      this.#last = bytes;
+    };
+    this.#held = { content, write };
+  }
+
+  /** Writes the header section of content that is replaced. @throws TurnaboutError where that fails */
+  passRewritten(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    const { client, mount } = this.#job;
+    const bytes = held.content.rewritten(`${client.prefix}${mount?.path ?? ""}`);
+    this.#held = undefined;
+    held.write(bytes);
+  }
+
   /** What {@link passHead} has held back. @throws TurnaboutError as that */
   sendHead(): void {
     const write = this.#writeHead;
@@ -136,6 +164,10 @@ export class ResponseRelay {
 
   /** @returns false when the caller's buffer is full */
   passContent(chunk: Buffer): boolean {
+    if (this.#held !== undefined) {
+      this.#held.content.append(chunk);
+      return true;
+    }
     this.sendHead();
     if (this.#noContent) return true;
     if (this.#remaining >= 0) {
@@ -152,7 +184,9 @@ export class ResponseRelay {
 
   passTrailers(trailers: IncomingHttpHeaders): void {
     this.sendHead();
-    if (Object.keys(trailers).length === 0) return;
+    // Behind content that was replaced, and so has a length, there are none.
+    const hasNone = Object.keys(trailers).length === 0 || this.#job.amend?.content !== undefined;
+    if (hasNone) return;
     try {
       writeTrailers(this.#response, this.#fieldsFrom(trailers));
     } catch (error) {

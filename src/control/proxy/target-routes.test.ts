@@ -48,6 +48,7 @@ function resolve(
 ): string | undefined {
   try {
     const job = routes.resolve(url, { method, isWebSocket }, () => as);
+    if (job !== undefined && "redirect" in job) return `308 ${job.redirect}`;
     return job && `${job.destination.target}.${job.destination.runner} ${job.path}`;
   } catch (error) {
     return error instanceof TurnaboutError ? error.code : String(error);
@@ -102,7 +103,8 @@ describe("TargetRoutes", () => {
     assert.equal(resolve("/basement/api/v1/runners/web/targets/x/a", { routes }), undefined);
     const [method, isWebSocket] = ["GET", false];
     const job = routes.resolve("/base/api/v1/runners/web/targets/x/a", { method, isWebSocket }, () => alice);
-    assert.equal(job?.mount?.path, "/base/api/v1/runners/web/targets/x");
+    assert.ok(job !== undefined && !("redirect" in job));
+    assert.equal(job.mount?.path, "/base/api/v1/runners/web/targets/x");
   });
 
   it("takes the parameters, the rest of the path and the query from the template", () => {
@@ -168,6 +170,19 @@ describe("TargetRoutes", () => {
         },
       );
     }
+  });
+
+  it("lets a route redirect, relative to its URL, and passes the route to the one who identifies", () => {
+    const routes = new TargetRoutes("/base", [
+      route("/a", { hasPages: true, resolve: ({ query }) => ({ redirect: `a/${query}` }) }),
+    ]);
+    assert.equal(resolve("/base/a?b", { routes }), "308 a/?b");
+    const hasPages: unknown[] = [];
+    routes.resolve("/base/a", { method: "GET", isWebSocket: false }, (found) => {
+      hasPages.push(found.hasPages);
+      return alice;
+    });
+    assert.deepEqual(hasPages, [true]);
   });
 
   it("refuses strangers before it looks at the method", () => {

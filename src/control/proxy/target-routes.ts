@@ -7,7 +7,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { RoutedJob } from "./job.ts";
+import type { Redirect, RoutedJob } from "./job.ts";
 
 /** `Host` for targets, unless the agent declares another: what a server that checks it expects of a local client. */
 const TARGET_HOST = "localhost";
@@ -43,10 +43,14 @@ export interface TargetRoute {
   tag: string;
   /** Required parameters of the query, for the document. */
   query?: z.ZodObject;
+  /**
+   * Pages of the target's send an `Authorization` of their own: where our cookie identifies the caller, that counts.
+   */
+  hasPages?: boolean;
   /** Called before the method is checked, to refuse callers who may not learn which the route has. @throws TurnaboutError */
   authorize?(parameters: PathParameters, identity: Identity): void;
   /** Called after the method and the kind are checked. @throws TurnaboutError */
-  resolve(parameters: PathParameters, request: TargetRequest, identity: Identity): RoutedJob;
+  resolve(parameters: PathParameters, request: TargetRequest, identity: Identity): RoutedJob | Redirect;
 }
 
 export class TargetRoutes {
@@ -74,14 +78,19 @@ export class TargetRoutes {
    * @returns undefined if none does
    * @throws TurnaboutError `method_not_allowed`, or as `identify` and the route do
    */
-  resolve(url: string, request: TargetRequest, identify: () => Identity): RoutedJob | undefined {
+  resolve(
+    url: string,
+    request: TargetRequest,
+    identify: (route: TargetRoute) => Identity,
+  ): RoutedJob | Redirect | undefined {
     const match = this.#match(url);
     if (match === undefined) return undefined;
     const { route, parameters } = match;
-    const identity = identify();
+    const identity = identify(route);
     route.authorize?.(parameters, identity);
     checkMethod(route, request);
     const job = route.resolve(parameters, request, identity);
+    if ("redirect" in job) return job;
     const { mount } = job;
     if (mount === undefined || this.#basePath === "") return job;
     return { ...job, mount: { ...mount, path: `${this.#basePath}${mount.path}` } };

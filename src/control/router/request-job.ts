@@ -1,12 +1,18 @@
 /** What a request asks for: a target, by a route of ours or through the forward proxy, or something served here. */
 import type { Destination } from "../../wire/messages/names.ts";
-import { authenticate, credentialPlace, holdsToken, withoutTokens } from "../auth/authenticate.ts";
+import {
+  authenticate,
+  credentialPlace,
+  holdsToken,
+  withoutPageCredential,
+  withoutTokens,
+} from "../auth/authenticate.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { authorizeProxy } from "../proxy/connect-proxy.ts";
 import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
-import type { ProxyJob } from "../proxy/job.ts";
+import type { ProxyJob, Redirect } from "../proxy/job.ts";
 import type { TargetRoutes } from "../proxy/target-routes.ts";
 import { requestTarget } from "./request-target.ts";
 import type { OwnNames, RequestTarget } from "./request-target.ts";
@@ -37,7 +43,7 @@ export class RequestJobs {
    *
    * @throws TurnaboutError where the caller may not have the target, or the request is not valid
    */
-  jobOf(request: AnyRequest, isWebSocket: boolean): ProxyJob | undefined {
+  jobOf(request: AnyRequest, isWebSocket: boolean): ProxyJob | Redirect | undefined {
     const target = this.targetOf(request, isWebSocket);
     if (target.kind === "proxy") return this.#proxyJob(request, target.authority, target.path);
     if (target.host !== undefined) {
@@ -66,22 +72,25 @@ export class RequestJobs {
     return shares.anonymous.refusal(error, trustedProxies.client(request).address, hasCredential);
   }
 
-  #routeJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | undefined {
+  #routeJob(request: AnyRequest, url: string, isWebSocket: boolean): ProxyJob | Redirect | undefined {
     const { routes, tokens, trustedProxies, trustsPages } = this.#context;
     const { headers, method = "GET" } = request;
     const client = trustedProxies.client(request);
-    const routed = routes.resolve(url, { method, isWebSocket }, () =>
-      authenticate({ method, headers, url, isWebSocket, client }, tokens, this.#context),
-    );
-    if (routed === undefined) return undefined;
+    let counted = headers;
+    const routed = routes.resolve(url, { method, isWebSocket }, ({ hasPages = false }) => {
+      if (hasPages) counted = withoutPageCredential(headers, tokens);
+      return authenticate({ method, headers: counted, url, isWebSocket, client }, tokens, this.#context);
+    });
+    if (routed === undefined || "redirect" in routed) return routed;
     // Only a program sends a credential in a field: what a browser sends by itself has it in the cookie or in the URL.
-    const place = credentialPlace({ headers, url, isWebSocket });
+    const place = credentialPlace({ headers: counted, url, isWebSocket });
     const isByBrowser = place === "cookie" || place === "query";
     // A target whose credentials the operator has given us is the operator's own, and its page needs our origin.
     const isTrusted = routed.credentials !== undefined || trustsPages(routed.destination);
-    const withheld = new Set(
-      ["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),
-    );
+    const withheld = new Set([
+      ...(routed.withheld ?? []),
+      ...["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),
+    ]);
     const path = withoutTokens(routed.path, tokens);
     return { ...routed, path, client, isolated: isByBrowser && !isTrusted, withheld };
   }

@@ -8,11 +8,12 @@ import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
+import { writeHead } from "../listener/response-writer.ts";
 import { refuseAmbiguous, refuseUpgradeWithBody } from "../listener/refused-requests.ts";
 import { connectFromSocket, connectFromStream } from "../proxy/connect-proxy.ts";
 import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
 import { proxyHttp } from "../proxy/http-proxy.ts";
-import type { ProxyContext } from "../proxy/job.ts";
+import type { ProxyContext, ProxyJob, Redirect } from "../proxy/job.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
 import { OwnPaths } from "./own-paths.ts";
 import { RequestJobs } from "./request-job.ts";
@@ -50,6 +51,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       refuseAmbiguous(request);
       const job = jobs.jobOf(request, false);
       if (job === undefined) return app.handle(request, response);
+      if ("redirect" in job) return redirect(request, response, job);
       refuseIfDraining();
       proxyHttp(request, response, job, context);
     } catch (error) {
@@ -74,8 +76,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       }
       if (!isWebSocket)
         throw new TurnaboutError("not_found", "this path does not support the requested upgrade");
-      const job = jobs.jobOf(request, true);
-      if (job === undefined) throw new TurnaboutError("not_found", "this path does not support WebSocket");
+      const job = webSocketJobOf(request);
       refuseIfDraining();
       return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
@@ -108,17 +109,29 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       if (protocol !== "websocket")
         throw new TurnaboutError("bad_request", "extended CONNECT: :protocol must be websocket or ptth");
       refuseIfDraining();
-      const job = jobs.jobOf(request, true);
-      if (job === undefined) throw new TurnaboutError("not_found", "this path does not support WebSocket");
-      return proxyWebSocketStream(request, job, context);
+      return proxyWebSocketStream(request, webSocketJobOf(request), context);
     } catch (error) {
       refuse(request, response, error, { isWebSocket: true });
     }
   }
 
+  function webSocketJobOf(request: AnyRequest): ProxyJob {
+    const job = jobs.jobOf(request, true);
+    if (job !== undefined && !("redirect" in job)) return job;
+    throw new TurnaboutError("not_found", "this path does not support WebSocket");
+  }
+
   function refuseIfDraining(): void {
     if (draining())
       throw new TurnaboutError("control_plane_draining", "request: the control plane is shutting down");
+  }
+
+  function redirect(request: AnyRequest, response: AnyResponse, { redirect: location }: Redirect): void {
+    request.on("error", () => {}); // permanent
+    response.on("error", () => {}); // permanent
+    request.resume();
+    writeHead(response, 308, { location, "cache-control": "no-store", "content-length": "0" });
+    response.end();
   }
 
   function refuse(

@@ -197,7 +197,7 @@ function describe(
       exec: `${agent}/exec`,
       input: `${agent}/ws/input`,
       stream: `${basePath}/api/v1/stream/${session.id}`,
-      moonlight: `${basePath}/moonlight/?session_id=${session.id}`,
+      moonlight: `${basePath}/moonlight/s/${session.id}/`,
     },
   };
 }

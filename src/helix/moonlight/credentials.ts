@@ -13,6 +13,7 @@ import {
   MAX_FIRST_MESSAGE_BYTES,
   MAX_FIRST_MESSAGE_FRAGMENTS,
 } from "../limits.ts";
+import { isObject, parseExactly } from "./exact-json.ts";
 import { FirstMessageReader } from "./first-message.ts";
 import type { Close, FirstMessage } from "./first-message.ts";
 
@@ -86,13 +87,12 @@ export type CheckedMessage = { text: string } | { refusal: string };
 export function withCredentials(text: string, credentials: string, session: string): CheckedMessage {
   let refusal: string | undefined;
   try {
-    const message = lossless.parse(text, (key, value, { source }) => {
+    const message = parseExactly(text, (key, value) => {
       if (key === "session_id" && typeof value !== "string")
         refusal = "the message's session_id is no string";
       else if (namesAnother(value, key === "session_id" ? ANYWHERE : AS_A_WORD, session)) {
         refusal = "the message names another session";
       }
-      return typeof value === "number" && source !== undefined ? lossless.rawJSON(source) : value;
     });
     if (refusal !== undefined) return { refusal };
     if (!isObject(message) || !Object.hasOwn(message, INIT)) return { text: JSON.stringify(message) };
@@ -113,19 +113,3 @@ const AS_A_WORD = /(?<![a-z0-9])ses_[a-z0-9_]+/gi;
 function namesAnother(text: unknown, names: RegExp, session: string): boolean {
   return typeof text === "string" && [...text.matchAll(names)].some(([name]) => name !== session);
 }
-
-/** What JSON calls an object: no array, and no number that stands as its source text. */
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !lossless.isRawJSON(value);
-}
-
-/** TypeScript's own types do not know these yet (ECMAScript's JSON.parse source text access). */
-interface LosslessJson {
-  parse(
-    text: string,
-    reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-  ): unknown;
-  rawJSON(text: string): unknown;
-  isRawJSON(value: unknown): boolean;
-}
-const lossless: LosslessJson = JSON as unknown as LosslessJson;

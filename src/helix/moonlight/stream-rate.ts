@@ -19,4 +19,9 @@ export class StreamRate {
     const [oldest] = this.#last.keys();
     if (oldest !== undefined) this.#last.delete(oldest);
   }
+
+  /** No stream was opened. */
+  giveBack(session: string): void {
+    this.#last.delete(session);
+  }
 }

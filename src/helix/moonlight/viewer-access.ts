@@ -8,11 +8,19 @@ import type { TargetRequest } from "../../control/extension.ts";
 /** Lists of what the instance has, the same for each of its sessions; none names a session or a user. */
 const API: ReadonlySet<string> = new Set(["/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"]);
 /** Signalling, and the media over a WebSocket. Their first message is checked for the session that it names. */
-const WEBSOCKETS: ReadonlySet<string> = new Set(["/api/host/stream", "/api/ws/stream"]);
+const WEBSOCKETS: ReadonlySet<string> = new Set([
+  "/api/host/stream",
+  "/api/host/stream/web_socket",
+  "/api/ws/stream",
+]);
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Plain segments: no escapes, no dots in front, no empty ones, so that no server can read it as another path. */
 const FILE = /^(?:\/[a-z0-9_-][a-z0-9_.-]*)*\/?$/i;
+
+export function isReading(method: string): boolean {
+  return READING.has(method);
+}
 
 /** `/moonlight/api/x`, `/moonlight/x` → `/api/x`; a file of the page (`/moonlight/`, `/moonlight/a/b.js`) → itself. */
 export function moonlightPath(rest: string): string {
@@ -32,7 +40,7 @@ export function isSignalling(path: string): boolean {
 export function mayUseMoonlight(path: string, { method, isWebSocket }: TargetRequest): boolean {
   const [bare = ""] = path.split("?", 1);
   if (isWebSocket) return isSignalling(path);
-  if (!READING.has(method)) return false;
+  if (!isReading(method)) return false;
   return API.has(bare) || (isFile(bare) && FILE.test(bare) && !/^\/api(?:\/|$)/i.test(bare));
 }
 

@@ -4,7 +4,7 @@ import { sandboxRunner } from "../ids.ts";
 
 export interface SandboxAccessContext {
   tokens: Pick<ExtensionTokens, "issue" | "list" | "revoke">;
-  activeStreams: ExtensionHost["activeStreams"];
+  activeStreams: Pick<ExtensionHost["activeStreams"], "closeGroup">;
   runners: Pick<ExtensionRunners, "kick">;
 }
 

@@ -71,6 +71,31 @@ const ADMINISTRATION: readonly [string, string][] = [
   ["POST", "/api/pair"],
 ];
 
+/** What Moonlight Web's page calls, in any of its versions, below the session's path. */
+const PAGE: readonly [string, string][] = [
+  ...["/", "/stream.html", "/api/authenticate", "/api/hosts", "/api/apps?host_id=0", "/api/app/image"].map(
+    (path): [string, string] => ["GET", path],
+  ),
+  ...["/api/user", "/api/role", "/api/settings/default", "/api/settings/permissions"].map(
+    (path): [string, string] => ["GET", path],
+  ),
+  ["OPTIONS", "/api/host/stream/webrtc"],
+  ["POST", "/api/host/stream/webrtc"],
+];
+const PAGE_ADMINISTRATION: readonly [string, string][] = [
+  ...ADMINISTRATION.filter(([method, path]) => method !== "GET" || path !== "/api/host"),
+  ["POST", "/api/host"],
+  ["PATCH", "/api/host"],
+  ["POST", "/api/login"],
+  ["GET", "/api/users"],
+  ["GET", "/api/user?user_id=1"],
+  ["PATCH", "/api/user"],
+  ["GET", "/api/roles"],
+  ["PUT", "/api/role/default"],
+  ["PATCH", "/api/host/stream/webrtc/1"],
+  ["DELETE", "/api/host/stream/webrtc/1"],
+];
+
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 function via({ runner }: SessionView): string {
@@ -168,6 +193,28 @@ function rows(): Map<string, Row> {
       send(method, `/moonlight${path}?session_id=${id}`, method === "GET" ? undefined : {}),
       INSTANCE,
     ]),
+    ["GET /moonlight/s/{session}", get(`/moonlight/s/${id}`), OWNER],
+    ["HEAD /moonlight/s/{session}", send("HEAD", `/moonlight/s/${id}`), OWNER],
+    [
+      "WebSocket /moonlight/s/{session}/{path}",
+      socket(async () => `/moonlight/s/${await here.newSessionId()}/api/host/stream`),
+      OWNER,
+    ],
+    [
+      "(administration) WebSocket /moonlight/s/{session}/api/ws/x",
+      socket(async () => `/moonlight/s/${await here.newSessionId()}/api/ws/x`),
+      INSTANCE,
+    ],
+    ...PAGE.map(([method, path]): [string, Call, string] => [
+      `(page) ${method} /moonlight/s/{session}${path}`,
+      send(method, async () => `/moonlight/s/${await here.newSessionId()}${path}`),
+      OWNER,
+    ]),
+    ...PAGE_ADMINISTRATION.map(([method, path]): [string, Call, string] => [
+      `(administration) ${method} /moonlight/s/{session}${path}`,
+      send(method, `/moonlight/s/${id}${path}`, method === "GET" ? undefined : {}),
+      INSTANCE,
+    ]),
     ["WebSocket /api/v1/runners/{id}/targets/{target}/{path}", socket(`${via(session)}/x`), DIAL_OWN],
     ["WebSocket /api/v1/wolf/{path}", socket("/api/v1/wolf/x?wolf_instance_id=a"), ADMIN_ONLY],
     ["(Docker) /api/v1/runners/{id}/targets/docker/{path}", get(viaDocker(session)), ADMIN_DIAL],
@@ -210,6 +257,11 @@ function rows(): Map<string, Row> {
         ADMIN_ONLY,
       ],
       [`${method} /moonlight/{path}`, send(method, moonlight, body), INSTANCE],
+      [
+        `${method} /moonlight/s/{session}/{path}`,
+        send(method, `/moonlight/s/${id}/api/x`, body),
+        INSTANCE,
+      ],
     );
   }
   return new Map(entries.map(([name, call, expected]) => [name, { call, expected }]));
