@@ -207,7 +207,7 @@ function rows(): Map<string, Row> {
     ],
     ...PAGE.map(([method, path]): [string, Call, string] => [
       `(page) ${method} /moonlight/s/{session}${path}`,
-      send(method, async () => `/moonlight/s/${await here.newSessionId()}${path}`),
+      send(method, `/moonlight/s/${id}${path}`),
       OWNER,
     ]),
     ...PAGE_ADMINISTRATION.map(([method, path]): [string, Call, string] => [
