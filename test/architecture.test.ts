@@ -86,7 +86,17 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "router",
     "api",
   ],
-  helix: ["limits.ts", "errors.ts", "ids.ts", "parameters.ts", "store", "instances", "sessions", "moonlight", "api"],
+  helix: [
+    "limits.ts",
+    "errors.ts",
+    "ids.ts",
+    "parameters.ts",
+    "store",
+    "instances",
+    "sessions",
+    "moonlight",
+    "api",
+  ],
   demo: ["listening.ts", "png.ts", "recent.ts", "moonlight", "sandbox", "wolf"],
   cli: ["command.ts", "options.ts", "logger.ts", "watchdog", "lifecycle.ts", "handover", "commands"],
 };

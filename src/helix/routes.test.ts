@@ -211,8 +211,14 @@ describe("Helix's routes", () => {
       ["/moonlight/s/ses_1", "308 ses_1/"],
       ["/moonlight/s/ses_1?a=1&access_token=x", "308 ses_1/?a=1"],
       ["/moonlight/s/ses_1/", "moonlight.moonlight-i7 /"],
-      ["/moonlight/s/ses_1/stream.html?hostId=0&access%5Ftoken=x", "moonlight.moonlight-i7 /stream.html?hostId=0"],
-      ["/moonlight/s/ses_1/api/host?host_id=0&session_id=ses_2", "moonlight.moonlight-i7 /api/host?host_id=0&session_id=ses_2"],
+      [
+        "/moonlight/s/ses_1/stream.html?hostId=0&access%5Ftoken=x",
+        "moonlight.moonlight-i7 /stream.html?hostId=0",
+      ],
+      [
+        "/moonlight/s/ses_1/api/host?host_id=0&session_id=ses_2",
+        "moonlight.moonlight-i7 /api/host?host_id=0&session_id=ses_2",
+      ],
       ["/moonlight/s/ses_1/hosts", "not_allowed"],
       ["/moonlight/s/ses_1/api/sessions", "not_allowed"],
       ["/moonlight/s/ses_1/../ses_2/", "not_allowed"],
@@ -234,7 +240,10 @@ describe("Helix's routes", () => {
     assert.equal(resolve("/moonlight/s/ses_1", { method: "POST" }), "method_not_allowed");
     assert.equal(resolve("/moonlight/s/ses_1", { isWebSocket: true }), "method_not_allowed");
     assert.equal(resolve("/moonlight/s/ses_2", { method: "POST" }), "session_unknown");
-    assert.equal(resolve("/moonlight/s/ses_1/api/sessions", { as: admin }), "moonlight.moonlight-i7 /api/sessions");
+    assert.equal(
+      resolve("/moonlight/s/ses_1/api/sessions", { as: admin }),
+      "moonlight.moonlight-i7 /api/sessions",
+    );
   });
 
   it("read the first message of the WebSockets that name a session in it, and of no other", () => {

@@ -16,12 +16,7 @@ export interface HelixRoutesContext extends PageRoutesContext {
 }
 
 export function helixTargetRoutes(context: HelixRoutesContext): TargetRoute[] {
-  return [
-    wolfRoute(context),
-    ...sandboxRoutes(context),
-    ...pageRoutes(context),
-    ...moonlightRoutes(context),
-  ];
+  return [wolfRoute(context), ...sandboxRoutes(context), ...pageRoutes(context), ...moonlightRoutes(context)];
 }
 
 /** The caller names the instance; there is no default. */

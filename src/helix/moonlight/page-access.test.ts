@@ -16,9 +16,15 @@ function allowed(path: string): string {
 describe("mayUsePage", () => {
   it("gives a user what the pages of all three dialects call for one who views", () => {
     for (const [paths, expected] of [
-      [["/", "/stream.html?hostId=0&appId=1", "/config.js", "/a1b2.wasm", "/stream/pipeline/worker.js"], "GET HEAD"],
+      [
+        ["/", "/stream.html?hostId=0&appId=1", "/config.js", "/a1b2.wasm", "/stream/pipeline/worker.js"],
+        "GET HEAD",
+      ],
       [["/api/authenticate", "/api/hosts", "/api/apps?host_id=0", "/api/app/image?host_id=0"], "GET HEAD"],
-      [["/api/host?host_id=0&force_refresh=true", "/api/settings/default", "/api/settings/permissions"], "GET HEAD"],
+      [
+        ["/api/host?host_id=0&force_refresh=true", "/api/settings/default", "/api/settings/permissions"],
+        "GET HEAD",
+      ],
       [["/api/user", "/api/role"], "GET HEAD"],
       [["/api/host/stream", "/api/host/stream/web_socket", "/api/ws/stream"], "WebSocket"],
       [["/api/host/stream/webrtc"], "POST OPTIONS"],

@@ -7,7 +7,11 @@ import type { TargetRequest } from "../../control/extension.ts";
 import { isReading, isSignalling, mayUseMoonlight } from "./viewer-access.ts";
 
 /** Besides what {@link mayUseMoonlight} has: the page shows no host without its details. */
-const READ: ReadonlySet<string> = new Set(["/api/host", "/api/settings/default", "/api/settings/permissions"]);
+const READ: ReadonlySet<string> = new Set([
+  "/api/host",
+  "/api/settings/default",
+  "/api/settings/permissions",
+]);
 const OWN: ReadonlySet<string> = new Set(["/api/user", "/api/role"]);
 
 const WEBRTC = "/api/host/stream/webrtc";
@@ -27,7 +31,11 @@ export function webRtcStreamOf(path: string): string | undefined {
  * @param path of Moonlight Web's own, with or without a query
  * @param hasStream whether a stream that an offer has made is one of the session's
  */
-export function mayUsePage(path: string, request: TargetRequest, hasStream: (id: string) => boolean): boolean {
+export function mayUsePage(
+  path: string,
+  request: TargetRequest,
+  hasStream: (id: string) => boolean,
+): boolean {
   const { method, isWebSocket } = request;
   if (isWebSocket) return isSignalling(path);
   if (isReading(method)) {

@@ -8,10 +8,19 @@ const OURS = `"enable_credential_authentication":false,"path_prefix":"${PATH}"`;
 describe("pageConfig", () => {
   it("has the form of the target's own: a module or a classic script", () => {
     for (const [text, expected] of [
-      [`export default {"enable_credential_authentication":true,"path_prefix":""}`, `export default {${OURS}}`],
-      [`export default {"path_prefix":"/moonlight"}\n`, `export default {"path_prefix":"${PATH}","enable_credential_authentication":false}`],
+      [
+        `export default {"enable_credential_authentication":true,"path_prefix":""}`,
+        `export default {${OURS}}`,
+      ],
+      [
+        `export default {"path_prefix":"/moonlight"}\n`,
+        `export default {"path_prefix":"${PATH}","enable_credential_authentication":false}`,
+      ],
       [`\n export   default { } ;\n`, `export   default {${OURS}}`],
-      [`window.__CONFIG_JS__ = {"path_prefix":""}`, `window.__CONFIG_JS__ = {"path_prefix":"${PATH}","enable_credential_authentication":false}`],
+      [
+        `window.__CONFIG_JS__ = {"path_prefix":""}`,
+        `window.__CONFIG_JS__ = {"path_prefix":"${PATH}","enable_credential_authentication":false}`,
+      ],
       [`window.__CONFIG_JS__={};`, `window.__CONFIG_JS__= {${OURS}}`],
     ] as const) {
       assert.equal(pageConfig(text, PATH), expected);
@@ -20,7 +29,10 @@ describe("pageConfig", () => {
 
   it("keeps members of newer versions, with the digits of their numbers", () => {
     assert.equal(
-      pageConfig(`export default {"a":[1.50,12345678901234567890],"path_prefix":"/x","__proto__":{"b":1}}`, PATH),
+      pageConfig(
+        `export default {"a":[1.50,12345678901234567890],"path_prefix":"/x","__proto__":{"b":1}}`,
+        PATH,
+      ),
       `export default {"a":[1.50,12345678901234567890],"path_prefix":"${PATH}","__proto__":{"b":1},"enable_credential_authentication":false}`,
     );
   });
@@ -37,7 +49,13 @@ describe("pageConfig", () => {
   });
 
   it("refuses what has neither form", () => {
-    for (const text of ["", "<!doctype html>", "exports.default = {}", "export defaults {}", "window.__CONFIG_JS__ {}"]) {
+    for (const text of [
+      "",
+      "<!doctype html>",
+      "exports.default = {}",
+      "export defaults {}",
+      "window.__CONFIG_JS__ {}",
+    ]) {
       assert.throws(() => pageConfig(text, PATH), { code: "target_protocol" }, text);
     }
   });
@@ -45,7 +63,13 @@ describe("pageConfig", () => {
 
 describe("withoutAddresses", () => {
   it("keeps all of a host but its addresses, and adds none", () => {
-    const host = { host_id: 0, name: "Wolf", address: "172.19.0.50", http_port: 47_989, local_ip: "10.0.0.7" };
+    const host = {
+      host_id: 0,
+      name: "Wolf",
+      address: "172.19.0.50",
+      http_port: 47_989,
+      local_ip: "10.0.0.7",
+    };
     assert.deepEqual(JSON.parse(withoutAddresses(JSON.stringify({ host, more: 1 }))), {
       host: { ...host, address: "", local_ip: "" },
       more: 1,
@@ -57,7 +81,14 @@ describe("withoutAddresses", () => {
   });
 
   it("refuses what is no host", () => {
-    for (const text of ["", "[]", "1", "{}", '{"host":[{"address":"10.0.0.7"}]}', '{"host":{}} {"host":{}}']) {
+    for (const text of [
+      "",
+      "[]",
+      "1",
+      "{}",
+      '{"host":[{"address":"10.0.0.7"}]}',
+      '{"host":{}} {"host":{}}',
+    ]) {
       assert.throws(() => withoutAddresses(text), { code: "target_protocol" }, text);
     }
   });

@@ -29,9 +29,18 @@ const PERMISSIONS = [
   "autoplay=(self)",
   "fullscreen=(self)",
   "gamepad=(self)",
-  ...["bluetooth", "camera", "display-capture", "geolocation", "hid", "microphone", "midi", "payment", "serial", "usb"].map(
-    (name) => `${name}=()`,
-  ),
+  ...[
+    "bluetooth",
+    "camera",
+    "display-capture",
+    "geolocation",
+    "hid",
+    "microphone",
+    "midi",
+    "payment",
+    "serial",
+    "usb",
+  ].map((name) => `${name}=()`),
 ].join(", ");
 
 /** @param framedBy origins besides our own whose pages may show it in a frame */

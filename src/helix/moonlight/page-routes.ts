@@ -65,7 +65,8 @@ export function pageRoutes(context: PageRoutesContext): TargetRoute[] {
       path: `${PAGE}/{path}`,
       methods: "all",
       kind: "both",
-      summary: "Moonlight Web's page of a session, and what it calls (what a viewer needs; all of it for admins)",
+      summary:
+        "Moonlight Web's page of a session, and what it calls (what a viewer needs; all of it for admins)",
       tag: "moonlight",
       hasPages: true,
       resolve: (parameters, request, identity) => {

@@ -59,7 +59,12 @@ export class WebRtcStreams {
       void this.#delete(stream);
     };
     try {
-      const remove = this.#context.activeStreams.add({ identity, group: session, isEndless: true, close: end });
+      const remove = this.#context.activeStreams.add({
+        identity,
+        group: session,
+        isEndless: true,
+        close: end,
+      });
       const streams = this.#known.get(session) ?? new Map<string, { forget: Forget; end: Forget }>();
       this.#known.set(session, streams.set(id, { forget: remove, end }));
       const [oldest] = streams.values();

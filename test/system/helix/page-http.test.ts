@@ -15,7 +15,11 @@ const CONFIG = { "content-type": "text/javascript" };
 
 /** What a browser sends by itself. */
 function byCookie(token: string, more: OutgoingHttpHeaders = {}): OutgoingHttpHeaders {
-  return { authorization: undefined, cookie: `theme=dark; access_token=${token}; mlSession=${"a".repeat(64)}`, ...more };
+  return {
+    authorization: undefined,
+    cookie: `theme=dark; access_token=${token}; mlSession=${"a".repeat(64)}`,
+    ...more,
+  };
 }
 
 for (const kind of PLAINTEXT_CALLERS) {
@@ -63,7 +67,11 @@ for (const kind of PLAINTEXT_CALLERS) {
         [`${page}/`, { authorization: "Bearer what-was-typed" }, 401, "unauthenticated"],
       ] as const) {
         const response = await caller.call({ path, headers });
-        assert.deepEqual([response.status, errorCode(response.text)], [status, code], `${path} ${JSON.stringify(headers)}`);
+        assert.deepEqual(
+          [response.status, errorCode(response.text)],
+          [status, code],
+          `${path} ${JSON.stringify(headers)}`,
+        );
       }
       assert.equal(seen.length, before, "Moonlight has heard of none");
     });
@@ -74,14 +82,22 @@ for (const kind of PLAINTEXT_CALLERS) {
       await using caller = await openCaller(kind, sessions.system);
       assert.equal(session.links["moonlight"], `${page}/`);
       for (const method of ["GET", "HEAD"]) {
-        const response = await caller.call({ method, path: `${page}?a=1&access_token=${alice}`, headers: byCookie(alice) });
+        const response = await caller.call({
+          method,
+          path: `${page}?a=1&access_token=${alice}`,
+          headers: byCookie(alice),
+        });
         assert.equal(response.status, 308);
         const { location, "cache-control": caching } = response.headers;
         assert.deepEqual([location, caching], [`${session.id}/?a=1`, "no-store"]);
         const target = new URL(location ?? "", `http://cp.example${page}`);
         assert.equal(target.pathname, `${page}/`);
       }
-      const posted = await caller.call({ method: "POST", path: page, headers: { authorization: `Bearer ${alice}` } });
+      const posted = await caller.call({
+        method: "POST",
+        path: page,
+        headers: { authorization: `Bearer ${alice}` },
+      });
       assert.deepEqual([posted.status, posted.headers.allow], [405, "GET, HEAD"]);
       assert.equal(seen.length, 0);
     });
@@ -97,13 +113,21 @@ for (const kind of PLAINTEXT_CALLERS) {
         "if-modified-since": "Fri, 27 Nov 2026 00:00:00 GMT",
         range: "bytes=0-9",
       });
-      const own = { ...CONFIG, etag: '"1:2:3"', "last-modified": "Thu, 26 Nov 2026 00:00:00 GMT", "accept-ranges": "bytes" };
+      const own = {
+        ...CONFIG,
+        etag: '"1:2:3"',
+        "last-modified": "Thu, 26 Nov 2026 00:00:00 GMT",
+        "accept-ranges": "bytes",
+      };
       for (const [body, expected] of [
         [
           'export default {"enable_credential_authentication":true,"path_prefix":""}',
           `export default {"enable_credential_authentication":false,"path_prefix":"${page}"}`,
         ],
-        ['window.__CONFIG_JS__ = {"path_prefix":"","new":1.0}', `window.__CONFIG_JS__ = {"path_prefix":"${page}","new":1.0,"enable_credential_authentication":false}`],
+        [
+          'window.__CONFIG_JS__ = {"path_prefix":"","new":1.0}',
+          `window.__CONFIG_JS__ = {"path_prefix":"${page}","new":1.0,"enable_credential_authentication":false}`,
+        ],
       ] as const) {
         for (const length of [{}, { "content-length": String(body.length) }]) {
           served = { headers: { ...own, ...length }, body };
@@ -113,11 +137,15 @@ for (const kind of PLAINTEXT_CALLERS) {
           assert.equal(response.headers["content-type"], "text/javascript");
           assert.equal(response.headers["content-length"], String(expected.length));
           assert.equal(response.headers["cache-control"], "no-store");
-          for (const name of ["etag", "last-modified", "accept-ranges"]) assert.ok(!(name in response.headers), name);
+          for (const name of ["etag", "last-modified", "accept-ranges"])
+            assert.ok(!(name in response.headers), name);
         }
       }
       const head = await caller.call({ method: "HEAD", path: `${page}/config.js`, headers });
-      assert.deepEqual([head.status, head.headers["content-length"], head.headers.etag], [200, undefined, undefined]);
+      assert.deepEqual(
+        [head.status, head.headers["content-length"], head.headers.etag],
+        [200, undefined, undefined],
+      );
       for (const one of seen.all) {
         for (const name of ["accept-encoding", "if-none-match", "if-modified-since", "range"]) {
           assert.ok(!(name in one.headers), `${name} has reached Moonlight`);
@@ -139,7 +167,11 @@ for (const kind of PLAINTEXT_CALLERS) {
       ]) {
         served = wrong;
         const response = await caller.call({ path, headers: byCookie(alice) });
-        assert.deepEqual([response.status, errorCode(response.text)], [502, "target_protocol"], wrong.body.slice(0, 20));
+        assert.deepEqual(
+          [response.status, errorCode(response.text)],
+          [502, "target_protocol"],
+          wrong.body.slice(0, 20),
+        );
       }
       served = { status: 404, body: "none" };
       const missing = await caller.call({ path, headers: byCookie(alice) });
@@ -188,14 +220,24 @@ for (const kind of PLAINTEXT_CALLERS) {
       };
       const own = await get("/stream/pipeline/worker.js");
       assert.equal(own["cache-control"], "no-store, no-cache, must-revalidate, private");
-      assert.ok(String(own["content-security-policy"]).startsWith("upgrade-insecure-requests, default-src 'none'"));
+      assert.ok(
+        String(own["content-security-policy"]).startsWith("upgrade-insecure-requests, default-src 'none'"),
+      );
       assert.equal(own["permissions-policy"], plain["permissions-policy"]);
       assert.deepEqual([own["set-cookie"], own["etag"]], [undefined, '"1"']);
     });
 
     it("shows a user hosts without their addresses, and an admin with them", async () => {
-      const host = { host_id: 0, name: "Wolf", address: "172.19.0.50", mac: "00:11:22:33:44:55", local_ip: "10.0.0.7" };
-      const serve = ({ url }: Seen): Served => ({ body: JSON.stringify(url.startsWith("/api/host?") ? { host } : [host]) });
+      const host = {
+        host_id: 0,
+        name: "Wolf",
+        address: "172.19.0.50",
+        mac: "00:11:22:33:44:55",
+        local_ip: "10.0.0.7",
+      };
+      const serve = ({ url }: Seen): Served => ({
+        body: JSON.stringify(url.startsWith("/api/host?") ? { host } : [host]),
+      });
       await using stand = await startPage({ serve });
       const { alice, page, sessions } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -234,11 +276,19 @@ for (const kind of PLAINTEXT_CALLERS) {
         ["OPTIONS", "/api/hosts"],
       ] as const) {
         const response = await caller.call({ method, path: `${page}${path}`, headers });
-        assert.deepEqual([response.status, errorCode(response.text)], [403, "not_allowed"], `${method} ${path}`);
+        assert.deepEqual(
+          [response.status, errorCode(response.text)],
+          [403, "not_allowed"],
+          `${method} ${path}`,
+        );
       }
       assert.equal(seen.length, 0, "Moonlight has heard of none");
       const foreign = byCookie(alice, { origin: "https://evil.example" });
-      const posted = await caller.call({ method: "POST", path: `${page}/api/host/stream/webrtc`, headers: foreign });
+      const posted = await caller.call({
+        method: "POST",
+        path: `${page}/api/host/stream/webrtc`,
+        headers: foreign,
+      });
       assert.deepEqual([posted.status, errorCode(posted.text)], [403, "origin_not_allowed"]);
     });
   });

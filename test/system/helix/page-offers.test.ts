@@ -19,11 +19,16 @@ function startOffers(): Promise<PageStand> {
   let id = 41;
   return startPage({
     serve: ({ method, url }: Seen): Served => {
-      if (method === "OPTIONS") return { headers: { link: '<stun:stun.example>; rel="ice-server"' }, body: "" };
+      if (method === "OPTIONS")
+        return { headers: { link: '<stun:stun.example>; rel="ice-server"' }, body: "" };
       if (method === "PATCH") return { status: 204 };
       if (method !== "POST" || url !== WEBRTC) return { body: "" };
       id += 1;
-      return { status: 201, headers: { location: `${WEBRTC}/${id}`, "content-type": "application/sdp" }, body: "v=0" };
+      return {
+        status: 201,
+        headers: { location: `${WEBRTC}/${id}`, "content-type": "application/sdp" },
+        body: "v=0",
+      };
     },
   });
 }
@@ -43,7 +48,11 @@ async function ask(
   return call(`${url}${path}`, {
     method,
     token: null,
-    headers: { cookie: `access_token=${token}`, origin: url, ...(body !== undefined && { "content-type": type }) },
+    headers: {
+      cookie: `access_token=${token}`,
+      origin: url,
+      ...(body !== undefined && { "content-type": type }),
+    },
     ...(body !== undefined && { body }),
   });
 }
@@ -65,7 +74,10 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     await using stand = await startOffers();
     const { bob, page, seen, session } = stand;
     const options = await ask(stand, "OPTIONS", `${page}${WEBRTC}`);
-    assert.deepEqual([options.status, options.headers["link"]], [200, '<stun:stun.example>; rel="ice-server"']);
+    assert.deepEqual(
+      [options.status, options.headers["link"]],
+      [200, '<stun:stun.example>; rel="ice-server"'],
+    );
     const location = await offer(stand, session);
     assert.equal(location, `${page}${WEBRTC}/42`);
     const posted = seen.all.find(({ method }) => method === "POST");
@@ -82,7 +94,11 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
       [`${page}${WEBRTC}/43`, stand.alice, 403],
     ] as const) {
       for (const method of ["PATCH", "DELETE"]) {
-        assert.equal((await ask(stand, method, path, { token, body: "x" })).status, status, `${method} ${path}`);
+        assert.equal(
+          (await ask(stand, method, path, { token, body: "x" })).status,
+          status,
+          `${method} ${path}`,
+        );
       }
     }
     assert.equal(seen.length, count, "Moonlight has heard of none");
@@ -98,18 +114,20 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     const second = await stand.another();
     await offer(stand, session);
     await offer(stand, second);
-    assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`)).status, 200);
+    assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`)).status, 204);
     const isEnd = (id: number) => (one: Seen) => one.method === "DELETE" && one.url === `${WEBRTC}/${id}`;
     const ended = await seen.find(isEnd(42), "the end of the session's stream");
     assert.equal(ended.headers.authorization, `Bearer ${SECRET}`);
     assert.ok(!seen.all.some(isEnd(43)));
-    assert.equal((await api(url, "DELETE", "/api/v1/tokens/alice")).status, 200);
+    assert.equal((await api(url, "DELETE", "/api/v1/tokens/alice")).status, 204);
     await seen.find(isEnd(43), "the end of the credential's stream");
   });
 
   it("come no faster than WebSockets, unless Moonlight refuses them", async () => {
     let status = 500;
-    await using stand = await startPage({ serve: () => ({ status, headers: { location: `${WEBRTC}/1` }, body: "" }) });
+    await using stand = await startPage({
+      serve: () => ({ status, headers: { location: `${WEBRTC}/1` }, body: "" }),
+    });
     const { alice, page, sessions, url } = stand;
     await using caller = await openCaller("HTTP/1.1", sessions.system);
     const headers = { authorization: undefined, cookie: `access_token=${alice}`, origin: url };

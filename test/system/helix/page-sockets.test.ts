@@ -111,7 +111,7 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(second.status, 429);
       caller.send(JSON.stringify({ Init: { host_id: 0, room: `x-${other.id}` } }));
       assert.deepEqual(await caller.closed, { code: 1008, reason: "the message names another session" });
-      assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`)).status, 200);
+      assert.equal((await api(url, "DELETE", `/api/v1/sessions/${session.id}`)).status, 204);
     });
   });
 }

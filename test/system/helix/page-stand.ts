@@ -49,7 +49,11 @@ export interface PageStandOptions {
   helix?: HelixOptions;
 }
 
-export async function startPage({ serve, controlPlane, ...options }: PageStandOptions = {}): Promise<PageStand> {
+export async function startPage({
+  serve,
+  controlPlane,
+  ...options
+}: PageStandOptions = {}): Promise<PageStand> {
   const stack = new AsyncDisposableStack();
   const close = closedAtTheEnd(() => stack.disposeAsync());
   const seen = new EventLog<Seen>();
@@ -74,10 +78,13 @@ export async function startPage({ serve, controlPlane, ...options }: PageStandOp
     for (const socket of server.clients) socket.terminate();
   });
   const extensions = [helix({ moonlightCredentials: SECRET, ...options.helix })];
-  const sessions = stack.use(await startSessions({ controlPlane: { extensions, ...controlPlane } }));
+  const sessions = stack.use(
+    await startSessions({ controlPlane: { extensions, ...controlPlane }, agents: false }),
+  );
   const base = controlPlane?.basePath ?? "";
   const url = `${sessions.url}${base}`;
-  await sessions.system.addAgent({ "moonlight-a": { moonlight: target.address } });
+  await sessions.agent("a", { server: url });
+  await sessions.system.addAgent({ "moonlight-a": { moonlight: target.address } }, { server: url });
   const alice = await issueToken(url, { id: "alice", kind: "user" });
   const bob = await issueToken(url, { id: "bob", kind: "user" });
   const session = await newSession(url, {}, alice);

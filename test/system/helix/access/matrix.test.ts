@@ -257,11 +257,7 @@ function rows(): Map<string, Row> {
         ADMIN_ONLY,
       ],
       [`${method} /moonlight/{path}`, send(method, moonlight, body), INSTANCE],
-      [
-        `${method} /moonlight/s/{session}/{path}`,
-        send(method, `/moonlight/s/${id}/api/x`, body),
-        INSTANCE,
-      ],
+      [`${method} /moonlight/s/{session}/{path}`, send(method, `/moonlight/s/${id}/api/x`, body), INSTANCE],
     );
   }
   return new Map(entries.map(([name, call, expected]) => [name, { call, expected }]));
