@@ -30,7 +30,6 @@ const PERMISSIONS = [
   "fullscreen=(self)",
   "gamepad=(self)",
   ...[
-    "bluetooth",
     "camera",
     "display-capture",
     "geolocation",
