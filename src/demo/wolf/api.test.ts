@@ -209,6 +209,10 @@ test("memory and health describe the state", async () => {
 test("a keyboard reset releases the keys that hang", async () => {
   const [keyboard] = await list("/keyboard/state", "sessions");
   assert.deepEqual(keyboard?.["pressed_keys"], [16]);
+  const modifier_state = { shift: true, ctrl: false, alt: false, meta: false };
+  const layer = { pressed_keys: [16], pressed_key_names: ["KEY_LEFTSHIFT"], modifier_state };
+  assert.deepEqual([keyboard["wolf_state"], keyboard["inputtino_state"]], [layer, layer]);
+  assert.deepEqual(keyboard["evdev_state"], { ...layer, pressed_keys: [42] });
   const { released_keys } = await ok("/keyboard/reset", { session_id: keyboard?.["session_id"] });
   assert.deepEqual(released_keys, [16]);
   assert.deepEqual((await list("/keyboard/state", "sessions"))[0]?.["pressed_keys"], []);

@@ -83,20 +83,22 @@ export const systemRoutes: Routes = {
 
   "GET /api/v1/keyboard/state": (_request, { state }) => {
     const sessions = state.sessions.map((session) => {
-      const pressed_keys = state.pressedKeys.get(session.client_id) ?? [];
+      const pressed = state.pressedKeys.get(session.client_id) ?? [];
+      const received = layerOf(pressed);
       return {
         session_id: session.client_id,
         timestamp_ms: Date.now(),
         device_name: "Wolf (virtual) keyboard",
         device_node: "/dev/input/event5",
-        wolf_state: pressed_keys,
-        inputtino_state: pressed_keys,
-        evdev_state: pressed_keys,
+        wolf_state: received,
+        inputtino_state: received,
+        evdev_state: {
+          ...received,
+          pressed_keys: pressed.map((key) => (key === SHIFT ? KEY_LEFTSHIFT : key)),
+        },
         has_mismatch: false,
         mismatch_description: "",
-        pressed_keys,
-        pressed_key_names: pressed_keys.map((key) => (key === SHIFT ? "KEY_LEFTSHIFT" : `KEY_${key}`)),
-        modifier_state: { shift: pressed_keys.includes(SHIFT), ctrl: false, alt: false, meta: false },
+        ...received,
       };
     });
     return success({ sessions });
@@ -111,5 +113,15 @@ export const systemRoutes: Routes = {
   },
 };
 
-/** Windows' virtual-key code of the shift key, as Moonlight sends it. */
+/** Windows' virtual-key code of the shift key, as Moonlight sends it, and the kernel's. */
 const SHIFT = 16;
+const KEY_LEFTSHIFT = 42;
+
+/** One layer's view of the keyboard. Older versions have the keys alone, beside the layers. */
+function layerOf(pressed: readonly number[]): object {
+  return {
+    pressed_keys: pressed,
+    pressed_key_names: pressed.map((key) => (key === SHIFT ? "KEY_LEFTSHIFT" : `KEY_${key}`)),
+    modifier_state: { shift: pressed.includes(SHIFT), ctrl: false, alt: false, meta: false },
+  };
+}
