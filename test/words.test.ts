@@ -28,9 +28,14 @@ const OLD_WORDS: readonly (readonly [RegExp, string])[] = [
 const ANSWER = /\b[Aa]nswer(s|ed|ing)?\b|\BAnswer(s|ed)?\b/;
 const WEBRTC: readonly string[] = [
   "src/clients/moonlight/host-stream.ts",
+  "src/demo/moonlight/fork/client-message.ts",
+  "src/demo/moonlight/fork/signalling.test.ts",
+  "src/demo/moonlight/fork/signalling.ts",
   "src/demo/moonlight/peer.ts",
-  "src/demo/moonlight/signalling.ts",
-  "src/demo/moonlight/websocket.test.ts",
+  "src/demo/moonlight/sites/shared/stream/peer.js",
+  "src/demo/moonlight/v2/signalling.ts",
+  "src/demo/moonlight/v3/v3.test.ts",
+  "src/demo/moonlight/v3/web-rtc.ts",
   "test/clients/moonlight.test.ts",
   "test/e2e/browser/page/viewer.js",
   "test/e2e/host/video-peer.ts",

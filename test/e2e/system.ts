@@ -11,6 +11,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MoonlightDialect } from "../../src/demo/moonlight/double.ts";
 import { Command } from "../support/commands.ts";
 import { runnersUntil } from "../support/http.ts";
 import { issueToken } from "../support/api.ts";
@@ -23,6 +24,8 @@ export const MOONLIGHT: string = `moonlight-${INSTANCE}`;
 
 /** Between the control plane and Moonlight Web; no one else may see it. */
 export const CREDENTIALS = "moonlight-secret-8d1f0c";
+/** Upstream's are a token of 64 hexadecimal digits. */
+export const UPSTREAM_CREDENTIALS: string = "8d1f0c5a".repeat(8);
 
 /** However the test ends, by SIGKILL for example: its processes end with it. */
 const GUARD: readonly string[] = ["setpriv", "--pdeathsig", "KILL"];
@@ -36,6 +39,8 @@ export interface E2eOptions {
   /** Put in front of the command lines of Wolf's side. */
   through?: readonly string[];
   moonlightPort?: number;
+  /** Of Moonlight Web. Default: Helix's fork. */
+  dialect?: MoonlightDialect;
   sandboxNetwork?: string;
 }
 
@@ -52,7 +57,8 @@ export interface E2eSystem extends AsyncDisposable {
 }
 
 export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
-  const { host: address = "127.0.0.1", through = [] } = options;
+  const { host: address = "127.0.0.1", through = [], dialect = "fork" } = options;
+  const credentials = dialect === "fork" ? CREDENTIALS : UPSTREAM_CREDENTIALS;
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "turnabout-e2e-"));
   stack.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -66,7 +72,7 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
   const port = options.port ?? (await freePort(address));
   const url = `http://${address}:${port}`;
   const credentialsFile = join(folder, "moonlight-credentials");
-  await writeFile(credentialsFile, `${CREDENTIALS}\n`, { mode: 0o600 });
+  await writeFile(credentialsFile, `${credentials}\n`, { mode: 0o600 });
   const serve = stack.use(
     new Command(
       "turnabout",
@@ -86,7 +92,8 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
     await WolfHost.start({
       wolfSocket,
       moonlightPort: options.moonlightPort ?? 0,
-      credentials: CREDENTIALS,
+      credentials,
+      dialect,
       sandboxNetwork: options.sandboxNetwork,
       through,
       env,

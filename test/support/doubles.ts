@@ -24,7 +24,11 @@ export async function startDoubles(
 ): Promise<DoubleSystem> {
   const wolf = await createWolfDouble({ socketPath: tempPath(), ...options.wolf });
   closedAtTheEnd(() => wolf.close());
-  const moonlight = await createMoonlightDouble({ credentials: MOONLIGHT_CREDENTIALS, pairDelayMs: 60_000 });
+  const moonlight = await createMoonlightDouble({
+    credentials: MOONLIGHT_CREDENTIALS,
+    pairDelayMs: 60_000,
+    livesOn: false,
+  });
   closedAtTheEnd(() => moonlight.close());
   const system = await startSystem({ ...options, agents: 0 });
   await system.addAgent({

@@ -1,4 +1,4 @@
-/** The first message of a Moonlight stream: the fields that it must have, with a desktop of 1280×720. */
+/** The first message of a Moonlight stream: all fields that it must have, with a desktop of 1280×720. */
 export interface MoonlightInit {
   credentials: string;
   session_id: string;
@@ -10,6 +10,12 @@ export interface MoonlightInit {
   fps: number;
   width: number;
   height: number;
+  video_sample_queue_size: number;
+  play_audio_local: boolean;
+  audio_sample_queue_size: number;
+  video_supported_formats: number;
+  video_colorspace: string;
+  video_color_range_full: boolean;
 }
 
 export function moonlightInit(credentials: string, session = "ses_01"): MoonlightInit {
@@ -24,5 +30,11 @@ export function moonlightInit(credentials: string, session = "ses_01"): Moonligh
     fps: 60,
     width: 1_280,
     height: 720,
+    video_sample_queue_size: 20,
+    play_audio_local: false,
+    audio_sample_queue_size: 20,
+    video_supported_formats: 1,
+    video_colorspace: "Rec709",
+    video_color_range_full: false,
   };
 }

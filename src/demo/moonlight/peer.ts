@@ -3,28 +3,36 @@
  * to check that signalling arrives complete. A test may supply a peer that sends video.
  */
 
-/** Responds to a viewer's `Signaling` messages. */
+/** Responds to a viewer's signals: `{"Description":…}` or `{"AddIceCandidate":…}`. */
 export interface Peer {
-  /** @param signal the value of a `Signaling` message: `{"Description":…}` or `{"AddIceCandidate":…}` */
   receive(signal: Readonly<Record<string, unknown>>): void;
-  /** The viewer has disconnected. */
+  /** The stream is complete: the peer offers its media to the viewer. */
+  addMedia(): void;
   close(): void;
 }
 
-/**
- * @param session the id that the viewer has chosen
- * @param send sends a `Signaling` message with this value to the viewer
- */
-export type OpenPeer = (session: string, send: (signal: object) => void) => Peer;
+export interface PeerEvents {
+  /** Sends a signal to the viewer. */
+  send(signal: object): void;
+  /** The viewer is connected. Further calls have no effect. */
+  connected(): void;
+  /** The viewer was connected and is lost. */
+  lost(): void;
+}
 
-export const openEchoPeer: OpenPeer = (_session, send) => ({
+/** @param session the id that the viewer has chosen */
+export type OpenPeer = (session: string, events: PeerEvents) => Peer;
+
+export const openEchoPeer: OpenPeer = (_session, events) => ({
   receive: ({ Description: description, AddIceCandidate: candidate }) => {
     if (isObject(description) && description["ty"] === "offer") {
-      send({ Description: { ty: "answer", sdp: answerTo(String(description["sdp"])) } });
-      send({ AddIceCandidate: HOST_CANDIDATE });
+      events.send({ Description: { ty: "answer", sdp: answerTo(String(description["sdp"])) } });
+      events.send({ AddIceCandidate: HOST_CANDIDATE });
+      events.connected();
     }
-    if (isObject(candidate)) send({ AddIceCandidate: candidate });
+    if (isObject(candidate)) events.send({ AddIceCandidate: candidate });
   },
+  addMedia: () => events.send({ Description: { ty: "offer", sdp: MEDIA_OFFER } }),
   close: () => {},
 });
 
@@ -34,6 +42,8 @@ const HOST_CANDIDATE: object = {
   sdp_mline_index: 0,
   username_fragment: null,
 };
+
+const MEDIA_OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=setup:actpass\r\na=sendonly\r\n";
 
 /** The offer with swapped roles: enough for a test to recognize the answer to its own offer. */
 function answerTo(offer: string): string {

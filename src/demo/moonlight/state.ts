@@ -15,22 +15,31 @@ export interface MoonlightHost {
   http_port: number;
 }
 
-/** `create` opens a new stream, `keepalive` one that needs no viewer, `join` an existing one. */
-export type StreamMode = "create" | "keepalive" | "join";
+/** Who has the socket of a stream. */
+export interface StreamHolder {
+  /** Gets the reason, then the socket is closed. */
+  leave(reason: object | string): void;
+}
 
 export interface MoonlightStream {
   readonly sessionId: string;
   readonly clientUniqueId: string | null;
-  readonly mode: StreamMode;
+  readonly mode: string;
   readonly hostId: number;
-  /** Sends the reason to the viewer and closes its socket. Undefined without a viewer. */
-  detach: ((reason: object | string) => void) | undefined;
+  /** The streamer's process. */
+  readonly streamerPid: number;
+  isStreamerAlive: boolean;
+  viewer: StreamHolder | undefined;
+  /** The socket of a `keepalive`, which has no viewer. */
+  keeper: StreamHolder | undefined;
 }
 
 export interface MoonlightState {
   readonly hosts: MoonlightHost[];
   readonly apps: readonly MoonlightApp[];
   readonly streams: Map<string, MoonlightStream>;
+  /** Of a streamer. */
+  lastPid: number;
 }
 
 export function seedState(): MoonlightState {
@@ -44,6 +53,7 @@ export function seedState(): MoonlightState {
       { app_id: 897_611_421, title: "Sway Desktop", is_hdr_supported: false },
     ],
     streams: new Map(),
+    lastPid: 4_000,
   };
 }
 
@@ -84,7 +94,7 @@ export function detailed(state: MoonlightState, host: MoonlightHost): object {
     external_port: http_port,
     version: "7.1.431.-1",
     gfe_version: "3.23.0.74",
-    unique_id: "0123456789ABCDEF",
+    unique_id: "01234567-89ab-cdef-0123-456789abcdef",
     mac: null,
     local_ip: address,
     current_game: 0,
@@ -93,13 +103,47 @@ export function detailed(state: MoonlightState, host: MoonlightHost): object {
   };
 }
 
+export function addStream(
+  state: MoonlightState,
+  stream: Pick<MoonlightStream, "sessionId" | "clientUniqueId" | "mode" | "hostId">,
+): MoonlightStream {
+  state.lastPid += 1;
+  const { lastPid: streamerPid } = state;
+  const added = { ...stream, streamerPid, isStreamerAlive: true, viewer: undefined, keeper: undefined };
+  state.streams.set(stream.sessionId, added);
+  return added;
+}
+
+/** Its streamer ends. The entry of a kept stream stays, as `/api/sessions` shows, unless it was Helix's first start. */
+export function endStream(state: MoonlightState, stream: MoonlightStream): void {
+  stream.isStreamerAlive = false;
+  stream.viewer = undefined;
+  stream.keeper = undefined;
+  const stays = stream.mode === "keepalive" && !stream.sessionId.endsWith("-kickoff");
+  if (!stays && state.streams.get(stream.sessionId) === stream) state.streams.delete(stream.sessionId);
+}
+
 /** Ends every stream of a host, as `/api/host/cancel` does. */
 export function cancelStreams(state: MoonlightState, host: MoonlightHost): void {
   for (const stream of state.streams.values()) {
     if (stream.hostId !== host.host_id) continue;
     state.streams.delete(stream.sessionId);
-    stream.detach?.({ ConnectionTerminated: { error_code: 0 } });
+    const { viewer, keeper } = stream;
+    endStream(state, stream);
+    for (const holder of [viewer, keeper]) holder?.leave({ ConnectionTerminated: { error_code: 0 } });
   }
+}
+
+/** As `/api/sessions` lists them. */
+export function listStreams(state: MoonlightState): object[] {
+  return [...state.streams.values()].map((stream) => ({
+    session_id: stream.sessionId,
+    client_unique_id: stream.clientUniqueId,
+    mode: stream.mode,
+    has_websocket: stream.viewer !== undefined,
+    streamer_pid: stream.streamerPid,
+    streamer_alive: stream.isStreamerAlive,
+  }));
 }
 
 function serverState(state: MoonlightState, host: MoonlightHost): "Busy" | "Free" {

@@ -1,4 +1,5 @@
 /** Requests of the test to Wolf's side, which is another process: over IPC, never over the network. */
+import type { MoonlightDialect } from "../../../src/demo/moonlight/double.ts";
 import type { Ran, RunOptions } from "./programs.ts";
 import type { SandboxView, Stage } from "./sandbox.ts";
 
@@ -7,6 +8,8 @@ export interface HostOptions {
   /** Of the Moonlight double; 0 takes a free one. */
   moonlightPort: number;
   credentials: string;
+  /** Of the Moonlight double. Default: Helix's fork. */
+  dialect?: MoonlightDialect;
   /** Network namespace file for sandboxes; undefined: the host's own. */
   sandboxNetwork?: string | undefined;
 }
@@ -27,6 +30,8 @@ export interface HostView {
     /** Path of the request, and its field `Authorization`. */
     requests: { url: string; authorization: string | undefined; cookie: string | undefined }[];
     controlFrames: number;
+    /** Closes that reached signalling. */
+    closes: { code: number; isMasked: boolean }[];
   };
   video: { openPeers: number; sentBytes: number };
   sandboxes: SandboxView[];

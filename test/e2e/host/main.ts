@@ -7,6 +7,7 @@ import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
 import type { HostResult, HostCall, HostCalls, HostOptions } from "./calls.ts";
 import { ContainerRuntime } from "./runtime.ts";
 import { createVideoPeers } from "./video-peer.ts";
+import { testPicture } from "./test-picture.ts";
 
 const options = JSON.parse(process.env["E2E_HOST"] ?? "") as HostOptions;
 delete process.env["E2E_HOST"];
@@ -25,8 +26,9 @@ const runtime = stack.adopt(
 );
 const video = stack.adopt(
   createVideoPeers(async (session) => {
-    const sandbox = await runtime.find(/ses_[a-z0-9_]+/.exec(session)?.[0] ?? session);
-    return sandbox.capture();
+    const [id] = /ses_[a-z0-9_]+/.exec(session) ?? [];
+    // Moonlight Web's own page names its streams without a session.
+    return id === undefined ? testPicture() : (await runtime.find(id)).capture();
   }),
   (it) => it.close(),
 );
@@ -34,6 +36,9 @@ const moonlight = stack.use(
   await createMoonlightDouble({
     port: options.moonlightPort,
     credentials: options.credentials,
+    dialect: options.dialect ?? "fork",
+    usernameField: "X-Forwarded-User",
+    livesOn: false,
     openPeer: video.openPeer,
   }),
 );
@@ -57,6 +62,7 @@ const calls: HostCalls = {
         cookie,
       })),
       controlFrames: moonlight.controlFrames.length,
+      closes: moonlight.closes.map(({ code, isMasked }) => ({ code, isMasked })),
     },
     video: { openPeers: video.open, sentBytes: video.sentBytes },
     sandboxes: (await runtime.list()).map(({ view }) => view),

@@ -1,9 +1,9 @@
 /**
- * The streamer of the Moonlight double with real media: a WebRTC peer that answers the viewer's offer and sends a
- * desktop as VP8. Media goes from here to the browser over UDP; only the signalling goes through the tunnel.
+ * The streamer of the Moonlight double with real media: a WebRTC peer that answers the viewer's offer of input channels, and
+ * then offers a desktop as VP8. Media goes from here to the browser over UDP; only the signalling goes through the tunnel.
  */
 import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from "werift";
-import type { OpenPeer, Peer } from "../../../src/demo/moonlight/peer.ts";
+import type { OpenPeer, Peer, PeerEvents } from "../../../src/demo/moonlight/peer.ts";
 import { encodeKeyFrame, fragmentsOf } from "./vp8.ts";
 import type { Picture } from "./vp8.ts";
 
@@ -11,6 +11,9 @@ import type { Picture } from "./vp8.ts";
 const VIDEO_CLOCK_HZ = 90_000;
 /** Between two pictures: every frame is a key frame and a screenshot, and two cores do everything. */
 const FRAME_MS = 150;
+
+/** States of a connection that had been there. */
+const LOST: ReadonlySet<string> = new Set(["disconnected", "failed", "closed"]);
 
 export interface VideoPeers {
   readonly openPeer: OpenPeer;
@@ -27,11 +30,12 @@ export function createVideoPeers(capture: (session: string) => Promise<Picture>)
   const closing = new Set<Promise<void>>();
   const counter = { bytes: 0 };
   return {
-    openPeer: (session, send) => {
-      const peer = new VideoPeer({ capture: () => capture(session), send, counter });
+    openPeer: (session, events) => {
+      const peer = new VideoPeer({ capture: () => capture(session), events, counter });
       peers.add(peer);
       return {
         receive: (signal) => peer.receive(signal),
+        addMedia: () => peer.addMedia(),
         close: () => {
           const closed = peer.close().finally(() => {
             peers.delete(peer);
@@ -56,7 +60,7 @@ export function createVideoPeers(capture: (session: string) => Promise<Picture>)
 
 interface VideoPeerOptions {
   capture: () => Promise<Picture>;
-  send: Parameters<OpenPeer>[1];
+  events: PeerEvents;
   counter: { bytes: number };
 }
 
@@ -84,19 +88,25 @@ class VideoPeer implements Omit<Peer, "close"> {
         ],
       },
     });
-    this.#connection.addTransceiver(this.#track, { direction: "sendonly" });
     // Its candidates need no messages of their own: werift gathers first, and they stand in the answer.
     this.#connection.connectionStateChange.subscribe((state) => {
-      if (state === "connected") this.#sending ??= this.#send().catch(complain);
+      const { events } = this.#options;
+      if (state === "connected") events.connected();
+      else if (LOST.has(state) && !this.#closed.signal.aborted) events.lost();
     });
   }
 
   receive({ Description: description, AddIceCandidate: candidate }: Readonly<Record<string, unknown>>): void {
-    if (isOffer(description)) this.#answer(description.sdp).catch(complain);
+    if (isDescription(description)) this.#describe(description).catch(complain);
     if (isCandidate(candidate)) {
       const { candidate: text, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex } = candidate;
       this.#connection.addIceCandidate({ candidate: text, sdpMid, sdpMLineIndex }).catch(complain);
     }
+  }
+
+  addMedia(): void {
+    this.#connection.addTransceiver(this.#track, { direction: "sendonly" });
+    this.#offer().catch(complain);
   }
 
   async close(): Promise<void> {
@@ -105,11 +115,23 @@ class VideoPeer implements Omit<Peer, "close"> {
     await this.#connection.close();
   }
 
-  async #answer(sdp: string): Promise<void> {
-    await this.#connection.setRemoteDescription({ type: "offer", sdp });
+  async #offer(): Promise<void> {
+    await this.#connection.setLocalDescription(await this.#connection.createOffer());
+    this.#sendDescription("offer");
+  }
+
+  /** The viewer's offer, or its answer to ours: then the media may go out. */
+  async #describe({ ty: type, sdp }: Description): Promise<void> {
+    await this.#connection.setRemoteDescription({ type, sdp });
+    if (type === "answer") this.#sending ??= this.#send().catch(complain);
+    if (type !== "offer") return;
     await this.#connection.setLocalDescription(await this.#connection.createAnswer());
-    const answer = this.#connection.localDescription?.sdp;
-    this.#options.send({ Description: { ty: "answer", sdp: answer } });
+    this.#sendDescription("answer");
+  }
+
+  #sendDescription(ty: Description["ty"]): void {
+    const sdp = this.#connection.localDescription?.sdp;
+    if (!this.#closed.signal.aborted) this.#options.events.send({ Description: { ty, sdp } });
   }
 
   async #send(): Promise<void> {
@@ -138,9 +160,14 @@ class VideoPeer implements Omit<Peer, "close"> {
   }
 }
 
-function isOffer(value: unknown): value is { ty: "offer"; sdp: string } {
+interface Description {
+  ty: "offer" | "answer";
+  sdp: string;
+}
+
+function isDescription(value: unknown): value is Description {
   const { ty, sdp } = (value ?? {}) as { ty?: unknown; sdp?: unknown };
-  return ty === "offer" && typeof sdp === "string";
+  return (ty === "offer" || ty === "answer") && typeof sdp === "string";
 }
 
 function isCandidate(

@@ -58,7 +58,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         const response = await caller.call({
           method,
           path: `${path}${mark}session_id=${session.id}`,
-          headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+          headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
           ...(body !== undefined && { body }),
         });
         return [response.status, moonlight.requests.at(-1)?.url];
@@ -140,7 +140,7 @@ for (const kind of PLAINTEXT_CALLERS) {
       }
     });
 
-    it("streams each line of a pairing as it arrives", async () => {
+    it("streams each value of a pairing as it arrives", async () => {
       await using stand = await startMoonlight();
       const { session, sessions, moonlight } = stand;
       await using caller = await openCaller(kind, sessions.system);
@@ -148,18 +148,22 @@ for (const kind of PLAINTEXT_CALLERS) {
       const pairing = caller.open({
         method: "POST",
         path: `/moonlight/api/pair?session_id=${session.id}`,
-        headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-length": body.length },
+        headers: {
+          authorization: `Bearer ${ADMIN_TOKEN}`,
+          "content-type": "application/json",
+          "content-length": body.length,
+        },
       });
       pairing.request.end(body);
       const response = await within(pairing.response, "the header");
       assert.equal(response.headers["content-type"], "application/x-ndjson");
       const [pin] = await next<[Buffer]>(response.body, "data");
-      assert.equal(pin.toString(), '{"Pin":"1234"}\n');
+      assert.equal(pin.toString(), '{"Pin":"1234"}');
       const rest = ending(response.body);
       assert.equal(moonlight.finishPairings("paired"), 1, "the second line did not exist before");
       const { kind: how, data } = await rest;
       assert.equal(how, "end");
-      assert.match(data.toString(), /^\{"Paired":\{"host_id":1,.*\}\n$/);
+      assert.match(data.toString(), /^\n\{"Paired":\{"host_id":1,.*\}\}$/);
     });
 
     it("is refused to others: missing, foreign and unknown sessions, and no token", async () => {

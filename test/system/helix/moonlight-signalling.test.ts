@@ -8,7 +8,7 @@ import { eventually, next, turn, within } from "../../support/events.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
-import { init, isConnected, openSocket, SECRET, SOCKET_KINDS, startMoonlight } from "./moonlight-stand.ts";
+import { init, isOpened, openSocket, SECRET, SOCKET_KINDS, startMoonlight } from "./moonlight-stand.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -40,11 +40,10 @@ async function startService(): Promise<Service> {
   };
 }
 
-/** First fields of Moonlight's messages, up to its answer to an offer. */
-const ORDER: readonly string[] = [
-  "UpdateApp StageComplete WebRtcConfig",
-  "StageStarting StageComplete StageStarting StageComplete StageStarting StageComplete",
-  "ConnectionComplete Signaling Signaling",
+/** First fields of Moonlight's messages, up to its answer to an offer and a candidate. */
+const BEFORE_CONNECTING: readonly string[] = [
+  "UpdateApp StageStarting StageComplete StageStarting WebRtcConfig StageComplete StageStarting",
+  "Signaling Signaling",
 ].flatMap((line) => line.split(" "));
 
 /** A frame header with its length in eight bytes, although fewer would do. */
@@ -68,20 +67,19 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(socket.status, kind === "RFC 8441" ? 200 : 101);
       assert.equal(socket.headers["sec-websocket-extensions"], undefined, "nothing is compressed");
       socket.send(init(session.id));
-      await socket.messages.find(isConnected, "the stream");
+      await socket.messages.find(isOpened, "the stream");
       socket.send(
         JSON.stringify({ Signaling: { Description: { ty: "offer", sdp: "a=setup:actpass\r\n" } } }),
       );
       await socket.messages.findNth(
-        2,
+        3,
         (message) => JSON.stringify(message).includes("Signaling"),
-        "the answer",
+        "the server's offer",
       );
-      assert.deepEqual(
-        socket.messages.all.map((message) => Object.keys(message as object)[0]),
-        ORDER,
-      );
-      const answer = JSON.stringify(socket.messages.all.at(-2));
+      const tags = socket.messages.all.map((message) => Object.keys(message as object)[0]);
+      assert.deepEqual(tags.slice(0, BEFORE_CONNECTING.length), BEFORE_CONNECTING);
+      assert.deepEqual(tags.slice(-2), ["ConnectionComplete", "Signaling"]);
+      const answer = JSON.stringify(socket.messages.all[tags.indexOf("Signaling")]);
       assert.match(answer, /"ty":"answer","sdp":"a=setup:active/);
 
       const [request] = stand.moonlight.requests;
@@ -131,7 +129,7 @@ for (const kind of SOCKET_KINDS) {
           socket.stream.write(chunk);
           await turn(3); // mostly a packet of its own
         }
-        await socket.messages.find(isConnected, "the stream");
+        await socket.messages.find(isOpened, "the stream");
         if (how === "together with the next message") {
           await socket.messages.find(
             (message) => JSON.stringify(message).includes('"candidate":"x"'),
@@ -204,14 +202,27 @@ for (const kind of SOCKET_KINDS) {
     });
 
     it("passes an end without a close frame", async () => {
-      await using stand = await startMoonlight();
+      await using service = await startService();
+      await using stand = await startMoonlight({ port: service.port });
       const { url, path, alice, session } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
       socket.send(init(session.id));
-      await socket.messages.find(isConnected, "the stream");
+      const backend = await service.accepted;
+      await next(backend, "message");
+      backend.terminate();
+      assert.equal(await socket.closed, undefined, "the target drops the connection");
+    });
+
+    it("stays open where Moonlight's handler has died of a frame, until its caller leaves", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice, session, moonlight } = stand;
+      await using socket = await openSocket(kind, url, path, { token: alice });
+      socket.send(init(session.id));
+      await socket.messages.find(isOpened, "the stream");
       socket.stream.write(socket.frame("binary", { opcode: 2 }));
-      assert.equal(await socket.closed, undefined, "Moonlight drops the connection");
-      await eventually(() => stand.moonlight.openWebSockets === 0, "Moonlight's end");
+      await eventually(() => moonlight.state.streams.size === 0, "the handler's end");
+      assert.equal((await call(`${url}/healthz`, { token: null })).status, 200);
+      assert.deepEqual([moonlight.openWebSockets, socket.stream.closed], [1, false]);
     });
 
     it("passes a first message of another kind", async () => {
@@ -219,10 +230,7 @@ for (const kind of SOCKET_KINDS) {
       const { url, path, alice } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
       socket.send('{"note":"of a later version"}');
-      assert.equal((await socket.closed)?.code, 1005, "Moonlight's own close frame");
-      socket.close(1000, "");
-      await eventually(() => stand.moonlight.openWebSockets === 0, "Moonlight's end");
-      assert.match(unmasked(stand.tap.toService()), /of a later version/);
+      await eventually(() => unmasked(stand.tap.toService()).includes("of a later version"), "the message");
     });
 
     it("refuses a first message that is no JSON text, and Moonlight sees nothing of it", async () => {
@@ -255,13 +263,15 @@ for (const kind of SOCKET_KINDS) {
       assert.ok(!tap.toService().includes(ping.subarray(0, 2)));
     });
 
-    it("passes a caller's close before its first message, and Moonlight's reply", async () => {
+    it("passes a caller's close before its first message, which Moonlight does not return", async () => {
       await using stand = await startMoonlight();
-      const { url, path, alice } = stand;
+      const { url, path, alice, moonlight } = stand;
       await using socket = await openSocket(kind, url, path, { token: alice });
       socket.close(1000, "changed my mind");
-      assert.deepEqual(await socket.closed, { code: 1000, reason: "changed my mind" });
-      await stand.moonlight.whenIdle();
+      assert.equal(await socket.closed, undefined);
+      const [close] = moonlight.closes;
+      assert.deepEqual([close?.code, close?.reason, close?.isMasked], [1000, "changed my mind", true]);
+      await moonlight.whenIdle();
     });
 
     it("passes what Moonlight sends before the caller's first message", async () => {
@@ -335,7 +345,7 @@ for (const kind of SOCKET_KINDS) {
       const { url, path, alice, session, moonlight } = stand;
       const socket = await openSocket(kind, url, path, { token: alice });
       socket.send(init(session.id));
-      await socket.messages.find(isConnected, "the stream");
+      await socket.messages.find(isOpened, "the stream");
       await socket[Symbol.asyncDispose]();
       await within(moonlight.whenIdle(), "Moonlight's end");
       assert.equal(moonlight.state.streams.size, 0);
@@ -409,7 +419,7 @@ for (const kind of SOCKET_KINDS) {
         const session = await stand.another();
         await using socket = await openSocket(kind, url, name(session.id), { token: alice });
         socket.send(init(session.id, { session_id: `agent-${session.id}-3` }));
-        await socket.messages.find(isConnected, "the stream");
+        await socket.messages.find(isOpened, "the stream");
       }
       assert.deepEqual(
         stand.moonlight.requests.map(({ url }) => url),

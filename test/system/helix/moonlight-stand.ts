@@ -97,7 +97,9 @@ export async function startMoonlight(
   } = {},
 ): Promise<MoonlightStand> {
   const stack = new AsyncDisposableStack();
-  const moonlight = stack.use(await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000 }));
+  const moonlight = stack.use(
+    await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000, livesOn: false }),
+  );
   const tap = stack.use(await openTap(options.port ?? moonlight.port));
   const sessions = stack.use(await startSessions({ helix: { moonlightCredentials: SECRET } }));
   const { url, system } = sessions;
@@ -309,19 +311,11 @@ function follow(
 /** What a browser sends first; its credentials are none that Moonlight knows. */
 export function init(session: string, more: object = {}): string {
   return JSON.stringify({
-    AuthenticateAndInit: {
-      ...moonlightInit("credentials-of-the-browser", session),
-      video_sample_queue_size: 10,
-      play_audio_local: false,
-      audio_sample_queue_size: 10,
-      video_supported_formats: 1,
-      video_colorspace: "Rec709",
-      video_color_range_full: false,
-      ...more,
-    },
+    AuthenticateAndInit: { ...moonlightInit("credentials-of-the-browser", session), ...more },
   });
 }
 
-export function isConnected(message: unknown): boolean {
-  return typeof message === "object" && message !== null && "ConnectionComplete" in message;
+/** Moonlight has opened the stream, and waits for an offer. */
+export function isOpened(message: unknown): boolean {
+  return typeof message === "object" && message !== null && "WebRtcConfig" in message;
 }

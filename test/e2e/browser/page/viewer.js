@@ -29,9 +29,11 @@ globalThis.viewer = {
       const message = JSON.parse(data);
       const [tag] = typeof message === "string" ? [message] : Object.keys(message);
       viewer.words.push(tag);
-      if (tag === "WebRtcConfig") viewer.peer = connect(message.WebRtcConfig.ice_servers, say);
-      if (tag === "ConnectionComplete") void offer(viewer.peer, say);
-      if (tag === "Signaling") hear(viewer.peer, message.Signaling);
+      if (tag === "WebRtcConfig") {
+        viewer.peer = connect(message.WebRtcConfig.ice_servers, say);
+        void describe(viewer.peer, say);
+      }
+      if (tag === "Signaling") hear(viewer.peer, message.Signaling, say);
     });
     socket.addEventListener("close", ({ code, reason, wasClean }) => {
       viewer.closed = { code, reason, wasClean };
@@ -81,7 +83,8 @@ function addressOf(candidate) {
 
 function connect(iceServers, say) {
   const peer = new RTCPeerConnection({ iceServers });
-  peer.addTransceiver("video", { direction: "recvonly" });
+  // The viewer offers its input; the media comes with an offer of the server's.
+  peer.createDataChannel("input");
   peer.ontrack = ({ track }) => {
     video.srcObject = new MediaStream([track]);
     // The browser starts it by itself: it is muted.
@@ -103,7 +106,8 @@ function connect(iceServers, say) {
   return peer;
 }
 
-async function offer(peer, say) {
+/** An offer, or the answer to the server's. */
+async function describe(peer, say) {
   await peer.setLocalDescription();
   const { type, sdp } = peer.localDescription;
   say({ Signaling: { Description: { ty: type, sdp } } });
@@ -111,9 +115,10 @@ async function offer(peer, say) {
 
 /** Candidates may overtake the answer's work; the browser wants the answer first. */
 let heard = Promise.resolve();
-function hear(peer, { Description: description, AddIceCandidate: candidate }) {
+function hear(peer, { Description: description, AddIceCandidate: candidate }, say) {
   heard = heard.then(async () => {
     if (description) await peer.setRemoteDescription({ type: description.ty, sdp: description.sdp });
+    if (description?.ty === "offer") await describe(peer, say);
     if (candidate) {
       const { candidate: text, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex } = candidate;
       await peer.addIceCandidate({ candidate: text, sdpMid, sdpMLineIndex });

@@ -2,11 +2,10 @@
 import { timingSafeEqual } from "node:crypto";
 
 /** The status that refuses the request, or undefined if it may pass. */
-export function refusalOf(authorization: string | undefined, credentials: string): 401 | 500 | undefined {
+export function refusalOf(authorization: string | undefined, credentials: string): 400 | 401 | undefined {
   if (authorization === undefined) return 401;
-  // The real server panics here (`todo!()`), which its framework turns into a 500.
-  if (!authorization.includes(" ")) return 500;
-  const [scheme, given = ""] = authorization.split(" ");
+  const [scheme, given] = authorization.split(" ");
+  if (given === undefined) return 400;
   return scheme === "Bearer" && sameSecret(given, credentials) ? undefined : 401;
 }
 
