@@ -75,7 +75,10 @@ for (const kind of KINDS) {
     });
 
     test("gets and sets the clipboard, empty, text and picture", async () => {
-      assert.deepEqual(await sandbox.clipboard(), { kind: "empty" });
+      for (const age of ["older", "newer"] as const) {
+        server.age = age;
+        assert.deepEqual(await sandbox.clipboard(), { kind: "empty" }, age);
+      }
       await sandbox.setClipboard({ kind: "text", text: "Grüße\n" });
       assert.deepEqual(server.clipboard, { type: "text", data: "Grüße\n" });
       assert.deepEqual(await sandbox.clipboard(), { kind: "text", text: "Grüße\n" });

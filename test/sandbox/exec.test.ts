@@ -49,7 +49,12 @@ test("runs allowed programs, and reports how they ended", async () => {
   );
   assert.deepEqual(await exec(server, { command: ["nosuchprogram"] }), {
     success: false,
-    error: "spawn nosuchprogram ENOENT",
+    error: 'exec: "nosuchprogram": executable file not found in $PATH',
+    exit_code: -1,
+  });
+  assert.deepEqual(await exec(server, { command: ["nosuchprogram"], background: true }), {
+    success: false,
+    error: 'exec: "nosuchprogram": executable file not found in $PATH',
     exit_code: -1,
   });
 });

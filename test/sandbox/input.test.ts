@@ -217,6 +217,12 @@ test("returns how many events it has applied, and refuses invalid ones", { skip 
   });
   const single = await server.post("/input", { type: "mouse_move_rel", dx: 5, dy: 5 });
   assert.deepEqual(await single.json(), { success: true, processed: 1 });
+  const untyped = await server.post("/input", {});
+  assert.deepEqual(await untyped.json(), {
+    success: true,
+    processed: 0,
+    message: "1 of 1 events not supported",
+  });
   assert.equal((await server.post("/input", "{")).status, 400);
   assert.equal((await server.post("/input", { events: [{ type: 5 }] })).status, 400);
   assert.equal((await server.request("/input")).status, 405);

@@ -92,6 +92,9 @@ test(
       assert.equal(head.headers.get(name), whole.headers.get(name), name);
     }
     assert.equal(Number(head.headers.get("content-length")), (await whole.arrayBuffer()).byteLength);
+    const other = await server.request("/screenshot?format=bmp");
+    assert.equal(other.headers.get("content-type"), "image/png");
+    assert.equal((await sharp(Buffer.from(await other.arrayBuffer())).metadata()).format, "png");
     for (const method of ["POST", "DELETE"]) {
       const response = await server.request("/screenshot", { method });
       assert.equal(response.status, 405, method);
@@ -227,6 +230,25 @@ test("responds as Helix does while there is no display", { skip: missing("grim")
     assert.equal(await (await server.request("/health")).text(), "OK");
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test("names a program that is missing", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "turnabout-nothing-"));
+  const path = process.env["PATH"];
+  try {
+    await using server = await startServer({ runtimeFolder: folder });
+    await writeFile(join(folder, "wayland-1"), "");
+    process.env["PATH"] = folder;
+    const screenshot = await (await server.request("/screenshot")).text();
+    const notFound = (program: string): string =>
+      `${program}: exec: "${program}": executable file not found in $PATH\n`;
+    assert.equal(screenshot, `Failed to capture screenshot: ${notFound("grim")}`);
+    const clipboard = await server.post("/clipboard", { type: "text", data: "x" });
+    assert.deepEqual([clipboard.status, await clipboard.text()], [500, notFound("wl-copy")]);
+  } finally {
+    process.env["PATH"] = path;
+    await rm(folder, { recursive: true });
   }
 });
 

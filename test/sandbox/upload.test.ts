@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { storeFile } from "../../agents/sandbox/server/multipart.ts";
+import { storeFile } from "../../agents/sandbox/server/upload/multipart.ts";
 import { until } from "./desktop.ts";
 import { startServer } from "./server.ts";
 import type { TestServer } from "./server.ts";
@@ -70,10 +70,25 @@ test("stores each file under a name of its own, and returns its path", async () 
   assert.equal((await readdir(folder)).length, 5);
 });
 
-test("refuses a name that leads to another folder", async () => {
+test("keeps the last part of a name that is a path", async () => {
   await using fixture = await start();
   const { server, folder } = fixture;
-  const names = ["../evil", "/etc/evil", "a/b", "..\\\\evil", "..", ".", "", "a\0b", "a\u0007"];
+  const names = ["../one", "/etc/two", "a/b/three/", "..\\\\four", "C:\\\\a b\\\\five.txt", "../../one"];
+  const stored: string[] = [];
+  for (const name of names) {
+    const response = await server.request("/upload?open_file_manager=false", { method: "POST", ...form(name) });
+    assert.equal(response.status, 200, name);
+    stored.push(((await response.json()) as { filename: string }).filename);
+  }
+  assert.deepEqual(stored, ["one", "two", "three", "four", "five.txt", "one (1)"]);
+  assert.deepEqual((await readdir(folder)).toSorted(), stored.toSorted());
+  assert.deepEqual(await readdir(join(folder, "..")), ["incoming"], "none in another folder");
+});
+
+test("refuses what is no name of a file", async () => {
+  await using fixture = await start();
+  const { server, folder } = fixture;
+  const names = ["..", ".", "", "/", "a/..", "a\0b", "a\u0007"];
   for (const name of names) {
     const response = await server.request("/upload", { method: "POST", ...form(name) });
     assert.deepEqual(

@@ -8,7 +8,7 @@ import type { ChildProcess } from "node:child_process";
 import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import { z } from "zod";
-import { parseJson, readBody } from "./body.ts";
+import { parseJson, readBody } from "./http/body.ts";
 import { Failure, messageOf, methodNotAllowed } from "./errors.ts";
 import { Semaphore } from "./semaphore.ts";
 import {
@@ -21,7 +21,8 @@ import {
   MAX_WAITING_EXECS,
 } from "./limits.ts";
 import type { Logger } from "./log.ts";
-import type { Environment, Programs } from "./programs.ts";
+import { howEnded, startFailure } from "./desktop/programs.ts";
+import type { Ending, Environment, Programs } from "./desktop/programs.ts";
 
 /** Helix's: programs that draw, to measure with, and what ends them. */
 export const EXEC_ALLOWED: readonly string[] = [
@@ -127,7 +128,7 @@ class Background {
     });
     if (error !== undefined || child.pid === undefined) {
       this.#running -= 1;
-      return { success: false, error: messageOf(error), exit_code: -1 };
+      return { success: false, error: startFailure(name, error), exit_code: -1 };
     }
     child.once("exit", () => (this.#running -= 1));
     return { success: true, exit_code: 0, pid: child.pid };
@@ -161,20 +162,20 @@ async function run(
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   try {
-    const ending = await new Promise<{ code: number | null; signal: string | null } | Error>((resolve) => {
+    const ending = await new Promise<Ending | Error>((resolve) => {
       child.once("error", resolve);
-      child.once("close", (code, by) => resolve({ code, signal: by }));
+      child.once("close", (code, endedBy) => resolve({ code, signal: endedBy }));
     });
-    if (ending instanceof Error) return { success: false, error: ending.message, exit_code: -1 };
+    if (ending instanceof Error) {
+      return { success: false, error: startFailure(name, ending), exit_code: -1 };
+    }
     const text = Buffer.concat(output).toString("utf8").trim();
     const outputField = text === "" ? {} : { output: text };
     if (reason === undefined && ending.code === 0) return { success: true, ...outputField, exit_code: 0 };
-    const error =
-      reason ?? (ending.signal === null ? `exit status ${ending.code}` : `signal: ${ending.signal}`);
     return {
       success: false,
       ...outputField,
-      error,
+      error: reason ?? howEnded(ending),
       exit_code: reason === undefined ? (ending.code ?? -1) : -1,
     };
   } finally {

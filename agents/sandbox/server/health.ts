@@ -1,7 +1,7 @@
 /** `GET /health`: `OK`, or with `Accept: application/json` what works and what does not. */
 import { Hono } from "hono";
 import type { ClipboardPush } from "./clipboard/push.ts";
-import type { Display } from "./display.ts";
+import type { Display } from "./desktop/display.ts";
 import { methodNotAllowed } from "./errors.ts";
 import type { Injector } from "./input/injector.ts";
 import type { SharedFrames } from "./screenshot/shared-frames.ts";

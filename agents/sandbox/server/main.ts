@@ -7,7 +7,7 @@
  */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { DEFAULT_RUNTIME_FOLDER } from "./display.ts";
+import { DEFAULT_RUNTIME_FOLDER } from "./desktop/display.ts";
 import { messageOf } from "./errors.ts";
 import { SCREENSHOT_PORT } from "./limits.ts";
 import { createLogger } from "./log.ts";

@@ -1,46 +1,34 @@
 /** The sandbox's server: screenshots, clipboard, input, programs and uploads of one desktop. */
-import { createServer } from "node:http";
-import type { IncomingMessage, Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import type { Duplex } from "node:stream";
 import { createHash } from "node:crypto";
-import { getRequestListener } from "@hono/node-server";
+import type { AddressInfo } from "node:net";
 import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { WebSocketServer } from "ws";
-import type { WebSocket } from "ws";
 import { ClipboardPush } from "./clipboard/push.ts";
 import { clipboardRoutes } from "./clipboard/routes.ts";
 import { Clipboard } from "./clipboard/selection.ts";
-import { Display } from "./display.ts";
-import { respondDuringBody } from "./body.ts";
+import { Display } from "./desktop/display.ts";
+import { Programs } from "./desktop/programs.ts";
+import type { Environment } from "./desktop/programs.ts";
 import { Failure, failureResponse, failureText } from "./errors.ts";
 import { EXEC_ALLOWED, execRoutes } from "./exec.ts";
 import { healthRoutes } from "./health.ts";
+import { respondDuringBody } from "./http/body.ts";
+import { closeServer, createListener, listen } from "./http/listener.ts";
+import { isFromLocalPage } from "./http/same-origin.ts";
+import { acceptSockets } from "./http/upgrades.ts";
+import { closeSocket, keepAlive } from "./http/websocket.ts";
+import type { LivenessOptions } from "./http/websocket.ts";
 import { Injector } from "./input/injector.ts";
 import { inputRoutes } from "./input/routes.ts";
 import { acceptInput } from "./input/socket.ts";
-import {
-  CLOSE_TIMEOUT_MS,
-  KEEP_ALIVE_MS,
-  MAX_CONNECTIONS,
-  MAX_WEBSOCKET_MESSAGE_BYTES,
-  MAX_WEBSOCKETS,
-  REQUEST_TIMEOUT_MS,
-  SCREENSHOT_PORT,
-} from "./limits.ts";
+import { SCREENSHOT_PORT } from "./limits.ts";
 import { silent } from "./log.ts";
 import type { Logger } from "./log.ts";
-import { Programs } from "./programs.ts";
-import type { Environment } from "./programs.ts";
-import { isFromLocalPage } from "./same-origin.ts";
 import { frameKind } from "./screenshot/encode.ts";
 import { captureWithGrim } from "./screenshot/grim.ts";
 import { screenshotRoutes } from "./screenshot/routes.ts";
 import { SharedFrames } from "./screenshot/shared-frames.ts";
-import { uploadRoutes } from "./upload.ts";
-import { closeSocket, keepAlive } from "./websocket.ts";
-import type { LivenessOptions } from "./websocket.ts";
+import { uploadRoutes } from "./upload/routes.ts";
 
 export interface SandboxServerOptions {
   /** Default 9876; 0 is any free port. */
@@ -127,7 +115,7 @@ export async function startSandboxServer(options: SandboxServerOptions): Promise
     return failureResponse(new Failure(500, "Internal server error"));
   });
 
-  const server = listener(app, log);
+  const server = createListener(app, log);
   const sockets = acceptSockets(server, (path, socket) => {
     keepAlive(socket, options.liveness);
     if (path === "/ws/clipboard") push.add(socket);
@@ -157,94 +145,6 @@ async function digestOf(bytes: Buffer): Promise<string> {
   if (bytes.length < 1024 * 1024) return createHash("sha256").update(bytes).digest("base64url");
   const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
   return Buffer.from(await crypto.subtle.digest("SHA-256", view)).toString("base64url");
-}
-
-function listener(app: Hono<{ Bindings: HttpBindings }>, log: Logger): Server {
-  const handle = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  /** Responses of a connection that are not finished. */
-  const underWay = new WeakMap<Duplex, number>();
-  const isBusy = ({ socket }: IncomingMessage) => (underWay.get(socket) ?? 0) > 0;
-  const server = createServer(
-    {
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      requireHostHeader: false, // node's own refusal would not be counted
-      // Node hands an upgrade over at once: its response would land inside one that is under way.
-      shouldUpgradeCallback: (request) => !isBusy(request),
-    },
-    (request, response) => {
-      const isPipelined = request.headers.upgrade !== undefined && isBusy(request);
-      const { socket } = request;
-      underWay.set(socket, (underWay.get(socket) ?? 0) + 1);
-      response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
-      const hasHost = request.headers.host !== undefined || request.httpVersion !== "1.1";
-      if (isPipelined || !hasHost) {
-        response.writeHead(400, { connection: "close" }).end();
-        return;
-      }
-      handle(request, response).catch((error: unknown) => {
-        log.warn({ err: error }, "response could not be sent");
-        response.destroy();
-      });
-    },
-  );
-  server.maxConnections = MAX_CONNECTIONS;
-  // The caller has reset its connection: no response is possible.
-  server.on("connection", (socket) => socket.on("error", () => {}));
-  return server;
-}
-
-/** Upgrades of the two WebSocket paths; everything else gets a status. */
-function acceptSockets(server: Server, onSocket: (path: string, socket: WebSocket) => void): WebSocketServer {
-  const sockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
-  });
-  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => {});
-    const [path = ""] = (request.url ?? "").split("?");
-    if (isFromLocalPage(request)) return refuse(socket, "403 Forbidden");
-    if (path !== "/ws/clipboard" && path !== "/ws/input") return refuse(socket, "404 Not Found");
-    if (sockets.clients.size >= MAX_WEBSOCKETS) return refuse(socket, "503 Service Unavailable");
-    sockets.handleUpgrade(request, socket, head, (webSocket) => onSocket(path, webSocket));
-  });
-  return sockets;
-}
-
-function refuse(socket: Duplex, status: string): void {
-  const text = `${status.slice(4)}\n`;
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n` +
-      `Connection: close\r\n\r\n${text}`,
-  );
-}
-
-function listen(server: Server, port: number, host: string | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(host === undefined ? { port } : { port, host }, () => {
-      server.off("error", reject);
-      // After listening only accept() can fail (EMFILE); the server goes on.
-      server.on("error", () => {});
-      resolve();
-    });
-  });
-}
-
-/** What is under way gets a little time. */
-function closeServer(server: Server, endSockets: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.closeAllConnections();
-      endSockets();
-    }, CLOSE_TIMEOUT_MS);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }
 
 /** With the first file manager there is; it is no more than a convenience. */

@@ -1,24 +1,27 @@
 /** The clipboard on the wire: `{"type":"text"|"image","data":…}`, an image's data as base64. */
 import { z } from "zod";
-import { parseJson } from "../body.ts";
+import { parseJson } from "../http/body.ts";
 import { Failure } from "../errors.ts";
 import type { ClipboardContent } from "./selection.ts";
 
-const Message = z.object({ type: z.enum(["text", "image"]), data: z.string() });
+/** As Helix's server reads it: what is no image is text, and what is left out is empty. */
+const Message = z.object({ type: z.string().nullish(), data: z.string().nullish() });
 
-/** @throws Failure 400 with Helix's texts */
+export const EMPTY: ClipboardContent = { type: "text", bytes: Buffer.alloc(0) };
+
+/** @throws Failure 400 for what is no such JSON, and for an image that is not base64 */
 export function parseClipboard(body: Buffer): ClipboardContent {
   let value: unknown;
   try {
     value = parseJson(body);
   } catch (error) {
-    throw new Failure(400, "Invalid clipboard data format", { cause: error });
+    throw new Failure(400, "Invalid JSON", { cause: error });
   }
   const parsed = Message.safeParse(value);
-  if (!parsed.success) throw new Failure(400, "Invalid clipboard data format");
-  const { type, data } = parsed.data;
-  if (type === "text") return { type, bytes: Buffer.from(data, "utf8") };
-  return { type, bytes: decodeBase64(data) };
+  if (!parsed.success) throw new Failure(400, "Invalid JSON");
+  const data = parsed.data.data ?? "";
+  if (parsed.data.type === "image") return { type: "image", bytes: decodeBase64(data) };
+  return { type: "text", bytes: Buffer.from(data, "utf8") };
 }
 
 export function formatClipboard({ type, bytes }: ClipboardContent): string {

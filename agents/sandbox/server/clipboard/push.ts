@@ -1,18 +1,17 @@
 /**
  * `WS /ws/clipboard`: the current content as the first message, then each change of CLIPBOARD.
  *
- * The messages are those of `GET /clipboard`, an empty clipboard being `{"type":"text","data":""}`. A listener that
- * already has a content does not get it again. A listener that does not read what is sent is closed with 1013.
+ * The messages are those of `GET /clipboard`. A listener that already has a content does not get it again. A listener that does not read what is sent is closed with 1013.
  */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { WebSocket } from "ws";
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { MAX_UNTAKEN_BYTES, PUSH_READ_ATTEMPTS, PUSH_READ_PAUSE_MS } from "../limits.ts";
 import type { Logger } from "../log.ts";
-import type { Programs } from "../programs.ts";
-import { closeSocket } from "../websocket.ts";
-import { formatClipboard } from "./message.ts";
+import type { Programs } from "../desktop/programs.ts";
+import { closeSocket } from "../http/websocket.ts";
+import { EMPTY, formatClipboard } from "./message.ts";
 import type { Clipboard, ClipboardContent } from "./selection.ts";
 import { ClipboardWatch } from "./watch.ts";
 
@@ -100,7 +99,7 @@ export class ClipboardPush {
       this.#dirty = false;
       const content = await this.#read();
       // One buffer for all listeners.
-      const message = Buffer.from(formatClipboard(content ?? { type: "text", bytes: Buffer.alloc(0) }));
+      const message = Buffer.from(formatClipboard(content ?? EMPTY));
       const digest = createHash("sha256").update(message).digest("base64");
       for (const [socket, last] of this.#listeners) {
         if (last === digest || socket.readyState !== socket.OPEN) continue;

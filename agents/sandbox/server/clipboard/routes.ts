@@ -1,11 +1,11 @@
-/** `GET /clipboard` and `POST /clipboard`, in Helix's shapes. */
+/** `GET /clipboard` and `POST /clipboard`, in Helix's shapes; an empty clipboard is an empty text. */
 import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { readBody } from "../body.ts";
+import { readBody } from "../http/body.ts";
 import { methodNotAllowed } from "../errors.ts";
 import { Semaphore } from "../semaphore.ts";
 import { MAX_CLIPBOARD_BYTES, MAX_CLIPBOARD_REQUESTS, MAX_WAITING_CLIPBOARD_REQUESTS } from "../limits.ts";
-import { formatClipboard, parseClipboard } from "./message.ts";
+import { EMPTY, formatClipboard, parseClipboard } from "./message.ts";
 import type { Clipboard } from "./selection.ts";
 
 export function clipboardRoutes(
@@ -18,13 +18,12 @@ export function clipboardRoutes(
   // Both selections belong together: two callers must not set one each.
   const writes = new Semaphore("clipboard requests", 1, MAX_CLIPBOARD_REQUESTS);
   app.all("/clipboard", async (c) => {
-    if (c.req.method === "GET") {
+    if (c.req.method === "GET" || c.req.method === "HEAD") {
       const content = await reads.run(() => clipboard.read());
-      // Not JSON: Helix's server reports an empty clipboard in this way.
-      if (content === undefined) return new Response("", { headers: { "content-type": "text/plain" } });
-      return new Response(formatClipboard(content), { headers: { "content-type": "application/json" } });
+      const headers = { "content-type": "application/json" };
+      return new Response(formatClipboard(content ?? EMPTY), { headers });
     }
-    if (c.req.method !== "POST") return methodNotAllowed("GET, POST");
+    if (c.req.method !== "POST") return methodNotAllowed("GET, HEAD, POST");
     await bodies.run(async () => {
       const body = await readBody(c.env.incoming, MAX_CLIPBOARD_BYTES, "Clipboard data too large");
       const content = parseClipboard(body);

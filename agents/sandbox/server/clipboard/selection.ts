@@ -5,11 +5,12 @@
  * program copies something, with the next wl-copy at the latest, or when the display ends. It is meant to outlive
  * this server, as what was copied outlives the program it was copied from.
  */
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { Failure, messageOf } from "../errors.ts";
 import { CLIPBOARD_DATA_TIMEOUT_MS, CLIPBOARD_TYPES_TIMEOUT_MS, MAX_CLIPBOARD_BYTES } from "../limits.ts";
 import type { Logger } from "../log.ts";
-import type { Programs } from "../programs.ts";
+import { ProgramError } from "../desktop/programs.ts";
+import type { Programs } from "../desktop/programs.ts";
 
 /** What a selection holds. An image is a PNG file. */
 export interface ClipboardContent {
@@ -50,13 +51,12 @@ export class Clipboard {
 
   /** Sets both selections; empty content clears them. @throws Failure 500 with Helix's texts */
   async write(content: ClipboardContent): Promise<void> {
-    const what = content.type === "image" ? "Failed to set image clipboard" : "Failed to set clipboard";
     await this.#requireDisplay();
     try {
       await this.#copy("clipboard", content);
     } catch (error) {
       this.#log.warn({ err: error }, "clipboard not set");
-      throw new Failure(500, what, { cause: error });
+      throw new Failure(500, messageOf(error), { cause: error });
     }
     // PRIMARY is a convenience: applications without it are no reason to fail.
     await this.#copy("primary", content).catch((error: unknown) => {
@@ -68,7 +68,7 @@ export class Clipboard {
     try {
       await this.#display.sockets();
     } catch (error) {
-      throw new Failure(500, "No Wayland display available", { cause: error });
+      throw new Failure(500, "no Wayland display", { cause: error });
     }
   }
 
@@ -100,7 +100,7 @@ export class Clipboard {
         return output.toString("utf8").split("\n").filter(Boolean);
       } catch (error) {
         // An empty selection is a failure to wl-paste ("No selection"; newer: "Nothing is copied"), not to us.
-        if (/^(No selection|Nothing is copied)/.test(messageOf(error))) return [];
+        if (error instanceof ProgramError && /^(No selection|Nothing is copied)/.test(error.reason)) return [];
         throw error;
       }
     });

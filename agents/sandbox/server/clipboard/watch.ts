@@ -1,10 +1,10 @@
 /** Says when CLIPBOARD changes: one `wl-paste --watch` for all, started again when it ends. */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { WATCH_RESTART_MAX_MS, WATCH_RESTART_MIN_MS } from "../limits.ts";
 import type { Logger } from "../log.ts";
-import type { Programs } from "../programs.ts";
+import type { Programs } from "../desktop/programs.ts";
 
 /** A line for each change, at once; then the content is taken, because its owner may not expect a closed pipe. */
 const ON_CHANGE = ["sh", "-c", "echo; exec cat >/dev/null"] as const;

@@ -1,9 +1,9 @@
 /** Applies input in the order in which it came, keys and pointer alike: a click must not overtake what was typed. */
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { Failure } from "../errors.ts";
 import { MAX_KEYS_PER_RUN, MAX_WAITING_INPUT_EVENTS } from "../limits.ts";
 import type { Logger } from "../log.ts";
-import type { Programs } from "../programs.ts";
+import type { Programs } from "../desktop/programs.ts";
 import { isKeyEvent } from "./events.ts";
 import type { InputEvent, KeyEvent } from "./events.ts";
 import { Keyboard } from "./keyboard.ts";

@@ -1,12 +1,12 @@
 /** `POST /input`: `{"events":[…]}`, or one event alone, with Helix's names. */
 import { z } from "zod";
-import { parseJson } from "../body.ts";
+import { parseJson } from "../http/body.ts";
 import { Failure } from "../errors.ts";
 import { MAX_INPUT_EVENTS } from "../limits.ts";
 import type { InputEvent } from "./events.ts";
 
 const Event = z.object({
-  type: z.string(),
+  type: z.string().default(""),
   x: z.number().default(0),
   y: z.number().default(0),
   dx: z.number().default(0),

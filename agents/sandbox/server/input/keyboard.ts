@@ -12,9 +12,9 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { FIRST_INPUT_DELAY_MS, KEYS_TIMEOUT_MS, MAX_COMPLAINT_BYTES } from "../limits.ts";
-import type { Programs } from "../programs.ts";
+import type { Programs } from "../desktop/programs.ts";
 import type { KeyEvent } from "./events.ts";
 import {
   CAPS_LOCK,

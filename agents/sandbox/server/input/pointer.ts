@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { FIRST_INPUT_DELAY_MS } from "../limits.ts";
 import { LEFT_BUTTON } from "./events.ts";
 import type { Area, PointerEvent } from "./events.ts";

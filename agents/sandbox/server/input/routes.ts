@@ -1,7 +1,7 @@
 /** `POST /input`, `GET /keyboard-state`, `POST /keyboard-reset`. */
 import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { readBody } from "../body.ts";
+import { readBody } from "../http/body.ts";
 import { Failure, methodNotAllowed } from "../errors.ts";
 import { MAX_INPUT_BYTES } from "../limits.ts";
 import type { Injector } from "./injector.ts";
@@ -24,7 +24,7 @@ export function inputRoutes(injector: Injector): Hono<{ Bindings: HttpBindings }
   });
 
   app.all("/keyboard-state", (c) => {
-    if (c.req.method !== "GET") return methodNotAllowed("GET");
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") return methodNotAllowed("GET, HEAD");
     const { pressed, names, modifiers } = injector.keyboard.state;
     return c.json({
       timestamp: Date.now(),

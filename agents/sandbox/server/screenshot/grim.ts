@@ -2,14 +2,14 @@
  * One capture of the desktop. grim's PPM is three times cheaper than its PNG, and sharp makes a PNG of it sooner than grim
  * makes its own, so all frames are PPM; only where there is no sharp they are grim's PNG.
  */
-import type { Display } from "../display.ts";
+import type { Display } from "../desktop/display.ts";
 import { Failure, messageOf } from "../errors.ts";
 import { CAPTURE_TIMEOUT_MS, MAX_PICTURE_BYTES } from "../limits.ts";
-import type { Programs } from "../programs.ts";
+import type { Programs } from "../desktop/programs.ts";
 
 export type FrameKind = "png" | "ppm";
 
-/** @throws Failure 500 with Helix's texts while the display is not up */
+/** The cursor is in the picture. @throws Failure 500 while the display is not up */
 export async function captureWithGrim(
   programs: Programs,
   display: Display,
@@ -17,7 +17,7 @@ export async function captureWithGrim(
 ): Promise<Buffer> {
   try {
     return await display.tryEach((socket) =>
-      programs.run("grim", ["-t", kind, "-"], {
+      programs.run("grim", ["-c", "-t", kind, "-"], {
         env: display.environment(socket),
         timeoutMs: CAPTURE_TIMEOUT_MS,
         maxOutputBytes: MAX_PICTURE_BYTES,

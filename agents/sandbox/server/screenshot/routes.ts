@@ -44,14 +44,14 @@ export function screenshotRoutes(frames: SharedFrames, log: Logger): Hono {
   return app;
 }
 
-/** As Helix's server: JPEG unless something else is requested, and anything else is PNG. */
+/** As Helix's server: JPEG unless something else is requested, and anything else is PNG. Its media type says PNG, too. */
 function parseFormat(text: string | undefined): PictureFormat {
   return text === undefined || text === "" || text === "jpeg" || text === "jpg" ? "jpeg" : "png";
 }
 
 /** Clamped to 1..100; what is no whole number is the default. */
 function parseQuality(text: string | undefined): number {
-  if (text === undefined || !/^[+-]?\d{1,9}$/.test(text)) return JPEG_QUALITY;
+  if (text === undefined || !/^[+-]?\d{1,15}$/.test(text)) return JPEG_QUALITY;
   return Math.min(100, Math.max(1, Number(text)));
 }
 

@@ -1,7 +1,7 @@
 /** Request bodies: whole up to a limit, or chunk by chunk. A body that stalls is an error. */
 import type { IncomingMessage } from "node:http";
-import { Failure } from "./errors.ts";
-import { BODY_IDLE_MS, MAX_REFUSED_BODY_BYTES, REFUSED_BODY_MS } from "./limits.ts";
+import { Failure } from "../errors.ts";
+import { BODY_IDLE_MS, MAX_REFUSED_BODY_BYTES, REFUSED_BODY_MS } from "../limits.ts";
 
 /** @throws Failure 413 as soon as it is known to be too large; otherwise like {@link chunksOf} */
 export async function readBody(

@@ -6,7 +6,7 @@
  * and then the others.
  */
 import { readdir } from "node:fs/promises";
-import { Failure } from "./errors.ts";
+import { Failure } from "../errors.ts";
 import type { Environment } from "./programs.ts";
 
 /** Helix's default where `XDG_RUNTIME_DIR` is not set. */

@@ -1,6 +1,6 @@
 /** What both WebSockets have in common: liveness that works through a tunnel, and a close that comes to its end. */
 import type { WebSocket } from "ws";
-import { PING_INTERVAL_MS, PONG_DEADLINE_MS, WEBSOCKET_CLOSE_TIMEOUT_MS } from "./limits.ts";
+import { PING_INTERVAL_MS, PONG_DEADLINE_MS, WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
 
 export interface LivenessOptions {
   pingIntervalMs?: number;

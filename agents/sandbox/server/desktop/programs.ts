@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
-import { MAX_COMPLAINT_BYTES, PROGRAM_STOP_TIMEOUT_MS } from "./limits.ts";
+import { errorCodeOf, messageOf } from "../errors.ts";
+import { MAX_COMPLAINT_BYTES, PROGRAM_STOP_TIMEOUT_MS } from "../limits.ts";
 
 export type Environment = Record<string, string | undefined>;
 
@@ -19,9 +20,23 @@ export interface RunOptions {
   until?: "exit" | "close";
 }
 
-/** The message is the program's standard error, or how it ended. */
+/** The message is the program's name and the reason. */
 export class ProgramError extends Error {
   override readonly name = "ProgramError";
+  /** The program's standard error, or how it ended. */
+  readonly reason: string;
+
+  constructor(program: string, reason: string, options?: ErrorOptions) {
+    super(`${program}: ${reason}`, options);
+    this.reason = reason;
+  }
+}
+
+/** Why a program did not start, in the words of Helix's server: Node's `spawn ENOENT` names no cause. */
+export function startFailure(program: string, error: unknown): string {
+  if (errorCodeOf(error) === "ENOENT") return `exec: "${program}": executable file not found in $PATH`;
+  if (errorCodeOf(error) === "EACCES") return `exec: "${program}": permission denied`;
+  return messageOf(error);
 }
 
 export class Programs {
@@ -68,13 +83,11 @@ export class Programs {
     if (stdin !== undefined) child.stdin?.end(stdin);
     const timer = setTimeout(() => kill(`timed out after ${timeoutMs} ms`), timeoutMs);
     try {
-      const { code, signal } = await ended(child, until);
-      if (reason !== undefined) throw new ProgramError(`${program}: ${reason}`);
+      const { code, signal } = await ended(child, program, until);
+      if (reason !== undefined) throw new ProgramError(program, reason);
       if (code === 0) return Buffer.concat(output);
       const complaintText = Buffer.concat(complaint).toString("utf8").trim();
-      throw new ProgramError(
-        complaintText === "" ? `${program} ended with ${signal ?? code}` : complaintText,
-      );
+      throw new ProgramError(program, complaintText === "" ? howEnded({ code, signal }) : complaintText);
     } finally {
       clearTimeout(timer);
       child.stderr?.destroy();
@@ -96,14 +109,21 @@ export class Programs {
   }
 }
 
-interface Ending {
+export interface Ending {
   code: number | null;
   signal: NodeJS.Signals | null;
 }
 
-function ended(child: ChildProcess, until: "exit" | "close"): Promise<Ending> {
+/** As Go reports it, and so Helix's server. */
+export function howEnded({ code, signal }: Ending): string {
+  return signal === null ? `exit status ${code}` : `signal: ${signal}`;
+}
+
+function ended(child: ChildProcess, program: string, until: "exit" | "close"): Promise<Ending> {
   return new Promise((resolve, reject) => {
-    child.once("error", (error) => reject(new ProgramError(error.message, { cause: error })));
+    child.once("error", (error) =>
+      reject(new ProgramError(program, startFailure(program, error), { cause: error })),
+    );
     child.once("close", (code, signal) => resolve({ code, signal }));
     // After a failure no other process holds the output, and its text is worth waiting for 'close'.
     child.once("exit", (code, signal) => {

@@ -1,7 +1,7 @@
 /** The file of a `multipart/form-data` body (RFC 7578), as a stream: it is never in memory as a whole. */
 import { Busboy } from "@fastify/busboy";
 import type { BusboyInstance } from "@fastify/busboy";
-import { Failure, messageOf } from "./errors.ts";
+import { Failure, messageOf } from "../errors.ts";
 
 /** Header fields of one part; browsers send about 200 bytes. */
 const MAX_HEADER_BYTES = 8 * 1024;
@@ -63,7 +63,7 @@ function createParser(contentType = ""): BusboyInstance {
     return new Busboy({
       headers: { "content-type": contentType },
       limits: { parts: MAX_PARTS, headerSize: MAX_HEADER_BYTES },
-      preservePath: true, // a name that is a path is refused, not cut
+      preservePath: true, // `store` cuts it: baseName
       isPartAFile: () => true, // other fields are skipped as streams, too: none is buffered
       fileHwm: 1, // the next chunk is read when this one has been stored
     });
