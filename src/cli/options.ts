@@ -8,7 +8,7 @@ export function asUsageError<T>(commandName: string, make: () => T): T {
     return make();
   } catch (error) {
     if (!(error instanceof TurnaboutError) || error.code !== "config_invalid") throw error;
-    throw new UsageError(error.message, `run \`${commandName} --help\` for the options`);
+    throw new UsageError(error.message, error.hint ?? `run \`${commandName} --help\` for the options`);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The Docker Engine of a runner: dockerode over dialled streams, including exec, events and logs. */
 import { createRequire } from "node:module";
-import type { Agent } from "node:http";
+import type { Agent, ClientRequest } from "node:http";
 import type Docker from "dockerode";
 import type { Dial } from "../wire/streams/dial.ts";
 import { createHttpAgent } from "./dial/http-agent.ts";
@@ -18,7 +18,7 @@ import { createHttpAgent } from "./dial/http-agent.ts";
 export function createDockerClient(dial: Dial, runner: string, target = "docker"): Docker {
   // The published types lack `agent`, which docker-modem passes to node.
   const options: Docker.DockerOptions & { agent: Agent } = {
-    agent: createHttpAgent(dial, runner, target),
+    agent: withoutRedirects(createHttpAgent(dial, runner, target)),
     protocol: "http",
     host: "docker", // not used: the agent dials the target
     port: 80,
@@ -31,6 +31,26 @@ export function createDockerClient(dial: Dial, runner: string, target = "docker"
   } finally {
     if (ambient !== undefined) process.env["DOCKER_HOST"] = ambient;
   }
+}
+
+interface RequestingAgent {
+  addRequest(request: ClientRequest, ...rest: unknown[]): void;
+}
+
+/**
+ * docker-modem follows each `Location`: it would send a request from this machine, outside the tunnel, to where a hostile
+ * engine wants it, and end the process where that fails. It does not see one here: the caller gets the redirect as an error.
+ */
+function withoutRedirects(agent: Agent): Agent {
+  const requesting = agent as Agent & RequestingAgent; // which node calls for each request, and does not document
+  const addRequest = requesting.addRequest.bind(agent);
+  requesting.addRequest = (request, ...rest) => {
+    request.prependListener("response", ({ headers }) => {
+      delete headers.location;
+    });
+    addRequest(request, ...rest);
+  };
+  return agent;
 }
 
 /** Loaded on first use: it brings SSH and gRPC along. */

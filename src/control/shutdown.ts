@@ -91,6 +91,7 @@ export class Shutdown {
     if (successor) {
       port.stopAccepting();
       handOver(parts, running);
+      parts.store.successor.follow();
       void announce(parts, log);
     }
     // With a successor nothing new arrives but on old connections.

@@ -18,6 +18,7 @@ import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
+import * as storeLimits from "../../src/control/store/limits.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
 import { readDocument, sections, tableRows } from "./markdown.ts";
 
@@ -84,7 +85,10 @@ describe("docs/operations.md", () => {
   it("has the limits of both ends", () => checkLimits("Both ends (`src/wire/limits.ts`)", wireLimits));
   it("has the agent's limits", () => checkLimits("Agent (`src/agent/limits.ts`)", agentLimits));
   it("has the control plane's limits", () =>
-    checkLimits("Control plane (`src/control/limits.ts`)", controlLimits));
+    checkLimits("Control plane (`src/control/limits.ts`, `src/control/store/limits.ts`)", {
+      ...controlLimits,
+      ...storeLimits,
+    }));
 
   it("has the limits of one caller's connection", () =>
     checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));

@@ -37,5 +37,7 @@ export function formatListenAddress(address: ListenAddress): string {
 }
 
 function invalid(text: string, what: string): TurnaboutError {
-  return new TurnaboutError("config_invalid", `listen address ${JSON.stringify(text)}: ${what}`);
+  return new TurnaboutError("config_invalid", `listen address ${JSON.stringify(text)}: ${what}`, {
+    hint: "give unix:/PATH, unix:/PATH;mode=0666 or HOST:PORT",
+  });
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { lstat, unlink } from "node:fs/promises";
 import net from "node:net";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
+import { systemErrorHint } from "../../wire/system-errors.ts";
 
 /**
  * Removes a stale socket file from the path.
@@ -13,16 +14,16 @@ import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 export async function freeSocketPath(path: string): Promise<void> {
   const found = await lstat(path).catch((error: unknown) => {
     if (errorCodeOf(error) === "ENOENT") return undefined;
-    throw taken(path, (error as Error).message);
+    throw unusable(path, (error as Error).message, systemErrorHint(error, "address"));
   });
   if (found === undefined) return;
   if (!found.isSocket()) {
-    throw taken(
-      path,
-      `a ${found.isSymbolicLink() ? "symbolic link" : "file"} is there already, not a socket`,
-    );
+    const kind = found.isSymbolicLink() ? "symbolic link" : found.isDirectory() ? "directory" : "file";
+    throw unusable(path, `a ${kind} is there already, not a socket`, "remove it, or choose another path");
   }
-  if (await isAlive(path)) throw taken(path, "another process listens there");
+  if (await isAlive(path)) {
+    throw unusable(path, "another process listens there", "stop that process, or choose another path");
+  }
   await unlink(path);
 }
 
@@ -49,6 +50,7 @@ export function listenWithMode(server: net.Server, path: string, mode: number, b
   }
 }
 
-function taken(path: string, what: string): TurnaboutError {
-  return new TurnaboutError("config_invalid", `listen unix:${path}: ${what}`);
+function unusable(path: string, what: string, hint: string | undefined): TurnaboutError {
+  const options = hint === undefined ? {} : { hint };
+  return new TurnaboutError("config_invalid", `listen unix:${path}: ${what}`, options);
 }

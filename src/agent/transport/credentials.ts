@@ -2,6 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { systemErrorHint } from "../../wire/system-errors.ts";
 import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";
@@ -21,6 +22,7 @@ export async function readSecret(secret: Secret, what: string): Promise<string> 
   } catch (cause) {
     throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, {
       cause,
+      hint: systemErrorHint(cause, "file") ?? `give a file that has the ${what} and nothing else`,
     });
   }
 }

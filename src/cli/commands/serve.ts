@@ -5,7 +5,9 @@ import type { ControlPlaneOptions } from "../../control/options.ts";
 import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
 import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-proxies.ts";
 import type { TlsFiles } from "../../control/reload/tls-files.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { systemErrorHint } from "../../wire/system-errors.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import type { Inheritance } from "../handover/inheritance.ts";
@@ -235,10 +237,10 @@ async function findMoonlightCredentials(file: string | undefined): Promise<strin
 async function readText(path: string, option: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
-  } catch (error) {
-    throw new UsageError(
-      `${option} ${path}: ${(error as Error).message}`,
-      "check the path and its permissions",
-    );
+  } catch (cause) {
+    throw new TurnaboutError("config_invalid", `${option} ${path}: ${toError(cause).message}`, {
+      cause,
+      hint: systemErrorHint(cause, "file") ?? "check the path",
+    });
   }
 }

@@ -12,6 +12,7 @@ import type { Delivery } from "../shares/unread-bytes.ts";
 export class EventStream {
   readonly #response: AnyResponse;
   #writtenBytes = 0;
+  #isEnding = false;
 
   constructor(response: AnyResponse) {
     this.#response = response;
@@ -51,8 +52,10 @@ export class EventStream {
     };
   }
 
-  /** Idempotent. A reader that does not read the end in time is cut off. */
+  /** Idempotent: each change of tokens may call it. A reader that does not read the end in time is cut off. */
   end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
     const response = this.#response;
     response.end();
     const timer = setTimeout(() => cut(response), EVENT_END_TIMEOUT_MS);

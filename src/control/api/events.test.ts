@@ -14,6 +14,7 @@ import { InFlight } from "../in-flight/in-flight.ts";
 import { createFairShares } from "../shares/fair-shares.ts";
 import { ActiveStreams } from "../auth/active-streams.ts";
 import type { AppContext, AppEnv } from "./context.ts";
+import { EventStream } from "./event-stream.ts";
 import { eventRoutes } from "./events.ts";
 
 afterEach(() => assertNothingOpen());
@@ -71,6 +72,26 @@ function flood({ bus, activeStreams }: Stand): Promise<number> {
     return false;
   }, "the slow reader to be cut off").then(() => sent);
 }
+
+it("a stream of events that is ended many times has one listener for its end", async () => {
+  const ended = Promise.withResolvers<void>();
+  const server = http.createServer((_request, response) => {
+    const stream = new EventStream(response);
+    stream.start(() => ended.resolve());
+    stream.end();
+    const listeners = response.listenerCount("close");
+    for (let n = 0; n < 20; n += 1) stream.end();
+    assert.equal(response.listenerCount("close"), listeners);
+  });
+  await next(server.listen(0, "127.0.0.1"), "listening");
+  const request = http.get({ port: (server.address() as AddressInfo).port, agent: false });
+  const [response] = await next<[http.IncomingMessage]>(request, "response");
+  assert.equal((await ending(response)).kind, "end");
+  await ended.promise;
+  const closed = next(server, "close");
+  server.close();
+  await closed;
+});
 
 describe("a reader of events that does not read", () => {
   it("is cut off on HTTP/1.1 when a bounded amount waits for it", async () => {

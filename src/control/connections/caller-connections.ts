@@ -36,6 +36,11 @@ export class CallerConnections {
     return this.#new.add(socket);
   }
 
+  /** Its PROXY header names the client. */
+  belongsTo(socket: Socket, address: string): void {
+    this.#new.belongsTo(socket, address);
+  }
+
   /** It is a tunnel connection from its first byte. */
   becomesTunnel(socket: Socket): void {
     this.#new.done(socket);

@@ -60,6 +60,28 @@ describe("NewConnections", () => {
     assert.equal(add(connections, "2001:db8::2:0:0:0:1").destroyed, true);
   });
 
+  it("counts a connection for the client that its proxy names", () => {
+    const connections = new NewConnections(4);
+    const proxied = (client: string): FakeSocket => {
+      const socket = add(connections, "192.0.2.1");
+      connections.belongsTo(socket as unknown as Socket, client);
+      return socket;
+    };
+    const flood = Array.from({ length: 4 }, () => proxied("198.51.100.1"));
+    const honest = proxied("198.51.100.2");
+    const direct = add(connections, "192.0.2.9");
+    assert.deepEqual(
+      [honest, direct, ...flood].map(({ destroyed }) => destroyed),
+      [false, false, true, true, false, false],
+    );
+    connections.done(honest);
+    flood[3]?.destroy();
+    assert.deepEqual([proxied("198.51.100.3"), proxied("198.51.100.3")].map(({ destroyed }) => destroyed), [
+      false,
+      false,
+    ]);
+  });
+
   it("frees the place of a connection that has closed or brought its request", () => {
     const connections = new NewConnections(2);
     const first = add(connections, "192.0.2.1");

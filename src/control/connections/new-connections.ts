@@ -1,7 +1,8 @@
 /**
  * Connections that have not brought a request yet: first bytes, a TLS handshake or a request header are under way. All have
  * a deadline; their number is bounded, and when all places are taken, an address with many loses one to an address with
- * fewer.
+ * fewer. Behind a proxy that names the client in a PROXY header that is the client's address. Of other proxies it is their own:
+ * whose a connection is they tell in its requests only, and they have read a request before they connect.
  */
 import type { Socket } from "node:net";
 import { MAX_NEW_CONNECTIONS } from "./limits.ts";
@@ -13,6 +14,8 @@ export class NewConnections {
   readonly #max: number;
   /** By address, and then by peer; the oldest first. */
   readonly #byAddress = new Map<string, Map<string, Socket>>();
+  /** The address that a peer's connection counts for. */
+  readonly #addresses = new Map<string, string>();
   #count = 0;
 
   /** @param max default {@link MAX_NEW_CONNECTIONS} */
@@ -29,25 +32,41 @@ export class NewConnections {
       socket.destroy();
       return false;
     }
-    const own = this.#byAddress.get(address) ?? new Map<string, Socket>();
-    this.#byAddress.set(address, own);
     const key = keyOf(socket);
-    own.set(key, socket);
-    this.#count += 1;
-    socket.once("close", () => this.#remove(address, key));
+    this.#place(key, address, socket);
+    socket.once("close", () => this.#remove(key));
     return true;
+  }
+
+  /** A trusted proxy has named the client of this connection: it counts for the client's address from now on. */
+  belongsTo(socket: Socket, address: string): void {
+    const key = keyOf(socket);
+    if (this.#remove(key)) this.#place(key, addressGroup(address), socket);
   }
 
   /** Its first request has come, or it has become a tunnel connection. */
   done(peer: Peer): void {
-    if (peer.remoteAddress !== undefined) this.#remove(addressGroup(peer.remoteAddress), keyOf(peer));
+    if (peer.remoteAddress !== undefined) this.#remove(keyOf(peer));
   }
 
-  #remove(address: string, key: string): void {
+  #place(key: string, address: string, socket: Socket): void {
+    const own = this.#byAddress.get(address) ?? new Map<string, Socket>();
+    this.#byAddress.set(address, own);
+    own.set(key, socket);
+    this.#addresses.set(key, address);
+    this.#count += 1;
+  }
+
+  /** @returns whether it had a place */
+  #remove(key: string): boolean {
+    const address = this.#addresses.get(key);
+    if (address === undefined) return false;
+    this.#addresses.delete(key);
     const own = this.#byAddress.get(address);
-    if (own?.delete(key) !== true) return;
+    own?.delete(key);
+    if (own?.size === 0) this.#byAddress.delete(address);
     this.#count -= 1;
-    if (own.size === 0) this.#byAddress.delete(address);
+    return true;
   }
 
   /** Ends the oldest connection of the address with the most, unless `address` has as many. */
@@ -58,8 +77,7 @@ export class NewConnections {
     if (most === undefined || oldest === undefined) return false;
     if (most.size <= (this.#byAddress.get(address)?.size ?? 0)) return false;
     const [key, socket] = oldest;
-    most.delete(key);
-    this.#count -= 1;
+    this.#remove(key);
     socket.destroy();
     return true;
   }

@@ -114,7 +114,7 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // permanently
     callers.connected(socket);
-    if (connections.accept(socket)) sniff(socket, { h1, h2, secure }, trustedProxies, log);
+    if (connections.accept(socket)) sniff(socket, { h1, h2, secure }, { trustedProxies, connections, log });
   });
 
   return {

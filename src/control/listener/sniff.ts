@@ -4,6 +4,7 @@ import type http2 from "node:http2";
 import type net from "node:net";
 import type tls from "node:tls";
 import type { Logger } from "../../wire/log.ts";
+import type { CallerConnections } from "../connections/caller-connections.ts";
 import { parseProxyHeader } from "../trusted-proxies/proxy-protocol.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { http1Handover, readFirstBytes, unfinishedHttp1Handover } from "./first-bytes.ts";
@@ -15,6 +16,12 @@ export interface Servers {
   secure: tls.Server | undefined;
 }
 
+export interface SniffContext {
+  trustedProxies: TrustedProxies;
+  connections: Pick<CallerConnections, "belongsTo">;
+  log: Logger;
+}
+
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const TLS_HANDSHAKE_RECORD = 0x16;
 
@@ -22,8 +29,7 @@ const TLS_HANDSHAKE_RECORD = 0x16;
 export function sniff(
   socket: net.Socket,
   { h1, h2, secure }: Servers,
-  trustedProxies: TrustedProxies,
-  log: Logger,
+  { trustedProxies, connections, log }: SniffContext,
 ): void {
   let headerMode = trustedProxies.headerMode(socket);
   let headerBytes = 0;
@@ -65,6 +71,7 @@ export function sniff(
     headerMode = "off";
     if (found.kind === "none") return true;
     trustedProxies.setHeader(socket, found.header);
+    if (found.header.address !== undefined) connections.belongsTo(socket, found.header.address);
     headerBytes = found.length;
     return true;
   }

@@ -13,6 +13,7 @@ import {
 } from "../limits.ts";
 import type { PortTls } from "../listener/port.ts";
 import { poll } from "../../wire/poll.ts";
+import { systemErrorHint } from "../../wire/system-errors.ts";
 
 /** PEM files; followed for changes. */
 export interface TlsFiles {
@@ -131,7 +132,7 @@ async function read(path: string, option: string, maxBytes: number): Promise<Pem
   } catch (cause) {
     throw new TurnaboutError("config_invalid", `${from}: ${(cause as Error).message}`, {
       cause,
-      hint: "check the path, and that the user of this process may read it",
+      hint: systemErrorHint(cause, "file") ?? "give a smaller file",
     });
   }
 }

@@ -1,12 +1,15 @@
 /** The control plane's token file: JSON with a `tokens` list, checked as a whole and followed for changes. */
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { hashToken } from "../auth/tokens.ts";
 import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
 import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
 import { poll } from "../../wire/poll.ts";
+import { systemErrorHint } from "../../wire/system-errors.ts";
+
+const FORMAT_HINT = "correct the file: `turnabout token` prints entries, docs/operations.md has the format";
 
 function patterns(name: string): z.ZodArray<z.ZodString> {
   const message = `"${name}" must be a list of patterns`;
@@ -43,8 +46,8 @@ export function parseTokenFile(text: string): TokenRecord[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch {
-    throw invalid("not valid JSON");
+  } catch (error) {
+    throw invalid(`not valid JSON${placeOf(error)}`);
   }
   const file = fileSchema.safeParse(value);
   if (!file.success) throw invalid('no "tokens" list');
@@ -65,8 +68,24 @@ function parseEntry(value: unknown, index: number): TokenRecord {
   throw invalid(`entry ${index}${id}: ${entry.error.issues[0]?.message}`);
 }
 
-function invalid(what: string): TurnaboutError {
-  return new TurnaboutError("config_invalid", `token file: ${what}`);
+/** Of a syntax error; its message may quote a token. */
+function placeOf(error: unknown): string {
+  const [, line, column] = /\(line (\d+) column (\d+)\)/.exec(toError(error).message) ?? [];
+  return line === undefined ? "" : ` at line ${line}, column ${column}`;
+}
+
+/** What is wrong with the text. */
+class InvalidTokenFile extends TurnaboutError {
+  readonly what: string;
+
+  constructor(what: string) {
+    super("config_invalid", `token file: ${what}`, { hint: FORMAT_HINT });
+    this.what = what;
+  }
+}
+
+function invalid(what: string): InvalidTokenFile {
+  return new InvalidTokenFile(what);
 }
 
 /** @throws TurnaboutError `config_invalid` if the file cannot be used */
@@ -84,8 +103,13 @@ async function named(path: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (cause) {
-    if (cause instanceof TurnaboutError) throw cause;
-    throw new TurnaboutError("config_invalid", `token file ${path}: ${(cause as Error).message}`, { cause });
+    const isInvalid = cause instanceof InvalidTokenFile;
+    const what = isInvalid ? cause.what : toError(cause).message;
+    const hint = isInvalid ? FORMAT_HINT : systemErrorHint(cause, "file");
+    throw new TurnaboutError("config_invalid", `token file ${path}: ${what}`, {
+      cause,
+      ...(hint !== undefined && { hint }),
+    });
   }
 }
 

@@ -10,18 +10,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { STORE_LOCK_POLL_MS } from "../limits.ts";
+import { LOCK_FILE } from "./file-names.ts";
 import { problemOf } from "./store-failure.ts";
 
-/**
- * An empty SQLite database that is kept in an exclusive transaction. Nothing else in this process may open it: when a
- * process closes any descriptor of a file, POSIX drops all of its locks on that file.
- */
-const LOCK_FILE = "lock";
 /** For messages only: who holds the lock. It may be absent, outdated or damaged. */
 const HOLDER_FILE = "lock-holder.json";
 
 const holderSchema = z.object({ pid: z.int(), host: z.string().max(255), since: z.string().max(40) });
 
+/**
+ * Its file is an empty SQLite database that is kept in an exclusive transaction. Nothing else in this process may open it:
+ * when a process closes any descriptor of a file, POSIX drops all of its locks on that file.
+ */
 export class DataDirectoryLock {
   readonly #directory: string;
   readonly #database: DatabaseSync;

@@ -7,13 +7,13 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { FILE_NAME } from "./file-names.ts";
 import { makeFolder } from "./make-folder.ts";
 import { CONTROL_MIGRATIONS, migrate } from "./migrations.ts";
 import type { Migrations } from "./migrations.ts";
 import { text } from "./rows.ts";
-import { problemOf, StoreFailure } from "./store-failure.ts";
-
-export const FILE_NAME = "turnabout.db";
+import { unusable } from "./start-failure.ts";
+import { StoreFailure } from "./store-failure.ts";
 
 /** How long another process's lock (of a backup, say) is waited for at the start. Later it is never waited for. */
 const START_BUSY_TIMEOUT_MS = 5_000;
@@ -35,7 +35,7 @@ export function openDatabase(
     database.exec("PRAGMA busy_timeout = 0");
     return database;
   } catch (cause) {
-    throw unusable(dataDirectory, cause);
+    throw unusable(dataDirectory, "open", cause);
   }
 }
 
@@ -83,24 +83,6 @@ export function checkIntegrity(database: DatabaseSync): void {
   const row = database.prepare("PRAGMA quick_check(1)").get();
   const { quick_check: result } = z.object({ quick_check: z.string() }).parse(row);
   if (result !== "ok") throw new StoreFailure("corrupt", new Error(result));
-}
-
-/** An error of the start, as the operator gets it. */
-export function unusable(dataDirectory: string | undefined, cause: unknown): TurnaboutError {
-  if (cause instanceof TurnaboutError) return cause;
-  const { message } = cause as Error;
-  const subject = `data directory ${dataDirectory}`;
-  if (problemOf(cause) === "corrupt") {
-    return new TurnaboutError(
-      "config_invalid",
-      `${subject}: ${FILE_NAME} is damaged or no database: ${message}`,
-      {
-        cause,
-        hint: `restore a backup; or move ${FILE_NAME}, ${FILE_NAME}-wal and ${FILE_NAME}-shm away to start with an empty one`,
-      },
-    );
-  }
-  return new TurnaboutError("config_invalid", `${subject}: ${message}`, { cause });
 }
 
 /** Random, made with the store: marks what this store's control plane has created elsewhere. */

@@ -8,11 +8,9 @@ import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { checkIntegrity } from "./database.ts";
+import { FILES_BESIDE } from "./file-names.ts";
 import { GroupSync } from "./group-sync.ts";
 import { StoreFailure } from "./store-failure.ts";
-
-/** What SQLite keeps beside a database in WAL mode. */
-export const FILES_BESIDE: readonly string[] = ["-wal", "-shm"];
 
 interface FileState {
   device: bigint;

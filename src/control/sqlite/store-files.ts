@@ -6,9 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { toError } from "../../wire/errors.ts";
 import { STORE_LOCK_POLL_MS } from "../limits.ts";
 import { DataDirectoryLock } from "./data-directory-lock.ts";
-import { FILE_NAME, openAlone, openDatabase, openFile, unusable } from "./database.ts";
+import { openAlone, openDatabase, openFile } from "./database.ts";
+import { FILE_NAME, FILES_BESIDE } from "./file-names.ts";
 import type { Migrations } from "./migrations.ts";
-import { FILES_BESIDE, OpenedDatabase } from "./opened-database.ts";
+import { OpenedDatabase } from "./opened-database.ts";
+import { unusable } from "./start-failure.ts";
+import type { StartPhase } from "./start-failure.ts";
 import { problemOf, StoreFailure } from "./store-failure.ts";
 import type { StoreProblem } from "./store-failure.ts";
 import { inTransaction } from "./transaction.ts";
@@ -23,6 +26,8 @@ export class StoreFiles {
   #opened: OpenedDatabase | undefined;
   #lock: DataDirectoryLock | undefined;
   #isReleased = false;
+  /** While a database that another process has is read. */
+  #reader: DatabaseSync | undefined;
   /** Why the database could only be opened to be read, at the start. */
   #startFailure: Error | undefined;
 
@@ -46,6 +51,7 @@ export class StoreFiles {
 
   /** The one that is open now. @throws StoreFailure if there is none */
   get database(): DatabaseSync {
+    if (this.#reader !== undefined) return this.#reader;
     if (this.#opened === undefined) throw new StoreFailure(this.#isReleased ? "released" : "failing");
     return this.#opened.database;
   }
@@ -109,8 +115,10 @@ export class StoreFiles {
     const directory = this.#directory;
     if (directory === undefined || !this.#isReleased) return;
     const deadline = performance.now() + waitMs;
+    let phase: StartPhase = "lock";
     try {
       const lock = await DataDirectoryLock.take(directory, waitMs);
+      phase = "open";
       try {
         this.#opened = await this.#openUntil(path.join(directory, FILE_NAME), deadline);
       } catch (error) {
@@ -120,7 +128,20 @@ export class StoreFiles {
       this.#lock = lock;
       this.#isReleased = false;
     } catch (cause) {
-      throw unusable(directory, cause);
+      throw unusable(directory, phase, cause);
+    }
+  }
+
+  /** Opens the database of the process that has it now for `work`, to be read. @throws an error of SQLite, or of `work` */
+  readReleased(work: () => void): void {
+    if (this.#file === undefined || !this.#isReleased || this.#opened !== undefined) return;
+    const database = new DatabaseSync(this.#file, { readOnly: true, timeout: 0 });
+    this.#reader = database;
+    try {
+      work();
+    } finally {
+      this.#reader = undefined;
+      database.close();
     }
   }
 

@@ -1,6 +1,9 @@
 /** The commits of a store: their names in the database, and how many of them survive a loss of power. */
 import { randomBytes } from "node:crypto";
 
+/** Name of its row in the database's table `meta`. */
+export const REVISION = "revision";
+
 export class Commits {
   /** Names the last commit, in the database too: by it a copy of the database is known to be complete. */
   revision: string | undefined;

@@ -11,7 +11,7 @@ import type { Logger } from "../../wire/log.ts";
 import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "../limits.ts";
 import type { DataDirectoryLock } from "../sqlite/data-directory-lock.ts";
 import { metaOf, storeId } from "../sqlite/database.ts";
-import { Commits } from "./commits.ts";
+import { Commits, REVISION } from "./commits.ts";
 import { DeferredWrites } from "./deferred-writes.ts";
 import type { Migrations } from "../sqlite/migrations.ts";
 import { Statement } from "../sqlite/statement.ts";
@@ -20,6 +20,7 @@ import type { StoreProblem } from "../sqlite/store-failure.ts";
 import { StoreFiles } from "../sqlite/store-files.ts";
 import { inTransaction } from "../sqlite/transaction.ts";
 import { StoreHealth } from "./store-health.ts";
+import { SuccessorChanges } from "./successor-changes.ts";
 
 export interface StoreOptions {
   /** Undefined: in memory. */
@@ -29,11 +30,11 @@ export interface StoreOptions {
   log?: Logger | undefined;
 }
 
-const REVISION = "revision";
-
 export class Store {
   /** Random, made with the store: marks what this control plane has created elsewhere. */
   readonly id: string;
+  /** Another process that has the directory, after {@link release}. */
+  readonly successor: SuccessorChanges;
   readonly #files: StoreFiles;
   readonly #health: StoreHealth;
   readonly #log: Logger;
@@ -49,13 +50,12 @@ export class Store {
   #reopening: Promise<void> | undefined;
 
   /** Without a directory in memory; with one through `openStore()`. @throws TurnaboutError `config_invalid` */
-  constructor(
-    { directory, migrations = [], log = silentLogger }: StoreOptions = {},
-    lock?: DataDirectoryLock,
-  ) {
+  constructor(options: StoreOptions = {}, lock?: DataDirectoryLock) {
+    const { directory, migrations = [], log = silentLogger } = options;
     this.#log = log;
     this.#files = new StoreFiles(directory, migrations, lock);
     this.#health = new StoreHealth(directory, log);
+    this.successor = new SuccessorChanges(this.#files, this.#commits, log);
     this.id = storeId(this.#files.database);
     this.#commits.revision = metaOf(this.#files.database, REVISION);
     this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
@@ -167,9 +167,7 @@ export class Store {
   /** Opens the directory again. @throws TurnaboutError `config_invalid` if another process keeps it, or it cannot be used */
   async reopen(): Promise<void> {
     if (this.#closed || !this.#files.isReleased) return;
-    this.#reopening ??= this.#reclaim().finally(() => {
-      this.#reopening = undefined;
-    });
+    this.#reopening ??= this.#reclaim().finally(() => (this.#reopening = undefined));
     await this.#reopening;
   }
 
@@ -177,11 +175,13 @@ export class Store {
     if (this.#closed) return;
     this.#saveRest();
     this.#closed = true;
+    this.successor.stop();
     clearTimeout(this.#timer);
     this.#files.close();
   }
 
   async #reclaim(): Promise<void> {
+    this.successor.stop();
     await this.#files.reclaim(STORE_REOPEN_WAIT_MS);
     if (this.#closed) return this.#files.close();
     this.#health.recovered();

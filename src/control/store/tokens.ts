@@ -50,13 +50,20 @@ export class IssuedTokenStore implements IssuedTokens {
 
   /** @param listener another process has changed the tokens */
   onReload(listener: () => void): void {
-    this.#store.onReload(() => {
+    const read = (): void => {
       const revoked = this.#revoked;
       this.#read();
       // What was revoked here meanwhile stays revoked.
       for (const [sha256, atMs] of revoked) this.#revoked.set(sha256, this.#revoked.get(sha256) ?? atMs);
       for (const id of this.#tokens.keys()) if (this.isRemovalUnsaved(id)) this.#tokens.delete(id);
+    };
+    this.#store.onReload(() => {
+      read();
       listener();
+    });
+    this.#store.successor.onChange(() => {
+      read();
+      return listener;
     });
   }
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { after, afterEach, describe, it } from "node:test";
 import { file } from "../../support/agents.ts";
 import { CommandHost } from "../../support/command-host.ts";
 import { run as runProcess, startServe } from "../../support/commands.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { tempPath } from "../../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -104,7 +105,9 @@ describe("turnabout", () => {
     const noTls = ["serve", "--port", "0", "--tls-cert", "/no/such/file", "--tls-key", "/no/such/file"];
     const missing = await run(noTls, env);
     assert.match(missing.stderr, /^error: --tls-cert \/no\/such\/file: ENOENT.*\nhint: check the path/);
-    const half = await run(["serve", "--port", "0", "--tls-cert", file("")], env);
+    const [aFile, folder] = [file(""), tempPath("-folder")];
+    mkdirSync(folder);
+    const half = await run(["serve", "--port", "0", "--tls-cert", aFile], env);
     assert.match(half.stderr, /^error: TLS needs a certificate and its key\nhint: /);
     for (const [option, value] of [
       ["--proxy-protocol", "sometimes"],
@@ -127,7 +130,25 @@ describe("turnabout", () => {
       ],
       [
         ["--data-dir", "/proc/none/at/all"],
-        /^error: data directory \/proc\/none\/at\/all: EN\w+: .*\/proc\/none/,
+        /^error: data directory \/proc\/none\/at\/all: cannot be created: .*EN\w+: .*\/proc\/none.*\nhint: /,
+      ],
+      [
+        ["--data-dir", aFile],
+        /^error: data directory \S+: cannot be created: .*EEXIST.*\nhint: a file is at this path: give a directory/,
+      ],
+      [["--token-file", folder], /^error: token file \S+: EISDIR.*\nhint: this is a directory: give a file/],
+      [["--token-file", "/no/such/file"], /^error: token file \/no\/such\/file: ENOENT.*\nhint: check the path/],
+      [
+        ["--token-file", file('{\n  "tokens": [1 2]\n}')],
+        /^error: token file \S+: not valid JSON at line 2, column 16\nhint: correct the file/,
+      ],
+      [
+        ["--tls-cert", folder, "--tls-key", folder],
+        /^error: --tls-cert \S+: EISDIR.*\nhint: this is a directory: give a file/,
+      ],
+      [
+        ["--moonlight-credentials-file", "/no/such/file"],
+        /^error: --moonlight-credentials-file \/no\/such\/file: ENOENT.*\nhint: check the path/,
       ],
     ] as const) {
       const { code, stderr } = await run(["serve", "--port", "0", ...args], env);

@@ -112,9 +112,10 @@ describe("the control plane's token file", () => {
   });
 
   it("must be valid at the start: otherwise serve ends with an error and a hint", async () => {
-    const { code, stderr } = await host.run(["serve", "--port", "0", "--token-file", file("[]")]);
-    assert.deepEqual([code, stderr.split("\n")[0]], [1, 'error: token file: no "tokens" list']);
-    assert.match(stderr, /\nhint: /);
+    const path = file("[]");
+    const { code, stderr } = await host.run(["serve", "--port", "0", "--token-file", path]);
+    assert.deepEqual([code, stderr.split("\n")[0]], [1, `error: token file ${path}: no "tokens" list`]);
+    assert.match(stderr, /\nhint: correct the file: /);
   });
 
   it("accepts what `turnabout token` prints", async () => {

@@ -10,6 +10,7 @@ import type { DockerDouble } from "../../support/docker.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -68,6 +69,33 @@ for (const keepAlive of [false, true]) {
       await eventually(() => double.sockets.size === 0, "the engine's connection closed");
     }));
 }
+
+it("sends no request where an engine's redirect leads", async () => {
+  let location = "";
+  await using engine = await startHttpTarget((_request, response) => {
+    response.writeHead(302, { location }).end();
+  });
+  const visited: string[] = [];
+  await using elsewhere = await startHttpTarget((request, response) => {
+    visited.push(request.url ?? "");
+    response.end("{}");
+  });
+  await using system = await startSystem({ target: engine });
+  const docker = createDockerClient(system.controlPlane.dial, RUNNER, TARGET);
+  // Beside another host, ones at which a client that follows them ends its process.
+  for (location of [
+    `http://${elsewhere.address}/latest/meta-data`,
+    "http://127.0.0.1:1/",
+    "file:///etc/passwd",
+    "/info",
+    "",
+  ]) {
+    await assert.rejects(docker.info(), { statusCode: 302 }, location);
+    await assert.rejects(docker.getContainer("x").start(), { statusCode: 302 }, location);
+  }
+  assert.equal((await fetch(`http://${elsewhere.address}/last`, { headers: { connection: "close" } })).status, 200);
+  assert.deepEqual(visited, ["/last"]);
+});
 
 it("is made by createDockerClient(), whatever DOCKER_HOST is", async () => {
   const target = await startDockerDouble();

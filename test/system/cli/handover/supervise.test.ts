@@ -55,7 +55,7 @@ describe("turnabout serve --supervise", () => {
     writeFileSync(tokens, "not JSON");
     const { code, stderr } = await run("turnabout", ["upgrade", "--data-dir", data]);
     assert.equal(code, 1);
-    assert.match(stderr, /^error: token file: not valid JSON$/m);
+    assert.match(stderr, /^error: token file \S+: not valid JSON/m);
     const issued = { method: "POST", body: '{"id":"bob","kind":"admin"}' };
     const headers = { "content-type": "application/json" };
     assert.equal((await call(`${supervisor.url}/api/v1/tokens`, { ...issued, headers })).status, 201);

@@ -117,7 +117,7 @@ describe("an upgrade in place", () => {
     };
 
     replaceFile(tokens, "not JSON");
-    await failed(/^error: token file: not valid JSON$/m);
+    await failed(/^error: token file .*tokens\.json: not valid JSON/m);
     assert.equal((await issueToken(serve.url, "after-tokens")).status, 201);
     replaceFile(tokens, '{ "tokens": [] }');
     replaceFile(certFile, "no certificate");
