@@ -84,13 +84,16 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     unsavedChanges: () => store.unsaved,
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
+  const activeStreams = new ActiveStreams(shares.openStreams);
+  const issued = new IssuedTokenStore(store);
+  closeGroupsWithSuccessor(store, issued, activeStreams); // before the issuer reads the tokens anew
   return {
     store,
     knownRunners: new KnownRunnerStore(store),
     tokens,
-    issuer: new TokenIssuer(new IssuedTokenStore(store), tokens),
+    issuer: new TokenIssuer(issued, tokens),
     access: new Access(),
-    activeStreams: new ActiveStreams(shares.openStreams),
+    activeStreams,
     inFlight: new InFlight(),
     bus,
     certificates,
@@ -105,6 +108,21 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     refusalLog: new RefusalLog(log),
     tls,
   };
+}
+
+/** After a hand-over: a group whose last token the successor has taken away was closed there, and is closed here. */
+function closeGroupsWithSuccessor(
+  store: Store,
+  issued: Pick<IssuedTokenStore, "list">,
+  activeStreams: ActiveStreams,
+): void {
+  const groups = (): Set<string> => new Set(issued.list().flatMap(({ group }) => group ?? []));
+  store.successor.onChange(() => {
+    const before = groups();
+    return () => {
+      for (const group of before.difference(groups())) activeStreams.closeGroup(group, "it has been closed");
+    };
+  });
 }
 
 function countStates(registry: Registry): Record<string, number> {
