@@ -45,5 +45,7 @@ function hintFor(error: unknown, code: string | undefined, commandName: string):
 
 /** Of a system error: Node names the call. */
 function isOfListening(error: unknown): boolean {
-  return error instanceof Error && "syscall" in error && (error.syscall === "listen" || error.syscall === "bind");
+  return (
+    error instanceof Error && "syscall" in error && (error.syscall === "listen" || error.syscall === "bind")
+  );
 }

@@ -76,7 +76,10 @@ test("keeps the last part of a name that is a path", async () => {
   const names = ["../one", "/etc/two", "a/b/three/", "..\\\\four", "C:\\\\a b\\\\five.txt", "../../one"];
   const stored: string[] = [];
   for (const name of names) {
-    const response = await server.request("/upload?open_file_manager=false", { method: "POST", ...form(name) });
+    const response = await server.request("/upload?open_file_manager=false", {
+      method: "POST",
+      ...form(name),
+    });
     assert.equal(response.status, 200, name);
     stored.push(((await response.json()) as { filename: string }).filename);
   }

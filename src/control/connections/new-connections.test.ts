@@ -76,10 +76,10 @@ describe("NewConnections", () => {
     );
     connections.done(honest);
     flood[3]?.destroy();
-    assert.deepEqual([proxied("198.51.100.3"), proxied("198.51.100.3")].map(({ destroyed }) => destroyed), [
-      false,
-      false,
-    ]);
+    assert.deepEqual(
+      [proxied("198.51.100.3"), proxied("198.51.100.3")].map(({ destroyed }) => destroyed),
+      [false, false],
+    );
   });
 
   it("frees the place of a connection that has closed or brought its request", () => {

@@ -63,13 +63,19 @@ describe("a data directory that cannot be used at the start", () => {
   it("because another program has locked the database", () => {
     const directory = made();
     const error = unusable(directory, "open", busyError(join(directory, FILE_NAME)));
-    assert.match(error.message, /: the database cannot be opened: another program has locked it \(database is locked\)$/);
+    assert.match(
+      error.message,
+      /: the database cannot be opened: another program has locked it \(database is locked\)$/,
+    );
     assert.match(error.hint ?? "", /^close the program that uses turnabout\.db/);
   });
 
   it("because the disk is full", () => {
     const directory = made();
-    const full = Object.assign(new Error("database or disk is full"), { code: "ERR_SQLITE_ERROR", errcode: 13 });
+    const full = Object.assign(new Error("database or disk is full"), {
+      code: "ERR_SQLITE_ERROR",
+      errcode: 13,
+    });
     const error = unusable(directory, "open", full);
     assert.match(error.message, /: the disk is full \(database or disk is full\)$/);
     assert.match(error.hint ?? "", /^free some space/);

@@ -49,7 +49,10 @@ it("opens a whole WAL without a word, and reports a damaged one, which it keeps"
   assert.ok(new IssuedTokenStore(damaged).size < TOKENS, "what SQLite does");
   damaged.close();
   const [line] = lines.all;
-  assert.deepEqual([line?.level, line?.message], ["error", "store: the WAL is damaged: its last changes are lost"]);
+  assert.deepEqual(
+    [line?.level, line?.message],
+    ["error", "store: the WAL is damaged: its last changes are lost"],
+  );
   assert.ok(Number(line?.fields["ignoredFrames"]) > 0);
   assert.ok(existsSync(String(line?.fields["copy"])));
 });

@@ -49,7 +49,12 @@ function reportWalDamage(directory: string, log: Logger): void {
     const copy = `${wal}.damaged`;
     copyFileSync(wal, copy);
     log.error(
-      { dataDirectory: directory, ...damage, copy, hint: "compare tokens and sessions with what you expect: revocations may be undone" },
+      {
+        dataDirectory: directory,
+        ...damage,
+        copy,
+        hint: "compare tokens and sessions with what you expect: revocations may be undone",
+      },
       "store: the WAL is damaged: its last changes are lost",
     );
   } catch (error) {

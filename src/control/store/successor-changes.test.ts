@@ -22,7 +22,12 @@ it("closes the groups and refuses the tokens that the successor has taken away, 
   const closed = Promise.withResolvers<CloseReason>();
   const identity = createIdentity("viewer", hashToken("viewer"), { kind: "admin", runners: ["*"] });
   parts.activeStreams.add({ identity, group: "ended", isEndless: true, close: closed.resolve });
-  parts.activeStreams.add({ identity, group: "kept", isEndless: true, close: () => assert.fail("it is kept") });
+  parts.activeStreams.add({
+    identity,
+    group: "kept",
+    isEndless: true,
+    close: () => assert.fail("it is kept"),
+  });
 
   parts.store.release();
   const successor = await openStore({ directory: dataDirectory });

@@ -137,7 +137,10 @@ describe("turnabout", () => {
         /^error: data directory \S+: cannot be created: .*EEXIST.*\nhint: a file is at this path: give a directory/,
       ],
       [["--token-file", folder], /^error: token file \S+: EISDIR.*\nhint: this is a directory: give a file/],
-      [["--token-file", "/no/such/file"], /^error: token file \/no\/such\/file: ENOENT.*\nhint: check the path/],
+      [
+        ["--token-file", "/no/such/file"],
+        /^error: token file \/no\/such\/file: ENOENT.*\nhint: check the path/,
+      ],
       [
         ["--token-file", file('{\n  "tokens": [1 2]\n}')],
         /^error: token file \S+: not valid JSON at line 2, column 16\nhint: correct the file/,

@@ -34,7 +34,10 @@ async function idleCallers(serve: ServeCommand): Promise<Socket[]> {
 
 async function stop(serve: ServeCommand): Promise<void> {
   serve.signal("SIGSTOP");
-  const state = (): string => readFileSync(`/proc/${serve.pid}/stat`, "utf8").replace(/^.*\) /s, "").slice(0, 1);
+  const state = (): string =>
+    readFileSync(`/proc/${serve.pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .slice(0, 1);
   await eventually(() => state() === "T", "the process to stop");
 }
 

@@ -93,7 +93,10 @@ it("sends no request where an engine's redirect leads", async () => {
     await assert.rejects(docker.info(), { statusCode: 302 }, location);
     await assert.rejects(docker.getContainer("x").start(), { statusCode: 302 }, location);
   }
-  assert.equal((await fetch(`http://${elsewhere.address}/last`, { headers: { connection: "close" } })).status, 200);
+  assert.equal(
+    (await fetch(`http://${elsewhere.address}/last`, { headers: { connection: "close" } })).status,
+    200,
+  );
   assert.deepEqual(visited, ["/last"]);
 });
 

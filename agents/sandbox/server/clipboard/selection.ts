@@ -100,7 +100,8 @@ export class Clipboard {
         return output.toString("utf8").split("\n").filter(Boolean);
       } catch (error) {
         // An empty selection is a failure to wl-paste ("No selection"; newer: "Nothing is copied"), not to us.
-        if (error instanceof ProgramError && /^(No selection|Nothing is copied)/.test(error.reason)) return [];
+        if (error instanceof ProgramError && /^(No selection|Nothing is copied)/.test(error.reason))
+          return [];
         throw error;
       }
     });

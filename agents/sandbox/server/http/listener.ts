@@ -70,4 +70,3 @@ export function closeServer(server: Server, endSockets: () => void): Promise<voi
     server.closeIdleConnections();
   });
 }
-

@@ -6,7 +6,10 @@ import type { WebSocket } from "ws";
 import { MAX_WEBSOCKET_MESSAGE_BYTES, MAX_WEBSOCKETS } from "../limits.ts";
 import { isFromLocalPage } from "./same-origin.ts";
 
-export function acceptSockets(server: Server, onSocket: (path: string, socket: WebSocket) => void): WebSocketServer {
+export function acceptSockets(
+  server: Server,
+  onSocket: (path: string, socket: WebSocket) => void,
+): WebSocketServer {
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -30,4 +33,3 @@ function refuse(socket: Duplex, status: string): void {
       `Connection: close\r\n\r\n${text}`,
   );
 }
-
