@@ -19,6 +19,9 @@ const Event = z.object({
 
 const Batch = z.object({ events: z.array(Event).max(MAX_INPUT_EVENTS) });
 
+/** What has events and is no batch is no event either. */
+const Single = Event.extend({ events: z.never().optional() });
+
 /** An event that we do not know is undefined. @throws Failure 400 */
 export function parseInputEvents(body: Buffer): (InputEvent | undefined)[] {
   let value: unknown;
@@ -29,7 +32,7 @@ export function parseInputEvents(body: Buffer): (InputEvent | undefined)[] {
   }
   const batch = Batch.safeParse(value);
   if (batch.success) return batch.data.events.map(toEvent);
-  const single = Event.safeParse(value);
+  const single = Single.safeParse(value);
   if (single.success) return [toEvent(single.data)];
   throw new Failure(400, "Invalid input events");
 }
