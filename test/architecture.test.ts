@@ -42,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "errors.ts",
     "failure-codes.ts",
     "token-bucket.ts",
+    "system",
     "tls",
     "fields",
     "streams",

@@ -1,6 +1,6 @@
 /** Runs one command: prints its help, and errors as `error:` and `hint:`; ignores closed output streams. */
 import { CodedError, errorCodeOf } from "../wire/errors.ts";
-import { systemErrorHint } from "../wire/system-errors.ts";
+import { systemErrorHint } from "../wire/system/system-errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { countExternalMemoryAsHeap } from "./external-memory.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { lstat, unlink } from "node:fs/promises";
 import net from "node:net";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { systemErrorHint } from "../../wire/system-errors.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
 /**
  * Removes a stale socket file from the path.

@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { systemErrorHint } from "../../wire/system-errors.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
 import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";

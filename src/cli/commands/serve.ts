@@ -7,7 +7,7 @@ import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-prox
 import type { TlsFiles } from "../../control/reload/tls-files.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { systemErrorHint } from "../../wire/system-errors.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import type { Inheritance } from "../handover/inheritance.ts";

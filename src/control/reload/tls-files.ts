@@ -13,7 +13,7 @@ import {
 } from "../limits.ts";
 import type { PortTls } from "../listener/port.ts";
 import { poll } from "../../wire/poll.ts";
-import { systemErrorHint } from "../../wire/system-errors.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
 /** PEM files; followed for changes. */
 export interface TlsFiles {

@@ -7,7 +7,7 @@ import { hashToken } from "../auth/tokens.ts";
 import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
 import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
 import { poll } from "../../wire/poll.ts";
-import { systemErrorHint } from "../../wire/system-errors.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
 const FORMAT_HINT = "correct the file: `turnabout token` prints entries, docs/operations.md has the format";
 

@@ -147,7 +147,7 @@ describe("openDatabase", () => {
       () => openDatabase(directory),
       (error) =>
         error instanceof TurnaboutError &&
-        /turnabout\.db is damaged or no database: /.test(error.message) &&
+        /turnabout\.db is damaged or no database \(/.test(error.message) &&
         /restore a backup/.test(error.hint ?? ""),
     );
   });

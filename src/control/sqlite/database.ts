@@ -33,9 +33,19 @@ export function openDatabase(
     makeFolder(dataDirectory, 0o700);
     const database = openFile(path.join(dataDirectory, FILE_NAME), further, START_BUSY_TIMEOUT_MS);
     database.exec("PRAGMA busy_timeout = 0");
+    checkpoint(database);
     return database;
   } catch (cause) {
     throw unusable(dataDirectory, "open", cause);
+  }
+}
+
+/** The file itself has all that is committed so far, its tables too: a WAL that is damaged later takes only later changes along. */
+function checkpoint(database: DatabaseSync): void {
+  try {
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch {
+    // The disk is full, say. The first change reports it.
   }
 }
 

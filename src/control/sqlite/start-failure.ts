@@ -5,7 +5,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import path from "node:path";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
-import { systemErrorHint, systemErrorText } from "../../wire/system-errors.ts";
+import { systemErrorHint, systemErrorText } from "../../wire/system/system-errors.ts";
 import { FILE_NAME, FILES_BESIDE, LOCK_FILE } from "./file-names.ts";
 import { problemOf } from "./store-failure.ts";
 import type { StoreProblem } from "./store-failure.ts";

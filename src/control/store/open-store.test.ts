@@ -43,7 +43,7 @@ it("opens a whole WAL without a word, and reports a damaged one, which it keeps"
 
   const directory = await killed();
   const wal = join(directory, `${FILE_NAME}-wal`);
-  command("dd", "if=/dev/zero", `of=${wal}`, "bs=1", "count=100", "seek=20000", "conv=notrunc");
+  command("dd", "if=/dev/urandom", `of=${wal}`, "bs=1", "count=100", "seek=130000", "conv=notrunc");
   const { log, lines } = keptLog();
   const damaged = await openStore({ directory, log });
   assert.ok(new IssuedTokenStore(damaged).size < TOKENS, "what SQLite does");
@@ -55,4 +55,15 @@ it("opens a whole WAL without a word, and reports a damaged one, which it keeps"
   );
   assert.ok(Number(line?.fields["ignoredFrames"]) > 0);
   assert.ok(existsSync(String(line?.fields["copy"])));
+});
+
+it("refuses a WAL whose header is damaged: all that it has would be ignored", async () => {
+  const directory = await killed();
+  const wal = join(directory, `${FILE_NAME}-wal`);
+  command("dd", "if=/dev/urandom", `of=${wal}`, "bs=1", "count=8", "seek=16", "conv=notrunc");
+  await assert.rejects(openStore({ directory }), {
+    message:
+      /: the database cannot be opened: turnabout\.db-wal is damaged: all that it has would be ignored/,
+    hint: /^restore a backup; or move turnabout\.db-wal away/,
+  });
 });

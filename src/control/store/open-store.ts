@@ -1,7 +1,7 @@
 /** Opens a store in its data directory, which no other process may use meanwhile. */
 import { copyFileSync } from "node:fs";
 import path from "node:path";
-import { toError } from "../../wire/errors.ts";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import type { Logger } from "../../wire/log.ts";
 import { DataDirectoryLock } from "../sqlite/data-directory-lock.ts";
@@ -29,7 +29,7 @@ export async function openStore(options: StoreOptions, waitMs = 0): Promise<Stor
     phase = "lock";
     lock = await DataDirectoryLock.take(directory, waitMs);
     phase = "open";
-    reportWalDamage(directory, log);
+    checkWal(directory, log);
     return new Store(options, lock);
   } catch (cause) {
     lock?.release();
@@ -38,26 +38,36 @@ export async function openStore(options: StoreOptions, waitMs = 0): Promise<Stor
 }
 
 /**
- * Changes that SQLite will not read are reported, and kept for whoever can use them. It is no reason to refuse the start: a loss
- * of power can leave the same behind, of changes that were never acknowledged.
+ * Changes that SQLite will not read are reported, and kept for whoever can use them. They are no reason to refuse the start: a loss
+ * of power can leave the same behind, of changes that were never acknowledged. It cannot damage the header, which is flushed
+ * first.
+ *
+ * @throws TurnaboutError `config_invalid` if nothing of the WAL can be read
  */
-function reportWalDamage(directory: string, log: Logger): void {
-  const wal = path.join(directory, `${FILE_NAME}-wal`);
-  try {
-    const damage = walDamageOf(wal);
-    if (damage === undefined) return;
-    const copy = `${wal}.damaged`;
-    copyFileSync(wal, copy);
-    log.error(
+function checkWal(directory: string, log: Logger): void {
+  const name = `${FILE_NAME}-wal`;
+  const wal = path.join(directory, name);
+  const damage = walDamageOf(wal);
+  if (damage === undefined) return;
+  if (damage.atByte === 0) {
+    const what = `${name} is damaged: all that it has would be ignored`;
+    throw new TurnaboutError(
+      "config_invalid",
+      `data directory ${directory}: the database cannot be opened: ${what}`,
       {
-        dataDirectory: directory,
-        ...damage,
-        copy,
-        hint: "compare tokens and sessions with what you expect: revocations may be undone",
+        hint: `restore a backup; or move ${name} away to start without the changes that it has`,
       },
-      "store: the WAL is damaged: its last changes are lost",
     );
-  } catch (error) {
-    log.warn({ wal, reason: toError(error).message }, "store: the WAL could not be checked");
   }
+  const copy = `${wal}.damaged`;
+  const hint = "compare tokens and sessions with what you expect: revocations may be undone";
+  try {
+    copyFileSync(wal, copy);
+  } catch (error) {
+    log.warn({ copy, reason: toError(error).message }, "store: the damaged WAL could not be kept");
+  }
+  log.error(
+    { dataDirectory: directory, ...damage, copy, hint },
+    "store: the WAL is damaged: its last changes are lost",
+  );
 }

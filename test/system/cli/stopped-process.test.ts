@@ -8,7 +8,7 @@ import { CALLER_MIN_IDLE_MS } from "../../../src/control/limits.ts";
 import { startAgent, startServe } from "../../support/commands.ts";
 import type { ServeCommand } from "../../support/commands.ts";
 import { ending, eventually, next } from "../../support/events.ts";
-import { open, runnersUntil, targetUrl } from "../../support/http.ts";
+import { call, open, runnersUntil, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { connectRaw } from "../../support/raw-http.ts";
 import { startHttpTarget } from "../../support/target.ts";
@@ -41,6 +41,19 @@ async function stop(serve: ServeCommand): Promise<void> {
   await eventually(() => state() === "T", "the process to stop");
 }
 
+/** Connections that are idle, but not for so long that a process that drains has closed them before it is stopped. */
+async function stoppedWithNewCallers(serve: ServeCommand): Promise<Socket[]> {
+  for (;;) {
+    const startedAtMs = performance.now();
+    const sockets = await Promise.all(Array.from({ length: CALLERS }, () => connectRaw(serve.port)));
+    await call(`${serve.url}/healthz`); // which is accepted after them
+    await stop(serve);
+    if (performance.now() - startedAtMs < CALLER_MIN_IDLE_MS) return sockets;
+    serve.signal("SIGCONT");
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
 /** Statuses of the responses; the kind of the connection's end where there is none. */
 async function outcomes(sockets: readonly Socket[]): Promise<string[]> {
   const all = await Promise.all(sockets.map((socket) => ending(socket)));
@@ -71,10 +84,9 @@ describe("a process that was stopped while requests arrived", () => {
     await using agent = startAgent(serve.url, "web", `web=${target.address}`);
     await runnersUntil(serve.url, ([runner]) => runner?.state === "connected", "the agent");
     const held = await open(targetUrl(serve.url, "web", "web"));
-    const sockets = await idleCallers(serve);
     serve.signal("SIGTERM");
     await serve.logged("draining; a second signal exits at once");
-    await stop(serve);
+    const sockets = await stoppedWithNewCallers(serve);
     for (const socket of sockets) socket.write(REQUEST);
     await delay(IDLE_MS);
     serve.signal("SIGCONT");

@@ -1,5 +1,5 @@
 /** Errors of the operating system in an operator's words: what has happened, and what to do about it. One table for all. */
-import { errorCodeOf } from "./errors.ts";
+import { errorCodeOf } from "../errors.ts";
 
 /** What the error is about: a file that is read, a directory that is written to, or an address that is listened on. */
 export type SystemSubject = "file" | "directory" | "address";
