@@ -39,7 +39,7 @@ export function eventRoutes({
     };
     try {
       const end = (): void => stream.end();
-      stops.push(activeStreams.add({ identity, isEndless: false, close: end }));
+      stops.push(activeStreams.add({ identity, isEndless: () => false, close: end }));
       const stream = new EventStream(outgoing);
       if (incoming.method === "HEAD") {
         outgoing.end();

@@ -4,6 +4,8 @@
  */
 import { credentialHolder } from "../shares/holders.ts";
 import type { Shares } from "../shares/shares.ts";
+import { OpenList } from "../in-flight/open-list.ts";
+import type { Listed } from "../in-flight/open-list.ts";
 import type { Identity } from "./identity.ts";
 
 export interface ActiveStream {
@@ -11,7 +13,7 @@ export interface ActiveStream {
   /** The group of runners to which it belongs, if any: it is closed with the group. */
   group?: string | undefined;
   /** It does not end by itself: a WebSocket, a tunnel, server-sent events. */
-  readonly isEndless: boolean;
+  isEndless: () => boolean;
   close(reason: CloseReason): void;
 }
 
@@ -23,10 +25,15 @@ export interface CloseReason {
 
 const REVOKED: CloseReason = { kind: "revoked", text: "the credential has been revoked" };
 
+interface Open extends Listed {
+  readonly stream: ActiveStream;
+  /** When it began, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
+}
+
 export class ActiveStreams {
   readonly #shares: Shares | undefined;
-  /** Each with the moment at which it began, on the clock of `performance.now()`. */
-  readonly #open = new Map<ActiveStream, number>();
+  readonly #open = new OpenList<Open>();
 
   /** @param shares how many of them one credential may have. Default: any number */
   constructor(shares?: Shares) {
@@ -40,30 +47,31 @@ export class ActiveStreams {
   /** @returns removes it again. @throws TurnaboutError `share_exceeded`, `overloaded` */
   add(stream: ActiveStream): () => void {
     const release = this.#shares?.take(credentialHolder(stream.identity));
-    this.#open.set(stream, performance.now());
+    const open: Open = { stream, sinceMs: performance.now(), listIndex: -1 };
+    this.#open.add(open);
     return () => {
-      this.#open.delete(stream);
+      this.#open.remove(open);
       release?.();
     };
   }
 
   closeGroup(group: string, text: string): void {
-    for (const stream of this.#open.keys()) {
+    for (const { stream } of this.#open.all()) {
       if (stream.group === group) stream.close({ kind: "group-closed", text });
     }
   }
 
   /** @param isGood whether this identity is still valid as it is */
   closeRevoked(isGood: (identity: Identity) => boolean): void {
-    for (const stream of this.#open.keys()) if (!isGood(stream.identity)) stream.close(REVOKED);
+    for (const { stream } of this.#open.all()) if (!isGood(stream.identity)) stream.close(REVOKED);
   }
 
   /** @param beforeMs only what began before this moment of `performance.now()` */
   closeAll(reason: CloseReason, beforeMs: number = Infinity): void {
-    for (const [stream, sinceMs] of this.#open) if (sinceMs < beforeMs) stream.close(reason);
+    for (const { stream, sinceMs } of this.#open.all()) if (sinceMs < beforeMs) stream.close(reason);
   }
 
   closeEndless(reason: CloseReason): void {
-    for (const stream of this.#open.keys()) if (stream.isEndless) stream.close(reason);
+    for (const { stream } of this.#open.all()) if (stream.isEndless()) stream.close(reason);
   }
 }

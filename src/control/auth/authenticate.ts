@@ -103,9 +103,9 @@ export function credentialPlace({
  */
 export function holdsToken(value: string, tokens: TokenStore): boolean {
   // A field that came twice is one with a comma (RFC 9110 §5.3).
-  return [value, bearer(value), basicPassword(value), ...value.split(",")].some(
-    (token) => token !== undefined && tokens.isKnown(token.trim()),
-  );
+  const candidates = new Set([bearer(value), basicPassword(value), value, ...value.split(",")]);
+  for (const token of candidates) if (token !== undefined && tokens.isKnown(token.trim())) return true;
+  return false;
 }
 
 /**

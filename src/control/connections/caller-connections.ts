@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2Server, Http2ServerRequest, Http2ServerResponse, Http2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { Logger } from "../../wire/log.ts";
 import { Http2Callers } from "./http2-callers.ts";
 import { NewConnections } from "./new-connections.ts";
@@ -19,12 +18,16 @@ export interface CallerConnectionsParts {
   dropBody: SlowBodiesParts["drop"];
 }
 
+const PACED = Symbol("paced connection");
+
+/** Not in a WeakMap: see `OpenList`. */
+type Paced = Socket & { [PACED]?: PacedConnection };
+
 export class CallerConnections {
   readonly #new = new NewConnections();
   readonly #turns = new Turns();
   readonly #http2: Http2Callers;
   readonly #bodies: SlowBodies;
-  readonly #http1 = new WeakMap<Duplex, PacedConnection>();
 
   constructor({ log, refuseBody, dropBody }: CallerConnectionsParts) {
     this.#http2 = new Http2Callers({ log });
@@ -48,7 +51,7 @@ export class CallerConnections {
 
   /** Node's HTTP/1.1 server has taken a connection over. */
   paceHttp1(socket: Socket): void {
-    this.#http1.set(socket, new PacedConnection(socket, this.#turns));
+    (socket as Paced)[PACED] = new PacedConnection(socket, this.#turns);
   }
 
   /** Follows all connections of an HTTP/2 server. */
@@ -69,9 +72,9 @@ export class CallerConnections {
   /** Serves an HTTP/1.1 request when it is its turn. */
   serveHttp1(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
     const { socket } = request;
-    this.#new.done(socket);
+    const paced = (socket as Paced)[PACED];
+    if (paced?.isUsed !== true) this.#new.done(socket);
     if (hasBody(request)) this.#bodies.follow(request, response, () => socket.bytesRead);
-    const paced = this.#http1.get(socket);
     if (paced === undefined) serve();
     else paced.add(request, response, serve);
   }
@@ -80,7 +83,7 @@ export class CallerConnections {
   releaseHttp1(request: IncomingMessage): void {
     this.#new.done(request.socket);
     // With a body under way node still parses what arrives.
-    if (request.complete) this.#http1.get(request.socket)?.release();
+    if (request.complete) (request.socket as Paced)[PACED]?.release();
   }
 
   /** Serves a request or a CONNECT of an HTTP/2 connection when it is its turn. */

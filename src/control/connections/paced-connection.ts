@@ -38,12 +38,15 @@ export class PacedConnection {
   #startedAt = 0;
   #windowStartedAt = 0;
   #spentMs = 0;
+  #isUsed = false;
   /** A request has begun in this piece. */
   #hasBegun = false;
   #isOverTurn = false;
   #isHeld = false;
   #isPausedByNode = false;
   #isReleased = false;
+  /** Pieces are measured by listeners. Until one is not emitted at once, this costs less. */
+  #hasListeners = false;
 
   /** @param socket node's HTTP/1.1 server has just taken it over */
   constructor(socket: Socket, turns: Turns) {
@@ -64,14 +67,21 @@ export class PacedConnection {
       if (!this.#isHeld) this.#resume();
       return socket;
     };
-    // Around node's own listener. With them node parses what the socket emits, and not the bytes of its handle.
-    socket.prependListener("data", this.#beforePiece);
-    socket.on("data", this.#afterPiece);
+    // With a listener node parses what the socket emits from now on, and not the bytes of its handle.
+    socket.on("data", ignore).off("data", ignore);
+    // The first bytes have been put back in pieces.
+    if (socket.readableLength > REQUEST_PIECE_BYTES) this.#measureByListeners();
+  }
+
+  /** A request has come. */
+  get isUsed(): boolean {
+    return this.#isUsed;
   }
 
   /** Serves a request when the responses before it have ended. */
   add(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
     const exchange: Exchange = { request, response, serve };
+    this.#isUsed = true;
     this.#hasBegun = true;
     this.#open.push(exchange);
     response.once("close", () => this.#remove(exchange));
@@ -83,8 +93,7 @@ export class PacedConnection {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#socket.off("data", this.#beforePiece);
-    this.#socket.off("data", this.#afterPiece);
+    if (this.#hasListeners) this.#socket.off("data", this.#beforePiece).off("data", this.#afterPiece);
     for (const method of ["push", "pause", "resume"]) Reflect.deleteProperty(this.#socket, method);
   }
 
@@ -98,13 +107,34 @@ export class PacedConnection {
 
   #pushPieces(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (!Buffer.isBuffer(chunk)) return this.#push(chunk, encoding);
+    if (chunk.length <= this.#pieceBytes) return this.#pushPiece(chunk);
     let hasRoom = true;
     for (let at = 0; at < chunk.length && !this.#socket.destroyed;) {
       const end = at + this.#pieceBytes;
-      hasRoom = this.#push(chunk.subarray(at, end));
+      hasRoom = this.#pushPiece(chunk.subarray(at, end));
       at = end;
     }
     return hasRoom;
+  }
+
+  #pushPiece(piece: Buffer): boolean {
+    if (this.#hasListeners || this.#isReleased) return this.#push(piece);
+    // A socket that flows emits it at once. Otherwise it is emitted later, which only listeners see.
+    if (!this.#socket.readableFlowing || this.#socket.readableLength > 0) {
+      this.#measureByListeners();
+      return this.#push(piece);
+    }
+    this.#beforePiece();
+    const hasRoom = this.#push(piece);
+    this.#afterPiece();
+    return hasRoom;
+  }
+
+  /** Around node's own listener. */
+  #measureByListeners(): void {
+    this.#hasListeners = true;
+    this.#socket.prependListener("data", this.#beforePiece);
+    this.#socket.on("data", this.#afterPiece);
   }
 
   get #pieceBytes(): number {
@@ -167,6 +197,8 @@ export class PacedConnection {
     else if (!this.#isPausedByNode && !this.#socket.destroyed) this.#resume();
   }
 }
+
+function ignore(): void {}
 
 /** Unless it has been refused meanwhile, or its caller has left. */
 function start(exchange: Exchange): void {

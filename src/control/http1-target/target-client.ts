@@ -6,14 +6,17 @@ import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { ResponseHeads } from "./response-heads.ts";
 
-/** What dispatches to a pool of {@link TargetClient}s. */
+/**
+ * What dispatches to a pool of {@link TargetClient}s. The pool sets plain properties: closures made for each request here, with
+ * its options in them, stayed in memory until a full collection.
+ */
 export interface TargetHandler extends Dispatcher.DispatchHandler {
-  /** Set by the pool, to be called in `onRequestStart`: the next bytes of this connection are a response. */
-  expectResponse?: (() => void) | undefined;
-  /** Set by the pool for each attempt: how much of the response has come. */
+  /** Set by the pool for each attempt. `onRequestStart` calls its {@link TargetConnection.expectResponse}. */
+  connection?: TargetConnection | undefined;
+  /** Set by the pool for each attempt: what is dispatched. */
+  dispatched?: TargetDispatchOptions | undefined;
+  /** Set when a response is expected: how much of it has come. */
   received?: Pick<ResponseHeads, "hasBegun" | "isHttp10" | "reason"> | undefined;
-  /** Set by the pool for each attempt: bytes that wait in the stream to the target, in both directions. */
-  heldBytes?: (() => number) | undefined;
 }
 
 /** undici ends every chunked body with these characters, in one write; it does not support trailers. */
@@ -23,25 +26,44 @@ const LAST_CHUNK = "\r\n0\r\n\r\n";
 const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
 const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
 
-interface Connection {
+/** The stream to a target, as far as there is one now, and the request that it serves. */
+export class TargetConnection {
   socket: TunnelSocket | undefined;
-  heads: ResponseHeads;
+  heads: ResponseHeads = new ResponseHeads();
   trailers: TargetDispatchOptions["trailers"];
   /** The next request line is to be {@link ASTERISK_LINE}. */
-  isAsterisk: boolean;
+  isAsterisk = false;
+
+  /** Bytes that wait in the stream, in both directions. */
+  get heldBytes(): number {
+    return this.socket?.heldBytes ?? 0;
+  }
+
+  /** The next bytes are a response for this handler. */
+  expectResponse(handler: TargetHandler): void {
+    this.heads.expect();
+    handler.received = this.heads;
+    this.trailers = handler.dispatched?.trailers;
+    this.isAsterisk = isAsterisk(handler.dispatched);
+  }
+
+  forget(): void {
+    this.socket = undefined;
+    this.heads = new ResponseHeads();
+    this.trailers = undefined;
+  }
+}
+
+function isAsterisk(options: TargetDispatchOptions | undefined): boolean {
+  return options?.method === "OPTIONS" && options.path === "*";
 }
 
 /** One connection to a target. */
 export class TargetClient extends Client {
-  readonly #connection: Connection;
+  readonly #connection: TargetConnection;
 
   constructor(origin: URL, options: Client.Options, open: () => TunnelSocket) {
-    const connection: Connection = {
-      socket: undefined,
-      heads: new ResponseHeads(),
-      trailers: undefined,
-      isAsterisk: false,
-    };
+    const connection = new TargetConnection();
     super(origin, {
       ...options,
       connect: (_options, callback) => {
@@ -56,7 +78,7 @@ export class TargetClient extends Client {
             completeRequests(socket, connection);
             // The pool keeps its clients: one without a connection would hold the last one's bytes.
             socket.once("close", () => {
-              if (connection.socket === socket) forgetConnection(connection);
+              if (connection.socket === socket) connection.forget();
             });
             // undici accepts any stream that behaves like a socket; its types want a net.Socket.
             callback(null, socket as unknown as Socket);
@@ -70,27 +92,14 @@ export class TargetClient extends Client {
   }
 
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
-    const isAsterisk = options.method === "OPTIONS" && options.path === "*";
-    handler.expectResponse = () => {
-      const { heads } = this.#connection;
-      heads.expect();
-      handler.received = heads;
-      handler.heldBytes = () => this.#connection.socket?.heldBytes ?? 0;
-      this.#connection.trailers = options.trailers;
-      this.#connection.isAsterisk = isAsterisk;
-    };
-    return super.dispatch(isAsterisk ? { ...options, path: "/" } : options, handler);
+    handler.connection = this.#connection;
+    handler.dispatched = options;
+    return super.dispatch(isAsterisk(options) ? { ...options, path: "/" } : options, handler);
   }
 }
 
-function forgetConnection(connection: Connection): void {
-  connection.socket = undefined;
-  connection.heads = new ResponseHeads();
-  connection.trailers = undefined;
-}
-
 /** Writes what undici cannot. Only undici's own text is a string: the bytes of a body are always a Buffer. */
-function completeRequests(socket: TunnelSocket, connection: Connection): void {
+function completeRequests(socket: TunnelSocket, connection: TargetConnection): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   const complete = (chunk: unknown): unknown => {
     if (chunk === LAST_CHUNK) return lastChunk(connection.trailers?.() ?? {});

@@ -3,62 +3,93 @@
  * once: a request may be on its way, and would be lost with the connection (as nginx's `keepalive_min_timeout` prevents).
  */
 import type { Socket } from "node:net";
+import { OpenList } from "./open-list.ts";
+import type { Listed } from "./open-list.ts";
 import { CALLER_MIN_IDLE_MS } from "../limits.ts";
 
-interface Idle {
+interface Connection extends Listed {
+  readonly socket: Socket;
+  /** On the clock of `performance.now()`. */
+  readonly firstSeenMs: number;
+  /** It has no exchange, since {@link sinceMs}. */
+  isIdle: boolean;
+  /** Another protocol has taken it over: it is never idle again. */
+  isTaken: boolean;
   sinceMs: number;
   bytesRead: number;
   /** A request has begun to arrive meanwhile, and has got its time once. */
   isArriving: boolean;
 }
 
+const CONNECTION = Symbol("caller's connection");
+
+/** Not in a WeakMap: see {@link OpenList}. */
+type Followed = Socket & { [CONNECTION]?: Connection };
+
 export class IdleConnections {
-  readonly #idle = new Map<Socket, Idle>();
-  /** When each was first seen, on the clock of `performance.now()`. */
-  readonly #firstSeenMs = new WeakMap<Socket, number>();
-  readonly #taken = new WeakSet<Socket>();
+  readonly #open = new OpenList<Connection>();
 
   /** It is new, or its last exchange has ended. */
   add(socket: Socket): void {
-    if (socket.destroyed || this.#taken.has(socket)) return;
-    if (!this.#firstSeenMs.has(socket)) {
-      this.#firstSeenMs.set(socket, performance.now());
-      socket.once("close", () => this.remove(socket));
-    }
-    this.#idle.set(socket, {
-      sinceMs: performance.now(),
-      bytesRead: socket.bytesRead,
-      isArriving: false,
-    });
+    if (socket.destroyed) return;
+    const connection = (socket as Followed)[CONNECTION] ?? this.#follow(socket);
+    if (connection.isTaken) return;
+    connection.isIdle = true;
+    connection.sinceMs = performance.now();
+    connection.bytesRead = socket.bytesRead;
+    connection.isArriving = false;
   }
 
   /** It has an exchange now. */
   remove(socket: Socket): void {
-    this.#idle.delete(socket);
+    const connection = (socket as Followed)[CONNECTION];
+    if (connection !== undefined) connection.isIdle = false;
   }
 
   /** Another protocol has taken it over: it is never idle again. */
   take(socket: Socket): void {
-    this.#taken.add(socket);
-    this.#idle.delete(socket);
+    const connection = (socket as Followed)[CONNECTION] ?? this.#follow(socket);
+    connection.isTaken = true;
+    this.#open.remove(connection);
   }
 
   /** Closes those that have been idle for {@link CALLER_MIN_IDLE_MS}. */
   closeOld(): void {
     const nowMs = performance.now();
-    for (const [socket, idle] of this.#idle) {
-      if (nowMs - idle.sinceMs < CALLER_MIN_IDLE_MS) continue;
+    for (const connection of this.#open.all()) {
+      const { socket, sinceMs, isIdle, isArriving } = connection;
+      if (!isIdle || nowMs - sinceMs < CALLER_MIN_IDLE_MS) continue;
       const { bytesRead } = socket;
-      if (bytesRead === idle.bytesRead || idle.isArriving) {
-        this.#idle.delete(socket);
+      if (bytesRead === connection.bytesRead || isArriving) {
+        this.#open.remove(connection);
         socket.destroy();
-      } else Object.assign(idle, { sinceMs: nowMs, bytesRead, isArriving: true });
+      } else Object.assign(connection, { sinceMs: nowMs, bytesRead, isArriving: true });
     }
   }
 
   /** Whether one is left that was there before this moment of `performance.now()`. */
   has(beforeMs: number): boolean {
-    for (const socket of this.#idle.keys()) if ((this.#firstSeenMs.get(socket) ?? 0) < beforeMs) return true;
+    for (const { isIdle, firstSeenMs } of this.#open.values()) {
+      if (isIdle && firstSeenMs < beforeMs) return true;
+    }
     return false;
+  }
+
+  #follow(socket: Socket): Connection {
+    const nowMs = performance.now();
+    const connection: Connection = {
+      socket,
+      firstSeenMs: nowMs,
+      isIdle: false,
+      isTaken: false,
+      sinceMs: nowMs,
+      bytesRead: 0,
+      isArriving: false,
+      listIndex: -1,
+    };
+    (socket as Followed)[CONNECTION] = connection;
+    this.#open.add(connection);
+    socket.once("close", () => this.#open.remove(connection));
+    return connection;
   }
 }

@@ -1,13 +1,21 @@
 /** What callers have in flight, so that a shutdown can wait for it. */
 import type { EventEmitter } from "node:events";
+import { OpenList } from "./open-list.ts";
+import type { Listed } from "./open-list.ts";
 
-interface Item {
+interface Item extends Listed {
+  readonly emitter: EventEmitter;
   /** When it began, on the clock of `performance.now()`. */
   readonly sinceMs: number;
   readonly cut: (() => void) | undefined;
   /** See {@link InFlight.yields}. */
   yields: boolean;
 }
+
+/** Not in a WeakMap: one that lives long would keep what it has held, as {@link OpenList} says of a Map. */
+const ITEM = Symbol("in flight");
+
+type Counted = EventEmitter & { [ITEM]?: Item };
 
 export interface EndedOptions {
   /** Only what began before this moment of `performance.now()`. Default: everything. */
@@ -19,8 +27,7 @@ export interface EndedOptions {
 
 /** Exchanges, upgraded sockets and streams; each counts until its 'close'. */
 export class InFlight {
-  /** Oldest first. */
-  readonly #open = new Map<EventEmitter, Item>();
+  readonly #open = new OpenList<Item>();
   readonly #waiting = new Set<() => void>();
 
   get size(): number {
@@ -29,38 +36,40 @@ export class InFlight {
 
   /** @param cut ends it at the deadline of a shutdown, where nothing else does */
   add(emitter: EventEmitter, cut?: () => void): void {
-    this.#open.set(emitter, { sinceMs: performance.now(), cut, yields: false });
-    emitter.once("close", () => this.release(emitter));
+    const item: Item = { emitter, sinceMs: performance.now(), cut, yields: false, listIndex: -1 };
+    this.#open.add(item);
+    (emitter as Counted)[ITEM] = item;
+    emitter.once("close", () => this.#remove(item));
   }
 
   /** It turns out to be no caller's: an agent's connection. */
   release(emitter: EventEmitter): void {
-    if (this.#open.delete(emitter)) this.#check();
+    const item = (emitter as Counted)[ITEM];
+    if (item !== undefined) this.#remove(item);
   }
 
   /** An endless stream of our own: it is ended when everything else has ended. */
   yields(emitter: EventEmitter): void {
-    const item = this.#open.get(emitter);
+    const item = (emitter as Counted)[ITEM];
     if (item === undefined) return;
     item.yields = true;
     this.#check();
   }
 
-  all(): Iterable<EventEmitter> {
-    return this.#open.keys();
+  all(): EventEmitter[] {
+    return this.#open.all().map(({ emitter }) => emitter);
   }
 
   /** Cuts what began before this moment and has nothing else that ends it. */
   cut(beforeMs: number): void {
-    for (const { sinceMs, cut } of this.#open.values()) if (sinceMs < beforeMs) cut?.();
+    for (const { sinceMs, cut } of this.#open.all()) if (sinceMs < beforeMs) cut?.();
   }
 
   /** Resolves to true when nothing of it is in flight, to false when the time is over. */
   async ended({ beforeMs = Infinity, timeoutMs, withYielding = false }: EndedOptions): Promise<boolean> {
     const hasEnded = (): boolean => {
       for (const { sinceMs, yields } of this.#open.values()) {
-        if (sinceMs >= beforeMs) return true;
-        if (withYielding || !yields) return false;
+        if (sinceMs < beforeMs && (withYielding || !yields)) return false;
       }
       return true;
     };
@@ -77,6 +86,10 @@ export class InFlight {
       clearTimeout(timer);
       this.#waiting.delete(check);
     }
+  }
+
+  #remove(item: Item): void {
+    if (this.#open.remove(item)) this.#check();
   }
 
   #check(): void {

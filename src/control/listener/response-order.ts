@@ -14,33 +14,40 @@ export interface Exchange {
   response: ServerResponse;
 }
 
+/** Exchanges of a connection whose responses have not finished, in order. Not in a WeakMap: see `OpenList`. */
+const EXCHANGES = Symbol("exchanges");
+
+type Ordered = Duplex & { [EXCHANGES]?: Exchange[] };
+
 export class ResponseOrder {
-  /** Exchanges of a connection whose responses have not finished, in order. */
-  readonly #open = new WeakMap<Duplex, Set<Exchange>>();
   readonly #onIdle = new WeakMap<Duplex, () => void>();
 
   /** To be called for every request. */
   follow(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    const open = this.#open.get(socket) ?? new Set();
-    this.#open.set(socket, open);
     const exchange = { request, response };
-    open.add(exchange);
+    let open = (socket as Ordered)[EXCHANGES];
+    if (open === undefined) {
+      open = [];
+      (socket as Ordered)[EXCHANGES] = open;
+    }
+    const exchanges = open;
+    exchanges.push(exchange);
     // 'close' follows 'finish': the last write of the response has finished by then.
     response.once("close", () => {
-      open.delete(exchange);
-      if (open.size === 0) this.#onIdle.get(socket)?.();
+      exchanges.splice(exchanges.indexOf(exchange), 1);
+      if (exchanges.length === 0) this.#onIdle.get(socket)?.();
     });
   }
 
   /** Exchanges under way on a connection, in order. */
   exchanges(socket: Duplex): readonly Exchange[] {
-    return [...(this.#open.get(socket) ?? [])];
+    return [...((socket as Ordered)[EXCHANGES] ?? [])];
   }
 
   /** Calls `done` when no response is under way on the connection, at once if none is. One `done` for a connection. */
   whenIdle(socket: Duplex, done: () => void): void {
-    if ((this.#open.get(socket)?.size ?? 0) === 0) return done();
+    if (((socket as Ordered)[EXCHANGES]?.length ?? 0) === 0) return done();
     this.#onIdle.set(socket, () => {
       this.#onIdle.delete(socket);
       done();

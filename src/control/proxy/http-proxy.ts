@@ -42,12 +42,9 @@ export function proxyHttp(
 }
 
 class HttpExchange implements TargetHandler {
-  /** Set by the pool. */
-  expectResponse: (() => void) | undefined;
-  /** Set by the pool. */
+  connection: TargetHandler["connection"];
+  dispatched: TargetHandler["dispatched"];
   received: TargetHandler["received"];
-  /** Set by the pool. */
-  heldBytes: TargetHandler["heldBytes"];
   readonly #request: AnyRequest;
   readonly #response: AnyResponse;
   readonly #job: ProxyJob;
@@ -97,7 +94,8 @@ class HttpExchange implements TargetHandler {
   /** What the target's stream holds, and what the caller has sent. */
   #heldBytes(): number {
     const { heldBytes = 0 } = (this.#controller ?? {}) as Partial<Http2Exchange>;
-    return heldBytes + (this.heldBytes?.() ?? 0) + bufferedBytes(this.#request);
+    const held = this.received === undefined ? 0 : (this.connection?.heldBytes ?? 0);
+    return heldBytes + held + bufferedBytes(this.#request);
   }
 
   async #dispatch(): Promise<void> {
@@ -140,9 +138,11 @@ class HttpExchange implements TargetHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    this.expectResponse?.();
+    this.connection?.expectResponse(this);
     if (this.#hasDisconnected || this.#settled) controller.abort(disconnected());
   }
+
+  readonly #onDrain = (): void => this.#guard.run(() => this.#controller?.resume());
 
   onResponseStart(
     controller: Dispatcher.DispatchController,
@@ -156,10 +156,7 @@ class HttpExchange implements TargetHandler {
       const isWhole = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
       const { reason: phrase = reason, isHttp10 = false } = this.received ?? {};
       this.#relay.passHead({ status, headers, reason: phrase, isWhole, isHttp10 });
-      this.#response.on(
-        "drain",
-        this.#guard.wrap(() => controller.resume()),
-      );
+      this.#response.on("drain", this.#onDrain);
       this.#flushHead();
     });
   }

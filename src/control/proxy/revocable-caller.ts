@@ -61,13 +61,10 @@ export class RevocableCaller {
   /** It can be closed from our side, until its stream closes or {@link release}. @throws TurnaboutError `share_exceeded` */
   register(streams: ActiveStreams, owner: { identity: Identity; group?: string | undefined }): void {
     const { identity, group } = owner;
-    const isEndless = this.#isEndless;
     this.#unregister = streams.add({
       identity,
       group,
-      get isEndless() {
-        return isEndless();
-      },
+      isEndless: this.#isEndless,
       close: (reason) => this.#close(reason),
     });
   }

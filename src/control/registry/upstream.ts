@@ -51,7 +51,8 @@ export class Upstream {
 
   /** A connection takes new streams. */
   get isUsable(): boolean {
-    return [...this.connections].some(({ usable }) => usable);
+    for (const { usable } of this.connections) if (usable) return true;
+    return false;
   }
 
   /** The least loaded connection that takes new streams. */
@@ -78,7 +79,7 @@ export class Upstream {
     return this.#sum((connection) => (connection.usable ? connection.freeStreams : 0));
   }
 
-  /** Streams to a target that are in use; idle keep-alive streams are not counted. */
+  /** Streams to a target that are in use; idle keep-alive streams are not counted. Looks at each of them. */
   busyStreams(destination: Destination): number {
     return this.#sum((connection) => connection.busyStreams(destination));
   }
@@ -88,16 +89,22 @@ export class Upstream {
     return this.#sum((connection) => connection.streamsTo(destination));
   }
 
+  /** Whether fewer streams to a target than `max` are in use. */
+  hasFewerBusyStreams(destination: Destination, max: number): boolean {
+    return this.openStreams(destination) < max || this.busyStreams(destination) < max;
+  }
+
   /** How many more streams to a target a caller may have: of those that the target takes, and that its agent's connections do. */
   shareLeft(caller: string, destination: Destination): number {
-    if (caller === SELF) return Infinity;
-    const authority = formatAuthority(destination);
-    const count = (key: string): number => this.#sum(({ places }) => places.of(key));
-    // Places are counted before their streams are; streams that close late are counted only as streams.
-    const taken = Math.max(count(authority), this.busyStreams(destination));
-    const ofTarget = shareLeft(caller, count(`${authority} ${caller}`), STREAMS_OF_A_TARGET - taken);
-    const freePlaces = this.#sum((connection) => (connection.usable ? connection.freePlaces : 0));
-    return Math.min(ofTarget, shareLeft(caller, count(`caller ${caller}`), freePlaces));
+    return this.#shareLeft(caller, destination, this.busyStreams(destination));
+  }
+
+  /** Whether {@link shareLeft} is positive. */
+  hasShareLeft(caller: string, destination: Destination): boolean {
+    return (
+      this.#shareLeft(caller, destination, this.openStreams(destination)) > 0 ||
+      this.shareLeft(caller, destination) > 0
+    );
   }
 
   /** The connection with the most idle keep-alive streams to a target; undefined if none has any. */
@@ -109,8 +116,30 @@ export class Upstream {
     return candidates.toSorted((a, b) => idle(b) - idle(a))[0];
   }
 
+  /** @param streams to the target */
+  #shareLeft(caller: string, destination: Destination, streams: number): number {
+    if (caller === SELF) return Infinity;
+    const authority = formatAuthority(destination);
+    let places = 0;
+    let ofCallerHere = 0;
+    let ofCaller = 0;
+    let free = 0;
+    for (const connection of this.connections) {
+      const { places: taken } = connection;
+      places += taken.of(authority);
+      ofCallerHere += taken.of(`${authority} ${caller}`);
+      ofCaller += taken.of(`caller ${caller}`);
+      if (connection.usable) free += connection.freePlaces;
+    }
+    // Places are counted before their streams are; streams that close late are counted only as streams.
+    const ofTarget = shareLeft(caller, ofCallerHere, STREAMS_OF_A_TARGET - Math.max(places, streams));
+    return Math.min(ofTarget, shareLeft(caller, ofCaller, free));
+  }
+
   #sum(count: (connection: AgentConnection) => number): number {
-    return [...this.connections].reduce((sum, connection) => sum + count(connection), 0);
+    let sum = 0;
+    for (const connection of this.connections) sum += count(connection);
+    return sum;
   }
 }
 

@@ -154,10 +154,11 @@ export class WaitingDials {
     if (entry === undefined || upstream === undefined) return false;
     const destination = { runner: runnerId, target };
     const max = saturated === undefined ? ARRIVAL_STREAMS_PER_TARGET : RELEASE_STREAMS_PER_TARGET;
-    const hasRoom = upstream.busyStreams(destination) < max;
+    const hasRoom = upstream.hasFewerBusyStreams(destination, max);
     const isStalled = entry.saturated.isStalled(target, hasRoom);
     if (saturated !== undefined && isStalled) throw saturated;
-    const hasShareLeft = (who: string): boolean => this.#shareLeft(who, upstream, destination) > 0;
+    const hasShareLeft = (who: string): boolean =>
+      !this.#options.isFull(who) && upstream.hasShareLeft(who, destination);
     const hasShare = hasShareLeft(caller);
     if (entry.exhausted.isStalled(laneOf(target, caller), hasShare)) {
       this.#options.onShareRefused("target_streams");

@@ -24,6 +24,9 @@ export interface RequestJobsContext
   trustsPages: (destination: Destination) => boolean;
 }
 
+/** Fields that may hold one of our tokens. */
+const CREDENTIAL_FIELDS = ["authorization", "x-api-key"] as const;
+
 export class RequestJobs {
   readonly #context: RequestJobsContext;
   readonly #own: OwnNames;
@@ -87,10 +90,12 @@ export class RequestJobs {
     const isByBrowser = place === "cookie" || place === "query";
     // A target whose credentials the operator has given us is the operator's own, and its page needs our origin.
     const isTrusted = routed.credentials !== undefined || trustsPages(routed.destination);
-    const withheld = new Set([
-      ...(routed.withheld ?? []),
-      ...["authorization", "x-api-key"].filter((name) => holdsToken(String(headers[name] ?? ""), tokens)),
-    ]);
+    const withheld = new Set(routed.withheld);
+    for (const name of CREDENTIAL_FIELDS) {
+      const value = headers[name];
+      const isOurs = name === "authorization" && place === "Authorization"; // otherwise it had been refused
+      if (value !== undefined && (isOurs || holdsToken(String(value), tokens))) withheld.add(name);
+    }
     const path = withoutTokens(routed.path, tokens);
     return { ...routed, path, client, isolated: isByBrowser && !isTrusted, withheld };
   }

@@ -8,6 +8,9 @@ export const FREE_SHARE = 7;
 /** The same for admins, whose one credential often stands for many users: alone, 31/32. */
 export const OPERATOR_FREE_SHARE = 31;
 
+/** Keys that are counted no longer and that are kept nevertheless; beyond it at most as many as are counted. */
+export const MAX_ZERO_COUNTS = 64;
+
 /** Streams that an agent takes to one target at once. */
 export const STREAMS_OF_A_TARGET = 512;
 /** Targets and callers whose share is used up and that are remembered for one runner; the oldest is forgotten first. */
@@ -42,7 +45,7 @@ export const STALL_TURNS = 5;
 export const MOVING_CONNECTION_BYTES: number = 64 * 1024;
 /** How often unread bytes are counted: a fast target fills some 2 MiB for each stream meanwhile. */
 export const UNREAD_CHECK_MS = 100;
-/** And after so many streams that have begun: a caller can open hundreds in a moment. */
+/** And when so many more streams are open: a caller can open hundreds in a moment. */
 export const UNREAD_CHECK_STREAMS = 16;
 /** A stream with so many unread bytes that has not moved since the last check is expected to fill its window. */
 export const STILL_STREAM_BYTES: number = 64 * 1024;

@@ -4,14 +4,16 @@
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { isOperator, SELF } from "./holders.ts";
-import { FREE_SHARE, OPERATOR_FREE_SHARE } from "./limits.ts";
+import { FREE_SHARE, MAX_ZERO_COUNTS, OPERATOR_FREE_SHARE } from "./limits.ts";
 
 /** Gives a place back. Further calls have no effect. */
 export type Release = () => void;
 
-/** Counts by key; a key without a count takes no memory. */
+/** Counts by key. */
 export class Counts {
   readonly #counts = new Map<string, number>();
+  /** Keys whose count is 0. They stay for a while: most are soon used again, and a Map that changes costs more. */
+  #zeros = 0;
 
   of(key: string): number {
     return this.#counts.get(key) ?? 0;
@@ -19,19 +21,32 @@ export class Counts {
 
   /** Counts one for each key. */
   take(keys: readonly string[]): Release {
-    for (const key of keys) this.#add(key, 1);
+    for (const key of keys) this.#add(key);
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      for (const key of keys) this.#add(key, -1);
+      for (const key of keys) this.#subtract(key);
     };
   }
 
-  #add(key: string, change: 1 | -1): void {
-    const count = this.of(key) + change;
-    if (count === 0) this.#counts.delete(key);
-    else this.#counts.set(key, count);
+  #add(key: string): void {
+    const count = this.#counts.get(key);
+    if (count === 0) this.#zeros -= 1;
+    this.#counts.set(key, (count ?? 0) + 1);
+  }
+
+  #subtract(key: string): void {
+    const count = this.of(key) - 1;
+    this.#counts.set(key, count);
+    if (count > 0) return;
+    this.#zeros += 1;
+    if (this.#zeros > MAX_ZERO_COUNTS && this.#zeros > this.#counts.size / 2) this.#forgetZeros();
+  }
+
+  #forgetZeros(): void {
+    for (const [key, count] of this.#counts) if (count === 0) this.#counts.delete(key);
+    this.#zeros = 0;
   }
 }
 

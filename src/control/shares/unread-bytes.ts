@@ -8,6 +8,8 @@ import type { Http2ServerResponse, Http2Session } from "node:http2";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import { STREAM_WINDOW_BYTES } from "../../wire/limits.ts";
+import { OpenList } from "../in-flight/open-list.ts";
+import type { Listed } from "../in-flight/open-list.ts";
 import { isOperator } from "./holders.ts";
 import {
   MOVING_CONNECTION_BYTES,
@@ -44,8 +46,8 @@ export interface UnreadBounds {
 }
 
 /** What was seen of a delivery at the last check. */
-interface Seen {
-  delivery: Delivery;
+interface Seen extends Listed {
+  readonly delivery: Delivery;
   /** Bytes that had left for the caller. */
   delivered: number | undefined;
   movedAtMs: number;
@@ -57,15 +59,17 @@ interface Seen {
   expectedBytes: number;
 }
 
+const NO_HOLDERS: ReadonlySet<string> = new Set();
+
 export class UnreadBytes {
   readonly #bounds: UnreadBounds;
-  readonly #open = new Set<Seen>();
+  readonly #open = new OpenList<Seen>();
   /** Holders with so many bytes that they get no further streams, at the last check. */
-  #full: ReadonlySet<string> = new Set();
+  #full: ReadonlySet<string> = NO_HOLDERS;
   #timer: NodeJS.Timeout | undefined;
   #total = 0;
-  /** Streams that have begun since the last check. */
-  #sinceCheck = 0;
+  /** How many more are open than at the last check. */
+  #grown = 0;
 
   constructor(bounds: UnreadBounds) {
     this.#bounds = bounds;
@@ -90,32 +94,33 @@ export class UnreadBytes {
       connectionBytes: 0,
       bytes: 0,
       expectedBytes: 0,
+      listIndex: -1,
     };
     this.#open.add(seen);
     this.#timer ??= setInterval(() => this.check(), UNREAD_CHECK_MS).unref();
-    this.#sinceCheck += 1;
-    if (this.#sinceCheck >= UNREAD_CHECK_STREAMS) this.check();
+    this.#grown += 1;
+    if (this.#grown >= UNREAD_CHECK_STREAMS) this.check();
     return () => {
-      this.#open.delete(seen);
-      if (this.#open.size === 0) this.close();
+      if (this.#open.remove(seen)) this.#grown -= 1;
+      if (this.#open.size === 0) this.#reset();
     };
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#full = new Set();
-    this.#total = 0;
+    this.#reset();
   }
 
   /** Looks at everything that is open, and ends what is over a bound. */
   check(nowMs: number = performance.now()): void {
+    if (this.#open.size === 0) return this.close();
     const byHolder = new Map<string, number>();
     const expected = new Map<string, number>();
     const stalled: Seen[] = [];
     this.#total = 0;
-    this.#sinceCheck = 0;
-    for (const seen of this.#open) {
+    this.#grown = 0;
+    for (const seen of this.#open.values()) {
       if (this.#isStalled(seen, nowMs)) stalled.push(seen);
       const { holder } = seen.delivery;
       byHolder.set(holder, (byHolder.get(holder) ?? 0) + seen.bytes);
@@ -138,6 +143,11 @@ export class UnreadBytes {
       this.#relieve(holder, this.#total - this.#bounds.totalBytes, byHolder);
       byHolder.delete(holder);
     }
+  }
+
+  #reset(): void {
+    this.#full = NO_HOLDERS;
+    this.#total = 0;
   }
 
   /** Notes what has moved since the last check. */
@@ -165,7 +175,7 @@ export class UnreadBytes {
   /** Ends those of a holder that have moved least recently, until so many bytes are freed. */
   #relieve(holder: string, excess: number, byHolder: Map<string, number>): void {
     let left = excess;
-    const own = [...this.#open].filter(({ delivery, bytes }) => delivery.holder === holder && bytes > 0);
+    const own = this.#open.all().filter(({ delivery, bytes }) => delivery.holder === holder && bytes > 0);
     for (const seen of own.toSorted((a, b) => a.movedAtMs - b.movedAtMs || b.bytes - a.bytes)) {
       if (left <= 0) return;
       left -= seen.bytes;
@@ -175,7 +185,7 @@ export class UnreadBytes {
 
   #stop(seen: Seen, reason: StallReason, byHolder: Map<string, number>): void {
     const { delivery, bytes } = seen;
-    this.#open.delete(seen);
+    if (this.#open.remove(seen)) this.#grown -= 1;
     this.#total -= bytes;
     byHolder.set(delivery.holder, (byHolder.get(delivery.holder) ?? 0) - bytes);
     this.#bounds.onStop(reason);

@@ -21,11 +21,11 @@ it("closes the groups and refuses the tokens that the successor has taken away, 
   const [ended, kept] = [issue("session-ended", "ended"), issue("session-kept", "kept")];
   const closed = Promise.withResolvers<CloseReason>();
   const identity = createIdentity("viewer", hashToken("viewer"), { kind: "admin", runners: ["*"] });
-  parts.activeStreams.add({ identity, group: "ended", isEndless: true, close: closed.resolve });
+  parts.activeStreams.add({ identity, group: "ended", isEndless: () => true, close: closed.resolve });
   parts.activeStreams.add({
     identity,
     group: "kept",
-    isEndless: true,
+    isEndless: () => true,
     close: () => assert.fail("it is kept"),
   });
 

@@ -62,7 +62,7 @@ export class WebRtcStreams {
       const remove = this.#context.activeStreams.add({
         identity,
         group: session,
-        isEndless: true,
+        isEndless: () => true,
         close: end,
       });
       const streams = this.#known.get(session) ?? new Map<string, { forget: Forget; end: Forget }>();

@@ -1,7 +1,7 @@
 /** The agent under test, by its public API, with the memory settings of the command. */
 import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
-import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
+import { setV8Flags } from "../../../src/cli/v8-flags.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -12,7 +12,7 @@ export interface AgentCalls {
 
 let agent: Agent;
 
-countExternalMemoryAsHeap();
+setV8Flags();
 
 serve({
   connect: async (port, targets) => {

@@ -1,7 +1,7 @@
 /** Many idle agents of one connection each, in one process. */
 import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
-import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
+import { setV8Flags } from "../../../src/cli/v8-flags.ts";
 import { ADMIN_TOKEN } from "../names.ts";
 import { serve } from "./serve.ts";
 
@@ -17,7 +17,7 @@ const AT_ONCE = 50;
 
 const agents: Agent[] = [];
 
-countExternalMemoryAsHeap();
+setV8Flags();
 
 serve({
   start: async (port, prefix, count) => {

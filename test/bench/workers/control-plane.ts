@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
 import { createControlPlane } from "../../../src/index.ts";
 import type { ControlPlane } from "../../../src/index.ts";
-import { countExternalMemoryAsHeap } from "../../../src/cli/external-memory.ts";
+import { setV8Flags } from "../../../src/cli/v8-flags.ts";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import { FLOOD_TOKEN } from "../load/floods.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
@@ -40,7 +40,7 @@ function connected(): number {
   return controlPlane.runners().filter(({ state }) => state === "connected").length;
 }
 
-countExternalMemoryAsHeap();
+setV8Flags();
 
 const loopDelay = monitorEventLoopDelay({ resolution: 5 });
 let watching: NodeJS.Timeout | undefined;
