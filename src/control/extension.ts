@@ -4,7 +4,8 @@
  * the end, and for resources of the API by `extension-api.ts`; an extension imports these two files only.
  *
  * The order: the migrations of all extensions run; then each is installed, before runners can connect and before the
- * port is open; on shutdown `drain` is called when agents get their GOAWAY, and `close` when all connections have ended, or
+ * port is open; on shutdown `settled` is waited for behind the end of all streams, `drain` is called when agents get their
+ * GOAWAY, and `close` when all connections have ended, or
  * when a successor has taken over.
  */
 import type { Registry as MetricsRegistry } from "prom-client";
@@ -98,6 +99,11 @@ export interface ExtensionParts {
   readonly owned?: Readonly<Record<string, DeleteOwned>>;
   /** The control plane shuts down: requests that wait for something are refused. */
   drain?(): void;
+  /**
+   * Resolves when it has ended, at targets, what was closed with its streams. On shutdown the tunnels stay for that, but not for
+   * long.
+   */
+  settled?(): Promise<void>;
   /** Leaves no timer behind. The store is still open, unless a successor has it. */
   close(): void;
 }

@@ -12,6 +12,7 @@ export interface InstalledExtensions {
   resources: readonly ApiResource[];
   owned: Readonly<Record<string, DeleteOwned>>;
   drain(): void;
+  settled(): Promise<unknown>;
   close(): void;
 }
 
@@ -44,6 +45,7 @@ export function installExtensions(
     drain: () => {
       for (const parts of installed) parts.drain?.();
     },
+    settled: () => Promise.allSettled(installed.map((parts) => parts.settled?.())),
     close,
   };
 }

@@ -102,7 +102,7 @@ export class Shutdown {
       inFlight.cut(beforeMs);
       running.extensions?.drain();
     }
-    await endLate(parts, port, settings.listenFd !== undefined && !successor);
+    await endLate(parts, port, running, settings.listenFd !== undefined && !successor);
   }
 }
 
@@ -146,14 +146,23 @@ async function announce({ openConnections, reconnectSpread }: Parts, log: Settin
  * @param isHeld something else holds the socket open: new connections wait there for the next process from now on, and
  *   those that were accepted get the same time
  */
-async function endLate({ activeStreams, inFlight }: Parts, port: Port, isHeld: boolean): Promise<void> {
+async function endLate(parts: Parts, port: Port, { extensions }: Running, isHeld: boolean): Promise<void> {
+  const { activeStreams, inFlight } = parts;
   const beforeMs = performance.now();
   const late = { beforeMs, timeoutMs: LATE_REQUESTS_MS };
   activeStreams.closeEndless(RESTARTING);
+  if (extensions !== undefined) await atMost(FLUSH_MS, extensions.settled());
   if (isHeld) port.stopAccepting();
   if (await (isHeld ? port.drained(late) : inFlight.ended(late))) return;
   activeStreams.closeAll(RESTARTING, beforeMs);
   await inFlight.ended({ beforeMs, timeoutMs: FLUSH_MS });
+}
+
+async function atMost(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
 }
 
 /** Agents first, then the listener, then the last responses. */

@@ -95,6 +95,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
   host.events.onRunnerEvent((event) => onRunnerEvent(event, { host, instances, sessions }));
   registerHelixMetrics(host.metrics, instances);
   const rate = new StreamRate();
+  const streams = new WebRtcStreams({ activeStreams, dial, log });
   const { abandonedSessionMs, maxSessionsPerUser, moonlightCredentials } = options;
   const abandoned =
     abandonedSessionMs === undefined
@@ -115,7 +116,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       moonlightCredentials,
       policy,
       rate,
-      streams: new WebRtcStreams({ activeStreams, dial, log }),
+      streams,
     }),
     resources: helixResources({
       basePath,
@@ -131,6 +132,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     }),
     owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },
     drain: () => sessions.drain(),
+    settled: () => streams.settled(),
     close: () => {
       abandoned?.close();
       sessions.close();

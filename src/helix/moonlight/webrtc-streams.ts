@@ -41,6 +41,8 @@ export class WebRtcStreams {
   /** By session, and then by id, oldest first. */
   readonly #known = new Map<string, Map<string, { forget: Forget; end: Forget }>>();
   readonly #services = new Map<string, HttpService>();
+  /** Requests that end a stream and have no response yet. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(context: WebRtcStreamsContext) {
     this.#context = context;
@@ -56,7 +58,8 @@ export class WebRtcStreams {
     this.forget(session, id);
     const end = (): void => {
       this.forget(session, id);
-      void this.#delete(stream);
+      const ending = this.#delete(stream).finally(() => this.#ending.delete(ending));
+      this.#ending.add(ending);
     };
     try {
       const remove = this.#context.activeStreams.add({
@@ -81,6 +84,11 @@ export class WebRtcStreams {
     streams?.get(id)?.forget();
     streams?.delete(id);
     if (streams?.size === 0) this.#known.delete(session);
+  }
+
+  /** Resolves when those that were to end have ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#ending);
   }
 
   async #delete({ session, runner, path, headers }: OfferedStream): Promise<void> {

@@ -123,6 +123,17 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     await seen.find(isEnd(43), "the end of the credential's stream");
   });
 
+  it("end at Moonlight with the control plane", async () => {
+    await using stand = await startOffers();
+    const { seen, session, sessions } = stand;
+    await offer(stand, session);
+    await sessions.system.controlPlane.close();
+    await seen.find(
+      ({ method, url }) => method === "DELETE" && url === `${WEBRTC}/42`,
+      "the end of the stream",
+    );
+  });
+
   it("come no faster than WebSockets, unless Moonlight refuses them", async () => {
     let status = 500;
     await using stand = await startPage({
