@@ -45,7 +45,7 @@ export function installExtensions(
     drain: () => {
       for (const parts of installed) parts.drain?.();
     },
-    settled: () => Promise.allSettled(installed.map((parts) => parts.settled?.())),
+    settled: () => Promise.allSettled(installed.map(async (parts) => parts.settled?.())),
     close,
   };
 }
