@@ -181,7 +181,7 @@ async function end({ parts, running, port }: ShutdownParts): Promise<void> {
 /** Resolves when the connection has closed. */
 async function drainAgent(connection: AgentConnection, spreadMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  connection.http2Session.once("close", resolve);
+  connection.tunnel.onClose(resolve);
   connection.drain("draining", SHUTTING_DOWN, FLUSH_MS, spreadMs);
   // It may have drained before, with a deadline of its own.
   const timer = setTimeout(() => connection.destroy(SHUTTING_DOWN), FLUSH_MS);

@@ -11,7 +11,7 @@ import type { AgentConnection } from "../../src/control/registry/agent-connectio
 import { TurnaboutError } from "../../src/wire/errors.ts";
 import { AGENT_MAX_STREAMS, OPEN_STREAMS_PER_CONNECTION } from "../../src/wire/limits.ts";
 import { openReversed } from "../../src/wire/session/reversed-session.ts";
-import { connectionOn } from "../support/agent-connection.ts";
+import { connectionOn, openWith } from "../support/agent-connection.ts";
 import { openCarrier } from "../support/carriers.ts";
 import { eventually, next, turn } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -22,7 +22,7 @@ after(() => assertNothingOpen());
 const CONNECT = { ":method": "CONNECT", ":authority": "echo.runner" };
 
 async function open(connection: AgentConnection, count: number): Promise<ClientHttp2Stream[]> {
-  const streams = Array.from({ length: count }, () => connection.openStream(CONNECT));
+  const streams = Array.from({ length: count }, () => openWith(connection, CONNECT));
   const responses = await Promise.all(
     streams.map((stream) => next<[{ ":status": number }]>(stream, "response")),
   );
@@ -42,14 +42,14 @@ describe("a connection's streams", () => {
     const connection = connectionOn(pair);
     const streams = await open(connection, OPEN_STREAMS_PER_CONNECTION);
     const isOverloaded = (error: unknown) => error instanceof TurnaboutError && error.code === "overloaded";
-    for (let n = 0; n < 200; n += 1) assert.throws(() => connection.openStream(CONNECT), isOverloaded);
+    for (let n = 0; n < 200; n += 1) assert.throws(() => openWith(connection, CONNECT), isOverloaded);
     for (const stream of streams.slice(0, 200)) stream.destroy(new Error("aborted"));
     await eventually(
       () => connection.openStreams === OPEN_STREAMS_PER_CONNECTION - 200,
       "the aborted streams' end",
     );
     await open(connection, 200);
-    assert.throws(() => connection.openStream(CONNECT), isOverloaded);
+    assert.throws(() => openWith(connection, CONNECT), isOverloaded);
   });
 
   it("are not opened before the agent's SETTINGS", async () => {

@@ -2,7 +2,7 @@
  * Extended CONNECT with `:protocol: websocket` (RFC 8441): performs the handshake with the target, and responds with its
  * result. From then on frames pass as bytes, without being parsed.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import http from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
@@ -26,6 +26,7 @@ import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { splice } from "../../wire/streams/splice.ts";
+import { acceptKey } from "../../wire/streams/websocket-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 import { reachTarget, refuse } from "./reach-target.ts";
@@ -190,9 +191,4 @@ function passRefusal(stream: ServerHttp2Stream, response: IncomingMessage, statu
  */
 function ignoredUpgrade(status: number): Record<string, string> {
   return { "proxy-status": formatProxyStatus("target_protocol"), [HEADER.targetStatus]: String(status) };
-}
-
-/** RFC 6455 §4.2.2. */
-function acceptKey(key: string): string {
-  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }

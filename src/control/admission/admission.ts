@@ -21,7 +21,8 @@ import type { Identity } from "../auth/identity.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
-import type { Registry } from "../registry/registry.ts";
+import type { RefusedRunner, Registry } from "../registry/registry.ts";
+import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { AgentBudget, AgentBudgets } from "./agent-budgets.ts";
 import { getAgentJson } from "./agent-client.ts";
 import { currentCredential, identify } from "./agent-credential.ts";
@@ -145,49 +146,72 @@ async function identifyAgent(
 /** Registers the connection, and follows it until it closes. Undefined if it is admitted. */
 function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
   const { http2Session, hello, budget, countedFor } = agent;
-  const { registry } = context;
-  let release = (): void => {};
   try {
     const credential = currentCredential(agent.credential, context);
     const connection = createConnection({ ...agent, credential }, context);
-    release = budget.connected();
-    const refusedRunners = registry.register(connection);
-    http2Session.once("close", release);
+    const refusedRunners = enrol(connection, { budget, countedFor }, context);
     const followed = { ...context, budget };
     reportRefused(connection, refusedRunners, followed);
     if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, followed);
-    context.openConnections.add(connection);
     context.certificateExpiry.added(connection);
-    http2Session.once("close", () => context.openConnections.delete(connection));
-    logConnection(connection, budget);
-    http2Session.once("close", () => {
-      if (connection.isEndedHere) return;
-      const livedMs = Date.now() - connection.since.getTime();
-      budget.connectionEnded(countedFor, { livedMs, runners: hello.runners.length });
+    http2Session.on("goaway", (_code, _last, data) => {
+      const goaway = parseGoaway(data);
+      if (goaway !== undefined)
+        budget.log.info({ connection: connection.id, ...goaway }, "agent sent GOAWAY");
     });
     return undefined;
   } catch (cause) {
-    release();
     const reason = explainRefusal(toError(cause), agent.credential);
     return { kind: "refused", reason, http2Session, budget, countedFor };
   }
 }
 
-function logConnection(
-  { id, carrier, http2Session, runners, identity }: AgentConnection,
-  { log }: AgentBudget,
-): void {
-  http2Session.on("goaway", (_code, _last, data) => {
-    const goaway = parseGoaway(data);
-    if (goaway !== undefined) log.info({ connection: id, ...goaway }, "agent sent GOAWAY");
+export interface Enrolment {
+  budget: AgentBudget;
+  /** The runner whose connections are counted: {@link AgentBudget.checkConnect}. */
+  countedFor: string;
+}
+
+/**
+ * Registers a connection, of any protocol, and counts it until it closes.
+ *
+ * @returns its discovered runners that are refused
+ * @throws TurnaboutError as {@link Registry.register}
+ */
+export function enrol(
+  connection: AgentConnection,
+  { budget, countedFor }: Enrolment,
+  { registry, openConnections }: Pick<AdmissionContext, "openConnections" | "registry">,
+): RefusedRunner[] {
+  const release = budget.connected();
+  let refused: RefusedRunner[];
+  try {
+    refused = registry.register(connection);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  const { tunnel } = connection;
+  tunnel.onClose(release);
+  openConnections.add(connection);
+  tunnel.onClose(() => openConnections.delete(connection));
+  logConnection(connection, budget);
+  tunnel.onClose(() => {
+    if (connection.isEndedHere) return;
+    const livedMs = Date.now() - connection.since.getTime();
+    budget.connectionEnded(countedFor, { livedMs, runners: connection.hello.runners.length });
   });
+  return refused;
+}
+
+function logConnection({ id, tunnel, runners, identity }: AgentConnection, { log }: AgentBudget): void {
   const served = [...runners.keys()].slice(0, LOGGED_RUNNERS);
-  const peer = carrier.remoteAddress;
+  const peer = tunnel.remoteAddress;
   log.info(
-    { connection: id, carrier: carrier.kind, runners: served, credential: identity.id, peer },
+    { connection: id, carrier: tunnel.kind, runners: served, credential: identity.id, peer },
     "agent connected",
   );
-  http2Session.once("close", () => log.info({ connection: id, runners: served }, "agent connection closed"));
+  tunnel.onClose(() => log.info({ connection: id, runners: served }, "agent connection closed"));
 }
 
 function createConnection(agent: IdentifiedAgent, context: AdmissionContext): AgentConnection {
@@ -208,7 +232,9 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
     },
     context.keepalive,
   );
-  const connection = new AgentConnection({ id, carrier, http2Session, ...credential, hello, liveness });
+  const { capabilities } = hello;
+  const tunnel = new Http2Tunnel({ carrier, http2Session, liveness, capabilities });
+  const connection = new AgentConnection({ id, tunnel, ...credential, hello });
   connection.standby = agent.standby;
   connection.reconnectSpreadMs = agent.reconnectSpreadMs;
   return connection;

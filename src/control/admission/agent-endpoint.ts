@@ -23,6 +23,7 @@ import { StreamCarrier } from "../../wire/session/stream-carrier.ts";
 import { VERSION } from "../../wire/version.ts";
 import { webSocketStream } from "../../wire/session/websocket-carrier.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
+import type { Identity } from "../auth/identity.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
@@ -99,9 +100,15 @@ export class AgentEndpoint {
         });
       }
     } catch (error) {
-      this.#logRefusal(error, remoteAddress);
-      refuseRaw(socket, this.#refusal(error, request.headers, remoteAddress));
+      this.refuse(request, socket, error);
     }
+  }
+
+  /** Logs a refusal, and responds with it in place of 101. */
+  refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
+    const { address } = this.#context.trustedProxies.client(request);
+    this.#logRefusal(error, address);
+    refuseRaw(socket, this.#refusal(error, request.headers, address));
   }
 
   /** An address with too many requests without a valid token gets another error. */
@@ -113,15 +120,20 @@ export class AgentEndpoint {
     this.#context.refusalLog.warn({ peer, reason: toError(error).message }, "agent endpoint: refused");
   }
 
-  /** @throws TurnaboutError the reason of the refusal */
-  #check({ headers, url, protocol }: ReceivedRequest): EndpointRequest {
-    const { agentBudgets, registry, tokens, draining } = this.#context;
+  /** @throws TurnaboutError `unauthenticated`, `control_plane_draining` */
+  authenticate(headers: IncomingHttpHeaders): Identity {
+    const { tokens, draining } = this.#context;
     if (draining())
       throw new TurnaboutError(
         "control_plane_draining",
         "agent endpoint: the control plane is shutting down",
       );
-    const identity = authenticateBearer(headers, tokens);
+    return authenticateBearer(headers, tokens);
+  }
+
+  /** @throws TurnaboutError the reason of the refusal */
+  #check({ headers, url, protocol }: ReceivedRequest): EndpointRequest {
+    const identity = this.authenticate(headers);
     const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((item) => item.trim());
     if (protocol === "websocket" && !offered.includes(WEBSOCKET_SUBPROTOCOL)) {
       throw new TurnaboutError(
@@ -132,6 +144,7 @@ export class AgentEndpoint {
     if (protocol === PTTH_UPGRADE_TOKEN && !offersHttp2(headers["alpn"])) {
       throw new TurnaboutError("upgrade_required", "agent endpoint: ptth without h2 in the ALPN header");
     }
+    const { agentBudgets, registry } = this.#context;
     const runners = runnersNamed(url ?? "");
     const standby = headers[HEADER.standby] === "1";
     const processId = headers[HEADER.instance];

@@ -1,4 +1,4 @@
-/** The round trip to an agent: an HTTP/2 PING on its tunnel connection. */
+/** The round trip to an agent: a PING on its tunnel connection. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { PING_TIMEOUT_MS } from "../limits.ts";
@@ -18,6 +18,6 @@ export function pingAgent(connection: AgentConnection): Promise<number> {
     resolve(durationMs);
   };
   // node throws where the HTTP/2 session has just ended.
-  new Guard(fail).run(() => connection.http2Session.ping(onAcknowledged));
+  new Guard(fail).run(() => connection.tunnel.ping(onAcknowledged));
   return promise;
 }

@@ -3,9 +3,9 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import { AGENT_PATHS } from "../../wire/protocol.ts";
-import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import { getAgent } from "../admission/agent-client.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
+import { TUNNEL_KINDS } from "../tunnels/tunnel.ts";
 import { requireAdmin } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
@@ -16,7 +16,7 @@ import { refuseInvalid } from "./validation.ts";
 
 const connectionSchema = z.object({
   id: z.string(),
-  carrier: z.enum(CARRIER_KINDS),
+  carrier: z.enum(TUNNEL_KINDS),
   since: z.string(),
   rttMs: z.number().nullable(),
   peer: z.string().nullable(),
@@ -29,7 +29,7 @@ const runnerSchema = z
     id: z.string().openapi({ example: "gpu-1" }),
     state: z.enum(["connected", "reconnecting", "gone"]),
     since: z.string(),
-    carrier: z.enum(CARRIER_KINDS).nullable(),
+    carrier: z.enum(TUNNEL_KINDS).nullable(),
     version: z.string().nullable(),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
@@ -160,11 +160,11 @@ function describeRunner(view: RunnerView): z.output<typeof runnerSchema> {
     id: view.id,
     state: view.state === "never-seen" ? "gone" : view.state, // such runners are not listed
     since: view.since.toISOString(),
-    carrier: first?.carrier.kind ?? null,
+    carrier: first?.tunnel.kind ?? null,
     version: first?.hello.version ?? null,
-    rttMs: roundMs(first?.liveness.rttMs),
+    rttMs: roundMs(first?.tunnel.rttMs),
     discovered: view.discovered,
-    bootEpoch: view.bootEpochMs === undefined ? null : new Date(view.bootEpochMs).toISOString(),
+    bootEpoch: momentOf(view.bootEpochMs),
     waitingDials: view.waitingDials,
     targets: (view.info?.targets ?? []).map(({ name, http }) => ({
       name,
@@ -179,13 +179,18 @@ function describeRunner(view: RunnerView): z.output<typeof runnerSchema> {
 function describeConnection(connection: AgentConnection): z.output<typeof connectionSchema> {
   return {
     id: connection.id,
-    carrier: connection.carrier.kind,
+    carrier: connection.tunnel.kind,
     since: connection.since.toISOString(),
-    rttMs: roundMs(connection.liveness.rttMs),
-    peer: connection.carrier.remoteAddress ?? null,
+    rttMs: roundMs(connection.tunnel.rttMs),
+    peer: connection.tunnel.remoteAddress ?? null,
     streams: connection.openStreams,
     draining: !connection.usable,
   };
+}
+
+/** 0 is unknown. */
+function momentOf(ms = 0): string | null {
+  return ms === 0 ? null : new Date(ms).toISOString();
 }
 
 function roundMs(ms: number | undefined): number | null {

@@ -2,8 +2,8 @@
 import type { Socket } from "node:net";
 import { Client } from "undici";
 import type { Dispatcher } from "undici";
-import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
+import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { ResponseHeads } from "./response-heads.ts";
 
 /**
@@ -28,7 +28,7 @@ const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
 
 /** The stream to a target, as far as there is one now, and the request that it serves. */
 export class TargetConnection {
-  socket: TunnelSocket | undefined;
+  socket: TargetSocket | undefined;
   heads: ResponseHeads = new ResponseHeads();
   trailers: TargetDispatchOptions["trailers"];
   /** The next request line is to be {@link ASTERISK_LINE}. */
@@ -62,7 +62,7 @@ function isAsterisk(options: TargetDispatchOptions | undefined): boolean {
 export class TargetClient extends Client {
   readonly #connection: TargetConnection;
 
-  constructor(origin: URL, options: Client.Options, open: () => TunnelSocket) {
+  constructor(origin: URL, options: Client.Options, open: () => TargetSocket) {
     const connection = new TargetConnection();
     super(origin, {
       ...options,
@@ -99,7 +99,7 @@ export class TargetClient extends Client {
 }
 
 /** Writes what undici cannot. Only undici's own text is a string: the bytes of a body are always a Buffer. */
-function completeRequests(socket: TunnelSocket, connection: TargetConnection): void {
+function completeRequests(socket: TargetSocket, connection: TargetConnection): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   const complete = (chunk: unknown): unknown => {
     if (chunk === LAST_CHUNK) return lastChunk(connection.trailers?.() ?? {});
@@ -108,7 +108,7 @@ function completeRequests(socket: TunnelSocket, connection: TargetConnection): v
     return ASTERISK_LINE + chunk.slice(ROOT_LINE.length);
   };
   const writeComplete = (chunk: unknown, ...rest: unknown[]): boolean => write(complete(chunk), ...rest);
-  socket.write = writeComplete as TunnelSocket["write"];
+  socket.write = writeComplete as TargetSocket["write"];
 }
 
 /** RFC 9112 §7.1.2 */

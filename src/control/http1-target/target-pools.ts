@@ -8,14 +8,14 @@ import type { Dispatcher } from "undici";
 import type { TargetHttp } from "../../wire/messages/hello.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
-import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { Http2Target } from "../http2-target/target.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
+import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { TargetClient } from "./target-client.ts";
 import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "../limits.ts";
 
 interface Opener {
-  openTunnel(destination: Destination): TunnelSocket;
+  openTunnel(destination: Destination): TargetSocket;
 }
 
 /** What {@link Pool} and {@link Http2Target} have in common. */
@@ -52,7 +52,7 @@ export class TargetPools {
 
   #http2(destination: Destination): TargetPool {
     const label = `${destination.runner} ${destination.target}`;
-    const openTunnel = (): TunnelSocket => this.#opener.openTunnel(destination);
+    const openTunnel = (): TargetSocket => this.#opener.openTunnel(destination);
     return { version: "2", pool: new Http2Target({ label, openTunnel }) };
   }
 
@@ -110,7 +110,7 @@ export function createHttp1Pool(
     version: http === "auto" ? "unknown" : http,
     pool: new Pool(`http://${formatAuthority(destination)}`, {
       factory: (origin, options) => {
-        const open = (): TunnelSocket => {
+        const open = (): TargetSocket => {
           const socket = opener.openTunnel(destination);
           socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
           return socket;

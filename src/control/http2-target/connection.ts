@@ -13,7 +13,6 @@ import { CARRIER_DESTROY_DELAY_MS, MAX_HEADER_PAIRS, HTTP2_SESSION_MEMORY_MB } f
 import { countersOf, watchFloods } from "../../wire/session/flood-watch.ts";
 import type { FloodLimits } from "../../wire/session/flood-watch.ts";
 import { isRefusedStream, StreamError } from "../../wire/streams/stream-error.ts";
-import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import {
   HTTP2_TARGET_FRAME_BYTES,
   HTTP2_TARGET_IDLE_MS,
@@ -25,6 +24,7 @@ import {
   HTTP2_TARGET_WINDOW_BYTES,
   MAX_RESPONSE_HEADER_BYTES,
 } from "../limits.ts";
+import type { TargetSocket } from "../tunnels/tunnel.ts";
 
 const { NGHTTP2_NO_ERROR } = http2.constants;
 
@@ -47,7 +47,7 @@ const FLOOD_LIMITS: FloodLimits = {
 };
 
 export interface Http2ConnectionParts {
-  socket: TunnelSocket;
+  socket: TargetSocket;
   /** `<runner> <target>`, for error messages. */
   label: string;
   /** There may be room for another request, or there will be no more. */
@@ -56,7 +56,7 @@ export interface Http2ConnectionParts {
 
 export class Http2Connection {
   readonly #session: ClientHttp2Session;
-  readonly #socket: TunnelSocket;
+  readonly #socket: TargetSocket;
   readonly #label: string;
   readonly #onChange: () => void;
   #failure: Error | undefined;

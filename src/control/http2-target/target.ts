@@ -9,11 +9,11 @@ import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
-import type { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
 import { SELF } from "../shares/holders.ts";
 import { Counts, shareLeft } from "../shares/shares.ts";
 import { TurnQueue } from "../shares/turn-queue.ts";
+import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { Http2Connection } from "./connection.ts";
 import { Http2Exchange } from "./exchange.ts";
 import type { Http2Queue } from "./exchange.ts";
@@ -33,7 +33,7 @@ export interface Http2TargetParts {
   /** `<runner> <target>`, for error messages. */
   label: string;
   /** @throws TurnaboutError */
-  openTunnel: () => TunnelSocket;
+  openTunnel: () => TargetSocket;
 }
 
 export class Http2Target implements Http2Queue {

@@ -1,32 +1,18 @@
 /** One tunnel connection of an agent: the runners that it serves, its streams and load, and how it ends. */
 import type { X509Certificate } from "node:crypto";
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
-import { carrierBytes } from "../../wire/session/carrier.ts";
-import type { Carrier } from "../../wire/session/carrier.ts";
-import { hasEnded } from "../../wire/streams/end-stream.ts";
+import type { ClientHttp2Session } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Hello, RunnerInfo, TargetHttp, TargetInfo } from "../../wire/messages/hello.ts";
-import { headerListBytes, headerListPairs } from "../../wire/fields/http-fields.ts";
-import type { Liveness } from "../../wire/session/keepalive.ts";
-import {
-  DRAIN_DEADLINE_MS,
-  MAX_HEADER_BLOCK_BYTES,
-  MAX_HEADER_PAIRS,
-  OPEN_STREAMS_PER_CONNECTION,
-  RESERVED_STREAMS,
-} from "../../wire/limits.ts";
+import { DRAIN_DEADLINE_MS, OPEN_STREAMS_PER_CONNECTION } from "../../wire/limits.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { CAPABILITY } from "../../wire/protocol.ts";
-import { sendGoaway } from "../../wire/session/goaway.ts";
 import type { GoawayReason } from "../../wire/session/goaway.ts";
-import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
-import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
-import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
 import { Counts } from "../shares/shares.ts";
 import type { Release } from "../shares/shares.ts";
+import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
+import type { TargetSocket, Tunnel } from "../tunnels/tunnel.ts";
 import { ByteRate } from "./byte-rate.ts";
 
 /** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
@@ -39,24 +25,20 @@ const ALL_PLACES = "all";
 
 export interface AgentConnectionParts {
   id: string;
-  carrier: Carrier;
-  http2Session: ClientHttp2Session;
+  tunnel: Tunnel;
   identity: Identity;
   /** With which it was admitted; undefined if it was with a token. */
   certificate?: X509Certificate | undefined;
   hello: Hello;
-  liveness: Liveness;
 }
 
 export class AgentConnection {
   readonly id: string;
-  readonly carrier: Carrier;
-  readonly http2Session: ClientHttp2Session;
+  readonly tunnel: Tunnel;
   /** Replaced when the token's grant changes while the connection is open. */
   identity: Identity;
   readonly certificate: X509Certificate | undefined;
   readonly hello: Hello;
-  readonly liveness: Liveness;
   readonly since: Date = new Date();
   /** Runners that this connection serves now. */
   readonly runners: Map<string, RunnerInfo>;
@@ -81,21 +63,24 @@ export class AgentConnection {
 
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
-    this.carrier = parts.carrier;
-    this.http2Session = parts.http2Session;
+    this.tunnel = parts.tunnel;
     this.identity = parts.identity;
     this.certificate = parts.certificate;
     this.hello = parts.hello;
     this.standby = parts.hello.standby;
-    this.liveness = parts.liveness;
-    this.#rate = new ByteRate(() => carrierBytes(parts.carrier.stream), SAMPLE_MS);
+    this.#rate = new ByteRate(() => parts.tunnel.transferredBytes, SAMPLE_MS);
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
-    this.http2Session.once("goaway", () => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
-    this.http2Session.once("close", () => {
+    this.tunnel.onDrain(() => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
+    this.tunnel.onClose(() => {
       clearTimeout(this.#drainTimer);
       this.pools.destroy(new TurnaboutError("tunnel_lost", "the connection to the agent has closed"));
-      this.carrier.stream.destroy();
     });
+  }
+
+  /** For requests to the agent's own routes. @throws TurnaboutError `not_supported` where its protocol has none */
+  get http2Session(): ClientHttp2Session {
+    if (this.tunnel instanceof Http2Tunnel) return this.tunnel.http2Session;
+    throw new TurnaboutError("not_supported", `connection ${this.id}: ${this.tunnel.kind} has no such route`);
   }
 
   /** Random id of the agent's process: its connections have the same one. */
@@ -114,7 +99,7 @@ export class AgentConnection {
 
   /** New streams may be opened. */
   get usable(): boolean {
-    return !this.#drain.signal.aborted && !this.http2Session.closed && !hasEnded(this.http2Session);
+    return !this.#drain.signal.aborted && this.tunnel.isOpen;
   }
 
   /** This end has closed it for a reason that is not the agent's doing: a shutdown, an expired certificate, an operator. */
@@ -122,13 +107,8 @@ export class AgentConnection {
     return this.#isEndedHere;
   }
 
-  /** Stays below the peer's own limit: nghttp2 queues streams above it, and fails them when an abort frees a place. */
   get freeStreams(): number {
-    const peerLimit = this.http2Session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
-    // `/events` holds one stream as long as the connection is open.
-    const least = Math.min(1, peerLimit - (this.hello.capabilities.includes(CAPABILITY.events) ? 1 : 0));
-    const limit = Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
-    return Math.max(0, limit - this.#openStreams);
+    return Math.max(0, this.tunnel.maxStreams - this.#openStreams);
   }
 
   get full(): boolean {
@@ -163,26 +143,26 @@ export class AgentConnection {
   }
 
   /**
-   * Opens a stream. Bytes may be written at once: the agent reads them only when the target has accepted.
+   * Opens a stream, and counts it until it closes.
    *
-   * @throws TurnaboutError `overloaded`, `headers_too_large`, `agent_draining`
+   * @param onClose called once when it has closed
+   * @param open opens it on the tunnel, with what is to be called when it has closed
+   * @throws TurnaboutError `overloaded`, `agent_draining`, and what `open` throws
    */
-  openStream(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+  open<T>(
+    destination: Destination,
+    onClose: () => void,
+    open: (tunnel: Tunnel, onClose: () => void) => T,
+  ): T {
     if (!this.usable) throw new TurnaboutError("agent_draining", `connection ${this.id}: closing`);
     if (this.full) throw new TurnaboutError("overloaded", `connection ${this.id}: all streams are in use`);
-    // Checked here: a larger block makes nghttp2 close the whole session; more fields are refused without a reason.
-    const fields = headers as Record<string, string | string[]>;
-    if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {
-      const max = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
-      throw new TurnaboutError("headers_too_large", `connection ${this.id}: the header has more than ${max}`);
-    }
-    const authority = String(headers[":authority"]);
-    const stream = this.http2Session.request(headers);
+    const authority = formatAuthority(destination);
+    const opened = open(this.tunnel, () => {
+      this.#count(authority, -1);
+      onClose();
+    });
     this.#count(authority, 1);
-    watchRemoteEnd(stream);
-    stream.on("error", () => {}); // permanent: 'error' can come after 'end'
-    stream.once("close", () => this.#count(authority, -1));
-    return stream;
+    return opened;
   }
 
   /** The HTTP version of the target, as its agent announces it. */
@@ -202,37 +182,40 @@ export class AgentConnection {
     else this.#streamsTo.set(authority, streams);
   }
 
-  /** Opens a CONNECT stream and returns it as a socket at once; a refusal is its 'error'. */
-  openTunnel(destination: Destination): TunnelSocket {
-    const stream = this.openStream({ ":method": "CONNECT", ":authority": formatAuthority(destination) });
-    return new TunnelSocket(stream, `${destination.runner} ${destination.target}`);
+  /** Opens a stream as a socket at once; a refusal is its 'error'. */
+  openTunnel(destination: Destination): TargetSocket {
+    return this.open(
+      destination,
+      () => {},
+      (tunnel, onClose) => tunnel.openSocket(destination, onClose),
+    );
   }
 
-  /** Sends GOAWAY: no new streams are opened, and the open ones may finish until the deadline. */
+  /** No new streams are opened, the agent gets the reason, and the open ones may finish until the deadline. */
   drain(
     reason: GoawayReason,
     message: string,
     deadlineMs: number = DRAIN_DEADLINE_MS,
     reconnectSpreadMs?: number,
   ): void {
-    if (this.#drain.signal.aborted || hasEnded(this.http2Session)) return;
+    if (this.#drain.signal.aborted || this.tunnel.hasEnded) return;
     this.#isEndedHere = reason === "draining" || reason === "kicked";
-    sendGoaway(this.http2Session, { reason, message, reconnectSpreadMs });
+    this.tunnel.announceEnd({ reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
   }
 
-  /** The deadline replaces the keep-alive, because nghttp2 sends no PING after GOAWAY. */
+  /** The deadline replaces the keep-alive, which a tunnel may end with this. */
   #startDrain(message: string, deadlineMs: number): void {
     if (this.#drain.signal.aborted) return;
     this.#drain.abort();
     this.pools.drain();
-    this.http2Session.close();
+    this.tunnel.close();
     this.#drainTimer = setTimeout(() => this.destroy(message), deadlineMs);
     this.#drainTimer.unref();
   }
 
   destroy(message: string): void {
     this.#isEndedHere ||= !this.#drain.signal.aborted;
-    destroyHttp2Session(this.http2Session, this.carrier.stream, new TurnaboutError("tunnel_lost", message));
+    this.tunnel.destroy(new TurnaboutError("tunnel_lost", message));
   }
 }

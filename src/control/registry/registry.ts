@@ -3,7 +3,6 @@
  * which becomes a stand-by. An agent that has only discovered a runner does not hold it against the runner's own agent: it is
  * used while that one is not connected.
  */
-import { hasEnded } from "../../wire/streams/end-stream.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import { MAX_RUNNERS_PER_CONNECTION } from "../../wire/limits.ts";
@@ -118,13 +117,13 @@ export class Registry {
     if (this.#closed)
       throw new TurnaboutError("control_plane_draining", "register: the control plane is shutting down");
     // Its 'close' has been emitted already: the connection would never be removed.
-    if (hasEnded(connection.http2Session))
+    if (connection.tunnel.hasEnded)
       throw new TurnaboutError("tunnel_lost", "register: the agent has disconnected");
     const runners = [...connection.runners.values()];
     const own = runners.filter(({ discovered }) => discovered !== true);
     for (const info of own) this.#check(info, connection);
     // First: whatever fails below, no runner stays connected by a connection that has ended.
-    connection.http2Session.once("close", () => this.#disconnect(connection, true));
+    connection.tunnel.onClose(() => this.#disconnect(connection, true));
     const refused: RefusedRunner[] = [];
     try {
       for (const info of runners) {

@@ -184,5 +184,5 @@ function endGrace(entry: Entry): void {
 }
 
 function isRestart(before = 0, now: number): boolean {
-  return before !== 0 && before !== now;
+  return before !== 0 && now !== 0 && before !== now; // 0 is unknown
 }

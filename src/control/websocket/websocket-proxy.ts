@@ -1,17 +1,17 @@
 /**
- * WebSocket to a target: a caller's HTTP/1.1 Upgrade or RFC 8441 stream becomes an Extended CONNECT stream on the tunnel
- * connection. The target responds first: a caller that is refused never gets a 101. Frames pass as bytes.
+ * WebSocket to a target: a caller's HTTP/1.1 Upgrade or RFC 8441 stream becomes a stream to the target, on the tunnel
+ * connection an Extended CONNECT. The target responds first: a caller that is refused never gets a 101. Frames pass as bytes.
  */
-import { createHash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import type { ClientHttp2Stream, Http2ServerRequest, ServerHttp2Stream } from "node:http2";
+import type { Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
+import { acceptKey } from "../../wire/streams/websocket-frames.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { handshakeResponseFields } from "../fields/header-fields.ts";
 import { closeLater, errorResponseFor, refuseRaw } from "../listener/error-response.ts";
@@ -119,7 +119,7 @@ class CallerWebSocket {
   readonly #job: ProxyJob;
   readonly #context: ProxyContext;
   /** Reset where the exchange fails after the target's response. */
-  #target: ClientHttp2Stream | undefined;
+  #target: Duplex | undefined;
 
   /** @param disconnected aborted when the caller has disconnected, where 'close' does not show it */
   constructor(stream: Duplex, job: ProxyJob, context: ProxyContext, disconnected?: AbortSignal) {
@@ -137,11 +137,11 @@ class CallerWebSocket {
     this.#target = response.stream;
     const { closed } = this.#caller;
     if (closed === undefined) return response;
-    resetStream(response.stream, new Error(`closed while it was being opened: ${closed.text}`));
+    abort(response.stream, new Error(`closed while it was being opened: ${closed.text}`));
     throw closedError(closed);
   }
 
-  splice(stream: ClientHttp2Stream): void {
+  splice(stream: Duplex): void {
     const { fromCaller } = this.#job;
     const onClose = (): void => this.#caller.release();
     this.#caller.onClose(spliceWebSocket(this.#stream, stream, { onClose, fromCaller }));
@@ -167,7 +167,7 @@ class CallerWebSocket {
  * Passes on the body of the target's own refusal. One way only: what the caller has sent is dropped, and a caller that
  * never ends its half keeps nothing open at the agent.
  */
-function passRefusal(caller: Duplex, stream: ClientHttp2Stream, status: number, isChunked: boolean): void {
+function passRefusal(caller: Duplex, stream: Duplex, status: number, isChunked: boolean): void {
   caller.resume();
   caller.once("close", () => abort(stream));
   if (hasNoContent(status, "GET")) {
@@ -207,9 +207,4 @@ function fieldLines(fields: OutgoingHttpHeaders): string[] {
   return Object.entries(fields).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value ?? ""]).map((item) => `${name}: ${item}`),
   );
-}
-
-/** RFC 6455 §4.2.2. */
-function acceptKey(key: string): string {
-  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }

@@ -41,6 +41,16 @@ export interface Liveness {
   stop: () => void;
 }
 
+/** What is watched: sends PINGs, and can be ended. */
+export interface WatchedPeer {
+  /** It ends or drains: from then on it is not watched. */
+  isOver(): boolean;
+  /** Throws, or calls back with an error, where it cannot be sent or is cancelled. */
+  ping(onAcknowledged: (error: Error | null, durationMs: number) => void): void;
+  /** For what the watch itself throws. */
+  end(reason: Error): void;
+}
+
 /** For logs and error messages. */
 export function describeDeath({ silentMs, unansweredMs }: Death): string {
   return silentMs >= unansweredMs
@@ -52,7 +62,7 @@ const TICK_MS = 1_000;
 
 interface Watch extends Liveness {
   rttMs: number | undefined;
-  readonly http2Session: Http2Session;
+  readonly peer: WatchedPeer;
   readonly received: () => number;
   readonly onDead: (death: Death) => void;
   readonly intervalMs: number;
@@ -79,9 +89,27 @@ export function keepAlive(
   onDead: (death: Death) => void,
   options: KeepaliveOptions = {},
 ): Liveness {
+  const peer: WatchedPeer = {
+    // After GOAWAY, PINGs in flight get no ACK any more: from then on the drain deadline applies.
+    isOver: () => http2Session.closed || hasEnded(http2Session),
+    ping: (onAcknowledged) => void http2Session.ping(onAcknowledged),
+    end: (reason) => endHttp2Session(http2Session, reason),
+  };
+  const liveness = watchPeer(peer, received, onDead, options);
+  http2Session.once("close", liveness.stop);
+  return liveness;
+}
+
+/** As {@link keepAlive}, for a connection of another protocol, which has to be stopped when it closes. */
+export function watchPeer(
+  peer: WatchedPeer,
+  received: () => number,
+  onDead: (death: Death) => void,
+  options: KeepaliveOptions = {},
+): Liveness {
   const receivedBytes = received();
   const watch: Watch = {
-    http2Session,
+    peer,
     received,
     onDead,
     intervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
@@ -95,7 +123,6 @@ export function keepAlive(
     bytesAtLastPing: receivedBytes,
     stop: () => remove(watch),
   };
-  http2Session.once("close", watch.stop);
   add(watch);
   return watch;
 }
@@ -136,16 +163,15 @@ function tick(): void {
   for (const watch of watches) {
     const endWatch = (error: Error): void => {
       remove(watch);
-      endHttp2Session(watch.http2Session, error);
+      watch.peer.end(error);
     };
     new Guard(endWatch).run(() => check(watch));
   }
 }
 
 function check(watch: Watch): void {
-  const { http2Session, deadlineMs, unanswered } = watch;
-  // After GOAWAY, PINGs in flight get no ACK any more: from then on the drain deadline applies.
-  if (http2Session.closed || hasEnded(http2Session)) return remove(watch);
+  const { peer, deadlineMs, unanswered } = watch;
+  if (peer.isOver()) return remove(watch);
   const received = watch.received();
   if (received !== watch.receivedBytes) {
     watch.receivedBytes = received;
@@ -170,13 +196,13 @@ function check(watch: Watch): void {
 }
 
 function sendPing(watch: Watch): void {
-  const { http2Session, unanswered } = watch;
+  const { peer, unanswered } = watch;
   if (unanswered.length >= MAX_OUTSTANDING_PINGS) return;
   const ping = { sentAtMs: clockMs };
   unanswered.push(ping);
   watch.lastPingAtMs = clockMs;
   watch.bytesAtLastPing = watch.receivedBytes;
-  http2Session.ping((error, durationMs) => {
+  peer.ping((error, durationMs) => {
     // Cancelled, because the connection ends or drains (nghttp2 sends no PING after GOAWAY): the next tick handles it.
     if (error !== null) return;
     watch.rttMs = durationMs;

@@ -2,7 +2,7 @@
  * RFC 6455 framing, as much as a relay needs: where frames end (so that a close frame of ours can stand between two of
  * the target's), and frames of our own. Payloads pass untouched.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { FrameHeaderReader, OPCODE } from "./frame-header.ts";
 
 /** Follows a byte stream of frames without holding more than one header of it. */
@@ -88,4 +88,9 @@ export function unmasked(part: Buffer, mask: Buffer, position: number): Buffer {
     bytes[i] = (bytes[i] ?? 0) ^ (mask[(position + i) & 3] ?? 0);
   }
   return bytes;
+}
+
+/** `Sec-WebSocket-Accept` for a key (RFC 6455 §4.2.2). */
+export function acceptKey(key: string): string {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }

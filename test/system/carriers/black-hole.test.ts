@@ -52,7 +52,7 @@ describe("a path that goes silent without a FIN", () => {
       controlPlane: { ...keepalive, onEvent: registry.push },
       agent: keepalive,
     });
-    const rtt = (): number | undefined => system.controlPlane.runners()[0]?.connections[0]?.liveness.rttMs;
+    const rtt = (): number | undefined => system.controlPlane.runners()[0]?.connections[0]?.tunnel.rttMs;
     const seen = new Set<number>();
     while (seen.size < 10) {
       const rttMs = rtt();

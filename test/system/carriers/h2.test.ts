@@ -70,7 +70,7 @@ describe("the carrier h2", () => {
     assert.equal(carrier, "h2");
     assert.match(why, /^the preferred carriers failed: ptth: .+; websocket: .+/);
     await assertEchoes(system.controlPlane.dial);
-    assert.equal(system.controlPlane.runners()[0]?.connections[0]?.carrier.kind, "h2");
+    assert.equal(system.controlPlane.runners()[0]?.connections[0]?.tunnel.kind, "h2");
   });
 
   it("reports what is missing if the peer offers no Extended CONNECT, no h2, or no HTTP/2", async () => {

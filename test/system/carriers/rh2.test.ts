@@ -45,7 +45,7 @@ describe("rh2 with a client certificate", () => {
       await agent.connected();
       await assertEchoes(stand.controlPlane.dial, runner, "echo");
       const [view] = stand.controlPlane.runners();
-      assert.equal(view?.connections[0]?.carrier.kind, "rh2");
+      assert.equal(view?.connections[0]?.tunnel.kind, "rh2");
       assert.equal(view?.credential, `certificate:${certificate.commonName}`);
       assert.deepEqual(agent.events.all, [{ type: "connected", slot: 0, carrier: "rh2", why: "configured" }]);
     });

@@ -13,7 +13,7 @@ describe("upgrade carriers, forced", () => {
         await using system = await startSystem({ tls, agent: { carrier } });
         await assertEchoes(system.controlPlane.dial);
         const [view] = system.controlPlane.runners();
-        assert.equal(view?.connections[0]?.carrier.kind, carrier);
+        assert.equal(view?.connections[0]?.tunnel.kind, carrier);
       });
     }
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
+import type { Http2Tunnel } from "../../../src/control/tunnels/http2-tunnel.ts";
+import type { Tunnel } from "../../../src/control/tunnels/tunnel.ts";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { eventually, next, turn, within } from "../../support/events.ts";
@@ -437,14 +439,15 @@ function loseTunnel(stand: {
       controlPlane: {
         runners(): readonly {
           id: string;
-          connections: readonly { carrier: { stream: { destroy(): void } } }[];
+          connections: readonly { tunnel: Tunnel }[];
         }[];
       };
     };
   };
 }): void {
   for (const { id, connections } of stand.sessions.system.controlPlane.runners()) {
-    if (id === "moonlight-a") for (const { carrier } of connections) carrier.stream.destroy();
+    if (id !== "moonlight-a") continue;
+    for (const { tunnel } of connections) (tunnel as Http2Tunnel).carrier.stream.destroy();
   }
 }
 

@@ -33,7 +33,7 @@ describe("an agent behind a relay", () => {
           const server = relay[way];
           await system.addAgent({ inner: { echo: system.target.address } }, { server, carrier });
           await assertEchoes(system.controlPlane.dial, "inner", "echo");
-          assert.equal(system.controlPlane.runners()[0]?.connections[0]?.carrier.kind, carrier);
+          assert.equal(system.controlPlane.runners()[0]?.connections[0]?.tunnel.kind, carrier);
         });
       }
     }

@@ -1,0 +1,230 @@
+/** The tunnel connection of an agent of ours: HTTP/2 on a carrier, with `CONNECT` streams to targets. */
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { headerListBytes, headerListPairs } from "../../wire/fields/http-fields.ts";
+import {
+  MAX_HEADER_BLOCK_BYTES,
+  MAX_HEADER_PAIRS,
+  OPEN_STREAMS_PER_CONNECTION,
+  RESERVED_STREAMS,
+} from "../../wire/limits.ts";
+import { formatAuthority } from "../../wire/messages/names.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import { CAPABILITY } from "../../wire/protocol.ts";
+import { carrierBytes } from "../../wire/session/carrier.ts";
+import type { Carrier } from "../../wire/session/carrier.ts";
+import { sendGoaway } from "../../wire/session/goaway.ts";
+import type { Goaway } from "../../wire/session/goaway.ts";
+import type { Liveness } from "../../wire/session/keepalive.ts";
+import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
+import { hasEnded, resetStream } from "../../wire/streams/end-stream.ts";
+import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { onResponse } from "../../wire/streams/response.ts";
+import { isRefusedStream, refusal, streamLost } from "../../wire/streams/stream-error.ts";
+import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
+import { DIAL_TIMEOUT_MS } from "../limits.ts";
+import { acceptedWebSocket, webSocketFields } from "./http2-websocket.ts";
+import type {
+  Opening,
+  OpenOptions,
+  TargetSocket,
+  TargetStream,
+  Tunnel,
+  TunnelKind,
+  WebSocketRequest,
+  WebSocketResponse,
+} from "./tunnel.ts";
+
+export interface Http2TunnelParts {
+  carrier: Carrier;
+  http2Session: ClientHttp2Session;
+  liveness: Pick<Liveness, "rttMs">;
+  /** Of the agent: {@link CAPABILITY}. */
+  capabilities: readonly string[];
+}
+
+export class Http2Tunnel implements Tunnel {
+  readonly http2Session: ClientHttp2Session;
+  readonly carrier: Carrier;
+  readonly #liveness: Pick<Liveness, "rttMs">;
+  readonly #capabilities: readonly string[];
+  readonly #onClose: (() => void)[] = [];
+
+  constructor({ carrier, http2Session, liveness, capabilities }: Http2TunnelParts) {
+    this.http2Session = http2Session;
+    this.carrier = carrier;
+    this.#liveness = liveness;
+    this.#capabilities = capabilities;
+    // One listener for all: node warns of a leak above ten.
+    http2Session.once("close", () => {
+      for (const listener of this.#onClose.splice(0)) listener();
+      carrier.stream.destroy();
+    });
+  }
+
+  get kind(): TunnelKind {
+    return this.carrier.kind;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.carrier.remoteAddress;
+  }
+
+  get rttMs(): number | undefined {
+    return this.#liveness.rttMs;
+  }
+
+  get transferredBytes(): number {
+    return carrierBytes(this.carrier.stream);
+  }
+
+  get isOpen(): boolean {
+    return !this.http2Session.closed && !this.hasEnded;
+  }
+
+  get hasEnded(): boolean {
+    return hasEnded(this.http2Session);
+  }
+
+  /** Below the peer's own limit: nghttp2 queues streams above it, and fails them when an abort frees a place. */
+  get maxStreams(): number {
+    const peerLimit = this.http2Session.remoteSettings.maxConcurrentStreams ?? OPEN_STREAMS_PER_CONNECTION;
+    // `/events` holds one stream as long as the connection is open.
+    const least = Math.min(1, peerLimit - (this.#capabilities.includes(CAPABILITY.events) ? 1 : 0));
+    return Math.min(OPEN_STREAMS_PER_CONNECTION, Math.max(least, peerLimit - RESERVED_STREAMS));
+  }
+
+  onClose(listener: () => void): void {
+    this.#onClose.push(listener);
+  }
+
+  onDrain(listener: () => void): void {
+    this.http2Session.once("goaway", listener);
+  }
+
+  /** Bytes may be written at once: the agent reads them only when the target has accepted. */
+  openSocket(destination: Destination, onClose: () => void): TargetSocket {
+    const stream = this.request(connectFields(destination), onClose);
+    return new TunnelSocket(stream, labelOf(destination));
+  }
+
+  openStream(destination: Destination, { onClose, signal }: OpenOptions): Opening<TargetStream> {
+    const stream = this.request(connectFields(destination), onClose);
+    return {
+      accepted: accepted(stream, labelOf(destination), signal),
+      isUnprocessed: (error) => isProvablyUnprocessed(stream, error, true),
+    };
+  }
+
+  openWebSocket(
+    destination: Destination,
+    request: WebSocketRequest,
+    { onClose, signal }: OpenOptions,
+  ): Opening<WebSocketResponse> {
+    const marksRefusals = this.#capabilities.includes(CAPABILITY.proxyStatus);
+    const fields = webSocketFields(request.fields, this.#capabilities.includes(CAPABILITY.targetHost));
+    const stream = this.request(
+      {
+        ...fields,
+        ":method": "CONNECT",
+        ":protocol": "websocket",
+        ":scheme": "http",
+        ":authority": formatAuthority(destination),
+        ":path": request.path,
+      },
+      onClose,
+    );
+    const { timeoutMs } = request;
+    return {
+      accepted: acceptedWebSocket(stream, { label: labelOf(destination), timeoutMs, signal, marksRefusals }),
+      isUnprocessed: (error) => isProvablyUnprocessed(stream, error, marksRefusals),
+    };
+  }
+
+  ping(onAcknowledged: (error: Error | null, durationMs: number) => void): void {
+    this.http2Session.ping(onAcknowledged);
+  }
+
+  announceEnd(goaway: Goaway): void {
+    sendGoaway(this.http2Session, goaway);
+  }
+
+  /** nghttp2 sends no PING from then on: whoever calls this has a deadline. */
+  close(): void {
+    this.http2Session.close();
+  }
+
+  destroy(reason: TurnaboutError): void {
+    destroyHttp2Session(this.http2Session, this.carrier.stream, reason);
+  }
+
+  /**
+   * Opens a stream with these fields.
+   *
+   * @throws TurnaboutError `headers_too_large`
+   */
+  request(headers: OutgoingHttpHeaders, onClose: () => void): ClientHttp2Stream {
+    // Checked here: a larger block makes nghttp2 close the whole session; more fields are refused without a reason.
+    const fields = headers as Record<string, string | string[]>;
+    if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {
+      const max = `${MAX_HEADER_BLOCK_BYTES} bytes or ${MAX_HEADER_PAIRS} fields`;
+      throw new TurnaboutError("headers_too_large", `dial: the header has more than ${max}`);
+    }
+    const stream = this.http2Session.request(headers);
+    watchRemoteEnd(stream);
+    stream.on("error", () => {}); // permanent: 'error' can come after 'end'
+    stream.once("close", onClose);
+    return stream;
+  }
+}
+
+function connectFields(destination: Destination): OutgoingHttpHeaders {
+  return { ":method": "CONNECT", ":authority": formatAuthority(destination) };
+}
+
+function labelOf({ runner, target }: Destination): string {
+  return `${runner} ${target}`;
+}
+
+/**
+ * REFUSED_STREAM means that the agent has not processed the request (RFC 9113 §8.7), and so does its refusal while it drains.
+ *
+ * @param marksRefusals false for an agent whose `agent_draining` may be the response of a target that was reached
+ */
+function isProvablyUnprocessed(stream: ClientHttp2Stream, error: unknown, marksRefusals: boolean): boolean {
+  if (isRefusedStream(stream)) return true;
+  return marksRefusals && error instanceof TurnaboutError && error.code === "agent_draining";
+}
+
+/** Resolves when the agent responds with 200. Any other end resets the stream. */
+async function accepted(
+  stream: ClientHttp2Stream,
+  label: string,
+  signal: AbortSignal | undefined,
+): Promise<ClientHttp2Stream> {
+  const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
+  const timer = setTimeout(() => {
+    fail(new TurnaboutError("tunnel_timeout", `dial ${label}: no response within ${DIAL_TIMEOUT_MS} ms`));
+  }, DIAL_TIMEOUT_MS);
+  function fail(error: Error): void {
+    reject(error);
+    resetStream(stream, error);
+  }
+  const onAbort = () => fail(new TurnaboutError("aborted", `dial ${label}: aborted by the caller`));
+  const { session } = stream;
+  onResponse(stream, {
+    response: (headers) => {
+      if (headers[":status"] === 200) resolve(stream);
+      else fail(refusal(headers, label));
+    },
+    lost: (cause) => reject(streamLost(stream, label, { cause, http2Session: session })),
+  });
+  signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What the registry needs of an agent's connection, whatever protocol runs on it: opening streams to targets, its life, and
+ * its end. `http2-tunnel.ts` is the tunnel connection of an agent of ours; `control/revdial/` is RevDial's.
+ */
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { TurnaboutError } from "../../wire/errors.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
+import type { CarrierKind } from "../../wire/session/carrier.ts";
+import type { Goaway } from "../../wire/session/goaway.ts";
+
+/** As lists name them: the carriers of tunnel connections, and the protocols that have none. */
+export type TunnelKind = CarrierKind | "revdial";
+export const TUNNEL_KINDS: readonly TunnelKind[] = [...CARRIER_KINDS, "revdial"];
+
+/** A stream to a target as a socket, open at once: a refusal is its 'error'. */
+export interface TargetSocket extends Duplex {
+  readonly bytesRead: number;
+  /** Bytes in memory, in both directions. */
+  readonly heldBytes: number;
+  /** Called with the first bytes that the target sends. */
+  onFirstBytes: ((bytes: Buffer) => void) | undefined;
+  /** Transforms the bytes that the target sends. Must not throw. */
+  inbound: ((bytes: Buffer) => Buffer) | undefined;
+}
+
+/** A stream that its target has accepted. */
+export type TargetStream = ClientHttp2Stream | TargetSocket;
+
+/** A stream that is being opened. */
+export interface Opening<T> {
+  /** Rejects with the reason of a refusal or a loss; nothing of the stream is open then. */
+  readonly accepted: Promise<T>;
+  /** Whether the target has provably seen nothing of it, after it was rejected with this error. */
+  isUnprocessed(error: unknown): boolean;
+}
+
+export interface OpenOptions {
+  /** Called once, when the stream no longer counts. Never in the turn of the event loop in which it was opened. */
+  onClose: () => void;
+  /** Aborts the opening. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A WebSocket's handshake with a target. */
+export interface WebSocketRequest {
+  readonly path: string;
+  /** Names and values in turn, `host` among them, without the fields of this hop. */
+  readonly fields: readonly string[];
+  /** Until the target's response. */
+  readonly timeoutMs: number;
+}
+
+/** The target's response to it. */
+export interface WebSocketResponse {
+  readonly stream: Duplex;
+  /** The WebSocket is open; otherwise the target has refused it, or has ignored the upgrade. */
+  readonly isOpen: boolean;
+  /** The target's own, or 200 for an open WebSocket. */
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface Tunnel {
+  readonly kind: TunnelKind;
+  /** Address of the other end, for lists and logs. */
+  readonly remoteAddress: string | undefined;
+  /** Of the last acknowledged PING. */
+  readonly rttMs: number | undefined;
+  /** Streams that the other end takes at once. */
+  readonly maxStreams: number;
+  /** In both directions, so far. */
+  readonly transferredBytes: number;
+  /** New streams may be opened. */
+  readonly isOpen: boolean;
+  /** Nothing of it is open, or will be for long. */
+  readonly hasEnded: boolean;
+  /** Called once, when all of it has closed. */
+  onClose(listener: () => void): void;
+  /** Called once, when the other end takes no further streams. */
+  onDrain(listener: () => void): void;
+  openSocket(destination: Destination, onClose: () => void): TargetSocket;
+  openStream(destination: Destination, options: OpenOptions): Opening<TargetStream>;
+  openWebSocket(
+    destination: Destination,
+    request: WebSocketRequest,
+    options: OpenOptions,
+  ): Opening<WebSocketResponse>;
+  /** May throw. */
+  ping(onAcknowledged: (error: Error | null, durationMs: number) => void): void;
+  /** Reports to the agent that no further streams will be opened, and why. */
+  announceEnd(goaway: Goaway): void;
+  /** Closes after the last open stream. */
+  close(): void;
+  /** Ends everything at once. */
+  destroy(reason: TurnaboutError): void;
+}
