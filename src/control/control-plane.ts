@@ -7,6 +7,7 @@ import { TunnelSocket } from "../wire/streams/tunnel-socket.ts";
 import { admit } from "./admission/admission.ts";
 import type { AdmissionContext } from "./admission/admission.ts";
 import { AgentEndpoint } from "./admission/agent-endpoint.ts";
+import { RevDialEndpoint } from "./bridge/revdial-endpoint.ts";
 import { createApp } from "./api/app.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { createHost, installExtensions } from "./install-extensions.ts";
@@ -174,7 +175,7 @@ function dialUnless(isClosing: () => boolean, { dialer }: Parts): Dial {
       );
     }
     const stream = await dialer.openStream({ runner, target }, options);
-    return new TunnelSocket(stream, `${runner} ${target}`);
+    return "rstCode" in stream ? new TunnelSocket(stream, `${runner} ${target}`) : stream;
   };
 }
 
@@ -203,16 +204,20 @@ function createHandlers(
   const targetRoutes = [runnerTargets(access), ...extensions.targetRoutes];
   const { resources, owned } = extensions;
   const app = createApp({ ...shared, ready, targetRoutes, resources, owned });
+  const endpoint = {
+    ...admission,
+    draining: shutdown.refusesAgents,
+    inFlight,
+    shares,
+    trustedProxies: proxies,
+  };
+  const agentEndpoint = new AgentEndpoint(endpoint);
+  const revdial = { ...endpoint, agentEndpoint, basePath, targetOf: extensions.revdialTarget };
   const router = createRouter({
     ...shared,
     app,
-    agentEndpoint: new AgentEndpoint({
-      ...admission,
-      draining: shutdown.refusesAgents,
-      inFlight,
-      shares,
-      trustedProxies: proxies,
-    }),
+    agentEndpoint,
+    revdialEndpoint: settings.revdial === false ? undefined : new RevDialEndpoint(revdial),
     draining: shutdown.isEnding,
     ownHost: URL.parse(settings.agentUrl ?? "")?.hostname,
     responseTimeoutMs: settings.responseTimeoutMs,

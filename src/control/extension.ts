@@ -10,6 +10,7 @@
  */
 import type { Registry as MetricsRegistry } from "prom-client";
 import type { Logger } from "../wire/log.ts";
+import type { TargetInfo } from "../wire/messages/hello.ts";
 import type { Dial } from "../wire/streams/dial.ts";
 import type { ApiResource, DeleteOwned } from "./api/resource.ts";
 import type { Access, RunnerGroups } from "./auth/access.ts";
@@ -95,6 +96,8 @@ export interface ExtensionParts {
   readonly resources?: readonly ApiResource[];
   /** Groups of runners: who may dial them without a grant, and what is closed together. */
   readonly groups?: RunnerGroups;
+  /** The one target of a RevDial client that serves this runner; undefined for runners that it does not know. */
+  revdialTarget?(runnerId: string): TargetInfo | undefined;
   /** What it keeps for users: deleted with their tokens, and counted by name in that response. */
   readonly owned?: Readonly<Record<string, DeleteOwned>>;
   /** The control plane shuts down: requests that wait for something are refused. */

@@ -1,4 +1,5 @@
 /** Installs the extensions and joins what they add. */
+import type { TargetInfo } from "../wire/messages/hello.ts";
 import type { Dial } from "../wire/streams/dial.ts";
 import type { ApiResource, DeleteOwned } from "./api/resource.ts";
 import type { ControlPlaneExtension, ExtensionHost, ExtensionParts } from "./extension.ts";
@@ -11,10 +12,15 @@ export interface InstalledExtensions {
   targetRoutes: readonly TargetRoute[];
   resources: readonly ApiResource[];
   owned: Readonly<Record<string, DeleteOwned>>;
+  /** The one target of a RevDial client that serves this runner. */
+  revdialTarget(this: void, runnerId: string): TargetInfo;
   drain(): void;
   settled(): Promise<unknown>;
   close(): void;
 }
+
+/** Of a RevDial client whose runner no extension knows. */
+const DEFAULT_TARGET: TargetInfo = { name: "default", http: "auto" };
 
 export function installExtensions(
   extensions: readonly ControlPlaneExtension[],
@@ -42,6 +48,13 @@ export function installExtensions(
     targetRoutes: installed.flatMap(({ targetRoutes = [] }) => targetRoutes),
     resources: installed.flatMap(({ resources = [] }) => resources),
     owned: Object.assign({}, ...installed.map(({ owned = {} }) => owned)) as Record<string, DeleteOwned>,
+    revdialTarget: (runnerId) => {
+      for (const parts of installed) {
+        const target = parts.revdialTarget?.(runnerId);
+        if (target !== undefined) return target;
+      }
+      return DEFAULT_TARGET;
+    },
     drain: () => {
       for (const parts of installed) parts.drain?.();
     },

@@ -65,6 +65,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   responseTimeoutMs?: number | undefined;
   /** How long `close()` waits for open streams. Default 30,000. */
   drainMs?: number | undefined;
+  /** Whether clients of RevDial's protocol are accepted at the agent endpoint. Default true. */
+  revdial?: boolean | undefined;
   /** `/readyz` is 200 only while these runners are connected. Default none. */
   readyWhenConnected?: readonly string[] | undefined;
   log?: Logger | undefined;

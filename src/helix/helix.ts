@@ -1,6 +1,7 @@
 /** Helix's system as an extension of the control plane: sessions on Wolf instances, their sandboxes, Moonlight Web. */
 import { createWolfClient, wolfOverTunnel } from "../clients/wolf/client.ts";
 import { Guard } from "../wire/streams/guard.ts";
+import type { TargetInfo } from "../wire/messages/hello.ts";
 import type { Dial } from "../wire/streams/dial.ts";
 import type {
   ControlPlaneExtension,
@@ -9,7 +10,7 @@ import type {
   RegistryEvent,
 } from "../control/extension.ts";
 import { deleteSessionsOf, helixResources } from "./api/resources.ts";
-import { instanceOfRunner, sandboxRunner, wolfRunner } from "./ids.ts";
+import { instanceOfRunner, runnersOfSession, targetOfRunner, wolfRunner } from "./ids.ts";
 import { Instances } from "./instances/instances.ts";
 import { MAX_WAITING_CREATIONS, WAITING_CREATIONS_PER_ADMIN, WAITING_CREATIONS_PER_USER } from "./limits.ts";
 import { registerHelixMetrics } from "./metrics.ts";
@@ -87,7 +88,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     log,
     onEvent: (event) => {
       host.events.publish(event);
-      if (event.type === "session-ended") runners.forget(sandboxRunner(event.session));
+      if (event.type === "session-ended") runnersOfSession(event.session).forEach((id) => runners.forget(id));
       subscriber.run(() => options.onEvent?.(event));
     },
   });
@@ -116,6 +117,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       moonlightCredentials,
       policy,
       rate,
+      runners,
       streams,
     }),
     resources: helixResources({
@@ -131,6 +133,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       tokens,
     }),
     owned: { sessions: deleteSessionsOf({ sessions, sessionStore }) },
+    revdialTarget,
     drain: () => sessions.drain(),
     settled: () => streams.settled(),
     close: () => {
@@ -167,4 +170,10 @@ function lobbiesByInstance(dial: Dial): (instanceId: string) => Lobbies {
     known.set(instanceId, lobbies);
     return lobbies;
   };
+}
+
+/** Wolf's responses are HTTP/1.0: its requests need a length. */
+function revdialTarget(runnerId: string): TargetInfo | undefined {
+  const name = targetOfRunner(runnerId);
+  return name === undefined ? undefined : { name, http: name === "wolf" ? "1.0" : "auto" };
 }

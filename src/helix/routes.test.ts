@@ -53,6 +53,7 @@ function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
       policy,
       instances,
       rate: new StreamRate(),
+      runners: { isReachable: () => false },
       moonlightCredentials: "secret",
       streams: { add: () => {}, forget: () => {}, has: () => false },
       allowedOrigins: [],
@@ -105,6 +106,20 @@ describe("Helix's routes", () => {
   it("add a session's sandbox to what its owner may dial", () => {
     assert.equal(resolve("/api/v1/runners/sandbox-ses_1/targets/anything/"), "anything.sandbox-ses_1 /");
     assert.equal(resolve("/api/v1/runners/sandbox-ses_2/targets/anything/"), "not_allowed");
+  });
+
+  it("lead to a desktop's own agent where that alone is there", () => {
+    const path = "/api/v1/external-agents/ses_1/screenshot";
+    const reaching = (...ids: string[]): TargetRoutes =>
+      start({ runners: { isReachable: (id) => ids.includes(id) } });
+    const [sandbox, desktop] = [
+      "screenshot.sandbox-ses_1 /screenshot",
+      "screenshot.desktop-ses_1 /screenshot",
+    ];
+    assert.equal(resolve(path, { routes: reaching() }), sandbox);
+    assert.equal(resolve(path, { routes: reaching("desktop-ses_1") }), desktop);
+    assert.equal(resolve(path, { routes: reaching("desktop-ses_1", "sandbox-ses_1") }), sandbox);
+    assert.equal(resolve(path, { routes: reaching("desktop-ses_2") }), sandbox);
   });
 
   it("lead to the Wolf that is named, and to none by default", () => {

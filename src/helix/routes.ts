@@ -2,8 +2,14 @@
 import { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../wire/errors.ts";
 import { targetJob, withoutParameters } from "../control/extension.ts";
-import type { ExtensionHost, Identity, PathParameters, TargetRoute } from "../control/extension.ts";
-import { sandboxRunner, wolfRunner } from "./ids.ts";
+import type {
+  ExtensionHost,
+  ExtensionRunners,
+  Identity,
+  PathParameters,
+  TargetRoute,
+} from "../control/extension.ts";
+import { desktopRunner, sandboxRunner, wolfRunner } from "./ids.ts";
 import type { Instances } from "./instances/instances.ts";
 import { pageRoutes } from "./moonlight/page-routes.ts";
 import type { PageRoutesContext } from "./moonlight/page-routes.ts";
@@ -13,6 +19,7 @@ import { required } from "./parameters.ts";
 export interface HelixRoutesContext extends PageRoutesContext {
   access: ExtensionHost["access"];
   instances: Pick<Instances, "get">;
+  runners: Pick<ExtensionRunners, "isReachable">;
 }
 
 export function helixTargetRoutes(context: HelixRoutesContext): TargetRoute[] {
@@ -64,7 +71,12 @@ const SANDBOX_WEBSOCKETS: readonly [name: string, summary: string][] = [
 ];
 
 /** The server in a session's sandbox: the listed paths only. */
-function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
+function sandboxRoutes({ policy, runners }: HelixRoutesContext): TargetRoute[] {
+  /** The sandbox's, unless only the desktop's own agent is there. */
+  const runnerOf = (session: string): string => {
+    const [sandbox, desktop] = [sandboxRunner(session), desktopRunner(session)];
+    return !runners.isReachable(sandbox) && runners.isReachable(desktop) ? desktop : sandbox;
+  };
   /** Other users do not learn that the session exists. */
   const authorize = ({ session = "" }: PathParameters, identity: Identity): void => {
     policy.openSession(identity, session);
@@ -78,12 +90,7 @@ function sandboxRoutes({ policy }: HelixRoutesContext): TargetRoute[] {
     tag: "sandbox",
     authorize,
     resolve: ({ session = "", query }, _request, identity) => ({
-      ...targetJob(
-        { runner: sandboxRunner(session), target: "screenshot" },
-        `${path}${query}`,
-        identity,
-        session,
-      ),
+      ...targetJob({ runner: runnerOf(session), target: "screenshot" }, `${path}${query}`, identity, session),
       mount: { path: `/api/v1/external-agents/${session}`, targetPath: "" },
     }),
   });

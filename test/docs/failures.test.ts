@@ -35,3 +35,22 @@ describe("docs/failures.md", () => {
     }
   });
 });
+
+describe("docs/revdial.md", () => {
+  const bridged = tableRows(readDocument("docs/revdial.md")).filter((row) => row.length === 4);
+
+  it("names failures that docs/failures.md has, and tests that exist", () => {
+    const known = new Set(rows.map(([id]) => id));
+    const named = bridged.filter(([id = ""]) => /^[A-F]\d*/.test(id));
+    assert.ok(named.length > 15);
+    for (const [ids = "", , , test = ""] of named) {
+      for (const [id] of ids.matchAll(/\b(?:[A-E]\d+|F)\b/g)) assert.ok(known.has(id), id);
+      const names = [...test.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
+      assert.ok(names.length > 0 || test === "–", `${ids}: no test and no dash`);
+      for (const name of names) {
+        const path = name.startsWith("src/") ? name : `test/system/bridge/${name}`;
+        assert.ok(existsSync(new URL(`../../${path}.test.ts`, import.meta.url)), `${ids}: ${path}`);
+      }
+    }
+  });
+});

@@ -17,6 +17,7 @@ import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
+import * as revdialLimits from "../../src/control/revdial/limits.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
 import * as storeLimits from "../../src/control/store/limits.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
@@ -92,6 +93,9 @@ describe("docs/operations.md", () => {
 
   it("has the limits of one caller's connection", () =>
     checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));
+
+  it("has the limits of RevDial clients", () =>
+    checkLimits("RevDial clients (`src/control/revdial/limits.ts`)", revdialLimits));
 
   it("has the limits of upgrades", () =>
     checkLimits("Upgrades (`src/cli/handover/limits.ts`)", handoverLimits));

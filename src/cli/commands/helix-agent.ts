@@ -2,6 +2,7 @@
 import { createAgent } from "../../agent/agent.ts";
 import type { Secret } from "../../agent/transport/credentials.ts";
 import { defaultHttp, parseTargetAddress } from "../../agent/targets/targets.ts";
+import { targetOfRunner } from "../../helix/ids.ts";
 import { hideArguments, runUntilSignal } from "../lifecycle.ts";
 import { createLogger, logFormat } from "../logger.ts";
 import { asUsageError } from "../options.ts";
@@ -24,12 +25,9 @@ export interface HelixAgentOptions {
   logFormat: string | undefined;
 }
 
-/** `wolf-*` → `wolf`, `moonlight-*` → `moonlight`, `sandbox-*` → `screenshot`, else `default`. */
-export function helixTargetName(runnerId: string): string {
-  if (runnerId.startsWith("wolf-")) return "wolf";
-  if (runnerId.startsWith("moonlight-")) return "moonlight";
-  if (runnerId.startsWith("sandbox-")) return "screenshot";
-  return "default";
+/** As on a RevDial client of this runner: moving from one to the other changes no name. */
+function helixTargetName(runnerId: string): string {
+  return targetOfRunner(runnerId) ?? "default";
 }
 
 export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {

@@ -12,7 +12,8 @@ usage: revdial-client -server URL -runner-id ID -token TOKEN [-local ADDRESS]
 Connects to the control plane and serves one local address. Flags take one dash or two; names in brackets are aliases.
 
   -server URL        control plane [-server-url]
-  -runner-id ID      wolf-…, moonlight-… or sandbox-…; sets the target's name: wolf, moonlight or screenshot, else default
+  -runner-id ID      sets the target's name: wolf-… wolf, moonlight-… moonlight, sandbox-… and desktop-… screenshot,
+                     any other default
   -token TOKEN       bearer token [-runner-token]
   -token-file FILE   file with the bearer token; read again at every attempt
   -local ADDRESS     host:port or unix:///path; default localhost:9876 [-local-addr]

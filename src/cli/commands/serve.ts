@@ -57,6 +57,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
   --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
   --forwarded-fields NAME fields that a trusted proxy sets: x-forwarded or forwarded; default x-forwarded
   --forwarded-prefix      trust X-Forwarded-Prefix of a trusted proxy, which must always set or remove it
+  --no-revdial            refuse agents that speak RevDial's protocol (see docs/revdial.md)
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
 ${WATCHDOG_HELP}
 ${LOG_HELP}
@@ -105,6 +106,7 @@ export const serve: Command = startedByUs({
         "proxy-protocol": { type: "string" },
         "forwarded-fields": { type: "string" },
         "forwarded-prefix": { type: "boolean" },
+        "no-revdial": { type: "boolean", default: false },
         "ready-when": { type: "string", multiple: true },
         watchdog: { type: "string" },
         "log-level": { type: "string" },
@@ -153,6 +155,7 @@ export const serve: Command = startedByUs({
       proxyProtocol: parseChoice(values["proxy-protocol"], "--proxy-protocol", PROXY_PROTOCOL_MODES),
       forwardedFields: parseChoice(values["forwarded-fields"], "--forwarded-fields", FORWARDED_FIELDS),
       forwardedPrefix: values["forwarded-prefix"],
+      revdial: !values["no-revdial"],
       readyWhenConnected: values["ready-when"],
       extensions: [
         helix({

@@ -6,6 +6,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
+import type { RevDialEndpoint } from "../bridge/revdial-endpoint.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import type { AnyRequest, AnyResponse, PortHandlers } from "../listener/messages.ts";
 import { writeHead } from "../listener/response-writer.ts";
@@ -28,6 +29,8 @@ export interface App {
 
 export interface RouterContext extends ConnectProxyContext, ProxyContext, RequestJobsContext {
   agentEndpoint: AgentEndpoint;
+  /** Undefined where RevDial's protocol is switched off. */
+  revdialEndpoint: RevDialEndpoint | undefined;
   app: App;
   draining: () => boolean;
   /** Path before all of ours, without a trailing slash; usually empty. */
@@ -37,7 +40,7 @@ export interface RouterContext extends ConnectProxyContext, ProxyContext, Reques
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const { agentEndpoint, app, basePath, draining, ownHost, routes } = context;
+  const { agentEndpoint, app, basePath, draining, ownHost, revdialEndpoint, routes } = context;
   const endpointPaths = new EndpointPaths(basePath);
   const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_ENDPOINT_PATH]);
   const jobs = new RequestJobs(context, {
@@ -72,6 +75,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       const [path = ""] = target.kind === "own" ? target.url.split("?", 1) : [];
       if (endpointPaths.has(path, token)) {
         if (target.kind === "own") request.url = target.url;
+        if (revdialEndpoint?.isFor(request) === true) return revdialEndpoint.handle(request, socket, head);
         return agentEndpoint.handle(request, socket, head);
       }
       if (!isWebSocket)

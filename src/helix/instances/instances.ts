@@ -79,7 +79,7 @@ export class Instances {
   connected(id: string, bootEpochMs: number): { restarted: boolean } {
     const known = this.#store.get(id);
     if (known === undefined && this.#store.size >= MAX_INSTANCES) return { restarted: false };
-    const restarted = known !== undefined && known.bootEpochMs !== 0 && known.bootEpochMs !== bootEpochMs;
+    const restarted = known !== undefined && isRestart(known.bootEpochMs, bootEpochMs);
     this.#store.put({ ...(known ?? newInstance(id)), bootEpochMs });
     return { restarted };
   }
@@ -199,4 +199,9 @@ function newInstance(id: string): Instance {
     createdAtMs: now,
     updatedAtMs: now,
   };
+}
+
+/** 0 is unknown. */
+function isRestart(before: number, now: number): boolean {
+  return before !== 0 && now !== 0 && before !== now;
 }

@@ -66,9 +66,11 @@ describe("Policy", () => {
   it("lets the owner dial the session's sandbox, and nothing that only looks like it", () => {
     const { access } = start();
     assert.equal(access.mayDial(alice, "sandbox-ses_1", "screenshot"), true);
+    assert.equal(access.mayDial(alice, "desktop-ses_1", "screenshot"), true);
     assert.equal(access.mayDial(bob, "sandbox-ses_1", "screenshot"), false);
+    assert.equal(access.mayDial(bob, "desktop-ses_1", "screenshot"), false);
     assert.equal(access.mayDial(runner, "sandbox-ses_1", "screenshot"), false);
-    for (const other of ["sandbox-ses_2", "sandbox-ses_11", "wolf-a", "moonlight-a", "ses_1", "sandbox-"]) {
+    for (const other of ["sandbox-ses_2", "sandbox-ses_11", "wolf-a", "hydra-ses_1", "ses_1", "sandbox-"]) {
       assert.equal(access.mayDial(alice, other, "screenshot"), false, other);
     }
   });

@@ -22,15 +22,15 @@ describe("SandboxAccess", () => {
     assert.equal(tokens.find(first), undefined, "the second replaces the first");
     const identity = tokens.find(second);
     assert.deepEqual(
-      ["sandbox-ses_1", "sandbox-ses_2", "sandbox-ses_11", "wolf-a", "sandbox-*"].map((id) =>
+      ["sandbox-ses_1", "desktop-ses_1", "desktop-ses_2", "sandbox-ses_11", "wolf-a", "sandbox-*"].map((id) =>
         identity?.mayRegister(id),
       ),
-      [true, false, false, false, false],
+      [true, true, false, false, false, false],
     );
     assert.equal(identity?.mayDial("sandbox-ses_1", "screenshot"), false);
     assert.deepEqual([identity?.owner, identity?.mayAdminister], [undefined, false]);
     access.close("ses_1");
     assert.equal(tokens.find(second), undefined);
-    assert.deepEqual(disconnected, ["sandbox-ses_1"]);
+    assert.deepEqual(disconnected, ["sandbox-ses_1", "desktop-ses_1"]);
   });
 });

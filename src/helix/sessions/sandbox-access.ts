@@ -1,6 +1,6 @@
 /** A sandbox's access to the tunnel: the token its agent connects with, and how all of it ends with the session. */
 import type { ExtensionHost, ExtensionRunners, ExtensionTokens } from "../../control/extension.ts";
-import { sandboxRunner } from "../ids.ts";
+import { runnersOfSession } from "../ids.ts";
 
 export interface SandboxAccessContext {
   tokens: Pick<ExtensionTokens, "issue" | "list" | "revoke">;
@@ -20,7 +20,7 @@ export class SandboxAccess {
     const { tokens } = this.#context;
     const id = tokenId(sessionId);
     tokens.revoke(id);
-    const runners = [sandboxRunner(sessionId)];
+    const runners = runnersOfSession(sessionId);
     return tokens.issue({ id, kind: "runner", runners, group: sessionId }).secret;
   }
 
@@ -31,7 +31,9 @@ export class SandboxAccess {
     activeStreams.closeGroup(sessionId, message);
     tokens.revoke(tokenId(sessionId));
     // Not the agent beside Wolf, which may have discovered the sandbox, or serves others on the same connection.
-    runners.kick(sandboxRunner(sessionId), { message, deadlineMs: 0, ownAgentOnly: true });
+    for (const runner of runnersOfSession(sessionId)) {
+      runners.kick(runner, { message, deadlineMs: 0, ownAgentOnly: true });
+    }
   }
 
   /** Revokes the tokens of sessions that are not there: left over by a process that was killed. */

@@ -73,7 +73,9 @@ function start() {
   const access = new SandboxAccess({
     tokens: issuer,
     activeStreams: new ActiveStreams(),
-    runners: { kick: (runner) => kicked.push(runner.replace(/^sandbox-/, "")) },
+    runners: {
+      kick: (runner) => (runner.startsWith("sandbox-") ? kicked.push(runner.slice("sandbox-".length)) : 0),
+    },
   });
   const sessions = new Sessions({
     store,
