@@ -104,7 +104,8 @@ for (const kind of PLAINTEXT_CALLERS) {
 
     it("gets a config.js with its own path, in the form of its version", async () => {
       let served: Served = {};
-      await using stand = await startPage({ serve: () => served, controlPlane: { basePath: "/base" } });
+      const controlPlane = { basePath: "/base", trustedProxies: ["127.0.0.1"], forwardedPrefix: true };
+      await using stand = await startPage({ serve: () => served, controlPlane });
       const { alice, page, seen, sessions } = stand;
       await using caller = await openCaller(kind, sessions.system);
       const headers = byCookie(alice, {
@@ -141,6 +142,11 @@ for (const kind of PLAINTEXT_CALLERS) {
             assert.ok(!(name in response.headers), name);
         }
       }
+      const behind = await caller.call({
+        path: `${page}/config.js`,
+        headers: { ...headers, "x-forwarded-prefix": "/tunnel" },
+      });
+      assert.match(behind.text, new RegExp(`"path_prefix":"/tunnel${page}"`));
       const head = await caller.call({ method: "HEAD", path: `${page}/config.js`, headers });
       assert.deepEqual(
         [head.status, head.headers["content-length"], head.headers.etag],
