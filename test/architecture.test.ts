@@ -46,6 +46,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "tls",
     "fields",
     "streams",
+    "websocket",
     "session",
     "messages",
   ],

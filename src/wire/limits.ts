@@ -103,6 +103,12 @@ export const STREAM_SENT_POLL_MS = 25;
  * reset. What it sends meanwhile is dropped. */
 export const LINGER_MS = 5_000;
 
+/** How long either end of a WebSocket may take to close behind the other's close, or behind a close frame of ours. */
+export const WEBSOCKET_CLOSE_TIMEOUT_MS = 5_000;
+
+/** A frame of a WebSocket's client up to this size goes to the server whole or not at all. Signalling is far below. */
+export const MAX_HELD_FRAME_BYTES: number = 64 * 1024;
+
 /** Body of the agent's own routes, read into memory by the control plane: a `/hello` with the maximum of runners and targets
  * is 1.5 MiB. */
 export const MAX_CONTROL_BODY_BYTES: number = 2 * 1024 * 1024;

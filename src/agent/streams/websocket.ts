@@ -1,6 +1,6 @@
 /**
  * Extended CONNECT with `:protocol: websocket` (RFC 8441): performs the handshake with the target, and responds with its
- * result. From then on frames pass as bytes, without being parsed.
+ * result. From then on frames pass as bytes. A target that loses its caller gets a Close frame, also where the tunnel is lost.
  */
 import { randomBytes } from "node:crypto";
 import http from "node:http";
@@ -25,8 +25,8 @@ import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
-import { splice } from "../../wire/streams/splice.ts";
 import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 import { reachTarget, refuse } from "./reach-target.ts";
@@ -126,7 +126,7 @@ function handshake(
     stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
     stream.off("close", onClose);
     if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
-    splice(stream, upgraded, () => open.close());
+    spliceFrames(stream, upgraded, { onClose: () => open.close() });
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);

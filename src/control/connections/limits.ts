@@ -22,6 +22,10 @@ export const BACKLOG_POLL_MS = 20;
 export const INPUT_TURN_MS = 2;
 export const INPUT_WINDOW_MS = 20;
 
+/** A silent connection of a caller is probed after this time, and then every second; ten probes without an acknowledgement
+ * end it. A caller that vanishes from an idle WebSocket is noticed in no other way. */
+export const CALLER_TCP_KEEPALIVE_MS = 30_000;
+
 /** A caller's HTTP/2 connection without a request gets GOAWAY after this time; behind its first request, after
  * `CALLER_KEEPALIVE_MS`. Browsers open connections in advance. */
 export const CALLER_FIRST_REQUEST_MS = 30_000;

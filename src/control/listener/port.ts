@@ -16,7 +16,7 @@ import { isReversedAlpn } from "../../wire/tls/alpn.ts";
 import { MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { REVERSED_ALPN } from "../../wire/protocol.ts";
 import { CallerConnections } from "../connections/caller-connections.ts";
-import { CALLER_RESETS_BURST, CALLER_RESETS_PER_S } from "../connections/limits.ts";
+import { CALLER_RESETS_BURST, CALLER_RESETS_PER_S, CALLER_TCP_KEEPALIVE_MS } from "../connections/limits.ts";
 import { Callers } from "../in-flight/callers.ts";
 import type { DrainedOptions } from "../in-flight/callers.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
@@ -109,7 +109,8 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
   const h2 = createHttp2(shared);
   const secure = options.tls === undefined ? undefined : createTls(options.tls, shared, h1, h2);
 
-  const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: CALLER_TCP_KEEPALIVE_MS };
+  const server = net.createServer({ ...keepAlive, noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => {}); // permanently

@@ -5,13 +5,14 @@
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Http2ServerRequest, ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
 import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { handshakeResponseFields } from "../fields/header-fields.ts";
 import { closeLater, errorResponseFor, refuseRaw } from "../listener/error-response.ts";
@@ -118,8 +119,8 @@ class CallerWebSocket {
   readonly #caller: RevocableCaller;
   readonly #job: ProxyJob;
   readonly #context: ProxyContext;
-  /** Reset where the exchange fails after the target's response. */
-  #target: Duplex | undefined;
+  /** Ends the target's stream where the exchange fails after its response. */
+  #leaveTarget = (_reason: Error): void => {};
 
   /** @param disconnected aborted when the caller has disconnected, where 'close' does not show it */
   constructor(stream: Duplex, job: ProxyJob, context: ProxyContext, disconnected?: AbortSignal) {
@@ -134,11 +135,11 @@ class CallerWebSocket {
     this.#caller.register(this.#context.activeStreams, this.#job);
     this.#job.admit?.();
     const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
-    this.#target = response.stream;
+    const { stream, isOpen } = response;
+    this.#leaveTarget = (reason) => (isOpen ? new ClientFrames(stream).leaveNow() : abort(stream, reason));
     const { closed } = this.#caller;
-    if (closed === undefined) return response;
-    abort(response.stream, new Error(`closed while it was being opened: ${closed.text}`));
-    throw closedError(closed);
+    if (closed !== undefined) throw closedError(closed);
+    return response;
   }
 
   splice(stream: Duplex): void {
@@ -151,7 +152,7 @@ class CallerWebSocket {
   /** Logs a failure. @returns the error for the caller */
   fail(cause: unknown): unknown {
     this.#caller.release();
-    if (this.#target !== undefined) abort(this.#target, toError(cause));
+    this.#leaveTarget(toError(cause));
     const error = this.#caller.reasonFor(cause);
     const { metrics, refusalLog } = this.#context;
     const { runner, target } = this.#job.destination;
@@ -175,13 +176,21 @@ function passRefusal(caller: Duplex, stream: Duplex, status: number, isChunked: 
     return abort(stream);
   }
   // Not delimited by the close: some clients, Node's among them, treat a reset as the end of such a body.
-  if (isChunked) spliceOneWay(stream, caller, () => {}, abort, copyInChunks, "0\r\n\r\n");
+  if (isChunked)
+    spliceOneWay(
+      stream,
+      caller,
+      () => {},
+      abort,
+      copyInChunks,
+      (to) => to.end("0\r\n\r\n"),
+    );
   else spliceOneWay(stream, caller, () => {});
   stream.end();
 }
 
 /** RFC 9112 §7.1, without the last chunk. */
-function copyInChunks(from: Duplex, to: Duplex): void {
+function copyInChunks(from: Duplex, to: Writable): void {
   from.on("data", (bytes: Buffer) => {
     if (to.destroyed || bytes.length === 0) return;
     to.cork();

@@ -1,10 +1,14 @@
 /**
- * Joins the two ends of an open WebSocket. Frames pass as bytes. Only where the tunnel fails or we close it, the caller gets
- * a close frame of ours, between two of the target's, so that it learns more than "1006".
+ * Joins the two ends of an open WebSocket. Frames pass as bytes. Where the tunnel fails or we close it, the caller gets a
+ * close frame of ours, between two of the target's, so that it learns more than "1006"; where the caller is lost or we close it,
+ * the target gets one.
  */
 import type { Duplex } from "node:stream";
-import { abort, copy, splice } from "../../wire/streams/splice.ts";
+import { WEBSOCKET_CLOSE_TIMEOUT_MS } from "../../wire/limits.ts";
+import { abort } from "../../wire/streams/splice.ts";
 import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
+import { ClientFrames } from "../../wire/websocket/client-frames.ts";
+import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import type { CallerPump } from "../proxy/job.ts";
 
@@ -21,9 +25,6 @@ const CLOSE_CODES: Readonly<Record<Exclude<CloseReason["kind"], "stalled">, numb
   restarting: 1012,
 };
 
-/** How long either end may take to close behind the other's close, or behind a close frame of ours. */
-const CLOSE_TIMEOUT_MS = 5_000;
-
 export interface WebSocketSpliceOptions {
   /** Called once, when both ends are closed. */
   onClose(): void;
@@ -38,19 +39,18 @@ export function spliceWebSocket(
   options: WebSocketSpliceOptions,
 ): (reason: CloseReason) => void {
   const tracker = new FrameTracker();
-  const follow = (chunk: Buffer): void => tracker.feed(chunk);
+  const follow = (chunk: Buffer): void => {
+    tracker.feed(chunk);
+  };
+  const frames = new ClientFrames(stream);
   let isClosing = false;
   stream.on("data", follow);
-  splice(
-    caller,
-    stream,
-    () => options.onClose(),
-    (end) => {
-      if (end === caller) sendClose(LOST);
-      else abort(end);
-    },
-    options.fromCaller?.(close) ?? copy,
-  );
+  const ends = {
+    onClose: () => options.onClose(),
+    onServerLost: () => sendClose(LOST),
+    fromClient: options.fromCaller?.(close),
+  };
+  spliceFrames(caller, stream, ends, frames);
   closeBehind(stream, caller);
   closeBehind(caller, stream);
 
@@ -62,7 +62,7 @@ export function spliceWebSocket(
     // Nothing reads its bytes any more: a pipe that is cut later would pause it, and its end would not be noticed.
     caller.unpipe();
     caller.resume();
-    const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
+    const timer = setTimeout(() => abort(caller), WEBSOCKET_CLOSE_TIMEOUT_MS);
     caller.once("end", () => caller.destroy());
     caller.once("close", () => clearTimeout(timer));
   }
@@ -70,7 +70,7 @@ export function spliceWebSocket(
   function close(reason: Close): void {
     stream.unpipe(caller);
     sendClose(reason);
-    abort(stream);
+    frames.leaveNow();
   }
 
   /**
@@ -87,7 +87,7 @@ export function spliceWebSocket(
       stream.resume(); // what it still sends has no reader
       if (tracker.closed) return; // the target's own close frame was the last
       caller.end(encodeClose(reason.code, reason.reason));
-      const timer = setTimeout(() => abort(caller), CLOSE_TIMEOUT_MS);
+      const timer = setTimeout(() => abort(caller), WEBSOCKET_CLOSE_TIMEOUT_MS);
       caller.once("close", () => clearTimeout(timer));
     };
     const pass = (chunk: Buffer): void => {
@@ -107,7 +107,7 @@ export function spliceWebSocket(
     if (kind === "stalled") {
       // It would not read a close frame either.
       abort(caller);
-      return abort(stream);
+      return frames.leaveNow();
     }
     const reason = { code: CLOSE_CODES[kind], reason: text };
     if (kind === "restarting") closeInOrder(reason);
@@ -122,7 +122,10 @@ export function spliceWebSocket(
 function closeBehind(ended: Duplex, other: Duplex): void {
   const wait = (): void => {
     // Not a reset of a socket: bytes that its peer reads slowly may still be in the kernel.
-    const timer = setTimeout(() => ("rstCode" in other ? abort(other) : other.destroy()), CLOSE_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => ("rstCode" in other ? abort(other) : other.destroy()),
+      WEBSOCKET_CLOSE_TIMEOUT_MS,
+    );
     other.once("close", () => clearTimeout(timer));
   };
   ended.once("end", () => {

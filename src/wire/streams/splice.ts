@@ -5,14 +5,14 @@
 import net from "node:net";
 import { constants } from "node:http2";
 import type { Http2Stream, ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { closeAfterResponse } from "./end-stream.ts";
 import { LINGER_MS } from "../limits.ts";
 import { hasRemoteEnded } from "./remote-end.ts";
 
 /** Copies bytes from one end to the other, in order, without ending `to`. */
-export type Pump = (from: Duplex, to: Duplex) => void;
+export type Pump = (from: Duplex, to: Writable) => void;
 
 /**
  * Starts copying both ways.
@@ -38,14 +38,14 @@ export function splice(
 }
 
 /** The default pump: all bytes, unchanged. */
-export function copy(from: Duplex, to: Duplex): void {
+export function copy(from: Duplex, to: Writable): void {
   from.pipe(to, { end: false });
 }
 
 /**
  * One direction of {@link splice}.
  *
- * @param last written before the end of `to` when `from` has ended cleanly
+ * @param finish ends `to` when `from` has ended cleanly
  */
 export function spliceOneWay(
   from: Duplex,
@@ -53,7 +53,7 @@ export function spliceOneWay(
   closed: () => void,
   onLoss: (end: Duplex) => void = abort,
   pump: Pump = copy,
-  last = "",
+  finish: (to: Duplex) => void = end,
 ): void {
   let ended = false;
   const onEnd = () => {
@@ -61,9 +61,7 @@ export function spliceOneWay(
     setImmediate(() => {
       if (wasReset(from)) return onLoss(to);
       ended = true;
-      if (to.writableEnded || to.destroyed) return;
-      if (last === "") to.end();
-      else to.end(last);
+      if (!to.writableEnded && !to.destroyed) finish(to);
     });
   };
   let isClosed = false;
@@ -89,6 +87,10 @@ export function spliceOneWay(
 }
 
 function ignore(): void {}
+
+function end(stream: Duplex): void {
+  stream.end();
+}
 
 function wasReset(stream: Duplex): boolean {
   if (stream.errored !== null) return true;

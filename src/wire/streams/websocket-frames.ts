@@ -9,6 +9,8 @@ import { FrameHeaderReader, OPCODE } from "./frame-header.ts";
 export class FrameTracker {
   readonly #header = new FrameHeaderReader();
   #payloadLeft = 0;
+  #payloadBytes = 0;
+  #isClose = false;
   #closed = false;
 
   /** The next byte would begin a new frame. */
@@ -16,38 +18,46 @@ export class FrameTracker {
     return this.#payloadLeft === 0 && this.#header.isEmpty;
   }
 
-  /** A close frame has passed: nothing may follow it. */
+  /** A whole close frame has passed: nothing may follow it. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  feed(chunk: Buffer): void {
-    this.#feed(chunk, false);
+  /** Of the frame that is under way; 0 while its header is. */
+  get payloadBytes(): number {
+    return this.#payloadLeft === 0 ? 0 : this.#payloadBytes;
+  }
+
+  /** @returns the index behind the last frame that has ended in the chunk; 0 if none has */
+  feed(chunk: Buffer): number {
+    let end = 0;
+    for (let at = 0; at < chunk.length;) {
+      at = this.#step(chunk, at);
+      if (this.atBoundary) end = at;
+    }
+    return end;
   }
 
   /** Feeds no more than the rest of the present frame. @returns how many bytes that were */
   feedToBoundary(chunk: Buffer): number {
-    return this.#feed(chunk, true);
+    return this.#step(chunk, 0);
   }
 
-  /** @returns how many bytes were taken */
-  #feed(chunk: Buffer, stopsAtBoundary: boolean): number {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#payloadLeft > 0) {
-        const taken = Math.min(this.#payloadLeft, chunk.length - at);
-        this.#payloadLeft -= taken;
-        at += taken;
-      } else {
-        at = this.#header.feed(chunk, at);
-        if (!this.#header.isComplete) return at;
-        if (this.#header.opcode === OPCODE.close) this.#closed = true;
-        this.#payloadLeft = this.#header.payloadBytes;
-        this.#header.reset();
-      }
-      if (stopsAtBoundary && this.#payloadLeft === 0) return at;
+  /** Takes the rest of one frame, as far as it is in the chunk. @returns the index behind it */
+  #step(chunk: Buffer, from: number): number {
+    let at = from;
+    if (this.#payloadLeft === 0) {
+      at = this.#header.feed(chunk, at);
+      if (!this.#header.isComplete) return at;
+      this.#isClose = this.#header.opcode === OPCODE.close;
+      this.#payloadBytes = this.#header.payloadBytes;
+      this.#payloadLeft = this.#payloadBytes;
+      this.#header.reset();
     }
-    return at;
+    const taken = Math.min(this.#payloadLeft, chunk.length - at);
+    this.#payloadLeft -= taken;
+    if (this.#payloadLeft === 0 && this.#isClose) this.#closed = true;
+    return at + taken;
   }
 }
 
@@ -62,9 +72,17 @@ export function encodeClose(code: number, reason: string): Buffer {
   return frame;
 }
 
+/** The same, masked, as a client sends it. */
+export function encodeMaskedClose(code: number, reason: string): Buffer {
+  return encodeMasked(OPCODE.close, encodeClose(code, reason).subarray(2));
+}
+
 /** A masked, unfragmented text frame, as a client sends it. */
 export function encodeMaskedText(text: string): Buffer {
-  const payload = Buffer.from(text);
+  return encodeMasked(OPCODE.text, Buffer.from(text));
+}
+
+function encodeMasked(opcode: number, payload: Buffer): Buffer {
   const mask = randomBytes(4);
   const length =
     payload.length < 126
@@ -72,7 +90,7 @@ export function encodeMaskedText(text: string): Buffer {
       : payload.length < 65_536
         ? Buffer.from([0x80 | 126, payload.length >> 8, payload.length & 0xff])
         : Buffer.concat([Buffer.from([0x80 | 127]), uint64(payload.length)]);
-  return Buffer.concat([Buffer.from([0x80 | OPCODE.text]), length, mask, unmasked(payload, mask, 0)]);
+  return Buffer.concat([Buffer.from([0x80 | opcode]), length, mask, unmasked(payload, mask, 0)]);
 }
 
 function uint64(value: number): Buffer {

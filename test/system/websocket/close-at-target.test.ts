@@ -1,0 +1,198 @@
+/** A target whose WebSocket loses its caller gets a Close frame and FIN, whoever has ended the WebSocket. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { afterEach, describe, it } from "node:test";
+import { MAX_HELD_FRAME_BYTES } from "../../../src/wire/limits.ts";
+import { api, issueToken } from "../../support/api.ts";
+import { PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
+import type { CallerKind } from "../../support/callers.ts";
+import { within } from "../../support/events.ts";
+import { startFrameTarget } from "../../support/frame-target.ts";
+import type { FollowedSocket, FrameTarget } from "../../support/frame-target.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { RUNNER, startSystem } from "../../support/system.ts";
+import type { System, SystemOptions } from "../../support/system.ts";
+import { openWebSocket } from "../../support/websockets.ts";
+import type { SocketCaller } from "../../support/websockets.ts";
+
+afterEach(() => assertNothingOpen());
+
+const OURS = { code: 1001, reason: "the client has disconnected", isMasked: true };
+
+interface Scene {
+  system: System;
+  caller: SocketCaller;
+  /** Below the caller's WebSocket. */
+  raw: Duplex;
+  /** The same WebSocket at the target. */
+  seen: FollowedSocket;
+}
+
+type SceneOptions = Omit<SystemOptions, "target">;
+
+async function play(
+  kind: CallerKind,
+  act: (scene: Scene) => Promise<void> | void,
+  options: SceneOptions = {},
+): Promise<void> {
+  const target = await startFrameTarget();
+  const system = await startSystem({ ...options, target });
+  await using caller = await openWebSocket(kind, system, via("/"));
+  const seen = await firstOf(target);
+  caller.socket.send("hello");
+  await seen.frames.find(() => true, "the first frame");
+  await act({ system, caller, raw: Reflect.get(caller.socket, "_socket") as Duplex, seen });
+  seen.socket.destroy(); // it never closes by itself
+  await caller[Symbol.asyncDispose]();
+  await system.close();
+}
+
+function firstOf(target: FrameTarget): Promise<FollowedSocket> {
+  return target.followed.find(() => true, "the WebSocket at the target");
+}
+
+/** RST: of TCP, or of the HTTP/2 stream. */
+function reset(raw: Duplex): void {
+  if (raw instanceof net.Socket) raw.resetAndDestroy();
+  else raw.destroy();
+}
+
+/** A masked frame whose mask is zero. */
+function frame(payload: Buffer, opcode = 2, isFinal = true): Buffer {
+  const header = Buffer.alloc(14);
+  header[0] = (isFinal ? 0x80 : 0) | opcode;
+  header[1] = 0xff;
+  header.writeBigUInt64BE(BigInt(payload.length), 2);
+  return Buffer.concat([header, payload]);
+}
+
+async function assertClosed(seen: FollowedSocket, texts: readonly string[] = ["hello"]): Promise<void> {
+  assert.deepEqual(await seen.ended, { by: "FIN", partBytes: 0 });
+  assert.deepEqual(seen.closes, [OURS]);
+  assert.deepEqual(seen.texts, texts);
+}
+
+for (const kind of PLAINTEXT_CALLERS) {
+  describe(`the target of a WebSocket over ${kind}`, () => {
+    it("gets a Close frame when the caller is reset", () =>
+      play(kind, async ({ raw, seen }) => {
+        reset(raw);
+        await assertClosed(seen);
+      }));
+
+    it("gets a Close frame when the caller ends without one", () =>
+      play(kind, async ({ raw, seen }) => {
+        raw.end();
+        await assertClosed(seen);
+      }));
+
+    it("gets the caller's own Close frame, and no second one", () =>
+      play(kind, async ({ caller, raw, seen }) => {
+        caller.socket.close(4000, "bye");
+        await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
+        reset(raw);
+        assert.deepEqual(await seen.ended, { by: "FIN", partBytes: 0 });
+        assert.deepEqual(seen.closes, [{ code: 4000, reason: "bye", isMasked: true }]);
+      }));
+
+    it("gets nothing of a frame that the caller has not finished, and a Close frame behind the one before", () =>
+      play(kind, async ({ raw, seen }) => {
+        const whole = frame(Buffer.from("whole"));
+        const part = frame(Buffer.alloc(MAX_HELD_FRAME_BYTES, "x")).subarray(0, -1);
+        raw.write(Buffer.concat([whole, part]));
+        await seen.frames.findNth(2, () => true, "the whole frame");
+        raw.end();
+        await assertClosed(seen, ["hello", "whole"]);
+      }));
+
+    it("gets a Close frame between two fragments of a message", () =>
+      play(kind, async ({ raw, seen }) => {
+        raw.write(frame(Buffer.from("begun"), 1, false));
+        await seen.frames.find(({ isFinal }) => !isFinal, "the fragment");
+        reset(raw);
+        await assertClosed(seen, ["hello", "begun"]);
+      }));
+
+    it("gets FIN alone within a large frame, which nobody can finish", () =>
+      play(kind, async ({ raw, seen }) => {
+        const part = frame(Buffer.alloc(MAX_HELD_FRAME_BYTES + 1, "x")).subarray(0, 20_000);
+        raw.write(part);
+        raw.end();
+        assert.deepEqual(await seen.ended, { by: "FIN", partBytes: part.length });
+        assert.deepEqual([seen.closes, seen.texts], [[], ["hello"]]);
+      }));
+
+    it("gets a Close frame when the credential is revoked, and nothing that the caller sends later", () =>
+      play(kind, async ({ system, seen }) => {
+        const token = await issueToken(system.url, { id: "u", kind: "user", runners: [RUNNER] });
+        const headers = { authorization: `Bearer ${token}` };
+        await using caller = await openWebSocket(kind, system, via("/"), { headers });
+        const { followed } = system.target as FrameTarget;
+        const other = await followed.findNth(2, () => true, "the user's WebSocket");
+        const raw = Reflect.get(caller.socket, "_socket") as Duplex;
+        await api(system.url, "DELETE", "/api/v1/tokens/u");
+        if (raw.writable) raw.write(frame(Buffer.from("later")));
+        await assertClosed(other, []);
+        assert.equal((await caller.closed).code, 1008);
+        assert.deepEqual(seen.closes, [], "another credential's");
+        other.socket.destroy();
+      }));
+
+    it("gets a Close frame when its runner is kicked", () =>
+      play(
+        kind,
+        async ({ system, caller, seen }) => {
+          system.controlPlane.kick(RUNNER);
+          await assertClosed(seen);
+          assert.equal((await caller.closed).code, 1012);
+        },
+        { controlPlane: { drainMs: 0 } },
+      ));
+
+    it("gets a Close frame from the agent when the tunnel is lost", () =>
+      play(
+        kind,
+        async ({ system, caller, seen }) => {
+          system.path?.reset();
+          await assertClosed(seen);
+          assert.equal((await caller.closed).code, 1012);
+        },
+        { faulty: true },
+      ));
+
+    it("gets a Close frame when the control plane stops, whether the caller responds to its own or not", () =>
+      play(kind, async ({ system, caller, seen }) => {
+        const closing = system.controlPlane.close();
+        const { code } = await caller.closed;
+        assert.equal(code, 1012);
+        // ws responds with the code that it has got.
+        assert.equal((await seen.ended).by, "FIN");
+        assert.deepEqual(
+          seen.closes.map(({ code: atTarget, isMasked }) => [atTarget, isMasked]),
+          [[1012, true]],
+        );
+        seen.socket.destroy();
+        await within(closing, "the end of the control plane");
+      }));
+  });
+}
+
+describe("a caller that does not read", () => {
+  it("costs it its WebSocket, and the target gets a Close frame", () =>
+    play(
+      "HTTP/1.1",
+      async ({ raw, seen }) => {
+        raw.pause();
+        const flood = (): void => {
+          while (seen.socket.writable && seen.socket.write(Buffer.alloc(64 * 1024)));
+        };
+        seen.socket.on("drain", flood);
+        flood();
+        await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
+        assert.deepEqual(seen.closes, [OURS]);
+        seen.socket.off("drain", flood);
+      },
+      { controlPlane: { callerStallMs: 300 } },
+    ));
+});
