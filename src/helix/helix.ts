@@ -15,6 +15,7 @@ import { Instances } from "./instances/instances.ts";
 import { MAX_WAITING_CREATIONS, WAITING_CREATIONS_PER_ADMIN, WAITING_CREATIONS_PER_USER } from "./limits.ts";
 import { registerHelixMetrics } from "./metrics.ts";
 import { StreamRate } from "./moonlight/stream-rate.ts";
+import { parseUserHeader } from "./moonlight/viewer-identity.ts";
 import { WebRtcStreams } from "./moonlight/webrtc-streams.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import { AbandonedSessions } from "./sessions/abandoned-sessions.ts";
@@ -32,6 +33,11 @@ import { SessionStore } from "./store/sessions.ts";
 export interface HelixOptions {
   /** Moonlight Web's shared secret. Without it its routes are refused. */
   moonlightCredentials?: string | undefined;
+  /**
+   * The field in which Moonlight Web takes a user's name from a proxy (`forwarded_header.username_header`): it gets the viewer's.
+   * Default: none, and all viewers are one user.
+   */
+  moonlightUserHeader?: string | undefined;
   /** Container image of a sandbox where the request names none. Default `turnabout-sandbox:latest`. */
   sandboxImage?: string | undefined;
   /** Images that users may name besides it, as patterns with `*`. Default: none. An admin may name any. */
@@ -56,10 +62,12 @@ const DEFAULT_SANDBOX_IMAGE = "turnabout-sandbox:latest";
 export function helix(options: HelixOptions = {}): ControlPlaneExtension {
   const sandboxImage = options.sandboxImage ?? DEFAULT_SANDBOX_IMAGE;
   const images = new ImageRules(sandboxImage, options.allowedImages);
+  const moonlightUserHeader =
+    options.moonlightUserHeader === undefined ? undefined : parseUserHeader(options.moonlightUserHeader);
   return {
     name: "helix",
     migrations: HELIX_MIGRATIONS,
-    install: (host) => install(host, { ...options, sandboxImage }, images),
+    install: (host) => install(host, { ...options, moonlightUserHeader, sandboxImage }, images),
   };
 }
 
@@ -97,7 +105,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
   registerHelixMetrics(host.metrics, instances);
   const rate = new StreamRate();
   const streams = new WebRtcStreams({ activeStreams, dial, log });
-  const { abandonedSessionMs, maxSessionsPerUser, moonlightCredentials } = options;
+  const { abandonedSessionMs, maxSessionsPerUser, moonlightCredentials, moonlightUserHeader } = options;
   const abandoned =
     abandonedSessionMs === undefined
       ? undefined
@@ -115,6 +123,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       allowedOrigins,
       instances,
       moonlightCredentials,
+      moonlightUserHeader,
       policy,
       rate,
       runners,

@@ -32,6 +32,7 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
                           it changes. An agent's option of the same name is a file with the token itself
   --data-dir DIR          directory for sessions, instances and issued tokens; default: in memory only
   --moonlight-credentials-file FILE  file with Moonlight Web's shared secret; without it its routes are refused
+  --moonlight-user-header NAME  field in which Moonlight Web takes a user's name from a proxy: it gets the viewer's
   --agent-url URL         control plane URL for the agents inside sandboxes, which get it in their environment
   --sandbox-image IMAGE   default container image of a sandbox
   --allow-image PATTERN   further images that users may request; * matches any characters; may be repeated
@@ -84,6 +85,7 @@ export const serve: Command = startedByUs({
         "token-file": { type: "string" },
         "data-dir": { type: "string" },
         "moonlight-credentials-file": { type: "string" },
+        "moonlight-user-header": { type: "string" },
         "agent-url": { type: "string" },
         "sandbox-image": { type: "string" },
         "allow-image": { type: "string", multiple: true },
@@ -160,6 +162,7 @@ export const serve: Command = startedByUs({
       extensions: [
         helix({
           moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
+          moonlightUserHeader: values["moonlight-user-header"],
           sandboxImage: values["sandbox-image"],
           allowedImages: values["allow-image"],
           abandonedSessionMs: parseSeconds(values["abandoned-sessions"], "--abandoned-sessions"),

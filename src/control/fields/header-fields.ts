@@ -30,6 +30,10 @@ export interface ForwardedRequest {
   mount?: Mount | undefined;
   /** The target may set cookies, limited to its route. */
   hasCookies?: boolean | undefined;
+  /** Which of the caller's fields the target gets. Default: all that have no meaning for us. */
+  passes?: ((name: string) => boolean) | undefined;
+  /** Fields that we add, in lower case. Under these names the caller's own never pass. */
+  added?: Readonly<Record<string, string>> | undefined;
   /** Fields of the request that hold a token of ours. */
   withheld?: ReadonlySet<string> | undefined;
   /** A browser has sent it by itself, with our cookie: the response must not act in the name of our origin. */
@@ -49,7 +53,7 @@ export function requestFields(
   target: TargetDeclaration,
 ): string[] {
   const { headers } = request;
-  const { mode, credentials, client, withheld } = job;
+  const { mode, credentials, client, withheld, added = {} } = job;
   const nominated = connectionNominates(headers.connection);
   const fields: string[] = ["host", hostOf(job, target)];
   for (const [name, value] of Object.entries(headers)) {
@@ -57,6 +61,7 @@ export function requestFields(
     // Targets that make variables of fields (CGI, WSGI) cannot tell `_` from `-`.
     const variable = name.replaceAll("_", "-");
     if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
+    if (job.passes?.(name) === false || isAdded(variable, added)) continue;
     if (withheld?.has(name) === true || (name === "authorization" && credentials !== undefined)) continue;
     if (name === "prefer") {
       const preferences = withoutWait(value);
@@ -74,6 +79,7 @@ export function requestFields(
     else fields.push(name, value);
   }
   if (credentials !== undefined) fields.push("authorization", `Bearer ${credentials}`);
+  for (const [name, value] of Object.entries(added)) fields.push(name, value);
   if (acceptsTrailers(request)) fields.push("te", "trailers");
   if (mode === "proxy") {
     fields.push("via", `${request.httpVersion} turnabout`);
@@ -84,6 +90,11 @@ export function requestFields(
   const place = placeOf(job, target);
   if (place !== undefined && isPrefix(place.mount)) fields.push("x-forwarded-prefix", place.path);
   return fields;
+}
+
+/** A target may not tell `_` from `-` in a name. */
+function isAdded(variable: string, added: Readonly<Record<string, string>>): boolean {
+  return Object.keys(added).some((name) => name.replaceAll("_", "-") === variable);
 }
 
 /** Fields that have no meaning after a body, or would bypass what was decided by the header (RFC 9110 §6.5.1). */
@@ -98,8 +109,10 @@ const NOT_IN_TRAILERS = new Set([
 ]);
 
 /** A request's trailers for the target, available when its body has ended. */
-export function trailerFields(request: AnyRequest): Record<string, string | string[]> {
-  const { rawTrailers } = request;
+export function trailerFields(
+  { rawTrailers }: Pick<AnyRequest, "rawTrailers">,
+  { passes, added = {} }: Pick<ForwardedRequest, "added" | "passes">,
+): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = {};
   for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
     const name = (rawTrailers[i] ?? "").toLowerCase();
@@ -107,6 +120,7 @@ export function trailerFields(request: AnyRequest): Record<string, string | stri
     const variable = name.replaceAll("_", "-");
     if (name.startsWith(":") || isHopByHop(name) || NOT_IN_TRAILERS.has(variable)) continue;
     if (CONSUMED.has(variable) || variable.startsWith("x-forwarded-")) continue;
+    if (passes?.(name) === false || isAdded(variable, added)) continue;
     const known = fields[name];
     fields[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
   }

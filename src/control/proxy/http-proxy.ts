@@ -127,7 +127,7 @@ class HttpExchange implements TargetHandler {
       headers: fields,
       body,
       headersTimeout: requestedTimeoutMs(request.headers, maxMs),
-      trailers: () => trailerFields(request),
+      trailers: () => trailerFields(request, this.#job),
       caller: credentialHolder(this.#job.identity),
       reset: isSingleUse,
     };

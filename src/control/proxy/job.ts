@@ -58,6 +58,10 @@ export interface RoutedJob {
   withheld?: ReadonlySet<string> | undefined;
   /** Default: the response is not changed beyond what holds for every target. */
   amend?: ResponseAmendment | undefined;
+  /** Which of the caller's fields the target gets. Default: all that have no meaning for us. */
+  passes?: ((name: string) => boolean) | undefined;
+  /** Fields that we add, in lower case. Under these names the caller's own never pass. */
+  added?: Readonly<Record<string, string>> | undefined;
   /** How the bytes of a WebSocket's caller get to the target. Default: unchanged. */
   fromCaller?: CallerPump | undefined;
   /** Called for a WebSocket with a valid handshake, before anything is opened. @throws TurnaboutError */

@@ -3,7 +3,7 @@
  * reach Moonlight. On HTTP they are a bearer token; on signalling WebSockets they stand in the first message, which is
  * checked, and written anew from what was checked: two parsers may read the same bytes in two ways.
  */
-import type { Duplex } from "node:stream";
+import type { Duplex, Writable } from "node:stream";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
 import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
@@ -58,7 +58,7 @@ export function credentialPump(credentials: string, session: string, refuse: Ref
 
 interface Passage {
   from: Duplex;
-  to: Duplex;
+  to: Writable;
   credentials: string;
   session: string;
 }

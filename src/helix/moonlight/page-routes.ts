@@ -120,7 +120,7 @@ interface Followed {
 
 /** Remembers streams that an offer over HTTP has made, and forgets those that the page has ended. */
 function follow({ context, session, job, request }: Followed, fields: Fields, status: number): void {
-  const { path, identity, destination, credentials = "" } = job;
+  const { path, identity, destination, credentials = "", added } = job;
   if (isOffer(path, request)) {
     const id = status === 201 ? madeStream(fields["location"]) : undefined;
     if (id === undefined) return context.rate.giveBack(session);
@@ -130,7 +130,7 @@ function follow({ context, session, job, request }: Followed, fields: Fields, st
       identity,
       runner: destination.runner,
       path: `${path}/${id}`,
-      headers: { authorization: `Bearer ${credentials}` },
+      headers: { authorization: `Bearer ${credentials}`, ...added },
     });
   } else if (request.method === "DELETE" && (status < 300 || status === 404)) {
     const id = webRtcStreamOf(path);

@@ -10,17 +10,20 @@ import type { Session } from "../store/sessions.ts";
 import { credentialPump } from "./credentials.ts";
 import type { StreamRate } from "./stream-rate.ts";
 import { isSignalling, mayUseMoonlight, moonlightPath } from "./viewer-access.ts";
+import { passesToMoonlight, viewerName } from "./viewer-identity.ts";
 
 export interface MoonlightRoutesContext {
   policy: Pick<Policy, "openSession">;
   rate: StreamRate;
   /** Moonlight Web's shared secret; without it its routes are refused. */
   moonlightCredentials: string | undefined;
+  /** The field in which Moonlight Web gets a viewer's name, in lower case, if it takes one. */
+  moonlightUserHeader?: string | undefined;
 }
 
 /** @throws TurnaboutError `not_allowed` for a user, `not_found` without credentials */
 export function moonlightJob(
-  { rate, moonlightCredentials }: MoonlightRoutesContext,
+  { rate, moonlightCredentials, moonlightUserHeader }: MoonlightRoutesContext,
   session: Session,
   { path, request, identity, isAllowed }: MoonlightRequest,
 ): RoutedJob {
@@ -34,6 +37,8 @@ export function moonlightJob(
   return {
     ...targetJob(destination, path, identity, session.id),
     credentials: moonlightCredentials,
+    passes: passesToMoonlight,
+    ...(moonlightUserHeader !== undefined && { added: { [moonlightUserHeader]: viewerName(identity) } }),
     // Other WebSockets of Moonlight Web are for admins: they authenticate by the field, and their messages are their own.
     ...(isSignalling(path) && {
       fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),

@@ -9,6 +9,7 @@ import type { Duplex, Writable } from "node:stream";
 import * as ws from "ws";
 import { createMoonlightDouble } from "../../../src/demo/moonlight/double.ts";
 import type { MoonlightDouble } from "../../../src/demo/moonlight/double.ts";
+import type { HelixOptions } from "../../../src/helix/helix.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { next, within } from "../../support/events.ts";
 import { bodyOf } from "../../support/http.ts";
@@ -94,6 +95,7 @@ export async function startMoonlight(
   options: {
     /** In place of the double: a service on this port. */
     port?: number;
+    helix?: HelixOptions;
   } = {},
 ): Promise<MoonlightStand> {
   const stack = new AsyncDisposableStack();
@@ -101,7 +103,9 @@ export async function startMoonlight(
     await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000, livesOn: false }),
   );
   const tap = stack.use(await openTap(options.port ?? moonlight.port));
-  const sessions = stack.use(await startSessions({ helix: { moonlightCredentials: SECRET } }));
+  const sessions = stack.use(
+    await startSessions({ helix: { moonlightCredentials: SECRET, ...options.helix } }),
+  );
   const { url, system } = sessions;
   await system.addAgent({ "moonlight-a": { moonlight: `127.0.0.1:${tap.port}` } });
   const alice = await issueToken(url, { id: "alice", kind: "user" });
