@@ -27,7 +27,6 @@ export async function startDoubles(
   const moonlight = await createMoonlightDouble({
     credentials: MOONLIGHT_CREDENTIALS,
     pairDelayMs: 60_000,
-    livesOn: false,
   });
   closedAtTheEnd(() => moonlight.close());
   const system = await startSystem({ ...options, agents: 0 });

@@ -38,7 +38,6 @@ const moonlight = stack.use(
     credentials: options.credentials,
     dialect: options.dialect ?? "fork",
     usernameField: "X-Forwarded-User",
-    livesOn: false,
     openPeer: video.openPeer,
   }),
 );

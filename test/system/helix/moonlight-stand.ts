@@ -99,9 +99,7 @@ export async function startMoonlight(
   } = {},
 ): Promise<MoonlightStand> {
   const stack = new AsyncDisposableStack();
-  const moonlight = stack.use(
-    await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000, livesOn: false }),
-  );
+  const moonlight = stack.use(await createMoonlightDouble({ credentials: SECRET, pairDelayMs: 60_000 }));
   const tap = stack.use(await openTap(options.port ?? moonlight.port));
   const sessions = stack.use(
     await startSessions({ helix: { moonlightCredentials: SECRET, ...options.helix } }),

@@ -1,0 +1,95 @@
+/** A streamer ends with its viewer, as its server sees it: whoever ends the WebSocket, Moonlight Web gets a Close frame. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import { afterEach, describe, it } from "node:test";
+import { api } from "../../support/api.ts";
+import { eventually } from "../../support/events.ts";
+import { call } from "../../support/http.ts";
+import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { promptly } from "../../support/stopwatch.ts";
+import { init, openSocket, SECRET, SOCKET_KINDS, startMoonlight } from "./moonlight-stand.ts";
+import type { BareSocket, MoonlightStand } from "./moonlight-stand.ts";
+
+afterEach(() => assertNothingOpen());
+
+const AT_ONCE_MS = 2_000;
+
+/** The streams that Moonlight Web has. */
+async function streams({ moonlight }: MoonlightStand): Promise<unknown[]> {
+  const { body } = await call(`${moonlight.url}/api/sessions`, { token: SECRET });
+  return (JSON.parse(body) as { sessions: unknown[] }).sessions;
+}
+
+const candidate = (n: number): string =>
+  JSON.stringify({ Signaling: { AddIceCandidate: { candidate: `candidate:${n}` } } });
+
+type End = (stand: MoonlightStand, socket: BareSocket) => Promise<unknown> | void;
+
+const ENDS: Readonly<Record<string, End>> = {
+  "its viewer is reset": (_stand, { stream }) => {
+    if (stream instanceof net.Socket) stream.resetAndDestroy();
+    else stream.destroy(new Error("reset"));
+  },
+  "its viewer ends without a Close frame": (_stand, { stream }) => void stream.end(),
+  "its viewer vanishes in the middle of a message": (_stand, { stream, frame }) => {
+    stream.write(frame(JSON.stringify({ Signaling: { note: "x".repeat(40_000) } })).subarray(0, 30_000));
+    stream.end();
+  },
+  "the viewer's token is revoked": ({ url }) => api(url, "DELETE", "/api/v1/tokens/alice"),
+  "the session is deleted": ({ url, session }) => api(url, "DELETE", `/api/v1/sessions/${session.id}`),
+  "the runner is kicked": ({ sessions }) => {
+    for (const { connections } of sessions.system.controlPlane.runners()) {
+      for (const connection of connections) connection.destroy("a test");
+    }
+  },
+};
+
+for (const kind of SOCKET_KINDS) {
+  describe(`a stream of a viewer by ${kind}`, () => {
+    for (const [what, end] of Object.entries(ENDS)) {
+      it(`ends when ${what}`, async () => {
+        await using stand = await startMoonlight();
+        const { url, path, alice, session, moonlight } = stand;
+        await using socket = await openSocket(kind, url, path, { token: alice });
+        socket.send(init(session.id));
+        await socket.messages.find(() => true, "the stream's first message");
+        assert.equal((await streams(stand)).length, 1);
+        await end(stand, socket);
+        const ended = eventually(() => moonlight.state.streams.size === 0, "the end of the streamer");
+        await promptly(ended, "the end of the streamer", AT_ONCE_MS);
+        assert.deepEqual(await streams(stand), []);
+        assert.deepEqual(
+          moonlight.closes.map(({ code, isMasked }) => [code, isMasked]),
+          [[1001, true]],
+        );
+      });
+    }
+  });
+}
+
+it("a WebSocket whose first message is refused is closed at Moonlight Web too", async () => {
+  await using stand = await startMoonlight();
+  const { url, path, alice, session, moonlight } = stand;
+  await using socket = await openSocket("HTTP/1.1 Upgrade", url, path, { token: alice });
+  socket.send(init(session.id, { note: "x".repeat(70_000) }));
+  assert.equal((await socket.closed)?.code, 1009);
+  await eventually(() => moonlight.closes.length === 1, "the Close frame");
+  assert.deepEqual([moonlight.closes[0]?.code, moonlight.state.streams.size], [1001, 0]);
+});
+
+it("a stream that has ended stays ended: nothing of a caller whose token is revoked arrives any more", async () => {
+  await using stand = await startMoonlight();
+  const { url, path, alice, session, moonlight, tap } = stand;
+  await using socket = await openSocket("RFC 8441", url, path, { token: alice });
+  socket.send(init(session.id));
+  await socket.messages.find(() => true, "the stream's first message");
+  const revoked = api(url, "DELETE", "/api/v1/tokens/alice");
+  for (let n = 0; n < 50; n += 1) socket.send(candidate(n));
+  await revoked;
+  await eventually(() => moonlight.closes.length === 1, "the Close frame");
+  const { length } = tap.toService();
+  for (let n = 0; n < 50 && socket.stream.writable; n += 1) socket.send(candidate(n));
+  await socket.closed;
+  await moonlight.whenIdle();
+  assert.equal(tap.toService().length, length);
+});
