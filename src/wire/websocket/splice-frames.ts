@@ -6,7 +6,7 @@ import { ClientFrames } from "./client-frames.ts";
 
 export interface FrameSpliceOptions {
   /** Called once, when both ends are closed. */
-  onClose(): void;
+  onClose: () => void;
   /** Ends the client when the server is lost. Default {@link abort} */
   onServerLost?: (() => void) | undefined;
   /** Copies the client's bytes. Default: unchanged. */
