@@ -23,10 +23,8 @@ import type { WebRtcStreams } from "./webrtc-streams.ts";
 
 const PAGE = "/moonlight/s/{session}";
 
-/** The page has no credential of its own for Moonlight Web: ours is added. */
-const CREDENTIALS: readonly string[] = ["authorization", "x-api-key"];
-/** Of a request for content that we change: all of it has to come, and without a coding. */
-const PARTIAL: readonly string[] = [
+/** Not sent with a request for content that we change: all of it has to come, and without a coding. */
+const PARTIAL: ReadonlySet<string> = new Set([
   "accept-encoding",
   "if-match",
   "if-modified-since",
@@ -34,9 +32,7 @@ const PARTIAL: readonly string[] = [
   "if-range",
   "if-unmodified-since",
   "range",
-];
-const WITHHELD: ReadonlySet<string> = new Set(CREDENTIALS);
-const WITHHELD_OF_CHANGED: ReadonlySet<string> = new Set([...CREDENTIALS, ...PARTIAL]);
+]);
 
 export interface PageRoutesContext extends MoonlightRoutesContext {
   streams: Pick<WebRtcStreams, "add" | "forget" | "has">;
@@ -80,7 +76,7 @@ export function pageRoutes(context: PageRoutesContext): TargetRoute[] {
         return {
           ...job,
           mount: { path: `/moonlight/s/${session.id}`, targetPath: "" },
-          withheld: content === undefined ? WITHHELD : WITHHELD_OF_CHANGED,
+          withheld: content === undefined ? undefined : PARTIAL,
           amend: {
             content,
             fields: (fields, status) => {

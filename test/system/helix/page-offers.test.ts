@@ -18,6 +18,7 @@ const WEBRTC = "/api/host/stream/webrtc";
 function startOffers(): Promise<PageStand> {
   let id = 41;
   return startPage({
+    helix: { moonlightUserHeader: "X-Forwarded-User" },
     serve: ({ method, url }: Seen): Served => {
       if (method === "OPTIONS")
         return { headers: { link: '<stun:stun.example>; rel="ice-server"' }, body: "" };
@@ -83,6 +84,7 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     const posted = seen.all.find(({ method }) => method === "POST");
     assert.deepEqual([posted?.body, posted?.headers["content-type"]], ["offer", "application/sdp"]);
     assert.equal(posted?.headers.authorization, `Bearer ${SECRET}`);
+    assert.equal(posted.headers["x-forwarded-user"], "alice");
 
     const [mine, bobs] = [await stand.another(), await stand.another(bob)];
     const others = `${pageOf(bobs)}${WEBRTC}/42`;
@@ -118,6 +120,7 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     const isEnd = (id: number) => (one: Seen) => one.method === "DELETE" && one.url === `${WEBRTC}/${id}`;
     const ended = await seen.find(isEnd(42), "the end of the session's stream");
     assert.equal(ended.headers.authorization, `Bearer ${SECRET}`);
+    assert.equal(ended.headers["x-forwarded-user"], "alice", "who has made it");
     assert.ok(!seen.all.some(isEnd(43)));
     assert.equal((await api(url, "DELETE", "/api/v1/tokens/alice")).status, 204);
     await seen.find(isEnd(43), "the end of the credential's stream");
