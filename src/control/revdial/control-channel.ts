@@ -8,6 +8,7 @@ import { Guard } from "../../wire/streams/guard.ts";
 import { LineSplitter } from "../../wire/streams/line-splitter.ts";
 import { TokenBucket } from "../../wire/token-bucket.ts";
 import { closeWebSocket } from "./close-websocket.ts";
+import { CommandMessages } from "./command-messages.ts";
 import {
   CONTROL_BYTES_BURST,
   CONTROL_BYTES_PER_S,
@@ -42,6 +43,10 @@ export class ControlChannel {
   readonly #lines = new LineSplitter(MAX_LINE_BYTES, {
     line: (text) => this.#takeLine(text),
     tooLong: () => this.#refuseLine(`a line of more than ${MAX_LINE_BYTES} bytes`),
+  });
+  readonly #messages = new CommandMessages({
+    send: (message) => this.#webSocket.send(message),
+    confirm: (done) => this.ping(() => this.isClosed || done()),
   });
   readonly #keepAlive: NodeJS.Timeout;
   /** Without a response yet, oldest first. */
@@ -106,6 +111,11 @@ export class ControlChannel {
     this.keepAlive();
   }
 
+  /** The client reads messages of any length: its commands need not wait for each other. */
+  readsWholeMessages(): void {
+    if (!this.isClosed) this.#messages.readsWholeMessages();
+  }
+
   ping(onAcknowledged: Ping["onAcknowledged"]): void {
     if (this.isClosed || this.#pings.size >= MAX_OUTSTANDING_PINGS) {
       return onAcknowledged(new Error("no PING can be sent"), 0);
@@ -132,11 +142,11 @@ export class ControlChannel {
 
   #send(command: Readonly<Record<string, string>>): void {
     if (this.isClosed) return;
-    if (this.#webSocket.bufferedAmount > MAX_UNREAD_COMMAND_BYTES) {
+    if (this.#webSocket.bufferedAmount + this.#messages.waitingBytes > MAX_UNREAD_COMMAND_BYTES) {
       this.#closeReason = "the client does not read its control connection";
       return this.terminate();
     }
-    this.#webSocket.send(Buffer.from(`${JSON.stringify(command)}\n`));
+    this.#messages.send(`${JSON.stringify(command)}\n`);
   }
 
   #spend(bytes: number): void {

@@ -3,10 +3,7 @@
  * it has not read in one piece: it gets small messages, and the next one when a PING behind the last has been acknowledged.
  */
 import type { WebSocket } from "ws";
-import { MESSAGE_BYTES } from "./limits.ts";
-
-/** Fits into one TCP segment, so it is read whole. */
-const SMALL_MESSAGE_BYTES = 1_200;
+import { MESSAGE_BYTES, SMALL_MESSAGE_BYTES } from "./limits.ts";
 
 type Done = (error?: Error | null) => void;
 

@@ -11,7 +11,12 @@ import { DialSocket } from "./dial-socket.ts";
 import { HALF_CLOSED_IDLE_MS } from "./limits.ts";
 
 function dial(): DialSocket {
-  return new DialSocket({ label: "runner target", isClientLost: () => false, onBytes: () => {} });
+  return new DialSocket({
+    label: "runner target",
+    isClientLost: () => false,
+    confirmEnd: (done) => done(),
+    onBytes: () => {},
+  });
 }
 
 /** Both ends of a data connection. */

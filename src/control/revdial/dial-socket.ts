@@ -2,7 +2,7 @@
  * A stream to a RevDial client's target: open at once, and carried by a data connection when the client has picked it up.
  *
  * The data connection has no half-close: its end ends both halves. It may end without a Close frame, because old clients just
- * close the TCP connection: that is a clean end unless the client's control connection is lost as well.
+ * close the TCP connection: that is a clean end if the client is alive behind it.
  */
 import { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -22,6 +22,8 @@ export interface DialSocketParts {
   label: string;
   /** The client is lost: an end of the data connection is none of the target. */
   isClientLost: () => boolean;
+  /** Calls back as soon as the client has shown that it is alive, or is known to be lost. */
+  confirmEnd: (done: () => void) => void;
   /** Bytes that have passed, in either direction. */
   onBytes: (bytes: number) => void;
 }
@@ -29,6 +31,8 @@ export interface DialSocketParts {
 /** Registered codes of a Close frame (RFC 6455 §7.4.1). */
 const NORMAL = 1000;
 const UNSUPPORTED_DATA = 1003;
+/** What ws reports in the place of a code. */
+const NO_CLOSE_FRAME = 1006;
 
 export class DialSocket extends Duplex implements TargetSocket {
   readonly #parts: DialSocketParts;
@@ -97,8 +101,10 @@ export class DialSocket extends Duplex implements TargetSocket {
       closeWebSocket(webSocket, UNSUPPORTED_DATA);
       this.#fail(new TurnaboutError("tunnel_protocol", `dial ${this.#parts.label}: a text message`));
     });
-    // One turn later: the control connection of a client that has died ends at the same time.
-    webSocket.once("close", () => setImmediate(() => this.#end()));
+    webSocket.once("close", (code: number) => {
+      if (code === NO_CLOSE_FRAME) this.#parts.confirmEnd(() => this.#end());
+      else this.#end();
+    });
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting !== undefined) this.#messages.send(waiting.bytes, waiting.done);

@@ -5,6 +5,9 @@ export const MAX_MESSAGE_BYTES: number = 1024 * 1024;
 /** A message to a client: what Go's io.Copy reads at once. */
 export const MESSAGE_BYTES: number = 32 * 1024;
 
+/** A message to a client that loses what it has not read in one piece: it fits into one TCP segment. */
+export const SMALL_MESSAGE_BYTES = 1_200;
+
 /** One line of a client: a pick-up's path, and the text of an error. */
 export const MAX_LINE_BYTES: number = 8 * 1024;
 /** Lines that are not valid, on one control connection; then it is closed. A correct client sends none. */

@@ -23,6 +23,7 @@ import type {
 } from "../tunnels/tunnel.ts";
 import { ControlChannel } from "./control-channel.ts";
 import { DialSocket } from "./dial-socket.ts";
+import { EndConfirmations } from "./end-confirmations.ts";
 import { CLIENT_LOSS_MS, MAX_STREAMS } from "./limits.ts";
 import { PICKUP_PARAMETER } from "./pickups.ts";
 import type { Pickups } from "./pickups.ts";
@@ -58,6 +59,7 @@ export class RevDialTunnel implements Tunnel {
   readonly #parts: RevDialTunnelParts;
   readonly #control: ControlChannel;
   readonly #liveness: Liveness;
+  readonly #ends = new EndConfirmations((onAcknowledged) => this.#control.ping(onAcknowledged));
   readonly #dials = new Set<DialSocket>();
   /** Those that are not picked up yet, by their id. */
   readonly #waiting = new Map<string, DialSocket>();
@@ -166,10 +168,17 @@ export class RevDialTunnel implements Tunnel {
   #dial({ runner, target }: Destination, onClose: () => void): DialSocket {
     const { credential, pickups, pickupPath } = this.#parts;
     let dial: DialSocket | undefined;
-    const id = pickups.add({ credential, deliver: (pickedUp) => dial?.attach(pickedUp) });
+    const id = pickups.add({
+      credential,
+      deliver: (pickedUp) => {
+        if (!pickedUp.readsInPieces) this.#control.readsWholeMessages();
+        dial?.attach(pickedUp);
+      },
+    });
     dial = new DialSocket({
       label: `${runner} ${target}`,
       isClientLost: () => this.#isClientLost,
+      confirmEnd: (done) => this.#ends.confirm(done),
       onBytes: (bytes) => (this.transferredBytes += bytes),
     });
     this.#dials.add(dial);
