@@ -87,6 +87,12 @@ export const PARTS: readonly Part[] = [
     why: "an agent of another make: the stock HTTP/2 server of Go",
   },
   {
+    name: "turnabout-revdial-client",
+    packages: [],
+    source: "test/interop/revdial",
+    why: "an agent that knows only RevDial's protocol",
+  },
+  {
     name: "docker-compose",
     packages: ["docker-compose"],
     why: "the compose files, as Debian's Compose reads them",

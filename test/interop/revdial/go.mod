@@ -1,0 +1,3 @@
+module turnabout/test/interop/revdial
+
+go 1.26.0
