@@ -7,6 +7,7 @@ import { measureFairness } from "./sections/fairness.ts";
 import { measureFlooded, measureFloodedCrowd } from "./sections/flooded.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { measureL7 } from "./sections/l7.ts";
+import { measureRevdial } from "./sections/revdial.ts";
 import { measureScreenshots } from "./sections/screenshot.ts";
 import type { Section } from "./sections/section.ts";
 
@@ -22,10 +23,11 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   memory: measureMemory,
   storm: measureStorm,
   screenshot: measureScreenshots,
+  revdial: measureRevdial,
 };
 
-/** Run only by name: they take minutes, and are about defence rather than speed. */
-const BY_NAME_ONLY: readonly string[] = ["flooded", "flooded-crowd"];
+/** Run only by name: two take minutes and are about defence rather than speed; the third is about another protocol. */
+const BY_NAME_ONLY: readonly string[] = ["flooded", "flooded-crowd", "revdial"];
 
 export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]
 sections: ${Object.keys(SECTIONS).join(", ")}`;

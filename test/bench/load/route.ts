@@ -1,20 +1,25 @@
 /** How the generator reaches a target: straight to a port (the relay's), or by CONNECT through the control plane. */
 import { once } from "node:events";
 import net from "node:net";
+import tls from "node:tls";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 
 export interface Route {
   port: number;
   /** Name of the target to CONNECT to; absent for a plain connection. */
   connectTo?: string;
+  /** The port speaks TLS. Its certificate is not checked. */
+  secure?: boolean;
 }
 
 const HEADER_END = Buffer.from("\r\n\r\n");
 
 /** @throws Error if the CONNECT is refused */
-export async function openRoute({ port, connectTo }: Route): Promise<net.Socket> {
-  const socket = net.connect({ host: "127.0.0.1", port, noDelay: true });
-  await once(socket, "connect");
+export async function openRoute({ port, connectTo, secure = false }: Route): Promise<net.Socket> {
+  const plain = net.connect({ host: "127.0.0.1", port, noDelay: true });
+  await once(plain, "connect");
+  const socket = secure ? tls.connect({ socket: plain, rejectUnauthorized: false }) : plain;
+  if (secure) await once(socket, "secureConnect");
   if (connectTo === undefined) return socket;
   const authority = `${connectTo}.${RUNNER}:80`;
   socket.write(

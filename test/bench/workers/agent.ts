@@ -6,8 +6,16 @@ import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
 
 export interface AgentCalls {
-  /** Resolves when all its connections are established. */
-  connect(controlPlanePort: number, targets: Readonly<Record<string, number>>): Promise<void>;
+  /**
+   * Resolves when all its connections are established.
+   *
+   * @param caFile of a control plane on TLS; default plaintext
+   */
+  connect(
+    controlPlanePort: number,
+    targets: Readonly<Record<string, number>>,
+    caFile?: string,
+  ): Promise<void>;
 }
 
 let agent: Agent;
@@ -15,14 +23,15 @@ let agent: Agent;
 setV8Flags();
 
 serve({
-  connect: async (port, targets) => {
+  connect: async (port, targets, caFile) => {
     const runner = Object.fromEntries(
       Object.entries(targets).map(([name, target]) => [name, `127.0.0.1:${target}`]),
     );
     agent = createAgent({
-      server: `http://127.0.0.1:${port}`,
+      server: `${caFile === undefined ? "http" : "https"}://127.0.0.1:${port}`,
       token: { value: ADMIN_TOKEN },
-      carrier: "ptth",
+      carrier: caFile === undefined ? "ptth" : "rh2",
+      caFile,
       runners: { [RUNNER]: runner },
     });
     await agent.connected();
