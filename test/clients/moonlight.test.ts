@@ -34,11 +34,7 @@ for (const kind of KINDS) {
     let moonlight: MoonlightClient;
 
     beforeEach(async () => {
-      double = await createMoonlightDouble({
-        credentials: CREDENTIALS,
-        pairDelayMs: 60_000,
-        livesOn: false,
-      });
+      double = await createMoonlightDouble({ credentials: CREDENTIALS, pairDelayMs: 60_000 });
       reached = await reach(kind, "moonlight", `127.0.0.1:${double.port}`, moonlightOverTunnel);
       moonlight = createMoonlightClient(reached.open, { credentials: CREDENTIALS });
     });

@@ -14,7 +14,7 @@ import { startListening, stopListening } from "../listening.ts";
 import { Recent } from "../recent.ts";
 import { BareSocket } from "./bare-socket.ts";
 import type { Frame } from "./bare-socket.ts";
-import type { Dialect, DialectContext, FrameReceiver } from "./dialect.ts";
+import type { Dialect, DialectContext } from "./dialect.ts";
 import { createFork } from "./fork/fork.ts";
 import { MAX_CONNECTIONS, MAX_ECHO_BYTES, MAX_REMEMBERED, PAIR_DELAY_MS } from "./limits.ts";
 import { ECHO_PATH, REFUSE_PATH, echo, refusalStatus, refuseHandshake } from "./own-sockets.ts";
@@ -49,8 +49,6 @@ export interface MoonlightDoubleOptions {
   usernameField?: string;
   /** From the PIN to the pairing. Default 3,000; `finishPairings` does not wait for it. */
   pairDelayMs?: number;
-  /** Whether a stream outlives a connection that ends without a Close, as with the real server. Default true. */
-  livesOn?: boolean;
   /** Creates the peer that responds to WebRTC offers. Default: an echo without media. */
   openPeer?: OpenPeer;
 }
@@ -99,20 +97,12 @@ export interface MoonlightDouble extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-function endWithConnection(socket: Socket, receiver: FrameReceiver, bare: BareSocket): void {
-  const end = (): void => {
-    receiver.receive({ opcode: OPCODE.close, isWhole: true, isMasked: true, payload: Buffer.alloc(0) });
-    bare.end();
-  };
-  socket.once("end", end).once("close", end);
-}
-
 /** RFC 6455 §7.1.5: a Close without a code. */
 const NO_STATUS = 1005;
 
 export async function createMoonlightDouble(options: MoonlightDoubleOptions): Promise<MoonlightDouble> {
   const { host = "127.0.0.1", port = 0, credentials, openPeer = openEchoPeer } = options;
-  const { dialect: name = "fork", pairDelayMs = PAIR_DELAY_MS, livesOn = true } = options;
+  const { dialect: name = "fork", pairDelayMs = PAIR_DELAY_MS } = options;
   const state = seedState();
   const dialect = await DIALECTS[name]({
     state,
@@ -163,7 +153,6 @@ export async function createMoonlightDouble(options: MoonlightDoubleOptions): Pr
     });
     const receiver = opened(bare);
     webSockets.add(bare);
-    if (!livesOn) endWithConnection(request.socket, receiver, bare);
     request.socket.once("close", () => {
       webSockets.delete(bare);
       wakeIfIdle();

@@ -15,13 +15,19 @@ async function start() {
   }
 }
 
+/** Again with each line that tells more of the host. */
 function showHost({ host_id, name, server_state }) {
-  const tile = tiles.get(host_id) ?? document.createElement("button");
-  tiles.set(host_id, tile);
-  tile.className = "host";
+  const tile = tiles.get(host_id) ?? newTile(host_id);
   tile.textContent = `${name} ${server_state ?? ""}`;
-  tile.addEventListener("click", () => void showApps(host_id), { once: true });
+}
+
+function newTile(hostId) {
+  const tile = document.createElement("button");
+  tile.className = "host";
+  tile.addEventListener("click", () => void showApps(hostId));
+  tiles.set(hostId, tile);
   list.append(tile);
+  return tile;
 }
 
 async function showApps(hostId) {
