@@ -87,6 +87,8 @@ Try in another terminal:
   ID=$(sed 's/.*"id":"\\(ses_[^"]*\\)".*/\\1/' session.json)
   curl -s ${auth} -H 'Prefer: wait=20' -o session.png ${url}/api/v1/external-agents/$ID/screenshot?format=png
   curl -s ${auth} "${url}/moonlight/api/apps?host_id=0&session_id=$ID"
+  # its page, in a browser with the cookie access_token=${token}
+  echo ${url}/moonlight/s/$ID/
   curl -s ${auth} -X DELETE ${url}/api/v1/sessions/$ID
 
 Ctrl-C ends it.
