@@ -24,6 +24,7 @@ export const MOONLIGHT: string = `moonlight-${INSTANCE}`;
 
 /** Between the control plane and Moonlight Web; no one else may see it. */
 export const CREDENTIALS = "moonlight-secret-8d1f0c";
+export const MOONLIGHT_USER_FIELD = "X-Forwarded-User";
 /** Upstream's are a token of 64 hexadecimal digits. */
 export const UPSTREAM_CREDENTIALS: string = "8d1f0c5a".repeat(8);
 
@@ -80,6 +81,8 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
         ["serve", "--host", address, "--port", String(port), "--drain", "5"],
         ["--data-dir", join(folder, "data"), "--agent-url", url],
         ["--moonlight-credentials-file", credentialsFile],
+        // Its users are those of the control plane.
+        ...(dialect === "fork" ? [] : [["--moonlight-user-header", MOONLIGHT_USER_FIELD]]),
         ...(options.allowedOrigins ?? []).map((origin) => ["--allowed-origin", origin]),
       ].flat(),
       { env: { ...env, TURNABOUT_ADMIN_TOKEN: ADMIN_TOKEN }, through: GUARD },
@@ -94,6 +97,7 @@ export async function startE2e(options: E2eOptions = {}): Promise<E2eSystem> {
       moonlightPort: options.moonlightPort ?? 0,
       credentials,
       dialect,
+      usernameField: MOONLIGHT_USER_FIELD,
       sandboxNetwork: options.sandboxNetwork,
       through,
       env,

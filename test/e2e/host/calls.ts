@@ -10,6 +10,8 @@ export interface HostOptions {
   credentials: string;
   /** Of the Moonlight double. Default: Helix's fork. */
   dialect?: MoonlightDialect;
+  /** In which upstream's versions of it take a user's name from a proxy. */
+  usernameField?: string;
   /** Network namespace file for sandboxes; undefined: the host's own. */
   sandboxNetwork?: string | undefined;
 }

@@ -37,7 +37,7 @@ const moonlight = stack.use(
     port: options.moonlightPort,
     credentials: options.credentials,
     dialect: options.dialect ?? "fork",
-    usernameField: "X-Forwarded-User",
+    ...(options.usernameField !== undefined && { usernameField: options.usernameField }),
     openPeer: video.openPeer,
   }),
 );
