@@ -71,7 +71,8 @@ function parseEntry(value: unknown, index: number): TokenRecord {
 /** Of a syntax error; its message may quote a token. */
 function placeOf(error: unknown): string {
   const [, line, column] = /\(line (\d+) column (\d+)\)/.exec(toError(error).message) ?? [];
-  return line === undefined ? "" : ` at line ${line}, column ${column}`;
+  if (line !== undefined) return ` at line ${line}, column ${column}`;
+  return toError(error).message.includes("end of JSON input") ? ": it ends too early" : "";
 }
 
 /** What is wrong with the text. */

@@ -27,7 +27,7 @@ interface Reason {
 const REASONS: Readonly<Partial<Record<StoreProblem, Reason>>> = {
   locked: {
     what: "another program has locked it",
-    hint: `close the program that uses ${FILE_NAME} (a backup, sqlite3): \`fuser ${FILE_NAME}\` finds it; then start again`,
+    hint: `close the program that uses ${FILE_NAME} (a backup, sqlite3), which \`fuser\` on that file finds, and start again`,
   },
   "read-only": {
     what: "it cannot be written",
