@@ -63,6 +63,7 @@ class HttpExchange implements TargetHandler {
   #release: Release = () => {};
   #hasDisconnected = false;
   #settled = false;
+  #heldTimer: NodeJS.Timeout | undefined;
 
   constructor(request: AnyRequest, response: AnyResponse, job: ProxyJob, context: ProxyContext) {
     this.#request = request;
@@ -158,7 +159,18 @@ class HttpExchange implements TargetHandler {
       this.#relay.passHead({ status, headers, reason: phrase, isWhole, isHttp10 });
       this.#response.on("drain", this.#onDrain);
       this.#flushHead();
+      if (this.#relay.isHeld) this.#limitHeld();
     });
+  }
+
+  /** The caller has nothing yet, so the time of the response's header is that of the whole response. */
+  #limitHeld(): void {
+    const ms = requestedTimeoutMs(
+      this.#request.headers,
+      this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS,
+    );
+    const error = new TurnaboutError("response_timeout", `content to be rewritten: not all within ${ms} ms`);
+    this.#heldTimer = setTimeout(() => this.#guard.fail(error), ms);
   }
 
   /**
@@ -257,6 +269,7 @@ class HttpExchange implements TargetHandler {
 
   #settle(outcome: string): void {
     this.#settled = true;
+    clearTimeout(this.#heldTimer);
     this.#release();
     this.#caller.complete();
     this.#context.metrics.requests.inc({ outcome });

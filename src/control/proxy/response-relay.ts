@@ -145,6 +145,11 @@ export class ResponseRelay {
     this.#held = { content, write };
   }
 
+  /** Nothing is written before the end of the content, because it is replaced. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Writes the header section of content that is replaced. @throws TurnaboutError where that fails */
   passRewritten(): void {
     const held = this.#held;

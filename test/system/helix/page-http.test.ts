@@ -179,6 +179,9 @@ for (const kind of PLAINTEXT_CALLERS) {
           wrong.body.slice(0, 20),
         );
       }
+      served = { headers: CONFIG, body: "export default {", stalls: true };
+      const stalled = await caller.call({ path, headers: byCookie(alice, { "turnabout-timeout": "0.1" }) });
+      assert.deepEqual([stalled.status, errorCode(stalled.text)], [504, "response_timeout"]);
       served = { status: 404, body: "none" };
       const missing = await caller.call({ path, headers: byCookie(alice) });
       assert.deepEqual([missing.status, missing.text], [404, "none"], "a refusal is Moonlight's own");

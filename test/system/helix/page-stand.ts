@@ -25,6 +25,8 @@ export interface Served {
   status?: number;
   headers?: OutgoingHttpHeaders;
   body?: string;
+  /** The body has more, which never comes. Default false. */
+  stalls?: boolean;
 }
 
 export interface PageStand extends AsyncDisposable {
@@ -63,8 +65,15 @@ export async function startPage({
       void bodyOf(request).then((body) => {
         const one = { method, url, headers, body };
         seen.push(one);
-        const { status = 200, headers: fields = {}, body: text = `${method} ${url}` } = serve?.(one) ?? {};
-        response.writeHead(status, fields).end(text);
+        const {
+          status = 200,
+          headers: fields = {},
+          body: text = `${method} ${url}`,
+          stalls = false,
+        } = serve?.(one) ?? {};
+        response.writeHead(status, fields);
+        if (stalls) response.write(text);
+        else response.end(text);
       });
     }),
   );
