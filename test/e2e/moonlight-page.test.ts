@@ -27,6 +27,19 @@ const MEDIA_END_TIMEOUT_MS = 15_000;
 /** Without a byte for so long there is no media: ten frames of the streamer. */
 const SILENCE_MS = 1_500;
 
+/** A stream of v3, as its page makes one: by a POST to the prefix that it has from its configuration. */
+const OFFER = `(async () => {
+  const peer = new RTCPeerConnection();
+  peer.createDataChannel("control");
+  await peer.setLocalDescription();
+  const response = await fetch(location.origin + __CONFIG_JS__.path_prefix + "/api/host/stream/webrtc", {
+    method: "POST",
+    headers: { "content-type": "application/sdp" },
+    body: peer.localDescription.sdp,
+  });
+  return [response.status, response.headers.get("location"), await response.text()];
+})()`;
+
 interface Scene {
   t: { diagnostic(message: string): void };
   system: E2eSystem;
@@ -63,6 +76,28 @@ describe("Moonlight Web's page", { skip, concurrency: false }, () => {
       await phase(t, "a revocation ends the media", () => revoke(scene, stream));
     });
   }
+
+  it("has its configuration as a script, and offers a stream below its own path: v3", async () => {
+    await using system = await startE2e({ dialect: "v3" });
+    const { url, users } = system;
+    const session = await newSession(url, {}, users.alice);
+    const base = `/moonlight/s/${session.id}/`;
+    await using chromium = await startChromium();
+    await using visit = await Visit.start(chromium.browser, url, users.alice);
+    const page = await visit.context.newPage();
+    await page.goto(url + base);
+    await page.locator(".host", { hasText: "wolf" }).waitFor();
+    const [status, location, sdp] = await page.evaluate<[number, string, string]>(OFFER);
+    assert.equal(status, 201);
+    assert.match(location, new RegExp(`^${base}api/host/stream/webrtc/\\d+$`));
+    assert.match(sdp, /^a=candidate:/m);
+    assert.equal((await system.host.view()).video.openPeers, 1);
+    const ended = `fetch(${JSON.stringify(location)}, { method: "DELETE" }).then(({ status }) => status)`;
+    assert.equal(await page.evaluate<number>(ended), 200);
+    await system.host.until("the streamer has ended", ({ video }) => video.openPeers === 0);
+    assert.deepEqual(visit.problems, []);
+    assert.ok(!(await visit.everything()).includes(UPSTREAM_CREDENTIALS));
+  });
 });
 
 /** Without the slash the page's relative addresses would be another folder's. */
