@@ -228,6 +228,8 @@ export const CALLER_KEEPALIVE_MS = 75_000;
 /** While the control plane drains: a caller's connection is closed only when it has been idle for so long, because a request
  * may be on its way. A new HTTP/2 connection gets GOAWAY after this time. */
 export const CALLER_MIN_IDLE_MS = 1_000;
+/** After a successor has taken over: the last requests of callers that have been sent to it have come by then. */
+export const LAST_REQUESTS_MS = 2_000;
 /** How often idle connections are looked at in a drain. */
 export const IDLE_POLL_MS = 50;
 /** What has arrived during a drain is not waited for longer than this: enough for ordinary requests. */

@@ -104,10 +104,10 @@ export class AgentEndpoint {
     }
   }
 
-  /** Logs a refusal, and responds with it in place of 101. */
-  refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
+  /** Responds with a refusal in place of 101, and logs it unless it is nothing unusual. */
+  refuse(request: IncomingMessage, socket: Duplex, error: unknown, isUsual = false): void {
     const { address } = this.#context.trustedProxies.client(request);
-    this.#logRefusal(error, address);
+    if (!isUsual) this.#logRefusal(error, address);
     refuseRaw(socket, this.#refusal(error, request.headers, address));
   }
 

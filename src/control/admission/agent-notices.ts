@@ -4,7 +4,7 @@ import type { Logger } from "../../wire/log.ts";
 import type { Notices } from "../../wire/messages/notices.ts";
 import { AGENT_PATHS, CAPABILITY } from "../../wire/protocol.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
-import { MAX_PENDING_NOTICES } from "../limits.ts";
+import { LAST_REQUESTS_MS, MAX_PENDING_NOTICES } from "../limits.ts";
 import type { AgentBudget } from "./agent-budgets.ts";
 import { postAgentJson } from "./agent-client.ts";
 
@@ -21,12 +21,14 @@ export function sendNotices(connection: AgentConnection, notices: Partial<Notice
 
 /**
  * Another process of this control plane listens at the same address. The agent connects there at once, while it serves this
- * connection until that ends. An agent that does not know this notice gets GOAWAY.
+ * connection until that ends. An agent that does not know this notice gets GOAWAY; one that connects there only when this
+ * connection has closed gets it when this process's callers have been sent away.
  */
 export function announceRestart(connection: AgentConnection, reconnectSpreadMs: number, log: Logger): void {
   const goaway = (): void =>
     connection.drain("draining", "the control plane is restarting", undefined, reconnectSpreadMs);
   if (!connection.usable) return;
+  if (connection.tunnel.isAgentsOnly) return void setTimeout(goaway, LAST_REQUESTS_MS).unref();
   if (!connection.hello.capabilities.includes(CAPABILITY.restart)) return goaway();
   postAgentJson(connection.http2Session, AGENT_PATHS.notices, { restarting: true, reconnectSpreadMs }).catch(
     (error: unknown) => {

@@ -54,7 +54,9 @@ export class RevDialEndpoint {
       if (id === null) this.#acceptClient(request, socket, head);
       else this.#acceptPickup(id, request, socket, head);
     } catch (error) {
-      agentEndpoint.refuse(request, socket, error);
+      // A pick-up whose caller has left meanwhile.
+      const isLate = error instanceof TurnaboutError && error.code === "not_found";
+      agentEndpoint.refuse(request, socket, error, isLate);
     }
   }
 

@@ -54,6 +54,7 @@ const CLOSE_CODES: Readonly<Record<GoawayReason, number>> = {
 
 export class RevDialTunnel implements Tunnel {
   readonly kind: TunnelKind = "revdial";
+  readonly isAgentsOnly = true;
   readonly remoteAddress: string | undefined;
   readonly maxStreams: number = MAX_STREAMS;
   readonly #parts: RevDialTunnelParts;

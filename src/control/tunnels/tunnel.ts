@@ -70,6 +70,8 @@ export interface Tunnel {
   readonly rttMs: number | undefined;
   /** Streams that the other end takes at once. */
   readonly maxStreams: number;
+  /** Its agent dials again only when this connection has closed. */
+  readonly isAgentsOnly: boolean;
   /** In both directions, so far. */
   readonly transferredBytes: number;
   /** New streams may be opened. */
