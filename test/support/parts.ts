@@ -93,6 +93,12 @@ export const PARTS: readonly Part[] = [
     why: "an agent that knows only RevDial's protocol",
   },
   {
+    name: "turnabout-go-wolf-client",
+    packages: [],
+    source: "test/interop/wolf-client",
+    why: "Wolf's API as Go programs call it",
+  },
+  {
     name: "docker-compose",
     packages: ["docker-compose"],
     why: "the compose files, as Debian's Compose reads them",

@@ -1,0 +1,3 @@
+module turnabout/test/interop/wolf-client
+
+go 1.26.0
