@@ -5,6 +5,7 @@ import http2 from "node:http2";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, it } from "node:test";
+import { closedAtTheEnd } from "../../../test/support/cleanup.ts";
 import { next } from "../../../test/support/events.ts";
 import { assertNothingOpen } from "../../../test/support/nothing-open.ts";
 import { exchangeRaw } from "../../../test/support/raw-http.ts";
@@ -22,6 +23,8 @@ it("counts a connection for the client that a trusted proxy names, and any other
   const servers = { h1, h2: http2.createServer(), secure: undefined };
   const context = { trustedProxies, connections, log: silentLogger };
   const server = net.createServer({ allowHalfOpen: true }, (socket) => sniff(socket, servers, context));
+  const closed = next(server, "close");
+  closedAtTheEnd(async () => void server.close());
   await next(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -29,7 +32,6 @@ it("counts a connection for the client that a trusted proxy names, and any other
     assert.deepEqual((await exchangeRaw(port, header + request)).statuses, [200], header);
   }
   assert.deepEqual(named, ["192.0.2.7"]);
-  const closed = next(server, "close");
   server.close();
   await closed;
 });
