@@ -27,7 +27,12 @@ describe("mayUseMoonlight", () => {
     ]) {
       assert.equal(allowed(path), "GET HEAD", path);
     }
-    for (const path of ["/api/host/stream", "/api/host/stream?x=1", "/api/ws/stream"]) {
+    for (const path of [
+      "/api/host/stream",
+      "/api/host/stream?x=1",
+      "/api/host/stream/web_socket",
+      "/api/ws/stream",
+    ]) {
       assert.equal(allowed(path), "WebSocket", path);
     }
   });
