@@ -19,6 +19,7 @@ interface WolfReport {
   listed: boolean;
   event: string;
   keyboards: { session_id: string; wolf_state: { pressed_keys: number[] } }[];
+  released: string[];
   stopped: boolean;
 }
 
@@ -27,6 +28,7 @@ describe("Wolf's API from Go, on the forward proxy", { skip: missing(PART) }, ()
     it(`serves apps, events, lobbies and keyboards through a ${through}`, async () => {
       await using doubles = await startDoubles();
       const { state } = doubles.wolf;
+      const pressed = [...state.pressedKeys];
       const port = doubles.system.controlPlane.port;
       const proxy = `http://x:${ADMIN_TOKEN}@127.0.0.1:${port}`;
       const target = `wolf.${WOLF_RUNNER}`;
@@ -45,8 +47,9 @@ describe("Wolf's API from Go, on the forward proxy", { skip: missing(PART) }, ()
       assert.notEqual(report.lobby, "");
       assert.deepEqual(
         report.keyboards.map((keyboard) => [keyboard.session_id, keyboard.wolf_state.pressed_keys]),
-        [...state.pressedKeys],
+        pressed,
       );
+      assert.deepEqual(report.released, ["KEY_LEFTSHIFT"]);
     });
   }
 });

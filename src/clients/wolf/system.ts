@@ -99,7 +99,8 @@ export interface KeyboardState extends KeyboardLayer {
 }
 
 export interface KeyboardReset {
-  released_keys: number[];
+  /** Their names. */
+  released_keys: string[];
   message: string;
 }
 
@@ -196,7 +197,7 @@ const keyboardSchema: z.ZodType<KeyboardState> = z.looseObject({
 });
 
 const resetSchema: z.ZodType<KeyboardReset> = z.looseObject({
-  released_keys: listOf(z.number()),
+  released_keys: listOf(z.string()),
   message: z.string().catch(""),
 });
 

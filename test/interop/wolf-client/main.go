@@ -48,6 +48,7 @@ type report struct {
 	Listed    bool       `json:"listed"`
 	Event     string     `json:"event"`
 	Keyboards []keyboard `json:"keyboards"`
+	Released  []string   `json:"released"`
 	Stopped   bool       `json:"stopped"`
 }
 
@@ -133,6 +134,16 @@ func (w *wolf) session() (*report, error) {
 		return nil, err
 	}
 	r.Keyboards = keyboards.Sessions
+	for _, session := range r.Keyboards {
+		var reset struct {
+			Released []string `json:"released_keys"`
+			Message  string
+		}
+		if err := w.call("POST", "/api/v1/keyboard/reset", map[string]string{"session_id": session.SessionID}, &reset); err != nil {
+			return nil, err
+		}
+		r.Released = append(r.Released, reset.Released...)
+	}
 	var stopped struct{ Success bool }
 	if err := w.call("POST", "/api/v1/lobbies/stop", map[string]string{"lobby_id": r.Lobby}, &stopped); err != nil {
 		return nil, err

@@ -107,9 +107,9 @@ export const systemRoutes: Routes = {
   "POST /api/v1/keyboard/reset": (request, { state }) => {
     const id = text(parseObject(request.body), "session_id");
     if (!state.sessions.some(({ client_id }) => client_id === id)) return failure("Session not found");
-    const released_keys = state.pressedKeys.get(id) ?? [];
+    const released_keys = (state.pressedKeys.get(id) ?? []).map(nameOf);
     state.pressedKeys.delete(id);
-    return success({ released_keys, message: `Released ${released_keys.length} keys` });
+    return success({ released_keys, message: `Released ${released_keys.length} stuck keys` });
   },
 };
 
@@ -121,7 +121,11 @@ const KEY_LEFTSHIFT = 42;
 function layerOf(pressed: readonly number[]): object {
   return {
     pressed_keys: pressed,
-    pressed_key_names: pressed.map((key) => (key === SHIFT ? "KEY_LEFTSHIFT" : `KEY_${key}`)),
+    pressed_key_names: pressed.map(nameOf),
     modifier_state: { shift: pressed.includes(SHIFT), ctrl: false, alt: false, meta: false },
   };
+}
+
+function nameOf(key: number): string {
+  return key === SHIFT ? "KEY_LEFTSHIFT" : `KEY_${key}`;
 }
