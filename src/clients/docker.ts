@@ -44,12 +44,13 @@ interface RequestingAgent {
 function withoutRedirects(agent: Agent): Agent {
   const requesting = agent as Agent & RequestingAgent; // which node calls for each request, and does not document
   const addRequest = requesting.addRequest.bind(agent);
-  requesting.addRequest = (request, ...rest) => {
+  const addWithoutRedirects: typeof addRequest = (request, ...rest) => {
     request.prependListener("response", ({ headers }) => {
       delete headers.location;
     });
     addRequest(request, ...rest);
   };
+  requesting.addRequest = addWithoutRedirects;
   return agent;
 }
 

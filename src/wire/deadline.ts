@@ -19,9 +19,10 @@ export class Deadline implements Disposable {
 
   constructor({ label, timeoutMs, signal, onTimeout }: DeadlineOptions) {
     this.#outer = signal;
-    this.#onOuterAbort = () => {
+    const onOuterAbort = (): void => {
       this.#controller.abort(new TurnaboutError("aborted", `${label}: given up`, { cause: signal?.reason }));
     };
+    this.#onOuterAbort = onOuterAbort;
     this.#timer = setTimeout(() => this.#controller.abort(onTimeout()), timeoutMs);
     signal?.addEventListener("abort", this.#onOuterAbort, { once: true });
     if (signal?.aborted === true) this.#onOuterAbort();

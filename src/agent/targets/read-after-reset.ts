@@ -25,14 +25,16 @@ export function readAfterReset(socket: Socket): void {
       done();
     };
   const write = socket._write.bind(socket);
-  socket._write = (chunk, encoding, done) => {
+  const guardedWrite: typeof socket._write = (chunk, encoding, done) => {
     if (failure === undefined) write(chunk, encoding, guard(done));
     else done();
   };
+  socket._write = guardedWrite;
   const writev = socket._writev?.bind(socket);
   if (writev === undefined) return;
-  socket._writev = (chunks, done) => {
+  const guardedWritev: typeof writev = (chunks, done) => {
     if (failure === undefined) writev(chunks, guard(done));
     else done();
   };
+  socket._writev = guardedWritev;
 }

@@ -81,8 +81,9 @@ class Limit implements Disposable {
       const message = `the successor took more than ${this.#limitMs / 1_000} s to ${this.#phase}`;
       this.#ended.reject(new UpgradeError(message, "its log lines say what it waited for"));
     }, limitMs);
-    this.#onAbort = () =>
+    const onAbort = (): void =>
       this.#ended.reject(new UpgradeError("the process is to end", "a signal came during the upgrade"));
+    this.#onAbort = onAbort;
     signal.addEventListener("abort", this.#onAbort, { once: true });
     if (signal.aborted) this.#onAbort();
   }

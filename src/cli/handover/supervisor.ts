@@ -136,11 +136,12 @@ class Supervisor {
       listenFd: this.#listenFd,
       startedBy: "supervisor",
     });
-    started.onUpgradeWanted = () => {
+    const upgrade = (): void => {
       this.#upgrades.request().catch(({ message: reason, hint }: UpgradeError) => {
         started.send({ type: "upgrade-failed", reason, hint });
       });
     };
+    started.onUpgradeWanted = upgrade;
     void started.exited.then((exit) => this.#exited(started, exit));
     return started;
   }

@@ -20,7 +20,8 @@ class DialledAgent extends http.Agent {
 
   constructor(dial: Dial, runner: string, target: string, options: http.AgentOptions) {
     super(options);
-    this.#dial = () => dial(runner, target);
+    const open = (): Promise<Duplex> => dial(runner, target);
+    this.#dial = open;
   }
 
   override createConnection(

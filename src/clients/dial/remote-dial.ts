@@ -97,12 +97,14 @@ function connect(
 function resetUnlessFinished(socket: net.Socket, tcp: net.Socket): void {
   const destroy = tcp.destroy.bind(tcp);
   // A TLS socket that is destroyed destroys the one below.
-  tcp.destroy = (error) => {
+  const reset: typeof destroy = (error) => {
     // resetAndDestroy() calls destroy() itself, without the error.
-    tcp.destroy = () => destroy(error);
+    const destroyOnly = (): net.Socket => destroy(error);
+    tcp.destroy = destroyOnly;
     const isFinished = socket.writableFinished && socket.readableEnded;
     // Up to Node 26 at least, a reset while a FIN is on its way fails with EINVAL and leaks the descriptor.
     const mayReset = !isFinished && !isShuttingDown(tcp) && !tcp.connecting && !tcp.destroyed;
     return mayReset ? tcp.resetAndDestroy() : tcp.destroy();
   };
+  tcp.destroy = reset;
 }

@@ -103,10 +103,11 @@ export class CallerConnections {
 function contentBytes(stream: Http2Stream): () => number {
   let bytes = stream.readableLength;
   const push = stream.push.bind(stream);
-  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+  const count = (chunk: unknown, encoding?: BufferEncoding): boolean => {
     if (Buffer.isBuffer(chunk)) bytes += chunk.length;
     return push(chunk, encoding);
   };
+  stream.push = count;
   return () => bytes;
 }
 

@@ -2,6 +2,7 @@
  * Callers' HTTP/2 connections: an idle one ends, and so does one that floods us with frames, or opens and resets streams
  * faster than a caller has reason to.
  */
+import { replaceStreamTables } from "../../wire/session/stream-tables.ts";
 import { constants } from "node:http2";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
@@ -58,6 +59,7 @@ export class Http2Callers {
    * @param socket below HTTP/2
    */
   follow(http2Session: ServerHttp2Session, socket: Socket): void {
+    replaceStreamTables(http2Session);
     const resets = new TokenBucket({ burst: CALLER_RESETS_BURST, perS: CALLER_RESETS_PER_S });
     let openStreams = 0;
     let idleTimer: NodeJS.Timeout | undefined;

@@ -10,10 +10,15 @@ import { MAX_NEW_CONNECTIONS } from "./limits.ts";
 /** A socket, or what stands for it above TLS or HTTP/2: it is known by its peer. */
 type Peer = Pick<Socket, "remoteAddress" | "remotePort">;
 
+/** Emptied when it is given back: a Map keeps for a while what it has held (docs/traps.md). */
+interface Place {
+  socket: Socket | undefined;
+}
+
 export class NewConnections {
   readonly #max: number;
   /** By address, and then by peer; the oldest first. */
-  readonly #byAddress = new Map<string, Map<string, Socket>>();
+  readonly #byAddress = new Map<string, Map<string, Place>>();
   /** The address that a peer's connection counts for. */
   readonly #addresses = new Map<string, string>();
   #count = 0;
@@ -50,9 +55,9 @@ export class NewConnections {
   }
 
   #place(key: string, address: string, socket: Socket): void {
-    const own = this.#byAddress.get(address) ?? new Map<string, Socket>();
+    const own = this.#byAddress.get(address) ?? new Map<string, Place>();
     this.#byAddress.set(address, own);
-    own.set(key, socket);
+    own.set(key, { socket });
     this.#addresses.set(key, address);
     this.#count += 1;
   }
@@ -63,6 +68,8 @@ export class NewConnections {
     if (address === undefined) return false;
     this.#addresses.delete(key);
     const own = this.#byAddress.get(address);
+    const place = own?.get(key);
+    if (place !== undefined) place.socket = undefined;
     own?.delete(key);
     if (own?.size === 0) this.#byAddress.delete(address);
     this.#count -= 1;
@@ -71,14 +78,14 @@ export class NewConnections {
 
   /** Ends the oldest connection of the address with the most, unless `address` has as many. */
   #makeRoomFor(address: string): boolean {
-    let most: Map<string, Socket> | undefined;
-    for (const sockets of this.#byAddress.values()) if (sockets.size > (most?.size ?? 0)) most = sockets;
+    let most: Map<string, Place> | undefined;
+    for (const places of this.#byAddress.values()) if (places.size > (most?.size ?? 0)) most = places;
     const [oldest] = most ?? [];
     if (most === undefined || oldest === undefined) return false;
     if (most.size <= (this.#byAddress.get(address)?.size ?? 0)) return false;
-    const [key, socket] = oldest;
+    const [key, { socket }] = oldest;
     this.#remove(key);
-    socket.destroy();
+    socket?.destroy();
     return true;
   }
 }

@@ -55,18 +55,21 @@ export class PacedConnection {
     this.#push = socket.push.bind(socket);
     this.#pause = socket.pause.bind(socket);
     this.#resume = socket.resume.bind(socket);
-    socket.push = (chunk: unknown, encoding?: BufferEncoding) => this.#pushPieces(chunk, encoding);
+    const push = (chunk: unknown, encoding?: BufferEncoding): boolean => this.#pushPieces(chunk, encoding);
     // node pauses a socket whose caller does not read responses, and resumes it for every request that is read.
-    socket.pause = () => {
+    const pause = (): Socket => {
       this.#isPausedByNode = true;
       this.#pause();
       return socket;
     };
-    socket.resume = () => {
+    const resume = (): Socket => {
       this.#isPausedByNode = false;
       if (!this.#isHeld) this.#resume();
       return socket;
     };
+    socket.push = push;
+    socket.pause = pause;
+    socket.resume = resume;
     // With a listener node parses what the socket emits from now on, and not the bytes of its handle.
     socket.on("data", ignore).off("data", ignore);
     // The first bytes have been put back in pieces.

@@ -74,7 +74,8 @@ export class TargetClient extends Client {
             const heads = new ResponseHeads();
             connection.heads = heads;
             connection.socket = socket;
-            socket.inbound = (bytes) => heads.feed(bytes);
+            const feed = (bytes: Buffer): Buffer => heads.feed(bytes);
+            socket.inbound = feed;
             completeRequests(socket, connection);
             // The pool keeps its clients: one without a connection would hold the last one's bytes.
             socket.once("close", () => {

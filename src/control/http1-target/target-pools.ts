@@ -112,7 +112,8 @@ export function createHttp1Pool(
       factory: (origin, options) => {
         const open = (): TargetSocket => {
           const socket = opener.openTunnel(destination);
-          socket.onFirstBytes = (bytes) => noteVersion(created, bytes);
+          const note = (bytes: Buffer): void => noteVersion(created, bytes);
+          socket.onFirstBytes = note;
           return socket;
         };
         return new TargetClient(origin, options, open);

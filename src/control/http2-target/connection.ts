@@ -1,4 +1,5 @@
 /** One HTTP/2 connection to a target, inside a CONNECT stream: its streams, and why one of them failed. */
+import { replaceStreamTables } from "../../wire/session/stream-tables.ts";
 import http2 from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionRequestOptions } from "node:http2";
 import {
@@ -91,6 +92,7 @@ export class Http2Connection {
       },
     });
     guardHttp2Session(this.#session);
+    replaceStreamTables(this.#session);
     watchFloods(this.#session, countersOf(socket), FLOOD_LIMITS, (reason) => {
       const message = `target ${label}: it floods its HTTP/2 connection: ${reason}`;
       this.destroy(new TurnaboutError("target_protocol", message));

@@ -20,6 +20,7 @@ import { CALLER_RESETS_BURST, CALLER_RESETS_PER_S, CALLER_TCP_KEEPALIVE_MS } fro
 import { Callers } from "../in-flight/callers.ts";
 import type { DrainedOptions } from "../in-flight/callers.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
+import { OpenList } from "../in-flight/open-list.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import {
   CALLER_HEADERS_CHECK_MS,
@@ -99,7 +100,7 @@ interface Shared {
 }
 
 export function createPort({ handlers, log, inFlight, trustedProxies, ...options }: PortOptions): Port {
-  const sockets = new Set<net.Socket>();
+  const sockets = new OpenList<{ socket: net.Socket; listIndex: number }>();
   const order = new ResponseOrder();
   const callers = new Callers(inFlight, order);
   const connections = new CallerConnections({ log: new RateLimitedLog(log), refuseBody, dropBody });
@@ -111,9 +112,9 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
 
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: CALLER_TCP_KEEPALIVE_MS };
   const server = net.createServer({ ...keepAlive, noDelay: true, allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => {}); // permanently
+    const accepted = { socket, listIndex: -1 };
+    sockets.add(accepted);
+    socket.once("close", () => sockets.remove(accepted)).on("error", () => {}); // permanently
     callers.connected(socket);
     if (connections.accept(socket)) sniff(socket, { h1, h2, secure }, { trustedProxies, connections, log });
   });
@@ -135,7 +136,7 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
     destroy: () => {
       h1.close();
       callers.destroy();
-      for (const socket of sockets) socket.destroy();
+      for (const { socket } of sockets.all()) socket.destroy();
     },
   };
 }

@@ -127,13 +127,14 @@ export class ResponseRelay {
     this.#remaining = length === undefined ? -1 : Number(length);
     this.#isEventStream =
       length === undefined && /^text\/event-stream *(;|$)/i.test(headers["content-type"] ?? "");
-    this.#writeHead = () => {
+    const write = (): void => {
       try {
         writeHead(this.#response, status, fields, { reason, endStream: isWhole });
       } catch (cause) {
         throw unrepresentable(status, cause);
       }
     };
+    this.#writeHead = write;
     if (coding === undefined || this.#noContent) this.sendHead();
   }
 

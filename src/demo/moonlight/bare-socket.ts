@@ -62,7 +62,7 @@ export class BareSocket {
 
   /** The handler has ended. What still comes is read and dropped; the connection stays open, and silent. */
   abandon(): void {
-    this.#onFrame = () => {};
+    this.#onFrame = ignore;
   }
 
   #send(opcode: number, payload: Buffer): void {
@@ -106,3 +106,5 @@ function headerOf(opcode: number, length: number): Buffer {
   else header.writeBigUInt64BE(BigInt(length), 2);
   return header;
 }
+
+function ignore(): void {}

@@ -95,12 +95,13 @@ class FloodWatch {
     this.#contentBytes += stream.readableLength; // came in the packet of the header
     watchRemoteEnd(stream);
     const push = stream.push.bind(stream);
-    stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    const count = (chunk: unknown, encoding?: BufferEncoding): boolean => {
       if (!Buffer.isBuffer(chunk)) return push(chunk, encoding);
       this.#contentBytes += chunk.length;
       this.#countFrame();
       return this.#isFlooded || push(chunk, encoding);
     };
+    stream.push = count;
     stream.once("close", () => {
       if (hasRemoteEnded(stream) === true) return;
       const { lateBytesPerStream, maxLateBytes } = this.#limits;
@@ -191,13 +192,14 @@ export function watchFloods(
   } else {
     const client = http2Session as ClientHttp2Session;
     const request = client.request.bind(client);
-    client.request = (...args) => {
+    const watchedRequest: typeof request = (...args) => {
       const stream = request(...args);
       stream.once("response", watch.explain);
       stream.on("headers", watch.countInformational);
       watch.add(stream);
       return stream;
     };
+    client.request = watchedRequest;
   }
   http2Session.once("close", () => watches.delete(watch));
   watches.add(watch);

@@ -16,6 +16,7 @@ import http2 from "node:http2";
 import type { ClientHttp2Session, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
 import { endHttp2Session, guardHttp2Session, hasEnded, widenConnection } from "../streams/end-stream.ts";
+import { replaceStreamTables } from "./stream-tables.ts";
 import { TurnaboutError } from "../errors.ts";
 import {
   AGENT_MAX_STREAMS,
@@ -75,6 +76,7 @@ export async function openReversed(
     settings: { ...SETTINGS, enablePush: false },
   });
   guardHttp2Session(http2Session);
+  replaceStreamTables(http2Session);
   endFloods(http2Session, carrier);
   await established(http2Session, carrier, options);
   return http2Session;
@@ -103,6 +105,7 @@ export async function serveReversed(
     settings: { ...SETTINGS, enableConnectProtocol: true, maxConcurrentStreams: AGENT_MAX_STREAMS },
   });
   guardHttp2Session(http2Session);
+  replaceStreamTables(http2Session);
   endFloods(http2Session, carrier);
   accept(http2Session);
   await established(http2Session, carrier, options);

@@ -69,12 +69,13 @@ export function guardHttp2Session(http2Session: Http2Session): void {
     dropUnreadBytes(source);
     release();
   };
-  http2Session.destroy = (...args) => {
+  const destroyInTurn: typeof http2Session.destroy = (...args) => {
     if (guard.endsLate) return;
     guard.endsLate = guard.ending > 0;
     if (guard.endsLate) setImmediate(destroy, ...args);
     else destroy(...args);
   };
+  http2Session.destroy = destroyInTurn;
   carrier.prependOnceListener("close", () => {
     isCarrierClosed = true;
     endAtClose?.();
@@ -85,11 +86,12 @@ export function guardHttp2Session(http2Session: Http2Session): void {
   if (http2Session.type === NGHTTP2_SESSION_SERVER) return;
   const client = http2Session as ClientHttp2Session;
   const request = client.request.bind(client);
-  client.request = (...args) => {
+  const guardedRequest: typeof request = (...args) => {
     const stream = request(...args);
     guardStream(stream);
     return stream;
   };
+  client.request = guardedRequest;
 }
 
 /**
@@ -131,7 +133,7 @@ export function guardStream(stream: Http2Stream): void {
   };
 
   stream.on("error", ignore);
-  stream.close = (code = NGHTTP2_NO_ERROR, callback) => {
+  const closeWhenSent: typeof close = (code = NGHTTP2_NO_ERROR, callback) => {
     if (stream.closed || stream.destroyed) return;
     if (callback !== undefined) stream.once("close", callback);
     if (stream.pending) stream.once("ready", () => stream.close(code));
@@ -139,12 +141,14 @@ export function guardStream(stream: Http2Stream): void {
     else if (!stream.writableEnded && !isServerRole(stream)) stream.destroy();
     else whenSent(stream, () => closeNow(code));
   };
-  stream.destroy = (error) => {
+  const destroyGuarded: typeof destroyNow = (error) => {
     const reason = error ?? (isIncomplete(stream) ? new Error("the stream ended prematurely") : undefined);
     if (isClosing) late = { error: late?.error ?? reason };
     else if (!stream.destroyed) holdSession(guard, () => destroy(reason));
     return stream;
   };
+  stream.close = closeWhenSent;
+  stream.destroy = destroyGuarded;
 }
 
 /**

@@ -14,10 +14,11 @@ export function watchRemoteEnd(stream: Http2Stream): void {
   ENDED.set(stream, !stream.closed && stream.state.remoteClose === 1);
   const push = stream.push.bind(stream);
   // For END_STREAM, node calls `push(null)` while the stream is not closed; a reset stream is closed first.
-  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+  const watch = (chunk: unknown, encoding?: BufferEncoding): boolean => {
     if (chunk === null && !stream.closed) ENDED.set(stream, true);
     return push(chunk, encoding);
   };
+  stream.push = watch;
 }
 
 /** Undefined for a stream that is not watched. */

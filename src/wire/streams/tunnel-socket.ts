@@ -119,8 +119,9 @@ export class TunnelSocket extends Duplex {
       // One tick later, as in #lose(). If the peer accepts no more data, but everything that it sent is still to be read, a
       // failed write would discard that.
       process.nextTick(() => {
-        if (isComplete(this.#stream) && !this.readableEnded) this.#failWrite = () => callback(lost);
-        else callback(lost);
+        const fail = (): void => callback(lost);
+        if (isComplete(this.#stream) && !this.readableEnded) this.#failWrite = fail;
+        else fail();
       });
     });
   }
