@@ -1,5 +1,5 @@
 /** A target that accepts every WebSocket, and only follows what its client sends: frames, and how that direction ends. */
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { FrameHeaderReader } from "../../src/wire/streams/frame-header.ts";
 import { unmasked } from "../../src/wire/streams/websocket-frames.ts";
 import { EventLog } from "./event-log.ts";
@@ -26,7 +26,7 @@ const CLOSE = 8;
 
 /** The server's end of one WebSocket. It sends nothing by itself. */
 export class FollowedSocket {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly frames: EventLog<ClientFrame> = new EventLog();
   /** How the client's direction has ended, and how many bytes of an unfinished frame had come. */
   readonly ended: Promise<{ by: "FIN" | "reset"; partBytes: number }>;
@@ -34,7 +34,7 @@ export class FollowedSocket {
   #payload: Buffer[] = [];
   #received = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.socket = socket;
     socket.removeAllListeners("data"); // what follows is no request
     socket.on("data", (chunk: Buffer) => this.#read(chunk));

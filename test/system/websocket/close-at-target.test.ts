@@ -7,11 +7,14 @@ import { MAX_HELD_FRAME_BYTES } from "../../../src/wire/limits.ts";
 import { api, issueToken } from "../../support/api.ts";
 import { PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import type { CallerKind } from "../../support/callers.ts";
+import { EventLog } from "../../support/event-log.ts";
 import { within } from "../../support/events.ts";
-import { startFrameTarget } from "../../support/frame-target.ts";
-import type { FollowedSocket, FrameTarget } from "../../support/frame-target.ts";
+import { FollowedSocket, startFrameTarget } from "../../support/frame-target.ts";
+import type { FrameTarget } from "../../support/frame-target.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { RUNNER, startSystem } from "../../support/system.ts";
+import { RevDialClient } from "../../support/revdial-client.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
+import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System, SystemOptions } from "../../support/system.ts";
 import { openWebSocket } from "../../support/websockets.ts";
 import type { SocketCaller } from "../../support/websockets.ts";
@@ -196,3 +199,52 @@ describe("a caller that does not read", () => {
       { controlPlane: { callerStallMs: 300 } },
     ));
 });
+
+/** Each of these needs the control plane's own Close frame: nobody behind it sends one. */
+const LOSSES: readonly [what: string, lose: (raw: Duplex, system: System) => unknown][] = [
+  ["the caller is reset", (raw) => reset(raw)],
+  ["the caller ends without one", (raw) => raw.end()],
+  ["the credential is revoked", (_raw, { url }) => api(url, "DELETE", "/api/v1/tokens/u")],
+];
+
+for (const [what, lose] of LOSSES) {
+  describe(`when ${what}`, () => {
+    async function play(
+      system: System,
+      target: string,
+      followed: () => Promise<FollowedSocket>,
+    ): Promise<void> {
+      const token = await issueToken(system.url, { id: "u", kind: "user", runners: [RUNNER] });
+      const headers = { authorization: `Bearer ${token}` };
+      await using caller = await openWebSocket("HTTP/1.1", system, via("/", target), { headers });
+      caller.socket.send("hello");
+      const seen = await followed();
+      await seen.frames.find(() => true, "the first frame");
+      await lose(Reflect.get(caller.socket, "_socket") as Duplex, system);
+      await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
+      assert.deepEqual([seen.closes, seen.texts], [[OURS], ["hello"]]);
+      if (target === TARGET) assert.equal((await seen.ended).by, "FIN");
+      seen.socket.destroy();
+    }
+
+    it("an agent of an older version gets the Close frame on the stream, and END_STREAM", async () => {
+      await using system = await startSystem({ agents: 0 });
+      const followed = new EventLog<FollowedSocket>();
+      await using _agent = await startScriptedAgent(system.controlPlane, {
+        capabilities: ["websocket"],
+        onStream: (stream) => {
+          stream.respond({ ":status": 200 });
+          followed.push(new FollowedSocket(stream));
+        },
+      });
+      await play(system, TARGET, () => followed.find(() => true, "the stream"));
+    });
+
+    it("a target behind RevDial gets one, and its FIN later: RevDial has no half-close", async () => {
+      const target = await startFrameTarget();
+      await using system = await startSystem({ agents: 0, target });
+      await using _client = await RevDialClient.connect({ url: system.url, target });
+      await play(system, "default", () => firstOf(target));
+    });
+  });
+}
