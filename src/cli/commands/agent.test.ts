@@ -24,7 +24,7 @@ describe("an agent's command", () => {
       await assert.rejects(agent.run([...start, ...args]), (error) => {
         assert.ok(error instanceof UsageError, String(error));
         assert.match(error.message, says);
-        assert.match(error.hint, /turnabout agent --help|give --runner/);
+        assert.match(error.hint, /turnabout agent --help|give --runner|^give unix:/);
         return true;
       });
     });
