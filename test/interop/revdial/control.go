@@ -22,7 +22,7 @@ type message struct {
 
 // run is one control connection, from its handshake to its end.
 func (c *client) run() error {
-	conn, err := c.openControl()
+	conn, err := c.dialWebSocket("/api/v1/revdial?runnerid="+url.QueryEscape(c.runner), c.handshake)
 	if err != nil {
 		return err
 	}
@@ -31,9 +31,7 @@ func (c *client) run() error {
 	defer conn.Close()
 	defer close(ended)
 	log.Printf("connected")
-	if socket, ok := conn.(*webSocket); ok {
-		go c.pingUntil(socket, ended)
-	}
+	go c.pingUntil(conn, ended)
 	go c.serveAccepted(accepted, ended)
 	// A line longer than this is an error, as there.
 	lines := bufio.NewReaderSize(conn, 4096)
@@ -52,14 +50,6 @@ func (c *client) run() error {
 			go c.pickUp(conn, m.ConnPath, accepted, ended)
 		}
 	}
-}
-
-func (c *client) openControl() (net.Conn, error) {
-	path := "/api/v1/revdial?runnerid=" + url.QueryEscape(c.runner)
-	if c.raw {
-		return c.dialRaw(path)
-	}
-	return c.dialWebSocket(path, c.handshake)
 }
 
 func (c *client) pingUntil(socket *webSocket, ended <-chan struct{}) {

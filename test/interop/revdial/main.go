@@ -16,7 +16,6 @@ type client struct {
 	// wolf: the other command. It dials the path as it was given, pings half as often, waits longer between attempts,
 	// gives a handshake less time, and loses what one read of a message leaves over.
 	wolf      bool
-	raw       bool
 	mute      bool
 	ping      time.Duration
 	silence   time.Duration
@@ -31,7 +30,6 @@ func main() {
 	flag.StringVar(&c.token, "token", os.Getenv("RUNNER_TOKEN"), "bearer token")
 	flag.StringVar(&c.local, "local", "localhost:9876", "host:port or unix:///path")
 	flag.BoolVar(&c.wolf, "wolf", false, "behave as wolf-revdial-client")
-	flag.BoolVar(&c.raw, "raw", false, "a plain GET for the control connection, as in November 2025")
 	flag.BoolVar(&c.mute, "mute", false, "never pick anything up, and never say why")
 	flag.DurationVar(&c.ping, "ping", 0, "between two pings; default 15 s, 30 s with -wolf")
 	flag.DurationVar(&c.silence, "silence", 60*time.Second, "without a line from the server the connection is given up")

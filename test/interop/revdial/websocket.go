@@ -86,7 +86,7 @@ func refused(conn net.Conn, response *http.Response) error {
 	return fmt.Errorf("status %d: %s", response.StatusCode, text)
 }
 
-func (c *client) dialWebSocket(path string, timeout time.Duration) (net.Conn, error) {
+func (c *client) dialWebSocket(path string, timeout time.Duration) (*webSocket, error) {
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
 	key := base64.StdEncoding.EncodeToString(nonce)
@@ -112,22 +112,7 @@ func (c *client) dialWebSocket(path string, timeout time.Duration) (net.Conn, er
 		return nil, errors.New("a sub-protocol or an extension that was not offered")
 	}
 	conn.SetDeadline(time.Time{})
-	return &webSocket{Conn: conn, reader: reader, oneRead: c.wolf || c.raw, final: true}, nil
-}
-
-// dialRaw is the oldest form: the connection is its bytes after a 200.
-func (c *client) dialRaw(path string) (net.Conn, error) {
-	fields := http.Header{}
-	fields.Set("Connection", "Upgrade")
-	conn, _, response, err := c.request(path, fields, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, refused(conn, response)
-	}
-	conn.SetDeadline(time.Time{})
-	return conn, nil
+	return &webSocket{Conn: conn, reader: reader, oneRead: c.wolf, final: true}, nil
 }
 
 // Read gives bytes of binary messages. With oneRead it begins a message each time, and what was left of the last is lost.
