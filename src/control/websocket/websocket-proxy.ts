@@ -136,7 +136,9 @@ class CallerWebSocket {
     this.#job.admit?.();
     const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
     const { stream, isOpen } = response;
-    this.#leaveTarget = (reason) => (isOpen ? new ClientFrames(stream).leaveNow() : abort(stream, reason));
+    const leave = (reason?: Error): void =>
+      isOpen ? new ClientFrames(stream).leaveNow() : abort(stream, reason);
+    this.#leaveTarget = leave;
     const { closed } = this.#caller;
     if (closed !== undefined) throw closedError(closed);
     return response;
