@@ -12,6 +12,8 @@ import { ADMIN_TOKEN, RUNNER } from "./system.ts";
 
 /** What Go's io.Copy writes at once. */
 const MESSAGE_BYTES = 32 * 1024;
+/** What the program without a prefix reads of one message; it loses the rest. */
+const READ_BYTES = 4_096;
 
 export interface RevDialClientOptions {
   /** `http://…` or `https://…` of the control plane. */
@@ -22,7 +24,7 @@ export interface RevDialClientOptions {
   token?: string;
   target: Pick<TestTarget, "address">;
   ca?: string | undefined;
-  /** In front of a pick-up's path. Default `/api/v1`. */
+  /** In front of a pick-up's path. Default `/api/v1`. The program without it loses what it has not read in one piece. */
   prefix?: "" | "/api/v1";
   /** In place of picking up. */
   onDial?: (path: string, client: RevDialClient) => void;
@@ -46,7 +48,7 @@ export class RevDialClient implements AsyncDisposable {
     this.#options = options;
     const { url, runner = RUNNER } = options;
     this.control = this.open(`${url}/api/v1/revdial?runnerid=${runner}`);
-    this.control.on("message", (data: Buffer) => this.#receive(data.toString()));
+    this.control.on("message", (data: Buffer) => this.#receive(this.#read(data).toString()));
     const { promise, resolve } = Promise.withResolvers<{ code: number; reason: string }>();
     this.closed = promise;
     this.control.once("close", (code: number, reason: Buffer) => resolve({ code, reason: String(reason) }));
@@ -103,7 +105,8 @@ export class RevDialClient implements AsyncDisposable {
     this.data.add(socket);
     socket.once("close", () => this.data.delete(socket));
     // In the event itself: the first messages may share a packet with the 101.
-    socket.once("open", () => joinAsGo(socket, connectTo(this.#options.target.address)));
+    const read = (data: Buffer): Buffer => this.#read(data);
+    socket.once("open", () => joinAsGo(socket, connectTo(this.#options.target.address), read));
     try {
       await next(socket, "open");
     } catch (error) {
@@ -120,6 +123,10 @@ export class RevDialClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
     await this.closed;
+  }
+
+  #read(message: Buffer): Buffer {
+    return this.#options.prefix === "" ? message.subarray(0, READ_BYTES) : message;
   }
 
   #receive(text: string): void {
@@ -142,7 +149,7 @@ export function connectTo(address: string): net.Socket {
 }
 
 /** The first end of one direction closes both connections; on the data connection without a Close frame. */
-function joinAsGo(socket: WebSocket, local: net.Socket): void {
+function joinAsGo(socket: WebSocket, local: net.Socket, read: (message: Buffer) => Buffer): void {
   let isSending = false;
   let hasEnded = false;
   const close = (): void => {
@@ -169,7 +176,7 @@ function joinAsGo(socket: WebSocket, local: net.Socket): void {
     if (!isSending) close();
   });
   socket.on("message", (data: Buffer) => {
-    if (local.write(data)) return;
+    if (local.write(read(data))) return;
     socket.pause();
     local.once("drain", () => socket.resume());
   });

@@ -138,8 +138,9 @@ describe("a pick-up", () => {
     const paths = new EventLog<string>();
     await using stand = await start({ onDial: (path) => paths.push(path) });
     const { system, client } = stand;
-    await using caller = await openCaller("HTTP/1.1", system);
-    const response = caller.call({ path: via("/", TARGET) });
+    await using caller = await openCaller("HTTP/2 by prior knowledge", system);
+    // Of a method that is repeated only where the target has surely seen nothing.
+    const response = caller.call({ method: "POST", path: via("/", TARGET) });
     await paths.find(() => true, "the dial");
     client.kill();
     const target = await startHttpTarget((_request, response) => response.end("here again"));

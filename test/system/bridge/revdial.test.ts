@@ -20,6 +20,16 @@ afterEach(() => assertNothingOpen());
 
 const TARGET = "default";
 
+/** With an accept key that is for no key. */
+const WRONG_HANDSHAKE = [
+  "HTTP/1.1 101 Switching Protocols",
+  "Connection: Upgrade",
+  "Upgrade: websocket",
+  "Sec-WebSocket-Accept: x",
+  "",
+  "",
+].join("\r\n");
+
 interface Stand extends AsyncDisposable {
   system: System;
   client: RevDialClient;
@@ -64,6 +74,7 @@ for (const kind of CALLERS) {
       });
       const webSockets = new WebSocketServer({ noServer: true });
       target.http.on("upgrade", (request, socket, head) => {
+        if (request.url === "/wrong") return void socket.end(WRONG_HANDSHAKE);
         if (request.url !== "/open")
           return void socket.end("HTTP/1.1 403 No\r\nX-Why: closed\r\nContent-Length: 9\r\n\r\nnot today");
         webSockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -82,6 +93,8 @@ for (const kind of CALLERS) {
         [refused.status, refused.headers["x-why"], refused.text],
         [403, "closed", "not today"],
       );
+      const wrong = await refusedWebSocket(kind, system, via("/wrong", TARGET));
+      assert.deepEqual([wrong.status, errorCode(wrong.text)], [502, "target_protocol"]);
     });
   });
 }
