@@ -62,7 +62,7 @@ describe("jsonValues", () => {
           assert.deepEqual(parseJsonValues(bytes, "test"), whole);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

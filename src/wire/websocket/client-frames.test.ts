@@ -98,7 +98,7 @@ describe("ClientFrames", () => {
           assert.equal(rest.length, 0);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -119,7 +119,7 @@ describe("ClientFrames", () => {
         assert.deepEqual(firsts, isPassed ? [0x81] : [0x81, CLOSE]);
         assert.deepEqual(rest, isPassed ? sent : Buffer.alloc(0));
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
