@@ -45,6 +45,7 @@ export class DialSocket extends Duplex implements TargetSocket {
   /** The data connection has closed, and the target with it. */
   #hasEnded = false;
   #failure: Error | undefined;
+  #hasLastBytes = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #timeoutMs = 0;
   #timeout: NodeJS.Timeout | undefined;
@@ -109,6 +110,12 @@ export class DialSocket extends Duplex implements TargetSocket {
     this.#waiting = undefined;
     if (waiting !== undefined) this.#messages.send(waiting.bytes, waiting.done);
     this.#pickedUp.resolve(this);
+  }
+
+  /** We end the client. Who speaks for the caller may send its last bytes on 'ending': the client itself has none to send. */
+  endHere(reason: TurnaboutError): void {
+    this.#hasLastBytes = this.isPickedUp && this.emit("ending");
+    this.destroy(reason);
   }
 
   /** The client is gone before it has picked the dial up: the target has seen nothing of it. */
@@ -205,8 +212,9 @@ export class DialSocket extends Duplex implements TargetSocket {
     const lost = error ?? new TurnaboutError("aborted", `dial ${this.#parts.label}: aborted by the caller`);
     this.#pickedUp.reject(lost);
     const webSocket = this.#webSocket;
-    const isClean = error === null && webSocket?.readyState === webSocket?.OPEN;
-    if (webSocket !== undefined && isClean) closeWebSocket(webSocket, NORMAL);
+    const isClosed = error === null || this.#hasLastBytes; // and not cut: what was sent arrives
+    const isOpen = webSocket?.readyState === webSocket?.OPEN;
+    if (webSocket !== undefined && isClosed && isOpen) closeWebSocket(webSocket, NORMAL);
     else webSocket?.terminate();
     done(error);
   }

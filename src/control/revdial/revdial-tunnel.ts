@@ -153,7 +153,7 @@ export class RevDialTunnel implements Tunnel {
     this.#isDestroyed = true;
     this.#isClosing = true;
     this.#abandonWaiting("tunnel_lost", reason.message);
-    for (const dial of this.#dials) dial.destroy(reason);
+    for (const dial of this.#dials) dial.endHere(reason);
     this.#control.terminate();
     this.#closeIfDone();
   }

@@ -36,6 +36,8 @@ export class ClientFrames extends Writable {
     this.#server = server;
     server.on("drain", () => this.#continue?.());
     server.once("close", () => this.#continue?.());
+    // Of a stream whose end, by our doing, would reach the server as a bare end.
+    server.once("ending", () => this.leaveNow());
     server.once("aborted", () => {
       this.#isDeclined = true;
       this.#continue?.();

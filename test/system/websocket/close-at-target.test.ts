@@ -207,6 +207,22 @@ const LOSSES: readonly [what: string, lose: (raw: Duplex, system: System) => unk
   ["the credential is revoked", (_raw, { url }) => api(url, "DELETE", "/api/v1/tokens/u")],
 ];
 
+it("a target behind RevDial gets a Close frame when the client is kicked", async () => {
+  const target = await startFrameTarget();
+  await using system = await startSystem({ agents: 0, target, controlPlane: { drainMs: 0 } });
+  await using _client = await RevDialClient.connect({ url: system.url, target });
+  await using caller = await openWebSocket("HTTP/1.1", system, via("/", "default"));
+  caller.socket.send("hello");
+  const seen = await firstOf(target);
+  await seen.frames.find(() => true, "the first frame");
+  for (const { connections } of system.controlPlane.runners()) {
+    for (const connection of connections) connection.destroy("a test");
+  }
+  await assertClosed(seen);
+  assert.equal((await caller.closed).code, 1012);
+  seen.socket.destroy();
+});
+
 for (const [what, lose] of LOSSES) {
   describe(`when ${what}`, () => {
     async function play(
