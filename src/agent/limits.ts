@@ -3,9 +3,6 @@
 /** TCP connect or Unix connect to a target. Below the control plane's deadline for a dial. */
 export const TARGET_CONNECT_TIMEOUT_MS = 5_000;
 
-/** How long a target's last bytes are still read after it has stopped reading ours. */
-export const READ_AFTER_RESET_MS = 2_000;
-
 /** A target's response to a WebSocket handshake. */
 export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 

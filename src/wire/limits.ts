@@ -103,6 +103,9 @@ export const STREAM_SENT_POLL_MS = 25;
  * reset. What it sends meanwhile is dropped. */
 export const LINGER_MS = 5_000;
 
+/** How long a target's last bytes are still read after it has stopped reading ours. */
+export const READ_AFTER_RESET_MS = 2_000;
+
 /** How long either end of a WebSocket may take to close behind the other's close, or behind a close frame of ours. */
 export const WEBSOCKET_CLOSE_TIMEOUT_MS = 5_000;
 

@@ -2,7 +2,7 @@
 import net from "node:net";
 import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
-import { readAfterReset } from "./read-after-reset.ts";
+import { readAfterReset } from "../../wire/session/read-after-reset.ts";
 import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { TargetAddress } from "./targets.ts";
 

@@ -66,6 +66,23 @@ describe("a dial to a RevDial client", () => {
     assert.equal(received, written + 16 * 1024);
   });
 
+  it("reads the response of a target that has stopped reading, when its connection is reset under our writes", async (t) => {
+    const { webSocket, socket, client } = await connection(t);
+    const reset = Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET" });
+    socket._write = (_chunk, _encoding, done) => done(reset);
+    socket._writev = (_chunks, done) => done(reset);
+    const dialled = dial();
+    dialled.attach({ webSocket, socket, readsInPieces: false });
+    const written = Promise.withResolvers<void>();
+    dialled.write(Buffer.alloc(1_000), () => written.resolve());
+    await written.promise;
+    client.send(Buffer.from("413"));
+    const [response] = (await once(dialled, "data")) as [Buffer];
+    assert.equal(response.toString(), "413");
+    dialled.destroy();
+    await once(client, "close");
+  });
+
   it("whose caller has ended its half stays open while the target sends", async (t) => {
     const { webSocket, socket, client } = await connection(t);
     t.mock.timers.enable({ apis: ["setTimeout"] });

@@ -4,9 +4,11 @@
  * The data connection has no half-close: its end ends both halves. It may end without a Close frame, because old clients just
  * close the TCP connection: that is a clean end if the client is alive behind it.
  */
+import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { readAfterReset } from "../../wire/session/read-after-reset.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import { DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
@@ -95,6 +97,7 @@ export class DialSocket extends Duplex implements TargetSocket {
     clearTimeout(this.#pickupTimer);
     this.#webSocket = webSocket;
     this.#messages = new DataMessages(webSocket, readsInPieces);
+    if (socket instanceof Socket) readAfterReset(socket);
     // ws reports a reset like an end.
     socket.once("error", (error: Error) => this.#fail(error));
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {

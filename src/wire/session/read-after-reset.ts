@@ -1,10 +1,10 @@
 /**
- * Reading a target's response after its reset. A target that responds before it has read the whole request, and closes,
+ * Reading a target's response after its reset. A target (or a RevDial client for one) that responds before it has read the whole request, and closes,
  * resets the connection under our writes. node destroys a socket at its first failed write, and with it the response that
  * waits unread in the kernel. Here failed writes are dropped instead, and the socket is still read for a while.
  */
 import type { Socket } from "node:net";
-import { errorCodeOf } from "../../wire/errors.ts";
+import { errorCodeOf } from "../errors.ts";
 import { READ_AFTER_RESET_MS } from "../limits.ts";
 
 type Done = (error?: Error | null) => void;
