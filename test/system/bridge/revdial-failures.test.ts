@@ -1,6 +1,7 @@
 /** What RevDial clients do wrong, and what goes wrong with them. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { WebSocketServer } from "ws";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
@@ -15,6 +16,7 @@ import { ADMIN_TOKEN, isConnected, RUNNER, startSystem } from "../../support/sys
 import type { System } from "../../support/system.ts";
 import { startEchoTarget, startHttpTarget, startTarget } from "../../support/target.ts";
 import type { TestTarget } from "../../support/target.ts";
+import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -23,6 +25,12 @@ const TARGET = "default";
 function runnerToken(id: string, runners: string[]): TokenRecord {
   return { id, kind: "runner", sha256: hashToken(id), runners };
 }
+
+const TOKENS: TokenRecord[] = [
+  runnerToken("ours", [RUNNER]),
+  runnerToken("theirs", ["*"]),
+  { ...runnerToken("caller", ["*"]), kind: "admin" },
+];
 
 interface Stand extends AsyncDisposable {
   system: System;
@@ -38,10 +46,9 @@ async function start(
 ): Promise<Stand> {
   const stack = new AsyncDisposableStack();
   if (target !== undefined) stack.use(target);
-  const tokens = [runnerToken("ours", [RUNNER]), runnerToken("theirs", ["*"])];
   const faulty = controlPlane.pingIntervalMs !== undefined;
   const system = stack.use(
-    await startSystem({ agents: 0, faulty, controlPlane: { tokens, ...controlPlane } }),
+    await startSystem({ agents: 0, faulty, controlPlane: { tokens: TOKENS, ...controlPlane } }),
   );
   const connect = async (to: TestTarget, own: Partial<RevDialClientOptions> = {}): Promise<RevDialClient> => {
     const urls = { url: system.agentUrl, pickupUrl: system.url };
@@ -158,6 +165,25 @@ describe("a RevDial client's target", () => {
     await using caller = await openCaller("HTTP/1.1", system);
     const { status, text } = await caller.call({ path: via("/", TARGET) });
     assert.deepEqual([status, errorCode(text)], [502, "target_closed"]);
+  });
+
+  it("gets the Close of a WebSocket whose caller's token is revoked, and the end of the connection", async () => {
+    const target = await startHttpTarget(() => {});
+    const webSockets = new WebSocketServer({ noServer: true });
+    const closed = Promise.withResolvers<number>();
+    target.http.on("upgrade", (request, socket, head) => {
+      webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.once("close", (code) => closed.resolve(code));
+      });
+    });
+    await using stand = await start({ target });
+    const { system, client } = stand;
+    const headers = { authorization: "Bearer caller" };
+    await using caller = await openWebSocket("HTTP/1.1", system, via("/", TARGET), { headers });
+    system.controlPlane.setTokens(TOKENS.filter(({ id }) => id !== "caller"));
+    assert.equal((await caller.closed).code, 1008);
+    assert.equal(await closed.promise, 1001);
+    await eventually(() => client.data.size === 0, "the end of the data connection");
   });
 
   it("loses its connection when its caller leaves", async () => {
