@@ -13,7 +13,7 @@ import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
 
-const PROCESSES = 5;
+const PROCESSES = 2;
 const AGENTS = 50;
 
 interface CrowdEvent {

@@ -27,7 +27,7 @@ const INSTANCES = ["a", "b", "c"];
 const PLACES = 20;
 const CREATIONS = 200;
 /** In the tests that kill a process: still more than there are places. */
-const CREATIONS_AT_A_KILL = 100;
+const CREATIONS_AT_A_KILL = 70;
 
 function countOf(responses: readonly ApiResponse[]): Record<string, number> {
   const counts: Record<string, number> = {};
