@@ -5,6 +5,7 @@ import { WebSocketServer } from "ws";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
+import { MAX_STREAMS } from "../../../src/control/revdial/limits.ts";
 import { errorCode, openCaller, via } from "../../support/callers.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { ending, eventually, next } from "../../support/events.ts";
@@ -139,6 +140,24 @@ describe("a pick-up", () => {
     });
     await client.pickUp(second);
     (await other).destroy();
+  });
+
+  it("is announced for a bounded number of dials; further ones are refused at once", async () => {
+    const paths = new EventLog<string>();
+    const graceMs = 50;
+    await using stand = await start({ onDial: (path) => paths.push(path) }, { graceMs });
+    const { system, client } = stand;
+    const codes = new EventLog<string>();
+    const dials = Array.from({ length: MAX_STREAMS + 50 }, async () => {
+      const error: unknown = await system.controlPlane.dial(RUNNER, TARGET).catch((cause: unknown) => cause);
+      codes.push((error as { code: string }).code);
+    });
+    await codes.findNth(50, (code) => code === "overloaded", "refusals");
+    await paths.findNth(MAX_STREAMS, () => true, "the other dials");
+    client.kill();
+    await Promise.all(dials);
+    assert.equal(paths.length, MAX_STREAMS);
+    assert.deepEqual(new Set(codes.all), new Set(["overloaded", "runner_offline"]));
   });
 
   it("whose client is lost is waited for again, on the next connection", async () => {
