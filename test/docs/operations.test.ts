@@ -17,6 +17,7 @@ import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
+import * as proxyLimits from "../../src/control/proxy/limits.ts";
 import * as revdialLimits from "../../src/control/revdial/limits.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
 import * as storeLimits from "../../src/control/store/limits.ts";
@@ -86,10 +87,14 @@ describe("docs/operations.md", () => {
   it("has the limits of both ends", () => checkLimits("Both ends (`src/wire/limits.ts`)", wireLimits));
   it("has the agent's limits", () => checkLimits("Agent (`src/agent/limits.ts`)", agentLimits));
   it("has the control plane's limits", () =>
-    checkLimits("Control plane (`src/control/limits.ts`, `src/control/store/limits.ts`)", {
-      ...controlLimits,
-      ...storeLimits,
-    }));
+    checkLimits(
+      "Control plane (`src/control/limits.ts`, `src/control/proxy/limits.ts`, `src/control/store/limits.ts`)",
+      {
+        ...controlLimits,
+        ...proxyLimits,
+        ...storeLimits,
+      },
+    ));
 
   it("has the limits of one caller's connection", () =>
     checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));

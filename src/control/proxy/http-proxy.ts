@@ -240,6 +240,7 @@ class HttpExchange implements TargetHandler {
     const { resetCode } = lossOf(error) ?? {};
     const isBegun = this.#response.headersSent;
     // A gRPC client understands a reset, and not our error body.
+    this.#relay.flush();
     const mustReset = isBegun || (resetCode !== undefined && isGrpc(this.#request.headers));
     if (mustReset) breakResponse(this.#request, this.#response, callerResetCode(resetCode, isBegun));
     const requestId = mustReset ? undefined : sendError(this.#request, this.#response, known);

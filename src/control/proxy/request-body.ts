@@ -8,6 +8,7 @@ import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { TargetPool } from "../http1-target/target-pools.ts";
 import type { AnyRequest } from "../listener/messages.ts";
+import { SmallPieces } from "./small-pieces.ts";
 import {
   MAX_DISCARDED_BODY_BYTES,
   MAX_MEASURED_BODY_BYTES,
@@ -45,6 +46,7 @@ export async function bodyFor(
 
 class RequestBody extends Readable {
   readonly #request: AnyRequest;
+  readonly #pieces = new SmallPieces((bytes) => this.#pass(bytes));
   #done = false;
 
   /** @param prefix bytes that were read off the request already */
@@ -61,10 +63,11 @@ class RequestBody extends Readable {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (!this.push(chunk)) this.#request.pause();
+    this.#pieces.add(chunk);
   };
   readonly #onEnd = (): void => {
     if (this.#done) return;
+    this.#pieces.flush();
     this.#done = true;
     // undici measures a body that has ended before it is read, and behind a length there are no trailers.
     const isMeasurable = this.readableFlowing === null && this.#request.rawTrailers.length > 0;
@@ -77,6 +80,12 @@ class RequestBody extends Readable {
   readonly #onClose = (): void => {
     if (!this.#done) this.destroy(new TurnaboutError("aborted", "the caller aborted the request"));
   };
+
+  #pass(bytes: Buffer): boolean {
+    const hasRoom = this.destroyed || this.push(bytes);
+    if (!hasRoom) this.#request.pause();
+    return hasRoom;
+  }
 
   override _read(): void {
     this.#request.resume();

@@ -1,4 +1,4 @@
-/** Passes a target's response on to the caller piece by piece, as it arrives and without buffering. */
+/** Passes a target's response on to the caller piece by piece, in the turn in which it arrives. */
 import type { IncomingHttpHeaders } from "node:http";
 import { ServerResponse } from "node:http";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
@@ -15,6 +15,7 @@ import {
 import type { AnyResponse } from "../listener/messages.ts";
 import { forgetFormerContent, HeldContent } from "./held-content.ts";
 import type { ProxyJob } from "./job.ts";
+import { SmallPieces } from "./small-pieces.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import { unrepresentable } from "./target-errors.ts";
 
@@ -38,6 +39,9 @@ export class ResponseRelay {
   readonly #log: Logger;
   /** Bytes of content that were written to the caller. */
   writtenBytes = 0;
+  readonly #pieces = new SmallPieces((bytes) => this.#write(bytes));
+  /** The caller's buffer was full at the last write. */
+  #isFull = false;
   #informational = 0;
   #isEventStream = false;
   #informationalBytes = 0;
@@ -183,13 +187,27 @@ export class ResponseRelay {
         return true;
       }
     }
+    return this.#pieces.add(chunk) && !(this.#isFull && pendingBytes(this.#response) > 0);
+  }
+
+  /** Writes what {@link passContent} has joined. */
+  flush(): void {
+    this.#pieces.flush();
+  }
+
+  /** Not after the end: the caller may have left in this turn. */
+  #write(bytes: Buffer): boolean {
     const response = this.#response;
-    this.writtenBytes += chunk.length;
-    return response instanceof ServerResponse ? response.write(chunk) : response.write(chunk);
+    if (response.destroyed || response.writableEnded) return true;
+    this.writtenBytes += bytes.length;
+    const hasRoom = response instanceof ServerResponse ? response.write(bytes) : response.write(bytes);
+    this.#isFull = !hasRoom;
+    return hasRoom;
   }
 
   passTrailers(trailers: IncomingHttpHeaders): void {
     this.sendHead();
+    this.flush();
     // Behind content that was replaced, and so has a length, there are none.
     const hasNone = Object.keys(trailers).length === 0 || this.#job.amend?.content !== undefined;
     if (hasNone) return;
@@ -203,6 +221,7 @@ export class ResponseRelay {
 
   end(): void {
     this.sendHead();
+    this.flush();
     if (this.#last === undefined) this.#response.end();
     else this.#response.end(this.#last);
   }
@@ -210,4 +229,8 @@ export class ResponseRelay {
   #fieldsFrom(headers: IncomingHttpHeaders): Record<string, string | string[]> {
     return responseFields(headers, this.#job, this.target);
   }
+}
+
+function pendingBytes(response: AnyResponse): number {
+  return response instanceof ServerResponse ? response.writableLength : response.stream.writableLength;
 }
