@@ -93,6 +93,13 @@ function createConnection(client: RevDialClient, context: RevDialAdmissionContex
       context.log.warn(fields, "RevDial client does not respond to PING; closing the connection");
       connection.destroy("the client stopped responding to PING");
     },
+    onFault: (reason) => {
+      const fields = { connection: id, peer: client.remoteAddress, reason };
+      context.refusalLog.warn(
+        fields,
+        "RevDial client does not keep to the protocol; closing its data connection",
+      );
+    },
   });
   const connection = new AgentConnection({ id, tunnel, identity, hello });
   return connection;

@@ -13,6 +13,7 @@ import type { AgentEndpoint, AgentEndpointContext } from "../admission/agent-end
 import { runnersNamed } from "../admission/endpoint-path.ts";
 import { MAX_MESSAGE_BYTES } from "../revdial/limits.ts";
 import { PICKUP_PARAMETER, Pickups } from "../revdial/pickups.ts";
+import { respondToPings } from "../revdial/pongs.ts";
 import { admitClient } from "./revdial-admission.ts";
 import type { TargetOfRunner } from "./revdial-admission.ts";
 
@@ -30,6 +31,7 @@ export class RevDialEndpoint {
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
+    autoPong: false,
     maxPayload: MAX_MESSAGE_BYTES,
     maxBufferedChunks: MAX_WEBSOCKET_CHUNKS,
     maxFragments: MAX_WEBSOCKET_FRAGMENTS,
@@ -98,6 +100,7 @@ export class RevDialEndpoint {
     this.#context.inFlight.release(socket);
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       webSocket.on("error", () => {}); // permanent
+      respondToPings(webSocket);
       try {
         accept(webSocket);
       } catch {

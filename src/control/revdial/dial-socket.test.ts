@@ -16,6 +16,7 @@ function dial(): DialSocket {
     isClientLost: () => false,
     confirmEnd: (done) => done(),
     onBytes: () => {},
+    onFault: () => {},
   });
 }
 

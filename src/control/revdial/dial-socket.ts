@@ -2,7 +2,7 @@
  * A stream to a RevDial client's target: open at once, and carried by a data connection when the client has picked it up.
  *
  * The data connection has no half-close: its end ends both halves. It may end without a Close frame, because old clients just
- * close the TCP connection: that is a clean end if the client is alive behind it.
+ * close the TCP connection: that is a clean end if the client is alive behind it. An end within a message is none.
  */
 import { Socket } from "node:net";
 import { Duplex } from "node:stream";
@@ -10,11 +10,13 @@ import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { readAfterReset } from "../../wire/session/read-after-reset.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
+import { TokenBucket } from "../../wire/token-bucket.ts";
 import { DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { closeWebSocket } from "./close-websocket.ts";
 import { DataMessages } from "./data-messages.ts";
-import { HALF_CLOSED_IDLE_MS } from "./limits.ts";
+import { HALF_CLOSED_IDLE_MS, PINGS_BURST, PINGS_PER_S } from "./limits.ts";
+import { MessageFollower } from "./message-follower.ts";
 import type { PickedUp } from "./pickups.ts";
 
 type Done = (error?: Error | null) => void;
@@ -28,11 +30,14 @@ export interface DialSocketParts {
   confirmEnd: (done: () => void) => void;
   /** Bytes that have passed, in either direction. */
   onBytes: (bytes: number) => void;
+  /** The client has not kept to the protocol, and its data connection is being closed. */
+  onFault: (reason: string) => void;
 }
 
 /** Registered codes of a Close frame (RFC 6455 §7.4.1). */
 const NORMAL = 1000;
 const UNSUPPORTED_DATA = 1003;
+const POLICY_VIOLATION = 1008;
 /** What ws reports in the place of a code. */
 const NO_CLOSE_FRAME = 1006;
 
@@ -40,6 +45,8 @@ export class DialSocket extends Duplex implements TargetSocket {
   readonly #parts: DialSocketParts;
   readonly #pickedUp = Promise.withResolvers<this>();
   readonly #pickupTimer: NodeJS.Timeout;
+  readonly #received = new MessageFollower();
+  readonly #pings = new TokenBucket({ burst: PINGS_BURST, perS: PINGS_PER_S });
   #webSocket: WebSocket | undefined;
   #messages: DataMessages | undefined;
   /** Written before the pick-up. */
@@ -48,6 +55,8 @@ export class DialSocket extends Duplex implements TargetSocket {
   #hasEnded = false;
   #failure: Error | undefined;
   #hasLastBytes = false;
+  /** It has been sent a Close frame for what it has done, and has some time to respond. */
+  #isRefused = false;
   #idleTimer: NodeJS.Timeout | undefined;
   #timeoutMs = 0;
   #timeout: NodeJS.Timeout | undefined;
@@ -100,10 +109,13 @@ export class DialSocket extends Duplex implements TargetSocket {
     if (socket instanceof Socket) readAfterReset(socket);
     // ws reports a reset like an end.
     socket.once("error", (error: Error) => this.#fail(error));
+    socket.on("data", (chunk: Buffer) => this.#received.feed(chunk)); // besides ws, which has begun to read it just now
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) return this.#receive(data);
-      closeWebSocket(webSocket, UNSUPPORTED_DATA);
-      this.#fail(new TurnaboutError("tunnel_protocol", `dial ${this.#parts.label}: a text message`));
+      if (isBinary) this.#receive(data);
+      else this.#refuse(UNSUPPORTED_DATA, "a text message");
+    });
+    webSocket.on("ping", () => {
+      if (!this.#pings.take()) this.#refuse(POLICY_VIOLATION, "more PINGs than it may send");
     });
     webSocket.once("close", (code: number) => {
       if (code === NO_CLOSE_FRAME) this.#parts.confirmEnd(() => this.#end());
@@ -141,8 +153,20 @@ export class DialSocket extends Duplex implements TargetSocket {
   #end(): void {
     if (this.destroyed || this.#hasEnded || this.#failure !== undefined) return;
     if (this.#parts.isClientLost()) return this.#fail(new Error("the client is lost"));
+    if (this.#received.isWithin) return this.#fail(new Error("it ended within a message"));
     this.#hasEnded = true;
     this.push(null);
+  }
+
+  /** The client does not keep to the protocol: its caller gets an error, and no end. */
+  #refuse(code: number, what: string): void {
+    const webSocket = this.#webSocket;
+    if (webSocket === undefined || webSocket.readyState !== webSocket.OPEN) return;
+    const error = new TurnaboutError("tunnel_protocol", `dial ${this.#parts.label}: ${what}`);
+    this.#isRefused = true;
+    closeWebSocket(webSocket, code, what);
+    this.#parts.onFault(error.message);
+    this.#fail(error);
   }
 
   /** Bytes received before are read first, as on a TCP socket: they may be a complete early response. */
@@ -218,7 +242,7 @@ export class DialSocket extends Duplex implements TargetSocket {
     const isClosed = error === null || this.#hasLastBytes; // and not cut: what was sent arrives
     const isOpen = webSocket?.readyState === webSocket?.OPEN;
     if (webSocket !== undefined && isClosed && isOpen) closeWebSocket(webSocket, NORMAL);
-    else webSocket?.terminate();
+    else if (!this.#isRefused) webSocket?.terminate();
     done(error);
   }
 

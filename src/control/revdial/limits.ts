@@ -20,6 +20,12 @@ export const CONTROL_FRAME_COST_BYTES = 128;
 /** Commands that a client has not read: those of {@link MAX_STREAMS} dials. Above it, its control connection is closed. */
 export const MAX_UNREAD_COMMAND_BYTES: number = 128 * 1024;
 
+/** PONGs that have not left yet, 127 bytes each: a burst of PINGs in one packet gets one for each. Above it, only the latest does. */
+export const MAX_UNSENT_PONGS = 256;
+/** PINGs on a data connection at once, and sustained: no back-pressure of the caller holds them up. */
+export const PINGS_BURST = 8_192;
+export const PINGS_PER_S = 512;
+
 /** Interval of `keep-alive`: clients end their connection after 60 s without a command. */
 export const KEEP_ALIVE_MS = 18_000;
 

@@ -42,6 +42,8 @@ export interface RevDialTunnelParts {
   keepalive: KeepaliveOptions;
   /** It does not respond: the tunnel is to be destroyed. */
   onDead: (death: Death) => void;
+  /** Its client has not kept to the protocol, and one of its data connections is being closed. */
+  onFault: (reason: string) => void;
 }
 
 /** Registered codes of a Close frame (RFC 6455 §7.4.1). */
@@ -181,6 +183,7 @@ export class RevDialTunnel implements Tunnel {
       isClientLost: () => this.#isClientLost,
       confirmEnd: (done) => this.#ends.confirm(done),
       onBytes: (bytes) => (this.transferredBytes += bytes),
+      onFault: this.#parts.onFault,
     });
     this.#dials.add(dial);
     this.#waiting.set(id, dial);
