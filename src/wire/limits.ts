@@ -109,7 +109,7 @@ export const READ_AFTER_RESET_MS = 2_000;
 /** How long either end of a WebSocket may take to close behind the other's close, or behind a close frame of ours. */
 export const WEBSOCKET_CLOSE_TIMEOUT_MS = 5_000;
 
-/** A frame of a WebSocket's client up to this size goes to the server whole or not at all. Signalling is far below. */
+/** A frame of a WebSocket's client up to this size goes to the server whole or not at all, a larger one in fragments. Signalling is far below. */
 export const MAX_HELD_FRAME_BYTES: number = 64 * 1024;
 
 /** Body of the agent's own routes, read into memory by the control plane: a `/hello` with the maximum of runners and targets

@@ -95,14 +95,19 @@ export interface FrameTarget extends RawTarget {
   readonly followed: EventLog<FollowedSocket>;
 }
 
-/** @param beforeAccept called before the 101 is sent; a promise delays it */
+/**
+ * @param beforeAccept called before the 101 is sent; a promise delays it
+ * @param extensions which it agrees to
+ */
 export async function startFrameTarget(
   beforeAccept: () => Promise<void> | void = () => {},
+  extensions?: string,
 ): Promise<FrameTarget> {
   const followed = new EventLog<FollowedSocket>();
   const target = await startRawTarget(({ head, socket }) => {
     const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1] ?? "";
     const accept = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket"];
+    if (extensions !== undefined) accept.push(`Sec-WebSocket-Extensions: ${extensions}`);
     void Promise.resolve(beforeAccept()).then(() => {
       followed.push(new FollowedSocket(socket));
       socket.write([...accept, `Sec-WebSocket-Accept: ${acceptKey(key)}`, "", ""].join("\r\n"));

@@ -26,6 +26,7 @@ import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
@@ -126,7 +127,8 @@ function handshake(
     stream.respond({ ...fieldsWithinLimits(rest), ":status": 200 });
     stream.off("close", onClose);
     if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
-    spliceFrames(stream, upgraded, { onClose: () => open.close() });
+    const frames = new ClientFrames(upgraded, response.headers);
+    spliceFrames(stream, upgraded, { onClose: () => open.close() }, frames);
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);

@@ -3,7 +3,7 @@
  * connection an Extended CONNECT. The target responds first: a caller that is refused never gets a 101. Frames pass as bytes.
  */
 import { STATUS_CODES } from "node:http";
-import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Http2ServerRequest, ServerHttp2Stream } from "node:http2";
 import type { Duplex, Writable } from "node:stream";
 import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.ts";
@@ -62,7 +62,7 @@ export async function proxyWebSocketUpgrade(
       ...fieldLines(fields),
     ];
     socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1"); // Node decodes fields as latin1, so their bytes pass
-    webSocket.splice(stream);
+    webSocket.splice(stream, headers);
   } catch (error) {
     watch.stop();
     refuseRaw(socket, webSocket.fail(error), job.mode === "proxy" ? "proxy" : "server");
@@ -87,7 +87,7 @@ export async function proxyWebSocketStream(
       );
     }
     respondOnHttp2(caller, status, handshakeResponseFields(headers, job, target));
-    if (isOpen) webSocket.splice(stream);
+    if (isOpen) webSocket.splice(stream, headers);
     else {
       passRefusal(caller, stream, status, false);
       // A caller that does not end its half would keep the stream open.
@@ -135,19 +135,21 @@ class CallerWebSocket {
     this.#caller.register(this.#context.activeStreams, this.#job);
     this.#job.admit?.();
     const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
-    const { stream, isOpen } = response;
+    const { stream, isOpen, headers } = response;
     const leave = (reason?: Error): void =>
-      isOpen ? new ClientFrames(stream).leaveNow() : abort(stream, reason);
+      isOpen ? new ClientFrames(stream, headers).leaveNow() : abort(stream, reason);
     this.#leaveTarget = leave;
     const { closed } = this.#caller;
     if (closed !== undefined) throw closedError(closed);
     return response;
   }
 
-  splice(stream: Duplex): void {
+  /** @param response fields of the target's response */
+  splice(stream: Duplex, response: IncomingHttpHeaders): void {
     const { fromCaller } = this.#job;
     const onClose = (): void => this.#caller.release();
-    this.#caller.onClose(spliceWebSocket(this.#stream, stream, { onClose, fromCaller }));
+    const frames = new ClientFrames(stream, response);
+    this.#caller.onClose(spliceWebSocket(this.#stream, stream, frames, { onClose, fromCaller }));
     this.#caller.watchTunnel(this.#context.shares.unread, this.#job.identity, this.#stream, stream);
   }
 

@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { WEBSOCKET_CLOSE_TIMEOUT_MS } from "../../wire/limits.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
-import { ClientFrames } from "../../wire/websocket/client-frames.ts";
+import type { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import type { CallerPump } from "../proxy/job.ts";
@@ -32,17 +32,20 @@ export interface WebSocketSpliceOptions {
   fromCaller?: CallerPump | undefined;
 }
 
-/** @returns closes it with a close frame that gives the reason */
+/**
+ * @param frames to the stream
+ * @returns closes it with a close frame that gives the reason
+ */
 export function spliceWebSocket(
   caller: Duplex,
   stream: Duplex,
+  frames: ClientFrames,
   options: WebSocketSpliceOptions,
 ): (reason: CloseReason) => void {
   const tracker = new FrameTracker();
   const follow = (chunk: Buffer): void => {
     tracker.feed(chunk);
   };
-  const frames = new ClientFrames(stream);
   let isClosing = false;
   stream.on("data", follow);
   const ends = {

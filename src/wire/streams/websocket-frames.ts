@@ -9,7 +9,6 @@ import { FrameHeaderReader, OPCODE } from "./frame-header.ts";
 export class FrameTracker {
   readonly #header = new FrameHeaderReader();
   #payloadLeft = 0;
-  #payloadBytes = 0;
   #isClose = false;
   #closed = false;
 
@@ -23,19 +22,8 @@ export class FrameTracker {
     return this.#closed;
   }
 
-  /** Of the frame that is under way; 0 while its header is. */
-  get payloadBytes(): number {
-    return this.#payloadLeft === 0 ? 0 : this.#payloadBytes;
-  }
-
-  /** @returns the index behind the last frame that has ended in the chunk; 0 if none has */
-  feed(chunk: Buffer): number {
-    let end = 0;
-    for (let at = 0; at < chunk.length;) {
-      at = this.#step(chunk, at);
-      if (this.atBoundary) end = at;
-    }
-    return end;
+  feed(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length;) at = this.#step(chunk, at);
   }
 
   /** Feeds no more than the rest of the present frame. @returns how many bytes that were */
@@ -50,8 +38,7 @@ export class FrameTracker {
       at = this.#header.feed(chunk, at);
       if (!this.#header.isComplete) return at;
       this.#isClose = this.#header.opcode === OPCODE.close;
-      this.#payloadBytes = this.#header.payloadBytes;
-      this.#payloadLeft = this.#payloadBytes;
+      this.#payloadLeft = this.#header.payloadBytes;
       this.#header.reset();
     }
     const taken = Math.min(this.#payloadLeft, chunk.length - at);
@@ -84,13 +71,19 @@ export function encodeMaskedText(text: string): Buffer {
 
 function encodeMasked(opcode: number, payload: Buffer): Buffer {
   const mask = randomBytes(4);
+  return Buffer.concat([encodeFrameHeader(0x80 | opcode, payload.length, mask), unmasked(payload, mask, 0)]);
+}
+
+/** @param first flags and opcode. @param mask four bytes, or none */
+export function encodeFrameHeader(first: number, payloadBytes: number, mask: Buffer): Buffer {
+  const isMasked = mask.length > 0 ? 0x80 : 0;
   const length =
-    payload.length < 126
-      ? Buffer.from([0x80 | payload.length])
-      : payload.length < 65_536
-        ? Buffer.from([0x80 | 126, payload.length >> 8, payload.length & 0xff])
-        : Buffer.concat([Buffer.from([0x80 | 127]), uint64(payload.length)]);
-  return Buffer.concat([Buffer.from([0x80 | opcode]), length, mask, unmasked(payload, mask, 0)]);
+    payloadBytes < 126
+      ? Buffer.from([isMasked | payloadBytes])
+      : payloadBytes < 65_536
+        ? Buffer.from([isMasked | 126, payloadBytes >> 8, payloadBytes & 0xff])
+        : Buffer.concat([Buffer.from([isMasked | 127]), uint64(payloadBytes)]);
+  return Buffer.concat([Buffer.from([first]), length, mask]);
 }
 
 function uint64(value: number): Buffer {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import fc from "fast-check";
+import { cuts, framesOf, pieces, sizes } from "../../../test/support/client-frames.ts";
 import { countWork } from "../../../test/support/count-work.ts";
 import { turn } from "../../../test/support/events.ts";
 import { MAX_HELD_FRAME_BYTES, WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
@@ -42,42 +43,10 @@ class Server extends Duplex {
 }
 
 const CLOSE = 0x88;
-
-/** The opcode bytes of the frames, and what follows the last whole one. */
-function framesOf(bytes: Buffer): { firsts: number[]; rest: Buffer } {
-  const firsts: number[] = [];
-  let at = 0;
-  for (;;) {
-    const short = (bytes[at + 1] ?? 0) & 0x7f;
-    const extended = short === 126 ? 2 : short === 127 ? 8 : 0;
-    if (at + 6 + extended > bytes.length) break;
-    const length =
-      short === 126
-        ? bytes.readUInt16BE(at + 2)
-        : short === 127
-          ? Number(bytes.readBigUInt64BE(at + 2))
-          : short;
-    if (at + 6 + extended + length > bytes.length) break;
-    firsts.push(bytes[at] ?? 0);
-    at += 6 + extended + length;
-  }
-  return { firsts, rest: bytes.subarray(at) };
-}
-
-const LARGE = MAX_HELD_FRAME_BYTES + 1;
-const sizes = fc.oneof(
-  fc.nat(200),
-  fc.constantFrom(125, 126, 65_535, MAX_HELD_FRAME_BYTES, LARGE, 3 * LARGE),
-);
-const cuts = fc.array(fc.oneof(fc.nat(400), fc.nat(10 * LARGE)), { maxLength: 12 });
-
-function pieces(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const ends = [...places.map((place) => place % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
-  return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
-}
+const EXTENDED = { "sec-websocket-extensions": "permessage-deflate" };
 
 describe("ClientFrames", () => {
-  it("passes every byte of whole frames, and ends with one Close frame, however the bytes are cut", async () => {
+  it("passes every byte of whole frames under an extension, and ends with one Close frame, however the bytes are cut", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(sizes, { maxLength: 4 }),
@@ -87,7 +56,7 @@ describe("ClientFrames", () => {
           const texts = list.map((size) => encodeMaskedText("x".repeat(size)));
           const bytes = Buffer.concat([...texts, ...(closes ? [encodeMaskedClose(4000, "own")] : [])]);
           const server = new Server();
-          const frames = new ClientFrames(server);
+          const frames = new ClientFrames(server, EXTENDED);
           for (const piece of pieces(bytes, places)) frames.write(piece);
           frames.finish();
           await turn(4);
@@ -102,14 +71,34 @@ describe("ClientFrames", () => {
     );
   });
 
-  it("gives the server all of a small frame or nothing, and no Close frame within a large one", async () => {
+  it("can close behind every beginning of a frame, of whatever size", async () => {
     await fc.assert(
       fc.asyncProperty(sizes, sizes, cuts, fc.nat(), async (first, second, places, at) => {
         const whole = encodeMaskedText("x".repeat(first));
         const cut = encodeMaskedText("y".repeat(second));
         const sent = cut.subarray(0, at % cut.length);
         const server = new Server();
-        const frames = new ClientFrames(server);
+        const frames = new ClientFrames(server, {});
+        for (const piece of pieces(Buffer.concat([whole, sent]), places)) frames.write(piece);
+        frames.leaveNow();
+        await turn(4);
+        server.destroy();
+        const { firsts, rest } = framesOf(server.bytes);
+        assert.deepEqual([firsts.at(-1), rest.length], [CLOSE, 0]);
+        assert.equal(firsts.filter((byte) => byte >= 0x80).length, 2, "one message, and Close");
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("passes a large frame as it comes under an extension, without a Close frame within it", async () => {
+    await fc.assert(
+      fc.asyncProperty(sizes, sizes, cuts, fc.nat(), async (first, second, places, at) => {
+        const whole = encodeMaskedText("x".repeat(first));
+        const cut = encodeMaskedText("y".repeat(second));
+        const sent = cut.subarray(0, at % cut.length);
+        const server = new Server();
+        const frames = new ClientFrames(server, EXTENDED);
         for (const piece of pieces(Buffer.concat([whole, sent]), places)) frames.write(piece);
         frames.leaveNow();
         await turn(4);
@@ -126,7 +115,7 @@ describe("ClientFrames", () => {
   it("waits for the server, and keeps the order behind what waits", async () => {
     const server = new Server();
     server.isStuck = true;
-    const frames = new ClientFrames(server);
+    const frames = new ClientFrames(server, {});
     const [one, two] = [encodeMaskedText("one"), encodeMaskedText("two")];
     let isTaken = false;
     frames.write(one);
@@ -143,7 +132,7 @@ describe("ClientFrames", () => {
   it("sends nothing behind its end, and nothing that waited where it ends at once", async () => {
     const server = new Server();
     server.isStuck = true;
-    const frames = new ClientFrames(server);
+    const frames = new ClientFrames(server, {});
     for (const text of ["with the server", "waiting"]) frames.write(encodeMaskedText(text));
     frames.leaveNow();
     frames.write(encodeMaskedText("late"));
@@ -156,7 +145,7 @@ describe("ClientFrames", () => {
 
   it("adds nothing where the server has declined the rest", async () => {
     const server = new Server();
-    const frames = new ClientFrames(server);
+    const frames = new ClientFrames(server, {});
     server.emit("aborted");
     frames.write(encodeMaskedText("x"));
     frames.finish();
@@ -167,7 +156,7 @@ describe("ClientFrames", () => {
   it("does a constant amount of work for each byte, in pieces of one byte", () => {
     const bytes = Buffer.concat([encodeMaskedText("x".repeat(20_000)), encodeMaskedText("y".repeat(20_000))]);
     const server = new Server();
-    const frames = new ClientFrames(server);
+    const frames = new ClientFrames(server, {});
     const work = countWork(() => {
       for (let at = 0; at < bytes.length; at += 1) {
         frames._write(bytes.subarray(at, at + 1), "utf8", () => {});
@@ -183,7 +172,7 @@ describe("ClientFrames", () => {
 
     it("gives the server some time to close, drops what it sends meanwhile, and then resets it", async () => {
       const server = new Server();
-      new ClientFrames(server).leave();
+      new ClientFrames(server, {}).leave();
       server.push("unread");
       await turn(3);
       assert.deepEqual([server.readableLength, server.destroyed], [0, false]);
@@ -196,7 +185,7 @@ describe("ClientFrames", () => {
     it("resets a server that does not even take the Close frame", () => {
       const server = new Server();
       server.isStuck = true;
-      const frames = new ClientFrames(server);
+      const frames = new ClientFrames(server, {});
       frames.write(encodeMaskedText("stuck"));
       frames.write(encodeMaskedText("waiting"));
       frames.leave();

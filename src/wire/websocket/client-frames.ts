@@ -4,25 +4,25 @@
  */
 import { Writable } from "node:stream";
 import type { Duplex } from "node:stream";
-import { MAX_HELD_FRAME_BYTES, WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
-import { GrowingBuffer } from "../streams/growing-buffer.ts";
+import type { IncomingHttpHeaders } from "node:http";
+import { WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
 import { abort } from "../streams/splice.ts";
-import { encodeMaskedClose, FrameTracker } from "../streams/websocket-frames.ts";
+import { encodeMaskedClose } from "../streams/websocket-frames.ts";
+import { WholeFrames } from "./whole-frames.ts";
 
 /** RFC 6455 §7.4.1: going away. */
 const GOING_AWAY = 1001;
 const REASON = "the client has disconnected";
 
 /**
- * The client's bytes are written or piped to it. Of a frame of up to {@link MAX_HELD_FRAME_BYTES} the server gets all or
- * nothing, so that a Close frame can follow at any time. A larger one passes as it comes: if the client leaves within it, the
- * server gets FIN without a Close frame (RFC 6455 §7.1.7), because nobody can complete the frame.
+ * The client's bytes are written or piped to it. Of a frame of up to 64 KiB the server gets all or nothing, and a larger one
+ * comes in such fragments, so that a Close frame can follow at any time. Where an extension was agreed on, nobody else may
+ * change the fragments of a message (RFC 6455 §5.4): a large frame passes as it comes, and if the client leaves within it,
+ * the server gets FIN without a Close frame (§7.1.7), because nobody can complete the frame.
  */
 export class ClientFrames extends Writable {
   readonly #server: Duplex;
-  readonly #tracker = new FrameTracker();
-  /** The beginning of a frame. */
-  readonly #held = new GrowingBuffer();
+  readonly #frames: WholeFrames;
   /** Ends the write that waits for the server to take more. */
   #continue: (() => void) | undefined;
   #isEnding = false;
@@ -30,10 +30,14 @@ export class ClientFrames extends Writable {
   /** The server declines the rest: writing more would lose what is still to be read from it. */
   #isDeclined = false;
 
-  /** @param server takes the client's frames; nobody else writes to it or ends it */
-  constructor(server: Duplex) {
+  /**
+   * @param server takes the client's frames; nobody else writes to it or ends it
+   * @param response fields of its response to the handshake
+   */
+  constructor(server: Duplex, response: IncomingHttpHeaders) {
     super();
     this.#server = server;
+    this.#frames = new WholeFrames(response["sec-websocket-extensions"] === undefined);
     server.on("drain", () => this.#continue?.());
     server.once("close", () => this.#continue?.());
     // Of a stream whose end, by our doing, would reach the server as a bare end.
@@ -45,7 +49,7 @@ export class ClientFrames extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    const bytes = this.#isOver ? EMPTY : this.#wholeFrames(chunk);
+    const bytes = this.#isOver ? EMPTY : this.#frames.feed(chunk);
     const written = (): void => {
       this.#continue = undefined;
       done();
@@ -78,26 +82,14 @@ export class ClientFrames extends Writable {
     return this.#hasEnded || this.#isDeclined || this.#server.destroyed || this.#server.writableEnded;
   }
 
-  /** @returns what can be sent: up to the end of the last frame that is whole, or all where a larger one has begun */
-  #wholeFrames(chunk: Buffer): Buffer {
-    const end = this.#tracker.feed(chunk);
-    const isHeld = !this.#tracker.atBoundary && this.#tracker.payloadBytes <= MAX_HELD_FRAME_BYTES;
-    const sent = isHeld ? chunk.subarray(0, end) : chunk;
-    // Bytes that are held belong to the first frame that ends in the chunk, or to one that turns out to be larger.
-    const bytes = sent.length > 0 && this.#held.length > 0 ? Buffer.concat([this.#held.take(), sent]) : sent;
-    if (isHeld) this.#held.append(chunk.subarray(end));
-    return bytes;
-  }
-
   #end(): void {
     if (this.#hasEnded) return;
-    const mayClose = !this.#isOver && !this.#tracker.closed;
-    const isBetweenFrames = this.#tracker.atBoundary || this.#held.length > 0;
+    const mayClose = !this.#isOver && !this.#frames.closed;
     this.#hasEnded = true;
-    this.#held.take();
+    this.#frames.drop();
     this.#continue?.();
     if (this.#server.destroyed || this.#server.writableEnded) return;
-    if (mayClose && isBetweenFrames) this.#server.end(encodeMaskedClose(GOING_AWAY, REASON));
+    if (mayClose && this.#frames.isBetween) this.#server.end(encodeMaskedClose(GOING_AWAY, REASON));
     else this.#server.end();
   }
 

@@ -2,7 +2,7 @@
 import type { Duplex } from "node:stream";
 import { abort, copy, spliceOneWay } from "../streams/splice.ts";
 import type { Pump } from "../streams/splice.ts";
-import { ClientFrames } from "./client-frames.ts";
+import type { ClientFrames } from "./client-frames.ts";
 
 export interface FrameSpliceOptions {
   /** Called once, when both ends are closed. */
@@ -13,12 +13,12 @@ export interface FrameSpliceOptions {
   fromClient?: Pump | undefined;
 }
 
-/** @param frames to the server. Default: new ones */
+/** @param frames to the server */
 export function spliceFrames(
   client: Duplex,
   server: Duplex,
   { onClose, onServerLost = () => abort(client), fromClient = copy }: FrameSpliceOptions,
-  frames: ClientFrames = new ClientFrames(server),
+  frames: ClientFrames,
 ): void {
   let open = 2;
   const closed = (): void => {

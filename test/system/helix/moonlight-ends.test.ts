@@ -37,6 +37,14 @@ const ENDS: Readonly<Record<string, End>> = {
   },
   "the viewer's token is revoked": ({ url }) => api(url, "DELETE", "/api/v1/tokens/alice"),
   "the session is deleted": ({ url, session }) => api(url, "DELETE", `/api/v1/sessions/${session.id}`),
+  "the viewer's token is revoked within a large frame": ({ url }, { stream, frame }) => {
+    stream.write(frame("x".repeat(200_000)).subarray(0, 50_000));
+    return api(url, "DELETE", "/api/v1/tokens/alice");
+  },
+  "the session is deleted within a large frame": ({ url, session }, { stream, frame }) => {
+    stream.write(frame("x".repeat(100_000)).subarray(0, 15));
+    return api(url, "DELETE", `/api/v1/sessions/${session.id}`);
+  },
   "the runner is kicked": ({ sessions }) => {
     for (const { connections } of sessions.system.controlPlane.runners()) {
       for (const connection of connections) connection.destroy("a test");

@@ -38,8 +38,9 @@ async function play(
   kind: CallerKind,
   act: (scene: Scene) => Promise<void> | void,
   options: SceneOptions = {},
+  extensions?: string,
 ): Promise<void> {
-  const target = await startFrameTarget();
+  const target = await startFrameTarget(undefined, extensions);
   const system = await startSystem({ ...options, target });
   await using caller = await openWebSocket(kind, system, via("/"));
   const seen = await firstOf(target);
@@ -49,6 +50,15 @@ async function play(
   seen.socket.destroy(); // it never closes by itself
   await caller[Symbol.asyncDispose]();
   await system.close();
+}
+
+async function asUser(kind: CallerKind, system: System): Promise<Omit<Scene, "system">> {
+  const token = await issueToken(system.url, { id: "u", kind: "user", runners: [RUNNER] });
+  const headers = { authorization: `Bearer ${token}` };
+  const caller = await openWebSocket(kind, system, via("/"), { headers });
+  const { followed } = system.target as FrameTarget;
+  const seen = await followed.findNth(2, () => true, "the user's WebSocket");
+  return { caller, raw: Reflect.get(caller.socket, "_socket") as Duplex, seen };
 }
 
 function firstOf(target: FrameTarget): Promise<FollowedSocket> {
@@ -70,6 +80,8 @@ function frame(payload: Buffer, opcode = 2, isFinal = true): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+const LARGE_FRAME = frame(Buffer.alloc(3 * MAX_HELD_FRAME_BYTES, "x"));
+
 async function assertClosed(seen: FollowedSocket, texts: readonly string[] = ["hello"]): Promise<void> {
   assert.deepEqual(await seen.ended, { by: "FIN", partBytes: 0 });
   assert.deepEqual(seen.closes, [OURS]);
@@ -81,12 +93,6 @@ for (const kind of PLAINTEXT_CALLERS) {
     it("gets a Close frame when the caller is reset", () =>
       play(kind, async ({ raw, seen }) => {
         reset(raw);
-        await assertClosed(seen);
-      }));
-
-    it("gets a Close frame when the caller ends without one", () =>
-      play(kind, async ({ raw, seen }) => {
-        raw.end();
         await assertClosed(seen);
       }));
 
@@ -117,23 +123,51 @@ for (const kind of PLAINTEXT_CALLERS) {
         await assertClosed(seen, ["hello", "begun"]);
       }));
 
-    it("gets FIN alone within a large frame, which nobody can finish", () =>
+    it("gets a Close frame when the caller ends without one within a large frame, which comes in fragments", () =>
       play(kind, async ({ raw, seen }) => {
-        const part = frame(Buffer.alloc(MAX_HELD_FRAME_BYTES + 1, "x")).subarray(0, 20_000);
-        raw.write(part);
+        raw.write(LARGE_FRAME.subarray(0, 15));
         raw.end();
-        assert.deepEqual(await seen.ended, { by: "FIN", partBytes: part.length });
-        assert.deepEqual([seen.closes, seen.texts], [[], ["hello"]]);
+        await assertClosed(seen);
       }));
+
+    it("gets a Close frame behind a fragment when the credential is revoked within a large frame", () =>
+      play(kind, async ({ system }) => {
+        const { raw, seen: other } = await asUser(kind, system);
+        raw.write(LARGE_FRAME.subarray(0, -1));
+        await other.frames.findNth(2, () => true, "two fragments");
+        await api(system.url, "DELETE", "/api/v1/tokens/u");
+        await assertClosed(other, Array<string>(2).fill("x".repeat(MAX_HELD_FRAME_BYTES)));
+        other.socket.destroy();
+      }));
+
+    it("gets a Close frame from the agent when the tunnel is lost within a large frame", () =>
+      play(
+        kind,
+        async ({ system, raw, seen }) => {
+          raw.write(LARGE_FRAME.subarray(0, -1));
+          await seen.frames.findNth(3, () => true, "two fragments");
+          system.path?.reset();
+          await assertClosed(seen, seen.texts);
+        },
+        { faulty: true },
+      ));
+
+    it("gets FIN alone within a large frame where an extension was agreed on: nobody else may cut it", () =>
+      play(
+        kind,
+        async ({ raw, seen }) => {
+          raw.write(LARGE_FRAME.subarray(0, 20_000));
+          raw.end();
+          assert.deepEqual(await seen.ended, { by: "FIN", partBytes: 20_000 });
+          assert.deepEqual([seen.closes, seen.texts.length], [[], 1]);
+        },
+        {},
+        "permessage-deflate",
+      ));
 
     it("gets a Close frame when the credential is revoked, and nothing that the caller sends later", () =>
       play(kind, async ({ system, seen }) => {
-        const token = await issueToken(system.url, { id: "u", kind: "user", runners: [RUNNER] });
-        const headers = { authorization: `Bearer ${token}` };
-        await using caller = await openWebSocket(kind, system, via("/"), { headers });
-        const { followed } = system.target as FrameTarget;
-        const other = await followed.findNth(2, () => true, "the user's WebSocket");
-        const raw = Reflect.get(caller.socket, "_socket") as Duplex;
+        const { caller, raw, seen: other } = await asUser(kind, system);
         await api(system.url, "DELETE", "/api/v1/tokens/u");
         if (raw.writable) raw.write(frame(Buffer.from("later")));
         await assertClosed(other, []);
