@@ -14,6 +14,7 @@ import { instanceOfRunner, runnersOfSession, targetOfRunner, wolfRunner } from "
 import { Instances } from "./instances/instances.ts";
 import { MAX_WAITING_CREATIONS, WAITING_CREATIONS_PER_ADMIN, WAITING_CREATIONS_PER_USER } from "./limits.ts";
 import { registerHelixMetrics } from "./metrics.ts";
+import { OpenedStreams } from "./moonlight/opened-streams.ts";
 import { StreamRate } from "./moonlight/stream-rate.ts";
 import { parseUserHeader } from "./moonlight/viewer-identity.ts";
 import { WebRtcStreams } from "./moonlight/webrtc-streams.ts";
@@ -124,6 +125,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       instances,
       moonlightCredentials,
       moonlightUserHeader,
+      opened: new OpenedStreams(),
       policy,
       rate,
       runners,

@@ -25,8 +25,12 @@ export const FIRST_MESSAGE_TIMEOUT_MS = 10_000;
 
 /** Between two WebSockets of one session: reconnects that come faster deadlock Wolf's encoders (Helix's figure). */
 export const STREAM_RATE_MS = 3_000;
-/** Sessions whose last WebSocket is remembered. */
+/** Sessions whose last WebSocket and whose streams are remembered. */
 export const MAX_REMEMBERED_STREAMS = 10_000;
+/** Ids of streams that a session has opened, which it may join: one a page. */
+export const OPENED_STREAMS_PER_SESSION = 16;
+/** Of such an id; a page's has about 40 characters. A longer one is not remembered. */
+export const MAX_STREAM_ID_LENGTH = 200;
 
 /** Creations that wait for an instance or a place: each is a caller's open request. An admin's are often for many users. */
 export const WAITING_CREATIONS_PER_USER = 50;

@@ -7,6 +7,7 @@ import { createIdentity } from "../control/auth/identity.ts";
 import type { Identity } from "../control/auth/identity.ts";
 import { runnerTargets, TargetRoutes } from "../control/proxy/target-routes.ts";
 import { Store } from "../control/store/store.ts";
+import { OpenedStreams } from "./moonlight/opened-streams.ts";
 import { StreamRate } from "./moonlight/stream-rate.ts";
 import { helixTargetRoutes } from "./routes.ts";
 import type { HelixRoutesContext } from "./routes.ts";
@@ -53,6 +54,7 @@ function start(more: Partial<HelixRoutesContext> = {}): TargetRoutes {
       policy,
       instances,
       rate: new StreamRate(),
+      opened: new OpenedStreams(),
       runners: { isReachable: () => false },
       moonlightCredentials: "secret",
       streams: { add: () => {}, forget: () => {}, has: () => false },

@@ -9,9 +9,12 @@ import {
   MAX_FIRST_MESSAGE_FRAGMENTS,
 } from "../limits.ts";
 import { credentialPump, withCredentials } from "./credentials.ts";
+import { OpenedStreams } from "./opened-streams.ts";
+
+const streamsOf = (id: string) => new OpenedStreams().of({ id, instanceId: "a" });
 
 describe("withCredentials", () => {
-  const check = (text: string) => withCredentials(text, "secret", "ses_1");
+  const check = (text: string) => withCredentials(text, "secret", streamsOf("ses_1"));
   const rewrite = (text: string): string | undefined => {
     const checked = check(text);
     return "text" in checked ? checked.text : undefined;
@@ -97,6 +100,37 @@ describe("withCredentials", () => {
     assert.equal(rewrite(twice), '{"type":"init","session_id":"ses_1"}', "what was checked is what is sent");
   });
 
+  it("lets a session join and keep streams of its own only, by whatever kind of message", () => {
+    const opened = new OpenedStreams();
+    const [mine, other] = ["ses_1", "ses_2"].map((id) => opened.of({ id, instanceId: "a" }));
+    assert.ok(mine !== undefined && other !== undefined);
+    const init = (id: string, mode?: unknown): string =>
+      JSON.stringify({ AuthenticateAndInit: { session_id: id, mode } });
+    assert.ok("text" in withCredentials(init("browser-1", "create"), "secret", other));
+    assert.ok("text" in withCredentials(init("browser-2"), "secret", mine));
+    assert.ok("text" in withCredentials(init("browser-1", "create"), "secret", mine), "Moonlight refuses it");
+    for (const [id, isOwn] of [
+      ["browser-1", false],
+      ["browser-2", true],
+      ["browser-3", false],
+      ["", false],
+      ["agent-ses_", false],
+      ["agent-ses_1", true],
+      ["agent-ses_1-kickoff", true],
+    ] as const) {
+      const texts = ["join", "keepalive", "Create", null, { join: null }].map((mode) => init(id, mode));
+      for (const text of [...texts, JSON.stringify({ type: "init", session_id: id })]) {
+        const refusal = "the message names a stream that its session has not opened";
+        const checked = withCredentials(text, "secret", mine);
+        assert.deepEqual(
+          "refusal" in checked ? checked.refusal : undefined,
+          isOwn ? undefined : refusal,
+          text,
+        );
+      }
+    }
+  });
+
   it("refuses a session_id that is no string, whatever is in it", () => {
     for (const id of [
       "1",
@@ -132,7 +166,7 @@ describe("credentialPump", () => {
   function start() {
     const [from, to] = [new PassThrough(), new PassThrough()];
     const codes: number[] = [];
-    credentialPump("secret", "ses_1", ({ code }) => codes.push(code))(from, to);
+    credentialPump("secret", streamsOf("ses_1"), ({ code }) => codes.push(code))(from, to);
     return { from, to, codes };
   }
 

@@ -16,11 +16,12 @@ import {
 import { isObject, parseExactly } from "./exact-json.ts";
 import { FirstMessageReader } from "./first-message.ts";
 import type { Close, FirstMessage } from "./first-message.ts";
+import type { SessionStreams } from "./opened-streams.ts";
 
 export type Refuse = (close: Close) => void;
 
 /** Holds the caller's first message back, writes our credentials into it, and lets everything behind it pass. */
-export function credentialPump(credentials: string, session: string, refuse: Refuse): Pump {
+export function credentialPump(credentials: string, streams: SessionStreams, refuse: Refuse): Pump {
   return (from, to) => {
     const reader = new FirstMessageReader({
       maxBytes: MAX_FIRST_MESSAGE_BYTES,
@@ -43,7 +44,7 @@ export function credentialPump(credentials: string, session: string, refuse: Ref
       if (message === undefined) return;
       stop();
       from.pause();
-      const close = pass(message, { from, to, credentials, session });
+      const close = pass(message, { from, to, credentials, streams });
       if (close !== undefined) return refuse(close);
       from.pipe(to, { end: false });
     });
@@ -60,17 +61,17 @@ interface Passage {
   from: Duplex;
   to: Writable;
   credentials: string;
-  session: string;
+  streams: SessionStreams;
 }
 
 /** @returns how the WebSocket is closed instead, if it is refused */
-function pass(message: FirstMessage, { from, to, credentials, session }: Passage): Close | undefined {
+function pass(message: FirstMessage, { from, to, credentials, streams }: Passage): Close | undefined {
   if (message.kind === "refused") return message.close;
   if (message.kind === "close") {
     to.write(message.bytes);
     return undefined;
   }
-  const checked = withCredentials(message.text, credentials, session);
+  const checked = withCredentials(message.text, credentials, streams);
   if ("refusal" in checked) return { code: 1008, reason: checked.refusal };
   if (message.rest.length > 0) from.unshift(message.rest);
   to.write(Buffer.concat([message.before, encodeMaskedText(checked.text)]));
@@ -82,9 +83,12 @@ export type CheckedMessage = { text: string } | { refusal: string };
 
 /**
  * Puts our credentials in place of whatever the caller wrote. A message that names another session is refused, in whatever
- * kind of message and member: with our credentials it could join that one's stream. So is one that is no JSON.
+ * kind of message and member: with our credentials it could join that one's stream. So is one that is no JSON, and one that
+ * does not create a stream where the one it names is not the session's own.
  */
-export function withCredentials(text: string, credentials: string, session: string): CheckedMessage {
+export function withCredentials(text: string, credentials: string, streams: SessionStreams): CheckedMessage {
+  const { session } = streams;
+  const ids: string[] = [];
   let refusal: string | undefined;
   try {
     const message = parseExactly(text, (key, value) => {
@@ -93,11 +97,19 @@ export function withCredentials(text: string, credentials: string, session: stri
       else if (namesAnother(value, key === "session_id" ? ANYWHERE : AS_A_WORD, session)) {
         refusal = "the message names another session";
       }
+      if (key === "session_id" && typeof value === "string") ids.push(value);
     });
     if (refusal !== undefined) return { refusal };
-    if (!isObject(message) || !Object.hasOwn(message, INIT)) return { text: JSON.stringify(message) };
-    const init: unknown = message[INIT];
-    if (!isObject(init)) return { refusal: `the message's ${INIT} is no object` };
+    const isInit = isObject(message) && Object.hasOwn(message, INIT);
+    const init = isInit ? message[INIT] : undefined;
+    if (isInit && !isObject(init)) return { refusal: `the message's ${INIT} is no object` };
+    if (isObject(init) && (init["mode"] === undefined || init["mode"] === "create")) {
+      const { session_id: id } = init;
+      if (typeof id === "string") streams.add(id);
+    } else if (!ids.every((id) => streams.has(id) || names(id, ANYWHERE).includes(session))) {
+      return { refusal: "the message names a stream that its session has not opened" };
+    }
+    if (!isObject(init)) return { text: JSON.stringify(message) };
     return { text: JSON.stringify({ [INIT]: { ...init, credentials } }) };
   } catch {
     return { refusal: "the first message is not JSON" };
@@ -110,6 +122,10 @@ const INIT = "AuthenticateAndInit";
 const ANYWHERE = /ses_[a-z0-9_]+/gi;
 const AS_A_WORD = /(?<![a-z0-9])ses_[a-z0-9_]+/gi;
 
-function namesAnother(text: unknown, names: RegExp, session: string): boolean {
-  return typeof text === "string" && [...text.matchAll(names)].some(([name]) => name !== session);
+function namesAnother(text: unknown, pattern: RegExp, session: string): boolean {
+  return typeof text === "string" && names(text, pattern).some((name) => name !== session);
+}
+
+function names(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([name]) => name);
 }

@@ -8,6 +8,7 @@ import { required } from "../parameters.ts";
 import type { Policy } from "../sessions/policy.ts";
 import type { Session } from "../store/sessions.ts";
 import { credentialPump } from "./credentials.ts";
+import type { OpenedStreams } from "./opened-streams.ts";
 import type { StreamRate } from "./stream-rate.ts";
 import { isSignalling, mayUseMoonlight, moonlightPath } from "./viewer-access.ts";
 import { passesToMoonlight, viewerName } from "./viewer-identity.ts";
@@ -15,6 +16,7 @@ import { passesToMoonlight, viewerName } from "./viewer-identity.ts";
 export interface MoonlightRoutesContext {
   policy: Pick<Policy, "openSession">;
   rate: StreamRate;
+  opened: Pick<OpenedStreams, "of">;
   /** Moonlight Web's shared secret; without it its routes are refused. */
   moonlightCredentials: string | undefined;
   /** The field in which Moonlight Web gets a viewer's name, in lower case, if it takes one. */
@@ -23,7 +25,7 @@ export interface MoonlightRoutesContext {
 
 /** @throws TurnaboutError `not_allowed` for a user, `not_found` without credentials */
 export function moonlightJob(
-  { rate, moonlightCredentials, moonlightUserHeader }: MoonlightRoutesContext,
+  { rate, opened, moonlightCredentials, moonlightUserHeader }: MoonlightRoutesContext,
   session: Session,
   { path, request, identity, isAllowed }: MoonlightRequest,
 ): RoutedJob {
@@ -41,7 +43,7 @@ export function moonlightJob(
     ...(moonlightUserHeader !== undefined && { added: { [moonlightUserHeader]: viewerName(identity) } }),
     // Other WebSockets of Moonlight Web are for admins: they authenticate by the field, and their messages are their own.
     ...(isSignalling(path) && {
-      fromCaller: (refuse) => credentialPump(moonlightCredentials, session.id, refuse),
+      fromCaller: (refuse) => credentialPump(moonlightCredentials, opened.of(session), refuse),
     }),
     ...(request.isWebSocket && { admit: () => rate.take(session.id) }),
   };

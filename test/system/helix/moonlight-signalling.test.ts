@@ -191,6 +191,28 @@ for (const kind of SOCKET_KINDS) {
       assert.equal(stand.moonlight.state.streams.size, 0);
     });
 
+    it("refuses to join another session's stream, whose id a page has chosen; its own may be kept", async () => {
+      await using stand = await startMoonlight();
+      const { url, path, alice, moonlight } = stand;
+      const other = await stand.another();
+      const page = { session_id: "browser-1764288000000-x" };
+      await using viewer = await openSocket(kind, url, `/api/v1/stream/${other.id}`, { token: alice });
+      viewer.send(init("", page));
+      await viewer.messages.find(isOpened, "the page's stream");
+      await using thief = await openSocket(kind, url, path, { token: alice });
+      thief.send(init("", { ...page, mode: "join" }));
+      assert.deepEqual(await thief.closed, {
+        code: 1008,
+        reason: "the message names a stream that its session has not opened",
+      });
+      assert.deepEqual([moonlight.state.streams.size, viewer.stream.closed], [1, false]);
+      const own = await stand.another();
+      const stream = { session_id: `agent-${own.id}` };
+      await using keeper = await openSocket(kind, url, `/api/v1/stream/${own.id}`, { token: alice });
+      keeper.send(init("", { ...stream, mode: "keepalive" }));
+      await eventually(() => moonlight.state.streams.size === 2, "the kept stream");
+    });
+
     it("refuses a session_id that is no string, although it names no session", async () => {
       await using stand = await startMoonlight();
       const { url, path, alice, tap } = stand;
