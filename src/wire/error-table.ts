@@ -166,7 +166,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     status: 426,
     proxyError: "http_request_error",
     initiator: "user",
-    text: "The agent endpoint requires an upgrade to ptth or websocket.",
+    text: "The agent endpoint requires an upgrade to ptth, or to websocket with the sub-protocol of agents. RevDial clients have none: where this is one, it is too old, or --no-revdial is set.",
   },
   headers_too_large: {
     status: 431,

@@ -52,8 +52,9 @@ export class RevDialEndpoint {
     const { agentEndpoint } = this.#context;
     try {
       const [, query = ""] = (request.url ?? "").split("?", 2);
-      const id = new URLSearchParams(query).get(PICKUP_PARAMETER);
-      if (id === null) this.#acceptClient(request, socket, head);
+      const [id, ...others] = new URLSearchParams(query).getAll(PICKUP_PARAMETER);
+      if (others.length > 0) throw new TurnaboutError("bad_request", "pick-up: more than one dial");
+      if (id === undefined) this.#acceptClient(request, socket, head);
       else this.#acceptPickup(id, request, socket, head);
     } catch (error) {
       // A pick-up whose caller has left meanwhile.

@@ -229,7 +229,7 @@ export class Registry {
       ? [...connections, ...fallbackConnections].filter(
           ({ runners }) => runners.get(runnerId)?.discovered !== true && runners.size === 1,
         )
-      : connections;
+      : [...connections, ...clientsBehind(connections, fallbackConnections)];
     for (const connection of kicked) connection.drain("kicked", message, deadlineMs);
     return kicked.length;
   }
@@ -287,4 +287,13 @@ export class Registry {
 function checkAllowed(id: string, identity: Identity): void {
   if (identity.mayRegister(id)) return;
   throw new TurnaboutError("not_allowed", `register ${id}: ${identity.id} may not register this runner`);
+}
+
+/** A client does not choose to stand by: a kick of one is for all that have come before it. */
+function clientsBehind(
+  connections: readonly AgentConnection[],
+  fallbacks: readonly AgentConnection[],
+): AgentConnection[] {
+  const isClient = ({ tunnel }: AgentConnection): boolean => tunnel.kind === "revdial";
+  return connections.some(isClient) ? fallbacks.filter(isClient) : [];
 }

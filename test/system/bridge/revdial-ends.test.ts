@@ -11,10 +11,12 @@ import { EventLog } from "../../support/event-log.ts";
 import { ending, next } from "../../support/events.ts";
 import type { Ending } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startFrameTarget } from "../../support/frame-target.ts";
 import { RevDialClient } from "../../support/revdial-client.ts";
 import { startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { startTarget } from "../../support/target.ts";
+import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -150,4 +152,29 @@ describe("the end of a data connection", () => {
     assert.equal(await closed.promise, 1008);
     await lines.find(({ fields }) => /more PINGs than it may send/.test(String(fields["reason"])), "a line");
   });
+});
+
+describe("a WebSocket whose caller does not respond to our Close frame", () => {
+  for (const carrier of ["RevDial", "an agent"]) {
+    it(`is closed at its target behind ${carrier} when the control plane stops`, async () => {
+      const target = await startFrameTarget();
+      const isClient = carrier === "RevDial";
+      const controlPlane = { drainMs: 0 };
+      await using system = await startSystem({ agents: isClient ? 0 : 1, target, controlPlane });
+      await using client = isClient ? await RevDialClient.connect({ url: system.url, target }) : undefined;
+      await using caller = await openWebSocket("HTTP/1.1", system, via("/", client && "default"));
+      caller.socket.send("hello");
+      const seen = await target.followed.find(() => true, "the WebSocket at the target");
+      await seen.frames.find(() => true, "the first frame");
+      caller.socket.pause();
+      const closing = system.controlPlane.close();
+      await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
+      assert.deepEqual(
+        seen.closes.map(({ code, isMasked }) => [code, isMasked]),
+        [[1001, true]],
+      );
+      seen.socket.destroy();
+      await closing;
+    });
+  }
 });

@@ -96,6 +96,9 @@ describe("a RevDial client is refused", () => {
       const url = `${system.url}/api/v1/revdial?${query}`;
       assert.equal(await RevDialClient.refusal(url, ADMIN_TOKEN), 426);
     }
+    const { status, body } = await call(`${system.url}/api/v1/revdial`);
+    assert.equal(status, 426);
+    assert.match(body, /sub-protocol.* --no-revdial/);
   });
 });
 
@@ -109,6 +112,7 @@ describe("a pick-up", () => {
     const url = client.pickupUrl(path);
     assert.equal(await RevDialClient.refusal(url, "theirs"), 403, "another credential");
     assert.equal(await RevDialClient.refusal(url, "x"), 401);
+    assert.equal(await RevDialClient.refusal(`${url}&revdial.dialer=${"0".repeat(32)}`, "ours"), 400, "two");
     await client.pickUp(path);
     const socket = await dialled;
     assert.equal(await RevDialClient.refusal(url, "ours"), 404, "used");

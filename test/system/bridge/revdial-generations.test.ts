@@ -51,6 +51,16 @@ function behind(system: System): number {
 }
 
 describe("RevDial clients of one runner", () => {
+  it("are all closed by a kick, those that stand by too", async () => {
+    await using stand = await start();
+    const { system } = stand;
+    const clients = [];
+    for (const name of ["first", "second", "third"]) clients.push(await stand.connect(name));
+    await eventually(() => behind(system) === 2, "two that stand by");
+    assert.ok(system.controlPlane.kick(RUNNER));
+    for (const { closed } of clients) assert.equal((await closed).code, 1001);
+  });
+
   it("do not fight: the newest serves, the one before stands by and takes over", async () => {
     await using stand = await start();
     const { system, events } = stand;
