@@ -8,7 +8,7 @@ import { WebSocketServer } from "ws";
 import { overUnixSocket } from "../../src/clients/dial/open-stream.ts";
 import type { OpenStream } from "../../src/clients/dial/open-stream.ts";
 import { createMoonlightClient } from "../../src/clients/moonlight/client.ts";
-import type { HostStreamInit, HostStreamMessage } from "../../src/clients/moonlight/host-stream.ts";
+import type { HostStreamMessage } from "../../src/clients/moonlight/host-stream.ts";
 import { createSandboxClient } from "../../src/clients/sandbox/client.ts";
 import { createWolfClient } from "../../src/clients/wolf/client.ts";
 import { moonlightInit } from "../support/moonlight-init.ts";
@@ -148,7 +148,7 @@ describe("Moonlight Web", () => {
     const { credentials: _credentials, ...init } = moonlightInit("x");
     const moonlight = createMoonlightClient(open, { credentials: "x" });
     const seen: HostStreamMessage[] = [];
-    const stream = await moonlight.openStream({ ...init, host_id: "h-1" } as HostStreamInit);
+    const stream = await moonlight.openStream({ ...init, host_id: "h-1" });
     for await (const message of stream) seen.push(message);
     assert.deepEqual(
       seen.map((message) => (message.tag === "unknown" ? message.value.name : `known ${message.tag}`)),
