@@ -43,7 +43,7 @@ if (isAll) rmSync(COVERAGE, { recursive: true, force: true });
 process.exitCode = await runFiles(files, {
   flags,
   // Many files wait for a time limit to run out, and need no core meanwhile.
-  concurrency: isAll ? availableParallelism() + 2 : 1,
+  concurrency: isAll ? availableParallelism() + 3 : 1,
   testTimeoutMs: 120_000,
   fileTimeoutMs: 240_000,
   runTimeoutMs: 2_400_000,

@@ -108,6 +108,9 @@ export const READ_AFTER_RESET_MS = 2_000;
 
 /** How long either end of a WebSocket may take to close behind the other's close, or behind a close frame of ours. */
 export const WEBSOCKET_CLOSE_TIMEOUT_MS = 5_000;
+/** And sends so much at most meanwhile, which is dropped: what is under way is a window of 2 MiB, and as much in the agent and its
+ * socket. */
+export const WEBSOCKET_DROPPED_BYTES: number = 8 * 1024 * 1024;
 
 /** A frame of a WebSocket's client up to this size goes to the server whole or not at all, a larger one in fragments. Signalling is far below. */
 export const MAX_HELD_FRAME_BYTES: number = 64 * 1024;

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { cuts, framesOf, pieces, sizes } from "../../../test/support/client-frames.ts";
 import { countWork } from "../../../test/support/count-work.ts";
 import { turn } from "../../../test/support/events.ts";
-import { MAX_HELD_FRAME_BYTES, WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
+import { MAX_HELD_FRAME_BYTES, WEBSOCKET_CLOSE_TIMEOUT_MS, WEBSOCKET_DROPPED_BYTES } from "../limits.ts";
 import { encodeMaskedClose, encodeMaskedText } from "../streams/websocket-frames.ts";
 import { ClientFrames } from "./client-frames.ts";
 
@@ -141,6 +141,24 @@ describe("ClientFrames", () => {
     assert.deepEqual(framesOf(server.bytes).firsts, [0x81, CLOSE]);
     assert.ok(server.writableFinished);
     server.destroy();
+  });
+
+  it("resets a server that goes on sending when its client has left", async () => {
+    const server = new Server();
+    const frames = new ClientFrames(server, {});
+    frames.leaveNow();
+    const piece = Buffer.alloc(64 * 1024);
+    let sent = 0;
+    while (!server.destroyed && sent < 2 * WEBSOCKET_DROPPED_BYTES) {
+      server.push(piece);
+      sent += piece.length;
+      await turn();
+    }
+    assert.equal(server.destroyed, true);
+    assert.ok(
+      sent > WEBSOCKET_DROPPED_BYTES && sent <= WEBSOCKET_DROPPED_BYTES + 4 * piece.length,
+      `${sent} bytes`,
+    );
   });
 
   it("adds nothing where the server has declined the rest", async () => {

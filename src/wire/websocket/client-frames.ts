@@ -5,7 +5,7 @@
 import { Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "node:http";
-import { WEBSOCKET_CLOSE_TIMEOUT_MS } from "../limits.ts";
+import { WEBSOCKET_CLOSE_TIMEOUT_MS, WEBSOCKET_DROPPED_BYTES } from "../limits.ts";
 import { abort } from "../streams/splice.ts";
 import { encodeMaskedClose } from "../streams/websocket-frames.ts";
 import { WholeFrames } from "./whole-frames.ts";
@@ -96,6 +96,11 @@ export class ClientFrames extends Writable {
   #limit(): void {
     if (this.#server.destroyed) return;
     this.#server.unpipe();
+    let dropped = 0;
+    this.#server.on("data", (chunk: Buffer) => {
+      dropped += chunk.length;
+      if (dropped > WEBSOCKET_DROPPED_BYTES) abort(this.#server);
+    });
     this.#server.resume();
     const timer = setTimeout(() => abort(this.#server), WEBSOCKET_CLOSE_TIMEOUT_MS);
     this.#server.once("close", () => clearTimeout(timer));
