@@ -27,6 +27,11 @@ const FIRST: readonly string[] = [
   "test/system/requests/parallel.test.ts",
   "test/system/cli/watchdog.test.ts",
   "test/system/cli/control-plane-restart.test.ts",
+  "test/system/discovery/discovery.test.ts",
+  "test/system/websocket/refused.test.ts",
+  "test/traps/hostile-peers.test.ts",
+  "test/traps/rapid-resets.test.ts",
+  "test/traps/session-start-waits-for-writes.test.ts",
 ];
 
 const { given, flags, isVerbose } = commandLine();

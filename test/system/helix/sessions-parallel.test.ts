@@ -25,7 +25,7 @@ afterEach(() => assertNothingOpen());
 
 const INSTANCES = ["a", "b", "c"];
 const PLACES = 20;
-const CREATIONS = 200;
+const CREATIONS = 150;
 /** In the tests that kill a process: still more than there are places. */
 const CREATIONS_AT_A_KILL = 70;
 
