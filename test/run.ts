@@ -16,9 +16,7 @@ import { provideParts, run } from "./support/provide-parts.ts";
 const COVERAGE = "coverage";
 /** The longest first, so that none of them is left alone at the end. */
 const FIRST: readonly string[] = [
-  "test/system/cli/package.test.ts",
   "test/certs/certs.test.ts",
-  "test/system/cli/bulk.test.ts",
   "test/docs/readme.test.ts",
   "test/system/cli/cli.test.ts",
   "test/system/cli/token-files.test.ts",

@@ -5,16 +5,16 @@ import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterEach, describe, it } from "node:test";
-import { createWolfDouble } from "../../../src/demo/wolf/double.ts";
-import { blobChunks, blobSha256 } from "../../../src/demo/wolf/routes/double-own.ts";
-import { openCaller, PLAINTEXT_CALLERS } from "../../support/callers.ts";
-import type { Caller, CallerKind } from "../../support/callers.ts";
-import { startAgent, startServe } from "../../support/commands.ts";
-import type { Command } from "../../support/commands.ts";
-import { viaWolf, WOLF_RUNNER } from "../../support/doubles.ts";
-import { ending, next, within } from "../../support/events.ts";
-import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { tempPath } from "../../support/temp.ts";
+import { createWolfDouble } from "../../src/demo/wolf/double.ts";
+import { blobChunks, blobSha256 } from "../../src/demo/wolf/routes/double-own.ts";
+import { openCaller, PLAINTEXT_CALLERS } from "../support/callers.ts";
+import type { Caller, CallerKind } from "../support/callers.ts";
+import { startAgent, startServe } from "../support/commands.ts";
+import type { Command } from "../support/commands.ts";
+import { viaWolf, WOLF_RUNNER } from "../support/doubles.ts";
+import { ending, next, within } from "../support/events.ts";
+import { assertNothingOpen } from "../support/nothing-open.ts";
+import { tempPath } from "../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 
