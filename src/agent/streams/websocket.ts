@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "
 import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { resetStream } from "../../wire/streams/end-stream.ts";
+import { hasEnded, resetStream } from "../../wire/streams/end-stream.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf } from "../../wire/errors.ts";
@@ -26,7 +26,7 @@ import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { acceptKey } from "../../wire/streams/websocket-frames.ts";
-import { ClientFrames } from "../../wire/websocket/client-frames.ts";
+import { CLIENT_DISCONNECTED, ClientFrames, TUNNEL_CLOSED } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
@@ -88,6 +88,8 @@ function handshake(
     request.destroy();
     socket.destroy();
   };
+  const { session: http2Session } = stream; // a closed stream has none
+  const isLost = (): boolean => http2Session === undefined || hasEnded(http2Session);
   /** For everything that runs on the target's data. */
   const guard = new Guard(
     (error) => {
@@ -128,7 +130,8 @@ function handshake(
     stream.off("close", onClose);
     if (head.length > 0) upgraded.unshift(head); // first frames may share a packet with the 101
     const frames = new ClientFrames(upgraded, response.headers);
-    spliceFrames(stream, upgraded, { onClose: () => open.close() }, frames);
+    const lossReason = (): string => (isLost() ? TUNNEL_CLOSED : CLIENT_DISCONNECTED);
+    spliceFrames(stream, upgraded, { onClose: () => open.close(), lossReason }, frames);
   });
   const onResponse = guard.wrap((response: IncomingMessage) => {
     clearTimeout(timer);

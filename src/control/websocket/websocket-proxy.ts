@@ -137,7 +137,7 @@ class CallerWebSocket {
     const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
     const { stream, isOpen, headers } = response;
     const leave = (reason?: Error): void =>
-      isOpen ? new ClientFrames(stream, headers).leaveNow() : abort(stream, reason);
+      isOpen ? new ClientFrames(stream, headers).leaveNow(this.#caller.closed?.text) : abort(stream, reason);
     this.#leaveTarget = leave;
     const { closed } = this.#caller;
     if (closed !== undefined) throw closedError(closed);

@@ -73,7 +73,7 @@ export function spliceWebSocket(
   function close(reason: Close): void {
     stream.unpipe(caller);
     sendClose(reason);
-    frames.leaveNow();
+    frames.leaveNow(reason.reason);
   }
 
   /**
@@ -83,6 +83,7 @@ export function spliceWebSocket(
   function closeInOrder(reason: Close): void {
     if (isClosing || caller.destroyed || caller.writableEnded) return;
     isClosing = true;
+    frames.explain(reason.reason); // of its end, should it not respond
     stream.unpipe(caller);
     stream.off("data", follow);
     const finish = (): void => {
@@ -110,7 +111,7 @@ export function spliceWebSocket(
     if (kind === "stalled") {
       // It would not read a close frame either.
       abort(caller);
-      return frames.leaveNow();
+      return frames.leaveNow(text);
     }
     const reason = { code: CLOSE_CODES[kind], reason: text };
     if (kind === "restarting") closeInOrder(reason);

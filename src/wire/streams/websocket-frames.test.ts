@@ -119,4 +119,9 @@ describe("encodeClose", () => {
     assert.equal(code, 1012);
     assert.equal(reason.toString(), "service restart");
   });
+
+  it("cuts a long reason between two characters", () => {
+    const frame = encodeClose(1001, "é".repeat(100));
+    assert.deepEqual([frame[1], frame.subarray(4).toString()], [124, "é".repeat(61)]);
+  });
 });

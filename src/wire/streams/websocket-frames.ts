@@ -48,9 +48,13 @@ export class FrameTracker {
   }
 }
 
-/** An unmasked close frame, as a server sends it. The reason is cut to what fits (123 bytes). */
+/** RFC 6455 §5.5: a control frame has at most 125 bytes, two of them the code. */
+const MAX_REASON_BYTES = 123;
+
+/** An unmasked close frame, as a server sends it. The reason is cut to the characters that fit. */
 export function encodeClose(code: number, reason: string): Buffer {
-  const text = Buffer.from(reason).subarray(0, 123);
+  const bytes = new Uint8Array(MAX_REASON_BYTES);
+  const text = Buffer.from(bytes.subarray(0, new TextEncoder().encodeInto(reason, bytes).written));
   const frame = Buffer.alloc(4 + text.length);
   frame[0] = 0x80 | OPCODE.close;
   frame[1] = 2 + text.length;

@@ -12,7 +12,10 @@ import { WholeFrames } from "./whole-frames.ts";
 
 /** RFC 6455 §7.4.1: going away. */
 const GOING_AWAY = 1001;
-const REASON = "the client has disconnected";
+
+/** Why the client is gone, as the server gets it: what it may know, in general words. */
+export const CLIENT_DISCONNECTED = "the client has disconnected";
+export const TUNNEL_CLOSED = "the tunnel connection has closed";
 
 /**
  * The client's bytes are written or piped to it. Of a frame of up to 64 KiB the server gets all or nothing, and a larger one
@@ -29,6 +32,7 @@ export class ClientFrames extends Writable {
   #hasEnded = false;
   /** The server declines the rest: writing more would lose what is still to be read from it. */
   #isDeclined = false;
+  #reason = CLIENT_DISCONNECTED;
 
   /**
    * @param server takes the client's frames; nobody else writes to it or ends it
@@ -41,7 +45,7 @@ export class ClientFrames extends Writable {
     server.on("drain", () => this.#continue?.());
     server.once("close", () => this.#continue?.());
     // Of a stream whose end, by our doing, would reach the server as a bare end.
-    server.once("ending", () => this.leaveNow());
+    server.once("ending", () => this.leaveNow(TUNNEL_CLOSED));
     server.once("aborted", () => {
       this.#isDeclined = true;
       this.#continue?.();
@@ -66,16 +70,23 @@ export class ClientFrames extends Writable {
   }
 
   /** The client is lost. As {@link finish}; then the server has some time to close, and what it sends is dropped. */
-  leave(): void {
+  leave(reason?: string): void {
+    this.explain(reason);
     this.finish();
     this.#limit();
   }
 
   /** The same, without what still waits here. */
-  leaveNow(): void {
+  leaveNow(reason?: string): void {
+    this.explain(reason);
     this.#isEnding = true;
     this.#end();
     this.#limit();
+  }
+
+  /** Why the client will end, if it is not by its own doing. The first reason counts. */
+  explain(reason: string | undefined): void {
+    if (reason !== undefined && this.#reason === CLIENT_DISCONNECTED) this.#reason = reason;
   }
 
   get #isOver(): boolean {
@@ -89,7 +100,7 @@ export class ClientFrames extends Writable {
     this.#frames.drop();
     this.#continue?.();
     if (this.#server.destroyed || this.#server.writableEnded) return;
-    if (mayClose && this.#frames.isBetween) this.#server.end(encodeMaskedClose(GOING_AWAY, REASON));
+    if (mayClose && this.#frames.isBetween) this.#server.end(encodeMaskedClose(GOING_AWAY, this.#reason));
     else this.#server.end();
   }
 

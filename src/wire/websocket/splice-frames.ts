@@ -9,6 +9,8 @@ export interface FrameSpliceOptions {
   onClose: () => void;
   /** Ends the client when the server is lost. Default {@link abort} */
   onServerLost?: (() => void) | undefined;
+  /** Why the client is lost, for the server. Default: it has disconnected. */
+  lossReason?: (() => string) | undefined;
   /** Copies the client's bytes. Default: unchanged. */
   fromClient?: Pump | undefined;
 }
@@ -17,7 +19,7 @@ export interface FrameSpliceOptions {
 export function spliceFrames(
   client: Duplex,
   server: Duplex,
-  { onClose, onServerLost = () => abort(client), fromClient = copy }: FrameSpliceOptions,
+  { onClose, onServerLost = () => abort(client), lossReason, fromClient = copy }: FrameSpliceOptions,
   frames: ClientFrames,
 ): void {
   let open = 2;
@@ -25,7 +27,7 @@ export function spliceFrames(
     open -= 1;
     if (open === 0) onClose();
   };
-  const onLoss = (end: Duplex): void => (end === client ? onServerLost() : frames.leave());
+  const onLoss = (end: Duplex): void => (end === client ? onServerLost() : frames.leave(lossReason?.()));
   const pump = (): void => {
     server.once("aborted", () => client.unpipe(frames));
     fromClient(client, frames);

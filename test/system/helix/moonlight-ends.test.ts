@@ -25,36 +25,60 @@ const candidate = (n: number): string =>
 
 type End = (stand: MoonlightStand, socket: BareSocket) => Promise<unknown> | void;
 
-const ENDS: Readonly<Record<string, End>> = {
-  "its viewer is reset": (_stand, { stream }) => {
-    if (stream instanceof net.Socket) stream.resetAndDestroy();
-    else stream.destroy(new Error("reset"));
-  },
-  "its viewer ends without a Close frame": (_stand, { stream }) => void stream.end(),
-  "its viewer vanishes in the middle of a message": (_stand, { stream, frame }) => {
-    stream.write(frame(JSON.stringify({ Signaling: { note: "x".repeat(40_000) } })).subarray(0, 30_000));
-    stream.end();
-  },
-  "the viewer's token is revoked": ({ url }) => api(url, "DELETE", "/api/v1/tokens/alice"),
-  "the session is deleted": ({ url, session }) => api(url, "DELETE", `/api/v1/sessions/${session.id}`),
-  "the viewer's token is revoked within a large frame": ({ url }, { stream, frame }) => {
-    stream.write(frame("x".repeat(200_000)).subarray(0, 50_000));
-    return api(url, "DELETE", "/api/v1/tokens/alice");
-  },
-  "the session is deleted within a large frame": ({ url, session }, { stream, frame }) => {
-    stream.write(frame("x".repeat(100_000)).subarray(0, 15));
-    return api(url, "DELETE", `/api/v1/sessions/${session.id}`);
-  },
-  "the runner is kicked": ({ sessions }) => {
-    for (const { connections } of sessions.system.controlPlane.runners()) {
-      for (const connection of connections) connection.destroy("a test");
-    }
-  },
+const DISCONNECTED = "the client has disconnected";
+const REVOKED = "the credential has been revoked";
+const SESSION_ENDED = "the session has ended";
+const TUNNEL_CLOSED = "the tunnel connection has closed";
+
+/** And the reason in the Close frame. */
+const ENDS: Readonly<Record<string, readonly [reason: string, end: End]>> = {
+  "its viewer is reset": [
+    DISCONNECTED,
+    (_stand, { stream }) => {
+      if (stream instanceof net.Socket) stream.resetAndDestroy();
+      else stream.destroy(new Error("reset"));
+    },
+  ],
+  "its viewer ends without a Close frame": [DISCONNECTED, (_stand, { stream }) => void stream.end()],
+  "its viewer vanishes in the middle of a message": [
+    DISCONNECTED,
+    (_stand, { stream, frame }) => {
+      stream.write(frame(JSON.stringify({ Signaling: { note: "x".repeat(40_000) } })).subarray(0, 30_000));
+      stream.end();
+    },
+  ],
+  "the viewer's token is revoked": [REVOKED, ({ url }) => api(url, "DELETE", "/api/v1/tokens/alice")],
+  "the session is deleted": [
+    SESSION_ENDED,
+    ({ url, session }) => api(url, "DELETE", `/api/v1/sessions/${session.id}`),
+  ],
+  "the viewer's token is revoked within a large frame": [
+    REVOKED,
+    ({ url }, { stream, frame }) => {
+      stream.write(frame("x".repeat(200_000)).subarray(0, 50_000));
+      return api(url, "DELETE", "/api/v1/tokens/alice");
+    },
+  ],
+  "the session is deleted within a large frame": [
+    SESSION_ENDED,
+    ({ url, session }, { stream, frame }) => {
+      stream.write(frame("x".repeat(100_000)).subarray(0, 15));
+      return api(url, "DELETE", `/api/v1/sessions/${session.id}`);
+    },
+  ],
+  "the runner is kicked": [
+    TUNNEL_CLOSED,
+    ({ sessions }) => {
+      for (const { connections } of sessions.system.controlPlane.runners()) {
+        for (const connection of connections) connection.destroy("a test");
+      }
+    },
+  ],
 };
 
 for (const kind of SOCKET_KINDS) {
   describe(`a stream of a viewer by ${kind}`, () => {
-    for (const [what, end] of Object.entries(ENDS)) {
+    for (const [what, [reason, end]] of Object.entries(ENDS)) {
       it(`ends when ${what}`, async () => {
         await using stand = await startMoonlight();
         const { url, path, alice, session, moonlight } = stand;
@@ -67,8 +91,8 @@ for (const kind of SOCKET_KINDS) {
         await promptly(ended, "the end of the streamer", AT_ONCE_MS);
         assert.deepEqual(await streams(stand), []);
         assert.deepEqual(
-          moonlight.closes.map(({ code, isMasked }) => [code, isMasked]),
-          [[1001, true]],
+          moonlight.closes.map(({ path: _path, ...close }) => close),
+          [{ code: 1001, reason, isMasked: true }],
         );
       });
     }

@@ -21,7 +21,9 @@ import type { SocketCaller } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
 
-const OURS = { code: 1001, reason: "the client has disconnected", isMasked: true };
+const DISCONNECTED = "the client has disconnected";
+const REVOKED = "the credential has been revoked";
+const TUNNEL_CLOSED = "the tunnel connection has closed";
 
 interface Scene {
   system: System;
@@ -82,10 +84,18 @@ function frame(payload: Buffer, opcode = 2, isFinal = true): Buffer {
 
 const LARGE_FRAME = frame(Buffer.alloc(3 * MAX_HELD_FRAME_BYTES, "x"));
 
-async function assertClosed(seen: FollowedSocket, texts: readonly string[] = ["hello"]): Promise<void> {
+async function assertClosed(
+  seen: FollowedSocket,
+  texts: readonly string[] = ["hello"],
+  reason: string = DISCONNECTED,
+): Promise<void> {
   assert.deepEqual(await seen.ended, { by: "FIN", partBytes: 0 });
-  assert.deepEqual(seen.closes, [OURS]);
+  assert.deepEqual(seen.closes, [ours(reason)]);
   assert.deepEqual(seen.texts, texts);
+}
+
+function ours(reason: string): FollowedSocket["closes"][number] {
+  return { code: 1001, reason, isMasked: true };
 }
 
 for (const kind of PLAINTEXT_CALLERS) {
@@ -136,7 +146,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         raw.write(LARGE_FRAME.subarray(0, -1));
         await other.frames.findNth(2, () => true, "two fragments");
         await api(system.url, "DELETE", "/api/v1/tokens/u");
-        await assertClosed(other, Array<string>(2).fill("x".repeat(MAX_HELD_FRAME_BYTES)));
+        await assertClosed(other, Array<string>(2).fill("x".repeat(MAX_HELD_FRAME_BYTES)), REVOKED);
         other.socket.destroy();
       }));
 
@@ -147,7 +157,7 @@ for (const kind of PLAINTEXT_CALLERS) {
           raw.write(LARGE_FRAME.subarray(0, -1));
           await seen.frames.findNth(3, () => true, "two fragments");
           system.path?.reset();
-          await assertClosed(seen, seen.texts);
+          await assertClosed(seen, seen.texts, TUNNEL_CLOSED);
         },
         { faulty: true },
       ));
@@ -170,7 +180,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         const { caller, raw, seen: other } = await asUser(kind, system);
         await api(system.url, "DELETE", "/api/v1/tokens/u");
         if (raw.writable) raw.write(frame(Buffer.from("later")));
-        await assertClosed(other, []);
+        await assertClosed(other, [], REVOKED);
         assert.equal((await caller.closed).code, 1008);
         assert.deepEqual(seen.closes, [], "another credential's");
         other.socket.destroy();
@@ -181,7 +191,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         kind,
         async ({ system, caller, seen }) => {
           system.controlPlane.kick(RUNNER);
-          await assertClosed(seen);
+          await assertClosed(seen, ["hello"], TUNNEL_CLOSED);
           assert.equal((await caller.closed).code, 1012);
         },
         { controlPlane: { drainMs: 0 } },
@@ -192,7 +202,7 @@ for (const kind of PLAINTEXT_CALLERS) {
         kind,
         async ({ system, caller, seen }) => {
           system.path?.reset();
-          await assertClosed(seen);
+          await assertClosed(seen, ["hello"], TUNNEL_CLOSED);
           assert.equal((await caller.closed).code, 1012);
         },
         { faulty: true },
@@ -212,6 +222,16 @@ for (const kind of PLAINTEXT_CALLERS) {
         seen.socket.destroy();
         await within(closing, "the end of the control plane");
       }));
+
+    it("gets the reason of a stop where the caller ends without a Close frame behind ours", () =>
+      play(kind, async ({ system, raw, seen }) => {
+        raw.removeAllListeners("data");
+        raw.once("data", () => raw.end());
+        const closing = system.controlPlane.close();
+        await assertClosed(seen, ["hello"], "the control plane is restarting");
+        seen.socket.destroy();
+        await within(closing, "the end of the control plane");
+      }));
   });
 }
 
@@ -227,7 +247,7 @@ describe("a caller that does not read", () => {
         seen.socket.on("drain", flood);
         flood();
         await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
-        assert.deepEqual(seen.closes, [OURS]);
+        assert.deepEqual(seen.closes, [ours("the caller has stopped reading")]);
         seen.socket.off("drain", flood);
       },
       { controlPlane: { callerStallMs: 300 } },
@@ -235,10 +255,10 @@ describe("a caller that does not read", () => {
 });
 
 /** Each of these needs the control plane's own Close frame: nobody behind it sends one. */
-const LOSSES: readonly [what: string, lose: (raw: Duplex, system: System) => unknown][] = [
-  ["the caller is reset", (raw) => reset(raw)],
-  ["the caller ends without one", (raw) => raw.end()],
-  ["the credential is revoked", (_raw, { url }) => api(url, "DELETE", "/api/v1/tokens/u")],
+const LOSSES: readonly [what: string, reason: string, lose: (raw: Duplex, system: System) => unknown][] = [
+  ["the caller is reset", DISCONNECTED, (raw) => reset(raw)],
+  ["the caller ends without one", DISCONNECTED, (raw) => raw.end()],
+  ["the credential is revoked", REVOKED, (_raw, { url }) => api(url, "DELETE", "/api/v1/tokens/u")],
 ];
 
 it("a target behind RevDial gets a Close frame when the client is kicked", async () => {
@@ -252,12 +272,12 @@ it("a target behind RevDial gets a Close frame when the client is kicked", async
   for (const { connections } of system.controlPlane.runners()) {
     for (const connection of connections) connection.destroy("a test");
   }
-  await assertClosed(seen);
+  await assertClosed(seen, ["hello"], TUNNEL_CLOSED);
   assert.equal((await caller.closed).code, 1012);
   seen.socket.destroy();
 });
 
-for (const [what, lose] of LOSSES) {
+for (const [what, reason, lose] of LOSSES) {
   describe(`when ${what}`, () => {
     async function play(
       system: System,
@@ -272,7 +292,7 @@ for (const [what, lose] of LOSSES) {
       await seen.frames.find(() => true, "the first frame");
       await lose(Reflect.get(caller.socket, "_socket") as Duplex, system);
       await seen.frames.find(({ opcode }) => opcode === 8, "the Close frame");
-      assert.deepEqual([seen.closes, seen.texts], [[OURS], ["hello"]]);
+      assert.deepEqual([seen.closes, seen.texts], [[ours(reason)], ["hello"]]);
       if (target === TARGET) assert.equal((await seen.ended).by, "FIN");
       seen.socket.destroy();
     }
