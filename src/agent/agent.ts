@@ -13,7 +13,7 @@ import { ConnectionSlots } from "./connection/slots.ts";
 import { StandBy } from "./connection/stand-by.ts";
 import { Discovery } from "./discovery/discovery.ts";
 import { openEngine } from "./discovery/docker-engine.ts";
-import { MAX_ENDPOINT_RUNNERS, NOTICES_BURST, NOTICES_PER_S } from "./limits.ts";
+import { MAX_ENDPOINT_RUNNERS, NOTICES_BURST, NOTICES_PER_S, STREAMS_PER_TARGET } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
 import { startRelay } from "./relay/relay.ts";
 import { serveStreams } from "./streams/dispatch.ts";
@@ -89,6 +89,7 @@ export function createAgent(options: AgentOptions): Agent {
       CAPABILITY.restart,
       ...(config.events ? [CAPABILITY.events] : []),
     ],
+    streamsPerTarget: STREAMS_PER_TARGET,
     runners: offered.list(),
   });
 

@@ -15,11 +15,10 @@ export const WAITING_DIALS_PER_CALLER_AND_RUNNER = 4_096;
 /** Waiting dials in total. A waiting HTTP request holds about 16 KiB (socket, parser, header): this many are 256 MiB. If all
  * places are taken, the credential with the most waiting dials loses one to a credential with fewer. */
 export const MAX_WAITING_DIALS = 16_384;
-/** Streams to one target up to which waiting dials are released: below the 512 that an agent takes, with room for others. */
-export const RELEASE_STREAMS_PER_TARGET = 448;
-/** Streams to one target, on all connections together, from which on new dials queue too: the agent's count lags behind
- * ours. */
-export const ARRIVAL_STREAMS_PER_TARGET = 480;
+/** Of the streams that an agent takes to one target, one in so many is left free when waiting dials are released. */
+export const RELEASE_SPARE_DIVISOR = 8;
+/** And one in so many is when new dials queue too: the agent's count lags behind ours. */
+export const ARRIVAL_SPARE_DIVISOR = 16;
 /** A target without room for this long has streams that stay open: dials no longer wait for it, and the agent's count
  * decides. */
 export const SATURATED_STALL_MS = 2_000;
@@ -74,7 +73,7 @@ export const HTTP2_TARGET_IDLE_MS = 30_000;
 export const HTTP2_TARGET_SETTINGS_TIMEOUT_MS = 10_000;
 
 /** Streams on one HTTP/2 connection to a target, where it allows more itself: as many as an agent opens to a target. */
-export const HTTP2_TARGET_MAX_STREAMS = 512;
+export const HTTP2_TARGET_MAX_STREAMS = 586;
 
 /** HTTP/2 connections to one target that are open at once on one agent connection: the one in use, and those behind a
  * GOAWAY whose requests are still under way. */

@@ -33,6 +33,11 @@ export const OPEN_STREAMS_PER_CONNECTION = 900;
 /** Streams of the agent's limit that are reserved for its own routes: `/events`, `/notices`, `/metrics`, `/hello`. */
 export const RESERVED_STREAMS = 4;
 
+/** Streams to one target at once of an agent that does not announce how many it takes. */
+export const UNANNOUNCED_STREAMS_PER_TARGET = 512;
+/** The largest number that counts: more than any agent's connections carry. */
+export const MAX_STREAMS_PER_TARGET = 65_536;
+
 /** Aborts arrive as RST_STREAM; node's default budget (1,000, then 33/s) would end a busy tunnel with GOAWAY. */
 export const STREAM_RESET_BURST = 100_000;
 /** Refill of the reset budget, per second. */

@@ -18,6 +18,7 @@ export function createHello(own: Partial<Hello> = {}): Hello {
     bootEpochMs: 0,
     standby: false,
     capabilities: [],
+    streamsPerTarget: 512,
     runners: [],
     ...own,
   };
@@ -25,6 +26,8 @@ export function createHello(own: Partial<Hello> = {}): Hello {
 
 export interface ScriptedAgentOptions {
   capabilities: string[];
+  /** Default 512. */
+  streamsPerTarget?: number;
   /** Every stream but the one for `/hello`. */
   onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
   /** Default {@link RUNNER}. */
@@ -40,12 +43,13 @@ export interface ScriptedAgent extends AsyncDisposable {
 /** Resolves when its runner is connected. Disposed of, it is gone and the runner is not connected any more. */
 export async function startScriptedAgent(
   controlPlane: ControlPlane,
-  { capabilities, onStream, runner = RUNNER, target = TARGET }: ScriptedAgentOptions,
+  { capabilities, onStream, runner = RUNNER, target = TARGET, streamsPerTarget = 512 }: ScriptedAgentOptions,
 ): Promise<ScriptedAgent> {
   const { port } = controlPlane;
   const carrier = await dialCarrier({ port, token: ADMIN_TOKEN, carrier: "ptth", runner });
   const hello = createHello({
     capabilities,
+    streamsPerTarget,
     runners: [{ id: runner, targets: [{ name: target, http: "auto" }] }],
   });
   const session = await serveReversed(carrier, (accepted: ServerHttp2Session) => {

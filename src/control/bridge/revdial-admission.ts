@@ -10,7 +10,7 @@ import type { AdmissionContext } from "../admission/admission.ts";
 import type { Identity } from "../auth/identity.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
 import type { Registry } from "../registry/registry.ts";
-import { MAX_STANDBYS } from "../revdial/limits.ts";
+import { MAX_STANDBYS, MAX_STREAMS } from "../revdial/limits.ts";
 import { RevDialTunnel } from "../revdial/revdial-tunnel.ts";
 import type { RevDialTunnelParts } from "../revdial/revdial-tunnel.ts";
 
@@ -82,6 +82,7 @@ function createConnection(client: RevDialClient, context: RevDialAdmissionContex
     bootEpochMs: 0,
     standby: false,
     capabilities: [CAPABILITY.websocket],
+    streamsPerTarget: MAX_STREAMS,
     runners: [{ id: runner, targets: [context.targetOf(runner)] }],
   };
   const tunnel = new RevDialTunnel({

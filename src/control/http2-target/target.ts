@@ -11,7 +11,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
 import { SELF } from "../shares/holders.ts";
-import { Counts, shareLeft } from "../shares/shares.ts";
+import { Counts, shareLeft, targetStreamsLeft } from "../shares/shares.ts";
 import { TurnQueue } from "../shares/turn-queue.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { Http2Connection } from "./connection.ts";
@@ -99,7 +99,7 @@ export class Http2Target implements Http2Queue {
     this.#waiting.serve((exchange, caller) => {
       const connection = this.#usable();
       if (connection === undefined || !connection.hasRoom()) return false;
-      if (shareLeft(caller, this.#streams.of(caller), connection.freeStreams) === 0) return false;
+      if (targetStreamsLeft(caller, this.#streams.of(caller), connection.freeStreams) === 0) return false;
       this.#waiting.remove(caller, exchange);
       this.#start(exchange, connection);
       return true;

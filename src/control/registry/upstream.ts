@@ -1,10 +1,10 @@
 /** One agent process as it serves one runner: all its connections, and which of them takes the next stream. */
+import { UNANNOUNCED_STREAMS_PER_TARGET } from "../../wire/limits.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { SELF } from "../shares/holders.ts";
-import { STREAMS_OF_A_TARGET } from "../shares/limits.ts";
-import { shareLeft } from "../shares/shares.ts";
+import { shareLeft, targetStreamsLeft } from "../shares/shares.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 
 interface UpstreamParts {
@@ -74,6 +74,12 @@ export class Upstream {
     return best;
   }
 
+  /** Streams that the agent takes to one target, as it announces. */
+  get streamsPerTarget(): number {
+    const [connection] = this.connections;
+    return connection?.hello.streamsPerTarget ?? UNANNOUNCED_STREAMS_PER_TARGET;
+  }
+
   /** Streams that its connections can still open. */
   get freeStreams(): number {
     return this.#sum((connection) => (connection.usable ? connection.freeStreams : 0));
@@ -132,7 +138,11 @@ export class Upstream {
       if (connection.usable) free += connection.freePlaces;
     }
     // Places are counted before their streams are; streams that close late are counted only as streams.
-    const ofTarget = shareLeft(caller, ofCallerHere, STREAMS_OF_A_TARGET - Math.max(places, streams));
+    const ofTarget = targetStreamsLeft(
+      caller,
+      ofCallerHere,
+      this.streamsPerTarget - Math.max(places, streams),
+    );
     return Math.min(ofTarget, shareLeft(caller, ofCaller, free));
   }
 

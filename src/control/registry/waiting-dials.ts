@@ -4,12 +4,12 @@
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import {
-  ARRIVAL_STREAMS_PER_TARGET,
+  ARRIVAL_SPARE_DIVISOR,
   GRACE_MS,
   MAX_WAIT_MS,
   RELEASE_DIVISOR,
   RELEASE_PAUSE_MS,
-  RELEASE_STREAMS_PER_TARGET,
+  RELEASE_SPARE_DIVISOR,
 } from "../limits.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { SELF } from "../shares/holders.ts";
@@ -153,7 +153,7 @@ export class WaitingDials {
     const upstream = entry?.upstreams.inUse;
     if (entry === undefined || upstream === undefined) return false;
     const destination = { runner: runnerId, target };
-    const max = saturated === undefined ? ARRIVAL_STREAMS_PER_TARGET : RELEASE_STREAMS_PER_TARGET;
+    const max = saturated === undefined ? arrivalStreams(upstream) : releaseStreams(upstream);
     const hasRoom = upstream.hasFewerBusyStreams(destination, max);
     const isStalled = entry.saturated.isStalled(target, hasRoom);
     if (saturated !== undefined && isStalled) throw saturated;
@@ -174,7 +174,7 @@ export class WaitingDials {
   #makeRoom(runner: string, target: string, { reusesStreams }: WaitOptions): AgentConnection | undefined {
     const upstream = this.#entries.get(runner)?.upstreams.inUse;
     const destination = { runner, target };
-    if (upstream === undefined || upstream.openStreams(destination) < RELEASE_STREAMS_PER_TARGET) {
+    if (upstream === undefined || upstream.openStreams(destination) < releaseStreams(upstream)) {
       return undefined;
     }
     if (reusesStreams === true) return upstream.mostIdleConnection(destination);
@@ -208,7 +208,7 @@ export class WaitingDials {
     const destination = { runner: entry.id, target };
     let room = batch.rooms.get(target);
     if (room === undefined) {
-      room = batchSize(upstream.busyStreams(destination));
+      room = batchSize(releaseStreams(upstream) - upstream.busyStreams(destination));
       if (entry.saturated.isStalled(target, room > 0)) room = Infinity;
     }
     const lane = laneOf(target, caller);
@@ -253,6 +253,16 @@ function laneOf(target: string, caller: string): string {
   return `${target} ${caller}`;
 }
 
-function batchSize(busy: number): number {
-  return Math.ceil((RELEASE_STREAMS_PER_TARGET - busy) / RELEASE_DIVISOR);
+/** Streams to one target up to which waiting dials are released. */
+function releaseStreams({ streamsPerTarget }: Upstream): number {
+  return streamsPerTarget - Math.floor(streamsPerTarget / RELEASE_SPARE_DIVISOR);
+}
+
+/** Streams to one target, on all connections together, from which on new dials queue. */
+function arrivalStreams({ streamsPerTarget }: Upstream): number {
+  return streamsPerTarget - Math.floor(streamsPerTarget / ARRIVAL_SPARE_DIVISOR);
+}
+
+function batchSize(free: number): number {
+  return Math.ceil(free / RELEASE_DIVISOR);
 }

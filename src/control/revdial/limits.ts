@@ -29,9 +29,9 @@ export const PINGS_PER_S = 512;
 /** Interval of `keep-alive`: clients end their connection after 60 s without a command. */
 export const KEEP_ALIVE_MS = 18_000;
 
-/** Streams of one client, those that it has not picked up included: each is a connection of its own at both ends, and holds up to
- * 64 KiB of what its caller has sent before it is picked up. */
-export const MAX_STREAMS = 512;
+/** Streams of one client, those that it has not picked up included; one credential may have 512 of them. Each is a
+ * connection of its own at both ends, and holds up to 64 KiB of what its caller has sent before it is picked up. */
+export const MAX_STREAMS = 586;
 /** Of an error that a client reports. */
 export const MAX_ERROR_LENGTH = 200;
 

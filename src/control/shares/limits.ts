@@ -11,8 +11,8 @@ export const OPERATOR_FREE_SHARE = 31;
 /** Keys that are counted no longer and that are kept nevertheless; beyond it at most as many as are counted. */
 export const MAX_ZERO_COUNTS = 64;
 
-/** Streams that an agent takes to one target at once. */
-export const STREAMS_OF_A_TARGET = 512;
+/** Streams to one target of one credential, an admin's too. An agent takes more, so that it leaves room for others. */
+export const TARGET_STREAMS_PER_HOLDER = 512;
 /** Targets and callers whose share is used up and that are remembered for one runner; the oldest is forgotten first. */
 export const MAX_EXHAUSTED_SHARES = 1_024;
 

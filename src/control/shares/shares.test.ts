@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { addressHolder, credentialHolder, SELF } from "./holders.ts";
-import { Counts, shareLeft, Shares } from "./shares.ts";
+import { Counts, shareLeft, Shares, targetStreamsLeft } from "./shares.ts";
 import type { ShareBounds } from "./shares.ts";
 
 /** How many places each holder gets, one after the other, of so many in total. */
@@ -66,6 +66,21 @@ describe("a share of what is free", () => {
     assert.equal(shareLeft("user a", 448, 64), 0);
     assert.equal(shareLeft("user a", 5, -3), 0);
     assert.equal(shareLeft(SELF, 1_000, 12), 12);
+  });
+});
+
+describe("a share of a target's streams", () => {
+  it("is 512 for one alone of an agent that takes 586, and leaves room for others", () => {
+    for (const holder of ["user a", "admin x"]) assert.equal(targetStreamsLeft(holder, 0, 586), 512, holder);
+    assert.equal(targetStreamsLeft("user b", 0, 586 - 512), 65);
+    assert.equal(targetStreamsLeft("admin x", 512, 10_000), 0);
+    assert.equal(targetStreamsLeft("admin x", 513, 10_000), 0);
+    assert.equal(targetStreamsLeft(SELF, 1_000, 12), 12);
+  });
+
+  it("is less of an agent that takes 512", () => {
+    assert.equal(targetStreamsLeft("user a", 0, 512), 448);
+    assert.equal(targetStreamsLeft("admin x", 0, 512), 496);
   });
 });
 

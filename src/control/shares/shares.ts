@@ -4,7 +4,7 @@
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { isOperator, SELF } from "./holders.ts";
-import { FREE_SHARE, MAX_ZERO_COUNTS, OPERATOR_FREE_SHARE } from "./limits.ts";
+import { FREE_SHARE, MAX_ZERO_COUNTS, OPERATOR_FREE_SHARE, TARGET_STREAMS_PER_HOLDER } from "./limits.ts";
 
 /** Gives a place back. Further calls have no effect. */
 export type Release = () => void;
@@ -58,6 +58,12 @@ export function shareLeft(holder: string, held: number, free: number): number {
   if (holder === SELF) return Math.max(0, free);
   const factor = isOperator(holder) ? OPERATOR_FREE_SHARE : FREE_SHARE;
   return Math.max(0, Math.ceil((factor * free - held) / (factor + 1)));
+}
+
+/** How many more streams to a target a holder may open, of those that the target has free. */
+export function targetStreamsLeft(holder: string, held: number, free: number): number {
+  const left = shareLeft(holder, held, free);
+  return holder === SELF ? left : Math.max(0, Math.min(left, TARGET_STREAMS_PER_HOLDER - held));
 }
 
 export interface ShareBounds {

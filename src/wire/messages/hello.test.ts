@@ -27,6 +27,7 @@ const nearlyHello = fc.record(
     instance: fc.oneof(fc.constant("i"), fc.jsonValue()),
     bootEpochMs: fc.jsonValue(),
     standby: fc.jsonValue(),
+    streamsPerTarget: fc.jsonValue(),
     capabilities: fc.jsonValue(),
     runners: fc.oneof(
       fc.jsonValue(),
@@ -57,6 +58,11 @@ describe("/hello", () => {
     const { bootEpochMs: _boot, capabilities: _capabilities, ...least } = GOOD;
     assert.deepEqual([parseHello(least).bootEpochMs, parseHello(least).capabilities], [0, []]);
     assert.equal(parseHello({ ...GOOD, protocol: 99 }).protocol, 99);
+    assert.equal(parseHello(GOOD).streamsPerTarget, 512);
+    for (const announced of [1, 586, 1e300]) {
+      const { streamsPerTarget } = parseHello({ ...GOOD, streamsPerTarget: announced });
+      assert.equal(streamsPerTarget, Math.min(announced, 65_536));
+    }
   });
 
   it("accepts only a host for a target that a Host field can have", () => {
@@ -110,6 +116,9 @@ describe("/hello", () => {
       ["hello.standby", { standby: "yes" }],
       ["hello.standby", { standby: 1 }],
       ["hello.bootEpochMs", { bootEpochMs: "5" }],
+      ["hello.streamsPerTarget", { streamsPerTarget: 0 }],
+      ["hello.streamsPerTarget", { streamsPerTarget: 1.5 }],
+      ["hello.streamsPerTarget", { streamsPerTarget: "5" }],
       ["hello.capabilities", { capabilities: ["websocket", 5] }],
       ["hello.capabilities", { capabilities: ["x".repeat(129)] }],
       ["hello.runners", { runners: [{ id: "a" }, { id: "b" }, { id: "a" }] }],

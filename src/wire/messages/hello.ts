@@ -3,7 +3,12 @@
  * work together; everything that is used is validated here, once.
  */
 import { TurnaboutError } from "../errors.ts";
-import { MAX_RUNNERS_PER_CONNECTION, MAX_TARGETS_PER_RUNNER } from "../limits.ts";
+import {
+  MAX_RUNNERS_PER_CONNECTION,
+  MAX_STREAMS_PER_TARGET,
+  MAX_TARGETS_PER_RUNNER,
+  UNANNOUNCED_STREAMS_PER_TARGET,
+} from "../limits.ts";
 import { isRunnerId, isTargetHost, isTargetName } from "./names.ts";
 
 /** How a target speaks HTTP. `auto`: HTTP/1, its version remembered from its responses (RFC 9112 §6.1). `2`: HTTP/2 on a
@@ -39,6 +44,8 @@ export interface Hello {
   /** It has been replaced before: its runners are registered only where no other agent process serves them. */
   standby: boolean;
   capabilities: string[];
+  /** Streams that it takes to one target at once. */
+  streamsPerTarget: number;
   runners: RunnerInfo[];
 }
 
@@ -61,6 +68,7 @@ export function parseHello(value: unknown): Hello {
     capabilities: list(hello["capabilities"] ?? [], "hello.capabilities", MAX_CAPABILITIES).map((item) =>
       shortText(item, "hello.capabilities"),
     ),
+    streamsPerTarget: streamsPerTarget(hello["streamsPerTarget"]),
     runners: distinct(
       list(hello["runners"], "hello.runners", MAX_RUNNERS_PER_CONNECTION).map(parseRunner),
       ({ id }) => id,
@@ -107,6 +115,13 @@ function moment(value: unknown): number {
   if (typeof value !== "number") throw invalid("hello.bootEpochMs");
   const ms = Math.round(value);
   return ms > 0 && ms <= MAX_TIME_MS ? ms : 0;
+}
+
+function streamsPerTarget(value: unknown): number {
+  if (value === undefined || value === null) return UNANNOUNCED_STREAMS_PER_TARGET;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1)
+    throw invalid("hello.streamsPerTarget");
+  return Math.min(value, MAX_STREAMS_PER_TARGET);
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { startFrameAgent } from "../../support/agent-endpoint.ts";
-import { MAX_NOTICES_BYTES, NOTICES_BURST } from "../../../src/agent/limits.ts";
+import { MAX_NOTICES_BYTES, NOTICES_BURST, STREAMS_PER_TARGET } from "../../../src/agent/limits.ts";
 import type { FrameAgent } from "../../support/agent-endpoint.ts";
 import {
   connectFrame,
@@ -151,15 +151,15 @@ describe("an agent's refusal", () => {
     assert.deepEqual([...seen], ["HEADERS 404 END_STREAM, RST_STREAM 0"]);
   });
 
-  it("refuses more than 512 streams to one target with overloaded", async () => {
+  it(`refuses more than ${STREAMS_PER_TARGET} streams to one target with overloaded`, async () => {
     await using idle = await startTarget(() => {});
     await using to = await startFrameAgent({ idle: idle.address });
     const { client } = to;
-    const ids = Array.from({ length: 560 }, (_, i) => 1 + 2 * i);
+    const ids = Array.from({ length: STREAMS_PER_TARGET + 48 }, (_, i) => 1 + 2 * i);
     client.write(...ids.map((id) => connectFrame(id, "idle.runner")));
-    while (client.streams.size < 560) await client.until(({ stream }) => stream > 0);
+    while (client.streams.size < ids.length) await client.until(({ stream }) => stream > 0);
     const statuses = ids.map((id) => client.streams.get(id)?.[0]);
-    assert.equal(statuses.filter((each) => each === "HEADERS 200").length, 512);
+    assert.equal(statuses.filter((each) => each === "HEADERS 200").length, STREAMS_PER_TARGET);
     assert.equal(statuses.filter((each) => each === "HEADERS 503 END_STREAM").length, 48);
   });
 

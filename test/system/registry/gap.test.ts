@@ -5,7 +5,7 @@ import { afterEach, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { STREAMS_PER_TARGET } from "../../../src/agent/limits.ts";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
-import { ARRIVAL_STREAMS_PER_TARGET } from "../../../src/control/limits.ts";
+import { TARGET_STREAMS_PER_HOLDER } from "../../../src/control/shares/limits.ts";
 import type { TurnaboutError } from "../../../src/wire/errors.ts";
 import { eventually, next } from "../../support/events.ts";
 import { call, targetUrl } from "../../support/http.ts";
@@ -115,7 +115,7 @@ describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
       call(url, { timeoutMs: 30_000 }),
     );
     const first = Promise.race(responses);
-    await Promise.race([first, waitFor(system, STREAMS_PER_TARGET + 100 - ARRIVAL_STREAMS_PER_TARGET)]);
+    await Promise.race([first, waitFor(system, STREAMS_PER_TARGET + 100 - TARGET_STREAMS_PER_HOLDER)]);
     holds = false;
     for (const response of held) response.end("served");
     const statuses = (await Promise.all(responses)).map(({ status }) => status);
@@ -132,9 +132,7 @@ describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
     await eventually(() => held.length === count, `${count} requests`);
     for (const response of held) response.end();
     await Promise.all(responses);
-    const dials = Array.from({ length: STREAMS_PER_TARGET - 100 }, () =>
-      system.controlPlane.dial(RUNNER, TARGET),
-    );
+    const dials = Array.from({ length: 412 }, () => system.controlPlane.dial(RUNNER, TARGET));
     for (const socket of await Promise.all(dials)) socket.destroy();
   });
 });

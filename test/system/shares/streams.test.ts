@@ -6,7 +6,7 @@ import { afterEach, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import { CALLER_MAX_STREAMS } from "../../../src/control/limits.ts";
-import { STREAMS_OF_A_TARGET } from "../../../src/control/shares/limits.ts";
+import { TARGET_STREAMS_PER_HOLDER } from "../../../src/control/shares/limits.ts";
 import { shareLeft } from "../../../src/control/shares/shares.ts";
 import { RESERVED_STREAMS } from "../../../src/wire/limits.ts";
 import { errorCode, openCaller, via } from "../../support/callers.ts";
@@ -15,6 +15,7 @@ import { eventually } from "../../support/events.ts";
 import { call } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { exchangeRaw } from "../../support/raw-http.ts";
+import { startScriptedAgent } from "../../support/scripted-agent.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { startHttp2Target, startHttpTarget, startTarget } from "../../support/target.ts";
 import { refusedWebSocket } from "../../support/websockets.ts";
@@ -55,18 +56,19 @@ function holdAlices(): { held: ServerResponse[]; listener: Parameters<typeof sta
 }
 
 describe("a user who takes as many streams of a target as there are", () => {
-  it("gets most of them when alone, is refused the rest, and leaves room for another", async () => {
+  it("gets 512 when alone, is refused the rest, and leaves room for another", async () => {
     const { held, listener } = holdAlices();
     await using target = await startHttpTarget(listener);
     await using system = await startSystem({ target, controlPlane: { tokens } });
-    const share = shareLeft("user alice", 0, STREAMS_OF_A_TARGET);
+    const share = TARGET_STREAMS_PER_HOLDER;
     const callers = [
       await openCaller("HTTP/2 by prior knowledge", system),
       await openCaller("HTTP/2 by prior knowledge", system),
+      await openCaller("HTTP/2 by prior knowledge", system),
     ];
-    const statuses = callers.map((caller) => request(caller, "alice", CALLER_MAX_STREAMS));
-    const excess = CALLER_MAX_STREAMS * callers.length - share;
-    await eventually(() => statuses.flat().length === excess, "the refusals");
+    const counts = [CALLER_MAX_STREAMS, CALLER_MAX_STREAMS, 48];
+    const statuses = callers.map((caller, index) => request(caller, "alice", counts[index] ?? 0));
+    await eventually(() => statuses.flat().length === 48, "the refusals");
     assert.deepEqual(new Set(statuses.flat()), new Set([503]));
     assert.equal(held.length, share);
 
@@ -97,6 +99,29 @@ describe("a user who takes as many streams of a target as there are", () => {
     await eventually(() => statuses.flat().length === 2 * CALLER_MAX_STREAMS, "all responses");
     assert.deepEqual(new Set(statuses.flat()), new Set([200]));
     for (const caller of callers) await caller.close();
+  });
+});
+
+describe("an agent that takes fewer streams to a target", () => {
+  it("announces how many, and one user leaves some of them for another", async () => {
+    await using system = await startSystem({ agents: 0, controlPlane: { tokens } });
+    let streams = 0;
+    await using _agent = await startScriptedAgent(system.controlPlane, {
+      capabilities: [],
+      streamsPerTarget: 16,
+      onStream: (stream) => {
+        streams += 1;
+        stream.respond({ ":status": 200 });
+      },
+    });
+    const caller = await openCaller("HTTP/2 by prior knowledge", system);
+    const statuses = request(caller, "alice", 20);
+    const share = shareLeft("user alice", 0, 16);
+    await eventually(() => statuses.length === 20 - share, "the refusals");
+    assert.deepEqual([streams, new Set(statuses)], [share, new Set([503])]);
+    request(caller, "bob", 1);
+    await eventually(() => streams === share + 1, "another user's stream");
+    await caller.close();
   });
 });
 
