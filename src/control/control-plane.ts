@@ -174,7 +174,9 @@ function dialUnless(isClosing: () => boolean, { dialer }: Parts): Dial {
         `dial ${runner} ${target}: the control plane is shutting down`,
       );
     }
-    const stream = await dialer.openStream({ runner, target }, options);
+    const { early = false, ...more } = options ?? {};
+    if (early) return dialer.openSocket({ runner, target }, more);
+    const stream = await dialer.openStream({ runner, target }, more);
     return "rstCode" in stream ? new TunnelSocket(stream, `${runner} ${target}`) : stream;
   };
 }

@@ -53,6 +53,10 @@ export const MAX_DISCOVERERS_PER_RUNNER = 8;
 /** From opening the stream to the agent's response: above the agent's own connect timeout. */
 export const DIAL_TIMEOUT_MS = 10_000;
 
+/** Of what a caller sends behind its CONNECT, passed on before the target has accepted and kept until then: a first request, or
+ * the first flight of TLS. More waits in the caller's socket. */
+export const MAX_EARLY_BYTES: number = 64 * 1024;
+
 /** Attempts of a dial that the agent has provably not processed, on another connection if there is one. */
 export const DIAL_ATTEMPTS = 3;
 

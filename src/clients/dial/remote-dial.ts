@@ -1,4 +1,5 @@
 /** A `Dial` for other processes: CONNECT to the control plane's forward proxy. */
+import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
@@ -9,6 +10,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { isShuttingDown } from "../../wire/streams/splice.ts";
+import { EarlySocket } from "./early-socket.ts";
 import { sniName } from "../../wire/tls/server-name.ts";
 import { splitZone, withZone } from "../../wire/fields/url-zone.ts";
 
@@ -39,6 +41,18 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
         ...(options.waitMs !== undefined && { prefer: `wait=${Math.ceil(options.waitMs / 1_000)}` }),
       },
     });
+    const early =
+      options.early === true
+        ? new EarlySocket(
+            socket,
+            once(request, "finish").then(() => {}),
+          )
+        : undefined;
+    const fail = (error: TurnaboutError): void => {
+      reject(error);
+      early?.destroy(error);
+      socket.destroy();
+    };
     // Never removed; errors of a socket below TLS are reported nowhere else.
     tcp.on("error", (error) => request.destroy(error));
     const onAbort = () => request.destroy(new TurnaboutError("aborted", `${label}: aborted`));
@@ -49,21 +63,21 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
       const status = response.statusCode ?? 0;
       if (status === 200) {
         socket.allowHalfOpen = true; // the target's end must not end our half
+        if (early !== undefined) return early.open(head);
         if (head.length > 0) socket.unshift(head);
         return resolve(socket);
       }
-      socket.destroy();
       const code = parseProxyStatus(response.headers["proxy-status"]) ?? codeFromStatus(status);
-      reject(new TurnaboutError(code, `${label}: the control plane responded with ${status}`));
+      fail(new TurnaboutError(code, `${label}: the control plane responded with ${status}`));
     });
     request.on("error", (cause) => {
       settled();
-      socket.destroy();
-      if (cause instanceof TurnaboutError) reject(cause);
-      else reject(new TurnaboutError("carrier_failed", `${label}: ${cause.message}`, { cause }));
+      if (cause instanceof TurnaboutError) fail(cause);
+      else fail(new TurnaboutError("carrier_failed", `${label}: ${cause.message}`, { cause }));
     });
     if (options.signal?.aborted === true) onAbort();
     request.end();
+    if (early !== undefined) resolve(early);
     return promise;
   };
 }

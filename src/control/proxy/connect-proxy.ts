@@ -15,6 +15,7 @@ import type { Access } from "../auth/access.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import type { Dialer } from "../registry/dialer.ts";
+import { EarlyData } from "../tunnels/early-data.ts";
 import { refuseAmbiguous } from "../listener/refused-requests.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
@@ -65,7 +66,11 @@ async function openTunnel(
   caller: RevocableCaller,
   stream: Duplex,
   destination: AuthorizedDestination,
-  { headers, context }: { headers: IncomingHttpHeaders; context: ConnectProxyContext },
+  {
+    headers,
+    early,
+    context,
+  }: { headers: IncomingHttpHeaders; early: EarlyData; context: ConnectProxyContext },
 ): Promise<Duplex> {
   const { identity, runner } = destination;
   caller.register(context.activeStreams, { identity, group: context.access.groupOf(runner) });
@@ -74,6 +79,7 @@ async function openTunnel(
       signal: caller.signal,
       waitMs: preferredWaitMs(headers),
       caller: credentialHolder(identity),
+      early,
     });
     if (caller.closed !== undefined) {
       abort(tunnel);
@@ -87,6 +93,8 @@ async function openTunnel(
   } catch (error) {
     caller.release();
     throw caller.reasonFor(error);
+  } finally {
+    early.stop();
   }
 }
 
@@ -97,12 +105,17 @@ export async function connectFromSocket(
   context: ConnectProxyContext,
 ): Promise<void> {
   const { address } = context.trustedProxies.client(request);
-  const watch = watchCaller(socket, head);
+  const early = new EarlyData(socket);
+  const watch = watchCaller(socket, head, early);
   const caller = new RevocableCaller(socket, { disconnected: watch.signal });
   try {
     refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.url ?? "", context);
-    const tunnel = await openTunnel(caller, socket, destination, { headers: request.headers, context });
+    const tunnel = await openTunnel(caller, socket, destination, {
+      headers: request.headers,
+      early,
+      context,
+    });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
@@ -126,7 +139,15 @@ export async function connectFromStream(
   try {
     refuseAmbiguous(request);
     const destination = authorizeProxy(request, request.authority, context);
-    const tunnel = await openTunnel(caller, stream, destination, { headers: request.headers, context });
+    const early = new EarlyData(stream);
+    const pull = (): void => early.pull();
+    stream.on("readable", pull);
+    const tunnel = await openTunnel(caller, stream, destination, {
+      headers: request.headers,
+      early,
+      context,
+    });
+    stream.off("readable", pull);
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
     splice(stream, tunnel, () => caller.release());

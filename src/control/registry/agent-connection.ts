@@ -184,11 +184,12 @@ export class AgentConnection {
 
   /** Opens a stream as a socket at once; a refusal is its 'error'. */
   openTunnel(destination: Destination): TargetSocket {
-    return this.open(
-      destination,
-      () => {},
-      (tunnel, onClose) => tunnel.openSocket(destination, onClose),
-    );
+    return this.openSocket(destination, () => {});
+  }
+
+  /** The same. @param onClose called once when it has closed */
+  openSocket(destination: Destination, onClose: () => void): TargetSocket {
+    return this.open(destination, onClose, (tunnel, closed) => tunnel.openSocket(destination, closed));
   }
 
   /** No new streams are opened, the agent gets the reason, and the open ones may finish until the deadline. */

@@ -5,17 +5,21 @@ import { isRunnerId, isTargetName } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import { asSaturated, SaturatedDial } from "./dial-retries.ts";
-import { DIAL_ATTEMPTS } from "../limits.ts";
+import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
-import type { Opening, TargetStream } from "../tunnels/tunnel.ts";
+import { aborted, noResponse } from "../tunnels/http2-tunnel.ts";
+import type { EarlyData } from "../tunnels/early-data.ts";
+import type { Opening, TargetSocket, TargetStream } from "../tunnels/tunnel.ts";
 import type { Registry } from "./registry.ts";
 import type { Place } from "./waiting-dials.ts";
 
-export interface CallerDialOptions extends DialOptions {
+export interface CallerDialOptions extends Omit<DialOptions, "early"> {
   /** Whose share of the streams it takes. Default: this process itself. */
   caller?: string;
   /** It can take over an idle keep-alive stream of the target. */
   reusesStreams?: boolean;
+  /** What the caller sends while its stream is being opened. */
+  early?: EarlyData | undefined;
   /** The refusal of this dial's last attempt, if the target had too many streams. */
   saturated?: TurnaboutError | undefined;
 }
@@ -83,21 +87,74 @@ export class Dialer {
 
   /** Resolves to a stream that the target has accepted. @throws TurnaboutError the reason of the refusal */
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<TargetStream> {
-    const { signal } = options;
+    const { signal, early } = options;
     const startedAt = performance.now();
     try {
       const stream = await this.open(destination, options, (connection, release) =>
         connection.open(destination, release, (tunnel, onClose) =>
-          tunnel.openStream(destination, { onClose, signal }),
+          tunnel.openStream(destination, { onClose, signal, early }),
         ),
       );
-      this.#metrics.dials.inc({ outcome: "ok" });
-      this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
+      this.#countAccepted(startedAt);
       return stream;
     } catch (error) {
-      this.#metrics.dials.inc({ outcome: error instanceof TurnaboutError ? error.code : "internal" });
+      this.#countRefused(error);
       throw error;
     }
+  }
+
+  /**
+   * Opens a stream as a socket at once: bytes that are written now leave with the dial. A refusal is its 'error', and is not
+   * tried again.
+   *
+   * @throws TurnaboutError if there is no place on a connection
+   */
+  async openSocket(
+    destination: Destination,
+    options: Omit<CallerDialOptions, "early"> = {},
+  ): Promise<TargetSocket> {
+    const startedAt = performance.now();
+    const { signal } = options;
+    const label = `${destination.runner} ${destination.target}`;
+    try {
+      if (signal?.aborted === true) throw aborted(label);
+      const socket = await this.open(destination, options, (connection, release) => ({
+        accepted: Promise.resolve(connection.openSocket(destination, release)),
+        isUnprocessed: () => false,
+      }));
+      const timer = setTimeout(() => socket.destroy(noResponse(label)), DIAL_TIMEOUT_MS);
+      const onAbort = (): unknown => socket.destroy(aborted(label));
+      const settled = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        socket.off("close", onClose);
+      };
+      const onClose = (): void => {
+        settled();
+        this.#countRefused(socket.errored ?? aborted(label));
+      };
+      const onAccepted = (): void => {
+        settled();
+        this.#countAccepted(startedAt);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      socket.onAccepted = onAccepted;
+      socket.on("error", () => {}); // permanent: it may be refused before its owner listens
+      socket.once("close", onClose);
+      return socket;
+    } catch (error) {
+      this.#countRefused(error);
+      throw error;
+    }
+  }
+
+  #countAccepted(startedAt: number): void {
+    this.#metrics.dials.inc({ outcome: "ok" });
+    this.#metrics.dialSeconds.observe((performance.now() - startedAt) / 1_000);
+  }
+
+  #countRefused(error: unknown): void {
+    this.#metrics.dials.inc({ outcome: error instanceof TurnaboutError ? error.code : "internal" });
   }
 }
 

@@ -62,6 +62,7 @@ export class DialSocket extends Duplex implements TargetSocket {
   #timeout: NodeJS.Timeout | undefined;
   bytesRead = 0;
   bytesWritten = 0;
+  onAccepted: (() => void) | undefined;
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   inbound: ((bytes: Buffer) => Buffer) | undefined;
 
@@ -124,6 +125,7 @@ export class DialSocket extends Duplex implements TargetSocket {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting !== undefined) this.#messages.send(waiting.bytes, waiting.done);
+    this.onAccepted?.();
     this.#pickedUp.resolve(this);
   }
 

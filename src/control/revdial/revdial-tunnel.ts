@@ -118,9 +118,10 @@ export class RevDialTunnel implements Tunnel {
     return this.#dial(destination, onClose);
   }
 
-  openStream(destination: Destination, { onClose, signal }: OpenOptions): Opening<TargetStream> {
+  openStream(destination: Destination, { onClose, signal, early }: OpenOptions): Opening<TargetStream> {
     const dial = this.#dial(destination, onClose);
     abortWith(signal, dial);
+    early?.sendTo(dial);
     return { accepted: dial.pickedUp, isUnprocessed };
   }
 

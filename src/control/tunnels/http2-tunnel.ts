@@ -109,8 +109,9 @@ export class Http2Tunnel implements Tunnel {
     return new TunnelSocket(stream, labelOf(destination));
   }
 
-  openStream(destination: Destination, { onClose, signal }: OpenOptions): Opening<TargetStream> {
+  openStream(destination: Destination, { onClose, signal, early }: OpenOptions): Opening<TargetStream> {
     const stream = this.request(connectFields(destination), onClose);
+    early?.sendTo(stream);
     return {
       accepted: accepted(stream, labelOf(destination), signal),
       isUnprocessed: (error) => isProvablyUnprocessed(stream, error, true),
@@ -197,6 +198,15 @@ function isProvablyUnprocessed(stream: ClientHttp2Stream, error: unknown, marksR
   return marksRefusals && error instanceof TurnaboutError && error.code === "agent_draining";
 }
 
+export function aborted(label: string): TurnaboutError {
+  return new TurnaboutError("aborted", `dial ${label}: aborted by the caller`);
+}
+
+/** The agent has not responded to a dial. */
+export function noResponse(label: string): TurnaboutError {
+  return new TurnaboutError("tunnel_timeout", `dial ${label}: no response within ${DIAL_TIMEOUT_MS} ms`);
+}
+
 /** Resolves when the agent responds with 200. Any other end resets the stream. */
 async function accepted(
   stream: ClientHttp2Stream,
@@ -205,13 +215,13 @@ async function accepted(
 ): Promise<ClientHttp2Stream> {
   const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Stream>();
   const timer = setTimeout(() => {
-    fail(new TurnaboutError("tunnel_timeout", `dial ${label}: no response within ${DIAL_TIMEOUT_MS} ms`));
+    fail(noResponse(label));
   }, DIAL_TIMEOUT_MS);
   function fail(error: Error): void {
     reject(error);
     resetStream(stream, error);
   }
-  const onAbort = () => fail(new TurnaboutError("aborted", `dial ${label}: aborted by the caller`));
+  const onAbort = () => fail(aborted(label));
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {

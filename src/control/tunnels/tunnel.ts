@@ -9,6 +9,7 @@ import type { Destination } from "../../wire/messages/names.ts";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import type { CarrierKind } from "../../wire/session/carrier.ts";
 import type { Goaway } from "../../wire/session/goaway.ts";
+import type { EarlyData } from "./early-data.ts";
 
 /** As lists name them: the carriers of tunnel connections, and the protocols that have none. */
 export type TunnelKind = CarrierKind | "revdial";
@@ -19,6 +20,8 @@ export interface TargetSocket extends Duplex {
   readonly bytesRead: number;
   /** Bytes in memory, in both directions. */
   readonly heldBytes: number;
+  /** Called when the target has accepted. */
+  onAccepted: (() => void) | undefined;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   /** Transforms the bytes that the target sends. Must not throw. */
@@ -41,6 +44,8 @@ export interface OpenOptions {
   onClose: () => void;
   /** Aborts the opening. */
   signal?: AbortSignal | undefined;
+  /** What the caller sends meanwhile. */
+  early?: EarlyData | undefined;
 }
 
 /** A WebSocket's handshake with a target. */

@@ -6,6 +6,12 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** Milliseconds to wait for a runner that is not connected yet. Default 0: waits only in the grace period after a lost connection. */
   waitMs?: number;
+  /**
+   * Resolves without waiting for the target: bytes that are written at once leave with the dial, which so costs no round trip of
+   * its own. A refusal is then the stream's 'error', with the same codes, and what was written is lost; the target has seen nothing
+   * of it. Default false.
+   */
+  early?: boolean;
 }
 
 /**

@@ -24,6 +24,8 @@ export class TunnelSocket extends Duplex {
   #failWrite: (() => void) | undefined;
   bytesRead = 0;
   bytesWritten = 0;
+  /** Called when the target has accepted. */
+  onAccepted: (() => void) | undefined;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   /** Transforms the bytes that the target sends. Must not throw. */
@@ -43,7 +45,7 @@ export class TunnelSocket extends Duplex {
     watchRemoteEnd(stream);
     onResponse(stream, {
       response: (headers) => {
-        if (headers[":status"] === 200) return;
+        if (headers[":status"] === 200) return this.onAccepted?.();
         const error = refusal(headers, label);
         this.destroy(error);
       },

@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { afterEach, describe, it } from "node:test";
 import tls from "node:tls";
-import { createRemoteDial, TurnaboutError } from "../../../src/index.ts";
+import { createRemoteDial } from "../../../src/index.ts";
 import type { Dial } from "../../../src/index.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
 import { FAILURES, startFailure, tokenOf } from "../../support/failures.ts";
@@ -29,7 +29,16 @@ const DIALS: Readonly<Record<string, { tls: boolean; from: (system: System, toke
     tls: true,
     from: ({ url, pki }, token = ADMIN_TOKEN) => createRemoteDial({ server: url, token, ca: pki?.ca }),
   },
+  "in the same process, early": { tls: false, from: ({ controlPlane }) => early(controlPlane.dial) },
+  "from afar by https, early": {
+    tls: true,
+    from: ({ url, pki }, token = ADMIN_TOKEN) => early(createRemoteDial({ server: url, token, ca: pki?.ca })),
+  },
 };
+
+function early(dial: Dial): Dial {
+  return (runner, target, options) => dial(runner, target, { ...options, early: true });
+}
 
 for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
   describe(`a stream that is dialled ${how}`, () => {
@@ -135,14 +144,13 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
 
     for (const failure of FAILURES.filter((entry) => entry.afterConnect !== true)) {
       const asAdmin = tokenOf(failure) === ADMIN_TOKEN;
-      if (!asAdmin && (how === "in the same process" || tokenOf(failure) === undefined)) continue;
+      if (!asAdmin && (how.startsWith("in the same process") || tokenOf(failure) === undefined)) continue;
       it(`is refused: ${failure.what}: ${failure.code}`, async () => {
         await using system = await startFailure(failure); // with TLS, and plaintext on the same port
         const dial = isTls ? from(system, tokenOf(failure)) : plaintext(system, from, tokenOf(failure));
-        await assert.rejects(
-          dial(failure.runner ?? RUNNER, failure.name ?? TARGET),
-          (error) => error instanceof TurnaboutError && error.code === failure.code,
-        );
+        await assert.rejects(refused(dial(failure.runner ?? RUNNER, failure.name ?? TARGET)), {
+          code: failure.code,
+        });
       });
     }
 
@@ -160,11 +168,11 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
     it("is aborted by its signal while it waits", async () => {
       await using system = await startSystem({ tls: isTls });
       const controller = new AbortController();
-      const stream = from(system)("runner-2", TARGET, { waitMs: 60_000, signal: controller.signal });
+      const stream = refused(from(system)("runner-2", TARGET, { waitMs: 60_000, signal: controller.signal }));
       stream.catch(() => {});
       await within(waitingDials(system, 1), "a dial that waits");
       controller.abort();
-      await assert.rejects(stream, (error) => error instanceof TurnaboutError && error.code === "aborted");
+      await assert.rejects(stream, { code: "aborted" });
       await within(waitingDials(system, 0), "the end of all waits");
     });
 
@@ -172,10 +180,7 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       const target = await startTarget();
       await using system = await startSystem({ tls: isTls, target });
       const options = { signal: AbortSignal.abort() };
-      await assert.rejects(
-        from(system)(RUNNER, TARGET, options),
-        (error) => error instanceof TurnaboutError && error.code === "aborted",
-      );
+      await assert.rejects(refused(from(system)(RUNNER, TARGET, options)), { code: "aborted" });
       await eventually(() => target.sockets.size === 0, "no connection at the target");
     });
 
@@ -183,12 +188,20 @@ for (const [how, { tls: isTls, from }] of Object.entries(DIALS)) {
       await using system = await startSystem({ tls: isTls });
       const controller = new AbortController();
       const stream = await from(system)(RUNNER, TARGET, { signal: controller.signal });
+      stream.write("hello ");
+      await next(stream, "readable"); // an early dial is open only now
       controller.abort();
       const end = ending(stream);
-      stream.end("hello");
-      assert.equal((await end).data.toString(), "hello");
+      stream.end("again");
+      assert.equal((await end).data.toString(), "hello again");
     });
   });
+}
+
+/** A refused dial rejects; an early one resolves to a stream that fails. */
+async function refused(dial: Promise<Duplex>): Promise<void> {
+  const { error } = await ending(await dial);
+  if (error !== undefined) throw error;
 }
 
 function plaintext(system: System, from: (system: System, token?: string) => Dial, token?: string): Dial {
