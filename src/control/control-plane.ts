@@ -124,6 +124,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       tls: parts.tls.current,
       trustedProxies: settings.proxies,
       inFlight,
+      onAccepted: () => parts.shares.turns.arrived(),
     });
     port = opened;
     const address = await opened.listen({ port: settings.port, host: settings.host, fd: settings.listenFd });

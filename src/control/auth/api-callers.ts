@@ -17,7 +17,7 @@ const AUTHENTICATED = /^\/(?:api\/|metrics$)/;
 
 interface ApiCallersContext {
   basePath: string;
-  shares: CallerShares;
+  shares: Pick<CallerShares, "anonymous" | "unread">;
   trustedProxies: TrustedProxies;
 }
 

@@ -87,6 +87,8 @@ export interface PortOptions {
   tls: PortTls | undefined;
   trustedProxies: TrustedProxies;
   inFlight: InFlight;
+  /** A connection has been accepted. */
+  onAccepted?: () => void;
 }
 
 /** What the servers of a port share. */
@@ -115,6 +117,7 @@ export function createPort({ handlers, log, inFlight, trustedProxies, ...options
     const accepted = { socket, listIndex: -1 };
     sockets.add(accepted);
     socket.once("close", () => sockets.remove(accepted)).on("error", () => {}); // permanently
+    options.onAccepted?.();
     callers.connected(socket);
     if (connections.accept(socket)) sniff(socket, { h1, h2, secure }, { trustedProxies, connections, log });
   });
@@ -244,12 +247,8 @@ function createHttp2({ handlers, callers, connections, inFlight, log }: Shared):
   return server;
 }
 
-function contextOptions(options: PortTls): tls.SecureContextOptions {
-  return {
-    cert: options.cert,
-    key: options.key,
-    ...(options.clientCa !== undefined && { ca: options.clientCa }),
-  };
+function contextOptions({ cert, key, clientCa }: PortTls): tls.SecureContextOptions {
+  return { cert, key, ...(clientCa !== undefined && { ca: clientCa }) };
 }
 
 const RESET_WITHIN_HANDSHAKE =

@@ -18,10 +18,11 @@ import { callerResetCode } from "../http2-target/reset.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { LOSS_SETTLE_MS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import { breakResponse, sendError } from "../listener/error-response.ts";
-import { bufferedBytes, hasBody } from "../listener/messages.ts";
+import { hasBody } from "../listener/messages.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
+import { heldBytes } from "./held-bytes.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 import { bodyFor } from "./request-body.ts";
@@ -82,21 +83,21 @@ class HttpExchange implements TargetHandler {
   start(): void {
     this.#caller.register(this.#context.activeStreams, this.#job);
     this.#caller.onClose(this.#guard.wrap((reason: CloseReason) => this.#onClose(reason)));
+    this.#request.on("error", () => {}); // permanent
+    this.#context.shares.turns.run(credentialHolder(this.#job.identity), this);
+  }
+
+  /** Its turn has come. */
+  begin(): void {
+    if (this.#settled) return;
+    if (this.#hasDisconnected) return this.#settle("aborted");
     this.#caller.watch(this.#context.shares.unread, {
       identity: this.#job.identity,
       end: this.#response,
       writtenBytes: () => this.#relay.writtenBytes,
-      heldBytes: () => this.#heldBytes(),
+      heldBytes: () => heldBytes(this, this.#controller, this.#request),
     });
-    this.#request.on("error", () => {}); // permanent
     this.#guard.run(() => this.#dispatch());
-  }
-
-  /** What the target's stream holds, and what the caller has sent. */
-  #heldBytes(): number {
-    const { heldBytes = 0 } = (this.#controller ?? {}) as Partial<Http2Exchange>;
-    const held = this.received === undefined ? 0 : (this.connection?.heldBytes ?? 0);
-    return heldBytes + held + bufferedBytes(this.#request);
   }
 
   async #dispatch(): Promise<void> {
@@ -262,10 +263,9 @@ class HttpExchange implements TargetHandler {
   }
 
   async #dispatchAfterSaturation(refusal: Error): Promise<void> {
-    if (!(await this.#retries.waitForRoom())) return this.#fail(refusal);
-    if (this.#settled) return;
-    if (this.#hasDisconnected) return this.#fail(refusal);
-    await this.#dispatch();
+    const hasRoom = await this.#retries.waitForRoom();
+    if (!hasRoom || this.#hasDisconnected) return this.#fail(refusal);
+    if (!this.#settled) await this.#dispatch();
   }
 
   #settle(outcome: string): void {

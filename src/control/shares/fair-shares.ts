@@ -1,5 +1,6 @@
 /** All that credentials and client addresses share in one control plane. */
 import { AnonymousCallers } from "./anonymous-callers.ts";
+import { ExchangeTurns } from "./exchange-turns.ts";
 import {
   ANONYMOUS_BURST,
   ANONYMOUS_REQUESTS_PER_S,
@@ -43,10 +44,11 @@ export interface FairShares {
   readonly unknownRunners: Shares;
   readonly unread: UnreadBytes;
   readonly anonymous: AnonymousCallers;
+  readonly turns: ExchangeTurns;
 }
 
 /** What serving a caller needs of it. */
-export type CallerShares = Pick<FairShares, "anonymous" | "unread">;
+export type CallerShares = Pick<FairShares, "anonymous" | "turns" | "unread">;
 
 export interface ShareObserver {
   /** A holder was refused a place, or a request. */
@@ -82,6 +84,7 @@ export function createFairShares(options: ShareOptions, { onRefused, onStop }: S
       onStop,
     }),
     anonymous: new AnonymousCallers({ ...anonymousRates(options.anonymousPerS), onRefused }),
+    turns: new ExchangeTurns(),
   };
 }
 

@@ -29,6 +29,11 @@ export const EVENT_READERS_PER_OPERATOR = 500;
 /** Each may have a bounded amount unsent. */
 export const MAX_EVENT_READERS = 1_000;
 
+/** How long a turn of the event loop may be before further requests to targets wait for the next one. Each takes 0.1 to 1 ms. */
+export const EXCHANGES_TURN_MS = 8;
+/** The same while connections arrive: behind five hundred a new one waits as many turns. */
+export const ARRIVAL_TURN_MS = 0.5;
+
 /** Runners that have never connected, for which dials wait: callers can invent ids. */
 export const UNKNOWN_RUNNERS_PER_CALLER = 100;
 export const UNKNOWN_RUNNERS_PER_OPERATOR = 500;
@@ -47,6 +52,8 @@ export const MOVING_CONNECTION_BYTES: number = 64 * 1024;
 export const UNREAD_CHECK_MS = 100;
 /** And when so many more streams are open: a caller can open hundreds in a moment. */
 export const UNREAD_CHECK_STREAMS = 16;
+/** And at least one for so many that are open: each check looks at all of them. */
+export const UNREAD_CHECK_GROWTH = 8;
 /** A stream with so many unread bytes that has not moved since the last check is expected to fill its window. */
 export const STILL_STREAM_BYTES: number = 64 * 1024;
 /** Bytes held in memory for the exchanges of one credential: 64 streams that are not read at all. Above it the one that has

@@ -16,6 +16,7 @@ import {
   STALL_TURNS,
   STILL_STREAM_BYTES,
   UNREAD_BYTES_FULL_PERCENT,
+  UNREAD_CHECK_GROWTH,
   UNREAD_CHECK_MS,
   UNREAD_CHECK_STREAMS,
 } from "./limits.ts";
@@ -99,7 +100,7 @@ export class UnreadBytes {
     this.#open.add(seen);
     this.#timer ??= setInterval(() => this.check(), UNREAD_CHECK_MS).unref();
     this.#grown += 1;
-    if (this.#grown >= UNREAD_CHECK_STREAMS) this.check();
+    if (this.#grown >= Math.max(UNREAD_CHECK_STREAMS, this.#open.size / UNREAD_CHECK_GROWTH)) this.check();
     return () => {
       if (this.#open.remove(seen)) this.#grown -= 1;
       if (this.#open.size === 0) this.#reset();
