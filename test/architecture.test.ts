@@ -69,6 +69,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "limits.ts",
     "metrics.ts",
     "in-flight",
+    "records",
     "trusted-proxies",
     "shares",
     "connections",

@@ -87,6 +87,7 @@ export function createAgent(options: AgentOptions): Agent {
       CAPABILITY.proxyStatus,
       CAPABILITY.notices,
       CAPABILITY.restart,
+      CAPABILITY.requestId,
       ...(config.events ? [CAPABILITY.events] : []),
     ],
     streamsPerTarget: STREAMS_PER_TARGET,

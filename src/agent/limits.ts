@@ -9,6 +9,9 @@ export const WEBSOCKET_HANDSHAKE_TIMEOUT_MS = 30_000;
 /** 1xx responses before that response, or before that to an upgrade of our own: a peer that sends more is broken. */
 export const MAX_INFORMATIONAL_RESPONSES = 1_000;
 
+/** Log lines a minute about targets that were not reached or sent no response: callers can cause them without limit. */
+export const TARGET_FAILURES_LOGGED_PER_MINUTE = 120;
+
 /** Streams to one target at once: protects single-threaded targets such as Wolf. One credential may have 512 of them, and the
  * rest is room for others: as much as fair shares need, by which one has at most 7/8. */
 export const STREAMS_PER_TARGET = 586;

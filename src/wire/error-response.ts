@@ -12,10 +12,16 @@ export interface ErrorResponse {
   requestId: string;
 }
 
-/** @param name of this hop in `Proxy-Status`. Default {@link PROXY_NAME} */
-export function errorResponse(error: CodedError, name?: string): ErrorResponse {
+/**
+ * @param name of this hop in `Proxy-Status`. Default {@link PROXY_NAME}
+ * @param requestId of the request, under which it is logged. Default: a new one
+ */
+export function errorResponse(
+  error: CodedError,
+  name?: string,
+  requestId: string = randomUUID(),
+): ErrorResponse {
   const { code, status, text, details, retryAfterS, allow } = error;
-  const requestId = randomUUID();
   const body = JSON.stringify({ error: { code, message: text, requestId, details } });
   return {
     status,

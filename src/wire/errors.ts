@@ -11,9 +11,19 @@ export interface TurnaboutErrorOptions {
   details?: readonly string[];
   /** What to do about it. A command prints it after `hint:`. */
   hint?: string;
+  /** Name of the system's error at the agent. Only logged. */
+  errno?: string | undefined;
+  /** What was under way. Only logged. */
+  phase?: Phase | undefined;
   /** With 405: the methods that the resource has (RFC 9110 §15.5.6). */
   allow?: readonly string[];
 }
+
+/**
+ * What was under way when a request failed: waiting for a connection of the runner, the agent connecting to the target, waiting
+ * for the target's response, or passing that on.
+ */
+export type Phase = "runner" | "connect" | "response" | "content";
 
 /** What every layer's errors have in common: everything that an HTTP response needs, from the code's row of the table. */
 export abstract class CodedError extends Error {
@@ -23,6 +33,8 @@ export abstract class CodedError extends Error {
   readonly retryAfterS: number | undefined;
   readonly details: readonly string[] | undefined;
   readonly hint: string | undefined;
+  readonly errno: string | undefined;
+  readonly phase: Phase | undefined;
   /** `Allow` */
   readonly allow: readonly string[] | undefined;
 
@@ -32,6 +44,8 @@ export abstract class CodedError extends Error {
     this.#row = row;
     this.details = options.details;
     this.hint = options.hint;
+    this.errno = options.errno;
+    this.phase = options.phase;
     this.allow = options.allow;
     this.retryAfterS = options.retryAfterS ?? row.retryAfterS;
   }

@@ -21,6 +21,11 @@ const FROM_ERRNO: Readonly<Record<string, ErrorCode>> = {
   ENFILE: "overloaded",
 };
 
+/** A system error by whose name a peer may be told why a target was not reached: nothing else of it crosses the tunnel. */
+export function isKnownErrno(errno: string): boolean {
+  return Object.hasOwn(FROM_ERRNO, errno);
+}
+
 /** errno of a failed target connection. */
 export function codeFromErrno(errno: string | undefined): ErrorCode {
   return (errno === undefined ? undefined : FROM_ERRNO[errno]) ?? "target_closed";

@@ -66,6 +66,10 @@ export const HEADER = {
    * that the WebSocket is open.
    */
   targetStatus: "turnabout-target-status",
+  /** On CONNECT and Extended CONNECT: the id under which both ends log the request that the stream was opened for. */
+  requestId: "turnabout-request-id",
+  /** In a refusal: the name of the system's error, one of a closed set. Never an address. */
+  errno: "turnabout-errno",
 } as const;
 
 /** Capabilities that an agent may list in `/hello`. An unknown capability is not used. */
@@ -82,6 +86,8 @@ export const CAPABILITY = {
   targetHost: "target-host",
   /** A response to Extended CONNECT has our `Proxy-Status` member only if the agent itself refuses. */
   proxyStatus: "proxy-status",
+  /** `Turnabout-Request-Id` on the streams that are opened: the agent logs it, and keeps it from the target. */
+  requestId: "request-id",
 } as const;
 
 /** Our name in `Proxy-Status` (RFC 9209) and `Via`. */

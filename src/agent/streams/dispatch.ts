@@ -3,7 +3,8 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { discardStream, resetStream } from "../../wire/streams/end-stream.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
-import { AGENT_AUTHORITY } from "../../wire/protocol.ts";
+import { isRequestId } from "../../wire/messages/request-id.ts";
+import { AGENT_AUTHORITY, HEADER } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import type { TargetTable } from "../targets/target-table.ts";
 import { serveControlRoute } from "./control-routes.ts";
@@ -48,7 +49,8 @@ function serveStream(
   if (protocol !== undefined && protocol !== "websocket") return refuse(stream, "not_allowed");
   const destination = parseAuthority(authority);
   if (destination === undefined) return refuse(stream, "bad_request");
-  const open = context.targets.open(destination);
+  const { [HEADER.requestId]: requestId } = headers;
+  const open = context.targets.open(destination, isRequestId(requestId) ? requestId : undefined);
   if (typeof open === "string") return refuse(stream, open);
   if (protocol === undefined) serveConnect(stream, open);
   else serveWebSocket(stream, headers, open);

@@ -5,7 +5,8 @@ import { closeAfterResponse, resetStream } from "../../wire/streams/end-stream.t
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { PROXY_NAME } from "../../wire/protocol.ts";
+import { isKnownErrno } from "../../wire/failure-codes.ts";
+import { HEADER, PROXY_NAME } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { connectTarget } from "../targets/connect-target.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
@@ -21,7 +22,8 @@ export function reachTarget(
     open.connected(error);
     if (error !== undefined) {
       open.close(error.code);
-      return refuse(stream, error.code);
+      open.failed({ code: error.code, phase: "connect", errno: error.errno });
+      return refuse(stream, error.code, errnoField(error.errno));
     }
     if (stream.destroyed || stream.closed) {
       socket.destroy();
@@ -44,6 +46,11 @@ export function reachTarget(
     open.close("aborted");
   };
   stream.once("close", onClose);
+}
+
+/** Only a name of a closed set crosses the tunnel. */
+export function errnoField(errno: string | undefined): OutgoingHttpHeaders {
+  return errno !== undefined && isKnownErrno(errno) ? { [HEADER.errno]: errno } : {};
 }
 
 /** A refused dial is an HTTP status with its reason; nothing has reached the target. */

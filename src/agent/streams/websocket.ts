@@ -30,7 +30,7 @@ import { CLIENT_DISCONNECTED, ClientFrames, TUNNEL_CLOSED } from "../../wire/web
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
-import { reachTarget, refuse } from "./reach-target.ts";
+import { errnoField, reachTarget, refuse } from "./reach-target.ts";
 
 export function serveWebSocket(
   stream: ServerHttp2Stream,
@@ -57,7 +57,11 @@ function handshake(
   open: OpenTarget,
 ): void {
   const key = randomBytes(16).toString("base64");
-  const { [HEADER.targetHost]: _targetHost, ...fields } = endToEndHeaders(headers);
+  const {
+    [HEADER.targetHost]: _targetHost,
+    [HEADER.requestId]: _requestId,
+    ...fields
+  } = endToEndHeaders(headers);
   const request = http.request({
     maxHeaderSize: MAX_HEADER_BLOCK_BYTES, // as much as can be forwarded; node's default is 16 KiB
     createConnection: () => socket,
@@ -80,11 +84,12 @@ function handshake(
     open.close("aborted");
   };
   stream.once("close", onClose);
-  const fail = (code: Parameters<typeof refuse>[1]) => {
+  const fail = (code: Parameters<typeof refuse>[1], errno?: string) => {
     clearTimeout(timer);
     stream.off("close", onClose);
     open.close(code);
-    refuse(stream, code);
+    open.failed({ code, phase: "response", errno });
+    refuse(stream, code, errnoField(errno));
     request.destroy();
     socket.destroy();
   };
@@ -111,7 +116,8 @@ function handshake(
     if (refusal?.complete === false) resetStream(stream, error);
     if (stream.headersSent || stream.destroyed) return;
     const errno = errorCodeOf(error);
-    fail(errno?.startsWith("HPE_") === true ? "target_protocol" : codeFromErrno(errno));
+    if (errno?.startsWith("HPE_") === true) fail("target_protocol");
+    else fail(codeFromErrno(errno), errno);
   });
   let informational = 0;
   const onInformation = guard.wrap(() => {

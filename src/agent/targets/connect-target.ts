@@ -38,8 +38,9 @@ export function connectTarget(
   };
   const onConnect = () => settle(undefined);
   const onError = (cause: Error) => {
-    const errno = errorCodeOf(cause) ?? "unknown error";
-    settle(new TurnaboutError(codeFromErrno(errno), `connect ${label}: ${errno}`, { cause }));
+    const errno = errorCodeOf(cause);
+    const message = `connect ${label}: ${errno ?? "unknown error"}`;
+    settle(new TurnaboutError(codeFromErrno(errno), message, { cause, errno }));
   };
   const timer = setTimeout(() => {
     settle(new TurnaboutError("target_timeout", `connect ${label}: no connection within ${timeoutMs} ms`));

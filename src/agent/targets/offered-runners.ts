@@ -6,6 +6,7 @@ import type { Logger } from "../../wire/log.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { NoticeLog } from "./notice-log.ts";
 import { changesSince } from "./pending-changes.ts";
+import { TargetFailures } from "./target-failures.ts";
 import { TargetTable } from "./target-table.ts";
 import { describeRunner } from "./targets.ts";
 import type { Runner, ServedRunner } from "./targets.ts";
@@ -31,10 +32,15 @@ export class OfferedRunners {
   constructor({ runners, metrics, log, onReplaced }: OfferedRunnersOptions) {
     this.#onReplaced = onReplaced;
     this.#notices = new NoticeLog(log);
-    this.targets = new TargetTable(metrics, ({ runner, target }, healthy) => {
-      log[healthy ? "info" : "warn"]({ runner, target }, healthy ? "target is up" : "target is down");
-      this.#publish({ type: "target-health", runner, target, healthy });
-    });
+    const failures = new TargetFailures(log);
+    this.targets = new TargetTable(
+      metrics,
+      ({ runner, target }, healthy) => {
+        log[healthy ? "info" : "warn"]({ runner, target }, healthy ? "target is up" : "target is down");
+        this.#publish({ type: "target-health", runner, target, healthy });
+      },
+      (failure) => failures.add(failure),
+    );
     for (const runner of runners) this.targets.add(runner);
   }
 
@@ -76,10 +82,13 @@ export class OfferedRunners {
     this.#publish({ type: "runner-removed", id: runnerId });
   }
 
-  /** The control plane reports runners that it refuses, or that a newer agent serves. */
+  /** The control plane reports runners that it refuses, or that a newer agent serves, and targets that send no response. */
   takeNotices(notices: Notices): void {
     const has = (id: string): boolean => this.targets.has(id);
     this.#notices.post(notices, has);
+    for (const { requestId, ...destination } of notices.silent) {
+      this.targets.failed(destination, { code: "response_timeout", phase: "response", requestId });
+    }
     this.#notices
       .replaced(notices, (id) => has(id) && !this.targets.isDiscovered(id) && !this.#replaced.has(id))
       .forEach((id) => this.#standBy(id));

@@ -8,6 +8,7 @@ import type { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { STREAMS_PER_TARGET, TARGET_HEALTH_INTERVAL_MS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
+import type { StreamFailure, TargetFailure } from "./target-failures.ts";
 import type { ServedRunner, Target } from "./targets.ts";
 
 /** One stream's use of a target. `close` is idempotent. */
@@ -16,6 +17,8 @@ export interface OpenTarget {
   /** `<runner> <target>`, for log lines. Never an address. */
   readonly label: string;
   connected(error: TurnaboutError | undefined): void;
+  /** Reports why the stream is refused. */
+  failed(failure: StreamFailure): void;
   close(code?: ErrorCode): void;
 }
 
@@ -38,10 +41,16 @@ export class TargetTable {
   readonly #runners = new Map<string, OpenRunner>();
   readonly #metrics: AgentMetrics;
   readonly #onHealth: (destination: Destination, healthy: boolean) => void;
+  readonly #onFailure: (failure: TargetFailure) => void;
 
-  constructor(metrics: AgentMetrics, onHealth: (destination: Destination, healthy: boolean) => void) {
+  constructor(
+    metrics: AgentMetrics,
+    onHealth: (destination: Destination, healthy: boolean) => void,
+    onFailure: (failure: TargetFailure) => void = () => {},
+  ) {
     this.#metrics = metrics;
     this.#onHealth = onHealth;
+    this.#onFailure = onFailure;
   }
 
   add(runner: ServedRunner): void {
@@ -98,8 +107,14 @@ export class TargetTable {
     for (const { timer } of this.#runners.get(runnerId)?.targets.values() ?? []) clearTimeout(timer);
   }
 
-  /** Admits a stream to a target, or returns why not. */
-  open(destination: Destination): OpenTarget | ErrorCode {
+  /** Reports a failure of a target, if there is such a one. */
+  failed({ runner, target }: Destination, failure: StreamFailure): void {
+    const entry = this.#runners.get(runner)?.targets.get(target);
+    if (entry !== undefined) this.#onFailure({ ...failure, runner, target, address: entry.target.address });
+  }
+
+  /** Admits a stream to a target, or returns why not. @param requestId for which it was opened */
+  open(destination: Destination, requestId?: string): OpenTarget | ErrorCode {
     const runner = this.#runners.get(destination.runner);
     if (runner === undefined) return "runner_unknown";
     const entry = runner.targets.get(destination.target);
@@ -114,6 +129,9 @@ export class TargetTable {
       connected: (error) => {
         entry.healthy = error === undefined;
         if (entry.timer === undefined) this.#reportHealth(destination, entry);
+      },
+      failed: (failure) => {
+        this.#onFailure({ ...failure, ...destination, requestId, address: entry.target.address });
       },
       close: (code) => {
         if (closed) return;

@@ -9,6 +9,7 @@ import { VERSION } from "../../wire/version.ts";
 import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
@@ -86,7 +87,11 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   const callers = new ApiCallers(context);
   app.onError((cause, c) => {
     const error = callers.refusal(fromHono(cause), c.env.incoming);
-    const { requestId, status, headers, body } = errorResponseFor(error);
+    const { requestId, status, headers, body } = errorResponseFor(
+      error,
+      "server",
+      requestIdOf(c.env.incoming),
+    );
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId }, "request handler failed");
     }

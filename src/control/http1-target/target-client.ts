@@ -33,6 +33,8 @@ export class TargetConnection {
   trailers: TargetDispatchOptions["trailers"];
   /** The next request line is to be {@link ASTERISK_LINE}. */
   isAsterisk = false;
+  /** Of the last request that was dispatched: a stream that is opened now is opened for it. */
+  requestId: string | undefined;
 
   /** Bytes that wait in the stream, in both directions. */
   get heldBytes(): number {
@@ -62,7 +64,7 @@ function isAsterisk(options: TargetDispatchOptions | undefined): boolean {
 export class TargetClient extends Client {
   readonly #connection: TargetConnection;
 
-  constructor(origin: URL, options: Client.Options, open: () => TargetSocket) {
+  constructor(origin: URL, options: Client.Options, open: (requestId: string | undefined) => TargetSocket) {
     const connection = new TargetConnection();
     super(origin, {
       ...options,
@@ -70,7 +72,7 @@ export class TargetClient extends Client {
         // Not in the same turn: undici ignores a socket that exists before it has begun to wait for one.
         queueMicrotask(() => {
           try {
-            const socket = open();
+            const socket = open(connection.requestId);
             const heads = new ResponseHeads();
             connection.heads = heads;
             connection.socket = socket;
@@ -95,6 +97,7 @@ export class TargetClient extends Client {
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
     handler.connection = this.#connection;
     handler.dispatched = options;
+    this.#connection.requestId = options.requestId;
     return super.dispatch(isAsterisk(options) ? { ...options, path: "/" } : options, handler);
   }
 }

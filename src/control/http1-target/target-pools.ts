@@ -15,7 +15,8 @@ import { TargetClient } from "./target-client.ts";
 import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "../limits.ts";
 
 interface Opener {
-  openTunnel(destination: Destination): TargetSocket;
+  /** @param requestId of the request that needs it */
+  openTunnel(destination: Destination, requestId: string | undefined): TargetSocket;
 }
 
 /** What {@link Pool} and {@link Http2Target} have in common. */
@@ -52,7 +53,8 @@ export class TargetPools {
 
   #http2(destination: Destination): TargetPool {
     const label = `${destination.runner} ${destination.target}`;
-    const openTunnel = (): TargetSocket => this.#opener.openTunnel(destination);
+    const openTunnel = (requestId: string | undefined): TargetSocket =>
+      this.#opener.openTunnel(destination, requestId);
     return { version: "2", pool: new Http2Target({ label, openTunnel }) };
   }
 
@@ -110,8 +112,8 @@ export function createHttp1Pool(
     version: http === "auto" ? "unknown" : http,
     pool: new Pool(`http://${formatAuthority(destination)}`, {
       factory: (origin, options) => {
-        const open = (): TargetSocket => {
-          const socket = opener.openTunnel(destination);
+        const open = (requestId: string | undefined): TargetSocket => {
+          const socket = opener.openTunnel(destination, requestId);
           const note = (bytes: Buffer): void => noteVersion(created, bytes);
           socket.onFirstBytes = note;
           return socket;

@@ -25,6 +25,8 @@ export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
   headersTimeout: number;
   /** Whose share of the target's streams it takes. Default: this process itself. */
   caller?: string | undefined;
+  /** For the agent's log, where a stream is opened for it. */
+  requestId?: string | undefined;
   /** Trailers of the request, called when its body has ended. An HTTP/1.1 target gets them after a chunked body. */
   trailers?: (() => Record<string, string | string[]>) | undefined;
 }
@@ -33,7 +35,7 @@ export interface Http2TargetParts {
   /** `<runner> <target>`, for error messages. */
   label: string;
   /** @throws TurnaboutError */
-  openTunnel: () => TargetSocket;
+  openTunnel: (requestId: string | undefined) => TargetSocket;
 }
 
 export class Http2Target implements Http2Queue {
@@ -46,12 +48,15 @@ export class Http2Target implements Http2Queue {
   readonly #connections = new Set<Http2Connection>();
   #current: Http2Connection | undefined;
   #isClosing = false;
+  /** Of the last request that was dispatched. */
+  #requestId: string | undefined;
 
   constructor(parts: Http2TargetParts) {
     this.#parts = parts;
   }
 
   dispatch(options: TargetDispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    this.#requestId = options.requestId;
     const exchange = new Http2Exchange(
       {
         method: options.method,
@@ -120,7 +125,7 @@ export class Http2Target implements Http2Queue {
     }
     if (this.#connections.size >= HTTP2_TARGET_MAX_CONNECTIONS) return undefined;
     try {
-      const socket = this.#parts.openTunnel();
+      const socket = this.#parts.openTunnel(this.#requestId);
       const connection: Http2Connection = new Http2Connection({
         socket,
         label: this.#parts.label,

@@ -2,12 +2,14 @@
 import { ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
+import { PROXY_NAME } from "../../wire/protocol.ts";
 import { resetStream, resetStreamWith } from "../../wire/streams/end-stream.ts";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import { errorResponse } from "../../wire/error-response.ts";
 import type { ErrorResponse } from "../../wire/error-response.ts";
 import { abort } from "../../wire/streams/splice.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { AnyRequest, AnyResponse } from "./messages.ts";
 import { writeHead } from "./response-writer.ts";
 
@@ -20,10 +22,14 @@ export type Refuser = "server" | "proxy";
 /** Of the credentials that a refused caller needs: ours, and no target's. */
 export const REALM = "turnabout";
 
-/** An error without a code of ours becomes `internal`; its message is only logged. */
-export function errorResponseFor(error: unknown, refuser: Refuser = "server"): ErrorResponse {
+/** An error without a code of ours becomes `internal`; its message is only logged. @param requestId default: a new one */
+export function errorResponseFor(
+  error: unknown,
+  refuser: Refuser = "server",
+  requestId?: string,
+): ErrorResponse {
   const known = error instanceof CodedError ? error : new TurnaboutError("internal", "unexpected error");
-  const response = errorResponse(known);
+  const response = errorResponse(known, PROXY_NAME, requestId);
   if (known.code !== "unauthenticated") return response;
   const headers = { ...response.headers, ...challenge(refuser) };
   return { ...response, headers, status: refuser === "proxy" ? 407 : response.status };
@@ -47,7 +53,7 @@ export function sendError(
   error: unknown,
   refuser: Refuser = "server",
 ): string {
-  const { status, headers, body, requestId } = errorResponseFor(error, refuser);
+  const { status, headers, body, requestId } = errorResponseFor(error, refuser, requestIdOf(request));
   if (response.headersSent) {
     breakResponse(request, response);
     return requestId;
@@ -76,8 +82,8 @@ export function breakResponse(request: AnyRequest, response: AnyResponse, code?:
 }
 
 /** The error as the bytes of an HTTP/1.1 response, for the socket of an upgrade or CONNECT that is refused. */
-export function rawErrorResponse(error: unknown, refuser: Refuser = "server"): string {
-  const { status, headers, body } = errorResponseFor(error, refuser);
+export function rawErrorResponse(error: unknown, refuser: Refuser = "server", requestId?: string): string {
+  const { status, headers, body } = errorResponseFor(error, refuser, requestId);
   const lines = Object.entries({ ...headers, connection: "close" }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );
@@ -85,12 +91,17 @@ export function rawErrorResponse(error: unknown, refuser: Refuser = "server"): s
 }
 
 /** Sends the error on a raw socket and closes it, by force if the peer does not read. */
-export function refuseRaw(socket: Duplex, error: unknown, refuser: Refuser = "server"): void {
+export function refuseRaw(
+  socket: Duplex,
+  error: unknown,
+  refuser: Refuser = "server",
+  requestId?: string,
+): void {
   if (socket.destroyed) return;
   socket.on("error", () => {}); // permanently
   closeLater(socket);
   socket.resume(); // unread bytes would turn our close into a reset, and the response would be lost
-  socket.end(rawErrorResponse(error, refuser));
+  socket.end(rawErrorResponse(error, refuser, requestId));
 }
 
 /** Closes a raw socket by force if its peer does not close it soon behind our end. */

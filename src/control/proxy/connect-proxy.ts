@@ -25,6 +25,8 @@ import { preferredWaitMs } from "../fields/prefer.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
+import { RequestRecord } from "../records/request-record.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
@@ -61,16 +63,19 @@ export function authorizeProxy(
   return { ...destination, identity };
 }
 
+interface OpenTunnelOptions {
+  headers: IncomingHttpHeaders;
+  early: EarlyData;
+  context: ConnectProxyContext;
+  record: RequestRecord;
+}
+
 /** @throws TurnaboutError the reason of the refusal */
 async function openTunnel(
   caller: RevocableCaller,
   stream: Duplex,
   destination: AuthorizedDestination,
-  {
-    headers,
-    early,
-    context,
-  }: { headers: IncomingHttpHeaders; early: EarlyData; context: ConnectProxyContext },
+  { headers, early, context, record }: OpenTunnelOptions,
 ): Promise<Duplex> {
   const { identity, runner } = destination;
   caller.register(context.activeStreams, { identity, group: context.access.groupOf(runner) });
@@ -80,6 +85,7 @@ async function openTunnel(
       waitMs: preferredWaitMs(headers),
       caller: credentialHolder(identity),
       early,
+      record,
     });
     if (caller.closed !== undefined) {
       abort(tunnel);
@@ -108,14 +114,13 @@ export async function connectFromSocket(
   const early = new EarlyData(socket);
   const watch = watchCaller(socket, head, early);
   const caller = new RevocableCaller(socket, { disconnected: watch.signal });
+  const record = new RequestRecord(requestIdOf(request));
+  let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
-    const destination = authorizeProxy(request, request.url ?? "", context);
-    const tunnel = await openTunnel(caller, socket, destination, {
-      headers: request.headers,
-      early,
-      context,
-    });
+    destination = authorizeProxy(request, request.url ?? "", context);
+    const { headers } = request;
+    const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
@@ -123,8 +128,8 @@ export async function connectFromSocket(
     caller.watchTunnel(context.shares.unread, destination.identity, socket, tunnel);
   } catch (error) {
     watch.stop();
-    logRefusal(error, address, context.refusalLog);
-    refuseRaw(socket, refusalFor(request, error, address, context), "proxy");
+    logRefusal(error, { client: address, destination, record }, context.refusalLog);
+    refuseRaw(socket, refusalFor(request, error, address, context), "proxy", record.id);
   }
 }
 
@@ -136,26 +141,25 @@ export async function connectFromStream(
   const { stream } = request;
   watchRemoteEnd(stream);
   const caller = new RevocableCaller(stream);
+  const record = new RequestRecord(requestIdOf(request));
+  let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
-    const destination = authorizeProxy(request, request.authority, context);
+    destination = authorizeProxy(request, request.authority, context);
+    const { headers } = request;
     const early = new EarlyData(stream);
     const pull = (): void => early.pull();
     stream.on("readable", pull);
-    const tunnel = await openTunnel(caller, stream, destination, {
-      headers: request.headers,
-      early,
-      context,
-    });
+    const tunnel = await openTunnel(caller, stream, destination, { headers, early, context, record });
     stream.off("readable", pull);
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
     splice(stream, tunnel, () => caller.release());
     caller.watchTunnel(context.shares.unread, destination.identity, stream, tunnel);
   } catch (error) {
-    logRefusal(error, address, context.refusalLog);
+    logRefusal(error, { client: address, destination, record }, context.refusalLog);
     if (stream.destroyed || stream.headersSent) return;
-    const refusal = errorResponseFor(refusalFor(request, error, address, context), "proxy");
+    const refusal = errorResponseFor(refusalFor(request, error, address, context), "proxy", record.id);
     stream.respond({ ...refusal.headers, ":status": refusal.status });
     stream.end(refusal.body);
   }
@@ -171,7 +175,20 @@ function refusalFor(
   return shares.anonymous.refusal(error, address, headers["proxy-authorization"] !== undefined);
 }
 
-function logRefusal(error: unknown, client: string, log: RefusalLog): void {
+interface RefusedConnect {
+  client: string;
+  /** Undefined where the caller may not have it. */
+  destination: AuthorizedDestination | undefined;
+  record: RequestRecord;
+}
+
+function logRefusal(error: unknown, { client, destination, record }: RefusedConnect, log: RefusalLog): void {
   const reason = error instanceof Error ? error.message : String(error);
-  log.info({ client, code: error instanceof CodedError ? error.code : undefined, reason }, "CONNECT refused");
+  const { code, errno, phase = record.phase } = error instanceof CodedError ? error : {};
+  const { runner, target, identity } = destination ?? {};
+  const known = { runner, target, credential: identity?.id, client, code, errno };
+  log.info(
+    { ...known, ...(destination !== undefined && { phase }), reason, requestId: record.id },
+    "CONNECT refused",
+  );
 }

@@ -9,19 +9,22 @@ import type { Dispatcher } from "undici";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
-import { isGrpc, requestedTimeoutMs, requestFields, trailerFields } from "../fields/header-fields.ts";
+import { isGrpc, requestedTimeoutMs } from "../fields/header-fields.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import { targetConnection } from "./connection-logins.ts";
 import type { TargetHandler } from "../http1-target/target-client.ts";
 import type { Http2Exchange } from "../http2-target/exchange.ts";
 import { callerResetCode } from "../http2-target/reset.ts";
-import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { LOSS_SETTLE_MS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import { breakResponse, sendError } from "../listener/error-response.ts";
 import { hasBody } from "../listener/messages.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
+import { RequestRecord } from "../records/request-record.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
+import { dispatchOptions } from "./dispatch-options.ts";
 import { heldBytes } from "./held-bytes.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
@@ -29,7 +32,7 @@ import { bodyFor } from "./request-body.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { Retries } from "./retries.ts";
 import { closedError, RevocableCaller } from "./revocable-caller.ts";
-import { targetError } from "./target-errors.ts";
+import { failureFields, notifyIfSilent, targetError } from "./target-errors.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -54,6 +57,7 @@ class HttpExchange implements TargetHandler {
   readonly #relay: ResponseRelay;
   readonly #retries: Retries;
   readonly #hasBody: boolean;
+  readonly #record: RequestRecord;
   /** Around everything that runs on what the target or the caller has sent. */
   readonly #guard = new Guard(
     (error) => this.#failHere(error),
@@ -62,6 +66,8 @@ class HttpExchange implements TargetHandler {
   #controller: Dispatcher.DispatchController | undefined;
   /** Gives back the place on the agent's connection. */
   #release: Release = () => {};
+  /** The connection that it has got, or got last. */
+  #agent: AgentConnection | undefined;
   #hasDisconnected = false;
   #settled = false;
   #heldTimer: NodeJS.Timeout | undefined;
@@ -72,6 +78,7 @@ class HttpExchange implements TargetHandler {
     this.#job = job;
     this.#context = context;
     this.#hasBody = hasBody(request);
+    this.#record = new RequestRecord(requestIdOf(request));
     this.#relay = new ResponseRelay(response, request.method, job, context.log);
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {
@@ -102,7 +109,7 @@ class HttpExchange implements TargetHandler {
 
   async #dispatch(): Promise<void> {
     this.#retries.countAttempt();
-    const { destination, path } = this.#job;
+    const { destination } = this.#job;
     const request = this.#request;
     this.#release();
     const { connection, release } = await this.#context.dialer.acquire(destination, {
@@ -111,36 +118,27 @@ class HttpExchange implements TargetHandler {
       caller: credentialHolder(this.#job.identity),
       reusesStreams: true,
       saturated: this.#retries.saturated,
+      record: this.#record,
     });
     this.#release = release;
+    this.#agent = connection;
     const declaration = connection.targetInfo(destination);
     this.#relay.target = declaration;
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
     const body = this.#hasBody ? await bodyFor(target, request) : null;
     if (this.#hasDisconnected) return release();
-    const fields = requestFields(request, this.#job, declaration);
-    if (Buffer.isBuffer(body)) fields.push("content-length", String(body.length));
-    // gRPC has deadlines of its own, and a stream without messages has no response header either.
-    const hasDeadline = target.version === "2" && isGrpc(request.headers);
-    const maxMs = hasDeadline ? Infinity : (this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
-    const options: TargetDispatchOptions = {
-      path,
-      method: request.method ?? "GET",
-      headers: fields,
-      body,
-      headersTimeout: requestedTimeoutMs(request.headers, maxMs),
-      trailers: () => trailerFields(request, this.#job),
-      caller: credentialHolder(this.#job.identity),
-      reset: isSingleUse,
-    };
-    target.pool.dispatch(options, this);
+    const { id: requestId } = this.#record;
+    const isHttp2 = target.version === "2";
+    const dispatched = { requestId, body, declaration, isHttp2, isSingleUse };
+    target.pool.dispatch(dispatchOptions(request, this.#job, this.#context, dispatched), this);
     // Its requests share one stream: the target's own queue bounds them.
-    if (target.version === "2") release();
+    if (isHttp2) release();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     this.connection?.expectResponse(this);
+    this.#record.phase = "response";
     if (this.#hasDisconnected || this.#settled) controller.abort(disconnected());
   }
 
@@ -155,6 +153,7 @@ class HttpExchange implements TargetHandler {
     if (this.#settled) return;
     this.#guard.run(() => {
       if (status < 200) return this.#relay.passInformational(status, headers);
+      this.#record.responded(this.connection?.socket?.acceptedAt);
       const isWhole = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
       const { reason: phrase = reason, isHttp10 = false } = this.received ?? {};
       this.#relay.passHead({ status, headers, reason: phrase, isWhole, isHttp10 });
@@ -244,13 +243,11 @@ class HttpExchange implements TargetHandler {
     this.#relay.flush();
     const mustReset = isBegun || (resetCode !== undefined && isGrpc(this.#request.headers));
     if (mustReset) breakResponse(this.#request, this.#response, callerResetCode(resetCode, isBegun));
-    const requestId = mustReset ? undefined : sendError(this.#request, this.#response, known);
-    const { runner, target } = this.#job.destination;
-    const client = this.#job.client.address;
-    this.#context.refusalLog.info(
-      { runner, target, client, code: known.code, reason: error.message, requestId },
-      "request failed",
-    );
+    else sendError(this.#request, this.#response, known);
+    const { log, refusalLog } = this.#context;
+    const fields = failureFields(this.#job, known, this.#record);
+    refusalLog.info({ ...fields, reason: error.message }, "request failed");
+    notifyIfSilent(known, this.#agent, this.#job.destination, { requestId: this.#record.id, log });
   }
 
   /** Where another connection exists. The connections of a dying process end one after the other: they do not count. */

@@ -1,7 +1,13 @@
-/** Why a request to a target failed, as an error of ours. */
+/** Why a request to a target failed, as an error of ours, and what is reported of it at both ends. */
 import { codeFromUndici } from "../../clients/http/undici-errors.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import type { CodedError } from "../../wire/errors.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import { sendNotices } from "../admission/agent-notices.ts";
+import type { RequestRecord } from "../records/request-record.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
 import type { ProxyJob } from "./job.ts";
 
 const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
@@ -30,4 +36,35 @@ export function unrepresentable(status: number, cause: unknown): TurnaboutError 
     `the target's response (${status}) cannot be forwarded: ${toError(cause).message}`,
     { cause },
   );
+}
+
+/** Fields of its log line: the same id as in the caller's response and at the agent, and never an address of a target. */
+export function failureFields(
+  { destination: { runner, target }, client, identity }: ProxyJob,
+  { code, errno, phase }: Partial<Pick<CodedError, "code" | "errno" | "phase">>,
+  record: RequestRecord,
+): { client: string; [field: string]: unknown } {
+  return {
+    runner,
+    target,
+    credential: identity.id,
+    client: client.address,
+    code,
+    errno,
+    // A WebSocket's stream is accepted with the target's response only.
+    phase: phase ?? (code === "response_timeout" ? "response" : record.phase),
+    requestId: record.id,
+  };
+}
+
+/** The agent passes bytes on, and does not see that we have given a request up. Where it has refused a stream itself, it has logged why. */
+export function notifyIfSilent(
+  error: unknown,
+  connection: AgentConnection | undefined,
+  { runner, target }: Destination,
+  { requestId, log }: { requestId: string; log: Logger },
+): void {
+  const isOurs = error instanceof TurnaboutError && error.phase === undefined;
+  if (!isOurs || error.code !== "response_timeout" || connection === undefined) return;
+  sendNotices(connection, { silent: [{ runner, target, requestId }] }, log);
 }

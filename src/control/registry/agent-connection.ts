@@ -183,13 +183,15 @@ export class AgentConnection {
   }
 
   /** Opens a stream as a socket at once; a refusal is its 'error'. */
-  openTunnel(destination: Destination): TargetSocket {
-    return this.openSocket(destination, () => {});
+  openTunnel(destination: Destination, requestId?: string): TargetSocket {
+    return this.openSocket(destination, () => {}, requestId);
   }
 
   /** The same. @param onClose called once when it has closed */
-  openSocket(destination: Destination, onClose: () => void): TargetSocket {
-    return this.open(destination, onClose, (tunnel, closed) => tunnel.openSocket(destination, closed));
+  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket {
+    return this.open(destination, onClose, (tunnel, closed) =>
+      tunnel.openSocket(destination, closed, requestId),
+    );
   }
 
   /** No new streams are opened, the agent gets the reason, and the open ones may finish until the deadline. */

@@ -9,6 +9,7 @@ import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import { aborted, noResponse } from "../tunnels/http2-tunnel.ts";
 import type { EarlyData } from "../tunnels/early-data.ts";
+import type { RequestRecord } from "../records/request-record.ts";
 import type { Opening, TargetSocket, TargetStream } from "../tunnels/tunnel.ts";
 import type { Registry } from "./registry.ts";
 import type { Place } from "./waiting-dials.ts";
@@ -22,6 +23,8 @@ export interface CallerDialOptions extends Omit<DialOptions, "early"> {
   early?: EarlyData | undefined;
   /** The refusal of this dial's last attempt, if the target had too many streams. */
   saturated?: TurnaboutError | undefined;
+  /** Notes how far it has come. */
+  record?: RequestRecord | undefined;
 }
 
 export class Dialer {
@@ -48,6 +51,7 @@ export class Dialer {
       place.release();
       throw new TurnaboutError("target_unknown", `dial ${runner} ${target}: the runner has no such target`);
     }
+    options.record?.placed(place.connection.id);
     return place;
   }
 
@@ -87,14 +91,15 @@ export class Dialer {
 
   /** Resolves to a stream that the target has accepted. @throws TurnaboutError the reason of the refusal */
   async openStream(destination: Destination, options: CallerDialOptions = {}): Promise<TargetStream> {
-    const { signal, early } = options;
+    const { signal, early, record } = options;
     const startedAt = performance.now();
     try {
       const stream = await this.open(destination, options, (connection, release) =>
         connection.open(destination, release, (tunnel, onClose) =>
-          tunnel.openStream(destination, { onClose, signal, early }),
+          tunnel.openStream(destination, { onClose, signal, early, requestId: record?.id }),
         ),
       );
+      record?.accepted();
       this.#countAccepted(startedAt);
       return stream;
     } catch (error) {
@@ -114,12 +119,12 @@ export class Dialer {
     options: Omit<CallerDialOptions, "early"> = {},
   ): Promise<TargetSocket> {
     const startedAt = performance.now();
-    const { signal } = options;
+    const { signal, record } = options;
     const label = `${destination.runner} ${destination.target}`;
     try {
       if (signal?.aborted === true) throw aborted(label);
       const socket = await this.open(destination, options, (connection, release) => ({
-        accepted: Promise.resolve(connection.openSocket(destination, release)),
+        accepted: Promise.resolve(connection.openSocket(destination, release, record?.id)),
         isUnprocessed: () => false,
       }));
       const timer = setTimeout(() => socket.destroy(noResponse(label)), DIAL_TIMEOUT_MS);
@@ -135,6 +140,7 @@ export class Dialer {
       };
       const onAccepted = (): void => {
         settled();
+        record?.accepted();
         this.#countAccepted(startedAt);
       };
       signal?.addEventListener("abort", onAbort, { once: true });

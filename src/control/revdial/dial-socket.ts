@@ -47,6 +47,8 @@ export class DialSocket extends Duplex implements TargetSocket {
   readonly #pickupTimer: NodeJS.Timeout;
   readonly #received = new MessageFollower();
   readonly #pings = new TokenBucket({ burst: PINGS_BURST, perS: PINGS_PER_S });
+  /** Its client has connected; whether it has reached the target is not known. */
+  acceptedAt: number | undefined;
   #webSocket: WebSocket | undefined;
   #messages: DataMessages | undefined;
   /** Written before the pick-up. */
@@ -105,6 +107,7 @@ export class DialSocket extends Duplex implements TargetSocket {
     webSocket.on("error", (error) => this.#fail(error)); // permanent
     if (this.destroyed || this.isPickedUp) return webSocket.terminate();
     clearTimeout(this.#pickupTimer);
+    this.acceptedAt = performance.now();
     this.#webSocket = webSocket;
     this.#messages = new DataMessages(webSocket, readsInPieces);
     if (socket instanceof Socket) readAfterReset(socket);

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
@@ -16,6 +16,7 @@ import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
 import { proxyHttp } from "../proxy/http-proxy.ts";
 import type { ProxyContext, ProxyJob, Redirect } from "../proxy/job.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import { OwnPaths } from "./own-paths.ts";
 import { RequestJobs } from "./request-job.ts";
 import type { RequestJobsContext } from "./request-job.ts";
@@ -84,7 +85,12 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       refuseIfDraining();
       return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(socket, jobs.refusalOf(request, true, error), jobs.refuserOf(request, true));
+      refuseRaw(
+        socket,
+        jobs.refusalOf(request, true, error),
+        jobs.refuserOf(request, true),
+        requestIdOf(request),
+      );
     }
   }
 
@@ -95,6 +101,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       socket,
       new TurnaboutError("control_plane_draining", "request: the control plane is shutting down"),
       "proxy",
+      requestIdOf(request),
     );
   }
 
@@ -150,7 +157,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     const requestId = sendError(request, response, error, jobs.refuserOf(request, isWebSocket));
     const reason = error instanceof Error ? error.message : String(error);
     const client = context.trustedProxies.client(request).address;
-    context.refusalLog.info({ requestId, client, reason }, "request refused");
+    const code = error instanceof CodedError ? error.code : "internal";
+    context.refusalLog.info({ requestId, client, code, reason }, "request refused");
   }
 
   return { request, upgrade, connect, connectStream };

@@ -6,6 +6,7 @@ import { AddressSet, canonicalAddress } from "./addresses.ts";
 import { FORWARDED_FIELDS, readForwarded } from "./forwarded.ts";
 import type { ForwardedFields, ForwardedInfo, Scheme } from "./forwarded.ts";
 import type { ProxyHeader } from "./proxy-protocol.ts";
+import { adoptRequestId } from "./request-id.ts";
 
 /**
  * `off`: a PROXY header is refused, as it is not HTTP. `allow`: a trusted proxy may send one. `require`: a trusted proxy
@@ -106,6 +107,7 @@ export class TrustedProxies {
     const forwarded = isTrusted
       ? readForwarded(headers, this.#fields, (hop) => this.#trusted.has(hop))
       : NOTHING;
+    if (isTrusted) adoptRequestId(request);
     const isSecure = header?.isSecure ?? "encrypted" in socket;
     const authority = (headers as { ":authority"?: string | undefined })[":authority"];
     return {

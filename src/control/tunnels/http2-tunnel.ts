@@ -10,7 +10,7 @@ import {
 } from "../../wire/limits.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { CAPABILITY } from "../../wire/protocol.ts";
+import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { carrierBytes } from "../../wire/session/carrier.ts";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { sendGoaway } from "../../wire/session/goaway.ts";
@@ -104,13 +104,16 @@ export class Http2Tunnel implements Tunnel {
   }
 
   /** Bytes may be written at once: the agent reads them only when the target has accepted. */
-  openSocket(destination: Destination, onClose: () => void): TargetSocket {
-    const stream = this.request(connectFields(destination), onClose);
+  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket {
+    const stream = this.request(this.#connectFields(destination, requestId), onClose);
     return new TunnelSocket(stream, labelOf(destination));
   }
 
-  openStream(destination: Destination, { onClose, signal, early }: OpenOptions): Opening<TargetStream> {
-    const stream = this.request(connectFields(destination), onClose);
+  openStream(
+    destination: Destination,
+    { onClose, signal, early, requestId }: OpenOptions,
+  ): Opening<TargetStream> {
+    const stream = this.request(this.#connectFields(destination, requestId), onClose);
     early?.sendTo(stream);
     return {
       accepted: accepted(stream, labelOf(destination), signal),
@@ -121,13 +124,14 @@ export class Http2Tunnel implements Tunnel {
   openWebSocket(
     destination: Destination,
     request: WebSocketRequest,
-    { onClose, signal }: OpenOptions,
+    { onClose, signal, requestId }: OpenOptions,
   ): Opening<WebSocketResponse> {
     const marksRefusals = this.#capabilities.includes(CAPABILITY.proxyStatus);
     const fields = webSocketFields(request.fields, this.#capabilities.includes(CAPABILITY.targetHost));
     const stream = this.request(
       {
         ...fields,
+        ...this.#idField(requestId),
         ":method": "CONNECT",
         ":protocol": "websocket",
         ":scheme": "http",
@@ -141,6 +145,17 @@ export class Http2Tunnel implements Tunnel {
       accepted: acceptedWebSocket(stream, { label: labelOf(destination), timeoutMs, signal, marksRefusals }),
       isUnprocessed: (error) => isProvablyUnprocessed(stream, error, marksRefusals),
     };
+  }
+
+  #connectFields(destination: Destination, requestId: string | undefined): OutgoingHttpHeaders {
+    const authority = formatAuthority(destination);
+    return { ":method": "CONNECT", ":authority": authority, ...this.#idField(requestId) };
+  }
+
+  /** An agent that does not know the field would pass it on to a target. */
+  #idField(requestId: string | undefined): OutgoingHttpHeaders {
+    const isSent = requestId !== undefined && this.#capabilities.includes(CAPABILITY.requestId);
+    return isSent ? { [HEADER.requestId]: requestId } : {};
   }
 
   ping(onAcknowledged: (error: Error | null, durationMs: number) => void): void {
@@ -178,10 +193,6 @@ export class Http2Tunnel implements Tunnel {
     stream.once("close", onClose);
     return stream;
   }
-}
-
-function connectFields(destination: Destination): OutgoingHttpHeaders {
-  return { ":method": "CONNECT", ":authority": formatAuthority(destination) };
 }
 
 function labelOf({ runner, target }: Destination): string {

@@ -3,6 +3,7 @@ import type { ClientHttp2Stream } from "node:http2";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { Phase } from "../../wire/errors.ts";
 import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { hasOwnProxyStatus, parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { HEADER } from "../../wire/protocol.ts";
@@ -27,6 +28,7 @@ export function webSocketFields(
   }
   delete record["sec-websocket-key"]; // each hop has its own (RFC 8441 §5)
   delete record[HEADER.targetHost];
+  delete record[HEADER.requestId];
   const { host, ...rest } = record;
   if (host === undefined || !knowsTargetHost) return record;
   return { ...rest, [HEADER.targetHost]: host };
@@ -69,7 +71,7 @@ export async function acceptedWebSocket(
         // Without the mark it may be the target's own response.
         fail(
           marksRefusals
-            ? refusedByAgent(refused, message)
+            ? refusedByAgent(refused, message, headers, phaseOf(refused))
             : new TurnaboutError(codeOfAgent(refused), message),
         );
       }
@@ -82,6 +84,17 @@ export async function acceptedWebSocket(
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** An agent makes the handshake with a target that it has reached. */
+const AFTER_CONNECT: ReadonlySet<ErrorCode> = new Set([
+  "response_timeout",
+  "target_protocol",
+  "target_closed",
+]);
+
+function phaseOf(code: ErrorCode): Phase {
+  return AFTER_CONNECT.has(code) ? "response" : "connect";
 }
 
 /**

@@ -22,6 +22,8 @@ export interface TargetSocket extends Duplex {
   readonly heldBytes: number;
   /** Called when the target has accepted. */
   onAccepted: (() => void) | undefined;
+  /** When the agent had reached the target, by `performance.now()`; undefined before. */
+  readonly acceptedAt: number | undefined;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   /** Transforms the bytes that the target sends. Must not throw. */
@@ -46,6 +48,8 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** What the caller sends meanwhile. */
   early?: EarlyData | undefined;
+  /** Of the request for which it is opened, for the agent's log. */
+  requestId?: string | undefined;
 }
 
 /** A WebSocket's handshake with a target. */
@@ -87,7 +91,7 @@ export interface Tunnel {
   onClose(listener: () => void): void;
   /** Called once, when the other end takes no further streams. */
   onDrain(listener: () => void): void;
-  openSocket(destination: Destination, onClose: () => void): TargetSocket;
+  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket;
   openStream(destination: Destination, options: OpenOptions): Opening<TargetStream>;
   openWebSocket(
     destination: Destination,

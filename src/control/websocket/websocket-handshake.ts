@@ -3,11 +3,14 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { CAPABILITY } from "../../wire/protocol.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
+import { notifyIfSilent } from "../proxy/target-errors.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 import { credentialHolder } from "../shares/holders.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
+import type { RequestRecord } from "../records/request-record.ts";
 import type { WebSocketResponse } from "../tunnels/tunnel.ts";
 
 /** The target's response to the handshake. */
@@ -26,16 +29,20 @@ export async function openWebSocket(
   job: ProxyJob,
   context: ProxyContext,
   signal: AbortSignal,
+  record: RequestRecord,
 ): Promise<HandshakeResponse> {
   const { destination, path } = job;
   const options = {
     waitMs: preferredWaitMs(request.headers),
     signal,
     caller: credentialHolder(job.identity),
+    record,
   };
   const timeoutMs = requestedTimeoutMs(request.headers, context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS);
   let target: TargetDeclaration;
-  const response = await context.dialer.open(destination, options, (connection, onClose) => {
+  let agent: AgentConnection | undefined;
+  const opening = context.dialer.open(destination, options, (connection, onClose) => {
+    agent = connection;
     if (!connection.hello.capabilities.includes(CAPABILITY.websocket)) {
       throw new TurnaboutError("tunnel_protocol", "WebSocket: the agent does not support WebSockets");
     }
@@ -47,8 +54,15 @@ export async function openWebSocket(
     const fields = requestFields(request, job, target);
     const opened = { path, fields, timeoutMs };
     return connection.open(destination, onClose, (tunnel, closed) =>
-      tunnel.openWebSocket(destination, opened, { onClose: closed, signal }),
+      tunnel.openWebSocket(destination, opened, { onClose: closed, signal, requestId: record.id }),
     );
   });
-  return { ...response, target };
+  try {
+    const response = await opening;
+    record.responded();
+    return { ...response, target };
+  } catch (error) {
+    notifyIfSilent(error, agent, destination, { requestId: record.id, log: context.log });
+    throw error;
+  }
 }

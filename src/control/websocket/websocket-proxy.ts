@@ -18,9 +18,11 @@ import { handshakeResponseFields } from "../fields/header-fields.ts";
 import { closeLater, errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
-import { offlineIfExpected, unrepresentable } from "../proxy/target-errors.ts";
+import { failureFields, offlineIfExpected, unrepresentable } from "../proxy/target-errors.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
+import { RequestRecord } from "../records/request-record.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
 import type { HandshakeResponse } from "./websocket-handshake.ts";
 import { spliceWebSocket } from "./websocket-splice.ts";
@@ -33,7 +35,8 @@ export async function proxyWebSocketUpgrade(
   context: ProxyContext,
 ): Promise<void> {
   const watch = watchCaller(socket, head);
-  const webSocket = new CallerWebSocket(socket, job, context, watch.signal);
+  const record = new RequestRecord(requestIdOf(request));
+  const webSocket = new CallerWebSocket(socket, { job, context, record, disconnected: watch.signal });
   try {
     const key = request.headers["sec-websocket-key"];
     if (request.method !== "GET" || key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) {
@@ -65,7 +68,7 @@ export async function proxyWebSocketUpgrade(
     webSocket.splice(stream, headers);
   } catch (error) {
     watch.stop();
-    refuseRaw(socket, webSocket.fail(error), job.mode === "proxy" ? "proxy" : "server");
+    refuseRaw(socket, webSocket.fail(error), job.mode === "proxy" ? "proxy" : "server", record.id);
   }
 }
 
@@ -76,7 +79,8 @@ export async function proxyWebSocketStream(
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
   watchRemoteEnd(caller);
-  const webSocket = new CallerWebSocket(caller, job, context);
+  const record = new RequestRecord(requestIdOf(request));
+  const webSocket = new CallerWebSocket(caller, { job, context, record });
   try {
     const { stream, isOpen, status, headers, target } = await webSocket.open(request);
     if (!isOpen && status < 300) {
@@ -95,7 +99,7 @@ export async function proxyWebSocketStream(
       else caller.once("finish", () => closeAfterResponse(caller));
     }
   } catch (error) {
-    const refusal = errorResponseFor(webSocket.fail(error));
+    const refusal = errorResponseFor(webSocket.fail(error), "server", record.id);
     if (caller.destroyed) return;
     if (caller.headersSent) return resetStream(caller, toError(error));
     caller.respond({ ...refusal.headers, ":status": refusal.status });
@@ -113,20 +117,29 @@ function respondOnHttp2(caller: ServerHttp2Stream, status: number, fields: Outgo
   }
 }
 
+interface CallerWebSocketParts {
+  job: ProxyJob;
+  context: ProxyContext;
+  record: RequestRecord;
+  /** Aborted when the caller has disconnected, where 'close' does not show it. */
+  disconnected?: AbortSignal;
+}
+
 /** A WebSocket from its request on: it is active at once, and is closed with its credential and with its group. */
 class CallerWebSocket {
   readonly #stream: Duplex;
   readonly #caller: RevocableCaller;
   readonly #job: ProxyJob;
   readonly #context: ProxyContext;
+  readonly #record: RequestRecord;
   /** Ends the target's stream where the exchange fails after its response. */
   #leaveTarget = (_reason: Error): void => {};
 
-  /** @param disconnected aborted when the caller has disconnected, where 'close' does not show it */
-  constructor(stream: Duplex, job: ProxyJob, context: ProxyContext, disconnected?: AbortSignal) {
+  constructor(stream: Duplex, { job, context, record, disconnected }: CallerWebSocketParts) {
     this.#stream = stream;
     this.#job = job;
     this.#context = context;
+    this.#record = record;
     this.#caller = new RevocableCaller(stream, { disconnected });
   }
 
@@ -134,7 +147,13 @@ class CallerWebSocket {
   async open(request: AnyRequest): Promise<HandshakeResponse> {
     this.#caller.register(this.#context.activeStreams, this.#job);
     this.#job.admit?.();
-    const response = await openWebSocket(request, this.#job, this.#context, this.#caller.signal);
+    const response = await openWebSocket(
+      request,
+      this.#job,
+      this.#context,
+      this.#caller.signal,
+      this.#record,
+    );
     const { stream, isOpen, headers } = response;
     const leave = (reason?: Error): void =>
       isOpen ? new ClientFrames(stream, headers).leaveNow(this.#caller.closed?.text) : abort(stream, reason);
@@ -159,11 +178,10 @@ class CallerWebSocket {
     this.#leaveTarget(toError(cause));
     const error = this.#caller.reasonFor(cause);
     const { metrics, refusalLog } = this.#context;
-    const { runner, target } = this.#job.destination;
-    const code = error instanceof CodedError ? error.code : "internal";
-    metrics.requests.inc({ outcome: code });
-    const client = this.#job.client.address;
-    refusalLog.info({ runner, target, client, code, reason: toError(error).message }, "WebSocket failed");
+    const known = error instanceof CodedError ? error : { code: "internal" };
+    metrics.requests.inc({ outcome: known.code });
+    const fields = failureFields(this.#job, known, this.#record);
+    refusalLog.info({ ...fields, reason: toError(error).message }, "WebSocket failed");
     return error instanceof TurnaboutError ? offlineIfExpected(error, this.#job) : error;
   }
 }

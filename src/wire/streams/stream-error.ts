@@ -4,9 +4,10 @@ import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { ERROR_TABLE } from "../error-table.ts";
 import type { ErrorCode } from "../error-table.ts";
 import { TurnaboutError } from "../errors.ts";
-import type { TurnaboutErrorOptions } from "../errors.ts";
-import { codeFromRst, codeFromStatus } from "../failure-codes.ts";
+import type { Phase, TurnaboutErrorOptions } from "../errors.ts";
+import { codeFromRst, codeFromStatus, isKnownErrno } from "../failure-codes.ts";
 import { parseProxyStatus } from "../fields/proxy-status.ts";
+import { HEADER } from "../protocol.ts";
 import { hasEnded } from "./end-stream.ts";
 import type { ResponseHeaders } from "./response.ts";
 
@@ -33,9 +34,11 @@ export class StreamError extends TurnaboutError {
   /** The error as a StreamError: itself if it is one already. */
   static from(error: TurnaboutError, loss: Loss): StreamError {
     if (error instanceof StreamError) return error;
-    const { code, message, details, hint, retryAfterS } = error;
+    const { code, message, details, hint, retryAfterS, errno, phase } = error;
     return new StreamError(code, message, loss, {
       cause: error,
+      errno,
+      phase,
       ...(details !== undefined && { details }),
       ...(hint !== undefined && { hint }),
       ...(retryAfterS !== undefined && { retryAfterS }),
@@ -53,21 +56,36 @@ export function codeOfAgent(code: ErrorCode): ErrorCode {
   return code === "unauthenticated" ? "tunnel_protocol" : code;
 }
 
-/** An agent's own refusal of a stream. */
-export function refusedByAgent(reason: ErrorCode, message: string): StreamError {
+/** An agent's own refusal of a stream. @param headers of the refusal */
+export function refusedByAgent(
+  reason: ErrorCode,
+  message: string,
+  headers: ResponseHeaders,
+  phase: Phase = "connect",
+): StreamError {
   const code = codeOfAgent(reason);
-  return new StreamError(code, message, {
+  const errno = errnoOf(headers);
+  const loss = {
     reused: false,
     unprocessed: code === "agent_draining",
     saturated: code === "overloaded",
+  };
+  return new StreamError(code, errno === undefined ? message : `${message} (${errno})`, loss, {
+    errno,
+    phase,
   });
+}
+
+/** Undefined for what is no name of a system error: it is a peer's. */
+function errnoOf({ [HEADER.errno]: value }: ResponseHeaders): string | undefined {
+  return typeof value === "string" && isKnownErrno(value) ? value : undefined;
 }
 
 /** The reason of a refused CONNECT: the one that the agent gives, or what its status means. */
 export function refusal(headers: ResponseHeaders, label: string): StreamError {
   const status = headers[":status"] ?? 0;
   const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
-  return refusedByAgent(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`);
+  return refusedByAgent(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`, headers);
 }
 
 export interface StreamLostOptions {

@@ -26,6 +26,8 @@ export class TunnelSocket extends Duplex {
   bytesWritten = 0;
   /** Called when the target has accepted. */
   onAccepted: (() => void) | undefined;
+  /** When the agent had reached the target, by `performance.now()`. */
+  acceptedAt: number | undefined;
   /** Called with the first bytes that the target sends. */
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   /** Transforms the bytes that the target sends. Must not throw. */
@@ -45,7 +47,10 @@ export class TunnelSocket extends Duplex {
     watchRemoteEnd(stream);
     onResponse(stream, {
       response: (headers) => {
-        if (headers[":status"] === 200) return this.onAccepted?.();
+        if (headers[":status"] === 200) {
+          this.acceptedAt = performance.now();
+          return this.onAccepted?.();
+        }
         const error = refusal(headers, label);
         this.destroy(error);
       },
