@@ -24,7 +24,7 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
-import { dispatchOptions } from "./dispatch-options.ts";
+import { dispatchOptions } from "../http1-target/dispatch-options.ts";
 import { heldBytes } from "./held-bytes.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";

@@ -1,12 +1,12 @@
 /** A caller's request as its target gets it: what a pool of connections to the target needs. */
 import type { Readable } from "node:stream";
+import type { Identity } from "../auth/identity.ts";
 import { isGrpc, requestedTimeoutMs, requestFields, trailerFields } from "../fields/header-fields.ts";
-import type { TargetDeclaration } from "../fields/header-fields.ts";
+import type { ForwardedRequest, TargetDeclaration } from "../fields/header-fields.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { credentialHolder } from "../shares/holders.ts";
-import type { ProxyContext, ProxyJob } from "./job.ts";
 
 export interface DispatchedRequest {
   requestId: string;
@@ -19,8 +19,8 @@ export interface DispatchedRequest {
 
 export function dispatchOptions(
   request: AnyRequest,
-  job: ProxyJob,
-  { responseTimeoutMs = RESPONSE_TIMEOUT_MS }: Pick<ProxyContext, "responseTimeoutMs">,
+  job: ForwardedRequest & { identity: Identity },
+  { responseTimeoutMs = RESPONSE_TIMEOUT_MS }: { responseTimeoutMs?: number | undefined },
   { requestId, body, declaration, isHttp2, isSingleUse }: DispatchedRequest,
 ): TargetDispatchOptions {
   const headers = requestFields(request, job, declaration);
