@@ -11,7 +11,7 @@ import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
-import { limitBody } from "./body-limit.ts";
+import { boundJson, limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { eventRoutes } from "./events.ts";
@@ -67,6 +67,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     );
     await next();
   });
+  app.use("/api/*", boundJson(context));
   for (const path of [AGENT_ENDPOINT_PATH, "/revdial"]) {
     app.all(path, () => {
       throw new TurnaboutError("upgrade_required", "agent endpoint: request without an upgrade");

@@ -1,10 +1,12 @@
-/** Bounds the bodies of API requests. Requests to targets bypass it. */
+/** Bounds the bodies of API requests: their size, their rate and how deeply their JSON is nested. Requests to targets bypass it. */
 import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
 import { MAX_API_BODY_BYTES } from "../limits.ts";
 import { hasBody } from "../listener/messages.ts";
-import type { AppEnv } from "./context.ts";
+import { credentialHolder } from "../shares/holders.ts";
+import type { AppContext, AppEnv } from "./context.ts";
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
@@ -21,3 +23,17 @@ export const limitBody: MiddlewareHandler<AppEnv> = createMiddleware(async (c, n
   }
   await next();
 });
+
+/** Of authenticated requests, before their bodies are read. */
+export function boundJson({ shares }: Pick<AppContext, "shares">): MiddlewareHandler<AppEnv> {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    if (METHODS_WITH_BODY.has(c.req.method)) {
+      const length = Number(c.env.incoming.headers["content-length"] ?? 0);
+      shares.largeBodies.admit(credentialHolder(c.get("identity")), length);
+      const request = c.req;
+      // What validates a body calls this, and takes its exception for malformed JSON.
+      request.json = async <T>() => parseBoundedJson(await request.text()) as T;
+    }
+    await next();
+  });
+}

@@ -32,7 +32,7 @@ export interface AppContext extends CookiePolicy {
   activeStreams: ActiveStreams;
   inFlight: InFlight;
   metrics: ControlMetrics;
-  shares: Pick<FairShares, "anonymous" | "eventReaders" | "unread">;
+  shares: Pick<FairShares, "anonymous" | "eventReaders" | "largeBodies" | "unread">;
   log: Logger;
   ready: () => { ready: boolean; missing: string[] };
   trustedProxies: TrustedProxies;

@@ -20,6 +20,7 @@ import {
   UNREAD_BYTES_PER_CALLER,
   UNREAD_BYTES_PER_OPERATOR,
 } from "./limits.ts";
+import { LargeBodies } from "./large-bodies.ts";
 import { Shares } from "./shares.ts";
 import { UnreadBytes } from "./unread-bytes.ts";
 import type { StallReason } from "./unread-bytes.ts";
@@ -45,6 +46,7 @@ export interface FairShares {
   readonly unread: UnreadBytes;
   readonly anonymous: AnonymousCallers;
   readonly turns: ExchangeTurns;
+  readonly largeBodies: LargeBodies;
 }
 
 /** What serving a caller needs of it. */
@@ -85,6 +87,7 @@ export function createFairShares(options: ShareOptions, { onRefused, onStop }: S
     }),
     anonymous: new AnonymousCallers({ ...anonymousRates(options.anonymousPerS), onRefused }),
     turns: new ExchangeTurns(),
+    largeBodies: new LargeBodies(() => onRefused("large_bodies")),
   };
 }
 

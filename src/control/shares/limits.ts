@@ -72,6 +72,14 @@ export const ANONYMOUS_BURST = 1_000;
 /** Requests a second with a credential that is not valid: agents behind one address whose token was revoked try every 5 s. */
 export const FAILED_CREDENTIALS_PER_S = 20;
 export const FAILED_CREDENTIALS_BURST = 200;
+/** A body of an API request that is larger counts against its credential, because JSON can be written so that a mebibyte takes
+ * 100 ms of the event loop. Bodies of this size take less than their requests do. */
+export const LARGE_BODY_BYTES: number = 16 * 1024;
+export const LARGE_BODY_BYTES_PER_S: number = 256 * 1024;
+/** The largest body, once. */
+export const LARGE_BODY_BYTES_BURST: number = 1024 * 1024;
+/** An admin may send so many times as much. */
+export const OPERATOR_LARGE_BODIES = 4;
 /** Log lines a second about failed requests of one client address, and of all together. */
 export const REFUSAL_LINES_PER_S = 10;
 export const REFUSAL_LINES_BURST = 100;

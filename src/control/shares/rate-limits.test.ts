@@ -19,6 +19,12 @@ describe("a rate for each address", () => {
     assert.equal(new RateLimits({ perS: Infinity, burst: Infinity }).take("a", 0), 0);
   });
 
+  it("counts amounts", () => {
+    const rates = new RateLimits({ perS: 10, burst: 100 });
+    assert.deepEqual([rates.take("a", 0, 60), rates.take("a", 0, 60), rates.take("a", 0, 40)], [0, 2, 0]);
+    assert.deepEqual([rates.take("a", 9_900, 100), rates.take("a", 10_000, 100)], [1, 0]);
+  });
+
   it("is not used up by being refused", () => {
     const rates = new RateLimits({ perS: 1, burst: 1 });
     rates.take("a", 0);

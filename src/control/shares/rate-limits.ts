@@ -1,4 +1,4 @@
-/** A rate for each client address: a token bucket (RFC 2698's, with one rate). The number of addresses is bounded. */
+/** A rate for each client address or credential: a token bucket (RFC 2698's, with one rate). The number of holders is bounded. */
 import { MAX_RATED_ADDRESSES } from "./limits.ts";
 
 export interface Rate {
@@ -26,21 +26,22 @@ export class RateLimits {
   }
 
   /**
-   * Takes one.
+   * Takes one, or an amount.
    *
-   * @returns 0 if there was one; otherwise the seconds until there is
+   * @param amount at most the burst
+   * @returns 0 if there was as much; otherwise the seconds until there is
    */
-  take(holder: string, nowMs: number = performance.now()): number {
+  take(holder: string, nowMs: number = performance.now(), amount = 1): number {
     const { perS, burst } = this.#rate;
     if (perS === Infinity) return 0;
     const known = this.#buckets.get(holder);
     const refilled = known === undefined ? burst : known.tokens + ((nowMs - known.atMs) / 1_000) * perS;
     const tokens = Math.min(burst, refilled);
-    const isAllowed = tokens >= 1;
+    const isAllowed = tokens >= amount;
     this.#buckets.delete(holder);
-    this.#buckets.set(holder, { tokens: isAllowed ? tokens - 1 : tokens, atMs: nowMs });
+    this.#buckets.set(holder, { tokens: isAllowed ? tokens - amount : tokens, atMs: nowMs });
     if (this.#buckets.size > MAX_RATED_ADDRESSES) this.#forgetOldest();
-    return isAllowed ? 0 : Math.max(1, Math.ceil((1 - tokens) / perS));
+    return isAllowed ? 0 : Math.max(1, Math.ceil((amount - tokens) / perS));
   }
 
   #forgetOldest(): void {

@@ -3,6 +3,7 @@
  * every other figure would be lost with it. Helix's own control plane refuses none either.
  */
 import { z } from "@hono/zod-openapi";
+import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
 import {
   MAX_HEARTBEAT_CONTAINERS,
   MAX_HEARTBEAT_DESKTOPS,
@@ -100,7 +101,7 @@ function parseBody(text: string, isAnnounced: boolean, ignored: string[]): objec
   }
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseBoundedJson(text);
   } catch {
     ignored.push("body: not JSON");
     return {};

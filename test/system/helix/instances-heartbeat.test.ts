@@ -270,6 +270,7 @@ describe("an instance", () => {
     for (const [body, complaint] of [
       ["", "body: empty"],
       ["{", "body: not JSON"],
+      ["[".repeat(100) + "]".repeat(100), "body: not JSON"],
       ["{", "body: not JSON"],
       ["[]", "body: not an object"],
       ['{"max_sandboxes":-1}', "max_sandboxes: "],
