@@ -7,7 +7,7 @@ import type { Incumbent } from "./hand-over.ts";
 import type { Inheritance } from "./inheritance.ts";
 import type { Parent } from "./parent.ts";
 import { ServeProcess } from "./serve-process.ts";
-import { createNotify } from "./systemd.ts";
+import { createNotify, isNotified } from "./systemd.ts";
 import { UpgradeError } from "./upgrade-error.ts";
 import { requireDataDirectory, Upgrades } from "./upgrades.ts";
 import type { UpgradeSignal } from "./upgrades.ts";
@@ -78,6 +78,11 @@ export async function serveUntilEnd(serving: Serving): Promise<void> {
 
   async function upgradeItself(signal: AbortSignal): Promise<number> {
     requireDataDirectory(dataDirectory);
+    if (isNotified())
+      log.warn(
+        {},
+        "upgrade: systemd does not wait for a main process that another one has started; see --supervise",
+      );
     void notify("RELOADING=1");
     try {
       const started = startSuccessor();

@@ -9,9 +9,14 @@ import { NOTIFY_TIMEOUT_MS } from "./limits.ts";
 /** Sends assignments such as `READY=1`. Never rejects: the service runs without its manager's knowledge. */
 export type Notify = (...assignments: string[]) => Promise<void>;
 
+/** A service manager wants reports. */
+export function isNotified({ NOTIFY_SOCKET: socket }: NodeJS.ProcessEnv = process.env): boolean {
+  return socket !== undefined && socket !== "";
+}
+
 export function createNotify(log: Logger, env: NodeJS.ProcessEnv = process.env): Notify {
   const { NOTIFY_SOCKET: socket, PATH: path } = env;
-  if (socket === undefined || socket === "") return () => Promise.resolve();
+  if (socket === undefined || !isNotified(env)) return () => Promise.resolve();
   let last = Promise.resolve();
   return (...assignments) => {
     // One after the other: the order matters.

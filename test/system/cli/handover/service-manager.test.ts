@@ -27,6 +27,7 @@ describe(
       endProcess(successor.pid, "SIGTERM");
       await within(serve.exited, "the end of both", 60_000);
       assert.deepEqual(manager.received, ["READY=1", "RELOADING=1", main, "STOPPING=1"]);
+      await serve.logged(/see --supervise$/);
     });
 
     it("sees one main process where there is a supervisor", async () => {
