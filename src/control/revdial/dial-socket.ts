@@ -122,8 +122,9 @@ export class DialSocket extends Duplex implements TargetSocket {
       if (!this.#pings.take()) this.#refuse(POLICY_VIOLATION, "more PINGs than it may send");
     });
     webSocket.once("close", (code: number) => {
-      if (code === NO_CLOSE_FRAME) this.#parts.confirmEnd(() => this.#end());
-      else this.#end();
+      if (code !== NO_CLOSE_FRAME) return this.#end();
+      this.emit("closing"); // whether it is a clean end takes a round trip, in which nothing more may be sent
+      this.#parts.confirmEnd(() => this.#end());
     });
     const waiting = this.#waiting;
     this.#waiting = undefined;

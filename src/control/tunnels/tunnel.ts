@@ -15,7 +15,10 @@ import type { EarlyData } from "./early-data.ts";
 export type TunnelKind = CarrierKind | "revdial";
 export const TUNNEL_KINDS: readonly TunnelKind[] = [...CARRIER_KINDS, "revdial"];
 
-/** A stream to a target as a socket, open at once: a refusal is its 'error'. */
+/**
+ * A stream to a target as a socket, open at once: a refusal is its 'error'. It may emit 'closing' some time before its end, when the
+ * target takes no more bytes.
+ */
 export interface TargetSocket extends Duplex {
   readonly bytesRead: number;
   /** Bytes in memory, in both directions. */

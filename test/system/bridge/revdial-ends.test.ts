@@ -15,7 +15,7 @@ import { startFrameTarget } from "../../support/frame-target.ts";
 import { RevDialClient } from "../../support/revdial-client.ts";
 import { startSystem } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
-import { startTarget } from "../../support/target.ts";
+import { startHttpTarget, startTarget } from "../../support/target.ts";
 import { openWebSocket } from "../../support/websockets.ts";
 
 afterEach(() => assertNothingOpen());
@@ -54,6 +54,21 @@ describe("the end of a data connection without a Close frame", () => {
     });
     assert.equal(kind, "error");
   });
+});
+
+it("an idle connection that has ended is not used again, although it is not confirmed yet that its client lives", async () => {
+  await using system = await startSystem({ agents: 0 });
+  await using target = await startHttpTarget((request, response) => void request.pipe(response));
+  await using client = await RevDialClient.connect({ url: system.url, target });
+  await using caller = await openCaller("HTTP/1.1", system);
+  const post = { method: "POST", path: via("/", "default") };
+  assert.equal((await caller.call({ ...post, body: "first" })).text, "first");
+  client.control.pong = () => {};
+  for (const socket of client.data) {
+    (Reflect.get(socket, "_socket") as Socket).end();
+    await next(socket, "close"); // behind the control plane's FIN
+  }
+  assert.equal((await caller.call({ ...post, body: "second" })).text, "second");
 });
 
 interface DataConnection {
