@@ -1,15 +1,14 @@
 /** A control plane that hands over to a successor, with RevDial clients, which cannot connect to both. */
 import assert from "node:assert/strict";
-import http from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, it } from "node:test";
 import { via } from "../../support/callers.ts";
 import { EventLog } from "../../support/event-log.ts";
-import { bodyOf } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RevDialClient } from "../../support/revdial-client.ts";
+import { startCallers } from "../../support/steady-callers.ts";
 import { startSuccessor } from "../../support/successor.ts";
-import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
+import { startSystem } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
@@ -33,12 +32,8 @@ describe("a RevDial client at a control plane that hands over", () => {
         client = await RevDialClient.connect({ url, target });
       }
     })();
-    const keepAlive = new http.Agent({ keepAlive: true, maxSockets: 4 });
-    const results = new EventLog<string>();
-    const load = Array.from({ length: 4 }, async (_, n) => {
-      while (!isOver)
-        results.push(await get(`${url}${via("/", "default")}`, n % 2 === 0 ? keepAlive : false));
-    });
+    const callers = startCallers(`${url}${via("/", "default")}`, 4);
+    const { results } = callers;
     await results.findNth(20, () => true, "requests before");
     await using _successor = await startSuccessor(controlPlane.listenFd());
     const closed = controlPlane.close({ successor: true });
@@ -47,24 +42,9 @@ describe("a RevDial client at a control plane that hands over", () => {
     const before = results.length;
     await results.find(() => true, "requests at the new process", { from: before + 20 });
     isOver = true;
-    await Promise.all(load);
+    await callers.stop();
     client.kill();
     await running;
-    keepAlive.destroy();
     assert.deepEqual(new Set(results.all), new Set(["200 here"]));
   });
 });
-
-async function get(url: string, agent: http.Agent | false): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-  http
-    .get(url, { agent, headers }, (response) => {
-      bodyOf(response).then(
-        (body) => resolve(`${response.statusCode} ${body}`),
-        (error: Error) => resolve(error.message),
-      );
-    })
-    .on("error", (error) => resolve(error.message));
-  return promise;
-}

@@ -1,16 +1,15 @@
 /** A control plane that is closed while its successor listens on the same socket: nobody notices. */
 import assert from "node:assert/strict";
-import http from "node:http";
 import net from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { followAgent } from "../../support/agents.ts";
 import { openCaller, via } from "../../support/callers.ts";
-import { EventLog } from "../../support/event-log.ts";
 import { ending, eventually, next, pause, within } from "../../support/events.ts";
-import { bodyOf, call, errorCode, runnersUntil } from "../../support/http.ts";
+import { call, errorCode, runnersUntil } from "../../support/http.ts";
 import { HALF, startMixedTarget } from "../../support/mixed-target.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startScriptedAgent } from "../../support/scripted-agent.ts";
+import { startCallers } from "../../support/steady-callers.ts";
 import { startSuccessor } from "../../support/successor.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { openWebSocket } from "../../support/websockets.ts";
@@ -18,39 +17,6 @@ import { openWebSocket } from "../../support/websockets.ts";
 afterEach(() => assertNothingOpen());
 
 const LONG_MS = 60_000;
-
-/** Callers that send one request after the other until they are stopped. What fails is not tried again. */
-function startCallers(url: string, count: number): { results: EventLog<string>; stop(): Promise<void> } {
-  const results = new EventLog<string>();
-  const keepAlive = new http.Agent({ keepAlive: true, maxSockets: count });
-  let isStopped = false;
-  const repeat = async (agent: http.Agent | false): Promise<void> => {
-    while (!isStopped) results.push(await get(url, agent));
-  };
-  const all = Array.from({ length: count }, (_, i) => repeat(i % 2 === 0 ? keepAlive : false));
-  return {
-    results,
-    stop: async () => {
-      isStopped = true;
-      await Promise.all(all);
-      keepAlive.destroy();
-    },
-  };
-}
-
-async function get(url: string, agent: http.Agent | false): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-  http
-    .get(url, { agent, headers }, (response) => {
-      bodyOf(response).then(
-        (body) => resolve(`${response.statusCode} ${body}`),
-        (error: Error) => resolve(error.message),
-      );
-    })
-    .on("error", (error) => resolve(error.message));
-  return promise;
-}
 
 function connected(runners: { state: string }[]): boolean {
   return runners[0]?.state === "connected";
