@@ -35,8 +35,7 @@ export class TargetConnection {
   isAsterisk = false;
   /** Of the last request that was dispatched: a stream that is opened now is opened for it. */
   requestId: string | undefined;
-  /** Requests whose response is not complete. */
-  running: () => number = () => 0;
+  client: Client | undefined;
 
   /** Bytes that wait in the stream, in both directions. */
   get heldBytes(): number {
@@ -87,7 +86,7 @@ export class TargetClient extends Client {
             });
             // An idle one is not to be used again: a request with content cannot be repeated.
             socket.once("closing", () => {
-              if (connection.running() === 0) socket.destroy();
+              if (connection.client?.stats.running === 0) socket.destroy();
             });
             // undici accepts any stream that behaves like a socket; its types want a net.Socket.
             callback(null, socket as unknown as Socket);
@@ -98,7 +97,7 @@ export class TargetClient extends Client {
       },
     });
     this.#connection = connection;
-    connection.running = () => this.stats.running;
+    connection.client = this;
   }
 
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
