@@ -3,12 +3,14 @@ import { CodedError, errorCodeOf } from "../wire/errors.ts";
 import { systemErrorHint } from "../wire/system/system-errors.ts";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
+import { returnMemory } from "./memory-return.ts";
 import { setV8Flags } from "./v8-flags.ts";
 import { UpgradeError } from "./handover/upgrade-error.ts";
 
 export async function runCommand(command: Command, args: string[]): Promise<void> {
   surviveClosedOutput();
   setV8Flags();
+  returnMemory();
   if (args.some((arg) => /^--?(help|h)$/.test(arg))) {
     process.stdout.write(`${command.help.trim()}\n`);
     return;

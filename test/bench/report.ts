@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
-export type Unit = "req/s" | "dials/s" | "ms" | "µs" | "Mbit/s" | "KiB" | "s" | "";
+export type Unit = "req/s" | "dials/s" | "ms" | "µs" | "Mbit/s" | "KiB" | "MiB" | "s" | "";
 
 export interface Budget {
   /** Which of the row's figures the limit is for. */

@@ -1,4 +1,5 @@
 /** What a flood costs others: an honest caller's waiting, and the control plane's memory and loop delay. */
+import { MEMORY_CHECK_MS, MIN_GROWTH_BYTES } from "../../../src/cli/memory-return.ts";
 import { FLOODS } from "../load/floods.ts";
 import type { ProbeResult } from "../load/probe.ts";
 import { ADMIN_TOKEN, API_PATH } from "../names.ts";
@@ -13,8 +14,10 @@ import type { SectionContext } from "./section.ts";
 const PROBE = { path: API_PATH, token: ADMIN_TOKEN, perS: 50 } as const;
 /** Of the section with honest others. */
 const CROWD = { agents: 1_000, perS: 200 } as const;
-/** Until what the flood has left behind should be gone. */
+/** Until what the flood has opened should be gone. */
 const AFTER_MS = 2_000;
+/** Until the memory of all floods should be given back: three checks. */
+const RETURNED_MS = 3 * MEMORY_CHECK_MS;
 const MIB = 1_048_576;
 
 /** On a control plane with nothing else to do. */
@@ -45,6 +48,7 @@ async function measureFloods(rig: Rig, context: SectionContext): Promise<void> {
   const run = (durationMs: number): Promise<ProbeResult> =>
     neighbour.call("probe", { ...PROBE, port: rig.port }, durationMs);
   await run(context.warmUpMs);
+  const { rssBytes: atFirst } = await rig.controlPlane.call("usage");
   for (const name of Object.keys(FLOODS)) {
     const idle = await run(context.runMs);
     await using flooding = await Worker.start<FloodCalls>("flood");
@@ -72,4 +76,15 @@ async function measureFloods(rig: Rig, context: SectionContext): Promise<void> {
       ].join("; "),
     });
   }
+  await new Promise((resolve) => setTimeout(resolve, RETURNED_MS));
+  const { rssBytes: inTheEnd } = await rig.controlPlane.call("usage");
+  context.add({
+    metric: "memory behind all floods",
+    unit: "MiB",
+    value: inTheEnd / MIB,
+    baseline: atFirst / MIB,
+    ratio: inTheEnd / atFirst,
+    budget: { of: "value", bound: "at most", limit: Math.round((atFirst + MIN_GROWTH_BYTES) / MIB) },
+    note: `RSS before and ${RETURNED_MS / 1_000} s after them`,
+  });
 }

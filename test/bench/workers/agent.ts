@@ -1,6 +1,7 @@
 /** The agent under test, by its public API, with the memory settings of the command. */
 import { createAgent } from "../../../src/index.ts";
 import type { Agent } from "../../../src/index.ts";
+import { returnMemory } from "../../../src/cli/memory-return.ts";
 import { setV8Flags } from "../../../src/cli/v8-flags.ts";
 import { ADMIN_TOKEN, RUNNER } from "../names.ts";
 import { serve } from "./serve.ts";
@@ -21,6 +22,7 @@ export interface AgentCalls {
 let agent: Agent;
 
 setV8Flags();
+returnMemory();
 
 serve({
   connect: async (port, targets, caFile) => {

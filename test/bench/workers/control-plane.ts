@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
 import { createControlPlane } from "../../../src/index.ts";
 import type { ControlPlane } from "../../../src/index.ts";
+import { returnMemory } from "../../../src/cli/memory-return.ts";
 import { setV8Flags } from "../../../src/cli/v8-flags.ts";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import { FLOOD_TOKEN } from "../load/floods.ts";
@@ -54,6 +55,7 @@ function connected(): number {
 }
 
 setV8Flags();
+returnMemory();
 
 const loopDelay = monitorEventLoopDelay({ resolution: 5 });
 let watching: NodeJS.Timeout | undefined;

@@ -1,0 +1,106 @@
+/**
+ * Gives memory back to the system when a burst is over. V8 collects garbage when more is allocated, so behind a burst it stays; and
+ * glibc keeps what was freed below its last allocation. Both are asked to let go once the process is calm.
+ */
+import v8 from "node:v8";
+import { setTimeout as pause } from "node:timers/promises";
+import vm from "node:vm";
+
+/** How often resident memory is looked at. */
+export const MEMORY_CHECK_MS = 5_000;
+/** Growth since memory was last given back, from which on it is worth 50 to 100 ms of CPU. */
+export const MIN_GROWTH_BYTES: number = 64 * 1024 * 1024;
+/** V8 frees the buffers that it has found to be garbage in another thread, a moment later. */
+const SWEEP_MS = 1_000;
+/** Share of the time for which the event loop may be busy: memory that is in use would be requested anew. */
+export const CALM_UTILIZATION = 0.5;
+
+export interface MemoryParts {
+  rssBytes: () => number;
+  /** Of the event loop, since the last call: 0 to 1. */
+  utilization: () => number;
+  /** Collects garbage, and waits until it has been freed. */
+  collect: () => void | Promise<void>;
+  /** Gives what is free back to the system. */
+  trim: () => void;
+}
+
+export class MemoryReturn {
+  readonly #parts: MemoryParts;
+  /** The least since memory was last given back. */
+  #leastBytes: number;
+
+  constructor(parts: MemoryParts) {
+    this.#parts = parts;
+    this.#leastBytes = parts.rssBytes();
+  }
+
+  /** @returns bytes that were given back */
+  async check(): Promise<number> {
+    const { rssBytes, utilization, collect, trim } = this.#parts;
+    const before = rssBytes();
+    const isCalm = utilization() < CALM_UTILIZATION;
+    this.#leastBytes = Math.min(this.#leastBytes, before);
+    if (!isCalm || before - this.#leastBytes < MIN_GROWTH_BYTES) return 0;
+    await collect();
+    trim();
+    const after = rssBytes();
+    // What is left is in use: only further growth counts.
+    this.#leastBytes = after;
+    return before - after;
+  }
+}
+
+/** From now on, as long as the process runs. */
+export function returnMemory(): void {
+  const memory = new MemoryReturn(memoryParts());
+  const check = (): void => void memory.check().catch(() => {});
+  setInterval(check, MEMORY_CHECK_MS).unref();
+}
+
+/** Those of this process. */
+export function memoryParts(): MemoryParts {
+  let collect: MemoryParts["collect"] | undefined;
+  let trim: MemoryParts["trim"] | undefined;
+  let last = performance.eventLoopUtilization();
+  return {
+    rssBytes: () => process.memoryUsage.rss(),
+    utilization: () => {
+      const now = performance.eventLoopUtilization();
+      const { utilization } = performance.eventLoopUtilization(now, last);
+      last = now;
+      return utilization;
+    },
+    collect: () => (collect ??= collector())(),
+    trim: () => (trim ??= trimmer() ?? ignore)(),
+  };
+}
+
+/** V8's own function, which `--expose-gc` adds to contexts that are created from then on. */
+function collector(): MemoryParts["collect"] {
+  v8.setFlagsFromString("--expose-gc");
+  const gc = vm.runInNewContext("gc") as NodeJS.GCFunction;
+  v8.setFlagsFromString("--no-expose-gc");
+  return async () => {
+    await gc({ execution: "async", type: "major" });
+    await pause(SWEEP_MS, undefined, { ref: false });
+  };
+}
+
+/** glibc's malloc_trim(3). Undefined where it cannot be called: another C library, or a Node without `node:ffi`. */
+export function trimmer(): (() => void) | undefined {
+  const emitWarning: unknown = Reflect.get(process, "emitWarning");
+  try {
+    process.emitWarning = ignore; // that node:ffi is experimental: not an operator's business
+    const library = process
+      .getBuiltinModule("node:ffi")
+      .dlopen("libc.so.6", { malloc_trim: { arguments: ["u64"], return: "i32" } });
+    return () => void library.functions.malloc_trim(0n);
+  } catch {
+    return undefined;
+  } finally {
+    Reflect.set(process, "emitWarning", emitWarning);
+  }
+}
+
+function ignore(): void {}
