@@ -105,6 +105,7 @@ function describeAgentEndpoint(registry: OpenAPIHono["openAPIRegistry"]): void {
   registry.registerPath({
     method: "get",
     path: AGENT_ENDPOINT_PATH,
+    operationId: "connectAgent",
     summary: "The agent endpoint: a request that becomes a tunnel connection",
     tags: ["agents"],
     security: [{ bearer: [] }],

@@ -13,6 +13,7 @@ const read = createRoute({
   method: "get",
   path: "/",
   tags: ["events"],
+  operationId: "readEvents",
   summary: "Events of runners and of what users own, as server-sent events; a user reads the user's own",
   responses: {
     200: { description: "Events", content: { "text/event-stream": { schema: { type: "string" } } } },

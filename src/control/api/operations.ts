@@ -16,6 +16,7 @@ const health = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/healthz",
+  operationId: "getHealth",
   summary: "Whether the process responds",
   responses: { 200: { description: "The process responds", ...text } },
 });
@@ -23,6 +24,7 @@ const readiness = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/readyz",
+  operationId: "getReadiness",
   summary: "Whether it should get traffic",
   responses: {
     200: { description: "Ready", content: { "application/json": { schema: readySchema } } },
@@ -34,6 +36,7 @@ const metrics = createRoute({
   path: "/metrics",
   security: [{ bearer: [] }],
   tags: ["operations"],
+  operationId: "getMetrics",
   summary: "Metrics, in the text format of Prometheus (admin)",
   responses: { 200: { description: "Metrics", ...text }, ...REFUSED },
 });
@@ -41,6 +44,7 @@ const openApi = createRoute({
   ...PUBLIC,
   method: "get",
   path: "/openapi.json",
+  operationId: "getOpenApiDocument",
   summary: "The OpenAPI document",
   responses: responses(200, "The OpenAPI document", z.looseObject({ openapi: z.string() })),
 });

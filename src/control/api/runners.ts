@@ -52,6 +52,7 @@ const list = createRoute({
   method: "get",
   path: "/",
   tags: ["runners"],
+  operationId: "listRunners",
   summary: "The runners that the caller may dial; for an admin all",
   responses: responses(200, "Runners", z.object({ runners: z.array(runnerSchema) })),
 });
@@ -59,6 +60,7 @@ const get = createRoute({
   method: "get",
   path: "/{id}",
   tags: ["runners"],
+  operationId: "getRunner",
   summary: "One runner",
   request: { params: idParameter },
   responses: responses(200, "The runner", runnerSchema),
@@ -67,6 +69,7 @@ const pingRoute = createRoute({
   method: "get",
   path: "/{id}/ping",
   tags: ["runners"],
+  operationId: "pingRunner",
   summary: "A round trip to the runner's agent",
   request: { params: idParameter },
   responses: responses(
@@ -79,6 +82,7 @@ const metrics = createRoute({
   method: "get",
   path: "/{id}/metrics",
   tags: ["runners"],
+  operationId: "getRunnerMetrics",
   summary: "The agent's metrics, in the text format of Prometheus",
   request: { params: idParameter },
   responses: {
@@ -90,6 +94,7 @@ const kick = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["runners"],
+  operationId: "kickRunner",
   summary: "Close all connections of a runner (admin)",
   request: { params: idParameter },
   responses: responses(204, "The connections drain; the agent connects again"),

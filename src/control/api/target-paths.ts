@@ -47,6 +47,7 @@ function describeOperation(registry: OpenApiRegistry, route: TargetRoute, method
   registry.registerPath({
     method,
     path,
+    operationId: operationId(method, path),
     summary,
     tags: [tag],
     ...(isWebSocket && { security: OR_PARAMETER }),
@@ -57,4 +58,10 @@ function describeOperation(registry: OpenApiRegistry, route: TargetRoute, method
       default: { description: "An error of the control plane, with `X-Request-Id`, or of the target" },
     },
   });
+}
+
+/** `get /api/v1/runners/{id}/{target}/{path}` → `getRunnersIdTargetPath`. */
+function operationId(method: Method, path: string): string {
+  const words = path.replace(/^\/api\/v1/, "").match(/\w+/g) ?? [];
+  return method + words.map((word) => word[0]?.toUpperCase() + word.slice(1)).join("");
 }

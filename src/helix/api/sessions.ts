@@ -57,6 +57,7 @@ const create = createRoute({
   method: "post",
   path: "/",
   tags: ["sessions"],
+  operationId: "createSession",
   summary: "Create a session on the least loaded Wolf instance",
   description:
     "Waits for an instance that is expected back. With `Prefer: wait=N` it waits up to N seconds for any instance with room.",
@@ -67,6 +68,7 @@ const list = createRoute({
   method: "get",
   path: "/",
   tags: ["sessions"],
+  operationId: "listSessions",
   summary: "The caller's sessions; for an admin all",
   responses: responses(200, "Sessions", z.object({ sessions: z.array(sessionSchema) })),
 });
@@ -74,6 +76,7 @@ const get = createRoute({
   method: "get",
   path: "/{id}",
   tags: ["sessions"],
+  operationId: "getSession",
   summary: "One session",
   request: { params: idParameter },
   responses: responses(200, "The session", sessionSchema),
@@ -82,6 +85,7 @@ const remove = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["sessions"],
+  operationId: "deleteSession",
   summary: "Stop the session's lobby and free its capacity",
   request: { params: idParameter },
   responses: {

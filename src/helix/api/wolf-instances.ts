@@ -58,6 +58,7 @@ const list = createRoute({
   method: "get",
   path: "/",
   tags: ["wolf instances"],
+  operationId: "listWolfInstances",
   summary: "All instances (admin)",
   responses: responses(200, "Instances", z.object({ wolf_instances: z.array(instanceSchema) })),
 });
@@ -65,6 +66,7 @@ const get = createRoute({
   method: "get",
   path: "/{id}",
   tags: ["wolf instances"],
+  operationId: "getWolfInstance",
   summary: "One instance (admin)",
   request: { params: idParameter },
   responses: responses(200, "The instance", instanceSchema),
@@ -73,6 +75,7 @@ const remove = createRoute({
   method: "delete",
   path: "/{id}",
   tags: ["wolf instances"],
+  operationId: "forgetWolfInstance",
   summary:
     "Forget an instance and close its tunnel connections; sessions of an offline one end with it (admin)",
   request: { params: idParameter },
@@ -82,6 +85,7 @@ const heartbeatRoute = {
   method: "post" as const,
   path: "/{id}/heartbeat" as const,
   tags: ["wolf instances"] as string[],
+  operationId: "reportHeartbeat",
   summary: "Report disks, GPUs and capacity, with a token that may register the instance's runner",
   responses: responses(
     200,

@@ -1,0 +1,221 @@
+/** A typed client of the control plane's own API, from any process. Its types come from the OpenAPI document. */
+import { Agent, request } from "undici";
+import type { Dispatcher } from "undici";
+import { ERROR_TABLE } from "../../wire/error-table.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
+import { codeFromStatus } from "../../wire/failure-codes.ts";
+import { systemErrorHint } from "../../wire/system/system-errors.ts";
+import { API_TIMEOUT_MS, EVENT_SILENCE_MS, MAX_API_RESPONSE_BYTES, MAX_ERROR_BYTES } from "./limits.ts";
+import { serverEvents } from "./server-events.ts";
+import type { ServerEvent } from "./server-events.ts";
+import type { Input, Method, Output, PathOf } from "./operations.ts";
+
+export interface ApiClientOptions {
+  /** URL of the control plane, with its base path if it has one. */
+  server: string;
+  token: string;
+  /** PEM of a private CA, instead of the system's. */
+  ca?: string | undefined;
+}
+
+export interface ApiCallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+interface RequestParts {
+  path?: Readonly<Record<string, string>>;
+  query?: Readonly<Record<string, unknown>>;
+  body?: unknown;
+}
+
+export class ApiClient implements AsyncDisposable {
+  readonly #base: string;
+  readonly #token: string;
+  readonly #agent: Agent;
+
+  constructor({ server, token, ca }: ApiClientOptions) {
+    this.#base = server.replace(/\/+$/, "");
+    this.#token = token;
+    this.#agent = new Agent({
+      connect: { ...(ca !== undefined && { ca }) },
+      headersTimeout: API_TIMEOUT_MS,
+      maxResponseSize: MAX_API_RESPONSE_BYTES,
+    });
+  }
+
+  /**
+   * One call. `path` is the document's, with its parameters in braces.
+   *
+   * @throws TurnaboutError the control plane's refusal, or `carrier_failed` if it cannot be reached
+   */
+  async call<M extends Method, P extends PathOf<M>>(
+    method: M,
+    path: P,
+    input: Input<M, P>,
+    { signal }: ApiCallOptions = {},
+  ): Promise<Output<M, P>> {
+    const response = await this.#send(method, path, input as RequestParts, signal);
+    const text = await readText(response, labelOf(method, path));
+    if (text === "") return undefined as Output<M, P>;
+    try {
+      return JSON.parse(text) as Output<M, P>;
+    } catch (cause) {
+      throw new TurnaboutError("carrier_failed", `${labelOf(method, path)}: the response is not JSON`, {
+        cause,
+        hint: "is there a control plane at this address? Check --server",
+      });
+    }
+  }
+
+  /** Body of a resource that is text. */
+  async text<P extends PathOf<"get">>(path: P, input: Input<"get", P>): Promise<string> {
+    return readText(await this.#send("get", path, input as RequestParts, undefined), labelOf("get", path));
+  }
+
+  /** Server-sent events of a path, until the control plane ends them or the signal is aborted. */
+  async *events<P extends PathOf<"get">>(
+    path: P,
+    input: Input<"get", P>,
+    { signal }: ApiCallOptions = {},
+  ): AsyncGenerator<ServerEvent, void, undefined> {
+    const { body } = await this.#send("get", path, input as RequestParts, signal, EVENT_SILENCE_MS);
+    try {
+      yield* serverEvents(body, labelOf("get", path));
+    } catch (error) {
+      if (signal?.aborted === true) return;
+      throw unreachable(error, labelOf("get", path), this.#base);
+    }
+  }
+
+  /** Calls in flight are aborted. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #send(
+    method: Method,
+    path: string,
+    { path: parameters = {}, query = {}, body }: RequestParts,
+    signal: AbortSignal | undefined,
+    bodyTimeoutMs = API_TIMEOUT_MS,
+  ): Promise<Dispatcher.ResponseData> {
+    const label = labelOf(method, path);
+    const filled = path.replace(/\{(\w+)\}/g, (_all, name: string) =>
+      encodeURIComponent(parameters[name] ?? ""),
+    );
+    const pairs = Object.entries(query).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, String(value)]],
+    );
+    const search = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await request(`${this.#base}${filled}${search}`, {
+        method: method.toUpperCase() as Dispatcher.HttpMethod,
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          accept: "application/json, text/event-stream, text/plain",
+          ...(body !== undefined && { "content-type": "application/json" }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        bodyTimeout: bodyTimeoutMs,
+        dispatcher: this.#agent,
+        ...(signal !== undefined && { signal }),
+      });
+    } catch (error) {
+      throw unreachable(error, label, this.#base);
+    }
+    response.body.on("error", () => {}); // permanent: a response may be left unread
+    if (response.statusCode < 300) return response;
+    throw await refusalOf(response, label);
+  }
+}
+
+function labelOf(method: Method, path: string): string {
+  return `${method.toUpperCase()} ${path}`;
+}
+
+async function readText({ body }: Dispatcher.ResponseData, label: string): Promise<string> {
+  try {
+    return await body.text();
+  } catch (cause) {
+    throw new TurnaboutError("carrier_failed", `${label}: the response was cut: ${toError(cause).message}`, {
+      cause,
+    });
+  }
+}
+
+async function refusalOf(response: Dispatcher.ResponseData, label: string): Promise<TurnaboutError> {
+  const { statusCode } = response;
+  const text = await boundedText(response);
+  const { code, message, requestId, details = [] } = parseError(text);
+  const known = code !== undefined && Object.hasOwn(ERROR_TABLE, code) ? (code as ErrorCode) : undefined;
+  const reason = message ?? `the response is ${statusCode}`;
+  const request = requestId === undefined ? "" : ` (request ${requestId})`;
+  const isOurs = code !== undefined;
+  return new TurnaboutError(
+    known ?? codeFromStatus(statusCode),
+    `${label}: ${[reason, ...details].join("; ")}${request}`,
+    {
+      ...(details.length > 0 && { details }),
+      ...(!isOurs && { hint: "is there a control plane at this address? Check --server and its path" }),
+    },
+  );
+}
+
+interface ErrorBody {
+  code?: string;
+  message?: string;
+  requestId?: string;
+  details?: string[];
+}
+
+/** Of a front or another server the body may be anything. */
+function parseError(text: string): ErrorBody {
+  try {
+    const { error } = JSON.parse(text) as { error?: ErrorBody };
+    return typeof error?.code === "string" ? error : {};
+  } catch {
+    return {};
+  }
+}
+
+async function boundedText({ body }: Dispatcher.ResponseData): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > MAX_ERROR_BYTES) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    // the status alone says enough
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** What a failed connection means, in the words of the error that undici gives as its cause. */
+function unreachable(error: unknown, label: string, server: string): Error {
+  if (error instanceof TurnaboutError) return error;
+  const failure = toError(error);
+  if (failure.name === "AbortError") return new TurnaboutError("aborted", `${label}: aborted`);
+  const { host } = new URL(server);
+  return new TurnaboutError("carrier_failed", `${label}: cannot reach ${host}: ${failure.message}`, {
+    cause: error,
+    hint: hintFor(failure, server),
+  });
+}
+
+function hintFor(error: Error, server: string): string {
+  const code = errorCodeOf(error) ?? "";
+  if (code === "ECONNREFUSED") return "nothing listens there: check --server, and that the control plane runs";
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG")
+    return `the port speaks plain HTTP: use ${server.replace(/^https:/, "http:")}`;
+  if (code === "UND_ERR_SOCKET" && server.startsWith("http:"))
+    return "the connection was closed without a response: does the port speak TLS? Then use https://";
+  if (code.includes("CERT") || code.includes("SELF_SIGNED") || code === "UNABLE_TO_GET_ISSUER_CERT_LOCALLY")
+    return "the certificate is not trusted: give its CA with --ca FILE";
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "the certificate has another name: use that in --server";
+  return systemErrorHint(error) ?? "check --server, and the network on the way to it";
+}
