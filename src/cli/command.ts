@@ -4,6 +4,8 @@ export interface Command {
   /** One line for the list of commands. */
   summary: string;
   help: string;
+  /** It recognises `--help` itself, because it has subcommands or arguments that are not its own. */
+  parsesHelp?: boolean;
   run(args: string[]): Promise<void>;
 }
 

@@ -11,7 +11,7 @@ export async function runCommand(command: Command, args: string[]): Promise<void
   surviveClosedOutput();
   setV8Flags();
   returnMemory();
-  if (args.some((arg) => /^--?(help|h)$/.test(arg))) {
+  if (command.parsesHelp !== true && args.some((arg) => /^--?(help|h)$/.test(arg))) {
     process.stdout.write(`${command.help.trim()}\n`);
     return;
   }

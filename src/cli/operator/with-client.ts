@@ -1,0 +1,30 @@
+/** One call of the control plane's API for a command. */
+import { Option } from "commander";
+import type { Command } from "commander";
+import { ApiClient } from "../../clients/api/api-client.ts";
+import { resolveAccess, withAccessOptions } from "../remote/access.ts";
+import type { AccessOptions } from "../remote/access.ts";
+
+export interface ListingOptions extends AccessOptions {
+  json?: boolean;
+}
+
+/** Options of a command that prints what the API returns. */
+export function withListingOptions(command: Command): Command {
+  return withAccessOptions(command).addOption(
+    new Option("--json", "print JSON, as the API returns it, on one line"),
+  );
+}
+
+export async function withClient<T>(
+  options: AccessOptions,
+  use: (client: ApiClient) => Promise<T>,
+): Promise<T> {
+  await using client = new ApiClient(resolveAccess(options));
+  return await use(client);
+}
+
+/** Prints the value as JSON, or as `format` makes a text of it. */
+export function print<T>(value: T, { json }: ListingOptions, format: (value: T) => string): void {
+  process.stdout.write(json === true ? `${JSON.stringify(value)}\n` : format(value));
+}

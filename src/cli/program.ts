@@ -1,0 +1,41 @@
+/** Commands that commander parses, as commands of ours: the same errors, hints and exit statuses. */
+import { Command as Program, CommanderError } from "commander";
+import { UsageError } from "./command.ts";
+import type { Command } from "./command.ts";
+
+/** Where help goes, as commander has written it. */
+const HELP_EXITS = new Set(["commander.help", "commander.helpDisplayed", "commander.version"]);
+
+/** @param define adds arguments, options, subcommands and the action */
+export function programCommand(name: string, summary: string, define: (program: Program) => void): Command {
+  const fullName = `turnabout ${name}`;
+  const program = new Program(fullName).description(summary).helpOption("-h, --help", "print this");
+  define(program);
+  for (const each of [program, ...program.commands]) prepare(each);
+  return {
+    name: fullName,
+    summary,
+    help: program.helpInformation(),
+    parsesHelp: true,
+    async run(args) {
+      try {
+        await program.parseAsync(args, { from: "user" });
+      } catch (error) {
+        if (!(error instanceof CommanderError)) throw error;
+        if (HELP_EXITS.has(error.code)) return;
+        const message = error.message.replace(/^error: /, "").replace(/\n[^]*$/, "");
+        throw new UsageError(message, suggestion(error.message) ?? `run \`${fullName} --help\` for the options`);
+      }
+    },
+  };
+}
+
+function prepare(program: Program): void {
+  program.exitOverride();
+  program.configureOutput({ writeErr: () => {} }); // the error is thrown as well
+}
+
+/** `(Did you mean --json?)` */
+function suggestion(message: string): string | undefined {
+  return /\((Did you mean [^)]*)\)/.exec(message)?.[1]?.replace("Did", "did");
+}
