@@ -21,6 +21,50 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "create a token and its entry for the token file",
     load: async () => (await import("./commands/token.ts")).token,
   },
+  status: {
+    summary: "list runners, their targets and connections",
+    load: async () => (await import("./operator/status.ts")).status,
+  },
+  ping: {
+    summary: "measure the round trip to a runner's agent",
+    load: async () => (await import("./operator/ping.ts")).ping,
+  },
+  events: {
+    summary: "print events as they happen",
+    load: async () => (await import("./operator/events.ts")).events,
+  },
+  forward: {
+    summary: "local ports for targets behind the tunnel",
+    load: async () => (await import("./operator/forward.ts")).forward,
+  },
+  connect: {
+    summary: "standard input and output, connected to a target",
+    load: async () => (await import("./operator/connect.ts")).connect,
+  },
+  curl: {
+    summary: "send a request to a target with curl",
+    load: async () => (await import("./operator/curl.ts")).curl,
+  },
+  tokens: {
+    summary: "list, create, revoke and rotate tokens (admin)",
+    load: async () => (await import("./operator/tokens.ts")).tokens,
+  },
+  sessions: {
+    summary: "list, create and stop sessions",
+    load: async () => (await import("./operator/sessions.ts")).sessions,
+  },
+  instances: {
+    summary: "list Wolf instances (admin)",
+    load: async () => (await import("./operator/instances.ts")).instances,
+  },
+  kick: {
+    summary: "close a runner's connections; its agent connects again",
+    load: async () => (await import("./operator/kick.ts")).kick,
+  },
+  profile: {
+    summary: "save servers and tokens",
+    load: async () => (await import("./operator/profile.ts")).profile,
+  },
   demo: {
     summary: "run a two-level system with doubles of Wolf and Moonlight Web on this machine",
     load: async () => (await import("./commands/demo.ts")).demo,
@@ -50,7 +94,7 @@ export async function main(args: string[]): Promise<void> {
 }
 
 function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(7)} ${summary}`);
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
   return `turnabout ${VERSION}: HTTP/2 reverse tunnel
 
 usage: turnabout COMMAND [OPTIONS]

@@ -85,6 +85,9 @@ async function rotate(client: ApiClient, id: string, newId: string, revokes: boo
     const hint = "`turnabout tokens list` lists the issued ones; those of a token file are replaced in that file";
     throw new UsageError(`no issued token ${JSON.stringify(id)}`, hint);
   }
+  if (old.session !== null) {
+    throw new UsageError(`token ${id} belongs to session ${old.session}`, "it ends with that session");
+  }
   const leftS = old.expires_at === null ? undefined : (Date.parse(old.expires_at) - Date.now()) / 1_000;
   if (leftS !== undefined && leftS < 1) {
     throw new UsageError(`token ${id} has expired`, "create a new one with `turnabout tokens create`");

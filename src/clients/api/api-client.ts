@@ -158,9 +158,16 @@ async function refusalOf(response: Dispatcher.ResponseData, label: string): Prom
     `${label}: ${[reason, ...details].join("; ")}${request}`,
     {
       ...(details.length > 0 && { details }),
-      ...(!isOurs && { hint: "is there a control plane at this address? Check --server and its path" }),
+      ...refusalHint(isOurs, statusCode),
     },
   );
+}
+
+function refusalHint(isOurs: boolean, status: number): { hint?: string } {
+  if (!isOurs) return { hint: "is there a control plane at this address? Check --server and its path" };
+  if (status === 401) return { hint: "this control plane does not know the token, or it has expired" };
+  if (status === 403) return { hint: "the token is not for this: use one of an admin, or one that covers the runner" };
+  return {};
 }
 
 interface ErrorBody {
@@ -201,10 +208,15 @@ function unreachable(error: unknown, label: string, server: string): Error {
   const failure = toError(error);
   if (failure.name === "AbortError") return new TurnaboutError("aborted", `${label}: aborted`);
   const { host } = new URL(server);
-  return new TurnaboutError("carrier_failed", `${label}: cannot reach ${host}: ${failure.message}`, {
+  return new TurnaboutError("carrier_failed", `${label}: cannot reach ${host}: ${reasonOf(failure)}`, {
     cause: error,
     hint: hintFor(failure, server),
   });
+}
+
+/** OpenSSL's messages have file names and line numbers; its reason is a short text beside them. */
+function reasonOf(error: Error): string {
+  return "reason" in error && typeof error.reason === "string" ? `TLS: ${error.reason}` : error.message;
 }
 
 function hintFor(error: Error, server: string): string {
