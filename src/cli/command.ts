@@ -6,6 +6,8 @@ export interface Command {
   help: string;
   /** It recognises `--help` itself, because it has subcommands or arguments that are not its own. */
   parsesHelp?: boolean;
+  /** Their help, by name. */
+  subcommands?: ReadonlyMap<string, string>;
   run(args: string[]): Promise<void>;
 }
 
@@ -19,3 +21,6 @@ export class UsageError extends Error {
     this.hint = hint;
   }
 }
+
+/** What a command line may begin with: loaded on demand, because an agent need not load the control plane. */
+export type CommandTable = Readonly<Record<string, { summary: string; load: () => Promise<Command> }>>;

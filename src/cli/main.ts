@@ -1,10 +1,9 @@
 /** `turnabout COMMAND`. */
 import { VERSION } from "../wire/version.ts";
-import type { Command } from "./command.ts";
+import type { CommandTable } from "./command.ts";
 import { runCommand, surviveClosedOutput } from "./run-command.ts";
 
-/** Loaded on demand: an agent need not load the control plane. */
-const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+const COMMANDS: CommandTable = {
   serve: {
     summary: "run the control plane",
     load: async () => (await import("./commands/serve.ts")).serve,
@@ -65,6 +64,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: "save servers and tokens",
     load: async () => (await import("./operator/profile.ts")).profile,
   },
+  completion: {
+    summary: "completion of command lines for bash, zsh or fish",
+    load: async () => (await import("./completion/completion.ts")).createCompletion(COMMANDS),
+  },
   demo: {
     summary: "run a two-level system with doubles of Wolf and Moonlight Web on this machine",
     load: async () => (await import("./commands/demo.ts")).demo,
@@ -94,7 +97,7 @@ export async function main(args: string[]): Promise<void> {
 }
 
 function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
   return `turnabout ${VERSION}: HTTP/2 reverse tunnel
 
 usage: turnabout COMMAND [OPTIONS]

@@ -17,6 +17,7 @@ export function programCommand(name: string, summary: string, define: (program: 
     summary,
     help: program.helpInformation(),
     parsesHelp: true,
+    subcommands: new Map(program.commands.map((each) => [each.name(), each.helpInformation()])),
     async run(args) {
       try {
         await program.parseAsync(args, { from: "user" });
@@ -24,7 +25,10 @@ export function programCommand(name: string, summary: string, define: (program: 
         if (!(error instanceof CommanderError)) throw error;
         if (HELP_EXITS.has(error.code)) return;
         const message = error.message.replace(/^error: /, "").replace(/\n[^]*$/, "");
-        throw new UsageError(message, suggestion(error.message) ?? `run \`${fullName} --help\` for the options`);
+        throw new UsageError(
+          message,
+          suggestion(error.message) ?? `run \`${fullName} --help\` for the options`,
+        );
       }
     },
   };

@@ -29,5 +29,7 @@ export async function generateTypes(): Promise<string> {
   });
   const schema = { ...document, paths: Object.fromEntries(paths) } as unknown as OpenAPI3;
   const text = await openapiTS(schema, { commentHeader: HEAD });
-  return text.replace(/^export (type|interface) (webhooks|\$defs|external)\b.*$/gm, "").replace(/\n{3,}/g, "\n\n");
+  return text
+    .replace(/^export (type|interface) (webhooks|\$defs|external)\b.*$/gm, "")
+    .replace(/\n{3,}/g, "\n\n");
 }

@@ -9,6 +9,7 @@ interface Response {
 }
 
 export interface Operation {
+  operationId?: string;
   tags?: string[];
   security?: unknown[];
   responses: Record<string, Response>;

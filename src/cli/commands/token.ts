@@ -4,18 +4,21 @@ import { parseArgs } from "node:util";
 import { hashToken } from "../../control/auth/tokens.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { entryWriter, writeToken } from "./token-files.ts";
 
 const HELP = `
-usage: turnabout token --id NAME --kind KIND [--runner PATTERN]... [--target PATTERN]...
+usage: turnabout token --id NAME --kind KIND [--runner PATTERN]... [--target PATTERN]... [--add FILE] [--out FILE]
 
 Creates a random token. Prints the token on the first line, and its entry for the "tokens" list of the token file on the
-second. The entry contains only a hash: the token cannot be recovered from it.
+second; what is written to a file is not printed. The entry contains only a hash: the token cannot be recovered from it.
 
   --id NAME          name of the credential, for logs
   --kind KIND        runner (registers runners), user (reaches their targets) or admin (everything)
   --runner PATTERN   runner ids that it covers; * matches any characters; may be repeated. A user without a pattern
                      reaches only the sessions that it owns
   --target PATTERN   targets that a user may reach; default all; may be repeated
+  --add FILE         add the entry to this token file of a control plane; created if it does not exist
+  --out FILE         write the token to this new file, which only its owner can read
 `;
 
 export const token: Command = {
@@ -30,9 +33,11 @@ export const token: Command = {
         kind: { type: "string" },
         runner: { type: "string", multiple: true, default: [] },
         target: { type: "string", multiple: true },
+        add: { type: "string" },
+        out: { type: "string" },
       },
     });
-    const { id, kind, runner: runners, target: targets } = values;
+    const { id, kind, runner: runners, target: targets, add, out } = values;
     if (id === undefined || id === "" || id === "admin") {
       throw new UsageError("no valid id given", 'give --id NAME, other than "admin"');
     }
@@ -49,6 +54,11 @@ export const token: Command = {
       runners,
       ...(targets !== undefined && { targets }),
     };
-    process.stdout.write(`${secret}\n${JSON.stringify(record)}\n`);
+    const writeEntry = add === undefined ? undefined : entryWriter(add, record);
+    // The token first: an entry whose token is lost would be of no use.
+    if (out === undefined) process.stdout.write(`${secret}\n`);
+    else writeToken(out, secret);
+    if (writeEntry === undefined) process.stdout.write(`${JSON.stringify(record)}\n`);
+    else writeEntry();
   },
 };

@@ -41,7 +41,8 @@ export async function startForwarder(
 
   async function pass(local: net.Socket): Promise<void> {
     const began = performance.now();
-    const peer = local.remoteAddress === undefined ? "local" : `${local.remoteAddress}:${local.remotePort ?? 0}`;
+    const peer =
+      local.remoteAddress === undefined ? "local" : `${local.remoteAddress}:${local.remotePort ?? 0}`;
     let cause: Error | undefined;
     local.on("error", () => {}); // permanent: its end is reported below
     try {
@@ -59,7 +60,13 @@ export async function startForwarder(
     } catch (error) {
       abort(local);
       const { message } = toError(error);
-      onPassed({ peer, sentBytes: 0, receivedBytes: 0, durationMs: performance.now() - began, error: message });
+      onPassed({
+        peer,
+        sentBytes: 0,
+        receivedBytes: 0,
+        durationMs: performance.now() - began,
+        error: message,
+      });
     }
   }
 

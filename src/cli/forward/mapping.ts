@@ -16,14 +16,18 @@ const FORM = "use [BIND:]PORT=RUNNER/TARGET or unix:/PATH=RUNNER/TARGET, such as
 export function parseMapping(text: string): Mapping {
   const at = text.lastIndexOf("=");
   if (at === -1) throw new UsageError(`${text}: no mapping`, FORM);
-  return { listen: parseListen(text.slice(0, at), text), destination: parseDestination(text.slice(at + 1), FORM) };
+  return {
+    listen: parseListen(text.slice(0, at), text),
+    destination: parseDestination(text.slice(at + 1), FORM),
+  };
 }
 
 function parseListen(local: string, text: string): Mapping["listen"] {
   if (local.startsWith("unix:/")) return { path: local.slice("unix:".length) };
   const [, bind, port = ""] = /^(?:(\[[^\]]+\]|[^:]*):)?(\d{1,5})$/.exec(local) ?? [];
   const number = Number(port);
-  if (port === "" || number > 65_535) throw new UsageError(`${text}: ${JSON.stringify(local)} is no port`, FORM);
+  if (port === "" || number > 65_535)
+    throw new UsageError(`${text}: ${JSON.stringify(local)} is no port`, FORM);
   const host = bind?.replace(/^\[|\]$/g, "") ?? "127.0.0.1";
   if (bind?.startsWith("[") === true && net.isIPv6(host) === false) {
     throw new UsageError(`${text}: ${bind} is no IPv6 address`, FORM);

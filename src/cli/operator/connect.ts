@@ -7,26 +7,30 @@ import { programCommand } from "../program.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
 
-export const connect: Command = programCommand("connect", "standard input and output, connected to a target", (program) => {
-  withAccessOptions(program)
-    .argument("<target>", "RUNNER/TARGET")
-    .addHelpText("after", "\n  ssh -o ProxyCommand='turnabout connect host-1/ssh' user@host-1")
-    .action(async (name: string, options: AccessOptions) => {
-      const { runner, target } = parseDestination(name);
-      const remote = new RemoteConnection(resolveAccess(options));
-      try {
-        const tunnel = await remote.open(runner, target, { waitMs: FORWARD_WAIT_MS });
-        const { promise, resolve, reject } = Promise.withResolvers<void>();
-        tunnel.once("error", reject);
-        process.stdin.on("error", () => tunnel.end()); // permanent
-        process.stdout.on("error", () => tunnel.destroy(new Error("nobody reads the output")));
-        process.stdin.pipe(tunnel);
-        tunnel.pipe(process.stdout, { end: false });
-        tunnel.once("end", () => resolve()); // the target has sent everything: the program in front of us ends too
-        await promise;
-      } finally {
-        remote.close();
-        process.stdin.destroy();
-      }
-    });
-});
+export const connect: Command = programCommand(
+  "connect",
+  "standard input and output, connected to a target",
+  (program) => {
+    withAccessOptions(program)
+      .argument("<target>", "RUNNER/TARGET")
+      .addHelpText("after", "\n  ssh -o ProxyCommand='turnabout connect host-1/ssh' user@host-1")
+      .action(async (name: string, options: AccessOptions) => {
+        const { runner, target } = parseDestination(name);
+        const remote = new RemoteConnection(resolveAccess(options));
+        try {
+          const tunnel = await remote.open(runner, target, { waitMs: FORWARD_WAIT_MS });
+          const { promise, resolve, reject } = Promise.withResolvers<void>();
+          tunnel.once("error", reject);
+          process.stdin.on("error", () => tunnel.end()); // permanent
+          process.stdout.on("error", () => tunnel.destroy(new Error("nobody reads the output")));
+          process.stdin.pipe(tunnel);
+          tunnel.pipe(process.stdout, { end: false });
+          tunnel.once("end", () => resolve()); // the target has sent everything: the program in front of us ends too
+          await promise;
+        } finally {
+          remote.close();
+          process.stdin.destroy();
+        }
+      });
+  },
+);

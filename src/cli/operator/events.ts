@@ -7,7 +7,10 @@ import type { ListingOptions } from "./with-client.ts";
 
 export const events: Command = programCommand("events", "print events as they happen", (program) => {
   withListingOptions(program)
-    .option("--type <type>", "only these; may be repeated", (value: string, all: string[] = []) => [...all, value])
+    .option("--type <type>", "only these; may be repeated", (value: string, all: string[] = []) => [
+      ...all,
+      value,
+    ])
     .action(async (options: ListingOptions & { type?: string[] }) => {
       const stop = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());

@@ -12,7 +12,9 @@ export const kick: Command = programCommand(
     withAccessOptions(program)
       .argument("<runner>")
       .action(async (runner: string, options: AccessOptions) => {
-        await withClient(options, (client) => client.call("delete", "/api/v1/runners/{id}", { path: { id: runner } }));
+        await withClient(options, (client) =>
+          client.call("delete", "/api/v1/runners/{id}", { path: { id: runner } }),
+        );
         process.stdout.write(`${runner}: its connections drain\n`);
       });
   },

@@ -24,42 +24,48 @@ interface Pong {
 const MAX_COUNT = 1_000_000;
 const MAX_INTERVAL_S = 3_600;
 
-export const ping: Command = programCommand("ping", "measure the round trip to a runner's agent", (program) => {
-  withListingOptions(program)
-    .argument("<runner>")
-    .option("-c, --count <n>", "how many", "4")
-    .option("-i, --interval <seconds>", "from one to the next", "1")
-    .addHelpText(
-      "after",
-      "\nThe round trip is that from the control plane to the agent and back, on the connection that the next request\nwould use. Exit status 1 if none has succeeded.",
-    )
-    .action(async (runner: string, options: PingOptions) => {
-      const count = parseNumber(options.count, "--count", MAX_COUNT);
-      const intervalMs = parseNumber(options.interval, "--interval", MAX_INTERVAL_S) * 1_000;
-      const roundTrips: number[] = [];
-      await withClient(options, async (client) => {
-        for (let n = 0; n < count; n += 1) {
-          if (n > 0) await delay(intervalMs);
-          let pong: Pong;
-          try {
-            const { connection, rttMs } = await client.call("get", "/api/v1/runners/{id}/ping", {
-              path: { id: runner },
-            });
-            const { connections } = await client.call("get", "/api/v1/runners/{id}", { path: { id: runner } });
-            const carrier = connections.find(({ id }) => id === connection)?.carrier ?? null;
-            roundTrips.push(rttMs);
-            pong = { runner, carrier, connection, rttMs, error: null };
-          } catch (error) {
-            const { message } = toError(error);
-            pong = { runner, carrier: null, connection: null, rttMs: null, error: message };
+export const ping: Command = programCommand(
+  "ping",
+  "measure the round trip to a runner's agent",
+  (program) => {
+    withListingOptions(program)
+      .argument("<runner>")
+      .option("-c, --count <n>", "how many", "4")
+      .option("-i, --interval <seconds>", "from one to the next", "1")
+      .addHelpText(
+        "after",
+        "\nThe round trip is that from the control plane to the agent and back, on the connection that the next request\nwould use. Exit status 1 if none has succeeded.",
+      )
+      .action(async (runner: string, options: PingOptions) => {
+        const count = parseNumber(options.count, "--count", MAX_COUNT);
+        const intervalMs = parseNumber(options.interval, "--interval", MAX_INTERVAL_S) * 1_000;
+        const roundTrips: number[] = [];
+        await withClient(options, async (client) => {
+          for (let n = 0; n < count; n += 1) {
+            if (n > 0) await delay(intervalMs);
+            let pong: Pong;
+            try {
+              const { connection, rttMs } = await client.call("get", "/api/v1/runners/{id}/ping", {
+                path: { id: runner },
+              });
+              const { connections } = await client.call("get", "/api/v1/runners/{id}", {
+                path: { id: runner },
+              });
+              const carrier = connections.find(({ id }) => id === connection)?.carrier ?? null;
+              roundTrips.push(rttMs);
+              pong = { runner, carrier, connection, rttMs, error: null };
+            } catch (error) {
+              const { message } = toError(error);
+              pong = { runner, carrier: null, connection: null, rttMs: null, error: message };
+            }
+            process.stdout.write(options.json === true ? `${JSON.stringify(pong)}\n` : describe(pong));
           }
-          process.stdout.write(options.json === true ? `${JSON.stringify(pong)}\n` : describe(pong));
-        }
+        });
+        if (options.json !== true) process.stdout.write(summarise(count, roundTrips));
+        if (roundTrips.length === 0) process.exitCode = 1;
       });
-      if (options.json !== true) process.stdout.write(summarise(count, roundTrips));
-      if (roundTrips.length === 0) process.exitCode = 1;
-    });
-});
+  },
+);
 
 function describe({ runner, carrier, connection, rttMs, error }: Pong): string {
   if (error !== null) return `${runner}: ${error}\n`;

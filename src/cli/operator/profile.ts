@@ -22,13 +22,17 @@ export const profile: Command = programCommand("profile", "save servers and toke
     .description("save or change a profile")
     .argument("[name]", "", DEFAULT_PROFILE)
     .option("--server <url>", "control plane: http(s)://HOST[:PORT][/BASE]")
-    .option("--token-file <file>", "file with the token, read at each command; - saves the token of standard input")
+    .option(
+      "--token-file <file>",
+      "file with the token, read at each command; - saves the token of standard input",
+    )
     .option("--ca <file>", "CA of the control plane's certificate")
     .action((name: string, { server, tokenFile, ca }: SetOptions) => {
       const file = readProfiles();
       const old = file.profiles[name];
       const url = server ?? old?.server;
-      if (url === undefined) throw new UsageError(`profile ${name}: no control plane given`, "give --server URL");
+      if (url === undefined)
+        throw new UsageError(`profile ${name}: no control plane given`, "give --server URL");
       const saved: Profile = {
         ...(old?.server === url && old), // a token is not for another server
         server: url,

@@ -26,7 +26,9 @@ export const sessions: Command = programCommand("sessions", "list, create and st
     },
   );
 
-  withListingOptions(program.command("create").description("create a session on the least loaded Wolf instance"))
+  withListingOptions(
+    program.command("create").description("create a session on the least loaded Wolf instance"),
+  )
     .argument("[name]", "shown in lists", "session")
     .option("--owner <user>", "whose it is (admin)")
     .option("--size <width>x<height>", "of its screen, in pixels")
@@ -39,7 +41,9 @@ export const sessions: Command = programCommand("sessions", "list, create and st
         ...(image !== undefined && { image }),
         ...(size !== undefined && parseSize(size)),
       };
-      const session = await withClient(options, (client) => client.call("post", "/api/v1/sessions", { body }));
+      const session = await withClient(options, (client) =>
+        client.call("post", "/api/v1/sessions", { body }),
+      );
       print(session, options, (created) => `${created.id}\n`);
     });
 
@@ -68,6 +72,7 @@ function tableOf(all: readonly Session[]): string {
 
 function parseSize(value: string): { width: number; height: number } {
   const [, width, height] = /^(\d{2,5})x(\d{2,5})$/.exec(value) ?? [];
-  if (width === undefined) throw new UsageError(`--size ${value}: not a size`, "use WIDTHxHEIGHT, such as 1920x1080");
+  if (width === undefined)
+    throw new UsageError(`--size ${value}: not a size`, "use WIDTHxHEIGHT, such as 1920x1080");
   return { width: Number(width), height: Number(height) };
 }

@@ -20,22 +20,26 @@ const WATCH_INTERVAL_MS = 2_000;
 /** Cursor to the first place, and everything from there removed. */
 const CLEAR = "\u001b[H\u001b[J";
 
-export const status: Command = programCommand("status", "list runners, their targets and connections", (program) => {
-  withListingOptions(program)
-    .argument("[runner]", "only this one; * matches any characters")
-    .option("--watch", "list again every two seconds, until Ctrl-C")
-    .action(async (pattern: string | undefined, options: StatusOptions) => {
-      await withClient(options, async (client) => {
-        if (options.watch !== true) return show(await runnersOf(client, pattern), options);
-        for (;;) {
-          const runners = await runnersOf(client, pattern);
-          if (process.stdout.isTTY && options.json !== true) process.stdout.write(CLEAR);
-          show(runners, options);
-          await delay(WATCH_INTERVAL_MS);
-        }
+export const status: Command = programCommand(
+  "status",
+  "list runners, their targets and connections",
+  (program) => {
+    withListingOptions(program)
+      .argument("[runner]", "only this one; * matches any characters")
+      .option("--watch", "list again every two seconds, until Ctrl-C")
+      .action(async (pattern: string | undefined, options: StatusOptions) => {
+        await withClient(options, async (client) => {
+          if (options.watch !== true) return show(await runnersOf(client, pattern), options);
+          for (;;) {
+            const runners = await runnersOf(client, pattern);
+            if (process.stdout.isTTY && options.json !== true) process.stdout.write(CLEAR);
+            show(runners, options);
+            await delay(WATCH_INTERVAL_MS);
+          }
+        });
       });
-    });
-});
+  },
+);
 
 async function runnersOf(client: ApiClient, pattern: string | undefined): Promise<Runners> {
   const all = await client.call("get", "/api/v1/runners", {});

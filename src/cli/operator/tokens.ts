@@ -24,65 +24,74 @@ interface CreateOptions extends ListingOptions {
 
 const KINDS = ["admin", "user", "runner"] as const;
 
-export const tokens: Command = programCommand("tokens", "list, create, revoke and rotate tokens (admin)", (program) => {
-  withListingOptions(program.command("list").description("issued tokens, without their secrets")).action(
-    async (options: ListingOptions) => {
-      const list = await withClient(options, (client) => client.call("get", "/api/v1/tokens", {}));
-      print(list, options, ({ tokens: all }) =>
-        all.length === 0
-          ? "no issued tokens\n"
-          : formatTable(["ID", "KIND", "OWNER", "RUNNERS", "TARGETS", "CREATED", "EXPIRES"], all.map(row)),
-      );
-    },
-  );
+export const tokens: Command = programCommand(
+  "tokens",
+  "list, create, revoke and rotate tokens (admin)",
+  (program) => {
+    withListingOptions(program.command("list").description("issued tokens, without their secrets")).action(
+      async (options: ListingOptions) => {
+        const list = await withClient(options, (client) => client.call("get", "/api/v1/tokens", {}));
+        print(list, options, ({ tokens: all }) =>
+          all.length === 0
+            ? "no issued tokens\n"
+            : formatTable(["ID", "KIND", "OWNER", "RUNNERS", "TARGETS", "CREATED", "EXPIRES"], all.map(row)),
+        );
+      },
+    );
 
-  withListingOptions(program.command("create").description("issue a token, and print its secret"))
-    .argument("<id>", "name of the credential, for logs")
-    .requiredOption("--kind <kind>", "runner (registers runners), user (reaches their targets) or admin")
-    .option("--owner <user>", "the user that it stands for; default: the id")
-    .option("--runner <pattern>", "runners that it covers; may be repeated", append)
-    .option("--target <pattern>", "targets that a user may reach; default all; may be repeated", append)
-    .option("--expires <time>", "valid for: 90s, 15m, 12h or 30d; default: without end")
-    .action(async (id: string, options: CreateOptions) => {
-      const { kind, owner, runner: runners = [], target: targets, expires } = options;
-      const body: NewToken = {
-        id,
-        kind: parseKind(kind),
-        runners,
-        ...(owner !== undefined && { owner }),
-        ...(targets !== undefined && { targets }),
-        ...(expires !== undefined && { expires_in_s: parseSpan(expires) }),
-      };
-      const issued = await withClient(options, (client) => client.call("post", "/api/v1/tokens", { body }));
-      print(issued, options, ({ token }: Issued) => `${token}\n`);
-    });
+    withListingOptions(program.command("create").description("issue a token, and print its secret"))
+      .argument("<id>", "name of the credential, for logs")
+      .requiredOption("--kind <kind>", "runner (registers runners), user (reaches their targets) or admin")
+      .option("--owner <user>", "the user that it stands for; default: the id")
+      .option("--runner <pattern>", "runners that it covers; may be repeated", append)
+      .option("--target <pattern>", "targets that a user may reach; default all; may be repeated", append)
+      .option("--expires <time>", "valid for: 90s, 15m, 12h or 30d; default: without end")
+      .action(async (id: string, options: CreateOptions) => {
+        const { kind, owner, runner: runners = [], target: targets, expires } = options;
+        const body: NewToken = {
+          id,
+          kind: parseKind(kind),
+          runners,
+          ...(owner !== undefined && { owner }),
+          ...(targets !== undefined && { targets }),
+          ...(expires !== undefined && { expires_in_s: parseSpan(expires) }),
+        };
+        const issued = await withClient(options, (client) => client.call("post", "/api/v1/tokens", { body }));
+        print(issued, options, ({ token }: Issued) => `${token}\n`);
+      });
 
-  withAccessOptions(program.command("revoke").description("revoke a token, and close what it has open"))
-    .argument("<id>")
-    .action(async (id: string, options: AccessOptions) => {
-      await withClient(options, (client) => client.call("delete", "/api/v1/tokens/{id}", { path: { id } }));
-      process.stdout.write(`${id}: revoked\n`);
-    });
+    withAccessOptions(program.command("revoke").description("revoke a token, and close what it has open"))
+      .argument("<id>")
+      .action(async (id: string, options: AccessOptions) => {
+        await withClient(options, (client) => client.call("delete", "/api/v1/tokens/{id}", { path: { id } }));
+        process.stdout.write(`${id}: revoked\n`);
+      });
 
-  withListingOptions(
-    program
-      .command("rotate")
-      .description("issue a token in the place of another: the same rights and end, and a new id and secret"),
-  )
-    .argument("<id>", "the token that is replaced; it stays valid until it is revoked")
-    .argument("<new-id>", "id of the new one")
-    .option("--revoke", "revoke the old one at once: what it has open is closed")
-    .action(async (id: string, newId: string, options: ListingOptions & { revoke?: boolean }) => {
-      const issued = await withClient(options, (client) => rotate(client, id, newId, options.revoke === true));
-      print(issued, options, ({ token }: Issued) => `${token}\n`);
-    });
-});
+    withListingOptions(
+      program
+        .command("rotate")
+        .description(
+          "issue a token in the place of another: the same rights and end, and a new id and secret",
+        ),
+    )
+      .argument("<id>", "the token that is replaced; it stays valid until it is revoked")
+      .argument("<new-id>", "id of the new one")
+      .option("--revoke", "revoke the old one at once: what it has open is closed")
+      .action(async (id: string, newId: string, options: ListingOptions & { revoke?: boolean }) => {
+        const issued = await withClient(options, (client) =>
+          rotate(client, id, newId, options.revoke === true),
+        );
+        print(issued, options, ({ token }: Issued) => `${token}\n`);
+      });
+  },
+);
 
 async function rotate(client: ApiClient, id: string, newId: string, revokes: boolean): Promise<Issued> {
   const { tokens: all } = await client.call("get", "/api/v1/tokens", {});
   const old = all.find((token) => token.id === id);
   if (old === undefined) {
-    const hint = "`turnabout tokens list` lists the issued ones; those of a token file are replaced in that file";
+    const hint =
+      "`turnabout tokens list` lists the issued ones; those of a token file are replaced in that file";
     throw new UsageError(`no issued token ${JSON.stringify(id)}`, hint);
   }
   if (old.session !== null) {
@@ -105,7 +114,15 @@ async function rotate(client: ApiClient, id: string, newId: string, revokes: boo
   return issued;
 }
 
-function row({ id, kind, owner, runners, targets, created_at: created, expires_at: expires }: Token): string[] {
+function row({
+  id,
+  kind,
+  owner,
+  runners,
+  targets,
+  created_at: created,
+  expires_at: expires,
+}: Token): string[] {
   return [
     printable(id),
     kind,

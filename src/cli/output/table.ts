@@ -5,7 +5,9 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
   const all = [header, ...rows];
   const widths = header.map((_name, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const lines = all.map((row) =>
-    row.map((value, column) => (column === row.length - 1 ? value : value.padEnd(widths[column] ?? 0))).join("  "),
+    row
+      .map((value, column) => (column === row.length - 1 ? value : value.padEnd(widths[column] ?? 0)))
+      .join("  "),
   );
   return `${lines.join("\n")}\n`;
 }

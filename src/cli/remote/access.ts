@@ -30,16 +30,23 @@ export interface RemoteAccess {
 
 export function withAccessOptions(command: Command): Command {
   return command
-    .addOption(new Option("--server <url>", "control plane: http(s)://HOST[:PORT][/BASE]").env("TURNABOUT_SERVER"))
+    .addOption(
+      new Option("--server <url>", "control plane: http(s)://HOST[:PORT][/BASE]").env("TURNABOUT_SERVER"),
+    )
     .option("--token-file <file>", "file with the token; or set TURNABOUT_TOKEN")
     .option("--ca <file>", "CA of the control plane's certificate, instead of the system's")
-    .addOption(new Option("--profile <name>", "saved server and token, see `turnabout profile`").env("TURNABOUT_PROFILE"));
+    .addOption(
+      new Option("--profile <name>", "saved server and token, see `turnabout profile`").env(
+        "TURNABOUT_PROFILE",
+      ),
+    );
 }
 
 /** @throws UsageError if there is no server or no token, or a file cannot be read */
 export function resolveAccess(options: AccessOptions): RemoteAccess {
   const profile = chosenProfile(options);
-  const server = options.server ?? profile?.server;
+  // An empty variable is as good as none.
+  const server = options.server === "" ? profile?.server : (options.server ?? profile?.server);
   if (server === undefined) {
     throw new UsageError(
       "no control plane given",
@@ -77,9 +84,15 @@ function checkServer(server: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") {
     if (url.username === "" && url.password === "") return;
-    throw new UsageError("--server: a URL with a login", "give the token with --token-file or TURNABOUT_TOKEN");
+    throw new UsageError(
+      "--server: a URL with a login",
+      "give the token with --token-file or TURNABOUT_TOKEN",
+    );
   }
-  throw new UsageError(`--server ${server}: not the URL of a control plane`, "use https://HOST[:PORT][/BASE]");
+  throw new UsageError(
+    `--server ${server}: not the URL of a control plane`,
+    "use https://HOST[:PORT][/BASE]",
+  );
 }
 
 /** In the order of their precedence. */
@@ -87,7 +100,8 @@ function findToken({ tokenFile }: AccessOptions, profile: Profile | undefined): 
   const fromEnvironment = process.env["TURNABOUT_TOKEN"];
   delete process.env["TURNABOUT_TOKEN"]; // not for the programs that a command starts
   if (tokenFile !== undefined) return readToken(tokenFile);
-  if (fromEnvironment !== undefined && fromEnvironment !== "") return checkToken(fromEnvironment, "TURNABOUT_TOKEN");
+  if (fromEnvironment !== undefined && fromEnvironment !== "")
+    return checkToken(fromEnvironment, "TURNABOUT_TOKEN");
   if (profile?.token !== undefined) {
     warnIfOpen(profilePath());
     return checkToken(profile.token, profilePath());
@@ -107,7 +121,8 @@ export function readToken(file: string): string {
 function checkToken(text: string, from: string): string {
   const token = text.trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  if (token === "") throw new UsageError(`token ${from}: empty`, "give a file with the token and nothing else");
+  if (token === "")
+    throw new UsageError(`token ${from}: empty`, "give a file with the token and nothing else");
   throw new UsageError(
     `token ${from}: more than a token`,
     "give a file with the token and nothing else: of what `turnabout token` prints, that is the first line",
@@ -116,7 +131,8 @@ function checkToken(text: string, from: string): string {
 
 function readSmallFile(file: string, what: string): string {
   try {
-    if (statSync(file).size > MAX_CREDENTIAL_BYTES) throw new Error(`larger than ${MAX_CREDENTIAL_BYTES} bytes`);
+    if (statSync(file).size > MAX_CREDENTIAL_BYTES)
+      throw new Error(`larger than ${MAX_CREDENTIAL_BYTES} bytes`);
     return readFileSync(file, "utf8");
   } catch (error) {
     const hint = systemErrorHint(error, "file") ?? `give a file with the ${what} and nothing else`;

@@ -50,7 +50,8 @@ export function profilePath(): string {
 export function readProfiles(file: string = profilePath()): ProfileFile {
   let text: string;
   try {
-    if (statSync(file).size > MAX_PROFILE_FILE_BYTES) throw new Error(`larger than ${MAX_PROFILE_FILE_BYTES} bytes`);
+    if (statSync(file).size > MAX_PROFILE_FILE_BYTES)
+      throw new Error(`larger than ${MAX_PROFILE_FILE_BYTES} bytes`);
     text = readFileSync(file, "utf8");
   } catch (error) {
     if (errorCodeOf(error) === "ENOENT") return { profiles: {} };

@@ -166,7 +166,8 @@ async function refusalOf(response: Dispatcher.ResponseData, label: string): Prom
 function refusalHint(isOurs: boolean, status: number): { hint?: string } {
   if (!isOurs) return { hint: "is there a control plane at this address? Check --server and its path" };
   if (status === 401) return { hint: "this control plane does not know the token, or it has expired" };
-  if (status === 403) return { hint: "the token is not for this: use one of an admin, or one that covers the runner" };
+  if (status === 403)
+    return { hint: "the token is not for this: use one of an admin, or one that covers the runner" };
   return {};
 }
 
@@ -216,18 +217,23 @@ function unreachable(error: unknown, label: string, server: string): Error {
 
 /** OpenSSL's messages have file names and line numbers; its reason is a short text beside them. */
 function reasonOf(error: Error): string {
-  return "reason" in error && typeof error.reason === "string" ? `TLS: ${error.reason}` : error.message;
+  const { message } = error;
+  if ("reason" in error && typeof error.reason === "string" && message.includes("SSL routines"))
+    return `TLS: ${error.reason}`;
+  return message.replace(/; if the root CA is installed locally.*$/, "");
 }
 
 function hintFor(error: Error, server: string): string {
   const code = errorCodeOf(error) ?? "";
-  if (code === "ECONNREFUSED") return "nothing listens there: check --server, and that the control plane runs";
+  if (code === "ECONNREFUSED")
+    return "nothing listens there: check --server, and that the control plane runs";
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG")
     return `the port speaks plain HTTP: use ${server.replace(/^https:/, "http:")}`;
   if (code === "UND_ERR_SOCKET" && server.startsWith("http:"))
     return "the connection was closed without a response: does the port speak TLS? Then use https://";
-  if (code.includes("CERT") || code.includes("SELF_SIGNED") || code === "UNABLE_TO_GET_ISSUER_CERT_LOCALLY")
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return "the certificate has another name: use that in --server";
+  if (/CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)/.test(code))
     return "the certificate is not trusted: give its CA with --ca FILE";
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "the certificate has another name: use that in --server";
   return systemErrorHint(error) ?? "check --server, and the network on the way to it";
 }

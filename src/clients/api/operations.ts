@@ -9,7 +9,8 @@ export type PathOf<M extends Method> = {
 }[keyof paths] &
   string;
 
-export type Operation<M extends Method, P extends PathOf<M>> = paths[P] extends Record<M, infer O> ? O : never;
+export type Operation<M extends Method, P extends PathOf<M>> =
+  paths[P] extends Record<M, infer O> ? O : never;
 
 type ParametersOf<O> = O extends { parameters: infer Parameters } ? Parameters : unknown;
 type BodyOf<O> = O extends { requestBody: { content: { "application/json": infer Body } } }
@@ -26,7 +27,8 @@ export type Input<M extends Method, P extends PathOf<M>> = Omit<
 type JsonOf<Response> = Response extends { content: { "application/json": infer Body } } ? Body : undefined;
 
 /** Body of the successful response; undefined where it has none that is JSON. */
-export type Output<M extends Method, P extends PathOf<M>> = Operation<M, P> extends { responses: infer Responses }
-  ? { [Status in keyof Responses & (200 | 201 | 204)]: JsonOf<Responses[Status]> }[keyof Responses &
-      (200 | 201 | 204)]
-  : never;
+export type Output<M extends Method, P extends PathOf<M>> =
+  Operation<M, P> extends { responses: infer Responses }
+    ? { [Status in keyof Responses & (200 | 201 | 204)]: JsonOf<Responses[Status]> }[keyof Responses &
+        (200 | 201 | 204)]
+    : never;

@@ -53,8 +53,10 @@ export class RemoteConnection {
    */
   async open(runner: string, target: string, { waitMs = 0 }: RemoteOpenOptions = {}): Promise<TunnelSocket> {
     const authority = formatAuthority({ runner, target });
-    const { http2Session } = await this.#session();
-    const stream = http2Session.request(
+    let session = await this.#session();
+    // Others that waited as well may have taken the last place.
+    while (!session.hasRoom) session = await this.#session();
+    const stream = session.http2Session.request(
       {
         ":method": "CONNECT",
         ":authority": authority,
@@ -137,10 +139,14 @@ class Session {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const noHttp2 = (cause?: Error): void => {
       reject(
-        new TurnaboutError("carrier_failed", `the server speaks no HTTP/2${cause ? `: ${cause.message}` : ""}`, {
-          cause,
-          hint: "the port or the reverse proxy in front of it has to accept HTTP/2 and CONNECT: use the control plane's own port",
-        }),
+        new TurnaboutError(
+          "carrier_failed",
+          `the server speaks no HTTP/2${cause ? `: ${cause.message}` : ""}`,
+          {
+            cause,
+            hint: "the port or the reverse proxy in front of it has to accept HTTP/2 and CONNECT: use the control plane's own port",
+          },
+        ),
       );
     };
     const timer = setTimeout(() => {
@@ -177,7 +183,8 @@ async function connect(url: URL, zone: string | undefined, ca: string | undefine
     ? tls.connect({
         ...address,
         servername: sniName(host),
-        checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(certificateName(host), certificate),
+        checkServerIdentity: (_name, certificate) =>
+          tls.checkServerIdentity(certificateName(host), certificate),
         ALPNProtocols: ["h2"],
         ...(ca !== undefined && { ca }),
       })
@@ -187,7 +194,9 @@ async function connect(url: URL, zone: string | undefined, ca: string | undefine
     socket.destroy();
     reject(new TurnaboutError("carrier_failed", `cannot reach ${url.host}: ${cause.message}`, { cause }));
   };
-  socket.setTimeout(CONNECT_TIMEOUT_MS, () => fail(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)));
+  socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
+    fail(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
+  );
   socket.on("error", fail); // permanent
   socket.once("close", () => fail(new Error("closed")));
   socket.once(isTls ? "secureConnect" : "connect", () => {
