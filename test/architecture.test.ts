@@ -50,7 +50,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "session",
     "messages",
   ],
-  clients: ["dial", "http", "wolf", "moonlight", "sandbox"],
+  clients: ["dial", "http", "api", "wolf", "moonlight", "sandbox"],
   agent: [
     "limits.ts",
     "metrics.ts",
@@ -104,7 +104,21 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "api",
   ],
   demo: ["listening.ts", "png.ts", "recent.ts", "moonlight", "sandbox", "wolf"],
-  cli: ["command.ts", "options.ts", "logger.ts", "watchdog", "lifecycle.ts", "handover", "commands"],
+  cli: [
+    "command.ts",
+    "options.ts",
+    "logger.ts",
+    "program.ts",
+    "output",
+    "remote",
+    "forward",
+    "watchdog",
+    "lifecycle.ts",
+    "handover",
+    "commands",
+    "operator",
+    "completion",
+  ],
 };
 
 const MAX_FILES_OF_A_ROOM = 14;

@@ -43,3 +43,8 @@ function prepare(program: Program): void {
 function suggestion(message: string): string | undefined {
   return /\((Did you mean [^)]*)\)/.exec(message)?.[1]?.replace("Did", "did");
 }
+
+/** For options that may be repeated. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}

@@ -55,6 +55,7 @@ class Workplace {
     this.#env = {
       ...env,
       CURL_HOME: this.folder,
+      XDG_CONFIG_HOME: this.folder,
       PATH: [bin, path.join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(path.delimiter),
     };
   }
@@ -185,7 +186,9 @@ describe("README.md, docs/operations.md and docs/library.md", () => {
     ["docs/operations.md", operations],
   ] as const) {
     it(`${name}: every shell block marked \`run\` succeeds`, async () => {
-      const workplace = new Workplace(new Map([...ports, ["9000", await freePort()]]));
+      const workplace = new Workplace(
+        new Map([...ports, ["9000", await freePort()], ["3001", await freePort()]]),
+      );
       try {
         const runnable = marked(blocks, "sh run");
         assert.ok(runnable.length >= 3);

@@ -29,7 +29,7 @@ function parseListen(local: string, text: string): Mapping["listen"] {
   if (port === "" || number > 65_535)
     throw new UsageError(`${text}: ${JSON.stringify(local)} is no port`, FORM);
   const host = bind?.replace(/^\[|\]$/g, "") ?? "127.0.0.1";
-  if (bind?.startsWith("[") === true && net.isIPv6(host) === false) {
+  if (bind?.startsWith("[") === true && !net.isIPv6(host)) {
     throw new UsageError(`${text}: ${bind} is no IPv6 address`, FORM);
   }
   return { host: host === "" ? "127.0.0.1" : host, port: number };

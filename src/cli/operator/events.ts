@@ -1,16 +1,13 @@
 /** `turnabout events`: what happens, as it happens. */
 import type { Command } from "../command.ts";
 import { printable } from "../output/table.ts";
-import { programCommand } from "../program.ts";
+import { collect, programCommand } from "../program.ts";
 import { withClient, withListingOptions } from "./with-client.ts";
 import type { ListingOptions } from "./with-client.ts";
 
 export const events: Command = programCommand("events", "print events as they happen", (program) => {
   withListingOptions(program)
-    .option("--type <type>", "only these; may be repeated", (value: string, all: string[] = []) => [
-      ...all,
-      value,
-    ])
+    .option("--type <type>", "only these; may be repeated", collect)
     .action(async (options: ListingOptions & { type?: string[] }) => {
       const stop = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());

@@ -4,7 +4,7 @@ import type { Input, Output } from "../../clients/api/operations.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { formatTable, printable } from "../output/table.ts";
-import { programCommand } from "../program.ts";
+import { collect, programCommand } from "../program.ts";
 import { withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
 import { print, withClient, withListingOptions } from "./with-client.ts";
@@ -43,8 +43,8 @@ export const tokens: Command = programCommand(
       .argument("<id>", "name of the credential, for logs")
       .requiredOption("--kind <kind>", "runner (registers runners), user (reaches their targets) or admin")
       .option("--owner <user>", "the user that it stands for; default: the id")
-      .option("--runner <pattern>", "runners that it covers; may be repeated", append)
-      .option("--target <pattern>", "targets that a user may reach; default all; may be repeated", append)
+      .option("--runner <pattern>", "runners that it covers; may be repeated", collect)
+      .option("--target <pattern>", "targets that a user may reach; default all; may be repeated", collect)
       .option("--expires <time>", "valid for: 90s, 15m, 12h or 30d; default: without end")
       .action(async (id: string, options: CreateOptions) => {
         const { kind, owner, runner: runners = [], target: targets, expires } = options;
@@ -132,10 +132,6 @@ function row({
     created,
     expires ?? "never",
   ];
-}
-
-function append(value: string, all: string[] = []): string[] {
-  return [...all, value];
 }
 
 function parseKind(value: string): (typeof KINDS)[number] {

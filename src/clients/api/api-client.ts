@@ -25,7 +25,7 @@ export interface ApiCallOptions {
 
 interface RequestParts {
   path?: Readonly<Record<string, string>>;
-  query?: Readonly<Record<string, unknown>>;
+  query?: Readonly<Record<string, string | number | boolean | undefined>>;
   body?: unknown;
 }
 
@@ -55,7 +55,7 @@ export class ApiClient implements AsyncDisposable {
     input: Input<M, P>,
     { signal }: ApiCallOptions = {},
   ): Promise<Output<M, P>> {
-    const response = await this.#send(method, path, input as RequestParts, signal);
+    const response = await this.#send(method, path, input, signal);
     const text = await readText(response, labelOf(method, path));
     if (text === "") return undefined as Output<M, P>;
     try {
@@ -70,7 +70,7 @@ export class ApiClient implements AsyncDisposable {
 
   /** Body of a resource that is text. */
   async text<P extends PathOf<"get">>(path: P, input: Input<"get", P>): Promise<string> {
-    return readText(await this.#send("get", path, input as RequestParts, undefined), labelOf("get", path));
+    return readText(await this.#send("get", path, input, undefined), labelOf("get", path));
   }
 
   /** Server-sent events of a path, until the control plane ends them or the signal is aborted. */
@@ -79,7 +79,7 @@ export class ApiClient implements AsyncDisposable {
     input: Input<"get", P>,
     { signal }: ApiCallOptions = {},
   ): AsyncGenerator<ServerEvent, void, undefined> {
-    const { body } = await this.#send("get", path, input as RequestParts, signal, EVENT_SILENCE_MS);
+    const { body } = await this.#send("get", path, input, signal, EVENT_SILENCE_MS);
     try {
       yield* serverEvents(body, labelOf("get", path));
     } catch (error) {
@@ -111,7 +111,7 @@ export class ApiClient implements AsyncDisposable {
     let response: Dispatcher.ResponseData;
     try {
       response = await request(`${this.#base}${filled}${search}`, {
-        method: method.toUpperCase() as Dispatcher.HttpMethod,
+        method: method.toUpperCase(),
         headers: {
           authorization: `Bearer ${this.#token}`,
           accept: "application/json, text/event-stream, text/plain",

@@ -1,6 +1,6 @@
 /**
- * The API's types. Written by `npm run api-types` from the OpenAPI document of a control plane with Helix's sessions; long,
- * because it is one document. Do not edit it: a test compares the two.
+ * The API's types, written by `npm run api-types` from the OpenAPI document of a control plane with Helix's sessions; a test
+ * compares the two. Longer than 300 lines because it is one document.
  */
 
 export interface paths {

@@ -210,10 +210,8 @@ describe("a profile", () => {
 describe("turnabout token", () => {
   it("adds the entry to a token file and writes the token to another, both for their owner alone", async () => {
     const [entries, secret] = [tempPath(".json"), tempPath(".token")];
-    const { code, stdout, stderr } = await run([
-      ...["token", "--id", "host-1", "--kind", "runner", "--runner", "host-1"],
-      ...["--add", entries, "--out", secret],
-    ]);
+    const args = ["token", "--id", "host-1", "--kind", "runner", "--runner", "host-1"];
+    const { code, stdout, stderr } = await run([...args, "--add", entries, "--out", secret]);
     assert.deepEqual([code, stdout], [0, ""], stderr);
     assert.match(readFileSync(secret, "utf8"), /^ta_\S+\n$/);
     for (const name of [entries, secret]) assert.equal(statSync(name).mode & 0o777, 0o600);
