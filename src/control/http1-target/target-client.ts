@@ -1,9 +1,12 @@
 /** One HTTP/1.1 connection to a target, in a CONNECT stream: undici's client, which reads through {@link ResponseHeads}. */
 import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import { Client } from "undici";
 import type { Dispatcher } from "undici";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
+import { isAsterisk, RequestFraming } from "./request-framing.ts";
+import type { LateContent } from "./request-framing.ts";
 import { ResponseHeads } from "./response-heads.ts";
 
 /**
@@ -19,20 +22,11 @@ export interface TargetHandler extends Dispatcher.DispatchHandler {
   received?: Pick<ResponseHeads, "hasBegun" | "isHttp10" | "reason"> | undefined;
 }
 
-/** undici ends every chunked body with these characters, in one write; it does not support trailers. */
-const LAST_CHUNK = "\r\n0\r\n\r\n";
-
-/** undici does not accept `*` as a path (RFC 9112 §3.2.4): it is given `/`, and its request line is replaced. */
-const ROOT_LINE = "OPTIONS / HTTP/1.1\r\n";
-const ASTERISK_LINE = "OPTIONS * HTTP/1.1\r\n";
-
 /** The stream to a target, as far as there is one now, and the request that it serves. */
 export class TargetConnection {
   socket: TargetSocket | undefined;
   heads: ResponseHeads = new ResponseHeads();
-  trailers: TargetDispatchOptions["trailers"];
-  /** The next request line is to be {@link ASTERISK_LINE}. */
-  isAsterisk = false;
+  readonly framing: RequestFraming = new RequestFraming();
   /** Of the last request that was dispatched: a stream that is opened now is opened for it. */
   requestId: string | undefined;
   client: Client | undefined;
@@ -46,19 +40,16 @@ export class TargetConnection {
   expectResponse(handler: TargetHandler): void {
     this.heads.expect();
     handler.received = this.heads;
-    this.trailers = handler.dispatched?.trailers;
-    this.isAsterisk = isAsterisk(handler.dispatched);
+    this.framing.begin(handler.dispatched);
+    const body: LateContent | Buffer | null | undefined = handler.dispatched?.body;
+    if (body instanceof Readable) body.framing = this.framing;
   }
 
   forget(): void {
     this.socket = undefined;
     this.heads = new ResponseHeads();
-    this.trailers = undefined;
+    this.framing.begin(undefined);
   }
-}
-
-function isAsterisk(options: TargetDispatchOptions | undefined): boolean {
-  return options?.method === "OPTIONS" && options.path === "*";
 }
 
 /** One connection to a target. */
@@ -108,23 +99,12 @@ export class TargetClient extends Client {
   }
 }
 
-/** Writes what undici cannot. Only undici's own text is a string: the bytes of a body are always a Buffer. */
-function completeRequests(socket: TargetSocket, connection: TargetConnection): void {
+/** Writes what undici cannot. */
+function completeRequests(socket: TargetSocket, { framing }: TargetConnection): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-  const complete = (chunk: unknown): unknown => {
-    if (chunk === LAST_CHUNK) return lastChunk(connection.trailers?.() ?? {});
-    if (!connection.isAsterisk || typeof chunk !== "string" || !chunk.startsWith(ROOT_LINE)) return chunk;
-    connection.isAsterisk = false;
-    return ASTERISK_LINE + chunk.slice(ROOT_LINE.length);
+  const writeComplete = (chunk: unknown, ...rest: unknown[]): boolean => {
+    const complete = framing.complete(chunk);
+    return complete === undefined ? !socket.writableNeedDrain : write(complete, ...rest);
   };
-  const writeComplete = (chunk: unknown, ...rest: unknown[]): boolean => write(complete(chunk), ...rest);
   socket.write = writeComplete as TargetSocket["write"];
-}
-
-/** RFC 9112 §7.1.2 */
-function lastChunk(trailers: Record<string, string | string[]>): string {
-  const lines = Object.entries(trailers).flatMap(([name, value]) =>
-    [value].flat().map((item) => `${name}: ${item}\r\n`),
-  );
-  return `\r\n0\r\n${lines.join("")}\r\n`;
 }

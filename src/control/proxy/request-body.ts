@@ -6,8 +6,10 @@ import { Readable } from "node:stream";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
+import type { LateContent, RequestFraming } from "../http1-target/request-framing.ts";
 import type { TargetPool } from "../http1-target/target-pools.ts";
 import type { AnyRequest } from "../listener/messages.ts";
+import { LATE_CONTENT_MS } from "./limits.ts";
 import { SmallPieces } from "./small-pieces.ts";
 import {
   MAX_DISCARDED_BODY_BYTES,
@@ -28,10 +30,7 @@ export async function bodyFor(
 ): Promise<Buffer | Readable> {
   const isMeasured = request.headers["content-length"] !== undefined;
   if (isMeasured || target.version === "1.1" || target.version === "2") return new RequestBody(request);
-  const held =
-    target.version === "1.0"
-      ? await holdBody(request, MAX_MEASURED_BODY_BYTES)
-      : await holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
+  const held = await hold(target, request);
   const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // a Buffer would lose them
   if (held.complete && !isChunked) return held.bytes;
   if (target.version === "1.0") {
@@ -44,16 +43,36 @@ export async function bodyFor(
   return new RequestBody(request, held.bytes);
 }
 
-class RequestBody extends Readable {
+/** Until it is complete, or as much of it as can be kept. */
+async function hold(target: Pick<TargetPool, "version">, request: AnyRequest): Promise<HeldBody> {
+  if (target.version !== "1.0") return holdBody(request, UNKNOWN_TARGET_HOLD_BYTES, UNKNOWN_TARGET_HOLD_MS);
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return holdBody(request, MAX_MEASURED_BODY_BYTES);
+  // Their content has no meaning (RFC 9110 §9.3.1): where none has come by then, it is not waited for.
+  const start = await holdBody(request, 0, UNKNOWN_TARGET_HOLD_MS);
+  if (start.complete) return start;
+  if (start.bytes.length > 0) {
+    request.unshift(start.bytes);
+    return holdBody(request, MAX_MEASURED_BODY_BYTES);
+  }
+  discard(request);
+  return { bytes: start.bytes, complete: true };
+}
+
+class RequestBody extends Readable implements LateContent {
+  framing: RequestFraming | undefined;
   readonly #request: AnyRequest;
   readonly #pieces = new SmallPieces((bytes) => this.#pass(bytes));
   #done = false;
+  #hasContent = false;
+  #lateTimer: NodeJS.Timeout | undefined;
 
   /** @param prefix bytes that were read off the request already */
   constructor(request: AnyRequest, prefix?: Buffer) {
     super();
     this.#request = request;
     if (prefix !== undefined && prefix.length > 0) this.push(prefix);
+    else if (request.headers["content-length"] === undefined) this.once("resume", this.#onStart);
     request.on("data", this.#onData);
     request.on("end", this.#onEnd);
     request.on("error", this.#onError);
@@ -62,11 +81,17 @@ class RequestBody extends Readable {
     if (request.readableEnded) this.#onEnd();
   }
 
+  readonly #onStart = (): void => {
+    if (this.#done || this.#hasContent) return;
+    const writeHead = (): void => this.framing?.writeHead(this);
+    this.#lateTimer = setTimeout(writeHead, LATE_CONTENT_MS);
+  };
   readonly #onData = (chunk: Buffer): void => {
     this.#pieces.add(chunk);
   };
   readonly #onEnd = (): void => {
     if (this.#done) return;
+    clearTimeout(this.#lateTimer);
     this.#pieces.flush();
     this.#done = true;
     // undici measures a body that has ended before it is read, and behind a length there are no trailers.
@@ -82,6 +107,8 @@ class RequestBody extends Readable {
   };
 
   #pass(bytes: Buffer): boolean {
+    this.#hasContent = true;
+    clearTimeout(this.#lateTimer);
     const hasRoom = this.destroyed || this.push(bytes);
     if (!hasRoom) this.#request.pause();
     return hasRoom;
@@ -93,6 +120,7 @@ class RequestBody extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const request = this.#request;
+    clearTimeout(this.#lateTimer);
     request.off("data", this.#onData);
     request.off("end", this.#onEnd);
     request.off("close", this.#onClose);
@@ -147,6 +175,7 @@ async function holdBody(request: AnyRequest, maxBytes: number, maxMs?: number): 
   request.on("end", onEnd);
   request.on("close", onClose);
   request.on("error", onClose);
+  request.resume();
   try {
     return await promise;
   } finally {

@@ -93,6 +93,41 @@ for (const kind of PLAINTEXT_CALLERS) {
       assert.equal((await ending(response.body)).data.toString(), "chunked 10");
     });
 
+    it("has its header sent without it while it does not come: the target may respond first", async () => {
+      const target = await startUploadTarget();
+      await using system = await startSystem({ target, agent: { connections: 1 } });
+      await using caller = await openCaller(kind, system);
+      await caller.call({ path: via("/") });
+      for (const parts of [[], ["first"], ["first", "second"]]) {
+        const arrived = nextRequest(target.http);
+        const call = caller.open(POST);
+        assert.equal((await within(arrived, "the header")).headers["transfer-encoding"], "chunked");
+        for (const part of parts) call.request.write(part);
+        call.request.end();
+        const { body } = await within(call.response, "a response");
+        const expected = `chunked ${parts.join("").length}`;
+        assert.equal((await ending(body)).data.toString(), expected);
+      }
+      assert.equal(target.sockets.size, 1, "the connection is used again");
+    });
+
+    it("is not waited for where a GET has none, though it may come, of a target with HTTP/1.0", async () => {
+      const target = await startRawTarget(({ socket }) => socket.end("HTTP/1.0 200 OK\r\n\r\nok"));
+      await using system = await startSystem({ target });
+      await using caller = await openCaller(kind, system);
+      await caller.call({ path: via("/") });
+      const headers = caller.isHttp2 ? {} : { "transfer-encoding": "chunked" };
+      const open = caller.open({ path: via("/"), headers });
+      assert.equal((await within(open.response, "a response")).status, 200);
+      open.abort();
+      const late = caller.open({ path: via("/"), headers });
+      late.request.write("some ");
+      setTimeout(() => late.request.end("content"), 20);
+      const { body } = await within(late.response, "a response");
+      assert.equal((await ending(body)).data.toString(), "ok");
+      assert.match(target.heads.at(-1) ?? "", /^content-length: 12$/im);
+    });
+
     it("is measured again once the target has responded with HTTP/1.0", async () => {
       const target = await startRawTarget(({ socket }) => socket.end("HTTP/1.0 200 OK\r\n\r\nok"));
       await using system = await startSystem({ target });
