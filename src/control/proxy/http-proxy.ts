@@ -79,7 +79,7 @@ class HttpExchange implements TargetHandler {
     this.#context = context;
     this.#hasBody = hasBody(request);
     this.#record = new RequestRecord(requestIdOf(request));
-    this.#relay = new ResponseRelay(response, request.method, job, context.log);
+    this.#relay = new ResponseRelay(response, request.method, job, context);
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {
       onDisconnect: this.#guard.wrap(() => this.#onDisconnect()),

@@ -3,7 +3,6 @@ import type { IncomingHttpHeaders } from "node:http";
 import { ServerResponse } from "node:http";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
-import type { Logger } from "../../wire/log.ts";
 import { isolate } from "../fields/page-isolation.ts";
 import { responseFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
@@ -14,7 +13,9 @@ import {
 } from "../limits.ts";
 import type { AnyResponse } from "../listener/messages.ts";
 import { forgetFormerContent, HeldContent } from "./held-content.ts";
-import type { ProxyJob } from "./job.ts";
+import type { ProxyContext, ProxyJob } from "./job.ts";
+import { credentialHolder } from "../shares/holders.ts";
+import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
 import { SmallPieces } from "./small-pieces.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import { unrepresentable } from "./target-errors.ts";
@@ -36,9 +37,10 @@ export class ResponseRelay {
   readonly #response: AnyResponse;
   readonly #method: string | undefined;
   readonly #job: ProxyJob;
-  readonly #log: Logger;
+  readonly #context: Pick<ProxyContext, "log" | "shares">;
   /** Bytes of content that were written to the caller. */
   writtenBytes = 0;
+  #isBulk = false;
   readonly #pieces = new SmallPieces((bytes) => this.#write(bytes));
   /** The caller's buffer was full at the last write. */
   #isFull = false;
@@ -55,11 +57,16 @@ export class ResponseRelay {
   /** The content is replaced, so nothing is written before its end. */
   #held: { content: HeldContent; write: (bytes: Buffer) => void } | undefined;
 
-  constructor(response: AnyResponse, method: string | undefined, job: ProxyJob, log: Logger) {
+  constructor(
+    response: AnyResponse,
+    method: string | undefined,
+    job: ProxyJob,
+    context: Pick<ProxyContext, "log" | "shares">,
+  ) {
     this.#response = response;
     this.#method = method;
     this.#job = job;
-    this.#log = log;
+    this.#context = context;
   }
 
   /** The target has sent a header section, be it informational. */
@@ -97,7 +104,7 @@ export class ResponseRelay {
       writeInformational(this.#response, status, this.#fieldsFrom(headers));
     } catch (error) {
       // The final response does not depend on it.
-      this.#log.debug({ status, reason: toError(error).message }, "informational response dropped");
+      this.#context.log.debug({ status, reason: toError(error).message }, "informational response dropped");
     }
   }
 
@@ -200,9 +207,15 @@ export class ResponseRelay {
     const response = this.#response;
     if (response.destroyed || response.writableEnded) return true;
     this.writtenBytes += bytes.length;
+    if (this.writtenBytes > BULK_RESPONSE_BYTES && !this.#isBulk) this.#countAsBulk();
     const hasRoom = response instanceof ServerResponse ? response.write(bytes) : response.write(bytes);
     this.#isFull = !hasRoom;
     return hasRoom;
+  }
+
+  #countAsBulk(): void {
+    this.#isBulk = true;
+    this.#response.once("close", this.#context.shares.turns.bulk(credentialHolder(this.#job.identity)));
   }
 
   passTrailers(trailers: IncomingHttpHeaders): void {
@@ -215,7 +228,7 @@ export class ResponseRelay {
       writeTrailers(this.#response, this.#fieldsFrom(trailers));
     } catch (error) {
       // Trailers may be left out (RFC 9110 §6.5.1); the content is complete.
-      this.#log.info({ reason: toError(error).message }, "trailer section dropped");
+      this.#context.log.info({ reason: toError(error).message }, "trailer section dropped");
     }
   }
 

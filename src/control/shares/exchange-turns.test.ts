@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ExchangeTurns } from "./exchange-turns.ts";
-import { ARRIVAL_TURN_MS, EXCHANGES_TURN_MS } from "./limits.ts";
+import { ARRIVAL_TURN_MS, BULK_ARRIVAL_TURNS, BULK_EXCHANGES_AT_ONCE, EXCHANGES_TURN_MS } from "./limits.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
@@ -64,6 +64,32 @@ describe("ExchangeTurns", () => {
       await turn();
       assert.ok(begun.length - before <= 1, `${begun.length - before} in one turn`);
     }
+  });
+
+  it("begins one request a turn of a credential with much bulk, and all of others", async () => {
+    const turns = new ExchangeTurns();
+    const begun: string[] = [];
+    const releases = Array.from({ length: BULK_EXCHANGES_AT_ONCE }, () => turns.bulk("user a"));
+    for (let i = 0; i < 5; i += 1) turns.run("user a", job(begun, "a"));
+    for (let i = 0; i < 3; i += 1) turns.run("user b", job(begun, "b"));
+    assert.equal(begun.join(""), "abbb");
+    await turn();
+    assert.ok(begun.length <= 5, begun.join(""));
+    while (begun.length < 8) await turn();
+    assert.equal(begun.join(""), "abbbaaaa");
+    await turn();
+    for (let i = 0; i < 3; i += 1) turns.run("user a", job(begun, "_"));
+    for (let i = 0; i < BULK_ARRIVAL_TURNS; i += 1) {
+      turns.arrived();
+      await turn();
+    }
+    assert.ok(begun.length <= 10, begun.join(""));
+    while (begun.length < 11) await turn();
+    begun.splice(0, 11, "abbbaaaa");
+    await turn();
+    releases[0]?.();
+    for (let i = 0; i < 3; i += 1) turns.run("user a", job(begun, "A"));
+    assert.equal(begun.join(""), "abbbaaaaAAA");
   });
 
   it("goes on when the request's credential has none waiting any more", async () => {

@@ -4,8 +4,12 @@
  *
  * Node accepts one connection in each turn, so behind many new connections another one waits as many turns: as long as
  * connections come, turns are kept very short.
+ *
+ * What moves much data makes turns long that come later. A credential with many such exchanges begins one in each turn, and
+ * fewer while connections come: where turns are short this is no limit.
  */
-import { ARRIVAL_TURN_MS, EXCHANGES_TURN_MS } from "./limits.ts";
+import { ARRIVAL_TURN_MS, BULK_ARRIVAL_TURNS, BULK_EXCHANGES_AT_ONCE, EXCHANGES_TURN_MS } from "./limits.ts";
+import type { Release } from "./shares.ts";
 
 /** Something that begins when its turn has come. */
 export interface Job {
@@ -19,11 +23,21 @@ interface Lane {
   readonly jobs: Job[];
 }
 
+/** A holder's exchanges that move much data. */
+interface Bulk {
+  count: number;
+  /** In which it has begun an exchange, when there were many. */
+  turn: number;
+}
+
 export class ExchangeTurns {
   /** Of holders with waiting jobs. */
   readonly #lanes = new Map<string, Lane>();
   /** The same, in the order of their next job. */
   readonly #order: Lane[] = [];
+  /** Those that may not begin any more in this turn. */
+  readonly #held: Lane[] = [];
+  readonly #bulk = new Map<string, Bulk>();
   #turn = 0;
   /** Of the last turn with a new connection. */
   #arrivalTurn = -2;
@@ -36,7 +50,7 @@ export class ExchangeTurns {
     this.#schedule();
     const lane = this.#lanes.get(holder);
     if (lane !== undefined) lane.jobs.push(job);
-    else if (this.#hasTime()) job.begin();
+    else if (this.#hasTime() && this.#takes(holder)) job.begin();
     else this.#add({ holder, jobs: [job] });
   }
 
@@ -44,6 +58,18 @@ export class ExchangeTurns {
   arrived(): void {
     this.#arrivalTurn = this.#turn;
     this.#schedule();
+  }
+
+  /** One of its exchanges moves much data, until it is released. */
+  bulk(holder: string): Release {
+    const known = this.#bulk.get(holder);
+    const bulk = known ?? { count: 0, turn: -BULK_ARRIVAL_TURNS };
+    if (known === undefined) this.#bulk.set(holder, bulk);
+    bulk.count += 1;
+    return () => {
+      bulk.count -= 1;
+      if (bulk.count === 0) this.#bulk.delete(holder);
+    };
   }
 
   #add(lane: Lane): void {
@@ -58,8 +84,20 @@ export class ExchangeTurns {
       this.#sinceMs = nowMs;
       return true;
     }
-    const isArriving = this.#turn - this.#arrivalTurn <= 1;
-    return nowMs - this.#sinceMs < (isArriving ? ARRIVAL_TURN_MS : EXCHANGES_TURN_MS);
+    return nowMs - this.#sinceMs < (this.#isArriving ? ARRIVAL_TURN_MS : EXCHANGES_TURN_MS);
+  }
+
+  get #isArriving(): boolean {
+    return this.#turn - this.#arrivalTurn <= 1;
+  }
+
+  /** Whether it may begin one more in this turn, which is counted. */
+  #takes(holder: string): boolean {
+    const bulk = this.#bulk.get(holder);
+    if (bulk === undefined || bulk.count < BULK_EXCHANGES_AT_ONCE) return true;
+    if (this.#turn - bulk.turn < (this.#isArriving ? BULK_ARRIVAL_TURNS : 1)) return false;
+    bulk.turn = this.#turn;
+    return true;
   }
 
   #schedule(): void {
@@ -72,20 +110,29 @@ export class ExchangeTurns {
     this.#isScheduled = false;
     this.#turn += 1;
     this.#sinceMs = 0;
+    this.#order.push(...this.#held.splice(0));
     this.#next();
   };
 
   /** Begins the next job, and then, after all that it has put off within this turn, the one after it. */
   readonly #next = (): void => {
-    if (this.#order.length === 0) return;
-    if (!this.#hasTime()) return this.#schedule();
-    const lane = this.#order.shift();
-    const job = lane?.jobs.shift();
-    if (lane !== undefined && lane.jobs.length > 0) this.#order.push(lane);
-    else if (lane !== undefined) this.#lanes.delete(lane.holder);
+    for (;;) {
+      const isOver = this.#order.length > 0 ? !this.#hasTime() : this.#held.length > 0;
+      if (isOver) return this.#schedule();
+      const lane = this.#order.shift();
+      if (lane === undefined) return;
+      if (this.#takes(lane.holder)) return this.#beginFirst(lane);
+      this.#held.push(lane);
+    }
+  };
+
+  #beginFirst(lane: Lane): void {
+    const job = lane.jobs.shift();
+    if (lane.jobs.length > 0) this.#order.push(lane);
+    else this.#lanes.delete(lane.holder);
     job?.begin();
     queueMicrotask(this.#afterMicrotasks);
-  };
+  }
 
   readonly #afterMicrotasks = (): void => process.nextTick(this.#next);
 }

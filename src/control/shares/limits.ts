@@ -33,6 +33,13 @@ export const MAX_EVENT_READERS = 1_000;
 export const EXCHANGES_TURN_MS = 8;
 /** The same while connections arrive: behind five hundred a new one waits as many turns. */
 export const ARRIVAL_TURN_MS = 0.5;
+/** A response of which so much has come moves much data. */
+export const BULK_RESPONSE_BYTES: number = 64 * 1024;
+/** A credential with so many of them begins one request to a target in each turn. They fill any line, and each brings a window's
+ * worth of data soon. */
+export const BULK_EXCHANGES_AT_ONCE = 16;
+/** While connections arrive it begins one in so many turns. */
+export const BULK_ARRIVAL_TURNS = 8;
 
 /** Runners that have never connected, for which dials wait: callers can invent ids. */
 export const UNKNOWN_RUNNERS_PER_CALLER = 100;
