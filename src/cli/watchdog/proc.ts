@@ -24,6 +24,18 @@ export function readMainThread(): MainThread {
   return { state: undefined, cpuMs: (user + system) / 1_000 };
 }
 
+let rssBytes = 0;
+
+/** The last known figure where it cannot be read: a process that has no descriptors left opens no file. */
+export function readRssBytes(): number {
+  try {
+    rssBytes = process.memoryUsage.rss();
+  } catch {
+    // No descriptors.
+  }
+  return rssBytes;
+}
+
 /** The kernel function in which a sleeping main thread waits; undefined if it is unknown. */
 export function readWaitChannel(): string | undefined {
   const name = readText(`${TASK}/wchan`)?.trim();

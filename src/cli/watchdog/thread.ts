@@ -6,7 +6,7 @@ import fs from "node:fs";
 import { workerData } from "node:worker_threads";
 import { HEARTBEAT_INDEX, CHECK_INTERVAL_MS } from "./heartbeat.ts";
 import type { WatchdogData } from "./heartbeat.ts";
-import { readMainThread, readWaitChannel } from "./proc.ts";
+import { readMainThread, readRssBytes, readWaitChannel } from "./proc.ts";
 import { StallDetector } from "./stall.ts";
 import type { Stall, Verdict } from "./stall.ts";
 
@@ -38,7 +38,7 @@ function watch(): void {
       heartbeats: Atomics.load(counter, HEARTBEAT_INDEX),
       sinceLastCheckMs: now - checkedAtMs,
       mainCpuMs: cpuMs,
-      rssBytes: process.memoryUsage.rss(),
+      rssBytes: readRssBytes(),
       state,
     });
     checkedAtMs = now;
@@ -63,7 +63,7 @@ function report(level: "warn" | "fatal", msg: string, state: string | undefined,
     mainThreadCpuMs: Math.round(verdict.cpuMs),
     mainThreadState: state,
     waitChannel: state === "R" ? undefined : readWaitChannel(),
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: readRssBytes(),
     rssGrowthBytes: verdict.grownBytes,
     limitMs,
   };

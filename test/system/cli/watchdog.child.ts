@@ -1,4 +1,5 @@
 /** A process with a watchdog; the first argument says how its main thread stalls. It exits by itself after a minute. */
+import { openSync } from "node:fs";
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createLogger } from "../../../src/cli/logger.ts";
@@ -30,6 +31,17 @@ const STALLS: Readonly<Record<string, () => void>> = {
   sleep() {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 8);
     process.stdout.write("awake\n");
+  },
+  /** After some checks without a free descriptor. */
+  descriptors() {
+    for (;;) {
+      try {
+        openSync("/dev/null", "r");
+      } catch {
+        break;
+      }
+    }
+    setTimeout(() => STALLS["spin"]?.(), 1_000);
   },
   /** Only its event loop. */
   idle() {},

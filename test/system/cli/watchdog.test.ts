@@ -78,6 +78,13 @@ describe("a process with a watchdog", { concurrency: true }, () => {
     );
   });
 
+  it("ends also if it has no descriptors left", { skip: missing("prlimit") }, async () => {
+    await using child = new Command(CHILD, ["descriptors"], { through: ["prlimit", "--nofile=256"] });
+    const { signal, msg } = await ended(child);
+    assert.equal(signal, "SIGABRT");
+    assert.equal(msg, "watchdog: the main thread is stuck in a loop; ending the process");
+  });
+
   it("reports in the format of its log", async () => {
     await using child = new Command(CHILD, ["spin", "1000", "pretty"]);
     const { msg } = await ended(child);
