@@ -30,8 +30,14 @@ export const AGENT_ENDPOINT_PATH = "/api/v1/revdial";
  */
 export const WELL_KNOWN_ENDPOINT_PATH = "/.well-known/ptth/";
 
+/** The agent endpoint's other path, below the base path as that one is. */
+export const SHORT_ENDPOINT_PATH = "/revdial";
+
 /** Query parameter of the agent endpoint that names a runner; may be repeated. */
 export const ENDPOINT_RUNNER_PARAMETER = "runnerid";
+
+/** Query parameter of the agent endpoint that names a dial: a RevDial client connects for it. */
+export const PICKUP_PARAMETER = "revdial.dialer";
 
 /** `:authority` of the agent's own routes on a tunnel connection. */
 export const AGENT_AUTHORITY = "agent";

@@ -24,7 +24,7 @@ export interface RevDialClientOptions {
   token?: string;
   target: Pick<TestTarget, "address">;
   ca?: string | undefined;
-  /** In front of a pick-up's path. Default `/api/v1`. The program without it loses what it has not read in one piece. */
+  /** In front of a pick-up's `/revdial`. Default `/api/v1`. The program without it loses what it has not read in one piece. */
   prefix?: "" | "/api/v1";
   /** In place of picking up. */
   onDial?: (path: string, client: RevDialClient) => void;
@@ -96,7 +96,7 @@ export class RevDialClient implements AsyncDisposable {
 
   pickupUrl(path: string): string {
     const { url, pickupUrl = url, prefix = "/api/v1" } = this.#options;
-    return pickupUrl + prefix + path;
+    return pickupUrl + path.replace("/revdial", `${prefix}/revdial`);
   }
 
   /** Connects for a dial, and joins the connection with the target. */

@@ -24,6 +24,7 @@ import { JoinedConnections } from "./joined-connections.ts";
 import type { UpgradeRequest } from "./listener.ts";
 import { holderOf, RelayShares } from "./shares.ts";
 import type { Holder } from "./shares.ts";
+import { forwardedPath, isPickup } from "./pickup.ts";
 import { requestUpgrade } from "./upgrade-request.ts";
 import type { UpstreamResponse } from "./upgrade-request.ts";
 
@@ -117,11 +118,15 @@ export class RelayForwarder {
     // No ALPN, as for every upgrade. The credential is the agent's; the relay has none of its own here.
     const destination = { url, zone: zoneOf(server), socketPath: socketPathOf(server) };
     const transport = await openTransport({ ...destination, tls, alpn: [], signal });
-    const query = (request.url ?? "").slice((request.url ?? "").split("?", 1)[0]?.length);
     const peer = socket.remoteAddress;
     const fields = forwardedFields(request, { host: url.host, upgrade: protocol, relayId, peer });
     try {
-      const response = await requestUpgrade(transport, url.pathname + query, fields, signal);
+      const response = await requestUpgrade(
+        transport,
+        forwardedPath(request.url ?? "", url.pathname),
+        fields,
+        signal,
+      );
       if (response.kind === "refused") transport.destroy();
       return response;
     } catch (error) {
@@ -149,7 +154,8 @@ export class RelayForwarder {
     }
     this.#reported.forget("");
     metrics.relayedTotal.inc({ outcome: "ok" });
-    this.#joined.join(socket, response.stream, response.head, () => {
+    const isDial = isPickup(upgrade.request.url ?? "");
+    this.#joined.join(socket, response, isDial, () => {
       release();
       metrics.relayedConnections.set(this.#joined.size);
       this.#checkIdle();

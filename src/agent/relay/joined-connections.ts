@@ -12,6 +12,14 @@ interface Pair {
   upstream: Duplex;
   /** Bytes that had passed when {@link JoinedConnections.closeQuiet} last looked. */
   bytes: number;
+  /** It carries one dial, and not a tunnel connection: nobody would repeat it. */
+  isDial: boolean;
+}
+
+/** The control plane's connection, and what the agent gets first: the header of the 101 response. */
+export interface Upstream {
+  stream: Duplex;
+  head: Buffer;
 }
 
 export class JoinedConnections {
@@ -24,10 +32,10 @@ export class JoinedConnections {
   /**
    * Copies bytes both ways; FIN stays FIN on both sides. `onClose` is called when both have closed.
    *
-   * @param head what the agent gets first: the header of the 101 response
+   * @param isDial it carries one dial
    */
-  join(downstream: Socket, upstream: Duplex, head: Buffer, onClose: () => void): void {
-    const pair: Pair = { downstream, upstream, bytes: 0 };
+  join(downstream: Socket, { stream: upstream, head }: Upstream, isDial: boolean, onClose: () => void): void {
+    const pair: Pair = { downstream, upstream, bytes: 0, isDial };
     this.#pairs.add(pair);
     downstream.allowHalfOpen = true;
     upstream.allowHalfOpen = true;
@@ -56,13 +64,16 @@ export class JoinedConnections {
     for (const pair of this.#pairs) pair.bytes = carrierBytes(pair.downstream);
   }
 
-  /** Closes the pairs that have carried less than {@link RELAY_QUIET_BYTES} since the last call. */
+  /**
+   * Closes the pairs that have carried less than {@link RELAY_QUIET_BYTES} since the last call. Not those of one dial, which may wait
+   * for a slow response: they end by themselves.
+   */
   closeQuiet(): void {
     for (const pair of this.#pairs) {
       const bytes = carrierBytes(pair.downstream);
       const isQuiet = bytes - pair.bytes < RELAY_QUIET_BYTES;
       pair.bytes = bytes;
-      if (!isQuiet) continue;
+      if (!isQuiet || pair.isDial) continue;
       pair.downstream.destroy();
       pair.upstream.destroy();
     }

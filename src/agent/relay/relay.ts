@@ -13,7 +13,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Logger } from "../../wire/log.ts";
-import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, SHORT_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { ServerTrust } from "../transport/credentials.ts";
 import { endpointUrl, redactUrl } from "../transport/server-url.ts";
 import { MAX_RELAY_PENDING_REQUESTS } from "../limits.ts";
@@ -85,7 +85,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 /** The control plane's own two paths, without a base path and below the one that the relay itself dials. */
 function endpointPaths(server: string): ReadonlySet<string> {
   const base = endpointUrl(server).pathname.slice(0, -AGENT_ENDPOINT_PATH.length);
-  return new Set(["", base].flatMap((prefix) => [`${prefix}${AGENT_ENDPOINT_PATH}`, `${prefix}/revdial`]));
+  return new Set(
+    ["", base].flatMap((prefix) => [`${prefix}${AGENT_ENDPOINT_PATH}`, `${prefix}${SHORT_ENDPOINT_PATH}`]),
+  );
 }
 
 async function listen(server: Server, text: string): Promise<string> {

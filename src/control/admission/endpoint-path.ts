@@ -6,6 +6,7 @@ import {
   AGENT_ENDPOINT_PATH,
   ENDPOINT_RUNNER_PARAMETER,
   PTTH_UPGRADE_TOKEN,
+  SHORT_ENDPOINT_PATH,
   WELL_KNOWN_ENDPOINT_PATH,
 } from "../../wire/protocol.ts";
 
@@ -15,7 +16,7 @@ export class EndpointPaths {
 
   /** @param basePath path before all of ours, without a trailing slash; usually empty */
   constructor(basePath: string) {
-    this.#own = new Set([`${basePath}${AGENT_ENDPOINT_PATH}`, `${basePath}/revdial`]);
+    this.#own = new Set([`${basePath}${AGENT_ENDPOINT_PATH}`, `${basePath}${SHORT_ENDPOINT_PATH}`]);
     // RFC 8615 has it at the root; a reverse proxy may forward only the base path.
     this.#wellKnown = [WELL_KNOWN_ENDPOINT_PATH, `${basePath}${WELL_KNOWN_ENDPOINT_PATH}`];
   }

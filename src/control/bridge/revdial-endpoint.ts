@@ -8,11 +8,11 @@ import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_WEBSOCKET_CHUNKS, MAX_WEBSOCKET_FRAGMENTS } from "../../wire/limits.ts";
-import { AGENT_ENDPOINT_PATH } from "../../wire/protocol.ts";
+import { AGENT_ENDPOINT_PATH, PICKUP_PARAMETER, SHORT_ENDPOINT_PATH } from "../../wire/protocol.ts";
 import type { AgentEndpoint, AgentEndpointContext } from "../admission/agent-endpoint.ts";
 import { runnersNamed } from "../admission/endpoint-path.ts";
 import { MAX_MESSAGE_BYTES } from "../revdial/limits.ts";
-import { PICKUP_PARAMETER, Pickups } from "../revdial/pickups.ts";
+import { Pickups } from "../revdial/pickups.ts";
 import { respondToPings } from "../revdial/pongs.ts";
 import { admitClient } from "./revdial-admission.ts";
 import type { TargetOfRunner } from "./revdial-admission.ts";
@@ -78,7 +78,7 @@ export class RevDialEndpoint {
       const pickups = this.#pickups;
       const client = { webSocket, socket, remoteAddress, identity, runner, pickups };
       // Clients put `/api/v1` in front, or dial it as it is: the endpoint has both.
-      admitClient({ ...client, pickupPath: `${basePath}/revdial` }, this.#context);
+      admitClient({ ...client, pickupPath: `${basePath}${SHORT_ENDPOINT_PATH}` }, this.#context);
     });
   }
 

@@ -4,8 +4,6 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
 
-/** In the path of a pick-up. */
-export const PICKUP_PARAMETER = "revdial.dialer";
 const ID_BYTES = 16;
 const ID = /^[0-9a-f]{32}$/;
 

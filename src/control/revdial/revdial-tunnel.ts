@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
+import { PICKUP_PARAMETER } from "../../wire/protocol.ts";
 import type { Goaway, GoawayReason } from "../../wire/session/goaway.ts";
 import { watchPeer } from "../../wire/session/keepalive.ts";
 import type { Death, KeepaliveOptions, Liveness } from "../../wire/session/keepalive.ts";
@@ -25,7 +26,6 @@ import { ControlChannel } from "./control-channel.ts";
 import { DialSocket } from "./dial-socket.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { CLIENT_LOSS_MS, MAX_STREAMS } from "./limits.ts";
-import { PICKUP_PARAMETER } from "./pickups.ts";
 import type { Pickups } from "./pickups.ts";
 import { openTargetWebSocket } from "./target-websocket.ts";
 
