@@ -8,6 +8,7 @@
  */
 import { globSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { groupFiles } from "./runner/groups.ts";
 import { commandLine, runFiles } from "./runner/run-files.ts";
 import { isTypeOnly } from "./runner/type-only.ts";
 import { PARTS } from "./support/parts.ts";
@@ -40,10 +41,10 @@ provideParts(PARTS);
 const all = globSync(["src/**/*.test.ts", "test/**/*.test.ts", "agents/**/*.test.ts"], {
   exclude: ["test/e2e/**", "test/docker/**", "test/fronts/**"], // `npm run e2e`, `npm run e2e:docker`, `npm run fronts`
 }).toSorted();
-const files = isAll ? [...FIRST, ...all.filter((file) => !FIRST.includes(file))] : given;
+const groups = isAll ? groupFiles(all, FIRST) : given;
 if (isAll) rmSync(COVERAGE, { recursive: true, force: true });
 
-process.exitCode = await runFiles(files, {
+process.exitCode = await runFiles(groups, {
   flags,
   // Many files wait for a time limit to run out, and need no core meanwhile.
   concurrency: isAll ? availableParallelism() + 3 : 1,

@@ -1,10 +1,10 @@
 /** Runs test files, several at a time, and says at the end what failed, what was skipped and what took long. */
 import { stripSources } from "./stripped.ts";
-import { killRunning, runTestFile } from "./test-process.ts";
+import { emptyResult, killRunning, runTestFiles } from "./test-process.ts";
 import type { FileResult, TestProcessOptions } from "./test-process.ts";
 
-export interface RunOptions extends Omit<TestProcessOptions, "lingerMs" | "onOutput" | "preloads"> {
-  /** How many files run at a time. */
+export interface RunOptions extends Omit<TestProcessOptions, "lingerMs" | "onOutput" | "hooks" | "untilMs"> {
+  /** How many processes run at a time. */
   concurrency: number;
   /** Of the whole run: files that have not begun by then fail, those that run are ended. */
   runTimeoutMs: number;
@@ -29,41 +29,49 @@ export function commandLine(): { given: string[]; flags: string[]; isVerbose: bo
   };
 }
 
-/** @returns the exit status */
-export async function runFiles(files: readonly string[], options: RunOptions): Promise<number> {
+/**
+ * Files of one group run one after the other in one process, and in another where a file has ended it.
+ *
+ * @returns the exit status
+ */
+export async function runFiles(
+  groups: readonly (string | readonly string[])[],
+  options: RunOptions,
+): Promise<number> {
   const started = performance.now();
   endWithUs();
-  const preloads = stripSources();
-  const queue = [...files];
+  const hooks = stripSources();
+  const queue = groups.map((group) => (typeof group === "string" ? [group] : [...group]));
+  const total = groups.flat().length;
   const results: FileResult[] = [];
   const { concurrency, verbose = false, lingerMs = LINGER_MS, runTimeoutMs, whenDone, ...rest } = options;
   const write = (text: string): void => void process.stdout.write(text);
+  const untilMs = started + runTimeoutMs;
+  const onOutput = verbose ? write : undefined;
   async function work(): Promise<void> {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const leftMs = started + runTimeoutMs - performance.now();
-      const result = leftMs > 0 ? await runOne(file, leftMs) : notBegun(file, runTimeoutMs);
-      results.push(result);
-      write(`${line(result, `${results.length}/${files.length}`)}\n`);
-      if (!verbose && isFailed(result)) write(`${result.output}\n`);
-      for (const { name, error } of result.failed) write(`  ${file}: ${name}\n    ${indented(error)}\n`);
-      for (const fault of result.faults) write(`  ${file} ${fault}\n`);
+    for (let group = queue.shift(); group !== undefined; group = queue.shift()) await run(group);
+  }
+  async function run(group: string[]): Promise<void> {
+    while (group.length > 0 && performance.now() < untilMs) {
+      group.splice(0, await runTestFiles(group, { ...rest, untilMs, hooks, lingerMs, onOutput }, onResult));
+    }
+    for (const file of group) {
+      const faults = [`was not begun: the whole run's ${seconds(runTimeoutMs)} are over`];
+      onResult({ ...emptyResult(file), faults });
     }
   }
-  async function runOne(file: string, leftMs: number): Promise<FileResult> {
-    const fileTimeoutMs = Math.min(rest.fileTimeoutMs, leftMs);
-    const onOutput = verbose ? write : undefined;
-    return runTestFile(file, { ...rest, fileTimeoutMs, preloads, lingerMs, onOutput });
+  function onResult(result: FileResult): void {
+    const { file, failed, faults, output } = result;
+    results.push(result);
+    write(`${line(result, `${results.length}/${total}`)}\n`);
+    if (!verbose && isFailed(result)) write(`${output}\n`);
+    for (const { name, error } of failed) write(`  ${file}: ${name}\n    ${indented(error)}\n`);
+    for (const fault of faults) write(`  ${file} ${fault}\n`);
   }
   await Promise.all(Array.from({ length: concurrency }, work));
   whenDone?.();
   write(summary(results, performance.now() - started));
-  return files.length > 0 && !results.some(isFailed) ? 0 : 1;
-}
-
-function notBegun(file: string, runTimeoutMs: number): FileResult {
-  const faults = [`was not begun: the whole run's ${seconds(runTimeoutMs)} are over`];
-  const none = { passed: 0, failed: [], skipped: [], todo: [], wallMs: 0, cpuMs: undefined, output: "" };
-  return { file, faults, ...none };
+  return total > 0 && !results.some(isFailed) ? 0 : 1;
 }
 
 function isFailed({ failed, faults }: FileResult): boolean {

@@ -7,15 +7,28 @@ import { Command } from "../support/commands.ts";
 import { eventually } from "../support/events.ts";
 import { processesOf } from "./processes.ts";
 import { stripSources } from "./stripped.ts";
-import { runTestFile } from "./test-process.ts";
+import { runTestFiles } from "./test-process.ts";
 import type { FileResult, TestProcessOptions } from "./test-process.ts";
 
-const preloads = stripSources();
+const hooks = stripSources();
 
 async function outcome(name: string, options: Partial<TestProcessOptions> = {}): Promise<FileResult> {
-  const file = fileURLToPath(new URL(`./fixtures/${name}.child.ts`, import.meta.url));
+  const [result] = await outcomes([name], options);
+  assert.ok(result);
+  return result;
+}
+
+/** Of those that have been run. */
+async function outcomes(
+  names: readonly string[],
+  options: Partial<TestProcessOptions> = {},
+): Promise<FileResult[]> {
+  const files = names.map((name) => fileURLToPath(new URL(`./fixtures/${name}.child.ts`, import.meta.url)));
   const limits = { testTimeoutMs: 60_000, fileTimeoutMs: 60_000, lingerMs: 20_000 };
-  return runTestFile(file, { preloads, ...limits, ...options });
+  const results: FileResult[] = [];
+  const count = await runTestFiles(files, { hooks, ...limits, ...options }, (result) => results.push(result));
+  assert.equal(count, results.length);
+  return results;
 }
 
 describe("a test file", { concurrency: true }, () => {
@@ -79,6 +92,52 @@ describe("a test file", { concurrency: true }, () => {
   });
 });
 
+describe("files that share a process", { concurrency: true }, () => {
+  const NONE = { failed: [], faults: [] };
+  const summary = (results: readonly FileResult[]) =>
+    results.map(({ passed, failed, faults }) => ({ passed, failed, faults }));
+
+  it("have each its own results, hooks and CPU time, and their output", async () => {
+    const results = await outcomes(["passes", "changes-its-process", "finds-it-unchanged"]);
+    assert.deepEqual(summary(results), [
+      { passed: 1, ...NONE },
+      { passed: 1, ...NONE },
+      { passed: 2, ...NONE },
+    ]);
+    for (const { cpuMs } of results) assert.ok((cpuMs ?? 0) > 0);
+    assert.equal(results[0]?.skipped[0]?.name, "a suite > is skipped");
+  });
+
+  it("leave the others to another process when one leaks, and what was open is reported", async () => {
+    const results = await outcomes(["passes", "leaks", "passes"], { lingerMs: 500 });
+    assert.equal(results.length, 2);
+    assert.deepEqual(summary(results)[0], { passed: 1, ...NONE });
+    assert.match(results[1]?.failed[0]?.error ?? "", /before the teardown/);
+    const [fault = ""] = results[1]?.faults ?? [];
+    assert.match(fault, /lives on 0.5 s after its last test/);
+    assert.match(fault, /open: Server listening on {"address":"127.0.0.1","family":"IPv4","port":\d+}/);
+    assert.match(fault, /kept alive by .*tcp/);
+  });
+
+  it("leave the others to another process when one hangs or ends it", async () => {
+    const hang = await outcomes(["passes", "waits", "passes"], { fileTimeoutMs: 2_000 });
+    assert.match(hang[1]?.faults[0] ?? "", /has not ended after 2 s, in "waits endlessly"/);
+    const exit = await outcomes(["passes", "exits-early", "passes"]);
+    assert.deepEqual(exit[1]?.faults, ['has ended before its tests were done, in "exits"']);
+    for (const results of [hang, exit]) {
+      assert.equal(results.length, 2);
+      assert.deepEqual(summary(results)[0], { passed: 1, ...NONE });
+    }
+  });
+
+  it("have each the processes and the exit status that it leaves behind", async () => {
+    const results = await outcomes(["leaves-a-child", "sets-its-status", "passes"]);
+    assert.match(results[0]?.faults.join() ?? "", /has left a process behind: \d+ .* sleep 600/);
+    assert.deepEqual(results[1]?.faults, ["exit code 3"]);
+    assert.deepEqual(summary(results)[2], { passed: 1, ...NONE });
+  });
+});
+
 describe("a run", { concurrency: true }, () => {
   const RUN = new URL("./fixtures/run.child.ts", import.meta.url);
 
@@ -90,6 +149,16 @@ describe("a run", { concurrency: true }, () => {
     assert.match(stdout, /slowest files:\n.*leaks\.child\.ts/);
     assert.match(stdout, /skipped: .*passes\.child\.ts \(not installed: something\): a suite > is skipped/);
     assert.match(stdout, /tests: 1 passed, 1 failed, 1 skipped\n✖ .*leaks\.child\.ts: forgets its server/);
+  });
+
+  it("runs what a process has left to others", async () => {
+    const { code, stdout } = await runChild(RUN, ["60000", "leaks,exits-early,passes"]);
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /✖ .*leaks[^]*✖ .*exits-early\.child\.ts: \d passed[^]*✔ .*passes\.child\.ts: 1 passed/,
+    );
+    assert.match(stdout, /tests: \d passed, 1 failed, 1 skipped\n/);
   });
 
   it("succeeds when every file does", async () => {

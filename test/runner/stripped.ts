@@ -16,24 +16,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** What `--import` takes: the one in all our processes, the other in test processes only. */
-export interface Preloads {
-  hooks: string;
-  preload: string;
-}
-
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Brings the cache up to date. Positions in the files stay as they are, so that coverage and stacks fit. */
-export function stripSources(): Preloads {
+/**
+ * Brings the cache up to date. Positions in the files stay as they are, so that coverage and stacks fit.
+ *
+ * @returns what `--import` takes in all our processes
+ */
+export function stripSources(): string {
   const folder = cacheFolder();
-  const first = (name: string): string => {
-    const path = join(folder, `${name}.mjs`);
-    write(path, stripTypeScriptTypes(readFileSync(join(import.meta.dirname, `${name}.ts`), "utf8")));
-    return path;
-  };
-  const preloads = { hooks: first("hooks"), preload: first("preload") };
-  const wanted = new Set(["hooks.mjs", "preload.mjs"]);
+  const hooks = join(folder, "hooks.mjs");
+  write(hooks, stripTypeScriptTypes(readFileSync(join(import.meta.dirname, "hooks.ts"), "utf8")));
+  const wanted = new Set(["hooks.mjs"]);
   for (const path of globSync("{src,test,agents,certs}/**/*.ts", { cwd: ROOT })) {
     const source = readFileSync(join(ROOT, path));
     const name = `${createHash("sha256").update(source).digest("hex")}.mjs`;
@@ -43,7 +37,7 @@ export function stripSources(): Preloads {
   for (const name of readdirSync(folder)) {
     if (name.endsWith(".mjs") && !wanted.has(name)) rmSync(join(folder, name), { force: true });
   }
-  return preloads;
+  return hooks;
 }
 
 function cacheFolder(): string {
