@@ -52,6 +52,7 @@ export function countersOf(stream: Duplex): ByteCounters {
 
 class FloodWatch {
   readonly http2Session: Http2Session;
+  readonly guard: Guard = new Guard(() => watches.delete(this));
   readonly #counters: ByteCounters;
   readonly #onFlood: (reason: string) => void;
   readonly #overhead: TokenBucket;
@@ -64,6 +65,8 @@ class FloodWatch {
   #contentBytes = 0;
   #explainedBytes = 0;
   #overheadBytes: number;
+  /** Received at the last check. */
+  #checkedBytes = -1;
   #settingsFrames = 0;
   #dataFrames = 0;
   #isFlooded = false;
@@ -115,13 +118,17 @@ class FloodWatch {
     this.#explainedBytes += headerBytes(fields);
   };
 
-  check(): void {
+  /** Most connections are idle, and there are thousands: theirs costs next to nothing. */
+  readonly check = (): void => {
+    const receivedBytes = this.#counters.received();
+    if (receivedBytes === this.#checkedBytes) return;
+    this.#checkedBytes = receivedBytes;
     if (hasEnded(this.http2Session)) return void watches.delete(this);
     const reason = this.#judge();
     if (reason === undefined) return;
     watches.delete(this);
     this.#onFlood(reason);
-  }
+  };
 
   /** DATA frames cost a callback and an object each, and hundreds of thousands may come in one turn of the event loop. */
   #countFrame(): void {
@@ -219,9 +226,7 @@ const watches = new Set<FloodWatch>();
 let timer: NodeJS.Timeout | undefined;
 
 function checkAll(): void {
-  for (const watch of watches) {
-    new Guard(() => watches.delete(watch)).run(() => watch.check());
-  }
+  for (const { guard, check } of watches) guard.run(check);
   if (watches.size > 0) return;
   clearInterval(timer);
   timer = undefined;
