@@ -149,6 +149,9 @@ export const MAX_SPREAD_MS = 8_000;
 export const SPREAD_NOTICE_INTERVAL_MS = 1_000;
 /** Agents that are notified at once. */
 export const SPREAD_NOTICES_AT_ONCE = 200;
+/** It is not notified while it changes by more than one in so many between two of these, for at most so many of them. */
+export const STEADY_SPREAD_DIVISOR = 10;
+export const MAX_CHANGING_TICKS = 10;
 /** Smaller changes of the spread are not notified. */
 export const SPREAD_TOLERANCE_MS = 250;
 

@@ -6,11 +6,13 @@
 import type { Logger } from "../../wire/log.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import {
+  MAX_CHANGING_TICKS,
   MAX_SPREAD_MS,
   RECONNECTS_PER_MS,
   SPREAD_NOTICES_AT_ONCE,
   SPREAD_NOTICE_INTERVAL_MS,
   SPREAD_TOLERANCE_MS,
+  STEADY_SPREAD_DIVISOR,
 } from "../limits.ts";
 import { sendNotices } from "./agent-notices.ts";
 
@@ -18,6 +20,9 @@ export class ReconnectSpread {
   readonly #openConnections: ReadonlySet<AgentConnection>;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
+  #lastMs = 0;
+  /** Ticks for which it has changed. */
+  #changingTicks = 0;
 
   constructor(openConnections: ReadonlySet<AgentConnection>, log: Logger) {
     this.#openConnections = openConnections;
@@ -37,6 +42,7 @@ export class ReconnectSpread {
 
   #notify(): void {
     const { ms } = this;
+    if (this.#isChanging(ms)) return;
     let left = SPREAD_NOTICES_AT_ONCE;
     for (const connection of this.#openConnections) {
       if (!differs(connection.reconnectSpreadMs, ms)) continue;
@@ -45,6 +51,14 @@ export class ReconnectSpread {
       left -= 1;
       if (left === 0) return; // the others at the next tick
     }
+  }
+
+  /** While thousands of agents return, a notice to each that is here already would be out of date a moment later. */
+  #isChanging(ms: number): boolean {
+    const isSteady = Math.abs(ms - this.#lastMs) * STEADY_SPREAD_DIVISOR <= ms;
+    this.#lastMs = ms;
+    this.#changingTicks = isSteady ? 0 : this.#changingTicks + 1;
+    return !isSteady && this.#changingTicks <= MAX_CHANGING_TICKS;
   }
 }
 

@@ -68,6 +68,8 @@ describe("a control plane that has many agents", () => {
       assert.ok(spread.ms > 0);
       const before = right();
       mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
+      assert.equal(right(), before, "not while more and more come");
+      mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
       assert.equal(right(), before + SPREAD_NOTICES_AT_ONCE, "not all at once");
       mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
       mock.timers.tick(SPREAD_NOTICE_INTERVAL_MS);
