@@ -16,6 +16,8 @@ export const E2E_PARTS: readonly Part[] = [
     packages: ["python3-django", "python3-werkzeug"],
     why: "a web application with a login",
   },
+  { name: "psql", packages: ["postgresql", "postgresql-client"], why: "a database and its client" },
+  { name: "sshd", packages: ["openssh-server", "openssh-client"], why: "a login, and scp" },
   { name: "nft", packages: ["nftables"], why: "NAT, and counting what passes it" },
   { name: "ip", packages: ["iproute2"], why: "networks of their own" },
   { name: "nsenter", packages: ["util-linux"], why: "processes in them" },
