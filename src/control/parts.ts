@@ -103,7 +103,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     agentBudgets,
     registry,
     metrics,
-    dialer: new Dialer(registry, metrics),
+    dialer: new Dialer(registry, metrics, shares.turns),
     shares,
     refusalLog: new RefusalLog(log),
     tls,

@@ -72,5 +72,7 @@ async function mapPorts(ports: TargetPorts, map: (port: number) => Promise<numbe
     sink: await map(ports.sink),
     endless: await map(ports.endless),
     interim: await map(ports.interim),
+    deaf: await map(ports.deaf),
+    chunks: await map(ports.chunks),
   };
 }

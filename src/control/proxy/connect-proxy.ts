@@ -125,7 +125,7 @@ export async function connectFromSocket(
     if (socket.destroyed) return abort(tunnel);
     socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
     splice(socket, tunnel, () => caller.release());
-    caller.watchTunnel(context.shares.unread, destination.identity, socket, tunnel);
+    caller.watchTunnel(context.shares, destination.identity, socket, tunnel);
   } catch (error) {
     watch.stop();
     logRefusal(error, { client: address, destination, record }, context.refusalLog);
@@ -155,7 +155,7 @@ export async function connectFromStream(
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
     splice(stream, tunnel, () => caller.release());
-    caller.watchTunnel(context.shares.unread, destination.identity, stream, tunnel);
+    caller.watchTunnel(context.shares, destination.identity, stream, tunnel);
   } catch (error) {
     logRefusal(error, { client: address, destination, record }, context.refusalLog);
     if (stream.destroyed || stream.headersSent) return;

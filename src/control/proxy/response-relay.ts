@@ -215,7 +215,7 @@ export class ResponseRelay {
 
   #countAsBulk(): void {
     this.#isBulk = true;
-    this.#response.once("close", this.#context.shares.turns.bulk(credentialHolder(this.#job.identity)));
+    this.#context.shares.turns.countBulk(credentialHolder(this.#job.identity));
   }
 
   passTrailers(trailers: IncomingHttpHeaders): void {

@@ -8,7 +8,9 @@ import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
+import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
 import type { Delivery, StallReason, UnreadBytes } from "../shares/unread-bytes.ts";
 
 export interface RevocableCallerOptions {
@@ -79,9 +81,20 @@ export class RevocableCaller {
   }
 
   /** The same for the bytes of a tunnel, once it is joined to the caller. */
-  watchTunnel(unread: UnreadBytes, identity: Identity, end: Duplex, tunnel: Duplex): void {
+  watchTunnel(
+    { turns, unread }: Pick<CallerShares, "turns" | "unread">,
+    identity: Identity,
+    end: Duplex,
+    tunnel: Duplex,
+  ): void {
     let writtenBytes = 0;
-    tunnel.on("data", (chunk: Buffer) => (writtenBytes += chunk.length));
+    let isBulk = false;
+    tunnel.on("data", (chunk: Buffer) => {
+      writtenBytes += chunk.length;
+      if (isBulk || writtenBytes <= BULK_RESPONSE_BYTES) return;
+      isBulk = true;
+      turns.countBulk(credentialHolder(identity));
+    });
     this.watch(unread, {
       identity,
       end,

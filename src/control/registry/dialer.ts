@@ -10,6 +10,7 @@ import type { ControlMetrics } from "../metrics.ts";
 import { aborted, noResponse } from "../tunnels/http2-tunnel.ts";
 import type { EarlyData } from "../tunnels/early-data.ts";
 import type { RequestRecord } from "../records/request-record.ts";
+import type { ExchangeTurns } from "../shares/exchange-turns.ts";
 import type { Opening, TargetSocket, TargetStream } from "../tunnels/tunnel.ts";
 import type { Registry } from "./registry.ts";
 import type { Place } from "./waiting-dials.ts";
@@ -30,10 +31,12 @@ export interface CallerDialOptions extends Omit<DialOptions, "early"> {
 export class Dialer {
   readonly #registry: Registry;
   readonly #metrics: ControlMetrics;
+  readonly #turns: Pick<ExchangeTurns, "turn">;
 
-  constructor(registry: Registry, metrics: ControlMetrics) {
+  constructor(registry: Registry, metrics: ControlMetrics, turns: Pick<ExchangeTurns, "turn">) {
     this.#registry = registry;
     this.#metrics = metrics;
+    this.#turns = turns;
   }
 
   /**
@@ -73,6 +76,8 @@ export class Dialer {
   ): Promise<T> {
     const saturatedDial = new SaturatedDial();
     let saturated: TurnaboutError | undefined;
+    // This process's own dials do not wait.
+    if (options.caller !== undefined) await this.#turns.turn(options.caller);
     for (let attempt = 1; ; attempt += 1) {
       const { connection, release } = await this.acquire(destination, { ...options, saturated });
       let opening: Opening<T> | undefined;

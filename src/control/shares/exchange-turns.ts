@@ -5,11 +5,17 @@
  * Node accepts one connection in each turn, so behind many new connections another one waits as many turns: as long as
  * connections come, turns are kept very short.
  *
- * What moves much data makes turns long that come later. A credential with many such exchanges begins one in each turn, and
+ * What moves much data makes turns long that come later. A credential with many exchanges that have just begun to do so begins one in each turn, and
  * fewer while connections come: where turns are short this is no limit.
  */
-import { ARRIVAL_TURN_MS, BULK_ARRIVAL_TURNS, BULK_EXCHANGES_AT_ONCE, EXCHANGES_TURN_MS } from "./limits.ts";
-import type { Release } from "./shares.ts";
+import {
+  ARRIVAL_TURN_MS,
+  BULK_ARRIVAL_TURNS,
+  BULK_EXCHANGES_AT_ONCE,
+  BULK_MS,
+  EXCHANGES_TURN_MS,
+  MAX_BULK_HOLDERS,
+} from "./limits.ts";
 
 /** Something that begins when its turn has come. */
 export interface Job {
@@ -23,9 +29,10 @@ interface Lane {
   readonly jobs: Job[];
 }
 
-/** A holder's exchanges that move much data. */
+/** A holder's exchanges that have begun to move much data. */
 interface Bulk {
-  count: number;
+  /** When the latest began to, on the clock of `performance.now()`: at most {@link BULK_EXCHANGES_AT_ONCE}. */
+  readonly sinceMs: number[];
   /** In which it has begun an exchange, when there were many. */
   turn: number;
 }
@@ -60,16 +67,24 @@ export class ExchangeTurns {
     this.#schedule();
   }
 
-  /** One of its exchanges moves much data, until it is released. */
-  bulk(holder: string): Release {
-    const known = this.#bulk.get(holder);
-    const bulk = known ?? { count: 0, turn: -BULK_ARRIVAL_TURNS };
-    if (known === undefined) this.#bulk.set(holder, bulk);
-    bulk.count += 1;
-    return () => {
-      bulk.count -= 1;
-      if (bulk.count === 0) this.#bulk.delete(holder);
-    };
+  /** Resolves when the turn of a dial of this holder has come. */
+  turn(holder: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.run(holder, { begin: resolve });
+    return promise;
+  }
+
+  /** One of its exchanges has begun to move much data. */
+  countBulk(holder: string): void {
+    let bulk = this.#bulk.get(holder);
+    if (bulk === undefined) {
+      bulk = { sinceMs: [], turn: -BULK_ARRIVAL_TURNS };
+      this.#bulk.set(holder, bulk);
+      for (const oldest of this.#bulk.keys())
+        if (this.#bulk.size > MAX_BULK_HOLDERS) this.#bulk.delete(oldest);
+    }
+    bulk.sinceMs.push(performance.now());
+    if (bulk.sinceMs.length > BULK_EXCHANGES_AT_ONCE) bulk.sinceMs.shift();
   }
 
   #add(lane: Lane): void {
@@ -94,7 +109,9 @@ export class ExchangeTurns {
   /** Whether it may begin one more in this turn, which is counted. */
   #takes(holder: string): boolean {
     const bulk = this.#bulk.get(holder);
-    if (bulk === undefined || bulk.count < BULK_EXCHANGES_AT_ONCE) return true;
+    const [sinceMs = 0] = bulk?.sinceMs ?? [];
+    if (bulk === undefined || bulk.sinceMs.length < BULK_EXCHANGES_AT_ONCE) return true;
+    if (performance.now() - sinceMs > BULK_MS) return true;
     if (this.#turn - bulk.turn < (this.#isArriving ? BULK_ARRIVAL_TURNS : 1)) return false;
     bulk.turn = this.#turn;
     return true;
@@ -120,7 +137,10 @@ export class ExchangeTurns {
       const isOver = this.#order.length > 0 ? !this.#hasTime() : this.#held.length > 0;
       if (isOver) return this.#schedule();
       const lane = this.#order.shift();
-      if (lane === undefined) return;
+      if (lane === undefined) {
+        this.#sinceMs = 0; // none waits: the next request has a turn of its own
+        return;
+      }
       if (this.#takes(lane.holder)) return this.#beginFirst(lane);
       this.#held.push(lane);
     }

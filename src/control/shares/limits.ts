@@ -35,9 +35,12 @@ export const EXCHANGES_TURN_MS = 8;
 export const ARRIVAL_TURN_MS = 0.5;
 /** A response of which so much has come moves much data. */
 export const BULK_RESPONSE_BYTES: number = 64 * 1024;
-/** A credential with so many of them begins one request to a target in each turn. They fill any line, and each brings a window's
- * worth of data soon. */
+/** For so long: until the buffers on its way are full. Event streams and downloads go on for days. */
+export const BULK_MS = 2_000;
+/** A credential with so many of them begins one request to a target in each turn. They fill any line. */
 export const BULK_EXCHANGES_AT_ONCE = 16;
+/** Credentials whose bulk is remembered; the oldest is forgotten first. */
+export const MAX_BULK_HOLDERS = 1_024;
 /** While connections arrive it begins one in so many turns. */
 export const BULK_ARRIVAL_TURNS = 8;
 

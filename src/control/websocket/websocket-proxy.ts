@@ -169,7 +169,7 @@ class CallerWebSocket {
     const onClose = (): void => this.#caller.release();
     const frames = new ClientFrames(stream, response);
     this.#caller.onClose(spliceWebSocket(this.#stream, stream, frames, { onClose, fromCaller }));
-    this.#caller.watchTunnel(this.#context.shares.unread, this.#job.identity, this.#stream, stream);
+    this.#caller.watchTunnel(this.#context.shares, this.#job.identity, this.#stream, stream);
   }
 
   /** Logs a failure. @returns the error for the caller */

@@ -15,6 +15,8 @@ interface Flood {
   next?: (round: number) => Buffer;
   /** Milliseconds between writes; by default as fast as the peer reads. */
   everyMs?: number;
+  /** It is cut after so many milliseconds, and another one takes its place. */
+  lifeMs?: number;
 }
 
 /** Token of the user that floods. */
@@ -27,6 +29,7 @@ const PREFACE = Buffer.concat([
   encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(0)),
   encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0)),
 ]);
+const BODY = Buffer.alloc(64 * 1024, "x");
 const TARGETS = `/api/v1/runners/${RUNNER}/targets`;
 
 export const FLOODS: Readonly<Record<string, Flood>> = {
@@ -84,10 +87,35 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     ),
     isDeaf: true,
   },
+  "deaf, 500 tunnels": {
+    connections: 500,
+    isDeaf: true,
+    first: Buffer.from(`CONNECT source.${RUNNER}:80 HTTP/1.1\r\nHost: x\r\nProxy-${bearer(FLOOD_TOKEN)}\r\n`),
+  },
   "5 × endless 103, deaf": {
     connections: 5,
     isDeaf: true,
     first: Buffer.from(request(`${TARGETS}/interim/`, bearer(FLOOD_TOKEN))),
+  },
+  "250 uploads that the target does not read": {
+    connections: 250,
+    first: Buffer.from(
+      `POST ${TARGETS}/deaf/ HTTP/1.1\r\nHost: x\r\n${bearer(FLOOD_TOKEN)}Content-Length: 1000000000\r\n\r\n`,
+    ),
+    next: () => BODY,
+  },
+  "responses in chunks of one byte": http2(
+    1,
+    undefined,
+    many(250, (id) => get(id, `${TARGETS}/chunks/`, FLOOD_TOKEN)),
+  ),
+  "50 connections a second, 15 downloads each, cut after 400 ms": {
+    ...http2(
+      20,
+      undefined,
+      many(15, (id) => get(id, `${TARGETS}/endless/`, FLOOD_TOKEN)),
+    ),
+    lifeMs: 400,
   },
   "5,000 dials of absent runners": http2(
     20,
@@ -114,8 +142,17 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
 export function openFlood(name: string, port: number): () => void {
   const flood = FLOODS[name];
   if (flood === undefined) throw new Error(`no flood ${name}`);
-  const sockets = Array.from({ length: flood.connections }, () => openConnection(flood, port));
+  const { connections, lifeMs } = flood;
+  const sockets = Array.from({ length: connections }, () => openConnection(flood, port));
+  let place = 0;
+  const replace = (): void => {
+    sockets[place % connections]?.destroy();
+    sockets[place % connections] = openConnection(flood, port);
+    place += 1;
+  };
+  const timer = lifeMs === undefined ? undefined : setInterval(replace, lifeMs / connections);
   return () => {
+    clearInterval(timer);
     for (const socket of sockets) socket.destroy();
   };
 }

@@ -12,6 +12,10 @@ export interface TargetPorts {
   endless: number;
   /** Responds with 103 without end. */
   interim: number;
+  /** Reads nothing. */
+  deaf: number;
+  /** Responds with chunks of one byte without end. */
+  chunks: number;
 }
 
 /** A byte counter and when it was read, by the clock of the process that counts. */
@@ -31,6 +35,8 @@ const RESPONSE = Buffer.from(
 );
 const ENDLESS_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
 const INTERIM = Buffer.from("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".repeat(200));
+const CHUNKED_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+const SMALL_CHUNKS = Buffer.from("1\r\nx\r\n".repeat(4_096));
 const REQUEST_END = Buffer.from("\r\n\r\n");
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 
@@ -53,6 +59,13 @@ const ports: TargetPorts = {
   }),
   interim: await listen((socket) => {
     socket.once("data", () => sendWithoutEnd(socket, INTERIM));
+  }),
+  deaf: await listen((socket) => socket.pause()),
+  chunks: await listen((socket) => {
+    socket.once("data", () => {
+      socket.write(CHUNKED_HEAD);
+      sendWithoutEnd(socket, SMALL_CHUNKS);
+    });
   }),
 };
 
