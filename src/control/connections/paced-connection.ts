@@ -97,7 +97,8 @@ export class PacedConnection {
     if (this.#isReleased) return;
     this.#isReleased = true;
     if (this.#hasListeners) this.#socket.off("data", this.#beforePiece).off("data", this.#afterPiece);
-    for (const method of ["push", "pause", "resume"]) Reflect.deleteProperty(this.#socket, method);
+    // Not deleted: V8 would keep all properties of the socket in a hash table from then on.
+    Object.assign(this.#socket, { push: this.#push, pause: this.#pause, resume: this.#resume });
   }
 
   #remove(exchange: Exchange): void {

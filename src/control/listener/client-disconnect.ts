@@ -8,6 +8,9 @@ export interface CallerWatch {
   stop(): void;
 }
 
+/** Without a reason, node makes one with a stack for each caller. */
+const LEFT = "the caller has disconnected";
+
 /**
  * A socket that is not read reports neither FIN nor reset, so it is read meanwhile; received bytes stay in its buffer.
  * As elsewhere on HTTP/1.1, a caller that ends its half before the response and has sent no data has disconnected.
@@ -22,9 +25,9 @@ export function watchCaller(
 ): CallerWatch {
   if (head.length > 0) socket.unshift(head);
   const left = new AbortController();
-  const onLeft = () => left.abort();
+  const onLeft = () => left.abort(LEFT);
   const onEnd = () => {
-    if (taken?.hasBegun !== true) left.abort();
+    if (taken?.hasBegun !== true) left.abort(LEFT);
   };
   const onReadable = () => {
     if (taken === undefined) socket.read(0);

@@ -39,6 +39,10 @@ export interface ConnectProxyContext {
   trustedProxies: TrustedProxies;
 }
 
+const ESTABLISHED = Buffer.from(
+  `HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`,
+);
+
 export interface AuthorizedDestination extends Destination {
   identity: Identity;
 }
@@ -123,7 +127,8 @@ export async function connectFromSocket(
     const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
-    socket.write(`HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`);
+    socket.write(ESTABLISHED);
+    caller.complete();
     splice(socket, tunnel, () => caller.release());
     caller.watchTunnel(context.shares, destination.identity, socket, tunnel);
   } catch (error) {
@@ -154,6 +159,7 @@ export async function connectFromStream(
     stream.off("readable", pull);
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
+    caller.complete();
     splice(stream, tunnel, () => caller.release());
     caller.watchTunnel(context.shares, destination.identity, stream, tunnel);
   } catch (error) {

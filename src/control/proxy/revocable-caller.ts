@@ -27,6 +27,9 @@ const STALLED: Readonly<Record<StallReason, CloseReason>> = {
   "too-many-bytes": { kind: "stalled", text: "too many bytes wait for this credential to read them" },
 };
 
+/** Who waits has an error of his own; without a reason, node makes one with a stack for each caller. */
+const CLOSED = "the caller has closed";
+
 export class RevocableCaller {
   readonly #abort = new AbortController();
   #onClose: ((reason: CloseReason) => void) | undefined;
@@ -40,12 +43,12 @@ export class RevocableCaller {
   constructor(stream: EventEmitter, options: RevocableCallerOptions = {}) {
     const { disconnected, onDisconnect, isEndless = () => true } = options;
     this.#isEndless = isEndless;
-    disconnected?.addEventListener("abort", () => this.#abort.abort(), { once: true });
+    disconnected?.addEventListener("abort", () => this.#abort.abort(CLOSED), { once: true });
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'; 'close' always follows
     stream.once("close", () => {
       this.release();
       if (this.#isComplete) return;
-      this.#abort.abort();
+      this.#abort.abort(CLOSED);
       onDisconnect?.();
     });
   }
@@ -108,7 +111,7 @@ export class RevocableCaller {
     this.#onClose = close;
   }
 
-  /** All of its response is written: its 'close' is no disconnect. */
+  /** All of its response is written, or it is joined to a tunnel: its 'close' is no disconnect. */
   complete(): void {
     this.#isComplete = true;
   }
@@ -126,7 +129,7 @@ export class RevocableCaller {
 
   #close(reason: CloseReason): void {
     this.#closed = reason;
-    this.#abort.abort();
+    this.#abort.abort(CLOSED);
     this.#onClose?.(reason);
   }
 }

@@ -216,8 +216,11 @@ export function watchFloods(
 /** At most as many as the block took, as a peer with a sound encoder sends it. */
 function headerBytes(headers: IncomingHttpHeaders): number {
   let bytes = 0;
-  for (const [name, value] of Object.entries(headers)) {
-    for (const item of [value].flat()) bytes += name.length + (item?.length ?? 0) + HEADER_BYTES_PER_FIELD;
+  for (const name of Object.keys(headers)) {
+    const value: unknown = headers[name]; // a number for `:status`
+    const perItem = name.length + HEADER_BYTES_PER_FIELD;
+    if (!Array.isArray(value)) bytes += perItem + (typeof value === "string" ? value.length : 0);
+    else for (const item of value) bytes += perItem + String(item).length;
   }
   return bytes;
 }
