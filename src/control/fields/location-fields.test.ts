@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { rewriteLocation } from "./location-fields.ts";
 import type { Place } from "./mount.ts";
+import { startStopwatch } from "../../../test/support/stopwatch.ts";
 
 const PREFIX = "/front/api/v1/runners/r/targets/t";
 
@@ -196,12 +197,12 @@ describe("Refresh", () => {
 
 describe("whatever they hold", () => {
   it("takes time in proportion to its length", () => {
-    const startedAt = performance.now();
+    const stopwatch = startStopwatch();
     for (const piece of ["<", '"', "../", "/..", "a;", "\\\\", " "]) {
       rewriteLocation("refresh", `5; url=${piece.repeat(16_000)}`, PLACE);
       rewriteLocation("refresh", piece.repeat(16_000), PLACE);
       rewriteLocation("location", piece.repeat(16_000), PLACE);
     }
-    assert.ok(performance.now() - startedAt < 5_000);
+    assert.ok(stopwatch.elapsedMs() < 5_000);
   });
 });

@@ -13,6 +13,7 @@ import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
 import { tempPath } from "../../support/temp.ts";
+import { startStopwatch } from "../../support/stopwatch.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -52,11 +53,11 @@ describe("the control plane's token file", () => {
     const response = await open(targetUrl(serve.url, RUNNER, "web"));
     const end = ending(response);
 
-    const revokedAt = performance.now();
+    const stopwatch = startStopwatch();
     replace(path, tokens(runnerToken("bears", "other")));
     await serve.logged("credential revoked; closing the connection");
     assert.equal((await end).kind, "error");
-    assert.ok(performance.now() - revokedAt < 2_000, "checked twice a second, and time for a busy machine");
+    assert.ok(stopwatch.elapsedMs() < 2_000, "checked twice a second");
     const refused = await agent.logged("refused; trying again more slowly");
     assert.match(String(refused["reason"]), /unauthenticated|401/);
     await runnersUntil(serve.url, (runners) => !registered(runners), "the loss");
