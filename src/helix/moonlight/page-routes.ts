@@ -13,6 +13,7 @@ import type {
 } from "../../control/extension.ts";
 import { MAX_CHANGED_CONTENT_BYTES } from "../limits.ts";
 import type { Session } from "../store/sessions.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
 import { isOffer, mayUsePage, webRtcStreamOf } from "./page-access.ts";
 import { pageConfig, withoutAddresses } from "./page-content.ts";
 import { pagePolicy } from "./page-policy.ts";
@@ -68,7 +69,11 @@ export function pageRoutes(context: PageRoutesContext): TargetRoute[] {
       resolve: (parameters, request, identity) => {
         const session = authorize(parameters, identity);
         const path = withoutParameters(`${parameters.path}${parameters.query}`, [TOKEN_PARAMETER]);
-        const hasStream = (id: string): boolean => context.streams.has(session.id, id);
+        const hasStream = (id: string): boolean => {
+          if (identity.mayAdminister || context.streams.has(session.id, id)) return true;
+          const advice = "it has ended, or another control plane has made it: make a new offer";
+          throw new TurnaboutError("not_found", `moonlight: the session has no stream ${id}: ${advice}`);
+        };
         const isAllowed = mayUsePage(path, request, hasStream);
         const job = moonlightJob(context, session, { path, request, identity, isAllowed });
         if (isOffer(path, request)) context.rate.take(session.id);

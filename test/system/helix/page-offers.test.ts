@@ -5,6 +5,7 @@ import { errorCode, openCaller } from "../../support/callers.ts";
 import { call } from "../../support/http.ts";
 import type { HttpResponse } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { startSuccessor } from "../../support/successor.ts";
 import { SECRET } from "./moonlight-stand.ts";
 import { startPage } from "./page-stand.ts";
 import type { PageStand, Seen, Served } from "./page-stand.ts";
@@ -90,10 +91,10 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     const others = `${pageOf(bobs)}${WEBRTC}/42`;
     const count = seen.length;
     for (const [path, token, status] of [
-      [others, bob, 403],
-      [`${pageOf(mine)}${WEBRTC}/42`, stand.alice, 403],
+      [others, bob, 404],
+      [`${pageOf(mine)}${WEBRTC}/42`, stand.alice, 404],
       [location, bob, 404],
-      [`${page}${WEBRTC}/43`, stand.alice, 403],
+      [`${page}${WEBRTC}/43`, stand.alice, 404],
     ] as const) {
       for (const method of ["PATCH", "DELETE"]) {
         assert.equal(
@@ -107,7 +108,7 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     const patch = { body: "a=candidate:1", type: "application/trickle-ice-sdpfrag" };
     assert.equal((await ask(stand, "PATCH", location, patch)).status, 204);
     assert.equal((await ask(stand, "DELETE", location)).status, 200);
-    assert.equal((await ask(stand, "PATCH", location, patch)).status, 403, "it has ended");
+    assert.equal((await ask(stand, "PATCH", location, patch)).status, 404, "it has ended");
   });
 
   it("end at Moonlight with the credential, and with the session", async () => {
@@ -126,16 +127,20 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
     await seen.find(isEnd(43), "the end of the credential's stream");
   });
 
-  it("end at Moonlight with the control plane", async () => {
-    await using stand = await startOffers();
-    const { seen, session, sessions } = stand;
-    await offer(stand, session);
-    await sessions.system.controlPlane.close();
-    await seen.find(
-      ({ method, url }) => method === "DELETE" && url === `${WEBRTC}/42`,
-      "the end of the stream",
-    );
-  });
+  for (const hasSuccessor of [false, true]) {
+    it(`end at Moonlight with the control plane, ${hasSuccessor ? "which hands over" : "which stops"}`, async () => {
+      await using stand = await startOffers();
+      const { seen, session, sessions } = stand;
+      const { controlPlane } = sessions.system;
+      await offer(stand, session);
+      await using _successor = hasSuccessor ? await startSuccessor(controlPlane.listenFd()) : undefined;
+      await controlPlane.close({ successor: hasSuccessor });
+      await seen.find(
+        ({ method, url }) => method === "DELETE" && url === `${WEBRTC}/42`,
+        "the end of the stream",
+      );
+    });
+  }
 
   it("come no faster than WebSockets, unless Moonlight refuses them", async () => {
     let status = 500;
