@@ -29,6 +29,7 @@ import type { SessionEvent } from "./sessions/session-event.ts";
 import { lobbiesOf } from "./sessions/wolf-lobbies.ts";
 import { InstanceStore } from "./store/instances.ts";
 import { HELIX_MIGRATIONS } from "./store/migrations.ts";
+import { OfferedStreamStore } from "./store/offered-streams.ts";
 import { SessionStore } from "./store/sessions.ts";
 
 export interface HelixOptions {
@@ -102,11 +103,21 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     },
   });
   const policy = new Policy(sessionStore);
-  host.events.onRunnerEvent((event) => onRunnerEvent(event, { host, instances, sessions }));
   registerHelixMetrics(host.metrics, instances);
   const rate = new StreamRate();
-  const streams = new WebRtcStreams({ activeStreams, dial, log });
   const { abandonedSessionMs, maxSessionsPerUser, moonlightCredentials, moonlightUserHeader } = options;
+  const offered = new OfferedStreamStore(store);
+  const streams = new WebRtcStreams({
+    activeStreams,
+    credentials: moonlightCredentials,
+    dial,
+    log,
+    store: offered,
+  });
+  host.events.onRunnerEvent((event) => {
+    onRunnerEvent(event, { host, instances, sessions });
+    if (event.type === "connected") streams.endLeftOver(event.runner);
+  });
   const abandoned =
     abandonedSessionMs === undefined
       ? undefined
@@ -150,6 +161,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
     close: () => {
       abandoned?.close();
       sessions.close();
+      offered.handOver();
     },
   };
 }

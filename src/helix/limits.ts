@@ -42,6 +42,8 @@ export const MAX_CHANGED_CONTENT_BYTES: number = 64 * 1024;
 
 /** Streams of a session that its pages have opened by an offer over HTTP: one a page. The oldest is ended for another one. */
 export const OFFERED_STREAMS_PER_SESSION = 8;
+/** Such streams that may be open, of all sessions: 8 of each of 500. Beyond it the oldest is forgotten. */
+export const MAX_STORED_OFFERS = 4_000;
 /** Requests to one Moonlight Web that end such streams, when many end at once. */
 export const MAX_ENDING_STREAMS = 16;
 export const MAX_STREAMS_WAITING_TO_END = 1_000;

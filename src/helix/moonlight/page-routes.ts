@@ -121,7 +121,7 @@ interface Followed {
 
 /** Remembers streams that an offer over HTTP has made, and forgets those that the page has ended. */
 function follow({ context, session, job, request }: Followed, fields: Fields, status: number): void {
-  const { path, identity, destination, credentials = "", added } = job;
+  const { path, identity, destination, added = {} } = job;
   if (isOffer(path, request)) {
     const id = status === 201 ? madeStream(fields["location"]) : undefined;
     if (id === undefined) return context.rate.giveBack(session);
@@ -131,7 +131,7 @@ function follow({ context, session, job, request }: Followed, fields: Fields, st
       identity,
       runner: destination.runner,
       path: `${path}/${id}`,
-      headers: { authorization: `Bearer ${credentials}`, ...added },
+      fields: added,
     });
   } else if (request.method === "DELETE" && (status < 300 || status === 404)) {
     const id = webRtcStreamOf(path);

@@ -3,13 +3,17 @@ import { describe, it } from "node:test";
 import { ActiveStreams } from "../../control/auth/active-streams.ts";
 import { createIdentity } from "../../control/auth/identity.ts";
 import { Shares } from "../../control/shares/shares.ts";
+import { Store } from "../../control/store/store.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { OFFERED_STREAMS_PER_SESSION } from "../limits.ts";
+import { HELIX_MIGRATIONS } from "../store/migrations.ts";
+import { OfferedStreamStore } from "../store/offered-streams.ts";
 import { WebRtcStreams } from "./webrtc-streams.ts";
 
 const alice = createIdentity("alice", "h", { kind: "user", runners: [] });
 
 function start(activeStreams = new ActiveStreams()) {
+  const store = new OfferedStreamStore(new Store({ migrations: [HELIX_MIGRATIONS] }));
   /** Streams whose end was attempted: the tunnel to each of them is lost. */
   const ended: string[] = [];
   const logged: unknown[] = [];
@@ -20,10 +24,12 @@ function start(activeStreams = new ActiveStreams()) {
       return Promise.reject(new TurnaboutError("runner_offline", "lost"));
     },
     log: { info: (...line: unknown[]) => void logged.push(line) },
+    store,
+    credentials: "secret",
   });
   const add = (id: string, session = "ses_1"): void =>
-    streams.add({ session, id, identity: alice, runner: `of-${id}`, path: `/${id}`, headers: {} });
-  return { streams, add, ended, logged, activeStreams };
+    streams.add({ session, id, identity: alice, runner: `of-${id}`, path: `/${id}`, fields: {} });
+  return { streams, add, ended, logged, activeStreams, store };
 }
 
 describe("WebRtcStreams", () => {
@@ -52,6 +58,21 @@ describe("WebRtcStreams", () => {
     await new Promise(setImmediate);
     assert.deepEqual([ended, logged.length], [["of-1", "of-2"], 2]);
     assert.match(JSON.stringify(logged), /could not be ended/);
+  });
+
+  it("are ended again when their runner connects, unless they are open or have ended", async () => {
+    const { streams, add, activeStreams, ended, store } = start();
+    for (const id of ["1", "2", "3"]) add(id);
+    streams.forget("ses_1", "3");
+    activeStreams.closeGroup("ses_1", "the session has ended");
+    streams.endLeftOver("of-1"); // it is being ended
+    await streams.settled();
+    add("4");
+    for (const id of ["1", "3", "4"]) streams.endLeftOver(`of-${id}`);
+    await streams.settled();
+    assert.deepEqual(ended, ["of-1", "of-2", "of-1"]);
+    const left = ["1", "2", "3", "4"].filter((id) => store.at(`of-${id}`).length > 0);
+    assert.deepEqual(left, ["1", "2", "4"], "none of them could be ended");
   });
 
   it("are few for each session: the oldest one ends for another", async () => {

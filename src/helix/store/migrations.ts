@@ -39,6 +39,14 @@ export const HELIX_MIGRATIONS: Migrations = {
      ALTER TABLE instances ADD COLUMN gpus TEXT NOT NULL DEFAULT '[]';
      ALTER TABLE instances ADD COLUMN gpu_alert TEXT NOT NULL DEFAULT 'ok';
      ALTER TABLE instances ADD COLUMN gpus_reported_at INTEGER;`,
+    `CREATE TABLE offered_streams (
+       session TEXT NOT NULL,
+       id TEXT NOT NULL,
+       runner TEXT NOT NULL,
+       path TEXT NOT NULL,
+       fields TEXT NOT NULL,
+       UNIQUE (session, id)
+     ) STRICT;`,
   ],
   stepsByUserVersion: [0, 1, 1, 1, 2],
 };

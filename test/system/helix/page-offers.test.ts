@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
+import type { ControlPlaneOptions } from "../../../src/control/control-plane.ts";
+import { helix } from "../../../src/helix/helix.ts";
 import { api } from "../../support/api.ts";
 import { errorCode, openCaller } from "../../support/callers.ts";
 import { call } from "../../support/http.ts";
 import type { HttpResponse } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startSuccessor } from "../../support/successor.ts";
+import { startSystem } from "../../support/system.ts";
+import { tempPath } from "../../support/temp.ts";
 import { SECRET } from "./moonlight-stand.ts";
 import { startPage } from "./page-stand.ts";
 import type { PageStand, Seen, Served } from "./page-stand.ts";
@@ -16,9 +21,10 @@ afterEach(() => assertNothingOpen());
 const WEBRTC = "/api/host/stream/webrtc";
 
 /** Version 3: an offer is a POST, and makes a resource with an id. */
-function startOffers(): Promise<PageStand> {
+function startOffers(controlPlane: ControlPlaneOptions = {}): Promise<PageStand> {
   let id = 41;
   return startPage({
+    controlPlane,
     helix: { moonlightUserHeader: "X-Forwarded-User" },
     serve: ({ method, url }: Seen): Served => {
       if (method === "OPTIONS")
@@ -141,6 +147,23 @@ describe("Streams that Moonlight Web's page opens by an offer over HTTP", () => 
       );
     });
   }
+
+  it("end at Moonlight when it connects again, where their control plane was killed", async () => {
+    const directory = tempPath();
+    const copy = tempPath();
+    await using stand = await startOffers({ dataDirectory: directory });
+    await offer(stand, stand.session);
+    cpSync(directory, copy, { recursive: true }); // as a kill would leave it
+    const extensions = [helix({ moonlightCredentials: SECRET })];
+    await using next = await startSystem({
+      agents: 0,
+      controlPlane: { dataDirectory: copy, extensions },
+    });
+    await next.addAgent({ "moonlight-a": { moonlight: stand.moonlight } });
+    const isEnd = ({ method, url }: Seen): boolean => method === "DELETE" && url === `${WEBRTC}/42`;
+    const { headers } = await stand.seen.find(isEnd, "the end of the stream");
+    assert.deepEqual([headers.authorization, headers["x-forwarded-user"]], [`Bearer ${SECRET}`, "alice"]);
+  });
 
   it("come no faster than WebSockets, unless Moonlight refuses them", async () => {
     let status = 500;

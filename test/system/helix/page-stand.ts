@@ -37,6 +37,8 @@ export interface PageStand extends AsyncDisposable {
   readonly session: SessionView;
   /** Path of the session's page, without a slash at the end. */
   readonly page: string;
+  /** Moonlight's address. */
+  readonly moonlight: string;
   /** Requests that Moonlight has received. */
   readonly seen: EventLog<Seen>;
   /** WebSockets that have reached Moonlight, with their requests. */
@@ -103,6 +105,7 @@ export async function startPage({
     alice,
     bob,
     session,
+    moonlight: target.address,
     page: `${base}/moonlight/s/${session.id}`,
     seen,
     sockets,
