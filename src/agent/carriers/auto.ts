@@ -13,7 +13,6 @@ import type { CarrierOptions, DialCarrier } from "./dial-carrier.ts";
 import { dialH2 } from "./h2.ts";
 import { dialPtth } from "./ptth.ts";
 import { dialRh2 } from "./rh2.ts";
-import { dialWebSocket } from "./websocket.ts";
 
 export type CarrierChoice = CarrierKind | "auto";
 
@@ -27,7 +26,8 @@ export interface Established {
 const DIALLERS: Readonly<Record<CarrierKind, DialCarrier>> = {
   rh2: dialRh2,
   ptth: dialPtth,
-  websocket: dialWebSocket,
+  // Loaded on demand: where another carrier passes, it is not needed.
+  websocket: async (options) => (await import("./websocket.ts")).dialWebSocket(options),
   h2: dialH2,
 };
 

@@ -6,8 +6,8 @@ import { certificateName, sniName } from "../../wire/tls/server-name.ts";
 import { readTlsMaterial } from "./credentials.ts";
 import type { TlsFiles, TlsMaterial } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./server-url.ts";
-import { connectThroughProxy } from "./outbound-proxy.ts";
 import { proxyFor } from "./proxy-from-env.ts";
+import type { ProxyAddress } from "./proxy-from-env.ts";
 import { connectTcp, connectUnix, stepFailed } from "./tcp.ts";
 import { withZone } from "../../wire/fields/url-zone.ts";
 
@@ -41,8 +41,18 @@ export async function openTransport(options: TransportOptions): Promise<Duplex> 
   const raw =
     proxy === undefined
       ? await connectTcp(withZone(host, options.zone), port, signal)
-      : await connectThroughProxy(proxy, { host, port }, options.tls, signal);
+      : await throughProxy(proxy, { host, port }, options);
   return material === undefined ? raw : secure(raw, host, material, options);
+}
+
+/** Loaded on demand: most agents have no proxy, and its libraries are a sixth of what an agent loads. */
+async function throughProxy(
+  proxy: ProxyAddress,
+  to: { host: string; port: number },
+  { tls: files, signal }: TransportOptions,
+): Promise<Duplex> {
+  const { connectThroughProxy } = await import("./outbound-proxy.ts");
+  return connectThroughProxy(proxy, to, files, signal);
 }
 
 async function secure(
