@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import type { IContainer } from "kubernetes-models/v1/Container";
+import { MAX_UNREAD_BYTES } from "../../src/control/shares/limits.ts";
 import { Command, run } from "../support/commands.ts";
 import { call, runnersUntil, targetUrl } from "../support/http.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -96,6 +97,12 @@ test("the pods give the drain the time that it takes", () => {
     (controlPlane.pod.terminationGracePeriodSeconds ?? 0) > Number(preStopS) + drainS(controlPlane.container),
   );
   assert.ok((wolfHost.terminationGracePeriodSeconds ?? 0) > drainS(agent));
+});
+
+test("the control plane has more memory than may wait for callers that do not read", () => {
+  const limit = String(controlPlane.container.resources?.limits?.["memory"]);
+  assert.match(limit, /^\d+Gi$/);
+  assert.ok(Number.parseInt(limit, 10) * 1024 ** 3 > MAX_UNREAD_BYTES);
 });
 
 /** A container's arguments with these texts replaced; each has to be there, or the manifest says something else. */
