@@ -49,7 +49,7 @@ function freeWhole({ buffer, byteLength }: Buffer): void {
 }
 
 function detach(buffer: ArrayBufferLike): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
 }
 
 /**
