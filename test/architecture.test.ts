@@ -45,6 +45,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "system",
     "tls",
     "fields",
+    "bulk",
     "streams",
     "websocket",
     "session",
