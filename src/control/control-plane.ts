@@ -21,6 +21,7 @@ import type { ControlPlaneOptions, Settings } from "./options.ts";
 import { createParts } from "./parts.ts";
 import type { Parts } from "./parts.ts";
 import { ARRIVALS_MS } from "./limits.ts";
+import { recordedDial } from "./records/recorded-dial.ts";
 import { createRouter } from "./router/router.ts";
 import { runnerTargets, TargetRoutes } from "./proxy/target-routes.ts";
 import { followTokenChanges, rememberRunners, reportEvents } from "./reactions.ts";
@@ -44,6 +45,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly dial: Dial;
   /** Known runners with their state. */
   runners(): RunnerView[];
+  /** Opens the access log's file again, after a log rotation has moved it away. */
+  reopenAccessLog(): void;
   /** Closes all connections of a runner. False if it is not connected. */
   kick(runnerId: string): boolean;
   /** New certificates for new connections; open connections stay. */
@@ -145,6 +148,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       listenFd: () => opened.fd,
       runners: () => registry.list(),
       kick: (runnerId) => registry.kick(runnerId, { message: "closed by the control plane" }) > 0,
+      reopenAccessLog: () => parts.accessLog.reopen(),
       setTls,
       setTokens: (records) => tokens.replace(records, "options"),
       releaseStore: () => store.release(),
@@ -154,6 +158,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     };
   } catch (error) {
     release(parts, running);
+    await parts.accessLog.close();
     throw error;
   }
 }
@@ -167,7 +172,7 @@ function partsOn(store: Store, settings: Settings): Parts {
   }
 }
 
-function dialUnless(isClosing: () => boolean, { dialer }: Parts): Dial {
+function dialUnless(isClosing: () => boolean, { accessLog, dialer }: Parts): Dial {
   return async (runner, target, options): Promise<Duplex> => {
     if (isClosing()) {
       throw new TurnaboutError(
@@ -176,9 +181,11 @@ function dialUnless(isClosing: () => boolean, { dialer }: Parts): Dial {
       );
     }
     const { early = false, ...more } = options ?? {};
-    if (early) return dialer.openSocket({ runner, target }, more);
-    const stream = await dialer.openStream({ runner, target }, more);
-    return "rstCode" in stream ? new TunnelSocket(stream, `${runner} ${target}`) : stream;
+    return recordedDial({ runner, target }, accessLog, async (record) => {
+      if (early) return dialer.openSocket({ runner, target }, { ...more, record });
+      const stream = await dialer.openStream({ runner, target }, { ...more, record });
+      return "rstCode" in stream ? new TunnelSocket(stream, `${runner} ${target}`) : stream;
+    });
   };
 }
 

@@ -20,6 +20,7 @@ export interface Gauges {
   /** When certificates end, in Unix seconds, by name. */
   certificateExpiries(): Readonly<Record<string, number>>;
   storeWritable(): boolean;
+  accessLogDropped(): number;
   unsavedChanges(): number;
 }
 
@@ -76,6 +77,15 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.reset();
       for (const [certificate, expiryS] of Object.entries(gauges.certificateExpiries()))
         this.set({ certificate }, expiryS);
+    },
+  });
+  new Counter({
+    name: "turnabout_access_log_dropped_lines_total",
+    help: "Lines of the access log that were dropped because its file or pipe did not take them.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(gauges.accessLogDropped());
     },
   });
   new Gauge({

@@ -70,6 +70,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   /** `/readyz` is 200 only while these runners are connected. Default none. */
   readyWhenConnected?: readonly string[] | undefined;
   log?: Logger | undefined;
+  /** File that gets a JSON line for each request, WebSocket, CONNECT and dial at its end; `-` is standard output. Default: none. */
+  accessLog?: string | undefined;
   /** Runners: connects, losses, replacements. */
   onEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Products built on the tunnel. Default: none. */

@@ -14,6 +14,7 @@ import { InFlight } from "./in-flight/in-flight.ts";
 import { createControlMetrics } from "./metrics.ts";
 import type { ControlMetrics } from "./metrics.ts";
 import type { Settings } from "./options.ts";
+import { AccessLog } from "./records/access-log.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { Registry } from "./registry/registry.ts";
@@ -26,6 +27,7 @@ import type { Store } from "./store/store.ts";
 import { IssuedTokenStore } from "./store/tokens.ts";
 
 export interface Parts {
+  readonly accessLog: AccessLog;
   readonly store: Store;
   readonly knownRunners: KnownRunnerStore;
   readonly tokens: TokenStore;
@@ -51,6 +53,7 @@ export interface Parts {
 
 /** @throws TurnaboutError `config_invalid` */
 export function createParts({ log, ...settings }: Settings, store: Store): Parts {
+  const accessLog = new AccessLog(settings.accessLog, log);
   const certificates = new ClientCertificates();
   if (settings.tls !== undefined) certificates.replace(settings.tls);
   const tls = { current: settings.tls };
@@ -80,6 +83,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     runners: () => countStates(registry),
     waitingDials: () => registry.waitingDials,
     certificateExpiries: () => certificateExpiries(tls.current),
+    accessLogDropped: () => accessLog.droppedLines,
     storeWritable: () => store.inspect() === undefined,
     unsavedChanges: () => store.unsaved,
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
@@ -88,6 +92,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
   const issued = new IssuedTokenStore(store);
   closeGroupsWithSuccessor(store, issued, activeStreams); // before the issuer reads the tokens anew
   return {
+    accessLog,
     store,
     knownRunners: new KnownRunnerStore(store),
     tokens,

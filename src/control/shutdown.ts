@@ -78,6 +78,7 @@ export class Shutdown {
       this.#stage = "ending";
       port.destroy();
       release(parts, running);
+      await parts.accessLog.close();
     }
   }
 

@@ -128,6 +128,7 @@ describe("docs/operations.md", () => {
       waitingDials: nothing,
       streams: nothing,
       unreadBytes: nothing,
+      accessLogDropped: nothing,
       runners: () => ({}),
       certificateExpiries: () => ({}),
       storeWritable: () => true,

@@ -1,5 +1,6 @@
 /** `turnabout serve`: the control plane. */
 import { readFile } from "node:fs/promises";
+import { isatty } from "node:tty";
 import { parseArgs } from "node:util";
 import type { ControlPlaneOptions } from "../../control/options.ts";
 import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
@@ -19,6 +20,7 @@ import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts"
 import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
 
 const DEFAULT_PORT = "8080";
+const STDOUT_FD = 1;
 
 const HELP = `
 usage: turnabout serve [OPTIONS]
@@ -60,6 +62,8 @@ Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CO
   --forwarded-prefix      trust X-Forwarded-Prefix of a trusted proxy, which must always set or remove it
   --no-revdial            refuse agents that speak RevDial's protocol (see docs/revdial.md)
   --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
+  --access-log FILE       a JSON line for each request at its end; - is standard output, off none. Default -, and off
+                          where standard output is a terminal. SIGHUP opens the file again
 ${WATCHDOG_HELP}
 ${LOG_HELP}
 
@@ -111,6 +115,7 @@ export const serve: Command = startedByUs({
         "no-revdial": { type: "boolean", default: false },
         "ready-when": { type: "string", multiple: true },
         watchdog: { type: "string" },
+        "access-log": { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string" },
       },
@@ -170,6 +175,7 @@ export const serve: Command = startedByUs({
         }),
       ],
       log,
+      accessLog: accessLogOf(values["access-log"]),
     };
     if (parent !== undefined) {
       const { checkControlPlane } = await import("../../control/check-files.ts");
@@ -205,6 +211,13 @@ function reportSocket(
     { listenFd, ...(overridden.length > 0 && { overridden }) },
     "listening on the socket of LISTEN_FDS",
   );
+}
+
+/** On a terminal its lines would hide the log's, which are for people. */
+function accessLogOf(given: string | undefined): string | undefined {
+  const path = given ?? (isatty(STDOUT_FD) ? "off" : "-");
+  if (path === "") throw new UsageError("--access-log without a file", "use off, - or a path");
+  return path === "off" ? undefined : path;
 }
 
 function findTls(values: {

@@ -19,6 +19,8 @@ export interface Handable {
   /** Closes the store and frees its lock; tunnels go on. */
   releaseStore(): void;
   reopenStore(): Promise<void>;
+  /** A log rotation has moved the access log's file away. */
+  reopenAccessLog(): void;
   /** @param options.successor another process listens on the same socket already */
   close(options?: { successor?: boolean; drainMs?: number | undefined }): Promise<void>;
 }
@@ -59,6 +61,7 @@ export async function serveUntilEnd(serving: Serving): Promise<void> {
     },
   };
 
+  process.on("SIGHUP", () => controlPlane.reopenAccessLog());
   const ended = runUntilSignal(log, end, ending.signal);
   const ready = socket.listen();
   upgradeSignal.handle(() => void ready.then(upgrade).catch(() => {})); // it has been logged

@@ -43,7 +43,7 @@ export async function supervise(options: SuperviseOptions): Promise<never> {
   const listenFd = inheritance.listenFd ?? (await bindPort(port, host)).fd;
   const supervisor = new Supervisor(options, listenFd);
   upgradeSignal.handle(() => supervisor.upgrade());
-  process.on("SIGHUP", () => {}); // a lost terminal
+  process.on("SIGHUP", (signal) => supervisor.pass(signal)); // a log rotation; a lost terminal does not end it
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, (signal) => supervisor.stop(signal));
   const code = await supervisor.run();
   log.info({ code }, "supervisor: ended");
@@ -83,6 +83,11 @@ class Supervisor {
 
   upgrade(): void {
     void this.#upgrades.request().catch(() => {}); // it has been logged
+  }
+
+  /** To every process that serves. */
+  pass(signal: NodeJS.Signals): void {
+    for (const serving of this.#all()) serving.signal(signal);
   }
 
   stop(signal: NodeJS.Signals): void {

@@ -9,6 +9,7 @@ import { VERSION } from "../../wire/version.ts";
 import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
+import { noteCode, noteRequester } from "../records/request-record.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
@@ -51,20 +52,19 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.use("/api/*", async (c, next) => {
     const { incoming } = c.env;
     const { headers, url = "/" } = incoming;
-    c.set(
-      "identity",
-      authenticate(
-        {
-          method: c.req.method,
-          headers,
-          url,
-          isWebSocket: false,
-          client: context.trustedProxies.client(incoming),
-        },
-        context.tokens,
-        context,
-      ),
+    const identity = authenticate(
+      {
+        method: c.req.method,
+        headers,
+        url,
+        isWebSocket: false,
+        client: context.trustedProxies.client(incoming),
+      },
+      context.tokens,
+      context,
     );
+    c.set("identity", identity);
+    noteRequester(incoming, identity);
     await next();
   });
   app.use("/api/*", boundJson(context));
@@ -93,6 +93,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       "server",
       requestIdOf(c.env.incoming),
     );
+    noteCode(c.env.incoming, error instanceof CodedError ? error.code : "internal");
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId }, "request handler failed");
     }

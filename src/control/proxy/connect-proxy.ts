@@ -25,11 +25,13 @@ import { preferredWaitMs } from "../fields/prefer.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
+import type { AccessLog } from "../records/access-log.ts";
 import { RequestRecord } from "../records/request-record.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
+  accessLog: Pick<AccessLog, "end">;
   dialer: Dialer;
   shares: CallerShares;
   refusalLog: RefusalLog;
@@ -117,24 +119,31 @@ export async function connectFromSocket(
   const { address } = context.trustedProxies.client(request);
   const early = new EarlyData(socket);
   const watch = watchCaller(socket, head, early);
-  const caller = new RevocableCaller(socket, { disconnected: watch.signal });
-  const record = new RequestRecord(requestIdOf(request));
+  const record = connectRecord(request, address, request.url);
+  const caller = new RevocableCaller(socket, {
+    disconnected: watch.signal,
+    onEnd: () => endTunnel(record, caller, context),
+  });
   let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
     destination = authorizeProxy(request, request.url ?? "", context);
+    nameDestination(record, destination);
     const { headers } = request;
     const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
     socket.write(ESTABLISHED);
+    record.status = 200;
     caller.complete();
     splice(socket, tunnel, () => caller.release());
-    caller.watchTunnel(context.shares, destination.identity, socket, tunnel);
+    caller.watchTunnel(context.shares, destination.identity, { end: socket, tunnel, record });
   } catch (error) {
     watch.stop();
     logRefusal(error, { client: address, destination, record }, context.refusalLog);
-    refuseRaw(socket, refusalFor(request, error, address, context), "proxy", record.id);
+    const refusal = refusalFor(request, error, address, context);
+    noteRefusal(record, refusal);
+    refuseRaw(socket, refusal, "proxy", record.id);
   }
 }
 
@@ -145,12 +154,13 @@ export async function connectFromStream(
   const { address } = context.trustedProxies.client(request);
   const { stream } = request;
   watchRemoteEnd(stream);
-  const caller = new RevocableCaller(stream);
-  const record = new RequestRecord(requestIdOf(request));
+  const record = connectRecord(request, address, request.authority);
+  const caller = new RevocableCaller(stream, { onEnd: () => endTunnel(record, caller, context) });
   let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
     destination = authorizeProxy(request, request.authority, context);
+    nameDestination(record, destination);
     const { headers } = request;
     const early = new EarlyData(stream);
     const pull = (): void => early.pull();
@@ -159,16 +169,47 @@ export async function connectFromStream(
     stream.off("readable", pull);
     if (stream.destroyed) return abort(tunnel);
     stream.respond({ ":status": 200, [HEADER.version]: VERSION });
+    record.status = 200;
     caller.complete();
     splice(stream, tunnel, () => caller.release());
-    caller.watchTunnel(context.shares, destination.identity, stream, tunnel);
+    caller.watchTunnel(context.shares, destination.identity, { end: stream, tunnel, record });
   } catch (error) {
     logRefusal(error, { client: address, destination, record }, context.refusalLog);
+    const known = refusalFor(request, error, address, context);
+    noteRefusal(record, known);
     if (stream.destroyed || stream.headersSent) return;
-    const refusal = errorResponseFor(refusalFor(request, error, address, context), "proxy", record.id);
+    const refusal = errorResponseFor(known, "proxy", record.id);
     stream.respond({ ...refusal.headers, ":status": refusal.status });
     stream.end(refusal.body);
   }
+}
+
+function connectRecord(request: AnyRequest, client: string, authority: string | undefined): RequestRecord {
+  const record = new RequestRecord(requestIdOf(request), "connect");
+  record.method = "CONNECT";
+  record.path = authority;
+  record.client = client;
+  return record;
+}
+
+function nameDestination(record: RequestRecord, { identity, runner, target }: AuthorizedDestination): void {
+  record.requester = identity;
+  record.runner = runner;
+  record.target = target;
+}
+
+function noteRefusal(record: RequestRecord, error: unknown): void {
+  record.code = error instanceof CodedError ? error.code : "internal";
+  record.status = errorResponseFor(error, "proxy").status;
+}
+
+function endTunnel(
+  record: RequestRecord,
+  caller: RevocableCaller,
+  { accessLog }: Pick<ConnectProxyContext, "accessLog">,
+): void {
+  record.code = caller.codeOf(record.code);
+  accessLog.end(record);
 }
 
 /** An address with too many requests without a valid credential gets another error. */

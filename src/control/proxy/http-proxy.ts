@@ -19,13 +19,13 @@ import { LOSS_SETTLE_MS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import { breakResponse, sendError } from "../listener/error-response.ts";
 import { hasBody } from "../listener/messages.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
-import { RequestRecord } from "../records/request-record.ts";
+import type { RequestRecord } from "../records/request-record.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
-import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import { dispatchOptions } from "../http1-target/dispatch-options.ts";
 import { heldBytes } from "./held-bytes.ts";
+import { endRecord, startRecord } from "./job.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWaitMs } from "../fields/prefer.ts";
 import { bodyFor } from "./request-body.ts";
@@ -78,11 +78,12 @@ class HttpExchange implements TargetHandler {
     this.#job = job;
     this.#context = context;
     this.#hasBody = hasBody(request);
-    this.#record = new RequestRecord(requestIdOf(request));
+    this.#record = startRecord(request, job);
     this.#relay = new ResponseRelay(response, request.method, job, context);
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {
       onDisconnect: this.#guard.wrap(() => this.#onDisconnect()),
+      onEnd: () => endRecord(this.#record, response, this.#relay, context.accessLog),
       isEndless: () => this.#relay.isEventStream,
     });
   }
@@ -125,7 +126,7 @@ class HttpExchange implements TargetHandler {
     const declaration = connection.targetInfo(destination);
     this.#relay.target = declaration;
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
-    const body = this.#hasBody ? await bodyFor(target, request) : null;
+    const body = this.#hasBody ? await bodyFor(target, request, this.#record) : null;
     if (this.#hasDisconnected) return release();
     const { id: requestId } = this.#record;
     const isHttp2 = target.version === "2";
@@ -269,6 +270,7 @@ class HttpExchange implements TargetHandler {
     this.#settled = true;
     clearTimeout(this.#heldTimer);
     this.#release();
+    this.#record.code = outcome;
     this.#caller.complete();
     this.#context.metrics.requests.inc({ outcome });
   }

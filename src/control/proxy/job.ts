@@ -1,4 +1,4 @@
-/** What a caller's request asks for, once it is routed and authorised; and what serving it needs. */
+/** What a caller's request asks for, once it is routed and authorised; what serving it needs; and what is noted of it. */
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
@@ -7,10 +7,15 @@ import type { Identity } from "../auth/identity.ts";
 import type { ProxyMode } from "../fields/header-fields.ts";
 import type { Mount } from "../fields/mount.ts";
 import type { ControlMetrics } from "../metrics.ts";
+import type { AccessLog } from "../records/access-log.ts";
+import { attachRecord, RequestRecord } from "../records/request-record.ts";
+import type { Way } from "../records/request-record.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
+import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
+import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 
 /** How the bytes of a WebSocket's caller get to the target; it may refuse them, which closes the WebSocket. */
 export type CallerPump = (refuse: (close: { code: number; reason: string }) => void) => Pump;
@@ -76,6 +81,7 @@ export interface ProxyJob extends RoutedJob {
 }
 
 export interface ProxyContext {
+  accessLog: Pick<AccessLog, "end">;
   dialer: Dialer;
   metrics: ControlMetrics;
   activeStreams: ActiveStreams;
@@ -85,4 +91,35 @@ export interface ProxyContext {
   refusalLog: RefusalLog;
   /** Default `RESPONSE_TIMEOUT_MS`. */
   responseTimeoutMs?: number | undefined;
+}
+
+/** What is known of a request when it is routed. */
+export function startRecord(
+  request: AnyRequest,
+  { client, destination, identity, mode }: ProxyJob,
+  way: Way = mode === "proxy" ? "forward-proxy" : "route",
+): RequestRecord {
+  const record = new RequestRecord(requestIdOf(request), way);
+  record.method = request.method;
+  record.path = request.url;
+  record.requester = identity;
+  record.client = client.address;
+  record.runner = destination.runner;
+  record.target = destination.target;
+  attachRecord(request, record);
+  return record;
+}
+
+/** The caller has got all of the response that it will get. @param passed content of the target */
+export function endRecord(
+  record: RequestRecord,
+  response: AnyResponse,
+  { writtenBytes }: { writtenBytes: number },
+  accessLog: Pick<AccessLog, "end">,
+): void {
+  // On HTTP/2 the header may have been sent on the stream itself.
+  const sent = "stream" in response ? response.stream.sentHeaders : undefined;
+  if (response.headersSent) record.status = Number(sent?.[":status"] ?? response.statusCode);
+  record.bytesOut = writtenBytes;
+  accessLog.end(record);
 }

@@ -22,15 +22,19 @@ import {
  * The body in a form that the target can read. Chunked is only for a target that is known to speak HTTP/1.1
  * (RFC 9112 §6.1).
  *
+ * @param record counts its bytes
  * @throws TurnaboutError `length_required` where an HTTP/1.0 target would need it, `aborted` if the caller breaks off
  */
 export async function bodyFor(
   target: Pick<TargetPool, "version">,
   request: AnyRequest,
+  record: { bytesIn: number },
 ): Promise<Buffer | Readable> {
   const isMeasured = request.headers["content-length"] !== undefined;
-  if (isMeasured || target.version === "1.1" || target.version === "2") return new RequestBody(request);
+  if (isMeasured || target.version === "1.1" || target.version === "2")
+    return new RequestBody(request, record);
   const held = await hold(target, request);
+  record.bytesIn += held.bytes.length;
   const isChunked = target.version === "unknown" && request.rawTrailers.length > 0; // a Buffer would lose them
   if (held.complete && !isChunked) return held.bytes;
   if (target.version === "1.0") {
@@ -40,7 +44,7 @@ export async function bodyFor(
       `a body of more than ${MAX_MEASURED_BODY_BYTES} bytes without Content-Length, for an HTTP/1.0 target`,
     );
   }
-  return new RequestBody(request, held.bytes);
+  return new RequestBody(request, record, held.bytes);
 }
 
 /** Until it is complete, or as much of it as can be kept. */
@@ -62,15 +66,17 @@ async function hold(target: Pick<TargetPool, "version">, request: AnyRequest): P
 class RequestBody extends Readable implements LateContent {
   framing: RequestFraming | undefined;
   readonly #request: AnyRequest;
+  readonly #record: { bytesIn: number };
   readonly #pieces = new SmallPieces((bytes) => this.#pass(bytes));
   #done = false;
   #hasContent = false;
   #lateTimer: NodeJS.Timeout | undefined;
 
   /** @param prefix bytes that were read off the request already */
-  constructor(request: AnyRequest, prefix?: Buffer) {
+  constructor(request: AnyRequest, record: { bytesIn: number }, prefix?: Buffer) {
     super();
     this.#request = request;
+    this.#record = record;
     if (prefix !== undefined && prefix.length > 0) this.push(prefix);
     else if (request.headers["content-length"] === undefined) this.once("resume", this.#onStart);
     request.on("data", this.#onData);
@@ -87,6 +93,7 @@ class RequestBody extends Readable implements LateContent {
     this.#lateTimer = setTimeout(writeHead, LATE_CONTENT_MS);
   };
   readonly #onData = (chunk: Buffer): void => {
+    this.#record.bytesIn += chunk.length;
     this.#pieces.add(chunk);
   };
   readonly #onEnd = (): void => {

@@ -235,8 +235,10 @@ export class ResponseRelay {
   end(): void {
     this.sendHead();
     this.flush();
-    if (this.#last === undefined) this.#response.end();
-    else this.#response.end(this.#last);
+    const last = this.#last;
+    if (last === undefined) return void this.#response.end();
+    this.writtenBytes += last.length;
+    this.#response.end(last);
   }
 
   #fieldsFrom(headers: IncomingHttpHeaders): Record<string, string | string[]> {

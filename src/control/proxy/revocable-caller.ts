@@ -5,9 +5,10 @@
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { CodedError, TurnaboutError } from "../../wire/errors.ts";
 import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { RequestRecord } from "../records/request-record.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
@@ -18,6 +19,8 @@ export interface RevocableCallerOptions {
   disconnected?: AbortSignal | undefined;
   /** The caller has closed before {@link RevocableCaller.complete}. */
   onDisconnect?: (() => void) | undefined;
+  /** The caller has closed, in whatever way. */
+  onEnd?: (() => void) | undefined;
   /** Whether it does not end by itself. Default: it does not. */
   isEndless?: (() => boolean) | undefined;
 }
@@ -41,15 +44,17 @@ export class RevocableCaller {
 
   /** @param stream the caller's socket, stream or response */
   constructor(stream: EventEmitter, options: RevocableCallerOptions = {}) {
-    const { disconnected, onDisconnect, isEndless = () => true } = options;
+    const { disconnected, onDisconnect, onEnd, isEndless = () => true } = options;
     this.#isEndless = isEndless;
     disconnected?.addEventListener("abort", () => this.#abort.abort(CLOSED), { once: true });
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'; 'close' always follows
     stream.once("close", () => {
       this.release();
-      if (this.#isComplete) return;
-      this.#abort.abort(CLOSED);
-      onDisconnect?.();
+      if (!this.#isComplete) {
+        this.#abort.abort(CLOSED);
+        onDisconnect?.();
+      }
+      onEnd?.();
     });
   }
 
@@ -87,21 +92,19 @@ export class RevocableCaller {
   watchTunnel(
     { turns, unread }: Pick<CallerShares, "turns" | "unread">,
     identity: Identity,
-    end: Duplex,
-    tunnel: Duplex,
+    { end, tunnel, record }: { end: Duplex; tunnel: Duplex; record: RequestRecord },
   ): void {
-    let writtenBytes = 0;
+    followTunnel(record, end, tunnel);
     let isBulk = false;
-    tunnel.on("data", (chunk: Buffer) => {
-      writtenBytes += chunk.length;
-      if (isBulk || writtenBytes <= BULK_RESPONSE_BYTES) return;
+    tunnel.on("data", () => {
+      if (isBulk || record.bytesOut <= BULK_RESPONSE_BYTES) return;
       isBulk = true;
       turns.countBulk(credentialHolder(identity));
     });
     this.watch(unread, {
       identity,
       end,
-      writtenBytes: () => writtenBytes,
+      writtenBytes: () => record.bytesOut,
       heldBytes: () => tunnel.readableLength + tunnel.writableLength + end.readableLength,
     });
   }
@@ -127,11 +130,26 @@ export class RevocableCaller {
     return this.#closed === undefined ? cause : closedError(this.#closed, cause);
   }
 
+  /** What its record says at the end: why we have closed it, if we have. */
+  codeOf(code: string | undefined): string | undefined {
+    return this.#closed === undefined ? code : CODES[this.#closed.kind];
+  }
+
   #close(reason: CloseReason): void {
     this.#closed = reason;
     this.#abort.abort(CLOSED);
     this.#onClose?.(reason);
   }
+}
+
+/** Counts what passes, once both ends are joined, and notes the loss of the tunnel. */
+export function followTunnel(record: RequestRecord, caller: Duplex, tunnel: Duplex): void {
+  record.code = "ok";
+  caller.on("data", (chunk: Buffer) => (record.bytesIn += chunk.length));
+  tunnel.on("data", (chunk: Buffer) => (record.bytesOut += chunk.length));
+  tunnel.once("error", (error) => {
+    record.code = error instanceof CodedError ? error.code : "target_closed";
+  });
 }
 
 const CODES: Readonly<Record<CloseReason["kind"], ErrorCode>> = {

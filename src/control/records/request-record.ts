@@ -1,14 +1,41 @@
-/** What is noted of one request, WebSocket, CONNECT or dial while it runs: for its log line if it fails, and for the access log. */
+/**
+ * What is noted of one request, WebSocket, CONNECT or dial while it runs: for its log line if it fails, and for the access log.
+ * It is created for every request, so it has plain fields, and nothing keeps it after its end.
+ */
 import type { Phase } from "../../wire/errors.ts";
+
+/** How it has come here. */
+export type Way = "route" | "forward-proxy" | "connect" | "websocket" | "dial" | "api";
+
+/** Of a credential: who has made the request. */
+export interface Requester {
+  readonly id: string;
+  readonly owner: string | undefined;
+}
 
 export class RequestRecord {
   /** Under which the caller, the control plane and the agent speak of it. */
   readonly id: string;
-  readonly #startedAt = performance.now();
+  readonly way: Way;
+  readonly startedAt: number = performance.now();
   /** When its last place on a connection was found. */
   #placedAt: number | undefined;
+  method: string | undefined;
+  /** With its query, as the caller wrote it. */
+  path: string | undefined;
+  requester: Requester | undefined;
+  client: string | undefined;
+  runner: string | undefined;
+  target: string | undefined;
   /** Id of the tunnel connection that it has got, or got last. */
   connection: string | undefined;
+  /** Of the response; undefined where the caller has got none. */
+  status: number | undefined;
+  /** `ok`, or the code of the error. */
+  code: string | undefined;
+  /** Content that the caller has sent, and that it has got from the target. */
+  bytesIn = 0;
+  bytesOut = 0;
   /** What is under way. */
   phase: Phase = "runner";
   /** Until a connection of the runner was found. */
@@ -17,13 +44,16 @@ export class RequestRecord {
   dialMs: number | undefined;
   /** From the start to the header of the target's response. */
   firstByteMs: number | undefined;
+  /** Set at the end. */
+  totalMs: number | undefined;
 
-  constructor(id: string) {
+  constructor(id: string, way: Way) {
     this.id = id;
+    this.way = way;
   }
 
   get elapsedMs(): number {
-    return performance.now() - this.#startedAt;
+    return performance.now() - this.startedAt;
   }
 
   /** It has got a place on a connection of the runner. */
@@ -31,7 +61,7 @@ export class RequestRecord {
     this.connection = connection;
     this.phase = "connect";
     this.#placedAt = performance.now();
-    this.queueMs = this.#placedAt - this.#startedAt;
+    this.queueMs = this.#placedAt - this.startedAt;
   }
 
   /** The agent has reached the target. @param at by `performance.now()`; before its place for a stream that was open already */
@@ -46,4 +76,29 @@ export class RequestRecord {
     this.phase = "content";
     this.firstByteMs = this.elapsedMs;
   }
+}
+
+const RECORD: unique symbol = Symbol("record");
+
+interface Recorded {
+  [RECORD]?: RequestRecord;
+}
+
+/** For the parts that only have the request. */
+export function attachRecord(request: object, record: RequestRecord): void {
+  (request as Recorded)[RECORD] = record;
+}
+
+export function attachedRecord(request: object): RequestRecord | undefined {
+  return (request as Recorded)[RECORD];
+}
+
+export function noteRequester(request: object, requester: Requester): void {
+  const record = attachedRecord(request);
+  if (record !== undefined) record.requester = requester;
+}
+
+export function noteCode(request: object, code: string): void {
+  const record = attachedRecord(request);
+  if (record !== undefined) record.code = code;
 }

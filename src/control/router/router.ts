@@ -17,6 +17,7 @@ import { proxyHttp } from "../proxy/http-proxy.ts";
 import type { ProxyContext, ProxyJob, Redirect } from "../proxy/job.ts";
 import { proxyWebSocketStream, proxyWebSocketUpgrade } from "../websocket/websocket-proxy.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
+import { OtherRecords } from "./other-records.ts";
 import { OwnPaths } from "./own-paths.ts";
 import { RequestJobs } from "./request-job.ts";
 import type { RequestJobsContext } from "./request-job.ts";
@@ -44,6 +45,7 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
   const { agentEndpoint, app, basePath, draining, ownHost, revdialEndpoint, routes } = context;
   const endpointPaths = new EndpointPaths(basePath);
   const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_ENDPOINT_PATH]);
+  const records = new OtherRecords(context);
   const jobs = new RequestJobs(context, {
     ownHost,
     isOwnPath: (url, isWebSocket) => (isWebSocket ? routes.has(url) : ownPaths.has(url)),
@@ -54,7 +56,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     try {
       refuseAmbiguous(request);
       const job = jobs.jobOf(request, false);
-      if (job === undefined) return app.handle(request, response);
+      if (job === undefined) {
+        records.api(request, response);
+        return app.handle(request, response);
+      }
       if ("redirect" in job) return redirect(request, response, job);
       refuseIfDraining();
       proxyHttp(request, response, job, context);
@@ -85,24 +90,16 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
       refuseIfDraining();
       return proxyWebSocketUpgrade(request, socket, head, job, context);
     } catch (error) {
-      refuseRaw(
-        socket,
-        jobs.refusalOf(request, true, error),
-        jobs.refuserOf(request, true),
-        requestIdOf(request),
-      );
+      refuseSocket(request, socket, error);
     }
   }
 
   /** CONNECT on HTTP/1.1: a tunnel to a target. */
   function connect(request: IncomingMessage, socket: Duplex, head: Buffer): void | Promise<void> {
     if (!draining()) return connectFromSocket(request, socket, head, context);
-    refuseRaw(
-      socket,
-      new TurnaboutError("control_plane_draining", "request: the control plane is shutting down"),
-      "proxy",
-      requestIdOf(request),
-    );
+    const error = new TurnaboutError("control_plane_draining", "request: the control plane is shutting down");
+    records.refused(request, socket, { error, refuser: "proxy", way: "connect" });
+    refuseRaw(socket, error, "proxy", requestIdOf(request));
   }
 
   /** CONNECT on HTTP/2: a tunnel to a target, or, extended (RFC 8441), the same as an upgrade. */
@@ -145,6 +142,13 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     response.end();
   }
 
+  function refuseSocket(request: IncomingMessage, socket: Duplex, cause: unknown): void {
+    const error = jobs.refusalOf(request, true, cause);
+    const refuser = jobs.refuserOf(request, true);
+    records.refused(request, socket, { error, refuser, way: "websocket" });
+    refuseRaw(socket, error, refuser, requestIdOf(request));
+  }
+
   function refuse(
     request: AnyRequest,
     response: AnyResponse,
@@ -154,7 +158,10 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     response.on("error", () => {}); // permanent
     request.on("error", () => {}); // permanent
     const error = jobs.refusalOf(request, isWebSocket, cause);
-    const requestId = sendError(request, response, error, jobs.refuserOf(request, isWebSocket));
+    const refuser = jobs.refuserOf(request, isWebSocket);
+    const way = isWebSocket ? "websocket" : refuser === "proxy" ? "forward-proxy" : "route";
+    records.refused(request, response, { error, refuser, way });
+    const requestId = sendError(request, response, error, refuser);
     const reason = error instanceof Error ? error.message : String(error);
     const client = context.trustedProxies.client(request).address;
     const code = error instanceof CodedError ? error.code : "internal";

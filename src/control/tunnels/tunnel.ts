@@ -21,6 +21,7 @@ export const TUNNEL_KINDS: readonly TunnelKind[] = [...CARRIER_KINDS, "revdial"]
  */
 export interface TargetSocket extends Duplex {
   readonly bytesRead: number;
+  readonly bytesWritten: number;
   /** Bytes in memory, in both directions. */
   readonly heldBytes: number;
   /** Called when the target has accepted. */

@@ -16,13 +16,13 @@ import { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { handshakeResponseFields } from "../fields/header-fields.ts";
 import { closeLater, errorResponseFor, refuseRaw } from "../listener/error-response.ts";
+import { startRecord } from "../proxy/job.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
-import { closedError, RevocableCaller } from "../proxy/revocable-caller.ts";
+import { closedError, followTunnel, RevocableCaller } from "../proxy/revocable-caller.ts";
 import { failureFields, offlineIfExpected, unrepresentable } from "../proxy/target-errors.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
-import { RequestRecord } from "../records/request-record.ts";
-import { requestIdOf } from "../trusted-proxies/request-id.ts";
+import type { RequestRecord } from "../records/request-record.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
 import type { HandshakeResponse } from "./websocket-handshake.ts";
 import { spliceWebSocket } from "./websocket-splice.ts";
@@ -35,7 +35,7 @@ export async function proxyWebSocketUpgrade(
   context: ProxyContext,
 ): Promise<void> {
   const watch = watchCaller(socket, head);
-  const record = new RequestRecord(requestIdOf(request));
+  const record = startRecord(request, job, "websocket");
   const webSocket = new CallerWebSocket(socket, { job, context, record, disconnected: watch.signal });
   try {
     const key = request.headers["sec-websocket-key"];
@@ -45,6 +45,7 @@ export async function proxyWebSocketUpgrade(
     const { stream, isOpen, status, headers, target } = await webSocket.open(request);
     watch.stop();
     const fields = handshakeResponseFields(headers, job, target);
+    record.status = isOpen ? 101 : status;
     if (!isOpen) {
       const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
       socket.write(refusalHead(status, fields, isChunked), "latin1");
@@ -55,7 +56,8 @@ export async function proxyWebSocketUpgrade(
         abort(stream);
         socket.destroy();
       });
-      return passRefusal(socket, stream, status, isChunked);
+      passRefusal(socket, stream, status, isChunked);
+      return followTunnel(record, socket, stream);
     }
     const lines = [
       "HTTP/1.1 101 Switching Protocols",
@@ -79,7 +81,7 @@ export async function proxyWebSocketStream(
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
   watchRemoteEnd(caller);
-  const record = new RequestRecord(requestIdOf(request));
+  const record = startRecord(request, job, "websocket");
   const webSocket = new CallerWebSocket(caller, { job, context, record });
   try {
     const { stream, isOpen, status, headers, target } = await webSocket.open(request);
@@ -90,10 +92,12 @@ export async function proxyWebSocketStream(
         `the target responded with ${status} instead of switching protocols: ${reason}`,
       );
     }
+    record.status = status;
     respondOnHttp2(caller, status, handshakeResponseFields(headers, job, target));
     if (isOpen) webSocket.splice(stream, headers);
     else {
       passRefusal(caller, stream, status, false);
+      followTunnel(record, caller, stream);
       // A caller that does not end its half would keep the stream open.
       if (caller.writableFinished) closeAfterResponse(caller);
       else caller.once("finish", () => closeAfterResponse(caller));
@@ -140,7 +144,7 @@ class CallerWebSocket {
     this.#job = job;
     this.#context = context;
     this.#record = record;
-    this.#caller = new RevocableCaller(stream, { disconnected });
+    this.#caller = new RevocableCaller(stream, { disconnected, onEnd: () => this.#end() });
   }
 
   /** @throws TurnaboutError if there is no response of the target's own, or if the caller may no longer have it */
@@ -169,7 +173,13 @@ class CallerWebSocket {
     const onClose = (): void => this.#caller.release();
     const frames = new ClientFrames(stream, response);
     this.#caller.onClose(spliceWebSocket(this.#stream, stream, frames, { onClose, fromCaller }));
-    this.#caller.watchTunnel(this.#context.shares, this.#job.identity, this.#stream, stream);
+    const ends = { end: this.#stream, tunnel: stream, record: this.#record };
+    this.#caller.watchTunnel(this.#context.shares, this.#job.identity, ends);
+  }
+
+  #end(): void {
+    this.#record.code = this.#caller.codeOf(this.#record.code);
+    this.#context.accessLog.end(this.#record);
   }
 
   /** Logs a failure. @returns the error for the caller */
@@ -180,6 +190,8 @@ class CallerWebSocket {
     const { metrics, refusalLog } = this.#context;
     const known = error instanceof CodedError ? error : { code: "internal" };
     metrics.requests.inc({ outcome: known.code });
+    this.#record.code = known.code;
+    if (this.#record.status === undefined) this.#record.status = errorResponseFor(error).status;
     const fields = failureFields(this.#job, known, this.#record);
     refusalLog.info({ ...fields, reason: toError(error).message }, "WebSocket failed");
     return error instanceof TurnaboutError ? offlineIfExpected(error, this.#job) : error;

@@ -1,0 +1,49 @@
+/** The access log: a line for each request, WebSocket, CONNECT and dial at its end, in a file and for those who read it live. */
+import type { Logger } from "../../wire/log.ts";
+import { accessLine } from "./access-line.ts";
+import { AccessReader } from "./access-reader.ts";
+import type { AccessReaderOptions } from "./access-reader.ts";
+import { LineFile } from "./line-file.ts";
+import type { RequestRecord } from "./request-record.ts";
+
+export class AccessLog {
+  readonly #file: LineFile | undefined;
+  /** Changes with readers, not with requests. */
+  readonly #readers = new Set<AccessReader>();
+
+  /** @param path `-` for standard output; undefined for no file. @throws TurnaboutError `config_invalid` */
+  constructor(path: string | undefined, log: Logger) {
+    this.#file = path === undefined ? undefined : new LineFile(path, log);
+  }
+
+  /** Lines of the file that were dropped, so far. */
+  get droppedLines(): number {
+    return this.#file?.droppedLines ?? 0;
+  }
+
+  /** Once for each record. */
+  end(record: RequestRecord): void {
+    record.totalMs = record.elapsedMs;
+    record.code ??= "aborted";
+    if (this.#file === undefined && this.#readers.size === 0) return;
+    const line = accessLine(record, Date.now());
+    this.#file?.write(line);
+    for (const reader of this.#readers) reader.offer(record, line);
+  }
+
+  /** From now on, until it is closed. It never delays a request: what it does not read is dropped and counted. */
+  subscribe(options: AccessReaderOptions = {}): AccessReader {
+    const reader = new AccessReader(options, () => this.#readers.delete(reader));
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  reopen(): void {
+    this.#file?.reopen();
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.#readers) reader.close();
+    await this.#file?.close();
+  }
+}

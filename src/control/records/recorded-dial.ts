@@ -1,0 +1,37 @@
+/** A dial of the library, or of an extension, with its line in the access log when its stream has closed. */
+import { randomUUID } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { CodedError } from "../../wire/errors.ts";
+import type { Destination } from "../../wire/messages/names.ts";
+import type { AccessLog } from "./access-log.ts";
+import { RequestRecord } from "./request-record.ts";
+
+type DialledSocket = Duplex & { readonly bytesRead: number; readonly bytesWritten: number };
+
+export async function recordedDial<Socket extends DialledSocket>(
+  { runner, target }: Destination,
+  accessLog: Pick<AccessLog, "end">,
+  open: (record: RequestRecord) => Promise<Socket>,
+): Promise<Socket> {
+  const record = new RequestRecord(randomUUID(), "dial");
+  record.runner = runner;
+  record.target = target;
+  try {
+    const socket = await open(record);
+    socket.once("close", () => {
+      record.code = socket.errored === null ? "ok" : codeOf(socket.errored);
+      record.bytesIn = socket.bytesWritten;
+      record.bytesOut = socket.bytesRead;
+      accessLog.end(record);
+    });
+    return socket;
+  } catch (error) {
+    record.code = codeOf(error);
+    accessLog.end(record);
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof CodedError ? error.code : "aborted";
+}
