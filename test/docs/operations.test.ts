@@ -18,6 +18,7 @@ import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as proxyLimits from "../../src/control/proxy/limits.ts";
+import * as recordsLimits from "../../src/control/records/limits.ts";
 import * as revdialLimits from "../../src/control/revdial/limits.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
 import * as storeLimits from "../../src/control/store/limits.ts";
@@ -98,6 +99,9 @@ describe("docs/operations.md", () => {
 
   it("has the limits of one caller's connection", () =>
     checkLimits("One caller's connection (`src/control/connections/limits.ts`)", connectionLimits));
+
+  it("has the limits of the access log", () =>
+    checkLimits("Access log (`src/control/records/limits.ts`)", recordsLimits));
 
   it("has the limits of RevDial clients", () =>
     checkLimits("RevDial clients (`src/control/revdial/limits.ts`)", revdialLimits));
