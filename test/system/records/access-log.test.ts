@@ -48,7 +48,7 @@ function checked({ time, id, connection, queueMs, dialMs, firstByteMs, totalMs, 
   if (connection !== undefined) assert.equal(typeof connection, "string");
   const spans = [queueMs, dialMs, firstByteMs].filter((span) => span !== undefined);
   for (const span of spans)
-    assert.ok(Number(span) >= 0 && Number(span) <= totalMs, `${String(span)} of ${totalMs}`);
+    assert.ok(Number(span) >= 0 && Number(span) <= totalMs, `${Number(span)} of ${totalMs}`);
   return { ...line, spans: spans.length, isPlaced: connection !== undefined };
 }
 
