@@ -280,7 +280,6 @@ for (const kind of PLAINTEXT_CALLERS) {
         ["GET", "/api/sessions"],
         ["GET", "/api/admin/status"],
         ["POST", "/api/host/stream"],
-        ["DELETE", "/api/host/stream/webrtc/1"],
         ["POST", "/"],
         ["OPTIONS", "/api/hosts"],
       ] as const) {

@@ -58,6 +58,8 @@ const ADMIN_PROXY = "407 403 403 403 403 ok 407";
 
 /** Shared by all sessions of the instance: refused to the owner of one of them too. */
 const INSTANCE = "401 404 403 404 404 ok 401";
+/** For its owner there is the session, and no such stream. */
+const UNKNOWN_STREAM = "401 404 404 404 404 ok 401";
 /** What a viewer's page calls. */
 const VIEWERS = ["/", "/config.js", "/api/authenticate", "/api/hosts", "/api/apps", "/api/app/image"];
 const ADMINISTRATION: readonly [string, string][] = [
@@ -92,8 +94,6 @@ const PAGE_ADMINISTRATION: readonly [string, string][] = [
   ["PATCH", "/api/user"],
   ["GET", "/api/roles"],
   ["PUT", "/api/role/default"],
-  ["PATCH", "/api/host/stream/webrtc/1"],
-  ["DELETE", "/api/host/stream/webrtc/1"],
 ];
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -209,6 +209,11 @@ function rows(): Map<string, Row> {
       `(page) ${method} /moonlight/s/{session}${path}`,
       send(method, `/moonlight/s/${id}${path}`),
       OWNER,
+    ]),
+    ...["PATCH", "DELETE"].map((method): [string, Call, string] => [
+      `(no stream of the session's) ${method} /moonlight/s/{session}/api/host/stream/webrtc/1`,
+      send(method, `/moonlight/s/${id}/api/host/stream/webrtc/1`, {}),
+      UNKNOWN_STREAM,
     ]),
     ...PAGE_ADMINISTRATION.map(([method, path]): [string, Call, string] => [
       `(administration) ${method} /moonlight/s/{session}${path}`,
