@@ -48,6 +48,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #isDone = false;
 
   #hasResponse = false;
+  /** The response's header is all of it (RFC 9110 §6.4.1): what follows is ignored, and so is how the stream ends. */
+  #isWithoutContent = false;
   #trailers: readonly string[] | undefined;
   #isPaused = false;
   #informational = 0;
@@ -194,10 +196,11 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#sender.dropReplay();
     if (this.#sender.isSent) clearTimeout(this.#timer);
     this.isHeaderOnly = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    this.#isWithoutContent = this.#request.method === "HEAD" || status === 204 || status === 304;
     this.rawHeaders = rawFields(raw);
     this.#guard(() => this.#handler.onResponseStart?.(this, status, fieldsOf(raw)));
     stream.on("data", (chunk: Buffer) => {
-      if (this.#isDone) return;
+      if (this.#isDone || this.#isWithoutContent) return;
       this.#guard(() => this.#handler.onResponseData?.(this, chunk));
     });
     if (this.#isPaused) stream.pause();
@@ -217,6 +220,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   }
 
   #lose(stream: ClientHttp2Stream): void {
+    if (this.#isWithoutContent) return this.#complete();
     const error =
       this.#connection?.reasonFor(stream) ?? new TurnaboutError("internal", "a stream without a connection");
     const isRepeatable =

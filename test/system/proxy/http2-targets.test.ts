@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
 import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { PASSED_INFORMATIONAL_RESPONSES } from "../../../src/control/limits.ts";
 import { errorCode, openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import type { Call } from "../../support/callers.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
+import { dataFrame, encodeFrame, FRAME, headersFrame, readFrames } from "../../support/http2-frames.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { startHttp2Target, startHttpTarget, startTarget } from "../../support/target.ts";
@@ -51,6 +53,16 @@ function echo(stream: ServerHttp2Stream): void {
     stream.respond({ ":status": 200 });
     stream.end(data);
   });
+}
+
+/** With content, whatever the request and the status are. node's own server would leave that out. */
+async function respondWithContent(socket: Socket, status: () => number): Promise<void> {
+  socket.write(encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(0)));
+  for await (const { type, stream } of readFrames(socket, 24)) {
+    if (type !== FRAME.HEADERS) continue;
+    socket.write(headersFrame(stream, [[":status", String(status())]], false));
+    socket.write(dataFrame(stream, "content", true));
+  }
 }
 
 /** How the caller's stream closed: its code, and whether it could be taken for complete. */
@@ -309,6 +321,27 @@ describe("an HTTP/2 target, called over HTTP/2", () => {
       });
     }
   }
+
+  it("sends content that a response has none of: its header is all of it", async () => {
+    let current = 0;
+    await using target = await startTarget((socket) => {
+      respondWithContent(socket, () => current).catch(() => {}); // until it is closed
+    });
+    await using system = await startSystem({ target, agents: 0 });
+    await system.addAgent({ [RUNNER]: { [TARGET]: `${target.address};http=2` } });
+    for (const kind of PLAINTEXT_CALLERS) {
+      await using caller = await openCaller(kind, system);
+      for (const [method, status] of [
+        ["HEAD", 200],
+        ["GET", 204],
+        ["GET", 304],
+      ] as const) {
+        current = status;
+        const response = await caller.call({ method, path: via("/"), bodyless: true });
+        assert.deepEqual([response.status, response.kind, response.text], [status, "end", ""], kind);
+      }
+    }
+  });
 
   it("responds early and declines the rest of the request: RFC 9113 §8.1", async () => {
     await using stand = await startStand((stream) => {
