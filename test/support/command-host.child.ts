@@ -11,8 +11,8 @@ interface Request {
   env: Record<string, string | undefined>;
 }
 
-// Every command adds its listener to both.
-for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);
+// Every command adds its listeners, and signal handlers.
+for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0);
 
 const ambient = { ...process.env };
 const responses: Promise<void>[] = [Promise.resolve()];

@@ -1,5 +1,5 @@
 /** A process with a watchdog; the first argument says how its main thread stalls. It exits by itself after a minute. */
-import { openSync } from "node:fs";
+import { openSync, readdirSync, readFileSync } from "node:fs";
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createLogger } from "../../../src/cli/logger.ts";
@@ -7,6 +7,8 @@ import { startWatchdog } from "../../../src/cli/watchdog/watchdog.ts";
 
 const [how = "", limit = "1000", format = "json"] = process.argv.slice(2);
 const DEADLINE_MS = 60_000;
+/** A thread that waits for a core does not sleep. */
+const SLEEPING_POLLS = 12;
 const BYTES_PER_PIECE = 4 * 1024 * 1024;
 const MAX_BYTES = 1_500 * 1024 * 1024;
 
@@ -32,16 +34,16 @@ const STALLS: Readonly<Record<string, () => void>> = {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(limit) * 8);
     process.stdout.write("awake\n");
   },
-  /** After some checks without a free descriptor. */
+  /** After some checks without a free descriptor, of a watchdog that has been loaded. */
   descriptors() {
-    for (;;) {
-      try {
-        openSync("/dev/null", "r");
-      } catch {
-        break;
-      }
-    }
-    setTimeout(() => STALLS["spin"]?.(), 1_000);
+    let sleeping = 0;
+    const poll = setInterval(() => {
+      sleeping = watchdogSleeps() ? sleeping + 1 : 0;
+      if (sleeping < SLEEPING_POLLS) return;
+      clearInterval(poll);
+      takeDescriptors();
+      setTimeout(() => STALLS["spin"]?.(), 1_000);
+    }, 50);
   },
   /** Only its event loop. */
   idle() {},
@@ -57,6 +59,23 @@ process.on("SIGTERM", () => process.exit(0));
 process.stdout.write("ready\n");
 // Once the watchdog has seen a heartbeat.
 setTimeout(() => (how === "native" ? loopInHttp2() : STALLS[how]?.()), 1_000);
+
+function takeDescriptors(): void {
+  for (;;) {
+    try {
+      openSync("/dev/null", "r");
+    } catch {
+      return;
+    }
+  }
+}
+
+/** By its thread's name and state in /proc. */
+function watchdogSleeps(): boolean {
+  return readdirSync("/proc/self/task").some((id) =>
+    readFileSync(`/proc/self/task/${id}/stat`, "utf8").includes("(watchdog) S "),
+  );
+}
 
 /**
  * The loop inside nghttp2 that an unguarded stream can enter: it is destroyed while it is closed and before its RST_STREAM
