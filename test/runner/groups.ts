@@ -20,7 +20,11 @@ export function groupFiles(files: readonly string[], first: readonly string[]): 
   );
   const shared = [...folders.values()].flatMap((folder) => chunks(folder));
   const alone = files.filter((file) => isAlone(file) && !first.includes(file));
-  return [...first.map((file) => [file]), ...shared, ...alone.map((file) => [file])];
+  // Unit tests are short: at the end no process has much left to do while others have nothing.
+  const [units, others] = [true, false].map((isUnit) =>
+    shared.filter(([file = ""]) => file.startsWith("src/") === isUnit),
+  );
+  return [...[...first, ...alone].map((file) => [file]), ...(others ?? []), ...(units ?? [])];
 }
 
 /** As even as possible. */
