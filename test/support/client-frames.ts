@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MAX_HELD_FRAME_BYTES } from "../../src/wire/limits.ts";
-import { encodeFrameHeader, unmasked } from "../../src/wire/streams/websocket-frames.ts";
+import { encodeFrameHeader, unmasked } from "../../src/wire/websocket/websocket-frames.ts";
 
 export interface Frame {
   /** Flags and opcode. */

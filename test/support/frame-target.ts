@@ -1,7 +1,7 @@
 /** A target that accepts every WebSocket, and only follows what its client sends: frames, and how that direction ends. */
 import type { Duplex } from "node:stream";
-import { FrameHeaderReader } from "../../src/wire/streams/frame-header.ts";
-import { unmasked } from "../../src/wire/streams/websocket-frames.ts";
+import { FrameHeaderReader } from "../../src/wire/websocket/frame-header.ts";
+import { unmasked } from "../../src/wire/websocket/websocket-frames.ts";
 import { EventLog } from "./event-log.ts";
 import { within } from "./events.ts";
 import { acceptKey } from "./extended-connect.ts";

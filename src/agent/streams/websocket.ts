@@ -25,7 +25,7 @@ import { MAX_HEADER_BLOCK_BYTES, MAX_HEADER_PAIRS } from "../../wire/limits.ts";
 import { withoutOwnName } from "../../wire/fields/own-fields.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
-import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { acceptKey } from "../../wire/websocket/websocket-frames.ts";
 import { CLIENT_DISCONNECTED, ClientFrames, TUNNEL_CLOSED } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";

@@ -5,10 +5,10 @@
  * close the TCP connection: that is a clean end if the client is alive behind it. An end within a message is none.
  */
 import { Socket } from "node:net";
-import { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { readAfterReset } from "../../wire/session/read-after-reset.ts";
+import { SocketLike } from "../../wire/streams/socket-like.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import { TokenBucket } from "../../wire/token-bucket.ts";
 import { DIAL_TIMEOUT_MS } from "../limits.ts";
@@ -41,7 +41,7 @@ const POLICY_VIOLATION = 1008;
 /** What ws reports in the place of a code. */
 const NO_CLOSE_FRAME = 1006;
 
-export class DialSocket extends Duplex implements TargetSocket {
+export class DialSocket extends SocketLike implements TargetSocket {
   readonly #parts: DialSocketParts;
   readonly #pickedUp = Promise.withResolvers<this>();
   readonly #pickupTimer: NodeJS.Timeout;
@@ -67,10 +67,6 @@ export class DialSocket extends Duplex implements TargetSocket {
   onAccepted: (() => void) | undefined;
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   inbound: ((bytes: Buffer) => Buffer) | undefined;
-
-  // Read by code that expects a net.Socket.
-  readonly connecting = false;
-  readonly remoteAddress = undefined;
 
   constructor(parts: DialSocketParts) {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
@@ -257,24 +253,11 @@ export class DialSocket extends Duplex implements TargetSocket {
     this.#timeout?.refresh();
   }
 
-  // http.request and undici call these on a socket.
   setTimeout(timeoutMs: number, callback?: () => void): this {
     if (callback !== undefined) this.once("timeout", callback);
     clearTimeout(this.#timeout);
     this.#timeoutMs = timeoutMs;
     this.#timeout = timeoutMs > 0 ? setTimeout(() => this.emit("timeout"), this.#timeoutMs) : undefined;
-    return this;
-  }
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
     return this;
   }
 }

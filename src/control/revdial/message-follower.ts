@@ -2,7 +2,7 @@
  * Follows the bytes of a client's frames, to know whether its connection ends between two messages. ws takes an end within one
  * for an end like any other.
  */
-import { FrameHeaderReader, OPCODE } from "../../wire/streams/frame-header.ts";
+import { FrameHeaderReader, OPCODE } from "../../wire/websocket/frame-header.ts";
 
 /** RFC 6455 §5.5: opcodes from here on are those of control frames, which may stand within a message. */
 const FIRST_CONTROL_OPCODE: number = OPCODE.close;

@@ -6,7 +6,7 @@ import { Duplex } from "node:stream";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 import { endToEndHeaders, isPlainlyChunked } from "../../wire/fields/http-fields.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { acceptKey } from "../../wire/websocket/websocket-frames.ts";
 import { MAX_INFORMATIONAL_RESPONSES, MAX_RESPONSE_HEADER_BYTES } from "../limits.ts";
 import type { WebSocketRequest, WebSocketResponse } from "../tunnels/tunnel.ts";
 import type { DialSocket } from "./dial-socket.ts";

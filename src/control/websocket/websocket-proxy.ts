@@ -11,7 +11,7 @@ import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, spliceOneWay } from "../../wire/streams/splice.ts";
-import { acceptKey } from "../../wire/streams/websocket-frames.ts";
+import { acceptKey } from "../../wire/websocket/websocket-frames.ts";
 import { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
 import { handshakeResponseFields } from "../fields/header-fields.ts";

@@ -6,7 +6,7 @@
 import type { Duplex } from "node:stream";
 import { WEBSOCKET_CLOSE_TIMEOUT_MS } from "../../wire/limits.ts";
 import { abort } from "../../wire/streams/splice.ts";
-import { encodeClose, FrameTracker } from "../../wire/streams/websocket-frames.ts";
+import { encodeClose, FrameTracker } from "../../wire/websocket/websocket-frames.ts";
 import type { ClientFrames } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
 import type { CloseReason } from "../auth/active-streams.ts";

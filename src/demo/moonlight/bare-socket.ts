@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { FrameHeaderReader, OPCODE } from "../../wire/streams/frame-header.ts";
-import { unmasked } from "../../wire/streams/websocket-frames.ts";
+import { FrameHeaderReader, OPCODE } from "../../wire/websocket/frame-header.ts";
+import { unmasked } from "../../wire/websocket/websocket-frames.ts";
 import { MAX_SIGNALLING_BYTES } from "./limits.ts";
 
 export interface Frame {

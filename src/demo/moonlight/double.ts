@@ -9,7 +9,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { OPCODE } from "../../wire/streams/frame-header.ts";
+import { OPCODE } from "../../wire/websocket/frame-header.ts";
 import { startListening, stopListening } from "../listening.ts";
 import { Recent } from "../recent.ts";
 import { BareSocket } from "./bare-socket.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { turn } from "../../../test/support/events.ts";
-import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
+import { encodeMaskedText } from "../../wire/websocket/websocket-frames.ts";
 import {
   FIRST_MESSAGE_TIMEOUT_MS,
   MAX_EARLY_CONTROL_FRAMES,

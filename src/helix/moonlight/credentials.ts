@@ -6,7 +6,7 @@
 import type { Duplex, Writable } from "node:stream";
 import { Guard } from "../../wire/streams/guard.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
-import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
+import { encodeMaskedText } from "../../wire/websocket/websocket-frames.ts";
 import {
   FIRST_MESSAGE_TIMEOUT_MS,
   MAX_EARLY_CONTROL_FRAMES,

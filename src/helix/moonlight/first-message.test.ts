@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import * as ws from "ws";
 import { countWork } from "../../../test/support/count-work.ts";
-import { encodeMaskedText } from "../../wire/streams/websocket-frames.ts";
+import { encodeMaskedText } from "../../wire/websocket/websocket-frames.ts";
 import { FirstMessageReader } from "./first-message.ts";
 import type { FirstMessage, FirstMessageLimits } from "./first-message.ts";
 

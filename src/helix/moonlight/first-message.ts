@@ -3,9 +3,9 @@
  * what is held is bounded: the message, its fragments, and the control frames before it.
  */
 import { isUtf8 } from "node:buffer";
-import { FrameHeaderReader, OPCODE } from "../../wire/streams/frame-header.ts";
+import { FrameHeaderReader, OPCODE } from "../../wire/websocket/frame-header.ts";
 import { GrowingBuffer } from "../../wire/streams/growing-buffer.ts";
-import { unmasked } from "../../wire/streams/websocket-frames.ts";
+import { unmasked } from "../../wire/websocket/websocket-frames.ts";
 
 export interface FirstMessageLimits {
   /** Of the message. */

@@ -6,15 +6,15 @@
  * - a reset or a lost tunnel can look like a clean end: here it is always an error;
  * - an unfinished `destroy()` sends NO_ERROR: here it always resets with an error.
  */
-import { Duplex } from "node:stream";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { discardStream, guardStream, resetStream } from "./end-stream.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../limits.ts";
 import { isComplete, watchRemoteEnd } from "./remote-end.ts";
 import { onResponse } from "./response.ts";
+import { SocketLike } from "./socket-like.ts";
 import { refusal, streamLost } from "./stream-error.ts";
 
-export class TunnelSocket extends Duplex {
+export class TunnelSocket extends SocketLike {
   readonly #stream: ClientHttp2Stream;
   readonly #http2Session: Http2Session | undefined;
   readonly #label: string;
@@ -32,10 +32,6 @@ export class TunnelSocket extends Duplex {
   onFirstBytes: ((bytes: Buffer) => void) | undefined;
   /** Transforms the bytes that the target sends. Must not throw. */
   inbound: ((bytes: Buffer) => Buffer) | undefined;
-
-  // Read by code that expects a net.Socket.
-  readonly connecting = false;
-  readonly remoteAddress = undefined;
 
   /** @param label `<runner> <target>`, for error messages */
   constructor(stream: ClientHttp2Stream, label: string) {
@@ -158,7 +154,6 @@ export class TunnelSocket extends Duplex {
     callback(error);
   }
 
-  // http.Agent, undici and dockerode call these on a socket. A stream has no socket of its own to configure.
   setTimeout(timeoutMs: number, callback?: () => void): this {
     if (callback !== undefined) this.once("timeout", callback);
     this.#stream.setTimeout(timeoutMs);
@@ -166,18 +161,6 @@ export class TunnelSocket extends Duplex {
       this.#timeoutWired = true;
       this.#stream.on("timeout", () => this.emit("timeout"));
     }
-    return this;
-  }
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
     return this;
   }
 }

@@ -7,7 +7,7 @@ import { cuts, framesOf, pieces, sizes } from "../../../test/support/client-fram
 import { countWork } from "../../../test/support/count-work.ts";
 import { turn } from "../../../test/support/events.ts";
 import { MAX_HELD_FRAME_BYTES, WEBSOCKET_CLOSE_TIMEOUT_MS, WEBSOCKET_DROPPED_BYTES } from "../limits.ts";
-import { encodeMaskedClose, encodeMaskedText } from "../streams/websocket-frames.ts";
+import { encodeMaskedClose, encodeMaskedText } from "./websocket-frames.ts";
 import { ClientFrames } from "./client-frames.ts";
 
 /** Takes bytes, or does not: then they wait. */

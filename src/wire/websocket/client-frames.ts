@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "node:http";
 import { WEBSOCKET_CLOSE_TIMEOUT_MS, WEBSOCKET_DROPPED_BYTES } from "../limits.ts";
 import { abort } from "../streams/splice.ts";
-import { encodeMaskedClose } from "../streams/websocket-frames.ts";
+import { encodeMaskedClose } from "./websocket-frames.ts";
 import { WholeFrames } from "./whole-frames.ts";
 
 /** RFC 6455 §7.4.1: going away. */

@@ -3,9 +3,9 @@
  * whole, and a large one becomes fragments, each of which is. Where that is not allowed, a large one passes as it comes.
  */
 import { MAX_HELD_FRAME_BYTES } from "../limits.ts";
-import { FrameHeaderReader, OPCODE } from "../streams/frame-header.ts";
+import { FrameHeaderReader, OPCODE } from "./frame-header.ts";
 import { GrowingBuffer } from "../streams/growing-buffer.ts";
-import { encodeFrameHeader } from "../streams/websocket-frames.ts";
+import { encodeFrameHeader } from "./websocket-frames.ts";
 
 /** Of the present frame: `held` until it is whole, `cut` into fragments, or `passed` as it comes. */
 type Way = "held" | "cut" | "passed";

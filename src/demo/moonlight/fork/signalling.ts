@@ -12,7 +12,7 @@
  * ends, and the connection stays open and silent. A Close ends the stream as well. The end of the TCP connection does not:
  * without a Close the stream lives on.
  */
-import { OPCODE } from "../../../wire/streams/frame-header.ts";
+import { OPCODE } from "../../../wire/websocket/frame-header.ts";
 import type { BareSocket, Frame } from "../bare-socket.ts";
 import { MAX_ENTRIES } from "../limits.ts";
 import type { OpenPeer, Peer } from "../peer.ts";

@@ -9,7 +9,7 @@
  * With the transport `WebSocket` the media and the input go over the same socket, in binary messages whose first byte is the channel.
  * Pings are ignored.
  */
-import { OPCODE } from "../../../wire/streams/frame-header.ts";
+import { OPCODE } from "../../../wire/websocket/frame-header.ts";
 import type { BareSocket, Frame } from "../bare-socket.ts";
 import { MAX_ENTRIES } from "../limits.ts";
 import { isSignal, tagged } from "../fork/client-message.ts";

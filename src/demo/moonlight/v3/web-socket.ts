@@ -2,7 +2,7 @@
  * v3's media over `WS /api/host/stream/web_socket`: a request and a response in text, then binary messages whose first byte is the
  * channel, and statistics. Any other first message ends the connection without a Close.
  */
-import { OPCODE } from "../../../wire/streams/frame-header.ts";
+import { OPCODE } from "../../../wire/websocket/frame-header.ts";
 import type { BareSocket, Frame } from "../bare-socket.ts";
 import { tagged } from "../fork/client-message.ts";
 import { findHost } from "../state.ts";
