@@ -57,7 +57,15 @@ export function createLogger(options: LogOptions = {}): Logger {
   output.on("error", () => {});
   destination.on("error", () => {});
   const paths = SECRET_FIELDS.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `headers["${name}"]`]);
-  return pino({ level, redact: { paths, censor: "[redacted]" }, base: { pid: process.pid } }, destination);
+  return pino(
+    {
+      level,
+      redact: { paths, censor: "[redacted]" },
+      base: { pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    destination,
+  );
 }
 
 /** Loaded where it is used: a service writes JSON. */

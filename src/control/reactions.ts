@@ -6,15 +6,20 @@ import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
 import { REMEMBER_AGAIN_MS } from "./store/known-runners.ts";
 
-/** Logs, counts and reports every event. Of the runners of one credential a limited number is logged. */
+/**
+ * Logs, counts and reports every event. Of the runners of one credential a limited number is logged; that they are connected is in the
+ * line about their agent's connection already, while that is being enrolled.
+ */
 export function reportEvents(
   { agentBudgets, bus, metrics, registry }: Parts,
   { log, onEvent }: Settings,
 ): void {
   bus.subscribe((event) => {
     const credential = "runner" in event ? registry.credentialOf(event.runner) : undefined;
-    const limited = credential === undefined ? log : agentBudgets.of(credential).log;
-    limited.info({ ...event }, "event");
+    const budget = credential === undefined ? undefined : agentBudgets.of(credential);
+    const fields = { ...event, credential };
+    if (event.type === "connected" && budget?.isEnrolling === true) log.debug(fields, "event");
+    else (budget?.log ?? log).info(fields, "event");
     metrics.agentEvents.inc({ event: event.type });
     if ("runner" in event) onEvent?.(event);
   });

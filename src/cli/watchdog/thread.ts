@@ -70,7 +70,7 @@ function report(level: "warn" | "fatal", msg: string, state: string | undefined,
   const { pid } = process;
   const line =
     format === "json"
-      ? JSON.stringify({ level: LEVEL[level], time: Date.now(), pid, ...fields, msg })
+      ? JSON.stringify({ level: LEVEL[level], time: new Date().toISOString(), pid, ...fields, msg })
       : `[${new Date().toISOString()}] ${level.toUpperCase()}: ${msg} ${JSON.stringify(fields)}`;
   writeLine(`${line}\n`);
 }

@@ -157,7 +157,10 @@ function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | 
     http2Session.on("goaway", (_code, _last, data) => {
       const goaway = parseGoaway(data);
       if (goaway !== undefined)
-        budget.log.info({ connection: connection.id, ...goaway }, "agent sent GOAWAY");
+        budget.log.info(
+          { connection: connection.id, credential: connection.identity.id, ...goaway },
+          "agent sent GOAWAY",
+        );
     });
     return undefined;
   } catch (cause) {
@@ -186,10 +189,13 @@ export function enrol(
   const release = budget.connected();
   let refused: RefusedRunner[];
   try {
+    budget.isEnrolling = true;
     refused = registry.register(connection);
   } catch (error) {
     release();
     throw error;
+  } finally {
+    budget.isEnrolling = false;
   }
   const { tunnel } = connection;
   tunnel.onClose(release);
@@ -211,7 +217,9 @@ function logConnection({ id, tunnel, runners, identity }: AgentConnection, { log
     { connection: id, carrier: tunnel.kind, runners: served, credential: identity.id, peer },
     "agent connected",
   );
-  tunnel.onClose(() => log.info({ connection: id, runners: served }, "agent connection closed"));
+  tunnel.onClose(() =>
+    log.info({ connection: id, runners: served, credential: identity.id }, "agent connection closed"),
+  );
 }
 
 function createConnection(agent: IdentifiedAgent, context: AdmissionContext): AgentConnection {

@@ -38,6 +38,8 @@ export class AgentBudget {
     perS: CREDENTIAL_EVENT_BYTES_PER_S,
   });
   readonly log: LimitedLog;
+  /** A connection of it is being registered: one line, later, names all of its runners. */
+  isEnrolling = false;
   readonly #short = new TokenBucket({
     burst: CREDENTIAL_SHORT_CONNECTIONS_BURST,
     perS: CREDENTIAL_SHORT_CONNECTIONS_PER_S,

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, renameSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
+import { keptLog } from "../../support/agents.ts";
+import type { KeptLine } from "../../support/agents.ts";
 import { openCaller, PLAINTEXT_CALLERS, via } from "../../support/callers.ts";
 import { startServe } from "../../support/commands.ts";
 import { ending, eventually } from "../../support/events.ts";
@@ -19,6 +21,7 @@ interface Line {
   totalMs: number;
 }
 
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const path = tempPath(".log");
 let target: TestTarget;
 let system: System;
@@ -42,7 +45,7 @@ async function nextLines(count: number): Promise<Line[]> {
 
 /** Without what is different each time, after a look at its form. */
 function checked({ time, id, connection, queueMs, dialMs, firstByteMs, totalMs, ...line }: Line): object {
-  assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.match(String(time), ISO_TIME);
   assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 60_000);
   assert.match(String(id), /^[\w-]{36}$/);
   if (connection !== undefined) assert.equal(typeof connection, "string");
@@ -227,6 +230,7 @@ describe("turnabout serve", () => {
     assert.equal((JSON.parse(line) as Line)["status"], 200);
     assert.ok(!serve.stderr.includes("/healthz"));
     assert.ok(serve.output.all.every((text) => text.startsWith('{"time":')));
+    for (const { time } of serve.lines.all) assert.match(String(time), ISO_TIME);
   });
 
   it("writes it to a file that SIGHUP opens again, through a supervisor too, or not at all", async () => {
@@ -246,4 +250,23 @@ describe("turnabout serve", () => {
     );
     assert.equal(serve.stdout, "");
   });
+});
+
+it("an agent that connects makes one line of the log for each connection, and one that leaves names its credential", async () => {
+  const { log, lines } = keptLog();
+  const logged = await startSystem({ controlPlane: { log }, agent: { connections: 2 } });
+  const text = ({ level, message }: KeptLine): boolean => level !== "debug" && message === "agent connected";
+  await lines.findNth(2, text, "both connections");
+  const important = lines.all.filter(({ level }) => level !== "debug");
+  assert.deepEqual(
+    important.map(({ message, fields }) => [message, fields["runners"], fields["credential"]]),
+    [
+      ["agent connected", [RUNNER], "admin"],
+      ["agent connected", [RUNNER], "admin"],
+    ],
+  );
+  await logged.agent.close();
+  const lost = await lines.find(({ fields }) => fields["type"] === "lost", "the loss");
+  assert.deepEqual([lost.level, lost.fields["credential"]], ["info", "admin"]);
+  await logged.close();
 });
