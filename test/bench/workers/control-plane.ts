@@ -50,9 +50,8 @@ const WATCH_MS = 100;
 let controlPlane: ControlPlane;
 let listeningAtMs = 0;
 
-function connected(): number {
-  return controlPlane.runners().filter(({ state }) => state === "connected").length;
-}
+/** Kept from events: the list of thousands of runners costs more than their reconnects when it is read again and again. */
+const connected = new Set<string>();
 
 setV8Flags();
 returnMemory();
@@ -68,6 +67,10 @@ serve({
       ...(tls !== undefined && { tls }),
       host: "127.0.0.1",
       adminToken: ADMIN_TOKEN,
+      onEvent: (event) => {
+        if (event.type === "connected") connected.add(event.runner);
+        else if (event.type === "lost") connected.delete(event.runner);
+      },
       tokens: [
         {
           id: "flood",
@@ -82,8 +85,7 @@ serve({
   },
   untilConnected: async (count) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    // Looked at every few milliseconds, not at every event: the list of all runners is long.
-    const timer = setInterval(() => connected() >= count && resolve(), 20);
+    const timer = setInterval(() => connected.size >= count && resolve(), 20);
     await promise;
     clearInterval(timer);
     return performance.now() - listeningAtMs;
