@@ -35,13 +35,16 @@ export type Between = (port: number) => Promise<number>;
 export async function startRig(between: Between = async (port) => port): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const target = stack.use(await Worker.start<TargetCalls>("target"));
+  // A process of its own, so that what is measured beside bulk is the tunnel, and not the target.
+  const httpTarget = stack.use(await Worker.start<TargetCalls>("target"));
   const relayB = stack.use(await Worker.start<RelayCalls>("relay"));
   const relayA = stack.use(await Worker.start<RelayCalls>("relay"));
   const controlPlane = stack.use(await Worker.start<ControlPlaneCalls>("control-plane"));
   const agent = stack.use(await Worker.start<AgentCalls>("agent"));
   const load = stack.use(await Worker.start<LoadCalls>("load"));
 
-  const targets = await target.call("ports");
+  const { http } = await httpTarget.call("ports");
+  const targets = { ...(await target.call("ports")), http };
   const relayedOnce = await mapPorts(targets, (port) => relayB.call("forward", port));
   const relayed = await mapPorts(relayedOnce, async (port) => relayA.call("forward", await between(port)));
   const port = await controlPlane.call("listen", 0);
