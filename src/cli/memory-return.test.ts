@@ -51,6 +51,16 @@ describe("memory that a burst has left behind", () => {
     assert.equal(state.returns, 1);
   });
 
+  it("is given back in steps", async () => {
+    const { state, memory } = processWith({ rssBytes: START_BYTES, usedBytes: START_BYTES });
+    state.rssBytes += 3 * MIN_GROWTH_BYTES;
+    for (const left of [2, 1, 0]) {
+      state.usedBytes = START_BYTES + left * MIN_GROWTH_BYTES;
+      assert.equal(await memory.check(), MIN_GROWTH_BYTES);
+    }
+    assert.equal(await memory.check(), 0);
+  });
+
   it("goes back to the system", { skip: trimmer() === undefined && "no malloc_trim" }, async () => {
     const memory = new MemoryReturn({ ...memoryParts(), utilization: () => 0 });
     // As buffers of sockets: each smaller than what malloc would get from the system by itself.

@@ -27,7 +27,7 @@ export interface MemoryParts {
 
 export class MemoryReturn {
   readonly #parts: MemoryParts;
-  /** The least since memory was last given back. */
+  /** The least since what was left was in use. */
   #leastBytes: number;
 
   constructor(parts: MemoryParts) {
@@ -45,9 +45,10 @@ export class MemoryReturn {
     await collect();
     trim();
     const after = rssBytes();
-    // What is left is in use: only further growth counts.
-    this.#leastBytes = after;
-    return before - after;
+    const returned = before - after;
+    // What is left is in use, and only further growth counts; unless much was free, and more may be by the next check.
+    if (returned < MIN_GROWTH_BYTES) this.#leastBytes = after;
+    return returned;
   }
 }
 
