@@ -12,6 +12,8 @@ export const MEMORY_CHECK_MS = 5_000;
 export const MIN_GROWTH_BYTES: number = 32 * 1024 * 1024;
 /** V8 frees the buffers that it has found to be garbage in another thread, a moment later. */
 const SWEEP_MS = 1_000;
+/** The longest pause between two attempts that find memory in use: an hour. */
+const MAX_PAUSE_CHECKS = 720;
 /** Share of the time for which the event loop may be busy: memory that is in use would be requested anew. */
 export const CALM_UTILIZATION = 0.5;
 
@@ -27,12 +29,17 @@ export interface MemoryParts {
 
 export class MemoryReturn {
   readonly #parts: MemoryParts;
-  /** The least since what was left was in use. */
   #leastBytes: number;
+  /** After the last attempt. */
+  #leftBytes: number;
+  /** Checks until the next attempt where memory has not grown since the last. */
+  #pauseChecks = 0;
+  #skippedChecks = 0;
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
     this.#leastBytes = parts.rssBytes();
+    this.#leftBytes = this.#leastBytes;
   }
 
   /** @returns bytes that were given back */
@@ -41,13 +48,19 @@ export class MemoryReturn {
     const before = rssBytes();
     const isCalm = utilization() < CALM_UTILIZATION;
     this.#leastBytes = Math.min(this.#leastBytes, before);
-    if (!isCalm || before - this.#leastBytes < MIN_GROWTH_BYTES) return 0;
+    if (before - this.#leastBytes < MIN_GROWTH_BYTES) return 0;
+    this.#skippedChecks += 1;
+    const isNew = before - this.#leftBytes >= MIN_GROWTH_BYTES;
+    if (!isCalm || (!isNew && this.#skippedChecks <= this.#pauseChecks)) return 0;
+    this.#skippedChecks = 0;
     await collect();
     trim();
     const after = rssBytes();
     const returned = before - after;
-    // What is left is in use, and only further growth counts; unless much was free, and more may be by the next check.
-    if (returned < MIN_GROWTH_BYTES) this.#leastBytes = after;
+    // What is left is in use, or will be free later.
+    const isInUse = returned < MIN_GROWTH_BYTES;
+    this.#pauseChecks = isInUse ? Math.min(Math.max(1, 2 * this.#pauseChecks), MAX_PAUSE_CHECKS) : 0;
+    this.#leftBytes = after;
     return returned;
   }
 }
