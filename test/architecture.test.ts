@@ -45,7 +45,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "system",
     "tls",
     "fields",
-    "bulk",
     "streams",
     "websocket",
     "session",

@@ -23,15 +23,6 @@ export const HTTP2_SESSION_MEMORY_MB = 256;
 /** Largest single write into an HTTP/2 stream: a larger one counts against `maxSessionMemory` at once. */
 export const MAX_STREAM_WRITE_BYTES: number = 64 * 1024;
 
-/** A chunk from this size on waits for what else its turn of the event loop brings, to leave in one write with it. */
-export const CORK_CHUNK_BYTES: number = 8 * 1024;
-/** So much waits at most: what one read brings. More would be in no processor's cache by then. */
-export const CORKED_BYTES: number = 60 * 1024;
-/** A stream is paused while so much waits for the other end. Pausing after every read costs bulk a turn of the event loop each. */
-export const UNWRITTEN_BYTES: number = 256 * 1024;
-/** A read from this size on is freed once it has been written, and not by the garbage collector. */
-export const FREED_READ_BYTES: number = 8 * 1024;
-
 /** Streams that the agent accepts at once on one connection (SETTINGS_MAX_CONCURRENT_STREAMS). The control plane stays below it. */
 export const AGENT_MAX_STREAMS = 1_000;
 

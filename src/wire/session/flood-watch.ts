@@ -23,7 +23,6 @@ import {
 } from "../limits.ts";
 import { Guard } from "../streams/guard.ts";
 import { hasEnded } from "../streams/end-stream.ts";
-import { ReadMemory } from "../bulk/read-memory.ts";
 import { hasRemoteEnded, watchRemoteEnd } from "../streams/remote-end.ts";
 import { receivedBytes } from "./carrier.ts";
 import { TokenBucket } from "../token-bucket.ts";
@@ -70,8 +69,6 @@ class FloodWatch {
   #checkedBytes = -1;
   #settingsFrames = 0;
   #dataFrames = 0;
-  #dataFramesAtCheck = 0;
-  readonly #readMemory = new ReadMemory();
   #isFlooded = false;
 
   constructor(
@@ -100,12 +97,10 @@ class FloodWatch {
     stream.once("trailers", this.explain);
     this.#contentBytes += stream.readableLength; // came in the packet of the header
     watchRemoteEnd(stream);
-    this.#readMemory.watch(stream);
     const push = stream.push.bind(stream);
     const count = (chunk: unknown, encoding?: BufferEncoding): boolean => {
       if (!Buffer.isBuffer(chunk)) return push(chunk, encoding);
       this.#contentBytes += chunk.length;
-      this.#readMemory.count(chunk);
       this.#countFrame();
       return this.#isFlooded || push(chunk, encoding);
     };
@@ -129,8 +124,6 @@ class FloodWatch {
     if (receivedBytes === this.#checkedBytes) return;
     this.#checkedBytes = receivedBytes;
     if (hasEnded(this.http2Session)) return void watches.delete(this);
-    if (this.#dataFrames === this.#dataFramesAtCheck) this.#readMemory.forget();
-    this.#dataFramesAtCheck = this.#dataFrames;
     const reason = this.#judge();
     if (reason === undefined) return;
     watches.delete(this);

@@ -10,24 +10,23 @@ import { TLSSocket } from "node:tls";
 import { closeAfterResponse } from "./end-stream.ts";
 import { LINGER_MS } from "../limits.ts";
 import { hasRemoteEnded } from "./remote-end.ts";
-import { transfer } from "../bulk/transfer.ts";
 
-/** Copies bytes from one end to the other, in order, without ending `to`, until that emits 'aborted' or closes. */
-export type Pump<To extends Writable = Writable> = (from: Duplex, to: To) => void;
+/** Copies bytes from one end to the other, in order, without ending `to`. */
+export type Pump = (from: Duplex, to: Writable) => void;
 
 /**
  * Starts copying both ways.
  *
  * @param onClose called once, when both ends are closed
  * @param onLoss ends the other end when one is reset or lost. Default {@link abort}
- * @param pump copies from `a` to `b`. Default {@link transfer}
+ * @param pump copies from `a` to `b`. Default {@link copy}
  */
 export function splice(
   a: Duplex,
   b: Duplex,
   onClose?: () => void,
   onLoss: (end: Duplex) => void = abort,
-  pump: Pump<Duplex> = transfer,
+  pump: Pump = copy,
 ): void {
   let open = 2;
   const closed = () => {
@@ -35,10 +34,10 @@ export function splice(
     if (open === 0) onClose?.();
   };
   spliceOneWay(a, b, closed, onLoss, pump);
-  spliceOneWay(b, a, closed, onLoss, transfer);
+  spliceOneWay(b, a, closed, onLoss, copy);
 }
 
-/** All bytes, unchanged, by a pipe, which others may cut. */
+/** The default pump: all bytes, unchanged. */
 export function copy(from: Duplex, to: Writable): void {
   from.pipe(to, { end: false });
 }
@@ -53,7 +52,7 @@ export function spliceOneWay(
   to: Duplex,
   closed: () => void,
   onLoss: (end: Duplex) => void = abort,
-  pump: Pump<Duplex> = copy,
+  pump: Pump = copy,
   finish: (to: Duplex) => void = end,
 ): void {
   let ended = false;
