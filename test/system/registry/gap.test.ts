@@ -116,7 +116,7 @@ describe(`a target with ${STREAMS_PER_TARGET} streams`, () => {
     const responses = Array.from({ length: TARGET_STREAMS_PER_HOLDER }, request);
     // First, because those that wait are refused when none ends for two seconds: others may have the cores.
     await eventually(() => held.length === TARGET_STREAMS_PER_HOLDER, "all streams that one holder may have");
-    const waiting = STREAMS_PER_TARGET + 100 - TARGET_STREAMS_PER_HOLDER;
+    const waiting = STREAMS_PER_TARGET + 10 - TARGET_STREAMS_PER_HOLDER;
     responses.push(...Array.from({ length: waiting }, request));
     const first = Promise.race(responses);
     await Promise.race([first, waitFor(system, waiting)]);
