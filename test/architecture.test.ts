@@ -114,6 +114,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "forward",
     "watchdog",
     "lifecycle.ts",
+    "config",
     "handover",
     "commands",
     "operator",

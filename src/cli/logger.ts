@@ -14,7 +14,8 @@ export interface LogOptions {
 /** Lines that a full disk does not take wait up to here; later ones are dropped until it does. */
 const MAX_UNWRITTEN_BYTES = 1024 * 1024;
 
-const LEVELS: readonly string[] = ["debug", "info", "warn", "error", "silent"];
+export const LOG_LEVELS: readonly string[] = ["debug", "info", "warn", "error", "silent"];
+export const LOG_FORMATS: readonly ("pretty" | "json")[] = ["pretty", "json"];
 
 /** Fields whose values are redacted. No message contains a secret in the first place. */
 const SECRET_FIELDS = [
@@ -40,8 +41,8 @@ export function logFormat(given: string | undefined): "pretty" | "json" {
 /** @throws UsageError for an unknown level or format */
 export function createLogger(options: LogOptions = {}): Logger {
   const level = options.level ?? "info";
-  if (!LEVELS.includes(level))
-    throw new UsageError(`--log-level ${level}: unknown level`, `use one of ${LEVELS.join(", ")}`);
+  if (!LOG_LEVELS.includes(level))
+    throw new UsageError(`--log-level ${level}: unknown level`, `use one of ${LOG_LEVELS.join(", ")}`);
   const format = logFormat(options.format);
   const output = pino.destination({ fd: 2, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
   const destination: DestinationStream & EventEmitter =

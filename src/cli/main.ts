@@ -1,6 +1,7 @@
 /** `turnabout COMMAND`. */
 import { VERSION } from "../wire/version.ts";
 import type { CommandTable } from "./command.ts";
+import { nearest } from "./config/nearest.ts";
 import { runCommand, surviveClosedOutput } from "./run-command.ts";
 
 const COMMANDS: CommandTable = {
@@ -19,6 +20,10 @@ const COMMANDS: CommandTable = {
   token: {
     summary: "create a token and its entry for the token file",
     load: async () => (await import("./commands/token.ts")).token,
+  },
+  config: {
+    summary: "check a configuration file, or print its schema",
+    load: async () => (await import("./commands/config.ts")).config,
   },
   status: {
     summary: "list runners, their targets and connections",
@@ -87,9 +92,10 @@ export async function main(args: string[]): Promise<void> {
   }
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
-    process.stderr.write(
-      `error: unknown command ${JSON.stringify(name)}\nhint: use ${Object.keys(COMMANDS).join(", ")}\n`,
-    );
+    const names = Object.keys(COMMANDS);
+    const near = nearest(name, names);
+    const hint = `${near === undefined ? "" : `did you mean ${near}? `}use ${names.join(", ")}`;
+    process.stderr.write(`error: unknown command ${JSON.stringify(name)}\nhint: ${hint}\n`);
     process.exitCode = 2;
     return;
   }

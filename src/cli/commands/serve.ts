@@ -1,7 +1,6 @@
 /** `turnabout serve`: the control plane. */
 import { readFile } from "node:fs/promises";
 import { isatty } from "node:tty";
-import { parseArgs } from "node:util";
 import type { ControlPlaneOptions } from "../../control/options.ts";
 import { FORWARDED_FIELDS } from "../../control/trusted-proxies/forwarded.ts";
 import { PROXY_PROTOCOL_MODES } from "../../control/trusted-proxies/trusted-proxies.ts";
@@ -11,15 +10,18 @@ import type { Logger } from "../../wire/log.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import type { Given } from "../config/given.ts";
+import { gather } from "../config/load.ts";
+import { helpOf, SOURCES_HELP } from "../config/option.ts";
+import { SERVE_OPTIONS } from "../config/serve-options.ts";
+import type { ServeOption } from "../config/serve-options.ts";
 import type { Inheritance } from "../handover/inheritance.ts";
 import { startedByUs } from "../handover/started-by-us.ts";
 import { serveUntilEnd } from "../handover/serving.ts";
 import { supervise } from "../handover/supervisor.ts";
-import { createLogger, LOG_HELP, logFormat } from "../logger.ts";
-import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts";
-import { startWatchdog, WATCHDOG_HELP, watchdogLimit } from "../watchdog/watchdog.ts";
+import { createLogger, logFormat } from "../logger.ts";
+import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
 
-const DEFAULT_PORT = "8080";
 const STDOUT_FD = 1;
 
 const HELP = `
@@ -27,45 +29,9 @@ usage: turnabout serve [OPTIONS]
 
 Runs the control plane: one port for HTTP/1.1, HTTP/2, the agent endpoint and CONNECT.
 
-  --port N                port to listen on; default 8080, 0 for a free one
-  --host ADDRESS          address to listen on; default all
-  --supervise             hold the port, and run the control plane in a process that is restarted when it dies
-  --token-file FILE       JSON file with the hashes of all accepted tokens (see docs/operations.md), reloaded when
-                          it changes. An agent's option of the same name is a file with the token itself
-  --data-dir DIR          directory for sessions, instances and issued tokens; default: in memory only
-  --moonlight-credentials-file FILE  file with Moonlight Web's shared secret; without it its routes are refused
-  --moonlight-user-header NAME  field in which Moonlight Web takes a user's name from a proxy: it gets the viewer's
-  --agent-url URL         control plane URL for the agents inside sandboxes, which get it in their environment
-  --sandbox-image IMAGE   default container image of a sandbox
-  --allow-image PATTERN   further images that users may request; * matches any characters; may be repeated
-  --max-sessions-per-user N  sessions that a user may have at once; default: limited only by capacity
-  --abandoned-sessions SECONDS  end the sessions of users who have had no valid token for so long; default: never
-  --allowed-origin ORIGIN origin from which a token cookie is accepted, in addition to our own; may be repeated
-  --trusted-pages TARGET.RUNNER  targets whose pages may run in browsers with our origin and the user's rights;
-                          * matches any characters; may be repeated; default none
-  --tls-cert FILE         certificate chain, PEM; the port then accepts TLS in addition to plaintext
-  --tls-key FILE          its key, PEM
-  --client-ca FILE        CA of client certificates, with which agents authenticate on rh2
-  --client-crl FILE       revoked client certificates: a PEM revocation list, or one serial number per line.
-                          These four files are reloaded when they change
-  --base-path PATH        path prefix of all routes, if a reverse proxy does not strip it
-  --grace SECONDS         how long dials wait for a lost agent; default 30
-  --response-timeout SECONDS  how long a target may take to send a response header; default 60
-  --max-streams-per-caller N  requests, WebSockets and tunnels that one user may have open at once, an admin four
-                          times as many; default 4096
-  --caller-stall SECONDS  how long a caller may leave unread what waits for it; default 60, 0 for no limit
-  --anonymous-rate N      requests a second without a credential from one client address; default 100, 0 for no limit
-  --drain SECONDS         how long open streams may take to finish after SIGTERM; default 30
-  --trusted-proxy CIDR    address or block of a reverse proxy that is trusted to name the client; may be repeated
-  --proxy-protocol MODE   PROXY header from a trusted proxy: off, allow or require; default off
-  --forwarded-fields NAME fields that a trusted proxy sets: x-forwarded or forwarded; default x-forwarded
-  --forwarded-prefix      trust X-Forwarded-Prefix of a trusted proxy, which must always set or remove it
-  --no-revdial            refuse agents that speak RevDial's protocol (see docs/revdial.md)
-  --ready-when RUNNER     /readyz is 200 only while this runner is connected; may be repeated
-  --access-log FILE       a JSON line for each request at its end; - is standard output, off none. Default -, and off
-                          where standard output is a terminal. SIGHUP opens the file again
-${WATCHDOG_HELP}
-${LOG_HELP}
+${helpOf(SERVE_OPTIONS)}
+
+${SOURCES_HELP}
 
 environment:
   TURNABOUT_ADMIN_TOKEN   a token that may do everything
@@ -80,112 +46,41 @@ export const serve: Command = startedByUs({
   summary: "run the control plane",
   help: HELP,
   async run(args, { inheritance, parent, upgradeSignal }) {
-    const { values } = parseArgs({
-      args,
-      options: {
-        port: { type: "string" },
-        host: { type: "string" },
-        supervise: { type: "boolean" },
-        "token-file": { type: "string" },
-        "data-dir": { type: "string" },
-        "moonlight-credentials-file": { type: "string" },
-        "moonlight-user-header": { type: "string" },
-        "agent-url": { type: "string" },
-        "sandbox-image": { type: "string" },
-        "allow-image": { type: "string", multiple: true },
-        "max-sessions-per-user": { type: "string" },
-        "abandoned-sessions": { type: "string" },
-        "allowed-origin": { type: "string", multiple: true },
-        "trusted-pages": { type: "string", multiple: true },
-        "tls-cert": { type: "string" },
-        "tls-key": { type: "string" },
-        "client-ca": { type: "string" },
-        "client-crl": { type: "string" },
-        "base-path": { type: "string" },
-        grace: { type: "string" },
-        "response-timeout": { type: "string" },
-        "max-streams-per-caller": { type: "string" },
-        "caller-stall": { type: "string" },
-        "anonymous-rate": { type: "string" },
-        drain: { type: "string" },
-        "trusted-proxy": { type: "string", multiple: true },
-        "proxy-protocol": { type: "string" },
-        "forwarded-fields": { type: "string" },
-        "forwarded-prefix": { type: "boolean" },
-        "no-revdial": { type: "boolean", default: false },
-        "ready-when": { type: "string", multiple: true },
-        watchdog: { type: "string" },
-        "access-log": { type: "string" },
-        "log-level": { type: "string" },
-        "log-format": { type: "string" },
-      },
-    });
-    const port = parsePort(values.port ?? DEFAULT_PORT, "--port");
-    const { host, "data-dir": dataDirectory } = values;
-    const log = createLogger({ level: values["log-level"], format: values["log-format"] });
+    const { given } = await gather("serve", SERVE_OPTIONS, args);
+    const port = given.port("port");
+    const host = given.text("host");
+    const dataDirectory = given.text("data-dir");
+    const log = createLogger({ level: given.text("log-level"), format: given.text("log-format") });
     const { listenFd } = inheritance;
-    if (parent === undefined) reportSocket(inheritance, values, log);
-    if (values.supervise === true && parent?.startedBy !== "supervisor") {
+    if (parent === undefined) reportSocket(inheritance, given, log);
+    if (given.isOn("supervise") === true && parent === undefined) {
       await supervise({ port, host, dataDirectory, inheritance, upgradeSignal, log });
     }
     const adminToken = process.env["TURNABOUT_ADMIN_TOKEN"];
     delete process.env["TURNABOUT_ADMIN_TOKEN"]; // no child process of ours needs it
-    if ((adminToken ?? "") === "" && values["token-file"] === undefined) {
+    if ((adminToken ?? "") === "" && !given.isGiven("token-file")) {
       throw new UsageError(
         "no tokens given: every request would be refused",
         "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` creates its entries)",
       );
     }
-    const limitMs = watchdogLimit(parseSeconds(values.watchdog, "--watchdog"));
-    // Loaded here, because a supervisor needs none of it.
-    const { createControlPlane } = await import("../../control/control-plane.ts");
-    const { helix } = await import("../../helix/helix.ts");
+    const limitMs = watchdogLimit(given.seconds("watchdog"));
     const options: ControlPlaneOptions = {
-      port,
-      host,
+      ...(await controlPlaneOptions(given)),
       listenFd,
-      tlsFiles: findTls(values),
       adminToken,
-      tokenFile: values["token-file"],
-      dataDirectory,
-      agentUrl: values["agent-url"],
-      allowedOrigins: values["allowed-origin"],
-      trustedPages: values["trusted-pages"],
-      basePath: values["base-path"],
-      graceMs: parseSeconds(values.grace, "--grace"),
-      responseTimeoutMs: parseSeconds(values["response-timeout"], "--response-timeout"),
-      streamsPerCaller: parseCount(values["max-streams-per-caller"], "--max-streams-per-caller"),
-      callerStallMs: parseSeconds(values["caller-stall"], "--caller-stall"),
-      anonymousPerS: parseCount(values["anonymous-rate"], "--anonymous-rate"),
-      drainMs: parseSeconds(values.drain, "--drain"),
-      trustedProxies: values["trusted-proxy"],
-      proxyProtocol: parseChoice(values["proxy-protocol"], "--proxy-protocol", PROXY_PROTOCOL_MODES),
-      forwardedFields: parseChoice(values["forwarded-fields"], "--forwarded-fields", FORWARDED_FIELDS),
-      forwardedPrefix: values["forwarded-prefix"],
-      revdial: !values["no-revdial"],
-      readyWhenConnected: values["ready-when"],
-      extensions: [
-        helix({
-          moonlightCredentials: await findMoonlightCredentials(values["moonlight-credentials-file"]),
-          moonlightUserHeader: values["moonlight-user-header"],
-          sandboxImage: values["sandbox-image"],
-          allowedImages: values["allow-image"],
-          abandonedSessionMs: parseSeconds(values["abandoned-sessions"], "--abandoned-sessions"),
-          maxSessionsPerUser: parseCount(values["max-sessions-per-user"], "--max-sessions-per-user"),
-        }),
-      ],
       log,
-      accessLog: accessLogOf(values["access-log"]),
     };
     if (parent !== undefined) {
       const { checkControlPlane } = await import("../../control/check-files.ts");
       await checkControlPlane(options);
       await parent.prepared();
     }
+    const { createControlPlane } = await import("../../control/control-plane.ts"); // a supervisor needs none of it
     const controlPlane = await createControlPlane(options);
-    const tls = values["tls-cert"] !== undefined;
+    const tls = given.isGiven("tls-cert");
     const { address, port: bound } = controlPlane.address;
-    startWatchdog({ limitMs, format: logFormat(values["log-format"]), log });
+    startWatchdog({ limitMs, format: logFormat(given.text("log-format")), log });
     await serveUntilEnd({
       controlPlane,
       dataDirectory,
@@ -198,15 +93,54 @@ export const serve: Command = startedByUs({
   },
 });
 
+type GivenToServe = Given<ServeOption>;
+
+/** Without what the process has from elsewhere: its log, its socket and the admin token. @throws UsageError */
+export async function controlPlaneOptions(given: GivenToServe): Promise<ControlPlaneOptions> {
+  const { helix } = await import("../../helix/helix.ts");
+  return {
+    port: given.port("port"),
+    host: given.text("host"),
+    tlsFiles: findTls(given),
+    tokenFile: given.text("token-file"),
+    dataDirectory: given.text("data-dir"),
+    agentUrl: given.text("agent-url"),
+    allowedOrigins: given.list("allowed-origin"),
+    trustedPages: given.list("trusted-pages"),
+    basePath: given.text("base-path"),
+    graceMs: given.seconds("grace"),
+    responseTimeoutMs: given.seconds("response-timeout"),
+    streamsPerCaller: given.count("max-streams-per-caller"),
+    callerStallMs: given.seconds("caller-stall"),
+    anonymousPerS: given.count("anonymous-rate"),
+    drainMs: given.seconds("drain"),
+    trustedProxies: given.list("trusted-proxy"),
+    proxyProtocol: given.choice("proxy-protocol", PROXY_PROTOCOL_MODES),
+    forwardedFields: given.choice("forwarded-fields", FORWARDED_FIELDS),
+    forwardedPrefix: given.isOn("forwarded-prefix"),
+    revdial: given.isOn("revdial"),
+    readyWhenConnected: given.list("ready-when"),
+    extensions: [
+      helix({
+        moonlightCredentials: await findMoonlightCredentials(given.text("moonlight-credentials-file")),
+        moonlightUserHeader: given.text("moonlight-user-header"),
+        sandboxImage: given.text("sandbox-image"),
+        allowedImages: given.list("allow-image"),
+        abandonedSessionMs: given.seconds("abandoned-sessions"),
+        maxSessionsPerUser: given.count("max-sessions-per-user"),
+      }),
+    ],
+    accessLog: accessLogOf(given.text("access-log")),
+  };
+}
+
 /** A socket of a service manager, and options that it overrides. */
-function reportSocket(
-  { listenFd, ignored }: Inheritance,
-  { port, host }: { port?: string; host?: string },
-  log: Logger,
-): void {
+function reportSocket({ listenFd, ignored }: Inheritance, given: GivenToServe, log: Logger): void {
   if (ignored !== undefined) log.warn({ reason: ignored }, "the socket of LISTEN_FDS is not used");
   if (listenFd === undefined) return;
-  const overridden = [...(port === undefined ? [] : ["--port"]), ...(host === undefined ? [] : ["--host"])];
+  const overridden = (["port", "host"] as const)
+    .filter((name) => given.isGiven(name))
+    .map((name) => `--${name}`);
   log.info(
     { listenFd, ...(overridden.length > 0 && { overridden }) },
     "listening on the socket of LISTEN_FDS",
@@ -216,20 +150,14 @@ function reportSocket(
 /** On a terminal its lines would hide the log's, which are for people. */
 function accessLogOf(given: string | undefined): string | undefined {
   const path = given ?? (isatty(STDOUT_FD) ? "off" : "-");
-  if (path === "") throw new UsageError("--access-log without a file", "use off, - or a path");
   return path === "off" ? undefined : path;
 }
 
-function findTls(values: {
-  "tls-cert"?: string;
-  "tls-key"?: string;
-  "client-ca"?: string;
-  "client-crl"?: string;
-}): TlsFiles | undefined {
-  const certFile = values["tls-cert"];
-  const keyFile = values["tls-key"];
-  const clientCaFile = values["client-ca"];
-  const clientCrlFile = values["client-crl"];
+function findTls(given: GivenToServe): TlsFiles | undefined {
+  const certFile = given.text("tls-cert");
+  const keyFile = given.text("tls-key");
+  const clientCaFile = given.text("client-ca");
+  const clientCrlFile = given.text("client-crl");
   if ([certFile, keyFile, clientCaFile, clientCrlFile].every((file) => file === undefined)) return undefined;
   if (certFile === undefined || keyFile === undefined) {
     throw new UsageError(

@@ -33,7 +33,11 @@ describe("turnabout", () => {
   });
 
   it("explains each command, and every option that the command knows", async () => {
-    for (const name of ["serve", "agent", "token", "demo"]) {
+    for (const name of ["serve", "agent"]) {
+      const { code, stdout } = await run([name, "--help"]);
+      assert.deepEqual([code, stdout.startsWith(`usage: turnabout ${name} `)], [0, true], stdout);
+    }
+    for (const name of ["token", "demo"]) {
       const { code, stdout } = await run([name, "--help"]);
       assert.equal(code, 0);
       assert.ok(stdout.startsWith(`usage: turnabout ${name} `), stdout);
@@ -47,8 +51,11 @@ describe("turnabout", () => {
   const misuse: [string[], RegExp][] = [
     [["fly"], /^error: unknown command "fly"\nhint: use serve, upgrade, agent, token, .*, demo$/],
     [["constructor"], /^error: unknown command "constructor"\nhint: /],
-    [["serve", "--porty", "1"], /^error: Unknown option '--porty'.*\nhint: run `turnabout serve --help`/],
-    [["serve", "extra"], /^error: Unexpected argument 'extra'.*\nhint: /],
+    [
+      ["serve", "--porty", "1"],
+      /^error: unknown option --porty\nhint: did you mean --port\? run `turnabout serve --help`/,
+    ],
+    [["serve", "extra"], /^error: unexpected argument "extra"\nhint: put patterns with \* in quotes/],
     [
       ["serve"],
       /^error: no tokens given: every request would be refused\nhint: set TURNABOUT_ADMIN_TOKEN, or give --token-file/,
