@@ -21,7 +21,7 @@ export function schemaText(): string {
 
 interface Property {
   description?: string;
-  default?: unknown;
+  default?: string | number | boolean;
   type?: string;
   enum?: string[];
   items?: Property;

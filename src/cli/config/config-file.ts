@@ -143,7 +143,9 @@ function valuesOf(
     if (name === "runner" || name === "target" || value === undefined) continue;
     if (typeof value === "boolean") values[name] = value;
     else if (Array.isArray(value)) values[name] = value.map(String);
-    else values[name] = spec.kind === "file" ? resolveFile(String(value), folder) : String(value);
+    else if (typeof value === "number") values[name] = String(value);
+    else if (typeof value === "string")
+      values[name] = spec.kind === "file" ? resolveFile(value, folder) : value;
   }
   return values;
 }

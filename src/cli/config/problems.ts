@@ -133,7 +133,7 @@ function shown(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a group of keys";
   const text = JSON.stringify(value);
-  return text.length > 80 || isSecretText(String(value)) ? "the value" : text;
+  return text.length > 80 || (typeof value === "string" && isSecretText(value)) ? "the value" : text;
 }
 
 /** `agent.targets[0].http`, without the section. */
