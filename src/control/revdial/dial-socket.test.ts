@@ -1,11 +1,8 @@
 /** What of a dial depends on time: its pick-up, and a half that has ended. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
 import { describe, it } from "node:test";
-import type { TestContext } from "node:test";
-import { WebSocket, WebSocketServer } from "ws";
+import { webSocketPair } from "../../../test/support/websocket-pair.ts";
 import { DIAL_TIMEOUT_MS } from "../limits.ts";
 import { DialSocket } from "./dial-socket.ts";
 import { HALF_CLOSED_IDLE_MS } from "./limits.ts";
@@ -18,27 +15,6 @@ function dial(): DialSocket {
     onBytes: () => {},
     onFault: () => {},
   });
-}
-
-/** Both ends of a data connection. */
-async function connection(
-  t: TestContext,
-): Promise<{ webSocket: WebSocket; socket: Socket; client: WebSocket }> {
-  const server = createServer();
-  const webSockets = new WebSocketServer({ server });
-  t.after(() => {
-    webSockets.close();
-    server.close();
-    client.terminate();
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const [[webSocket, { socket }]] = (await Promise.all([
-    once(webSockets, "connection"),
-    once(client, "open"),
-  ])) as [[WebSocket, { socket: Socket }], unknown];
-  return { webSocket, socket, client };
 }
 
 describe("a dial to a RevDial client", () => {
@@ -56,7 +32,7 @@ describe("a dial to a RevDial client", () => {
     let written = 0;
     while (waiting.write(Buffer.alloc(16 * 1024))) written += 16 * 1024;
     assert.ok(written <= 256 * 1024, `${written} bytes`);
-    const { webSocket, socket, client } = await connection(t);
+    const { webSocket, socket, client } = await webSocketPair(t);
     let received = 0;
     client.on("message", (data: Buffer) => (received += data.length));
     waiting.attach({ webSocket, socket, readsInPieces: false });
@@ -68,7 +44,7 @@ describe("a dial to a RevDial client", () => {
   });
 
   it("reads the response of a target that has stopped reading, when its connection is reset under our writes", async (t) => {
-    const { webSocket, socket, client } = await connection(t);
+    const { webSocket, socket, client } = await webSocketPair(t);
     const reset = Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET" });
     socket._write = (_chunk, _encoding, done) => done(reset);
     socket._writev = (_chunks, done) => done(reset);
@@ -85,7 +61,7 @@ describe("a dial to a RevDial client", () => {
   });
 
   it("whose caller has ended its half stays open while the target sends", async (t) => {
-    const { webSocket, socket, client } = await connection(t);
+    const { webSocket, socket, client } = await webSocketPair(t);
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const dialled = dial();
     dialled.attach({ webSocket, socket, readsInPieces: false });
@@ -106,7 +82,7 @@ describe("a dial to a RevDial client", () => {
   });
 
   it("sends a client that reads in pieces the next message only when it has read the last", async (t) => {
-    const { webSocket, socket, client } = await connection(t);
+    const { webSocket, socket, client } = await webSocketPair(t);
     const sizes: number[] = [];
     const unread: Buffer[] = [];
     client.on("message", (data: Buffer) => sizes.push(data.length));

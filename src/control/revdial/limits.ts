@@ -7,6 +7,8 @@ export const MESSAGE_BYTES: number = 32 * 1024;
 
 /** A message to a client that loses what it has not read in one piece: it fits into one TCP segment. */
 export const SMALL_MESSAGE_BYTES = 1_200;
+/** Data that come so long after a PING may be what its PONG was dropped for: that client waits a second for its turn to send one. */
+export const LOST_PONG_MS = 900;
 
 /** One line of a client: a pick-up's path, and the text of an error. */
 export const MAX_LINE_BYTES: number = 8 * 1024;
