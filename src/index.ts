@@ -30,6 +30,5 @@ export { createDispatcher } from "./clients/dial/dispatcher.ts";
 export { createHttpAgent } from "./clients/dial/http-agent.ts";
 export type { OpenStream } from "./clients/dial/open-stream.ts";
 export type { CallOptions } from "./clients/http/call.ts";
-export { createDockerClient } from "./clients/docker.ts";
 export { createRemoteDial } from "./clients/dial/remote-dial.ts";
 export type { RemoteDialOptions } from "./clients/dial/remote-dial.ts";

@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ON_DEMAND = ["dockerode", "http2-wrapper", "socks", "ssh2", "undici", "ws"];
+/** Of options that most agents do not have. */
+const ROOMS_ON_DEMAND = ["src/agent/discovery/docker-engine.ts", "src/agent/relay/relay.ts"];
 
 /** Packages and files that a file imports at once, and those that these do. Imports of types do not count. */
 function loadedWith(file: string, loaded: Set<string> = new Set()): Set<string> {
@@ -25,7 +27,15 @@ it("an agent loads no library for proxies, WebSockets, engines or HTTP clients b
   const loaded = loadedWith("src/cli/commands/agent.ts");
   assert.ok(loaded.has("pino") && loaded.has("src/agent/carriers/ptth.ts"), [...loaded].join("\n"));
   assert.deepEqual(
-    ON_DEMAND.filter((name) => loaded.has(name)),
+    [...ON_DEMAND, ...ROOMS_ON_DEMAND].filter((name) => loaded.has(name)),
+    [],
+  );
+});
+
+it("discovery needs no package", () => {
+  const loaded = loadedWith("src/agent/discovery/docker-engine.ts");
+  assert.deepEqual(
+    [...loaded].filter((name) => !name.startsWith("node:") && !name.startsWith("src/")),
     [],
   );
 });

@@ -11,15 +11,14 @@ import type { AgentOptions } from "./config.ts";
 import type { Connected } from "./connection/connection-slot.ts";
 import { ConnectionSlots } from "./connection/slots.ts";
 import { StandBy } from "./connection/stand-by.ts";
-import { Discovery } from "./discovery/discovery.ts";
-import { openEngine } from "./discovery/docker-engine.ts";
+import type { Discovery, DiscoveryContext } from "./discovery/discovery.ts";
 import { MAX_ENDPOINT_RUNNERS, NOTICES_BURST, NOTICES_PER_S, STREAMS_PER_TARGET } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
-import { startRelay } from "./relay/relay.ts";
+import type { Relay, RelayOptions } from "./relay/relay.ts";
 import { serveStreams } from "./streams/dispatch.ts";
 import { OfferedRunners } from "./targets/offered-runners.ts";
 import { checkRunners } from "./targets/targets.ts";
-import type { Runner } from "./targets/targets.ts";
+import type { Runner, TargetAddress } from "./targets/targets.ts";
 import { watchRenewal } from "./transport/certificate-renewal.ts";
 import { readSecret, withoutClientCertificate } from "./transport/credentials.ts";
 import { socketPathOf } from "./transport/server-url.ts";
@@ -125,7 +124,7 @@ export function createAgent(options: AgentOptions): Agent {
   const relay =
     config.listen.length === 0
       ? undefined
-      : startRelay({
+      : loadRelay({
           server: config.server,
           tls: withoutClientCertificate(config),
           listen: config.listen,
@@ -172,8 +171,7 @@ export function createAgent(options: AgentOptions): Agent {
   const discovery =
     docker === undefined
       ? undefined
-      : new Discovery({
-          engine: openEngine(docker),
+      : startDiscovery(docker, {
           hostNetwork: config.discoverHostNetwork === true,
           log: config.log,
           own: () => new Set(offered.own().map(({ id }) => id)),
@@ -182,12 +180,20 @@ export function createAgent(options: AgentOptions): Agent {
           // Unless it has become the agent's own in the meantime.
           remove: (id) => offered.targets.isDiscovered(id) && offered.remove(id),
         });
-  discovery?.start();
+  discovery?.catch((error: unknown) => {
+    config.log.error({ err: error }, "docker: discovery cannot be loaded");
+  });
+  const hint = (): void => void discovery?.then((started) => started.hint()).catch(() => {});
 
   async function close(): Promise<void> {
     closing.abort();
     stopWatching();
-    await Promise.all([discovery?.close(), slots.close(), closeRelay()]);
+    await Promise.all([closeDiscovery(), slots.close(), closeRelay()]);
+  }
+
+  async function closeDiscovery(): Promise<void> {
+    const started = await discovery?.catch(() => undefined);
+    await started?.close();
   }
 
   async function closeRelay(): Promise<void> {
@@ -205,13 +211,30 @@ export function createAgent(options: AgentOptions): Agent {
     addRunner: (runner) => {
       checkRunners([...offered.targets.runners().filter(({ id }) => id !== runner.id), runner]);
       offered.add(runner);
-      discovery?.hint();
+      hint();
     },
     removeRunner: (runnerId) => {
       offered.remove(runnerId);
-      discovery?.hint();
+      hint();
     },
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   };
+}
+
+/** Loaded where it is used: an agent without these options needs neither. */
+async function startDiscovery(
+  docker: TargetAddress,
+  context: Omit<DiscoveryContext, "engine">,
+): Promise<Discovery> {
+  const loading = Promise.all([import("./discovery/discovery.ts"), import("./discovery/docker-engine.ts")]);
+  const [{ Discovery }, { openEngine }] = await loading;
+  const discovery = new Discovery({ ...context, engine: openEngine(docker) });
+  discovery.start();
+  return discovery;
+}
+
+async function loadRelay(options: RelayOptions): Promise<Relay> {
+  const { startRelay } = await import("./relay/relay.ts");
+  return startRelay(options);
 }

@@ -1,7 +1,9 @@
-/** The Docker Engine of a runner: dockerode over dialled streams, including exec, events and logs. */
-import { createRequire } from "node:module";
+/**
+ * `turnabout/docker`: the Docker Engine of a runner, as a dockerode over dialled streams, including exec, events and logs. An entry of
+ * its own, because dockerode is an optional peer dependency: it brings SSH and gRPC along, and a native build.
+ */
 import type { Agent, ClientRequest } from "node:http";
-import type Docker from "dockerode";
+import Docker from "dockerode";
 import type { Dial } from "../wire/streams/dial.ts";
 import { createHttpAgent } from "./dial/http-agent.ts";
 
@@ -27,7 +29,7 @@ export function createDockerClient(dial: Dial, runner: string, target = "docker"
   const { DOCKER_HOST: ambient } = process.env;
   delete process.env["DOCKER_HOST"];
   try {
-    return new (load())(options);
+    return new Docker(options);
   } finally {
     if (ambient !== undefined) process.env["DOCKER_HOST"] = ambient;
   }
@@ -52,9 +54,4 @@ function withoutRedirects(agent: Agent): Agent {
   };
   requesting.addRequest = addWithoutRedirects;
   return agent;
-}
-
-/** Loaded on first use: it brings SSH and gRPC along. */
-function load(): typeof Docker {
-  return createRequire(import.meta.url)("dockerode") as typeof Docker;
 }

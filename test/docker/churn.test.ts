@@ -1,7 +1,7 @@
 /** Discovery with a real engine: the control plane has the containers that run, also while the engine is restarted. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { createDockerClient } from "../../src/index.ts";
+import { createDockerClient } from "../../src/clients/docker.ts";
 import type { Duplex, Readable } from "node:stream";
 import { PassThrough } from "node:stream";
 import { keptLog } from "../support/agents.ts";

@@ -6,10 +6,11 @@ import { describe, it } from "node:test";
 import { readDocument, ROOT, sections, tableRows } from "./markdown.ts";
 
 const parts = sections(readDocument("docs/dependencies.md"), 2);
-const { dependencies, devDependencies } = JSON.parse(readDocument("package.json")) as Record<
-  "dependencies" | "devDependencies",
-  Record<string, string>
->;
+const { dependencies, devDependencies, peerDependencies, peerDependenciesMeta } = JSON.parse(
+  readDocument("package.json"),
+) as Record<"dependencies" | "devDependencies" | "peerDependencies", Record<string, string>> & {
+  peerDependenciesMeta: Record<string, { optional?: boolean }>;
+};
 
 function rowsOf(heading: string): string[][] {
   return tableRows(parts.get(heading) ?? assert.fail(`no heading ${heading}`)).slice(1);
@@ -18,6 +19,7 @@ function rowsOf(heading: string): string[][] {
 describe("docs/dependencies.md", () => {
   for (const [heading, packages] of [
     ["Of the published package", dependencies],
+    ["That a project adds where it needs them", peerDependencies],
     ["For development", devDependencies],
   ] as const) {
     it(`names the packages, and says what each is for: ${heading}`, () => {
@@ -29,6 +31,11 @@ describe("docs/dependencies.md", () => {
       for (const [name = "", purpose = ""] of rows) assert.ok(purpose.length > 5, name);
     });
   }
+
+  it("has no peer dependency that is installed with the package", () => {
+    for (const name of Object.keys(peerDependencies))
+      assert.equal(peerDependenciesMeta[name]?.optional, true, name);
+  });
 
   it("names files of ours that exist", () => {
     for (const [, file = ""] of rowsOf("What we wrote ourselves, and why"))

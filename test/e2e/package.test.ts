@@ -10,6 +10,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const IN_PACKAGE = [
   "src",
   "docs",
+  "packaging",
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",
@@ -75,6 +76,18 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     assert.equal(result.code, 0, result.stderr);
   });
 
+  it("runs no script when it is installed: nothing is built", () => {
+    const { packages } = JSON.parse(readFileSync(join(consumer, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { hasInstallScript?: boolean }>;
+    };
+    const names = Object.keys(packages);
+    assert.ok(names.includes("node_modules/turnabout") && names.includes("node_modules/undici"));
+    assert.deepEqual(
+      names.filter((name) => packages[name]?.hasInstallScript === true || /ssh2|grpc|protobuf/.test(name)),
+      [],
+    );
+  });
+
   it("has what it needs and nothing of the tests, the sources or the machine", async () => {
     const listed = await run("find", [".", "-type", "f"], installed);
     const files = listed.stdout.trim().split("\n");
@@ -83,7 +96,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     assert.ok(files.includes("./dist/helix/index.js") && files.includes("./dist/helix/index.d.ts"));
     const strange = files.filter(
       (name) =>
-        !/^\.\/(dist\/.*\.(js|d\.ts)|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^\.\/(dist\/.*\.(js|js\.map|d\.ts)|dist\/THIRD-PARTY-NOTICES\.txt|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
           name,
         ) || /\.test\.|\.pem$|\.key$/.test(name),
     );
@@ -97,6 +110,22 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
       const help = await run(bin(name), ["--help"], consumer);
       assert.deepEqual([help.code, help.stdout.startsWith(`usage: ${name} `)], [0, true], help.stderr);
     }
+  });
+
+  it("has each command as a file that needs no other", async () => {
+    const alone = newFolder();
+    for (const name of ["turnabout-agent", "revdial-client", "wolf-revdial-client"]) {
+      cpSync(join(installed, `dist/${name}.js`), join(alone, `${name}.js`));
+      const { code, stdout, stderr } = await run(process.execPath, [`${name}.js`, "--help"], alone);
+      assert.deepEqual([code, stderr, stdout.startsWith("usage: ")], [0, "", true], name);
+    }
+  });
+
+  it("has source maps: a stack names our files and lines", async () => {
+    const script = `import { createAgent } from "turnabout"; createAgent({ server: "nonsense:", runners: {} });`;
+    writeFileSync(join(consumer, "stack.js"), script);
+    const { stderr } = await run(process.execPath, ["--enable-source-maps", "stack.js"], consumer);
+    assert.match(stderr, /src\/agent\/config\.ts:\d+/);
   });
 
   it("prints its own version", async () => {
@@ -179,12 +208,9 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
   it("reports in one line that Node is too old", async (t) => {
     const node = await oldNode();
     if (node === undefined) return t.skip("no Node before 24 on this machine");
-    for (const name of ["turnabout", "revdial-client", "wolf-revdial-client"]) {
-      const { code, stdout, stderr } = await run(
-        node,
-        [join(installed, `dist/cli/${name}.js`), "--help"],
-        "/",
-      );
+    const modules = ["turnabout", "revdial-client", "wolf-revdial-client"].map((name) => `cli/${name}.js`);
+    for (const file of [...modules, "turnabout-agent.js"]) {
+      const { code, stdout, stderr } = await run(node, [join(installed, "dist", file), "--help"], "/");
       assert.match(
         stderr,
         /^error: turnabout needs Node 24\.\d+\.\d+ or later; this is \d+\.\d+\.\d+\nhint: .*\n$/,

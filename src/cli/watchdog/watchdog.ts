@@ -10,6 +10,7 @@ import type { Logger } from "../../wire/log.ts";
 import { UsageError } from "../command.ts";
 import { HEARTBEAT_INTERVAL_MS, HEARTBEAT_INDEX } from "./heartbeat.ts";
 import type { WatchdogData } from "./heartbeat.ts";
+import { THREAD } from "./thread-source.ts";
 
 /** Default of `--watchdog`: three times the longest known iteration of a busy control plane's event loop. */
 const DEFAULT_LIMIT_MS = 30_000;
@@ -59,9 +60,8 @@ export function startWatchdog({ limitMs, format, log }: WatchdogOptions): void {
   const heartbeats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const counter = new Int32Array(heartbeats);
   const workerData: WatchdogData = { heartbeats, limitMs, format };
-  // The compiler does not rewrite the extension here.
-  const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
-  const thread = new Worker(new URL(file, import.meta.url), {
+  const thread = new Worker(THREAD, {
+    eval: typeof THREAD === "string",
     name: "watchdog",
     workerData,
     env: {},

@@ -1,0 +1,30 @@
+/**
+ * What is built besides dist/'s modules:
+ *
+ *     node packaging/main.ts bundles [FOLDER]   commands as one file each, and their notices; default dist
+ *     node packaging/main.ts executable         the agent with Node in it, in executables/
+ */
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { bundle, ROOT } from "./bundle.ts";
+import { buildExecutable } from "./executable.ts";
+import { notices } from "./notices.ts";
+
+const COMMANDS = ["turnabout-agent", "revdial-client", "wolf-revdial-client"];
+
+const [what, folder = "dist"] = process.argv.slice(2);
+if (what === "bundles") await buildBundles(path.resolve(ROOT, folder));
+else if (what === "executable") process.stdout.write(`${await buildExecutable()}\n`);
+else throw new Error("usage: node packaging/main.ts bundles [FOLDER] | executable");
+
+async function buildBundles(out: string): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const inputs = new Set<string>();
+  for (const name of COMMANDS) {
+    const outfile = path.join(out, `${name}.js`);
+    const used = await bundle({ entry: `src/cli/${name}.ts`, outfile });
+    await chmod(outfile, 0o755);
+    for (const input of used) inputs.add(input);
+  }
+  await writeFile(path.join(out, "THIRD-PARTY-NOTICES.txt"), await notices([...inputs]));
+}
