@@ -5,6 +5,7 @@
 import v8 from "node:v8";
 import { setTimeout as pause } from "node:timers/promises";
 import vm from "node:vm";
+import { nativeFunctions } from "../wire/system/native-functions.ts";
 
 /** How often resident memory is looked at. */
 export const MEMORY_CHECK_MS = 5_000;
@@ -106,18 +107,8 @@ function collector(): MemoryParts["collect"] {
 
 /** glibc's malloc_trim(3). Undefined where it cannot be called: another C library, or a Node without `node:ffi`. */
 export function trimmer(): (() => void) | undefined {
-  const emitWarning: unknown = Reflect.get(process, "emitWarning");
-  try {
-    process.emitWarning = ignore; // that node:ffi is experimental: not an operator's business
-    const library = process
-      .getBuiltinModule("node:ffi")
-      .dlopen("libc.so.6", { malloc_trim: { arguments: ["u64"], return: "i32" } });
-    return () => void library.functions.malloc_trim(0n);
-  } catch {
-    return undefined;
-  } finally {
-    Reflect.set(process, "emitWarning", emitWarning);
-  }
+  const functions = nativeFunctions("libc.so.6", { malloc_trim: { arguments: ["u64"], return: "i32" } });
+  return functions && (() => void functions.malloc_trim(0n));
 }
 
 function ignore(): void {}

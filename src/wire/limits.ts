@@ -23,6 +23,9 @@ export const HTTP2_SESSION_MEMORY_MB = 256;
 /** Largest single write into an HTTP/2 stream: a larger one counts against `maxSessionMemory` at once. */
 export const MAX_STREAM_WRITE_BYTES: number = 64 * 1024;
 
+/** What the system may take of a connection before it can send it: besides what is under way, so it slows no transfer. */
+export const MAX_UNSENT_BYTES: number = 256 * 1024;
+
 /** Streams that the agent accepts at once on one connection (SETTINGS_MAX_CONCURRENT_STREAMS). The control plane stays below it. */
 export const AGENT_MAX_STREAMS = 1_000;
 

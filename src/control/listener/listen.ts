@@ -1,6 +1,7 @@
 /** Where the port listens: on an address, or on a descriptor that another process has opened. */
 import net from "node:net";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { limitUnsentBytes } from "../../wire/system/unsent-bytes.ts";
 import { LISTEN_BACKLOG } from "../limits.ts";
 
 export interface ListenOptions {
@@ -36,6 +37,8 @@ export async function listen(
   } finally {
     server.off("error", reject);
   }
+  const descriptor = descriptorOf(server);
+  if (descriptor !== undefined) limitUnsentBytes(descriptor);
   const address = server.address();
   if (address !== null && typeof address === "object") return address;
   return { address: address ?? "", family: "unix", port: 0 };

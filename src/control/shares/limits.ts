@@ -66,6 +66,11 @@ export const UNREAD_CHECK_STREAMS = 16;
 export const UNREAD_CHECK_GROWTH = 8;
 /** A stream with so many unread bytes that has not moved since the last check is expected to fill its window. */
 export const STILL_STREAM_BYTES: number = 64 * 1024;
+/** For so long, a stream that moves much data may only fill the buffers on its way, the system's included: it is expected to
+ * fill its window. */
+export const FILLING_MS = 1_000;
+/** More than all of them hold: who has been sent so much has read some of it. */
+export const READ_PROOF_BYTES: number = 8 * 1024 * 1024;
 /** Bytes held in memory for the exchanges of one credential: 64 streams that are not read at all. Above it the one that has
  * moved least recently is ended. */
 export const UNREAD_BYTES_PER_CALLER: number = 128 * 1024 * 1024;

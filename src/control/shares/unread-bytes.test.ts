@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Duplex } from "node:stream";
-import { MOVING_CONNECTION_BYTES, STALL_TURNS, UNREAD_CHECK_STREAMS } from "./limits.ts";
+import {
+  BULK_EXCHANGES_AT_ONCE,
+  BULK_RESPONSE_BYTES,
+  FILLING_MS,
+  MOVING_CONNECTION_BYTES,
+  READ_PROOF_BYTES,
+  STALL_TURNS,
+  UNREAD_CHECK_STREAMS,
+} from "./limits.ts";
 import { UnreadBytes } from "./unread-bytes.ts";
 import type { UnreadBounds } from "./unread-bytes.ts";
 
@@ -52,13 +60,8 @@ function start(bounds: Partial<UnreadBounds> = {}) {
   const add = (name: string, holder = "user a", held = 0): CallerStream => {
     const end = new CallerStream();
     end.held = held;
-    unread.add({
-      holder,
-      end,
-      writtenBytes: () => end.written,
-      heldBytes: () => end.held,
-      stop: () => ended.push(name),
-    });
+    const counts = { writtenBytes: () => end.written, heldBytes: () => end.held };
+    unread.add({ holder, end, ...counts, stop: () => ended.push(name) }, 0);
     unread.close(); // a test looks by itself
     return end;
   };
@@ -189,6 +192,40 @@ describe("bytes that wait in memory", () => {
     const last = { holder: "user a", end: new CallerStream(), writtenBytes: () => 0, heldBytes: () => 0 };
     stand.unread.add({ ...last, stop: () => {} });
     assert.equal(stand.unread.isFull("user a"), true);
+  });
+
+  it("are expected of new tunnels that move much data, until more has passed than the buffers hold", () => {
+    using stand = start({ perHolderBytes: 8 * MIB });
+    const tunnels = ["one", "two", "three"].map((name) => stand.add(name));
+    const look = (ms: number, bytes: number): boolean => {
+      for (const tunnel of tunnels) tunnel.written = bytes;
+      stand.unread.check(ms);
+      return stand.unread.isFull("user a");
+    };
+    assert.equal(look(0, BULK_RESPONSE_BYTES - 1), false);
+    assert.equal(look(1, BULK_RESPONSE_BYTES), true);
+    assert.equal(look(2, READ_PROOF_BYTES), false);
+    assert.equal(look(3, BULK_RESPONSE_BYTES), true);
+    assert.equal(look(FILLING_MS, BULK_RESPONSE_BYTES), false);
+  });
+
+  it("are expected of all new streams of a holder with many such tunnels, and of no others", () => {
+    const bound = 8 * BULK_EXCHANGES_AT_ONCE * MIB;
+    using stand = start({ perHolderBytes: bound });
+    const bulk = (count: number): void => {
+      for (let n = 0; n < count; n += 1) stand.add("bulk").written = BULK_RESPONSE_BYTES;
+    };
+    const undecided = BULK_EXCHANGES_AT_ONCE + 1;
+    for (let n = 0; n < undecided; n += 1) stand.add("undecided");
+    for (let n = 0; n < 4 * undecided; n += 1) stand.add("other's", "user b");
+    bulk(BULK_EXCHANGES_AT_ONCE - 1);
+    stand.unread.check(0);
+    assert.equal(stand.unread.isFull("user a"), false);
+    bulk(1);
+    stand.unread.check(1);
+    assert.deepEqual([stand.unread.isFull("user a"), stand.unread.isFull("user b")], [true, false]);
+    stand.unread.check(FILLING_MS);
+    assert.equal(stand.unread.isFull("user a"), false);
   });
 
   it("are bounded higher for an admin", () => {

@@ -12,7 +12,11 @@ import { OpenList } from "../in-flight/open-list.ts";
 import type { Listed } from "../in-flight/open-list.ts";
 import { isOperator } from "./holders.ts";
 import {
+  BULK_EXCHANGES_AT_ONCE,
+  BULK_RESPONSE_BYTES,
+  FILLING_MS,
   MOVING_CONNECTION_BYTES,
+  READ_PROOF_BYTES,
   STALL_TURNS,
   STILL_STREAM_BYTES,
   UNREAD_BYTES_FULL_PERCENT,
@@ -54,10 +58,22 @@ interface Seen extends Listed {
   movedAtMs: number;
   /** What its connection had sent then. */
   connectionBytes: number;
+  readonly sinceMs: number;
   /** In memory at the last check. */
   bytes: number;
   /** What it will soon hold, if its caller goes on as at the last check. */
   expectedBytes: number;
+  /** It is new, and has no data yet: what it will hold, nobody knows. */
+  isUndecided: boolean;
+}
+
+/** All of one holder, at a check. */
+interface Held {
+  bytes: number;
+  expectedBytes: number;
+  /** Those that are expected to fill their windows. */
+  filling: number;
+  undecided: number;
 }
 
 const NO_HOLDERS: ReadonlySet<string> = new Set();
@@ -87,14 +103,16 @@ export class UnreadBytes {
   }
 
   /** @returns ends the watch */
-  add(delivery: Delivery): () => void {
+  add(delivery: Delivery, nowMs: number = performance.now()): () => void {
     const seen: Seen = {
       delivery,
       delivered: undefined,
-      movedAtMs: performance.now(),
+      sinceMs: nowMs,
+      movedAtMs: nowMs,
       connectionBytes: 0,
       bytes: 0,
       expectedBytes: 0,
+      isUndecided: false,
       listIndex: -1,
     };
     this.#open.add(seen);
@@ -116,29 +134,26 @@ export class UnreadBytes {
   /** Looks at everything that is open, and ends what is over a bound. */
   check(nowMs: number = performance.now()): void {
     if (this.#open.size === 0) return this.close();
-    const byHolder = new Map<string, number>();
-    const expected = new Map<string, number>();
+    const byHolder = new Map<string, Held>();
     const stalled: Seen[] = [];
     this.#total = 0;
     this.#grown = 0;
     for (const seen of this.#open.values()) {
       if (this.#isStalled(seen, nowMs)) stalled.push(seen);
-      const { holder } = seen.delivery;
-      byHolder.set(holder, (byHolder.get(holder) ?? 0) + seen.bytes);
-      expected.set(holder, (expected.get(holder) ?? 0) + seen.expectedBytes);
+      count(byHolder, seen);
       this.#total += seen.bytes;
     }
     for (const seen of stalled) this.#stop(seen, "not-read", byHolder);
     const full = new Set<string>();
-    for (const [holder, bytes] of byHolder) {
+    for (const [holder, held] of byHolder) {
       const { perHolderBytes, perOperatorBytes } = this.#bounds;
       const max = isOperator(holder) ? perOperatorBytes : perHolderBytes;
-      if ((expected.get(holder) ?? 0) > (max * UNREAD_BYTES_FULL_PERCENT) / 100) full.add(holder);
-      if (bytes > max) this.#relieve(holder, bytes - max, byHolder);
+      if (expectedBytes(held) > (max * UNREAD_BYTES_FULL_PERCENT) / 100) full.add(holder);
+      if (held.bytes > max) this.#relieve(holder, held.bytes - max, byHolder);
     }
     this.#full = full;
     while (this.#total > this.#bounds.totalBytes) {
-      const [largest] = [...byHolder].toSorted(([, a], [, b]) => b - a);
+      const [largest] = [...byHolder].toSorted(([, a], [, b]) => b.bytes - a.bytes);
       if (largest === undefined) return;
       const [holder] = largest;
       this.#relieve(holder, this.#total - this.#bounds.totalBytes, byHolder);
@@ -158,8 +173,14 @@ export class UnreadBytes {
     const delivered = pending === 0 ? undefined : deliveredBytes(delivery, pending);
     seen.bytes = pending + delivery.heldBytes();
     const isMoving = seen.delivered !== undefined && delivered !== seen.delivered;
-    seen.expectedBytes =
-      isMoving || seen.bytes < STILL_STREAM_BYTES ? seen.bytes : Math.max(seen.bytes, STREAM_WINDOW_BYTES);
+    const writtenBytes = delivery.writtenBytes();
+    const isNew = nowMs - seen.sinceMs < FILLING_MS;
+    const isBulk = writtenBytes >= BULK_RESPONSE_BYTES && writtenBytes < READ_PROOF_BYTES;
+    // A response ends by itself, mostly soon: only those count for which bytes wait.
+    const isFilling = isNew && isBulk && (pending > 0 || !isResponse(delivery.end));
+    const isStill = !isMoving && seen.bytes >= STILL_STREAM_BYTES;
+    seen.expectedBytes = isFilling || isStill ? Math.max(seen.bytes, STREAM_WINDOW_BYTES) : seen.bytes;
+    seen.isUndecided = isNew && writtenBytes < BULK_RESPONSE_BYTES;
     if (delivered === undefined || delivered !== seen.delivered) {
       seen.delivered = delivered;
       seen.movedAtMs = nowMs;
@@ -174,7 +195,7 @@ export class UnreadBytes {
   }
 
   /** Ends those of a holder that have moved least recently, until so many bytes are freed. */
-  #relieve(holder: string, excess: number, byHolder: Map<string, number>): void {
+  #relieve(holder: string, excess: number, byHolder: ReadonlyMap<string, Held>): void {
     let left = excess;
     const own = this.#open.all().filter(({ delivery, bytes }) => delivery.holder === holder && bytes > 0);
     for (const seen of own.toSorted((a, b) => a.movedAtMs - b.movedAtMs || b.bytes - a.bytes)) {
@@ -184,20 +205,42 @@ export class UnreadBytes {
     }
   }
 
-  #stop(seen: Seen, reason: StallReason, byHolder: Map<string, number>): void {
+  #stop(seen: Seen, reason: StallReason, byHolder: ReadonlyMap<string, Held>): void {
     const { delivery, bytes } = seen;
     if (this.#open.remove(seen)) this.#grown -= 1;
     this.#total -= bytes;
-    byHolder.set(delivery.holder, (byHolder.get(delivery.holder) ?? 0) - bytes);
+    const held = byHolder.get(delivery.holder);
+    if (held !== undefined) held.bytes -= bytes;
     this.#bounds.onStop(reason);
     delivery.stop(reason);
   }
+}
+
+function count(byHolder: Map<string, Held>, seen: Seen): void {
+  const { holder } = seen.delivery;
+  let held = byHolder.get(holder);
+  if (held === undefined)
+    byHolder.set(holder, (held = { bytes: 0, expectedBytes: 0, filling: 0, undecided: 0 }));
+  held.bytes += seen.bytes;
+  held.expectedBytes += seen.expectedBytes;
+  if (seen.expectedBytes >= STREAM_WINDOW_BYTES) held.filling += 1;
+  if (seen.isUndecided) held.undecided += 1;
+}
+
+/** New streams of a holder with many that fill their windows are expected to do the same. */
+function expectedBytes(held: Held): number {
+  const isLikely = held.filling >= BULK_EXCHANGES_AT_ONCE;
+  return held.expectedBytes + (isLikely ? held.undecided * STREAM_WINDOW_BYTES : 0);
 }
 
 /** Bytes in node's queue for the caller. */
 function pendingBytes(end: CallerEnd): number {
   if (end instanceof ServerResponse) return end.writableLength;
   return "stream" in end ? end.stream.writableLength : end.writableLength;
+}
+
+function isResponse(end: CallerEnd): boolean {
+  return end instanceof ServerResponse || "stream" in end;
 }
 
 /** Undefined for a response whose turn on its connection has not come: it does not wait for its reader. */
