@@ -118,6 +118,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "handover",
     "commands",
     "operator",
+    "tail",
     "completion",
   ],
 };

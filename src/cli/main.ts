@@ -37,6 +37,10 @@ const COMMANDS: CommandTable = {
     summary: "print events as they happen",
     load: async () => (await import("./operator/events.ts")).events,
   },
+  tail: {
+    summary: "print requests as they end",
+    load: async () => (await import("./tail/tail.ts")).tail,
+  },
   forward: {
     summary: "local ports for targets behind the tunnel",
     load: async () => (await import("./operator/forward.ts")).forward,

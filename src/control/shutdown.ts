@@ -124,10 +124,16 @@ export function release(parts: Parts, { extensions, stops, stopRemembering }: Ru
 /** Nothing of it needs the store, which the successor has. */
 function handOver(parts: Parts, { extensions, stopRemembering }: Running): void {
   stopRemembering();
-  parts.bus.endReaders();
+  endReaders(parts);
   parts.registry.handOver();
   extensions?.drain();
   extensions?.close();
+}
+
+/** They may read on at the next process. */
+function endReaders({ accessLog, bus }: Parts): void {
+  bus.endReaders();
+  accessLog.endReaders();
 }
 
 /** In batches, so that thousands of agents do not hold up the requests. */
@@ -172,7 +178,7 @@ async function end({ parts, running, port }: ShutdownParts): Promise<void> {
   const agents = [...parts.openConnections].map((connection) => drainAgent(connection, spreadMs));
   port.stopAccepting();
   parts.activeStreams.closeEndless(RESTARTING);
-  parts.bus.endReaders();
+  endReaders(parts);
   parts.registry.close();
   running.extensions?.drain();
   const [isFlushed] = await Promise.all([port.flushed(FLUSH_MS), ...agents]);

@@ -6,7 +6,7 @@ const FILES_OF_A_PROCESS = 8;
 
 /** These have a process of their own. Long ones too: files of a process run one after the other. */
 export const ALONE: Readonly<Record<string, string>> = {
-  "src/control/api/events.test.ts": "measures the memory of its process",
+  "src/control/api/live/events.test.ts": "measures the memory of its process",
   "test/traps/long-lived-tables.test.ts": "sets flags of V8, and counts what is left in memory",
   "test/http2-endings.test.ts": "listens for the end of its process",
 };

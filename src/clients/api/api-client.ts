@@ -23,6 +23,11 @@ export interface ApiCallOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface EventsOptions extends ApiCallOptions {
+  /** The control plane has accepted the request: events follow. */
+  onOpen?: (() => void) | undefined;
+}
+
 interface RequestParts {
   path?: Readonly<Record<string, string>>;
   query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -33,15 +38,15 @@ export class ApiClient implements AsyncDisposable {
   readonly #base: string;
   readonly #token: string;
   readonly #agent: Agent;
+  /** For responses without end. */
+  readonly #streams: Agent;
 
   constructor({ server, token, ca }: ApiClientOptions) {
     this.#base = server.replace(/\/+$/, "");
     this.#token = token;
-    this.#agent = new Agent({
-      connect: { ...(ca !== undefined && { ca }) },
-      headersTimeout: API_TIMEOUT_MS,
-      maxResponseSize: MAX_API_RESPONSE_BYTES,
-    });
+    const shared = { connect: { ...(ca !== undefined && { ca }) }, headersTimeout: API_TIMEOUT_MS };
+    this.#agent = new Agent({ ...shared, maxResponseSize: MAX_API_RESPONSE_BYTES });
+    this.#streams = new Agent(shared);
   }
 
   /**
@@ -77,9 +82,13 @@ export class ApiClient implements AsyncDisposable {
   async *events<P extends PathOf<"get">>(
     path: P,
     input: Input<"get", P>,
-    { signal }: ApiCallOptions = {},
+    { signal, onOpen }: EventsOptions = {},
   ): AsyncGenerator<ServerEvent, void, undefined> {
-    const { body } = await this.#send("get", path, input, signal, EVENT_SILENCE_MS);
+    const { body } = await this.#send("get", path, input, signal, {
+      dispatcher: this.#streams,
+      bodyTimeout: EVENT_SILENCE_MS,
+    });
+    onOpen?.();
     try {
       yield* serverEvents(body, labelOf("get", path));
     } catch (error) {
@@ -90,7 +99,7 @@ export class ApiClient implements AsyncDisposable {
 
   /** Calls in flight are aborted. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#streams.destroy()]);
   }
 
   async #send(
@@ -98,7 +107,7 @@ export class ApiClient implements AsyncDisposable {
     path: string,
     { path: parameters = {}, query = {}, body }: RequestParts,
     signal: AbortSignal | undefined,
-    bodyTimeoutMs = API_TIMEOUT_MS,
+    transport: { dispatcher?: Agent; bodyTimeout?: number } = {},
   ): Promise<Dispatcher.ResponseData> {
     const label = labelOf(method, path);
     const filled = path.replace(/\{(\w+)\}/g, (_all, name: string) =>
@@ -118,8 +127,9 @@ export class ApiClient implements AsyncDisposable {
           ...(body !== undefined && { "content-type": "application/json" }),
         },
         body: body === undefined ? null : JSON.stringify(body),
-        bodyTimeout: bodyTimeoutMs,
+        bodyTimeout: API_TIMEOUT_MS,
         dispatcher: this.#agent,
+        ...transport,
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {

@@ -54,6 +54,10 @@ export interface paths {
     /** Events of runners and of what users own, as server-sent events; a user reads the user's own */
     get: operations["readEvents"];
   };
+  "/api/v1/access-log": {
+    /** Lines of the access log as requests end, as server-sent events; a user reads those of the user's own requests */
+    get: operations["readAccessLog"];
+  };
   "/api/v1/sessions": {
     /** The caller's sessions; for an admin all */
     get: operations["listSessions"];
@@ -617,6 +621,33 @@ export interface operations {
   readEvents: {
     responses: {
       /** @description Events */
+      200: {
+        content: {
+          "text/event-stream": string;
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Lines of the access log as requests end, as server-sent events; a user reads those of the user's own requests */
+  readAccessLog: {
+    parameters: {
+      query?: {
+        /** @description `*` matches any characters */
+        runner?: string;
+        target?: string;
+        credential?: string;
+        /** @description Statuses and classes of them */
+        status?: string;
+      };
+    };
+    responses: {
+      /** @description Events `line`, each a line of the access log, and `dropped` with the number of lines that were left out */
       200: {
         content: {
           "text/event-stream": string;

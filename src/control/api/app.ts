@@ -15,7 +15,8 @@ import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
-import { eventRoutes } from "./events.ts";
+import { accessLogRoutes } from "./live/access-log.ts";
+import { eventRoutes } from "./live/events.ts";
 import { operationRoutes } from "./operations.ts";
 import { forbidSniffing, removeConnectionFields } from "./response-fields.ts";
 import { runnerRoutes } from "./runners.ts";
@@ -76,6 +77,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.route("/api/v1/runners", runnerRoutes(context));
   app.route("/api/v1/tokens", tokenRoutes(context));
   app.route("/api/v1/events", eventRoutes(context));
+  app.route("/api/v1/access-log", accessLogRoutes(context));
   for (const { path, routes } of context.resources) {
     if (!(routes instanceof OpenAPIHono)) {
       throw new TurnaboutError("config_invalid", `extension: the resource at ${path} is not an OpenAPIHono`);

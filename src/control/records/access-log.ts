@@ -26,9 +26,12 @@ export class AccessLog {
     record.totalMs = record.elapsedMs;
     record.code ??= "aborted";
     if (this.#file === undefined && this.#readers.size === 0) return;
-    const line = accessLine(record, Date.now());
-    this.#file?.write(line);
-    for (const reader of this.#readers) reader.offer(record, line);
+    const now = Date.now();
+    let line = this.#file === undefined ? undefined : accessLine(record, now);
+    if (line !== undefined) this.#file?.write(line);
+    if (this.#readers.size === 0) return;
+    const format = (): string => (line ??= accessLine(record, now));
+    for (const reader of this.#readers) reader.offer(record, format);
   }
 
   /** From now on, until it is closed. It never delays a request: what it does not read is dropped and counted. */
@@ -38,12 +41,17 @@ export class AccessLog {
     return reader;
   }
 
+  /** The control plane ends, or another process takes over: they may read on there. */
+  endReaders(): void {
+    for (const reader of this.#readers) reader.close();
+  }
+
   reopen(): void {
     this.#file?.reopen();
   }
 
   async close(): Promise<void> {
-    for (const reader of this.#readers) reader.close();
+    this.endReaders();
     await this.#file?.close();
   }
 }

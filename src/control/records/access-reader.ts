@@ -1,6 +1,6 @@
 /** One who reads the access log live: a bounded queue of the lines that match. */
 import { Guard } from "../../wire/streams/guard.ts";
-import { ACCESS_READER_MAX_LINES } from "./limits.ts";
+import { ACCESS_READER_MAX_LINES, ACCESS_READER_MAX_LENGTH } from "./limits.ts";
 import type { RequestRecord } from "./request-record.ts";
 
 export interface AccessReaderOptions {
@@ -13,7 +13,7 @@ export interface AccessReaderOptions {
 export interface AccessLines {
   /** With their ends. */
   lines: string[];
-  /** Lines before these that were dropped because too many waited. */
+  /** Lines behind these that were dropped because too many waited. */
   dropped: number;
 }
 
@@ -21,7 +21,10 @@ export class AccessReader {
   readonly #matches: (record: RequestRecord) => boolean;
   readonly #maxLines: number;
   readonly #onClose: () => void;
+  /** A filter that fails must not fail the request. */
+  readonly #guard: Guard = new Guard(() => this.close());
   #lines: string[] = [];
+  #length = 0;
   #dropped = 0;
   #isClosed = false;
   #wake: (() => void) | undefined;
@@ -32,12 +35,16 @@ export class AccessReader {
     this.#onClose = onClose;
   }
 
-  offer(record: RequestRecord, line: string): void {
-    const guard = new Guard(() => this.close()); // a filter that fails must not fail the request
-    guard.run(() => {
+  /** Characters of the lines that wait. */
+  get heldLength(): number {
+    return this.#length;
+  }
+
+  /** @param format makes the line: only for a reader that takes it */
+  offer(record: RequestRecord, format: (record: RequestRecord) => string): void {
+    this.#guard.run(() => {
       if (this.#isClosed || !this.#matches(record)) return;
-      if (this.#lines.length >= this.#maxLines) this.#dropped += 1;
-      else this.#lines.push(line);
+      this.#take(record, format);
       this.#wake?.();
     });
   }
@@ -51,6 +58,7 @@ export class AccessReader {
     }
     const read = { lines: this.#lines, dropped: this.#dropped };
     this.#lines = [];
+    this.#length = 0;
     this.#dropped = 0;
     return read.lines.length === 0 ? undefined : read;
   }
@@ -60,5 +68,15 @@ export class AccessReader {
     this.#isClosed = true;
     this.#onClose();
     this.#wake?.();
+  }
+
+  #take(record: RequestRecord, format: (record: RequestRecord) => string): void {
+    if (this.#lines.length >= this.#maxLines || this.#length >= ACCESS_READER_MAX_LENGTH) {
+      this.#dropped += 1;
+      return;
+    }
+    const line = format(record);
+    this.#lines.push(line);
+    this.#length += line.length;
   }
 }

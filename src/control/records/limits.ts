@@ -23,3 +23,6 @@ export const ACCESS_LOG_MAX_TEXT = 256;
 
 /** Lines that wait for one live reader; further ones are dropped and counted. */
 export const ACCESS_READER_MAX_LINES = 1_000;
+
+/** And their characters. A line may have 4,000; usual ones have 500, which are a thousand lines. */
+export const ACCESS_READER_MAX_LENGTH: number = 512 * 1024;

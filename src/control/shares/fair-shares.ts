@@ -2,6 +2,8 @@
 import { AnonymousCallers } from "./anonymous-callers.ts";
 import { ExchangeTurns } from "./exchange-turns.ts";
 import {
+  ACCESS_READERS_PER_CALLER,
+  ACCESS_READERS_PER_OPERATOR,
   ANONYMOUS_BURST,
   ANONYMOUS_REQUESTS_PER_S,
   CALLER_STALL_MS,
@@ -9,6 +11,7 @@ import {
   EVENT_READERS_PER_OPERATOR,
   FAILED_CREDENTIALS_BURST,
   FAILED_CREDENTIALS_PER_S,
+  MAX_ACCESS_READERS,
   MAX_EVENT_READERS,
   MAX_OPEN_STREAMS,
   MAX_UNKNOWN_RUNNERS,
@@ -42,6 +45,7 @@ export interface ShareOptions {
 export interface FairShares {
   readonly openStreams: Shares;
   readonly eventReaders: Shares;
+  readonly accessReaders: Shares;
   readonly unknownRunners: Shares;
   readonly unread: UnreadBytes;
   readonly anonymous: AnonymousCallers;
@@ -76,6 +80,13 @@ export function createFairShares(options: ShareOptions, { onRefused, onStop }: S
       perOperator: EVENT_READERS_PER_OPERATOR,
       total: MAX_EVENT_READERS,
       onRefused: () => onRefused("event_readers"),
+    }),
+    accessReaders: new Shares({
+      what: "readers of the access log",
+      perHolder: ACCESS_READERS_PER_CALLER,
+      perOperator: ACCESS_READERS_PER_OPERATOR,
+      total: MAX_ACCESS_READERS,
+      onRefused: () => onRefused("access_readers"),
     }),
     unknownRunners: unknownRunnerShares(() => onRefused("unknown_runners")),
     unread: new UnreadBytes({

@@ -29,6 +29,11 @@ export const EVENT_READERS_PER_OPERATOR = 500;
 /** Each may have a bounded amount unsent. */
 export const MAX_EVENT_READERS = 1_000;
 
+/** Readers of `GET /api/v1/access-log`: each looks at every request when it ends. */
+export const ACCESS_READERS_PER_CALLER = 4;
+export const ACCESS_READERS_PER_OPERATOR = 16;
+export const MAX_ACCESS_READERS = 64;
+
 /** How long a turn of the event loop may be before further requests to targets wait for the next one. Each takes 0.1 to 1 ms. */
 export const EXCHANGES_TURN_MS = 8;
 /** The same while connections arrive: behind five hundred a new one waits as many turns. */

@@ -3,16 +3,18 @@
  * for a slow reader without bound.
  */
 import { ServerResponse } from "node:http";
-import { resetStream } from "../../wire/streams/end-stream.ts";
-import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "../limits.ts";
-import type { AnyResponse } from "../listener/messages.ts";
-import { writeHead } from "../listener/response-writer.ts";
-import type { Delivery } from "../shares/unread-bytes.ts";
+import { resetStream } from "../../../wire/streams/end-stream.ts";
+import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "../../limits.ts";
+import type { AnyResponse } from "../../listener/messages.ts";
+import { writeHead } from "../../listener/response-writer.ts";
+import type { Delivery } from "../../shares/unread-bytes.ts";
 
 export class EventStream {
   readonly #response: AnyResponse;
   #writtenBytes = 0;
   #isEnding = false;
+  #isFull = false;
+  #isClosed = false;
 
   constructor(response: AnyResponse) {
     this.#response = response;
@@ -32,6 +34,7 @@ export class EventStream {
     keepalive.unref();
     response.once("close", () => {
       clearInterval(keepalive);
+      this.#isClosed = true;
       onClose();
     });
     this.#write(": connected\n\n");
@@ -41,13 +44,28 @@ export class EventStream {
     this.#write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
   }
 
-  /** For a reader that does not read, and stays below the bound of unsent bytes. */
-  delivery(holder: string): Delivery {
+  /**
+   * Events in the form that they are sent in. What comes next should wait for it.
+   *
+   * @returns whether the stream is still open, once its reader has room for more
+   */
+  async sendPaced(events: string): Promise<boolean> {
+    this.#write(events);
+    if (this.#isFull && !this.#isClosed) await this.#drained();
+    return !this.#isClosed && !this.#isEnding;
+  }
+
+  /**
+   * For a reader that does not read, and stays below the bound of unsent bytes.
+   *
+   * @param heldBytes what waits for it elsewhere
+   */
+  delivery(holder: string, heldBytes: () => number = () => 0): Delivery {
     return {
       holder,
       end: this.#response,
       writtenBytes: () => this.#writtenBytes,
-      heldBytes: () => 0,
+      heldBytes,
       stop: () => cut(this.#response),
     };
   }
@@ -62,17 +80,28 @@ export class EventStream {
     response.once("close", () => clearTimeout(timer));
   }
 
+  async #drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const response = this.#response;
+    response.once("drain", resolve);
+    response.once("close", resolve);
+    await promise;
+    response.off("drain", resolve);
+    response.off("close", resolve);
+  }
+
   #write(text: string): void {
     this.#writtenBytes += Buffer.byteLength(text);
-    write(this.#response, text);
+    this.#isFull = !write(this.#response, text);
     if (unsentBytes(this.#response) > MAX_UNSENT_EVENT_BYTES) cut(this.#response);
   }
 }
 
-function write(response: AnyResponse, text: string): void {
-  if (response.writableEnded) return;
-  if (response instanceof ServerResponse) response.write(text);
-  else if (!response.stream.destroyed) response.write(text);
+/** @returns false if more should wait for `drain` */
+function write(response: AnyResponse, text: string): boolean {
+  if (response.writableEnded) return true;
+  if (response instanceof ServerResponse) return response.write(text);
+  return response.stream.destroyed || response.write(text);
 }
 
 function unsentBytes(response: AnyResponse): number {
