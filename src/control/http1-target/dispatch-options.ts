@@ -6,10 +6,11 @@ import type { ForwardedRequest, TargetDeclaration } from "../fields/header-field
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import { credentialHolder } from "../shares/holders.ts";
 
 export interface DispatchedRequest {
-  requestId: string;
+  cause: StreamCause;
   body: Readable | Buffer | null;
   declaration: TargetDeclaration;
   isHttp2: boolean;
@@ -21,7 +22,7 @@ export function dispatchOptions(
   request: AnyRequest,
   job: ForwardedRequest & { identity: Identity },
   { responseTimeoutMs = RESPONSE_TIMEOUT_MS }: { responseTimeoutMs?: number | undefined },
-  { requestId, body, declaration, isHttp2, isSingleUse }: DispatchedRequest,
+  { cause, body, declaration, isHttp2, isSingleUse }: DispatchedRequest,
 ): TargetDispatchOptions {
   const headers = requestFields(request, job, declaration);
   if (Buffer.isBuffer(body)) headers.push("content-length", String(body.length));
@@ -35,7 +36,7 @@ export function dispatchOptions(
     headersTimeout: requestedTimeoutMs(request.headers, hasDeadline ? Infinity : responseTimeoutMs),
     trailers: () => trailerFields(request, job),
     caller: credentialHolder(job.identity),
-    requestId,
+    cause,
     reset: isSingleUse,
   };
 }

@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import { Client } from "undici";
 import type { Dispatcher } from "undici";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { isAsterisk, RequestFraming } from "./request-framing.ts";
 import type { LateContent } from "./request-framing.ts";
@@ -27,8 +28,8 @@ export class TargetConnection {
   socket: TargetSocket | undefined;
   heads: ResponseHeads = new ResponseHeads();
   readonly framing: RequestFraming = new RequestFraming();
-  /** Of the last request that was dispatched: a stream that is opened now is opened for it. */
-  requestId: string | undefined;
+  /** Requests that were dispatched and have neither a stream nor the order for one. */
+  #waiting: StreamCause | "unclear" | undefined;
   client: Client | undefined;
 
   /** Bytes that wait in the stream, in both directions. */
@@ -38,11 +39,23 @@ export class TargetConnection {
 
   /** The next bytes are a response for this handler. */
   expectResponse(handler: TargetHandler): void {
+    this.#waiting = undefined;
     this.heads.expect();
     handler.received = this.heads;
     this.framing.begin(handler.dispatched);
     const body: LateContent | Buffer | null | undefined = handler.dispatched?.body;
     if (body instanceof Readable) body.framing = this.framing;
+  }
+
+  waits(cause: StreamCause | undefined): void {
+    this.#waiting = this.#waiting === undefined ? cause : "unclear";
+  }
+
+  /** For whom a stream is opened now. Of two that wait it is not known: the agent then gets no id, and never another's. */
+  takeCause(): StreamCause | undefined {
+    const cause = this.#waiting;
+    this.#waiting = undefined;
+    return cause === "unclear" ? undefined : cause;
   }
 
   forget(): void {
@@ -56,7 +69,7 @@ export class TargetConnection {
 export class TargetClient extends Client {
   readonly #connection: TargetConnection;
 
-  constructor(origin: URL, options: Client.Options, open: (requestId: string | undefined) => TargetSocket) {
+  constructor(origin: URL, options: Client.Options, open: (cause: StreamCause | undefined) => TargetSocket) {
     const connection = new TargetConnection();
     super(origin, {
       ...options,
@@ -64,7 +77,7 @@ export class TargetClient extends Client {
         // Not in the same turn: undici ignores a socket that exists before it has begun to wait for one.
         queueMicrotask(() => {
           try {
-            const socket = open(connection.requestId);
+            const socket = open(connection.takeCause());
             const heads = new ResponseHeads();
             connection.heads = heads;
             connection.socket = socket;
@@ -94,7 +107,7 @@ export class TargetClient extends Client {
   override dispatch(options: TargetDispatchOptions, handler: TargetHandler): boolean {
     handler.connection = this.#connection;
     handler.dispatched = options;
-    this.#connection.requestId = options.requestId;
+    this.#connection.waits(options.cause);
     return super.dispatch(isAsterisk(options) ? { ...options, path: "/" } : options, handler);
   }
 }

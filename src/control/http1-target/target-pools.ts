@@ -10,13 +10,13 @@ import type { Destination } from "../../wire/messages/names.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
 import { Http2Target } from "../http2-target/target.ts";
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { TargetClient } from "./target-client.ts";
 import { MAX_RESPONSE_HEADER_BYTES, RESPONSE_TIMEOUT_MS, TARGET_KEEPALIVE_MS } from "../limits.ts";
 
 interface Opener {
-  /** @param requestId of the request that needs it */
-  openTunnel(destination: Destination, requestId: string | undefined): TargetSocket;
+  openTunnel(destination: Destination, cause: StreamCause | undefined): TargetSocket;
 }
 
 /** What {@link Pool} and {@link Http2Target} have in common. */
@@ -53,8 +53,8 @@ export class TargetPools {
 
   #http2(destination: Destination): TargetPool {
     const label = `${destination.runner} ${destination.target}`;
-    const openTunnel = (requestId: string | undefined): TargetSocket =>
-      this.#opener.openTunnel(destination, requestId);
+    const openTunnel = (cause: StreamCause | undefined): TargetSocket =>
+      this.#opener.openTunnel(destination, cause);
     return { version: "2", pool: new Http2Target({ label, openTunnel }) };
   }
 
@@ -112,8 +112,8 @@ export function createHttp1Pool(
     version: http === "auto" ? "unknown" : http,
     pool: new Pool(`http://${formatAuthority(destination)}`, {
       factory: (origin, options) => {
-        const open = (requestId: string | undefined): TargetSocket => {
-          const socket = opener.openTunnel(destination, requestId);
+        const open = (cause: StreamCause | undefined): TargetSocket => {
+          const socket = opener.openTunnel(destination, cause);
           const note = (bytes: Buffer): void => noteVersion(created, bytes);
           socket.onFirstBytes = note;
           return socket;

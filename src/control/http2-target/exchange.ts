@@ -12,6 +12,7 @@ import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isComplete, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS, HTTP2_TARGET_WAIT_MS, MAX_INFORMATIONAL_RESPONSES } from "../limits.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import type { Release } from "../shares/shares.ts";
 import type { Http2Connection } from "./connection.ts";
 import { fieldsOf, headerList, rawFields } from "./fields.ts";
@@ -28,6 +29,7 @@ export interface Http2Request extends RequestHead {
   responseTimeoutMs: number;
   /** Whose share of the target's streams it takes. */
   caller: string;
+  cause: StreamCause | undefined;
 }
 
 /** Where an exchange waits for a stream. */
@@ -80,6 +82,10 @@ export class Http2Exchange implements Dispatcher.DispatchController {
 
   get caller(): string {
     return this.#request.caller;
+  }
+
+  get cause(): StreamCause | undefined {
+    return this.#request.cause;
   }
 
   /** Bytes in memory, in both directions. */

@@ -10,6 +10,7 @@ import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
 import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import { SELF } from "../shares/holders.ts";
 import { Counts, shareLeft, targetStreamsLeft } from "../shares/shares.ts";
 import { TurnQueue } from "../shares/turn-queue.ts";
@@ -26,7 +27,7 @@ export interface TargetDispatchOptions extends Dispatcher.DispatchOptions {
   /** Whose share of the target's streams it takes. Default: this process itself. */
   caller?: string | undefined;
   /** For the agent's log, where a stream is opened for it. */
-  requestId?: string | undefined;
+  cause?: StreamCause | undefined;
   /** Trailers of the request, called when its body has ended. An HTTP/1.1 target gets them after a chunked body. */
   trailers?: (() => Record<string, string | string[]>) | undefined;
 }
@@ -35,7 +36,7 @@ export interface Http2TargetParts {
   /** `<runner> <target>`, for error messages. */
   label: string;
   /** @throws TurnaboutError */
-  openTunnel: (requestId: string | undefined) => TargetSocket;
+  openTunnel: (cause: StreamCause | undefined) => TargetSocket;
 }
 
 export class Http2Target implements Http2Queue {
@@ -48,15 +49,12 @@ export class Http2Target implements Http2Queue {
   readonly #connections = new Set<Http2Connection>();
   #current: Http2Connection | undefined;
   #isClosing = false;
-  /** Of the last request that was dispatched. */
-  #requestId: string | undefined;
 
   constructor(parts: Http2TargetParts) {
     this.#parts = parts;
   }
 
   dispatch(options: TargetDispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    this.#requestId = options.requestId;
     const exchange = new Http2Exchange(
       {
         method: options.method,
@@ -66,6 +64,7 @@ export class Http2Target implements Http2Queue {
         trailers: options.trailers ?? (() => ({})),
         responseTimeoutMs: options.headersTimeout,
         caller: options.caller ?? SELF,
+        cause: options.cause,
       },
       handler,
       this,
@@ -96,13 +95,13 @@ export class Http2Target implements Http2Queue {
 
   #pump(): void {
     for (const exchange of this.#retries) {
-      const connection = this.#usable();
+      const connection = this.#usable(exchange);
       if (connection === undefined || !connection.hasRoom()) return;
       this.#retries.delete(exchange);
       this.#start(exchange, connection);
     }
     this.#waiting.serve((exchange, caller) => {
-      const connection = this.#usable();
+      const connection = this.#usable(exchange);
       if (connection === undefined || !connection.hasRoom()) return false;
       if (targetStreamsLeft(caller, this.#streams.of(caller), connection.freeStreams) === 0) return false;
       this.#waiting.remove(caller, exchange);
@@ -115,8 +114,8 @@ export class Http2Target implements Http2Queue {
     exchange.start(connection, this.#streams.take([exchange.caller]));
   }
 
-  /** The connection for new requests, opened if there is none. */
-  #usable(): Http2Connection | undefined {
+  /** The connection for new requests, opened for this one if there is none. */
+  #usable({ cause }: Http2Exchange): Http2Connection | undefined {
     if (this.#current?.isUsable === true) return this.#current;
     this.#current = undefined;
     if (this.#isClosing) {
@@ -125,7 +124,7 @@ export class Http2Target implements Http2Queue {
     }
     if (this.#connections.size >= HTTP2_TARGET_MAX_CONNECTIONS) return undefined;
     try {
-      const socket = this.#parts.openTunnel(this.#requestId);
+      const socket = this.#parts.openTunnel(cause);
       const connection: Http2Connection = new Http2Connection({
         socket,
         label: this.#parts.label,

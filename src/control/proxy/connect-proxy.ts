@@ -27,7 +27,7 @@ import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
 import type { AccessLog } from "../records/access-log.ts";
 import { RequestRecord } from "../records/request-record.ts";
-import { requestIdOf } from "../trusted-proxies/request-id.ts";
+import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
@@ -41,9 +41,7 @@ export interface ConnectProxyContext {
   trustedProxies: TrustedProxies;
 }
 
-const ESTABLISHED = Buffer.from(
-  `HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n\r\n`,
-);
+const ESTABLISHED = `HTTP/1.1 200 Connection Established\r\n${HEADER.version}: ${VERSION}\r\n${REQUEST_ID_FIELD}: `;
 
 export interface AuthorizedDestination extends Destination {
   identity: Identity;
@@ -133,7 +131,7 @@ export async function connectFromSocket(
     const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
-    socket.write(ESTABLISHED);
+    socket.write(`${ESTABLISHED}${record.id}\r\n\r\n`);
     record.status = 200;
     caller.complete();
     splice(socket, tunnel, () => caller.release());
@@ -168,7 +166,7 @@ export async function connectFromStream(
     const tunnel = await openTunnel(caller, stream, destination, { headers, early, context, record });
     stream.off("readable", pull);
     if (stream.destroyed) return abort(tunnel);
-    stream.respond({ ":status": 200, [HEADER.version]: VERSION });
+    stream.respond({ ":status": 200, [HEADER.version]: VERSION, [REQUEST_ID_FIELD]: record.id });
     record.status = 200;
     caller.complete();
     splice(stream, tunnel, () => caller.release());

@@ -128,9 +128,8 @@ class HttpExchange implements TargetHandler {
     const { target, isSingleUse } = targetConnection(request, this.#job, connection);
     const body = this.#hasBody ? await bodyFor(target, request, this.#record) : null;
     if (this.#hasDisconnected) return release();
-    const { id: requestId } = this.#record;
     const isHttp2 = target.version === "2";
-    const dispatched = { requestId, body, declaration, isHttp2, isSingleUse };
+    const dispatched = { cause: this.#record, body, declaration, isHttp2, isSingleUse };
     target.pool.dispatch(dispatchOptions(request, this.#job, this.#context, dispatched), this);
     // Its requests share one stream: the target's own queue bounds them.
     if (isHttp2) release();
@@ -157,7 +156,14 @@ class HttpExchange implements TargetHandler {
       this.#record.responded(this.connection?.socket?.acceptedAt);
       const isWhole = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
       const { reason: phrase = reason, isHttp10 = false } = this.received ?? {};
-      this.#relay.passHead({ status, headers, reason: phrase, isWhole, isHttp10 });
+      this.#relay.passHead({
+        status,
+        headers,
+        reason: phrase,
+        isWhole,
+        isHttp10,
+        requestId: this.#record.id,
+      });
       this.#response.on("drain", this.#onDrain);
       this.#flushHead();
       if (this.#relay.isHeld) this.#limitHeld();

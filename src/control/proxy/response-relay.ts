@@ -17,6 +17,7 @@ import type { ProxyContext, ProxyJob } from "./job.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
 import { SmallPieces } from "./small-pieces.ts";
+import { REQUEST_ID_FIELD } from "../trusted-proxies/request-id.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
 import { unrepresentable } from "./target-errors.ts";
 
@@ -29,6 +30,8 @@ export interface ResponseHead {
   isWhole: boolean;
   /** The target speaks HTTP/1.0. */
   isHttp10: boolean;
+  /** For the caller, on a route of ours. */
+  requestId: string;
 }
 
 export class ResponseRelay {
@@ -114,7 +117,7 @@ export class ResponseRelay {
    *
    * @throws TurnaboutError `target_protocol` where its framing is faulty, or the caller's protocol cannot represent it
    */
-  passHead({ status, headers, reason, isWhole, isHttp10 }: ResponseHead): void {
+  passHead({ status, headers, reason, isWhole, isHttp10, requestId }: ResponseHead): void {
     const coding = headers["transfer-encoding"];
     this.#noContent = hasNoContent(status, this.#method);
     if (isHttp10 && coding !== undefined) {
@@ -130,6 +133,7 @@ export class ResponseRelay {
     if (this.#job.isolated === true) isolate(fields);
     const { amend } = this.#job;
     amend?.fields?.(fields, status);
+    if (this.#job.mode === "api") fields[REQUEST_ID_FIELD] = requestId;
     if (amend?.content !== undefined && status === 200) {
       forgetFormerContent(fields);
       if (!this.#noContent) return this.#hold(new HeldContent(amend.content, headers), fields, reason);

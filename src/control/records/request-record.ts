@@ -7,13 +7,18 @@ import type { Phase } from "../../wire/errors.ts";
 /** How it has come here. */
 export type Way = "route" | "forward-proxy" | "connect" | "websocket" | "dial" | "api";
 
+/** The request that a stream is opened for, as far as its agent gets to know it. */
+export interface StreamCause {
+  readonly id: string;
+}
+
 /** Of a credential: who has made the request. */
 export interface Requester {
   readonly id: string;
   readonly owner: string | undefined;
 }
 
-export class RequestRecord {
+export class RequestRecord implements StreamCause {
   /** Under which the caller, the control plane and the agent speak of it. */
   readonly id: string;
   readonly way: Way;

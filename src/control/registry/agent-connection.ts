@@ -9,6 +9,7 @@ import type { Destination } from "../../wire/messages/names.ts";
 import type { GoawayReason } from "../../wire/session/goaway.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import { Counts } from "../shares/shares.ts";
 import type { Release } from "../shares/shares.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
@@ -183,15 +184,13 @@ export class AgentConnection {
   }
 
   /** Opens a stream as a socket at once; a refusal is its 'error'. */
-  openTunnel(destination: Destination, requestId?: string): TargetSocket {
-    return this.openSocket(destination, () => {}, requestId);
+  openTunnel(destination: Destination, cause?: StreamCause): TargetSocket {
+    return this.openSocket(destination, () => {}, cause);
   }
 
   /** The same. @param onClose called once when it has closed */
-  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket {
-    return this.open(destination, onClose, (tunnel, closed) =>
-      tunnel.openSocket(destination, closed, requestId),
-    );
+  openSocket(destination: Destination, onClose: () => void, cause?: StreamCause): TargetSocket {
+    return this.open(destination, onClose, (tunnel, closed) => tunnel.openSocket(destination, closed, cause));
   }
 
   /** No new streams are opened, the agent gets the reason, and the open ones may finish until the deadline. */

@@ -101,7 +101,7 @@ export class Dialer {
     try {
       const stream = await this.open(destination, options, (connection, release) =>
         connection.open(destination, release, (tunnel, onClose) =>
-          tunnel.openStream(destination, { onClose, signal, early, requestId: record?.id }),
+          tunnel.openStream(destination, { onClose, signal, early, cause: record }),
         ),
       );
       record?.accepted();
@@ -129,7 +129,7 @@ export class Dialer {
     try {
       if (signal?.aborted === true) throw aborted(label);
       const socket = await this.open(destination, options, (connection, release) => ({
-        accepted: Promise.resolve(connection.openSocket(destination, release, record?.id)),
+        accepted: Promise.resolve(connection.openSocket(destination, release, record)),
         isUnprocessed: () => false,
       }));
       const timer = setTimeout(() => socket.destroy(noResponse(label)), DIAL_TIMEOUT_MS);

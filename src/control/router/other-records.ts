@@ -8,7 +8,7 @@ import { endRecord } from "../proxy/job.ts";
 import type { AccessLog } from "../records/access-log.ts";
 import { attachedRecord, attachRecord, RequestRecord } from "../records/request-record.ts";
 import type { Way } from "../records/request-record.ts";
-import { requestIdOf } from "../trusted-proxies/request-id.ts";
+import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 
 export interface OtherRecordsContext {
@@ -28,6 +28,7 @@ export class OtherRecords {
   /** A request that the API serves. Its handlers note who has made it, and why it has failed. */
   api(request: AnyRequest, response: AnyResponse): void {
     const record = this.#start(request, "api");
+    response.setHeader(REQUEST_ID_FIELD, record.id);
     response.once("close", () => {
       if (response.writableFinished) record.code ??= "ok";
       endRecord(record, response, NO_CONTENT, this.#context.accessLog);

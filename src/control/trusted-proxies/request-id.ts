@@ -1,7 +1,10 @@
-/** The id of a caller's request: in its error response, in the log lines of both ends, and in the access log. */
+/** The id of a caller's request: in its response, in the log lines of both ends, and in the access log. */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { isRequestId } from "../../wire/messages/request-id.ts";
+
+/** In responses to callers: those of our own, and those of targets on a route. */
+export const REQUEST_ID_FIELD = "x-request-id";
 
 const ID: unique symbol = Symbol("request id");
 
@@ -16,6 +19,6 @@ export function requestIdOf(request: object): string {
 
 /** The `X-Request-Id` of a trusted proxy, so that its log has the same id as ours. A caller's own is not ours to believe. */
 export function adoptRequestId(request: { headers: IncomingHttpHeaders }): void {
-  const { "x-request-id": given } = request.headers;
+  const { [REQUEST_ID_FIELD]: given } = request.headers;
   if (isRequestId(given)) (request as Identified)[ID] ??= given;
 }

@@ -23,6 +23,7 @@ import { onResponse } from "../../wire/streams/response.ts";
 import { isRefusedStream, refusal, streamLost } from "../../wire/streams/stream-error.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { DIAL_TIMEOUT_MS } from "../limits.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import { acceptedWebSocket, webSocketFields } from "./http2-websocket.ts";
 import type {
   Opening,
@@ -104,16 +105,16 @@ export class Http2Tunnel implements Tunnel {
   }
 
   /** Bytes may be written at once: the agent reads them only when the target has accepted. */
-  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket {
-    const stream = this.request(this.#connectFields(destination, requestId), onClose);
+  openSocket(destination: Destination, onClose: () => void, cause?: StreamCause): TargetSocket {
+    const stream = this.request(this.#connectFields(destination, cause), onClose);
     return new TunnelSocket(stream, labelOf(destination));
   }
 
   openStream(
     destination: Destination,
-    { onClose, signal, early, requestId }: OpenOptions,
+    { onClose, signal, early, cause }: OpenOptions,
   ): Opening<TargetStream> {
-    const stream = this.request(this.#connectFields(destination, requestId), onClose);
+    const stream = this.request(this.#connectFields(destination, cause), onClose);
     early?.sendTo(stream);
     return {
       accepted: accepted(stream, labelOf(destination), signal),
@@ -124,14 +125,14 @@ export class Http2Tunnel implements Tunnel {
   openWebSocket(
     destination: Destination,
     request: WebSocketRequest,
-    { onClose, signal, requestId }: OpenOptions,
+    { onClose, signal, cause }: OpenOptions,
   ): Opening<WebSocketResponse> {
     const marksRefusals = this.#capabilities.includes(CAPABILITY.proxyStatus);
     const fields = webSocketFields(request.fields, this.#capabilities.includes(CAPABILITY.targetHost));
     const stream = this.request(
       {
         ...fields,
-        ...this.#idField(requestId),
+        ...this.#idField(cause),
         ":method": "CONNECT",
         ":protocol": "websocket",
         ":scheme": "http",
@@ -147,15 +148,15 @@ export class Http2Tunnel implements Tunnel {
     };
   }
 
-  #connectFields(destination: Destination, requestId: string | undefined): OutgoingHttpHeaders {
+  #connectFields(destination: Destination, cause: StreamCause | undefined): OutgoingHttpHeaders {
     const authority = formatAuthority(destination);
-    return { ":method": "CONNECT", ":authority": authority, ...this.#idField(requestId) };
+    return { ":method": "CONNECT", ":authority": authority, ...this.#idField(cause) };
   }
 
   /** An agent that does not know the field would pass it on to a target. */
-  #idField(requestId: string | undefined): OutgoingHttpHeaders {
-    const isSent = requestId !== undefined && this.#capabilities.includes(CAPABILITY.requestId);
-    return isSent ? { [HEADER.requestId]: requestId } : {};
+  #idField(cause: StreamCause | undefined): OutgoingHttpHeaders {
+    const isSent = cause !== undefined && this.#capabilities.includes(CAPABILITY.requestId);
+    return isSent ? { [HEADER.requestId]: cause.id } : {};
   }
 
   ping(onAcknowledged: (error: Error | null, durationMs: number) => void): void {

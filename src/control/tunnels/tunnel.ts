@@ -9,6 +9,7 @@ import type { Destination } from "../../wire/messages/names.ts";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import type { CarrierKind } from "../../wire/session/carrier.ts";
 import type { Goaway } from "../../wire/session/goaway.ts";
+import type { StreamCause } from "../records/request-record.ts";
 import type { EarlyData } from "./early-data.ts";
 
 /** As lists name them: the carriers of tunnel connections, and the protocols that have none. */
@@ -52,8 +53,8 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** What the caller sends meanwhile. */
   early?: EarlyData | undefined;
-  /** Of the request for which it is opened, for the agent's log. */
-  requestId?: string | undefined;
+  /** For the agent's log. */
+  cause?: StreamCause | undefined;
 }
 
 /** A WebSocket's handshake with a target. */
@@ -95,7 +96,7 @@ export interface Tunnel {
   onClose(listener: () => void): void;
   /** Called once, when the other end takes no further streams. */
   onDrain(listener: () => void): void;
-  openSocket(destination: Destination, onClose: () => void, requestId?: string): TargetSocket;
+  openSocket(destination: Destination, onClose: () => void, cause?: StreamCause): TargetSocket;
   openStream(destination: Destination, options: OpenOptions): Opening<TargetStream>;
   openWebSocket(
     destination: Destination,

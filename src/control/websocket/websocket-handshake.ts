@@ -54,7 +54,7 @@ export async function openWebSocket(
     const fields = requestFields(request, job, target);
     const opened = { path, fields, timeoutMs };
     return connection.open(destination, onClose, (tunnel, closed) =>
-      tunnel.openWebSocket(destination, opened, { onClose: closed, signal, requestId: record.id }),
+      tunnel.openWebSocket(destination, opened, { onClose: closed, signal, cause: record }),
     );
   });
   try {

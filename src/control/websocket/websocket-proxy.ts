@@ -23,6 +23,7 @@ import { failureFields, offlineIfExpected, unrepresentable } from "../proxy/targ
 import type { AnyRequest } from "../listener/messages.ts";
 import { hasNoContent, withoutForbiddenLength } from "../listener/response-writer.ts";
 import type { RequestRecord } from "../records/request-record.ts";
+import { REQUEST_ID_FIELD } from "../trusted-proxies/request-id.ts";
 import { openWebSocket } from "./websocket-handshake.ts";
 import type { HandshakeResponse } from "./websocket-handshake.ts";
 import { spliceWebSocket } from "./websocket-splice.ts";
@@ -44,7 +45,7 @@ export async function proxyWebSocketUpgrade(
     }
     const { stream, isOpen, status, headers, target } = await webSocket.open(request);
     watch.stop();
-    const fields = handshakeResponseFields(headers, job, target);
+    const fields = responseFieldsFor(record, job, headers, target);
     record.status = isOpen ? 101 : status;
     if (!isOpen) {
       const isChunked = request.httpVersion === "1.1" && fields["content-length"] === undefined;
@@ -93,7 +94,7 @@ export async function proxyWebSocketStream(
       );
     }
     record.status = status;
-    respondOnHttp2(caller, status, handshakeResponseFields(headers, job, target));
+    respondOnHttp2(caller, status, responseFieldsFor(record, job, headers, target));
     if (isOpen) webSocket.splice(stream, headers);
     else {
       passRefusal(caller, stream, status, false);
@@ -110,6 +111,18 @@ export async function proxyWebSocketStream(
     caller.end(refusal.body);
     closeAfterResponse(caller);
   }
+}
+
+/** On a route with the request's id: the caller of the forward proxy gets what the target has sent. */
+function responseFieldsFor(
+  { id }: RequestRecord,
+  job: ProxyJob,
+  headers: IncomingHttpHeaders,
+  target: HandshakeResponse["target"],
+): Record<string, string | string[]> {
+  const fields = handshakeResponseFields(headers, job, target);
+  if (job.mode === "api") fields[REQUEST_ID_FIELD] = id;
+  return fields;
 }
 
 /** @throws TurnaboutError `target_protocol` if HTTP/2 cannot represent the status */

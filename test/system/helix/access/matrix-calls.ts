@@ -21,7 +21,7 @@ async function pathOf(path: Path): Promise<string> {
 }
 
 /** Our refusals have one; a response of a target has none. */
-const OURS = "x-request-id";
+const OURS = "proxy-status";
 
 export function get(path: string): Call {
   return send("GET", path);
@@ -57,8 +57,8 @@ export async function outcome(
   return judge(response.statusCode ?? 0, response.headers[OURS]);
 }
 
-function judge(status: number, requestId: unknown): Outcome {
-  return requestId === undefined ? "ok" : String(status);
+function judge(status: number, ours: unknown): Outcome {
+  return ours === undefined ? "ok" : String(status);
 }
 
 function bearer(token: string | null, name = "authorization"): Record<string, string> {
