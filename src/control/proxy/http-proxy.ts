@@ -8,15 +8,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { lossOf } from "../../wire/streams/stream-error.ts";
-import { isGrpc, requestedTimeoutMs } from "../fields/header-fields.ts";
+import { requestedTimeoutMs } from "../fields/header-fields.ts";
 import type { CloseReason } from "../auth/active-streams.ts";
 import { targetConnection } from "./connection-logins.ts";
 import type { TargetHandler } from "../http1-target/target-client.ts";
 import type { Http2Exchange } from "../http2-target/exchange.ts";
-import { callerResetCode } from "../http2-target/reset.ts";
 import { LOSS_SETTLE_MS, RESPONSE_TIMEOUT_MS } from "../limits.ts";
-import { breakResponse, sendError } from "../listener/error-response.ts";
+import { breakResponse } from "../listener/error-response.ts";
 import { hasBody } from "../listener/messages.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import type { RequestRecord } from "../records/request-record.ts";
@@ -32,7 +30,7 @@ import { bodyFor } from "./request-body.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { Retries } from "./retries.ts";
 import { closedError, RevocableCaller } from "./revocable-caller.ts";
-import { failureFields, notifyIfSilent, targetError } from "./target-errors.ts";
+import { disconnected, endWithError, failureFields, notifyIfSilent, targetError } from "./target-errors.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -244,13 +242,8 @@ class HttpExchange implements TargetHandler {
   #refuse(error: Error): void {
     const known = targetError(error, this.#job);
     this.#settle(known.code);
-    const { resetCode } = lossOf(error) ?? {};
-    const isBegun = this.#response.headersSent;
-    // A gRPC client understands a reset, and not our error body.
     this.#relay.flush();
-    const mustReset = isBegun || (resetCode !== undefined && isGrpc(this.#request.headers));
-    if (mustReset) breakResponse(this.#request, this.#response, callerResetCode(resetCode, isBegun));
-    else sendError(this.#request, this.#response, known);
+    endWithError(this.#request, this.#response, known, error);
     const { log, refusalLog } = this.#context;
     const fields = failureFields(this.#job, known, this.#record);
     refusalLog.info({ ...fields, reason: error.message }, "request failed");
@@ -298,8 +291,4 @@ class HttpExchange implements TargetHandler {
     this.#hasDisconnected = true;
     this.#controller?.abort(disconnected());
   }
-}
-
-function disconnected(): TurnaboutError {
-  return new TurnaboutError("aborted", "the caller has disconnected");
 }

@@ -1,11 +1,16 @@
-/** Why a request to a target failed, as an error of ours, and what is reported of it at both ends. */
+/** Why a request to a target failed, as an error of ours, what is reported of it at both ends, and how its response ends. */
 import { codeFromUndici } from "../../clients/http/undici-errors.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { CodedError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Destination } from "../../wire/messages/names.ts";
+import { lossOf } from "../../wire/streams/stream-error.ts";
 import { sendNotices } from "../admission/agent-notices.ts";
+import { isGrpc } from "../fields/header-fields.ts";
+import { callerResetCode } from "../http2-target/reset.ts";
+import { breakResponse, sendError } from "../listener/error-response.ts";
+import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import type { RequestRecord } from "../records/request-record.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import type { ProxyJob } from "./job.ts";
@@ -67,4 +72,23 @@ export function notifyIfSilent(
   const isOurs = error instanceof TurnaboutError && error.phase === undefined;
   if (!isOurs || error.code !== "response_timeout" || connection === undefined) return;
   sendNotices(connection, { silent: [{ runner, target, requestId }] }, log);
+}
+
+/** @param cause as the target's side has reported it */
+export function endWithError(
+  request: AnyRequest,
+  response: AnyResponse,
+  error: TurnaboutError,
+  cause: Error,
+): void {
+  const { resetCode } = lossOf(cause) ?? {};
+  const isBegun = response.headersSent;
+  // A gRPC client understands a reset, and not our error body.
+  const mustReset = isBegun || (resetCode !== undefined && isGrpc(request.headers));
+  if (mustReset) breakResponse(request, response, callerResetCode(resetCode, isBegun));
+  else sendError(request, response, error);
+}
+
+export function disconnected(): TurnaboutError {
+  return new TurnaboutError("aborted", "the caller has disconnected");
 }
