@@ -16,17 +16,11 @@ import {
   EXCHANGES_TURN_MS,
   MAX_BULK_HOLDERS,
 } from "./limits.ts";
+import { TurnLoop } from "./turn-loop.ts";
+import type { Job, Lane } from "./turn-loop.ts";
 
-/** Something that begins when its turn has come. */
-export interface Job {
-  /** Must not throw. */
-  begin(): void;
-}
-
-interface Lane {
+interface HolderLane extends Lane {
   readonly holder: string;
-  /** Waiting, in order. Their number is bounded by the holder's open streams. */
-  readonly jobs: Job[];
 }
 
 /** A holder's exchanges that have begun to move much data. */
@@ -38,33 +32,37 @@ interface Bulk {
 }
 
 export class ExchangeTurns {
-  /** Of holders with waiting jobs. */
-  readonly #lanes = new Map<string, Lane>();
-  /** The same, in the order of their next job. */
-  readonly #order: Lane[] = [];
-  /** Those that may not begin any more in this turn. */
-  readonly #held: Lane[] = [];
+  /** Of holders with waiting jobs, whose number is bounded by the holder's open streams. */
+  readonly #lanes = new Map<string, HolderLane>();
+  readonly #loop: TurnLoop<HolderLane>;
   readonly #bulk = new Map<string, Bulk>();
-  #turn = 0;
   /** Of the last turn with a new connection. */
   #arrivalTurn = -2;
-  #isScheduled = false;
-  /** When this turn has begun its first job; 0: it has not. */
-  #sinceMs = 0;
+
+  constructor() {
+    this.#loop = new TurnLoop({
+      budgetMs: () => (this.#isArriving ? ARRIVAL_TURN_MS : EXCHANGES_TURN_MS),
+      takes: ({ holder }) => this.#takes(holder),
+      onEmpty: ({ holder }) => this.#lanes.delete(holder),
+    });
+  }
 
   /** Begins `job` now or in a later turn. */
   run(holder: string, job: Job): void {
-    this.#schedule();
-    const lane = this.#lanes.get(holder);
-    if (lane !== undefined) lane.jobs.push(job);
-    else if (this.#hasTime() && this.#takes(holder)) job.begin();
-    else this.#add({ holder, jobs: [job] });
+    let lane = this.#lanes.get(holder);
+    if (lane === undefined) {
+      this.#loop.follow();
+      if (this.#loop.hasTime() && this.#takes(holder)) return job.begin();
+      lane = { holder, jobs: [] };
+      this.#lanes.set(holder, lane);
+    }
+    this.#loop.add(lane, job);
   }
 
   /** A connection has been accepted, and further ones may wait behind it. */
   arrived(): void {
-    this.#arrivalTurn = this.#turn;
-    this.#schedule();
+    this.#arrivalTurn = this.#loop.turn;
+    this.#loop.follow();
   }
 
   /** Resolves when the turn of a dial of this holder has come. */
@@ -87,23 +85,8 @@ export class ExchangeTurns {
     if (bulk.sinceMs.length > BULK_EXCHANGES_AT_ONCE) bulk.sinceMs.shift();
   }
 
-  #add(lane: Lane): void {
-    this.#lanes.set(lane.holder, lane);
-    this.#order.push(lane);
-  }
-
-  /** The first job of a turn always has. */
-  #hasTime(): boolean {
-    const nowMs = performance.now();
-    if (this.#sinceMs === 0) {
-      this.#sinceMs = nowMs;
-      return true;
-    }
-    return nowMs - this.#sinceMs < (this.#isArriving ? ARRIVAL_TURN_MS : EXCHANGES_TURN_MS);
-  }
-
   get #isArriving(): boolean {
-    return this.#turn - this.#arrivalTurn <= 1;
+    return this.#loop.turn - this.#arrivalTurn <= 1;
   }
 
   /** Whether it may begin one more in this turn, which is counted. */
@@ -112,47 +95,8 @@ export class ExchangeTurns {
     const [sinceMs = 0] = bulk?.sinceMs ?? [];
     if (bulk === undefined || bulk.sinceMs.length < BULK_EXCHANGES_AT_ONCE) return true;
     if (performance.now() - sinceMs > BULK_MS) return true;
-    if (this.#turn - bulk.turn < (this.#isArriving ? BULK_ARRIVAL_TURNS : 1)) return false;
-    bulk.turn = this.#turn;
+    if (this.#loop.turn - bulk.turn < (this.#isArriving ? BULK_ARRIVAL_TURNS : 1)) return false;
+    bulk.turn = this.#loop.turn;
     return true;
   }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(this.#begin);
-  }
-
-  readonly #begin = (): void => {
-    this.#isScheduled = false;
-    this.#turn += 1;
-    this.#sinceMs = 0;
-    this.#order.push(...this.#held.splice(0));
-    this.#next();
-  };
-
-  /** Begins the next job, and then, after all that it has put off within this turn, the one after it. */
-  readonly #next = (): void => {
-    for (;;) {
-      const isOver = this.#order.length > 0 ? !this.#hasTime() : this.#held.length > 0;
-      if (isOver) return this.#schedule();
-      const lane = this.#order.shift();
-      if (lane === undefined) {
-        this.#sinceMs = 0; // none waits: the next request has a turn of its own
-        return;
-      }
-      if (this.#takes(lane.holder)) return this.#beginFirst(lane);
-      this.#held.push(lane);
-    }
-  };
-
-  #beginFirst(lane: Lane): void {
-    const job = lane.jobs.shift();
-    if (lane.jobs.length > 0) this.#order.push(lane);
-    else this.#lanes.delete(lane.holder);
-    job?.begin();
-    queueMicrotask(this.#afterMicrotasks);
-  }
-
-  readonly #afterMicrotasks = (): void => process.nextTick(this.#next);
 }
