@@ -250,11 +250,12 @@ class HttpExchange implements TargetHandler {
     notifyIfSilent(known, this.#agent, this.#job.destination, { requestId: this.#record.id, log });
   }
 
-  /** Where another connection exists. The connections of a dying process end one after the other: they do not count. */
+  /** Where another connection exists, those of a dying process not counted; or where its agent gives no notice of a restart. */
   async #dispatchAfterLoss(loss: Error): Promise<void> {
     await pause(LOSS_SETTLE_MS);
     if (this.#settled) return;
-    const canReach = this.#context.dialer.reaches(this.#job.destination.runner);
+    const { runner } = this.#job.destination;
+    const canReach = this.#agent?.tunnel.hasLeftUnannounced === true || this.#context.dialer.reaches(runner);
     if (this.#hasDisconnected || !canReach) return this.#fail(loss);
     await this.#dispatch();
   }

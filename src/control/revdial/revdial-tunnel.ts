@@ -106,6 +106,10 @@ export class RevDialTunnel implements Tunnel {
     return this.#isDestroyed || this.#hasClosed;
   }
 
+  get hasLeftUnannounced(): boolean {
+    return this.#lostAtMs !== -Infinity && !this.#isDestroyed;
+  }
+
   onClose(listener: () => void): void {
     this.#onClose.push(listener);
   }

@@ -46,6 +46,7 @@ export interface Http2TunnelParts {
 
 export class Http2Tunnel implements Tunnel {
   readonly isAgentsOnly = false;
+  readonly hasLeftUnannounced = false;
   readonly http2Session: ClientHttp2Session;
   readonly carrier: Carrier;
   readonly #liveness: Pick<Liveness, "rttMs">;

@@ -86,6 +86,8 @@ export interface Tunnel {
   readonly maxStreams: number;
   /** Its agent dials again only when this connection has closed. */
   readonly isAgentsOnly: boolean;
+  /** Its agent has closed it, and can announce nothing: a restart looks like a death. */
+  readonly hasLeftUnannounced: boolean;
   /** In both directions, so far. */
   readonly transferredBytes: number;
   /** New streams may be opened. */

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { WebSocketServer } from "ws";
 import { errorCode, openCaller, via } from "../../support/callers.ts";
+import { EventLog } from "../../support/event-log.ts";
 import { ending, eventually, next } from "../../support/events.ts";
-import { call } from "../../support/http.ts";
+import { call, runnersUntil } from "../../support/http.ts";
+import type { RunnerListing } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RevDialClient } from "../../support/revdial-client.ts";
 import { ADMIN_TOKEN, isConnected, RUNNER, startSystem } from "../../support/system.ts";
@@ -106,6 +108,48 @@ describe("a RevDial client's target", () => {
     await next(response.body, "data");
     client.kill();
     assert.equal((await end).kind, "error");
+  });
+});
+
+describe("a request that has no response yet", () => {
+  const start = async () => {
+    const requests = new EventLog<string>();
+    const target = await startHttpTarget((request) => requests.push(request.method ?? ""));
+    const stand = await startRevDial({ target });
+    const caller = await openCaller("HTTP/1.1", stand.system);
+    const send = (method: string) => caller.call({ method, path: via("/", TARGET) });
+    const isSent = (method: string) => requests.find((sent) => sent === method, `a ${method} at the target`);
+    const close = async () => {
+      await caller[Symbol.asyncDispose]();
+      await stand[Symbol.asyncDispose]();
+    };
+    return { stand, send, isSent, [Symbol.asyncDispose]: close };
+  };
+
+  it("is sent again to the next client, when its own has gone, if it is safe: a client's restart is a loss", async () => {
+    await using requests = await start();
+    const { stand, send } = requests;
+    const safe = send("GET");
+    await requests.isSent("GET");
+    const unsafe = send("POST");
+    await requests.isSent("POST");
+    stand.client.kill();
+    const { status, text } = await unsafe;
+    assert.deepEqual([status, errorCode(text)], [502, "tunnel_lost"]);
+    const isWaiting = ({ waitingDials }: RunnerListing) => waitingDials === 1;
+    await runnersUntil(stand.system.url, (rows) => rows.some(isWaiting), "the request's second dial");
+    await stand.connect(await startHttpTarget((_request, response) => response.end("here again")));
+    assert.equal((await safe).text, "here again");
+  });
+
+  it("fails when its client's token is revoked", async () => {
+    await using requests = await start();
+    const { stand, send } = requests;
+    const safe = send("GET");
+    await requests.isSent("GET");
+    stand.system.controlPlane.setTokens(TOKENS.filter(({ id }) => id !== "ours"));
+    const { status, text } = await safe;
+    assert.deepEqual([status, errorCode(text)], [502, "tunnel_lost"]);
   });
 });
 
