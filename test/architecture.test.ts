@@ -24,9 +24,10 @@ const ROOT = path.join(import.meta.dirname, "..");
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   clients: ["wire"],
-  agent: ["wire"],
-  control: ["wire", "clients"],
-  helix: ["wire", "clients", "control"],
+  metrics: [],
+  agent: ["wire", "metrics"],
+  control: ["wire", "clients", "metrics"],
+  helix: ["wire", "clients", "control", "metrics"],
   demo: ["wire", "agent", "control", "clients", "helix"],
   cli: ["wire", "agent", "control", "clients", "helix", "demo"],
 };
@@ -67,9 +68,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   control: [
     "limits.ts",
-    "metrics.ts",
     "in-flight",
     "records",
+    "figures",
+    "metrics.ts",
     "trusted-proxies",
     "shares",
     "connections",

@@ -60,7 +60,12 @@ export function createAgent(options: AgentOptions): Agent {
   if (!config.server.includes("://") && socketPathOf(config.server) === undefined) {
     config.log.warn({}, "the server URL has no scheme: http is used, and the token is sent in clear text");
   }
-  const metrics = createAgentMetrics();
+  const metrics = createAgentMetrics({
+    targets: () => offered.targets.health(),
+    tunnelBytes: () => slots.transferredBytes,
+    stalled: () => slots.stalledStreams(),
+    discovery: () => discovery?.figures,
+  });
   const { token } = config;
   const standBy = new StandBy(config.standbyDelayMs);
   const closing = new AbortController();

@@ -12,6 +12,11 @@ export const MAX_INFORMATIONAL_RESPONSES = 1_000;
 /** Log lines a minute about targets that were not reached or sent no response: callers can cause them without limit. */
 export const TARGET_FAILURES_LOGGED_PER_MINUTE = 120;
 
+/** Targets with metrics of their own: the streams of further ones are counted as `other`. */
+export const METRICS_MAX_TARGETS = 128;
+/** Streams that a reading of the metrics looks at to see what they wait for: a few milliseconds. */
+export const METRICS_MAX_STREAMS = 10_000;
+
 /** Streams to one target at once: protects single-threaded targets such as Wolf. One credential may have 512 of them, and the
  * rest is room for others: as much as fair shares need, by which one has at most 7/8. */
 export const STREAMS_PER_TARGET = 586;

@@ -1,5 +1,12 @@
 /** The control plane's figures, served as `GET /metrics` in Prometheus' text format. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { DurationHistogram } from "../metrics/duration-histogram.ts";
+import type { Durations } from "../metrics/durations.ts";
+import { registerCounter, registerGauge } from "../metrics/labelled.ts";
+import { registerBuildInfo, registerProcessMetrics } from "../metrics/process-metrics.ts";
+import { VERSION } from "../wire/version.ts";
+import type { RequestFigures } from "./figures/request-figures.ts";
+import { registerTargetMetrics } from "./figures/target-metrics.ts";
 
 export interface ControlMetrics {
   readonly registry: Registry;
@@ -22,6 +29,23 @@ export interface Gauges {
   storeWritable(): boolean;
   accessLogDropped(): number;
   unsavedChanges(): number;
+  /** Of transactions, and of flushes to the disk. */
+  readonly store: { readonly writes: Durations; readonly flushes: Durations };
+  readonly requests: RequestFigures;
+  /** Whether a target was reached at the last attempt, and its runner is connected. */
+  isUp(runner: string, target: string): boolean;
+  /** All targets of known runners, by state. */
+  targets(): Readonly<Record<string, number>>;
+  /** By reason. */
+  refusedCredentials(): Readonly<Record<string, number>>;
+  readonly tunnels: TunnelGauges;
+}
+
+/** Of tunnel connections, by carrier; streams that wait, by what they wait for. */
+export interface TunnelGauges {
+  readonly roundTrips: Readonly<Record<string, Durations>>;
+  bytes(): Readonly<Record<string, number>>;
+  stalled(): Readonly<Record<string, number>>;
 }
 
 export function createControlMetrics(gauges: Gauges): ControlMetrics {
@@ -35,14 +59,11 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.set(gauges.connections());
     },
   });
-  new Gauge({
+  registerGauge(registry, {
     name: "turnabout_runners",
     help: "Known runners, by state.",
-    labelNames: ["state"],
-    registers,
-    collect() {
-      for (const [state, count] of Object.entries(gauges.runners())) this.set({ state }, count);
-    },
+    label: "state",
+    read: () => gauges.runners(),
   });
   new Gauge({
     name: "turnabout_waiting_dials",
@@ -68,16 +89,11 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.set(gauges.unreadBytes());
     },
   });
-  new Gauge({
+  registerGauge(registry, {
     name: "turnabout_certificate_expiry_timestamp_seconds",
     help: "Expiry of a certificate (Unix time): the server's own, and the earliest of the client CAs.",
-    labelNames: ["certificate"],
-    registers,
-    collect() {
-      this.reset();
-      for (const [certificate, expiryS] of Object.entries(gauges.certificateExpiries()))
-        this.set({ certificate }, expiryS);
-    },
+    label: "certificate",
+    read: () => gauges.certificateExpiries(),
   });
   new Counter({
     name: "turnabout_access_log_dropped_lines_total",
@@ -88,22 +104,23 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       this.inc(gauges.accessLogDropped());
     },
   });
-  new Gauge({
-    name: "turnabout_store_writable",
-    help: "1 while changes are saved, 0 while the data directory cannot be written.",
-    registers,
-    collect() {
-      this.set(gauges.storeWritable() ? 1 : 0);
-    },
+  registerStore(registry, gauges);
+  registerTunnels(registry, gauges.tunnels);
+  registerTargetMetrics(registry, gauges.requests, (runner, target) => gauges.isUp(runner, target));
+  registerGauge(registry, {
+    name: "turnabout_targets",
+    help: "Targets of known runners: up, down (not reached at the last attempt), or offline with their runner.",
+    label: "state",
+    read: () => gauges.targets(),
   });
-  new Gauge({
-    name: "turnabout_store_unsaved_changes",
-    help: "Changes that are to be saved when the data directory can be written again.",
-    registers,
-    collect() {
-      this.set(gauges.unsavedChanges());
-    },
+  registerCounter(registry, {
+    name: "turnabout_refused_credentials_total",
+    help: "Credentials of callers and agents that were refused, by reason.",
+    label: "reason",
+    read: () => gauges.refusedCredentials(),
   });
+  registerBuildInfo(registry, "control-plane", VERSION);
+  registerProcessMetrics(registry);
   return {
     registry,
     dials: new Counter({
@@ -143,4 +160,58 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       registers,
     }),
   };
+}
+
+function registerStore(registry: Registry, gauges: Gauges): void {
+  const registers = [registry];
+  new Gauge({
+    name: "turnabout_store_writable",
+    help: "1 while changes are saved, 0 while the data directory cannot be written.",
+    registers,
+    collect() {
+      this.set(gauges.storeWritable() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "turnabout_store_unsaved_changes",
+    help: "Changes that are to be saved when the data directory can be written again.",
+    registers,
+    collect() {
+      this.set(gauges.unsavedChanges());
+    },
+  });
+  new DurationHistogram({
+    name: "turnabout_store_write_seconds",
+    help: "Transactions of the data directory. Each holds up the event loop for so long.",
+    registers,
+    series: () => [[{}, gauges.store.writes]],
+  });
+  new DurationHistogram({
+    name: "turnabout_store_flush_seconds",
+    help: "Flushes of the data directory to the disk, one for all changes that wait.",
+    registers,
+    series: () => [[{}, gauges.store.flushes]],
+  });
+}
+
+function registerTunnels(registry: Registry, tunnels: TunnelGauges): void {
+  new DurationHistogram({
+    name: "turnabout_tunnel_rtt_seconds",
+    help: "Round trips of PINGs on tunnel connections.",
+    labelNames: ["carrier"],
+    registers: [registry],
+    series: () => Object.entries(tunnels.roundTrips).map(([carrier, durations]) => [{ carrier }, durations]),
+  });
+  registerCounter(registry, {
+    name: "turnabout_tunnel_bytes_total",
+    help: "Bytes on tunnel connections, in both directions.",
+    label: "carrier",
+    read: () => tunnels.bytes(),
+  });
+  registerGauge(registry, {
+    name: "turnabout_stalled_streams",
+    help: "Streams with bytes for agents that cannot be sent now, by what they wait for.",
+    label: "cause",
+    read: () => tunnels.stalled(),
+  });
 }

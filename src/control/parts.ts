@@ -10,6 +10,7 @@ import { TokenIssuer } from "./auth/issuer.ts";
 import { TokenStore } from "./auth/tokens.ts";
 import { EventBus } from "./event-bus.ts";
 import type { PortTls } from "./listener/port.ts";
+import { RequestFigures } from "./figures/request-figures.ts";
 import { InFlight } from "./in-flight/in-flight.ts";
 import { createControlMetrics } from "./metrics.ts";
 import type { ControlMetrics } from "./metrics.ts";
@@ -18,6 +19,9 @@ import { AccessLog } from "./records/access-log.ts";
 import type { AgentConnection } from "./registry/agent-connection.ts";
 import { Dialer } from "./registry/dialer.ts";
 import { Registry } from "./registry/registry.ts";
+import type { RunnerView } from "./registry/registry.ts";
+import type { RunnerState } from "./registry/entries.ts";
+import { TunnelFigures } from "./registry/tunnel-figures.ts";
 import { certificateExpiries } from "./reload/tls-files.ts";
 import { createFairShares } from "./shares/fair-shares.ts";
 import type { FairShares } from "./shares/fair-shares.ts";
@@ -39,6 +43,7 @@ export interface Parts {
   readonly certificates: ClientCertificates;
   /** Every admitted connection until it closes, also one that no longer serves a runner. */
   readonly openConnections: Set<AgentConnection>;
+  readonly tunnelFigures: TunnelFigures;
   readonly certificateExpiry: CertificateExpiry;
   readonly reconnectSpread: ReconnectSpread;
   readonly agentBudgets: AgentBudgets;
@@ -51,16 +56,24 @@ export interface Parts {
   readonly tls: { current: PortTls | undefined };
 }
 
+/** A runner of these states is not expected to serve again. */
+const GONE: ReadonlySet<RunnerState> = new Set(["gone", "never-seen"]);
+
 /** @throws TurnaboutError `config_invalid` */
 export function createParts({ log, ...settings }: Settings, store: Store): Parts {
-  const accessLog = new AccessLog(settings.accessLog, log);
   const certificates = new ClientCertificates();
   if (settings.tls !== undefined) certificates.replace(settings.tls);
   const tls = { current: settings.tls };
   const onFailure = (error: Error): void => log.error({ err: error }, "event subscriber failed");
   const tokens = new TokenStore(settings.adminToken, settings.tokens, onFailure);
+  const requests = new RequestFigures((id) => GONE.has(registry.state(id)));
+  const accessLog = new AccessLog(settings.accessLog, log, (record) => {
+    requests.add(record);
+    if (record.code === "not_allowed") tokens.refused.add("not-allowed");
+  });
   const bus = new EventBus(onFailure);
   const openConnections = new Set<AgentConnection>();
+  const tunnelFigures = new TunnelFigures(openConnections);
   const shares = createFairShares(settings, {
     onRefused: (share) => metrics.shareRefusals.inc({ share }),
     onStop: (reason) => metrics.callersStopped.inc({ reason }),
@@ -86,6 +99,12 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     accessLogDropped: () => accessLog.droppedLines,
     storeWritable: () => store.inspect() === undefined,
     unsavedChanges: () => store.unsaved,
+    store: store.commits,
+    requests,
+    isUp: (runner, target) => isUp(registry.view(runner), target),
+    targets: () => countTargets(registry),
+    refusedCredentials: () => tokens.refused.counts,
+    tunnels: tunnelFigures,
     streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
   });
   const activeStreams = new ActiveStreams(shares.openStreams);
@@ -103,6 +122,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     bus,
     certificates,
     openConnections,
+    tunnelFigures,
     certificateExpiry: new CertificateExpiry(openConnections, certificates, log),
     reconnectSpread: new ReconnectSpread(openConnections, log),
     agentBudgets,
@@ -134,4 +154,20 @@ function countStates(registry: Registry): Record<string, number> {
   const counts: Record<string, number> = { connected: 0, reconnecting: 0, gone: 0 };
   for (const { state } of registry.list()) counts[state] = (counts[state] ?? 0) + 1;
   return counts;
+}
+
+function countTargets(registry: Registry): Record<string, number> {
+  const counts = { up: 0, down: 0, offline: 0 };
+  for (const { state, info, unhealthy } of registry.list()) {
+    const { length } = info?.targets ?? [];
+    if (state === "connected") {
+      counts.up += length - unhealthy.size;
+      counts.down += unhealthy.size;
+    } else counts.offline += length;
+  }
+  return counts;
+}
+
+function isUp(view: RunnerView | undefined, target: string): boolean {
+  return view?.state === "connected" && !view.unhealthy.has(target);
 }

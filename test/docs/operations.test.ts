@@ -16,11 +16,15 @@ import * as helixLimits from "../../src/helix/limits.ts";
 import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
+import * as figureLimits from "../../src/control/figures/limits.ts";
+import { RequestFigures } from "../../src/control/figures/request-figures.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as proxyLimits from "../../src/control/proxy/limits.ts";
 import * as recordsLimits from "../../src/control/records/limits.ts";
 import * as revdialLimits from "../../src/control/revdial/limits.ts";
+import { TunnelFigures } from "../../src/control/registry/tunnel-figures.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
+import { Commits } from "../../src/control/store/commits.ts";
 import * as storeLimits from "../../src/control/store/limits.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
 import { readDocument, sections, tableRows } from "./markdown.ts";
@@ -103,6 +107,9 @@ describe("docs/operations.md", () => {
   it("has the limits of the access log", () =>
     checkLimits("Access log (`src/control/records/limits.ts`)", recordsLimits));
 
+  it("has the limits of the metrics", () =>
+    checkLimits("Metrics of the control plane (`src/control/figures/limits.ts`)", figureLimits));
+
   it("has the limits of RevDial clients", () =>
     checkLimits("RevDial clients (`src/control/revdial/limits.ts`)", revdialLimits));
 
@@ -137,16 +144,22 @@ describe("docs/operations.md", () => {
       certificateExpiries: () => ({}),
       storeWritable: () => true,
       unsavedChanges: nothing,
+      store: new Commits(),
+      requests: new RequestFigures(() => false),
+      isUp: () => true,
+      targets: () => ({}),
+      refusedCredentials: () => ({}),
+      tunnels: new TunnelFigures(new Set()),
     });
     registerHelixMetrics(control.registry, {
       diskUsedPercents: () => ({}),
       gpuMemoryUsedPercents: () => ({}),
     });
-    const expected = [
+    const expected = new Set([
       ...(await namesOf(control.registry)),
       ...(await namesOf(createAgentMetrics().registry)),
-    ];
-    const documented = namesIn(part("Metrics")).filter((name) => name.startsWith("turnabout_"));
-    assert.deepEqual(documented.toSorted(), expected.toSorted());
+    ]);
+    const documented = namesIn(part("Metrics")).filter((name) => /^(?:turnabout|process|nodejs)_/.test(name));
+    assert.deepEqual(documented.toSorted(), [...expected].toSorted());
   });
 });

@@ -22,6 +22,7 @@ import { AgentEndpoint } from "../../src/control/admission/agent-endpoint.ts";
 import { TrustedProxies } from "../../src/control/trusted-proxies/trusted-proxies.ts";
 import { ReconnectSpread } from "../../src/control/admission/reconnect-spread.ts";
 import { Registry } from "../../src/control/registry/registry.ts";
+import { TunnelFigures } from "../../src/control/registry/tunnel-figures.ts";
 import { createFairShares } from "../../src/control/shares/fair-shares.ts";
 import { silentLogger } from "../../src/wire/log.ts";
 import { runChild } from "../support/child.ts";
@@ -63,6 +64,7 @@ describe("an HTTP/2 session on a carrier that has just been written to", () => {
       log: silentLogger,
       keepalive: {},
       openConnections,
+      tunnelFigures: new TunnelFigures(openConnections),
       certificates,
       refusalLog: new RateLimitedLog(silentLogger),
       reconnectSpread,

@@ -52,6 +52,8 @@ export interface SlotContext {
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
+  /** A PING was acknowledged. */
+  roundTrip(this: void, ms: number): void;
 }
 
 type SlotState =
@@ -92,6 +94,10 @@ export class ConnectionSlot {
     this.#connections = new OpenConnections((delta) => context.connectionsChanged(delta));
     this.#delay = new ReconnectDelay(config);
     this.#failures = new FailureLog(config.log);
+  }
+
+  get connections(): Pick<OpenConnections, "all" | "transferredBytes"> {
+    return this.#connections;
   }
 
   /** Resolves when the agent has closed and its last connection too. */
@@ -137,7 +143,7 @@ export class ConnectionSlot {
     if (connection === undefined) throw new Error("the carrier has no tunnel connection"); // never: it was accepted above
     this.#context.established(carrier.kind);
     this.#connections.add(connection);
-    connection.watch(this.#context.config);
+    connection.watch({ ...this.#context.config, onRoundTrip: this.#context.roundTrip });
     this.#connections.retireOutdated();
     if (this.#isClosing) connection.http2Session.close();
     this.#connections.limit();

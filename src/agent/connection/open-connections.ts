@@ -1,5 +1,6 @@
 /** The open connections of one slot: the one that it serves, and older ones that only finish their streams. */
 import { TurnaboutError } from "../../wire/errors.ts";
+import { carrierBytes } from "../../wire/session/carrier.ts";
 import { MAX_DRAINING_CONNECTIONS } from "../limits.ts";
 import type { TunnelConnection } from "./tunnel-connection.ts";
 
@@ -7,6 +8,8 @@ export class OpenConnections {
   /** In the order in which they were established. */
   readonly #connections = new Set<TunnelConnection>();
   readonly #onCount: (delta: 1 | -1) => void;
+  /** Of connections that have closed. */
+  #closedBytes = 0;
 
   constructor(onCount: (delta: 1 | -1) => void) {
     this.#onCount = onCount;
@@ -18,9 +21,21 @@ export class OpenConnections {
     this.#onCount(1);
     connection.http2Session.once("close", () => {
       this.#connections.delete(connection);
+      this.#closedBytes += carrierBytes(connection.carrier.stream);
       this.#onCount(-1);
       connection.carrier.stream.destroy();
     });
+  }
+
+  all(): Iterable<TunnelConnection> {
+    return this.#connections;
+  }
+
+  /** In both directions, so far. */
+  get transferredBytes(): number {
+    let bytes = this.#closedBytes;
+    for (const { carrier } of this.#connections) bytes += carrierBytes(carrier.stream);
+    return bytes;
   }
 
   /** Destroys the oldest connection if there are more than may drain at once. */

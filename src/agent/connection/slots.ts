@@ -1,5 +1,8 @@
 /** All connections of an agent to its control plane: as many slots as it is configured to have. */
 import { TurnaboutError } from "../../wire/errors.ts";
+import { stalledStreams } from "../../wire/session/stalled-streams.ts";
+import type { StallCause } from "../../wire/session/stalled-streams.ts";
+import { METRICS_MAX_STREAMS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { ConnectionSlot } from "./connection-slot.ts";
 import type { SlotContext } from "./connection-slot.ts";
@@ -50,6 +53,7 @@ export class ConnectionSlots {
       connectFailed: (error) => {
         metrics.connectFailures.inc({ code: error instanceof TurnaboutError ? error.code : "internal" });
       },
+      roundTrip: (ms) => metrics.roundTrips.observeMs(ms),
       established: (kind) => metrics.connects.inc({ carrier: kind }),
     };
     this.#slots = Array.from({ length: count }, (_, index) => new ConnectionSlot(index, context));
@@ -64,6 +68,17 @@ export class ConnectionSlots {
   /** Established connections at this moment, draining ones included. */
   get connections(): number {
     return this.#open;
+  }
+
+  /** On all connections so far, in both directions. */
+  get transferredBytes(): number {
+    return this.#slots.reduce((sum, { connections }) => sum + connections.transferredBytes, 0);
+  }
+
+  /** Streams that cannot send, by what they wait for. */
+  stalledStreams(): Readonly<Record<StallCause, number>> {
+    const open = this.#slots.flatMap(({ connections }) => [...connections.all()]);
+    return stalledStreams(open, METRICS_MAX_STREAMS);
   }
 
   /** Resolves when the control plane has requested `/hello` for the first time, or when the slots are closed. */

@@ -1,6 +1,6 @@
 /** One tunnel connection of a slot, from the control plane's HTTP/2 preface to its close. */
 import { constants } from "node:http2";
-import type { ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { TLSSocket } from "node:tls";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_PATHS } from "../../wire/protocol.ts";
@@ -9,7 +9,7 @@ import type { Carrier } from "../../wire/session/carrier.ts";
 import { parseGoaway, sendGoaway } from "../../wire/session/goaway.ts";
 import type { Goaway } from "../../wire/session/goaway.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
-import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
+import type { WatchOptions as LivenessOptions } from "../../wire/session/keepalive.ts";
 import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 
 /** Why a connection stops being the one that its slot serves. */
@@ -26,7 +26,7 @@ export type ConnectionEnd =
 /** GOAWAY(NO_ERROR) without a reason that we know: no new streams come on this connection (docs/protocol.md §7). */
 const UNEXPLAINED: Goaway = { reason: "draining", message: "the control plane gave no reason" };
 
-export interface WatchOptions extends KeepaliveOptions {
+export interface WatchOptions extends LivenessOptions {
   /** From the control plane's GOAWAY to the end of the last stream, milliseconds. */
   drainMs: number;
 }
@@ -34,6 +34,8 @@ export interface WatchOptions extends KeepaliveOptions {
 export class TunnelConnection {
   readonly http2Session: ServerHttp2Session;
   readonly carrier: Carrier;
+  /** To targets, that are open. */
+  readonly streams: Set<ServerHttp2Stream> = new Set();
   /** Resolves with the first of the reasons. */
   readonly ended: Promise<ConnectionEnd>;
   readonly closed: Promise<void>;
@@ -42,7 +44,6 @@ export class TunnelConnection {
   #isIdentified = false;
   #isAdmitted = false;
   #isOutdated = false;
-  #targetStreams = 0;
   readonly #end: (end: ConnectionEnd) => void;
   readonly #identify: () => void;
 
@@ -77,9 +78,9 @@ export class TunnelConnection {
         onActivity();
       }
       if (!isDial) return;
-      this.#targetStreams += 1;
+      this.streams.add(stream);
       stream.once("close", () => {
-        this.#targetStreams -= 1;
+        this.streams.delete(stream);
         onActivity();
       });
     });
@@ -97,7 +98,7 @@ export class TunnelConnection {
 
   /** Made with a certificate that has been renewed since, and without streams to targets. */
   get isOutdatedAndIdle(): boolean {
-    return this.#isOutdated && this.#targetStreams === 0 && !this.http2Session.closed;
+    return this.#isOutdated && this.streams.size === 0 && !this.http2Session.closed;
   }
 
   /** SHA-256 fingerprint of the client certificate that this end presented; undefined where none counts. */

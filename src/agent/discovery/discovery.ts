@@ -9,6 +9,7 @@ import type { Logger } from "../../wire/log.ts";
 import { LimitedLog } from "../../wire/limited-log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { TokenBucket } from "../../wire/token-bucket.ts";
+import { Durations } from "../../metrics/durations.ts";
 import { Backoff } from "../backoff.ts";
 import {
   DOCKER_BACKOFF_BASE_MS,
@@ -22,6 +23,7 @@ import {
   MAX_DOCKER_REASON_LENGTH,
   STABLE_AFTER_MS,
 } from "../limits.ts";
+import type { DiscoveryFigures } from "../metrics.ts";
 import { sleep } from "../sleep.ts";
 import type { Runner } from "../targets/targets.ts";
 import type { ContainerList, Problem } from "./containers.ts";
@@ -53,6 +55,15 @@ export class Discovery {
   readonly #closing = new AbortController();
   readonly #announced = new Map<string, PlannedRunner>();
   readonly #reported = new ReportedProblems();
+  /** For the metrics. */
+  readonly figures: DiscoveryFigures = {
+    isUp: undefined,
+    announced: 0,
+    refused: 0,
+    changes: { announced: 0, withdrawn: 0 },
+    failures: { list: 0, events: 0 },
+    lists: new Durations(),
+  };
   readonly #log: LimitedLog;
   readonly #changes = new TokenBucket({ burst: DOCKER_CHANGES_BURST, perS: DOCKER_CHANGES_PER_S });
   #hinted = false;
@@ -104,7 +115,9 @@ export class Discovery {
     while (!this.#closed) {
       this.#hinted = false;
       try {
+        const startedAt = performance.now();
         const list = await engine.list(this.#closing.signal);
+        this.figures.lists.observeMs(performance.now() - startedAt);
         this.#reportUp();
         this.#apply(list);
         backoff.reset();
@@ -132,7 +145,10 @@ export class Discovery {
       try {
         await engine.follow(stream.signal, { subscribed, hint: this.hint });
       } catch (error) {
-        if (!stream.signal.aborted) this.#reportEventFailure(toError(error));
+        if (!stream.signal.aborted) {
+          this.figures.failures.events += 1;
+          this.#reportEventFailure(toError(error));
+        }
       }
       clearTimeout(stable);
       this.hint(); // its last events may be lost
@@ -157,6 +173,7 @@ export class Discovery {
   #reportUp(): void {
     if (this.#isDown !== false) this.#context.log.info({}, "docker: the engine responds");
     this.#isDown = false;
+    this.figures.isUp = true;
     this.#respondedAtMs = performance.now();
   }
 
@@ -167,6 +184,8 @@ export class Discovery {
       this.#stream?.abort();
     }
     this.#isDown = true;
+    this.figures.isUp = false;
+    this.figures.failures.list += 1;
     const silentMs = performance.now() - this.#respondedAtMs;
     if (silentMs < DOCKER_SILENT_MS || this.#announced.size === 0) return;
     this.#context.log.warn(
@@ -205,6 +224,7 @@ export class Discovery {
       }
       this.#announced.set(id, planned);
       if (isSame) continue;
+      if (known === undefined) this.figures.changes.announced += 1;
       this.#context.add(planned.runner);
       const targets = planned.runner.targets.map(({ name }) => name);
       this.#log.info(
@@ -212,11 +232,14 @@ export class Discovery {
         "docker: container announced",
       );
     }
+    this.figures.announced = this.#announced.size;
+    this.figures.refused = unread.length + problems.length;
     this.#report([...unread, ...problems]);
   }
 
   #withdraw(id: string, { container }: PlannedRunner): void {
     this.#announced.delete(id);
+    this.figures.changes.withdrawn += 1;
     this.#context.remove(id);
     this.#log.info({ runner: id, container: container.name }, "docker: container withdrawn");
   }

@@ -73,6 +73,8 @@ export class TargetTable {
   remove(runnerId: string): void {
     this.#forgetReports(runnerId);
     this.#runners.delete(runnerId);
+    const { streams } = this.#metrics;
+    if (streams.isFull) streams.retain(new Set(this.health().map(({ target }) => target)));
   }
 
   runners(): ServedRunner[] {
@@ -81,6 +83,13 @@ export class TargetTable {
       targets: [...targets.values()].map((entry) => entry.target),
       discovered,
     }));
+  }
+
+  /** Whether the last connect worked, of each target. */
+  health(): (Destination & { healthy: boolean })[] {
+    return [...this.#runners].flatMap(([runner, { targets }]) =>
+      [...targets].map(([target, { healthy }]) => ({ runner, target, healthy })),
+    );
   }
 
   /** Targets that are reported as down. */
@@ -122,12 +131,14 @@ export class TargetTable {
     if (entry.open >= STREAMS_PER_TARGET) return "overloaded";
     entry.open += 1;
     this.#metrics.streamsOpen.inc();
+    const openedAtMs = performance.now();
     let closed = false;
     return {
       target: entry.target,
       label: `${destination.runner} ${destination.target}`,
       connected: (error) => {
         entry.healthy = error === undefined;
+        if (entry.healthy) this.#metrics.targetConnects.observeMs(performance.now() - openedAtMs);
         if (entry.timer === undefined) this.#reportHealth(destination, entry);
       },
       failed: (failure) => {
@@ -138,7 +149,7 @@ export class TargetTable {
         closed = true;
         entry.open -= 1;
         this.#metrics.streamsOpen.dec();
-        this.#metrics.streamsTotal.inc({ target: destination.target, outcome: code ?? "ok" });
+        this.#metrics.streams.add(destination.target, code ?? "ok");
       },
     };
   }

@@ -22,6 +22,7 @@ import type { TokenStore } from "../auth/tokens.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
 import type { RefusedRunner, Registry } from "../registry/registry.ts";
+import type { TunnelFigures } from "../registry/tunnel-figures.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { AgentBudget, AgentBudgets } from "./agent-budgets.ts";
 import { getAgentJson } from "./agent-client.ts";
@@ -45,6 +46,7 @@ export interface AdmissionContext {
   agentBudgets: AgentBudgets;
   /** Every admitted connection until it closes, also one that serves no runner. */
   openConnections: Set<AgentConnection>;
+  tunnelFigures: TunnelFigures;
 }
 
 /** What the request to the agent endpoint has established. On rh2 there is no request. */
@@ -99,11 +101,17 @@ export async function admit(
   const refusal = agent.kind === "refused" ? agent : register(agent, context);
   if (refusal === undefined) return;
   refusal.budget?.notAdmitted(refusal.countedFor, refusal.reason);
+  noteNotAllowed(refusal.reason, context);
   new Guard((error) => carrier.stream.destroy(error)).run(() => {
     logRefusal(carrier, refusal.reason, context.refusalLog);
     if (refusal.http2Session === undefined) carrier.stream.destroy();
     else refuseSession(refusal.http2Session, carrier, refusal.reason);
   });
+}
+
+/** Counts an agent whose credential is good, but not for its runner. */
+export function noteNotAllowed(reason: unknown, { tokens }: Pick<AdmissionContext, "tokens">): void {
+  if (reason instanceof TurnaboutError && reason.code === "not_allowed") tokens.refused.add("not-allowed");
 }
 
 /** Opens the HTTP/2 session, and asks the agent who it is and what it serves. */
@@ -184,7 +192,11 @@ export interface Enrolment {
 export function enrol(
   connection: AgentConnection,
   { budget, countedFor }: Enrolment,
-  { registry, openConnections }: Pick<AdmissionContext, "openConnections" | "registry">,
+  {
+    registry,
+    openConnections,
+    tunnelFigures,
+  }: Pick<AdmissionContext, "openConnections" | "registry" | "tunnelFigures">,
 ): RefusedRunner[] {
   const release = budget.connected();
   let refused: RefusedRunner[];
@@ -200,7 +212,9 @@ export function enrol(
   const { tunnel } = connection;
   tunnel.onClose(release);
   openConnections.add(connection);
-  tunnel.onClose(() => openConnections.delete(connection));
+  tunnel.onClose(() => {
+    if (openConnections.delete(connection)) tunnelFigures.closed(connection);
+  });
   logConnection(connection, budget);
   tunnel.onClose(() => {
     if (connection.isEndedHere) return;
@@ -225,6 +239,7 @@ function logConnection({ id, tunnel, runners, identity }: AgentConnection, { log
 function createConnection(agent: IdentifiedAgent, context: AdmissionContext): AgentConnection {
   const { carrier, http2Session, credential, hello } = agent;
   const id = randomBytes(6).toString("hex");
+  const roundTrips = context.tunnelFigures.roundTrips[carrier.kind];
   const liveness = keepAlive(
     http2Session,
     receivedBytes(carrier.stream),
@@ -238,7 +253,7 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
       const error = new TurnaboutError("tunnel_lost", "the agent stopped responding to PING");
       destroyHttp2Session(http2Session, carrier.stream, error);
     },
-    context.keepalive,
+    { ...context.keepalive, onRoundTrip: (ms) => roundTrips.observeMs(ms) },
   );
   const { capabilities } = hello;
   const tunnel = new Http2Tunnel({ carrier, http2Session, liveness, capabilities });

@@ -38,6 +38,7 @@ export async function identify(
   const token = await requestToken(http2Session);
   const identity = token === undefined ? undefined : tokens.find(token);
   if (identity !== undefined) return { identity, certificate: undefined };
+  tokens.refused.add(token === undefined ? "certificate" : tokens.refusalOf(token));
   throw unauthenticated(
     problem ?? "the client certificate does not name a runner",
     token === undefined ? "no token was sent" : "the token is unknown",
@@ -56,11 +57,13 @@ export function currentCredential(
   if (certificate === undefined) {
     const current = tokens.current(identity);
     if (current !== undefined) return { identity: current, certificate };
+    tokens.refused.add("revoked");
     throw new TurnaboutError("unauthenticated", "the credential was revoked while the agent connected");
   }
   const refusal = certificates.refusal(certificate);
-  if (refusal !== undefined) throw unauthenticated(refusal.reason);
-  return { identity, certificate };
+  if (refusal === undefined) return { identity, certificate };
+  tokens.refused.add("certificate");
+  throw unauthenticated(refusal.reason);
 }
 
 /** Undefined if the certificate is good. */

@@ -28,7 +28,7 @@ import type { InFlight } from "../in-flight/in-flight.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
-import { admit } from "./admission.ts";
+import { admit, noteNotAllowed } from "./admission.ts";
 import type { AdmissionContext, EndpointRequest } from "./admission.ts";
 import { runnersNamed } from "./endpoint-path.ts";
 
@@ -117,6 +117,7 @@ export class AgentEndpoint {
   }
 
   #logRefusal(error: unknown, peer: string): void {
+    noteNotAllowed(error, this.#context);
     this.#context.refusalLog.warn({ peer, reason: toError(error).message }, "agent endpoint: refused");
   }
 

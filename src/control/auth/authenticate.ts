@@ -59,11 +59,12 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
     case "X-Api-Key":
       return identify(String(headers["x-api-key"]), "X-Api-Key", tokens);
     case "cookie":
-      requireOrigin(request, policy);
+      requireOrigin(request, policy, tokens);
       return identify(cookie(headers.cookie, TOKEN_COOKIE), "cookie", tokens);
     case "query":
       return identify(queryOf(request.url).get(TOKEN_PARAMETER) ?? undefined, "query", tokens);
     case undefined:
+      tokens.refused.add("missing");
       throw new TurnaboutError("unauthenticated", "request: no token");
   }
 }
@@ -112,10 +113,15 @@ export function holdsToken(value: string, tokens: TokenStore): boolean {
  * Protects against cross-site requests: a browser sends the cookie with requests of any page, and the Origin names that
  * page. Checked for unsafe methods, and for WebSockets, which the same-origin policy does not cover.
  */
-function requireOrigin({ method, headers, isWebSocket, client }: Presented, policy: CookiePolicy): void {
+function requireOrigin(
+  { method, headers, isWebSocket, client }: Presented,
+  policy: CookiePolicy,
+  tokens: TokenStore,
+): void {
   if (SAFE_METHODS.has(method) && !isWebSocket) return;
   const { origin } = headers;
   if (origin !== undefined && (policy.allowedOrigins.includes(origin) || isOwn(origin, client))) return;
+  tokens.refused.add("origin");
   throw new TurnaboutError("origin_not_allowed", `cookie from origin ${origin ?? "(none)"} refused`);
 }
 
@@ -133,10 +139,14 @@ function isOwn(origin: string, { scheme, host }: Presented["client"]): boolean {
 }
 
 function identify(token: string | undefined, where: string, tokens: TokenStore): Identity {
-  if (token === undefined || token === "") throw new TurnaboutError("unauthenticated", `${where}: no token`);
+  if (token === undefined || token === "") {
+    tokens.refused.add("missing");
+    throw new TurnaboutError("unauthenticated", `${where}: no token`);
+  }
   const identity = tokens.find(token);
-  if (identity === undefined) throw new TurnaboutError("unauthenticated", `${where}: unknown token`);
-  return identity;
+  if (identity !== undefined) return identity;
+  tokens.refused.add(tokens.refusalOf(token));
+  throw new TurnaboutError("unauthenticated", `${where}: unknown token`);
 }
 
 function bearer(value: string | undefined): string | undefined {

@@ -3,6 +3,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { Guard } from "../../wire/streams/guard.ts";
 import { createIdentity } from "./identity.ts";
 import type { Identity, IdentityKind } from "./identity.ts";
+import { RefusedCredentials } from "./refused-credentials.ts";
 
 export interface TokenRecord {
   /** Name of the credential, for logs and listings. */
@@ -36,6 +37,8 @@ interface Known {
 }
 
 export class TokenStore {
+  /** Counts what was refused, for the metrics. */
+  readonly refused: RefusedCredentials = new RefusedCredentials();
   readonly #fixed: readonly Identity[];
   /** By hash. */
   readonly #sources = new Map<TokenSource, Map<string, TokenRecord>>();
@@ -68,6 +71,13 @@ export class TokenStore {
     return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(sha256))
       ? known.identity
       : undefined;
+  }
+
+  /** Why {@link find} has no identity for this token. */
+  refusalOf(token: string): "expired" | "revoked" | "unknown" {
+    const sha256 = hashToken(token);
+    if (this.#revoked.has(sha256)) return "revoked";
+    return this.#byHash.has(sha256) ? "expired" : "unknown";
   }
 
   /** Also true for a token that has expired. */

@@ -75,6 +75,7 @@ function dropOldStandbys(runner: string, registry: Registry): void {
 function createConnection(client: RevDialClient, context: RevDialAdmissionContext): AgentConnection {
   const { identity, runner } = client;
   const id = randomBytes(6).toString("hex");
+  const { revdial: roundTrips } = context.tunnelFigures.roundTrips;
   const hello: Hello = {
     protocol: PROTOCOL_VERSION,
     version: "revdial",
@@ -88,7 +89,7 @@ function createConnection(client: RevDialClient, context: RevDialAdmissionContex
   const tunnel = new RevDialTunnel({
     ...client,
     credential: identity.id,
-    keepalive: context.keepalive,
+    keepalive: { ...context.keepalive, onRoundTrip: (ms) => roundTrips.observeMs(ms) },
     onDead: (death) => {
       const fields = { connection: id, silentMs: Math.round(death.silentMs), reason: describeDeath(death) };
       context.log.warn(fields, "RevDial client does not respond to PING; closing the connection");

@@ -11,8 +11,15 @@ export class AccessLog {
   /** Changes with readers, not with requests. */
   readonly #readers = new Set<AccessReader>();
 
-  /** @param path `-` for standard output; undefined for no file. @throws TurnaboutError `config_invalid` */
-  constructor(path: string | undefined, log: Logger) {
+  readonly #onEnd: (record: RequestRecord) => void;
+
+  /**
+   * @param path `-` for standard output; undefined for no file
+   * @param onEnd called with each record, whether there is a file or not
+   * @throws TurnaboutError `config_invalid`
+   */
+  constructor(path: string | undefined, log: Logger, onEnd: (record: RequestRecord) => void = () => {}) {
+    this.#onEnd = onEnd;
     this.#file = path === undefined ? undefined : new LineFile(path, log);
   }
 
@@ -25,6 +32,7 @@ export class AccessLog {
   end(record: RequestRecord): void {
     record.totalMs = record.elapsedMs;
     record.code ??= "aborted";
+    this.#onEnd(record);
     if (this.#file === undefined && this.#readers.size === 0) return;
     const now = Date.now();
     let line = this.#file === undefined ? undefined : accessLine(record, now);

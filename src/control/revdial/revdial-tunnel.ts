@@ -10,7 +10,7 @@ import type { Destination } from "../../wire/messages/names.ts";
 import { PICKUP_PARAMETER } from "../../wire/protocol.ts";
 import type { Goaway, GoawayReason } from "../../wire/session/goaway.ts";
 import { watchPeer } from "../../wire/session/keepalive.ts";
-import type { Death, KeepaliveOptions, Liveness } from "../../wire/session/keepalive.ts";
+import type { Death, Liveness, WatchOptions } from "../../wire/session/keepalive.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import type {
   Opening,
@@ -39,7 +39,7 @@ export interface RevDialTunnelParts {
   pickups: Pickups;
   /** Path of a pick-up, without a query. */
   pickupPath: string;
-  keepalive: KeepaliveOptions;
+  keepalive: WatchOptions;
   /** It does not respond: the tunnel is to be destroyed. */
   onDead: (death: Death) => void;
   /** Its client has not kept to the protocol, and one of its data connections is being closed. */

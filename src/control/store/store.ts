@@ -45,7 +45,7 @@ export class Store {
   #closed = false;
   #isWriting = false;
   #isRepairing = false;
-  readonly #commits = new Commits();
+  readonly commits: Commits = new Commits();
   #timer: NodeJS.Timeout | undefined;
   #reopening: Promise<void> | undefined;
 
@@ -55,9 +55,9 @@ export class Store {
     this.#log = log;
     this.#files = new StoreFiles(directory, migrations, lock);
     this.#health = new StoreHealth(directory, log);
-    this.successor = new SuccessorChanges(this.#files, this.#commits, log);
+    this.successor = new SuccessorChanges(this.#files, this.commits, log);
     this.id = storeId(this.#files.database);
-    this.#commits.revision = metaOf(this.#files.database, REVISION);
+    this.commits.revision = metaOf(this.#files.database, REVISION);
     this.#setMeta = this.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)");
     this.onRecreate(() => this.#setMeta.run("store_id", this.id));
     this.#noteProblem(this.#files.startFailure);
@@ -150,7 +150,7 @@ export class Store {
         this.#saveSome();
         await nextTurn();
       }
-      await this.#commits.flushed(() => this.#files.flush());
+      await this.commits.flushed(() => this.#files.flush());
     } catch (cause) {
       throw this.#refusal(what, cause);
     }
@@ -186,8 +186,8 @@ export class Store {
     if (this.#closed) return this.#files.close();
     this.#health.recovered();
     const revision = metaOf(this.#files.database, REVISION);
-    if (revision !== this.#commits.revision) for (const reload of this.#reloads) reload();
-    this.#commits.revision = revision;
+    if (revision !== this.commits.revision) for (const reload of this.#reloads) reload();
+    this.commits.revision = revision;
     if (this.#unsaved.size > 0) this.#retryIn(0);
   }
 
@@ -199,12 +199,12 @@ export class Store {
     this.#files.check();
     this.#isWriting = true;
     try {
-      const revision = this.#commits.next();
+      const revision = this.commits.next();
       const result = inTransaction(database, () => {
         this.#setMeta.run(REVISION, revision);
         return work();
       });
-      this.#commits.committed(revision);
+      this.commits.committed(revision);
       this.#files.committed();
       return result;
     } finally {
@@ -260,7 +260,7 @@ export class Store {
   #repair(): void {
     if (this.problem === undefined) return;
     const isCopy = (database: DatabaseSync): boolean =>
-      metaOf(database, "store_id") === this.id && metaOf(database, REVISION) === this.#commits.revision;
+      metaOf(database, "store_id") === this.id && metaOf(database, REVISION) === this.commits.revision;
     this.#files.repair(this.problem, isCopy, () => {
       for (const saveAll of this.#contents) saveAll();
     });

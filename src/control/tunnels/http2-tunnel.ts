@@ -49,6 +49,8 @@ export class Http2Tunnel implements Tunnel {
   readonly hasLeftUnannounced = false;
   readonly http2Session: ClientHttp2Session;
   readonly carrier: Carrier;
+  /** To targets, that are open. */
+  readonly streams: Set<ClientHttp2Stream> = new Set();
   readonly #liveness: Pick<Liveness, "rttMs">;
   readonly #capabilities: readonly string[];
   readonly #onClose: (() => void)[] = [];
@@ -192,7 +194,11 @@ export class Http2Tunnel implements Tunnel {
     const stream = this.http2Session.request(headers);
     watchRemoteEnd(stream);
     stream.on("error", () => {}); // permanent: 'error' can come after 'end'
-    stream.once("close", onClose);
+    this.streams.add(stream);
+    stream.once("close", () => {
+      this.streams.delete(stream);
+      onClose();
+    });
     return stream;
   }
 }

@@ -26,6 +26,12 @@ export interface KeepaliveOptions {
   pingAckLimitMs?: number | undefined;
 }
 
+/** How a connection is watched. */
+export interface WatchOptions extends KeepaliveOptions {
+  /** Called with the time of each PING that was acknowledged. */
+  onRoundTrip?: ((ms: number) => void) | undefined;
+}
+
 /** Why a peer counts as dead. */
 export interface Death {
   /** Since the last byte from the peer. */
@@ -65,6 +71,7 @@ interface Watch extends Liveness {
   readonly peer: WatchedPeer;
   readonly received: () => number;
   readonly onDead: (death: Death) => void;
+  readonly onRoundTrip: ((ms: number) => void) | undefined;
   readonly intervalMs: number;
   readonly deadlineMs: number;
   readonly ackLimitMs: number;
@@ -87,7 +94,7 @@ export function keepAlive(
   http2Session: Http2Session,
   received: () => number,
   onDead: (death: Death) => void,
-  options: KeepaliveOptions = {},
+  options: WatchOptions = {},
 ): Liveness {
   const peer: WatchedPeer = {
     // After GOAWAY, PINGs in flight get no ACK any more: from then on the drain deadline applies.
@@ -105,13 +112,14 @@ export function watchPeer(
   peer: WatchedPeer,
   received: () => number,
   onDead: (death: Death) => void,
-  options: KeepaliveOptions = {},
+  options: WatchOptions = {},
 ): Liveness {
   const receivedBytes = received();
   const watch: Watch = {
     peer,
     received,
     onDead,
+    onRoundTrip: options.onRoundTrip,
     intervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
     deadlineMs: options.pingDeadlineMs ?? PING_DEADLINE_MS,
     ackLimitMs: options.pingAckLimitMs ?? PING_ACK_LIMIT_MS,
@@ -206,6 +214,7 @@ function sendPing(watch: Watch): void {
     // Cancelled, because the connection ends or drains (nghttp2 sends no PING after GOAWAY): the next tick handles it.
     if (error !== null) return;
     watch.rttMs = durationMs;
+    watch.onRoundTrip?.(durationMs);
     // ACKs arrive in order, so the PINGs before it have been acknowledged as well.
     unanswered.splice(0, unanswered.indexOf(ping) + 1);
   });
