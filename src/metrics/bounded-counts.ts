@@ -1,6 +1,6 @@
 /** Counts by name and outcome, for a bounded number of names: a further one is counted as {@link OTHER}. */
 
-export const OTHER = "other";
+const OTHER = "other";
 
 export class BoundedCounts {
   readonly #maxNames: number;

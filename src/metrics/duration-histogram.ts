@@ -16,6 +16,8 @@ export interface DurationHistogramOptions {
 
 interface Value {
   labels: Readonly<Record<string, string | number>>;
+  /** The same object for all values of a series: prom-client writes it once. */
+  sharedLabels: Labels;
   value: number;
   metricName: string;
 }
@@ -37,18 +39,18 @@ export class DurationHistogram extends Histogram {
     return { ...this.#named, type: "histogram", aggregator: "sum", values };
   }
 
-  #push(values: Value[], labels: Labels, { bucketsS, counts, count, sumS }: Durations): void {
+  #push(values: Value[], sharedLabels: Labels, { bucketsS, counts, count, sumS }: Durations): void {
     const { name } = this.#named;
     const bucket = `${name}_bucket`;
     let cumulative = 0;
     bucketsS.forEach((le, index) => {
       cumulative += counts[index] ?? 0;
-      values.push({ labels: { le, ...labels }, value: cumulative, metricName: bucket });
+      values.push({ labels: { le }, sharedLabels, value: cumulative, metricName: bucket });
     });
     values.push(
-      { labels: { le: "+Inf", ...labels }, value: count, metricName: bucket },
-      { labels, value: sumS, metricName: `${name}_sum` },
-      { labels, value: count, metricName: `${name}_count` },
+      { labels: { le: "+Inf" }, sharedLabels, value: count, metricName: bucket },
+      { labels: {}, sharedLabels, value: sumS, metricName: `${name}_sum` },
+      { labels: {}, sharedLabels, value: count, metricName: `${name}_count` },
     );
   }
 }

@@ -30,7 +30,11 @@ function createMetrics(): Metric[] {
   const startedAtS = Date.now() / 1_000 - process.uptime();
   const loop = new EventLoopDelay();
   return [
-    counter("process_cpu_user_seconds_total", "CPU time in user mode.", () => process.cpuUsage().user / US_PER_S),
+    counter(
+      "process_cpu_user_seconds_total",
+      "CPU time in user mode.",
+      () => process.cpuUsage().user / US_PER_S,
+    ),
     counter(
       "process_cpu_system_seconds_total",
       "CPU time in the kernel.",
@@ -96,7 +100,11 @@ function info<Name extends string>(name: string, help: string, labels: Record<Na
   return metric;
 }
 
-export function registerBuildInfo(registry: Registry, component: "agent" | "control-plane", version: string): void {
+export function registerBuildInfo(
+  registry: Registry,
+  component: "agent" | "control-plane",
+  version: string,
+): void {
   const help = "1, with the version of Turnabout and of Node.js.";
   registry.registerMetric(info("turnabout_build_info", help, { component, version, node: process.version }));
 }

@@ -52,7 +52,6 @@ export interface SlotContext {
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
-  /** A PING was acknowledged. */
   roundTrip(this: void, ms: number): void;
 }
 

@@ -28,7 +28,8 @@ export function registerTargetMetrics(
     registers,
     *series() {
       figures.sweep();
-      for (const { runner, target, durations } of figures.all()) yield [{ runner, target }, durations] as const;
+      for (const { runner, target, durations } of figures.all())
+        yield [{ runner, target }, durations] as const;
     },
   });
   new DurationHistogram({
@@ -37,7 +38,8 @@ export function registerTargetMetrics(
     labelNames: TARGET,
     registers,
     *series() {
-      for (const { runner, target, firstBytes } of figures.all()) yield [{ runner, target }, firstBytes] as const;
+      for (const { runner, target, firstBytes } of figures.all())
+        yield [{ runner, target }, firstBytes] as const;
     },
   });
   new Counter({
@@ -63,7 +65,8 @@ export function registerTargetMetrics(
     registers,
     collect() {
       this.reset();
-      for (const { runner, target, requestBytes } of figures.all()) this.inc({ runner, target }, requestBytes);
+      for (const { runner, target, requestBytes } of figures.all())
+        this.inc({ runner, target }, requestBytes);
     },
   });
   new Counter({
@@ -73,7 +76,8 @@ export function registerTargetMetrics(
     registers,
     collect() {
       this.reset();
-      for (const { runner, target, responseBytes } of figures.all()) this.inc({ runner, target }, responseBytes);
+      for (const { runner, target, responseBytes } of figures.all())
+        this.inc({ runner, target }, responseBytes);
     },
   });
   new Gauge({
@@ -83,7 +87,8 @@ export function registerTargetMetrics(
     registers,
     collect() {
       this.reset();
-      for (const { runner, target } of figures.targets()) this.set({ runner, target }, isUp(runner, target) ? 1 : 0);
+      for (const { runner, target } of figures.targets())
+        this.set({ runner, target }, isUp(runner, target) ? 1 : 0);
     },
   });
   new Gauge({
@@ -94,7 +99,8 @@ export function registerTargetMetrics(
     collect() {
       this.reset();
       for (const { runner, target, lastFailure } of figures.targets()) {
-        if (lastFailure !== undefined) this.set({ runner, target, code: lastFailure.code }, lastFailure.atMs / 1_000);
+        if (lastFailure !== undefined)
+          this.set({ runner, target, code: lastFailure.code }, lastFailure.atMs / 1_000);
       }
     },
   });

@@ -16,7 +16,7 @@ export interface WatchedTunnel {
   readonly streams: ReadonlySet<Http2Stream>;
 }
 
-export function noStalls(): Record<StallCause, number> {
+function noStalls(): Record<StallCause, number> {
   return { stream_window: 0, connection_window: 0, carrier: 0 };
 }
 

@@ -1,0 +1,39 @@
+/** Metrics as a scraper of ours reads them. */
+import assert from "node:assert/strict";
+import { pause } from "./events.ts";
+import { call } from "./http.ts";
+import type { CallOptions } from "./http.ts";
+
+/** Values by series, as they are written: `name{label="value"}`. */
+export type Series = ReadonlyMap<string, number>;
+
+function parseMetrics(text: string): Series {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const series = lines.map((line): [string, number] => {
+    const space = line.lastIndexOf(" ");
+    return [line.slice(0, space), Number(line.slice(space + 1))];
+  });
+  assert.equal(new Set(series.map(([name]) => name)).size, series.length, "no series comes twice");
+  return new Map(series);
+}
+
+export async function scrape(url: string, options: CallOptions = {}): Promise<Series> {
+  const { status, body } = await call(url, options);
+  assert.equal(status, 200);
+  return parseMetrics(body);
+}
+
+/** Scrapes again and again until `check` is true: each scrape shows only that moment. */
+export async function scrapeUntil(
+  url: string,
+  check: (series: Series) => boolean,
+  what: string,
+): Promise<Series> {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    const series = await scrape(url);
+    if (check(series)) return series;
+    if (performance.now() > deadline) throw new Error(`${what}: not within 30 s`);
+    await pause();
+  }
+}
