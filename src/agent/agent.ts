@@ -14,6 +14,7 @@ import { StandBy } from "./connection/stand-by.ts";
 import type { Discovery, DiscoveryContext } from "./discovery/discovery.ts";
 import { MAX_ENDPOINT_RUNNERS, NOTICES_BURST, NOTICES_PER_S, STREAMS_PER_TARGET } from "./limits.ts";
 import { createAgentMetrics } from "./metrics.ts";
+import type { DiscoveryFigures } from "./metrics.ts";
 import type { Relay, RelayOptions } from "./relay/relay.ts";
 import { serveStreams } from "./streams/dispatch.ts";
 import { OfferedRunners } from "./targets/offered-runners.ts";
@@ -64,7 +65,7 @@ export function createAgent(options: AgentOptions): Agent {
     targets: () => offered.targets.health(),
     tunnelBytes: () => slots.transferredBytes,
     stalled: () => slots.stalledStreams(),
-    discovery: () => discovery?.figures,
+    discovery: () => discoveryFigures,
   });
   const { token } = config;
   const standBy = new StandBy(config.standbyDelayMs);
@@ -185,9 +186,11 @@ export function createAgent(options: AgentOptions): Agent {
           // Unless it has become the agent's own in the meantime.
           remove: (id) => offered.targets.isDiscovered(id) && offered.remove(id),
         });
-  discovery?.catch((error: unknown) => {
-    config.log.error({ err: error }, "docker: discovery cannot be loaded");
-  });
+  let discoveryFigures: DiscoveryFigures | undefined;
+  discovery?.then(
+    ({ figures }) => (discoveryFigures = figures),
+    (error: unknown) => config.log.error({ err: error }, "docker: discovery cannot be loaded"),
+  );
   const hint = (): void => void discovery?.then((started) => started.hint()).catch(() => {});
 
   async function close(): Promise<void> {
