@@ -266,6 +266,8 @@ export const MAX_FORWARDED_PREFIX_LENGTH = 256;
 /** Token file: size, and how often it is read. */
 export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
 export const TOKEN_FILE_POLL_MS = 500;
+/** Entries of the token file that one log line names. */
+export const REPORTED_ENTRIES = 5;
 
 /** Certificate, key, CA and revocation list: size, how often they are read, and how long a new certificate and key may
  * disagree before that is an error. */

@@ -3,6 +3,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { CONFIG_ERROR_LOG_INTERVAL_MS } from "../limits.ts";
+import { attemptHint } from "./attempt-hint.ts";
 
 export class FailureLog {
   readonly #log: Logger;
@@ -20,7 +21,9 @@ export class FailureLog {
   }
 
   /** @param isRefused the control plane refused the agent, as opposed to an attempt that did not get that far */
-  report(error: Error, isRefused: boolean, fields: object): void {
+  report(error: Error, isRefused: boolean, happening: object): void {
+    const hint = attemptHint(error);
+    const fields = { ...happening, ...(hint !== undefined && { hint }) };
     const isConfig = error instanceof TurnaboutError && error.code === "config_invalid";
     // A wrong file is logged again now and then: only an operator can correct it.
     const isDue = isConfig && Date.now() - this.#loggedAtMs >= CONFIG_ERROR_LOG_INTERVAL_MS;

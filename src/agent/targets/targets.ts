@@ -47,6 +47,7 @@ export function parseTargetAddress(text: string): TargetAddress {
     throw new TurnaboutError(
       "config_invalid",
       `target address ${JSON.stringify(text)}: use unix:/path or host:port`,
+      { hint: "give unix:/run/app.sock, or 127.0.0.1:PORT for a port of this machine" },
     );
   }
   return { kind: "tcp", host, port };
@@ -121,9 +122,15 @@ export function checkRunners(runners: readonly Runner[]): void {
     for (const { name, host } of runner.targets) {
       if (host !== undefined && !isTargetHost(host)) throw badHost(name, host);
     }
-    const names = new Set(runner.targets.map((target) => parseTargetName(target.name)));
-    if (names.size < runner.targets.length) {
-      throw new TurnaboutError("config_invalid", `runner ${runner.id}: a target is listed twice`);
+    const names = new Set<string>();
+    for (const { name } of runner.targets) {
+      parseTargetName(name);
+      if (names.has(name)) {
+        throw new TurnaboutError("config_invalid", `runner ${runner.id}: target ${name} is listed twice`, {
+          hint: "give each target of a runner a name of its own",
+        });
+      }
+      names.add(name);
     }
   }
 }

@@ -12,19 +12,37 @@ export type Secret = { value: string } | { file: string };
 
 /** @throws TurnaboutError `config_invalid` naming the file, never its contents */
 export async function readSecret(secret: Secret, what: string): Promise<string> {
-  if ("value" in secret) return secret.value.trim();
+  if ("value" in secret) {
+    const value = secret.value.trim();
+    if (what === "token" && value !== "") requireToken(value);
+    return value;
+  }
   try {
     const { size } = await stat(secret.file);
     if (size > MAX_CREDENTIAL_FILE_BYTES) throw new Error(`larger than ${MAX_CREDENTIAL_FILE_BYTES} bytes`);
     const text = (await readFile(secret.file, "utf8")).trim();
     if (text === "") throw new Error("empty");
+    if (what === "token") requireToken(text);
     return text;
   } catch (cause) {
     throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, {
       cause,
-      hint: systemErrorHint(cause, "file") ?? `give a file that has the ${what} and nothing else`,
+      hint:
+        cause instanceof TurnaboutError
+          ? TOKEN_HINT
+          : (systemErrorHint(cause, "file") ?? `give a file that has the ${what} and nothing else`),
     });
   }
+}
+
+const TOKEN_HINT =
+  "give the token and nothing else: of what `turnabout token` prints, that is the first line";
+
+/** A field value of HTTP. @throws TurnaboutError `config_invalid` without any part of the text */
+function requireToken(text: string): void {
+  if (/^[\x21-\x7e]+$/.test(text) && !text.startsWith("{")) return;
+  const what = text.startsWith("{") ? "the JSON of the control plane's token file" : "more than a token";
+  throw new TurnaboutError("config_invalid", what, { hint: TOKEN_HINT });
 }
 
 export interface TlsFiles {

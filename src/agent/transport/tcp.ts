@@ -4,7 +4,6 @@ import net from "node:net";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 import { TCP_KEEPALIVE_MS } from "../limits.ts";
-import { serverCertificateAdvice } from "./tls-errors.ts";
 
 /** @throws TurnaboutError `server_unreachable` */
 export function connectTcp(host: string, port: number, signal: AbortSignal): Promise<net.Socket> {
@@ -36,6 +35,5 @@ export function stepFailed(code: ErrorCode, step: string, cause: unknown): Turna
   const errno = errorCodeOf(cause);
   const known = errno === undefined || error.message.includes(errno);
   const what = error.name === "AbortError" ? "timed out" : `${error.message}${known ? "" : ` (${errno})`}`;
-  const advice = serverCertificateAdvice(cause);
-  return new TurnaboutError(code, `${step}: ${what}${advice === undefined ? "" : `; ${advice}`}`, { cause });
+  return new TurnaboutError(code, `${step}: ${what}`, { cause });
 }

@@ -1,5 +1,6 @@
 /** Explanations of TLS errors: which end rejects which certificate, and what to do about it. */
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
+import { stepFailed } from "./tcp.ts";
 
 /** Problems with the control plane's certificate, by the codes of OpenSSL and node. */
 const SERVER_CERTIFICATE: Readonly<Record<string, string>> = {
@@ -28,8 +29,45 @@ const ALERTS: Readonly<Record<string, string>> = {
   ACCESS_DENIED: "it denies access to the client certificate",
 };
 
-export function serverCertificateAdvice(error: unknown): string | undefined {
-  return SERVER_CERTIFICATE[errorCodeOf(error) ?? ""];
+/** @param caFile the CA that is trusted besides the system's */
+function serverCertificateAdvice(error: unknown, caFile: string | undefined): string | undefined {
+  const advice = SERVER_CERTIFICATE[errorCodeOf(error) ?? ""];
+  const isUnknownCa = advice?.endsWith("with --ca") === true;
+  return isUnknownCa && caFile !== undefined
+    ? `the CA in ${caFile} has not issued it: give the one that has with --ca`
+    : advice;
+}
+
+/** Nothing of TLS in what the port sends: no carrier would do better. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+]);
+
+/** The handshake with the control plane has failed: which end refuses what. @param step as in {@link stepFailed} */
+export function handshakeFailed(
+  step: string,
+  cause: unknown,
+  { isUntrusted, caFile }: { isUntrusted: boolean; caFile: string | undefined },
+): TurnaboutError {
+  if (NO_TLS.has(errorCodeOf(cause) ?? "")) {
+    return new TurnaboutError("server_unreachable", `${step}: the port does not speak TLS`, {
+      cause,
+      hint: "use http:// in --server, or another port; a control plane speaks TLS with --tls-cert and --tls-key",
+    });
+  }
+  // An untrusted certificate fails on every carrier. An ALPN that is not selected may not matter to another one.
+  const { code, message, hint } = stepFailed(
+    isUntrusted ? "server_unreachable" : "carrier_failed",
+    step,
+    cause,
+  );
+  const advice = serverCertificateAdvice(cause, caFile);
+  const text = message.replace(/; if the root CA is installed locally[^(]*/, " ");
+  return new TurnaboutError(code, advice === undefined ? text : `${text}; ${advice}`, {
+    cause,
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 /**
@@ -40,7 +78,10 @@ export function refusedByAlert(error: unknown): TurnaboutError | undefined {
   const alert = alertOf(error);
   if (alert === undefined) return undefined;
   const message = `TLS: the peer sent the alert "${readable(alert)}": ${ALERTS[alert]}`;
-  return new TurnaboutError("unauthenticated", message, { cause: error });
+  return new TurnaboutError("unauthenticated", message, {
+    cause: error,
+    hint: "see its issuer and its dates: `openssl x509 -noout -issuer -dates -in FILE`",
+  });
 }
 
 /** The same at a relay, which has no client certificate to present, and none of its agents' either. */

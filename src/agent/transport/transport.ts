@@ -8,7 +8,8 @@ import type { TlsFiles, TlsMaterial } from "./credentials.ts";
 import { hostAndPort, redactUrl } from "./server-url.ts";
 import { proxyFor } from "./proxy-from-env.ts";
 import type { ProxyAddress } from "./proxy-from-env.ts";
-import { connectTcp, connectUnix, stepFailed } from "./tcp.ts";
+import { connectTcp, connectUnix } from "./tcp.ts";
+import { handshakeFailed } from "./tls-errors.ts";
 import { withZone } from "../../wire/fields/url-zone.ts";
 
 export interface TransportOptions {
@@ -78,9 +79,8 @@ async function secure(
   } catch (cause) {
     socket.destroy();
     raw.destroy();
-    // An untrusted certificate fails on every carrier. An ALPN that is not selected may not matter to another one.
-    const untrusted = socket.authorizationError !== null && socket.authorizationError !== undefined;
-    const code = untrusted ? "server_unreachable" : "carrier_failed";
-    throw stepFailed(code, `TLS with ${redactUrl(options.url.href)}`, cause);
+    const isUntrusted = socket.authorizationError !== null && socket.authorizationError !== undefined;
+    const { caFile } = options.tls;
+    throw handshakeFailed(`TLS with ${redactUrl(options.url.href)}`, cause, { isUntrusted, caFile });
   }
 }

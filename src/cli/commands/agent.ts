@@ -11,6 +11,7 @@ import type { AgentOption } from "../config/agent-options.ts";
 import { chooseRunners } from "../config/agent-runners.ts";
 import type { Given } from "../config/given.ts";
 import { gather } from "../config/load.ts";
+import { warnOfOpenSecrets } from "../config/secret-files.ts";
 import { helpOf, SOURCES_HELP } from "../config/option.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { createLogger, logFormat } from "../logger.ts";
@@ -53,6 +54,7 @@ export const agent: Command = {
       return { ...agentOptions(given), server, runners, token: findToken(given, runners.length === 0), log };
     });
     const running = asUsageError(this.name, () => createAgent(options));
+    warnOfOpenSecrets([given.text("token-file"), given.text("key")], log);
     if (given.isOn("insecure") === true) {
       log.warn(
         {},

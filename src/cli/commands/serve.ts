@@ -12,6 +12,7 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../config/given.ts";
 import { gather } from "../config/load.ts";
+import { warnOfOpenSecrets } from "../config/secret-files.ts";
 import { helpOf, SOURCES_HELP } from "../config/option.ts";
 import { SERVE_OPTIONS } from "../config/serve-options.ts";
 import type { ServeOption } from "../config/serve-options.ts";
@@ -58,12 +59,8 @@ export const serve: Command = startedByUs({
     }
     const adminToken = process.env["TURNABOUT_ADMIN_TOKEN"];
     delete process.env["TURNABOUT_ADMIN_TOKEN"]; // no child process of ours needs it
-    if ((adminToken ?? "") === "" && !given.isGiven("token-file")) {
-      throw new UsageError(
-        "no tokens given: every request would be refused",
-        "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token` creates its entries)",
-      );
-    }
+    if ((adminToken ?? "") === "") await requireTokens(given.text("token-file"));
+    warnOfOpenSecrets([given.text("tls-key"), given.text("moonlight-credentials-file")], log);
     const limitMs = watchdogLimit(given.seconds("watchdog"));
     const options: ControlPlaneOptions = {
       ...(await controlPlaneOptions(given)),
@@ -94,6 +91,18 @@ export const serve: Command = startedByUs({
 });
 
 type GivenToServe = Given<ServeOption>;
+
+/** @throws UsageError if no request could ever be accepted */
+async function requireTokens(file: string | undefined): Promise<void> {
+  const hint =
+    "set TURNABOUT_ADMIN_TOKEN, or give --token-file FILE (`turnabout token --add FILE` writes its entries)";
+  if (file === undefined) throw new UsageError("no tokens given: every request would be refused", hint);
+  const { isUsable, readTokenFile } = await import("../../control/reload/token-file.ts");
+  const records = await readTokenFile(file);
+  if (records.some(isUsable)) return;
+  const what = records.length === 0 ? "has no entries" : "has no entry that matches any runner";
+  throw new UsageError(`token file ${file}: ${what}: every request would be refused`, hint);
+}
 
 /** Without what the process has from elsewhere: its log, its socket and the admin token. @throws UsageError */
 export async function controlPlaneOptions(given: GivenToServe): Promise<ControlPlaneOptions> {

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { hashToken } from "../../control/auth/tokens.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { requirePatterns } from "./patterns.ts";
 import { entryWriter, writeToken } from "./token-files.ts";
 
 const HELP = `
@@ -46,6 +47,7 @@ export const token: Command = {
     }
     if (kind === "runner" && runners.length === 0)
       throw new UsageError("no runner given", "give --runner PATTERN");
+    requirePatterns(runners, targets);
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const record = {
       id,

@@ -3,6 +3,7 @@ import type { ApiClient } from "../../clients/api/api-client.ts";
 import type { Input, Output } from "../../clients/api/operations.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { requirePatterns } from "../commands/patterns.ts";
 import { formatTable, printable } from "../output/table.ts";
 import { collect, programCommand } from "../program.ts";
 import { withAccessOptions } from "../remote/access.ts";
@@ -48,6 +49,7 @@ export const tokens: Command = programCommand(
       .option("--expires <time>", "valid for: 90s, 15m, 12h or 30d; default: without end")
       .action(async (id: string, options: CreateOptions) => {
         const { kind, owner, runner: runners = [], target: targets, expires } = options;
+        requirePatterns(runners, targets);
         const body: NewToken = {
           id,
           kind: parseKind(kind),

@@ -2,6 +2,8 @@
  * The identity of a caller or an agent, and what it may do. A request is authenticated once, and the resulting object
  * authorizes everything else. Whatever no method here allows is denied.
  */
+import { MAX_RUNNER_ID_LENGTH, MAX_TARGET_NAME_LENGTH } from "../../wire/limits.ts";
+
 export type IdentityKind = "admin" | "user" | "runner";
 
 export interface Identity {
@@ -42,6 +44,19 @@ export function matchesPattern(pattern: string, value: string): boolean {
     at = found + part.length;
   }
   return true;
+}
+
+/** Whether any name could match: names have a-z, 0-9, `_` and `-`, and a length. */
+function canMatch(pattern: string, maxLength: number): boolean {
+  return /^[a-z0-9_*-]+$/.test(pattern) && pattern.replaceAll("*", "").length <= maxLength;
+}
+
+export function canMatchRunner(pattern: string): boolean {
+  return canMatch(pattern, MAX_RUNNER_ID_LENGTH);
+}
+
+export function canMatchTarget(pattern: string): boolean {
+  return canMatch(pattern, MAX_TARGET_NAME_LENGTH);
 }
 
 export interface Grant {

@@ -3,13 +3,17 @@ import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { canMatchRunner, canMatchTarget } from "../auth/identity.ts";
 import { hashToken } from "../auth/tokens.ts";
 import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
-import { MAX_TOKEN_FILE_BYTES, TOKEN_FILE_POLL_MS } from "../limits.ts";
+import { MAX_TOKEN_FILE_BYTES, REPORTED_ENTRIES, TOKEN_FILE_POLL_MS } from "../limits.ts";
 import { poll } from "../../wire/poll.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
 const FORMAT_HINT = "correct the file: `turnabout token` prints entries, docs/operations.md has the format";
+
+const TOKEN_HINT =
+  "that file is the agent's: `turnabout token … --add FILE` writes the control plane's file, or give it the printed second line in {\"tokens\": [ ]}";
 
 function patterns(name: string): z.ZodArray<z.ZodString> {
   const message = `"${name}" must be a list of patterns`;
@@ -47,6 +51,8 @@ export function parseTokenFile(text: string): TokenRecord[] {
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (/^\s*ta_/.test(text))
+      throw new InvalidTokenFile("a token, and not the JSON file of hashes", TOKEN_HINT);
     throw invalid(`not valid JSON${placeOf(error)}`);
   }
   const file = fileSchema.safeParse(value);
@@ -79,8 +85,8 @@ function placeOf(error: unknown): string {
 class InvalidTokenFile extends TurnaboutError {
   readonly what: string;
 
-  constructor(what: string) {
-    super("config_invalid", `token file: ${what}`, { hint: FORMAT_HINT });
+  constructor(what: string, hint: string = FORMAT_HINT) {
+    super("config_invalid", `token file: ${what}`, { hint });
     this.what = what;
   }
 }
@@ -90,8 +96,40 @@ function invalid(what: string): InvalidTokenFile {
 }
 
 /** @throws TurnaboutError `config_invalid` if the file cannot be used */
-export async function checkTokenFile(path: string): Promise<void> {
-  await named(path, async () => void parseTokenFile(await read(path)));
+export async function readTokenFile(path: string): Promise<TokenRecord[]> {
+  let records: TokenRecord[] = [];
+  await named(path, async () => {
+    records = parseTokenFile(await read(path));
+  });
+  return records;
+}
+
+/** Patterns of an entry that no runner and no target can have: misspelled, as a rule. */
+function uselessPatterns({ runners, targets = [] }: TokenRecord): string[] {
+  return [
+    ...runners.filter((pattern) => !canMatchRunner(pattern)),
+    ...targets.filter((pattern) => !canMatchTarget(pattern)),
+  ];
+}
+
+/** Whether a request with its token could ever succeed. A user may own sessions without any pattern. */
+export function isUsable({ kind, runners }: TokenRecord): boolean {
+  return kind !== "runner" || runners.some(canMatchRunner);
+}
+
+function warnOfPatterns(path: string, records: readonly TokenRecord[], log: Logger): void {
+  const entries = records
+    .map((record) => ({ id: record.id, patterns: uselessPatterns(record) }))
+    .filter(({ patterns }) => patterns.length > 0);
+  if (entries.length === 0) return;
+  log.warn(
+    {
+      path,
+      entries: entries.slice(0, REPORTED_ENTRIES),
+      hint: "ids and names have a-z, 0-9, _ and -; * matches any of them",
+    },
+    "token file: patterns that match nothing",
+  );
 }
 
 async function read(path: string): Promise<string> {
@@ -106,7 +144,7 @@ async function named(path: string, work: () => Promise<void>): Promise<void> {
   } catch (cause) {
     const isInvalid = cause instanceof InvalidTokenFile;
     const what = isInvalid ? cause.what : toError(cause).message;
-    const hint = isInvalid ? FORMAT_HINT : systemErrorHint(cause, "file");
+    const hint = isInvalid ? cause.hint : systemErrorHint(cause, "file");
     throw new TurnaboutError("config_invalid", `token file ${path}: ${what}`, {
       cause,
       ...(hint !== undefined && { hint }),
@@ -128,8 +166,10 @@ export async function followTokenFile(path: string, store: TokenStore, log: Logg
     if (text === seen) return;
     const isFirst = seen === "";
     seen = text; // before it is parsed: an invalid text is reported once
-    store.replace(parseTokenFile(text), "file");
+    const records = parseTokenFile(text);
+    store.replace(records, "file");
     log.info({ path, tokens: store.size }, isFirst ? "token file loaded" : "token file reloaded");
+    warnOfPatterns(path, records, log);
   }
   await named(path, load);
   return poll(load, {
