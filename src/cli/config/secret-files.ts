@@ -23,7 +23,8 @@ export function warnOfOpenSecrets(files: readonly (string | undefined)[], log: L
 
 function modeOf(file: string): number {
   try {
-    return statSync(file).mode;
+    const stat = statSync(file);
+    return stat.isFile() ? stat.mode : 0; // a directory is an error of its own
   } catch {
     return 0;
   }

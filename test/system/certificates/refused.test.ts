@@ -130,7 +130,7 @@ describe("the control plane's certificate", () => {
     {
       what: "of another CA",
       issue: () => issueServer(others),
-      agent: /its CA is not trusted here: give the CA's certificate with --ca/,
+      agent: /the CA in \S+ has not issued it: give the one that has with --ca/,
     },
     {
       what: "that has expired",
