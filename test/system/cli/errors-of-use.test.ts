@@ -45,7 +45,10 @@ async function attempt(options: Parameters<typeof followAgent>[0]): Promise<Seen
   await using agent = followAgent({ ...options, log });
   await agent.failed();
   const { fields } = await lines.find(({ fields: { reason } }) => reason !== undefined, "the failure");
-  return { error: String(fields["reason"]), hint: String(fields["hint"] ?? "") };
+  return {
+    error: String(fields["reason"]),
+    hint: fields["hint"] === undefined ? "" : String(fields["hint"]),
+  };
 }
 
 function tokenFile(...entries: object[]): string {
@@ -223,5 +226,10 @@ describe("docs/errors.md, errors of use", () => {
 /** A cell as the whole of a line: `…` is any text. */
 function patternOf(cell: string): RegExp {
   const text = cell.replace(/^`|`$/g, "");
-  return new RegExp(`^${text.split("…").map(RegExp.escape).join(".*")}$`);
+  return new RegExp(
+    `^${text
+      .split("…")
+      .map((part) => RegExp.escape(part))
+      .join(".*")}$`,
+  );
 }
