@@ -47,7 +47,7 @@ async function attempt(options: Parameters<typeof followAgent>[0]): Promise<Seen
   const { fields } = await lines.find(({ fields: { reason } }) => reason !== undefined, "the failure");
   return {
     error: String(fields["reason"]),
-    hint: fields["hint"] === undefined ? "" : String(fields["hint"]),
+    hint: typeof fields["hint"] === "string" ? fields["hint"] : "",
   };
 }
 
