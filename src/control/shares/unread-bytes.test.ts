@@ -206,7 +206,8 @@ describe("bytes that wait in memory", () => {
     assert.equal(look(1, BULK_RESPONSE_BYTES), true);
     assert.equal(look(2, READ_PROOF_BYTES), false);
     assert.equal(look(3, BULK_RESPONSE_BYTES), true);
-    assert.equal(look(FILLING_MS, BULK_RESPONSE_BYTES), false);
+    assert.equal(look(FILLING_MS, BULK_RESPONSE_BYTES), true);
+    assert.equal(look(FILLING_MS + 1, BULK_RESPONSE_BYTES), false);
   });
 
   it("are expected of all new streams of a holder with many such tunnels, and of no others", () => {
@@ -216,7 +217,7 @@ describe("bytes that wait in memory", () => {
       for (let n = 0; n < count; n += 1) stand.add("bulk").written = BULK_RESPONSE_BYTES;
     };
     const undecided = BULK_EXCHANGES_AT_ONCE + 1;
-    for (let n = 0; n < undecided; n += 1) stand.add("undecided");
+    const growing = Array.from({ length: undecided }, () => stand.add("undecided"));
     for (let n = 0; n < 4 * undecided; n += 1) stand.add("other's", "user b");
     bulk(BULK_EXCHANGES_AT_ONCE - 1);
     stand.unread.check(0);
@@ -224,7 +225,14 @@ describe("bytes that wait in memory", () => {
     bulk(1);
     stand.unread.check(1);
     assert.deepEqual([stand.unread.isFull("user a"), stand.unread.isFull("user b")], [true, false]);
+    for (const ms of [2, 3]) {
+      bulk(BULK_EXCHANGES_AT_ONCE / 2);
+      stand.unread.check(ms);
+    }
+    for (const end of growing) end.written += 1;
     stand.unread.check(FILLING_MS);
+    assert.equal(stand.unread.isFull("user a"), true);
+    stand.unread.check(FILLING_MS + 1);
     assert.equal(stand.unread.isFull("user a"), false);
   });
 

@@ -59,6 +59,10 @@ interface Seen extends Listed {
   /** What its connection had sent then. */
   connectionBytes: number;
   readonly sinceMs: number;
+  /** What had been written for the caller. */
+  writtenBytes: number;
+  /** When more than {@link BULK_RESPONSE_BYTES} of it were seen first. */
+  bulkSinceMs: number | undefined;
   /** In memory at the last check. */
   bytes: number;
   /** What it will soon hold, if its caller goes on as at the last check. */
@@ -108,6 +112,8 @@ export class UnreadBytes {
       delivery,
       delivered: undefined,
       sinceMs: nowMs,
+      writtenBytes: 0,
+      bulkSinceMs: undefined,
       movedAtMs: nowMs,
       connectionBytes: 0,
       bytes: 0,
@@ -118,7 +124,8 @@ export class UnreadBytes {
     this.#open.add(seen);
     this.#timer ??= setInterval(() => this.check(), UNREAD_CHECK_MS).unref();
     this.#grown += 1;
-    if (this.#grown >= Math.max(UNREAD_CHECK_STREAMS, this.#open.size / UNREAD_CHECK_GROWTH)) this.check();
+    if (this.#grown >= Math.max(UNREAD_CHECK_STREAMS, this.#open.size / UNREAD_CHECK_GROWTH))
+      this.check(nowMs);
     return () => {
       if (this.#open.remove(seen)) this.#grown -= 1;
       if (this.#open.size === 0) this.#reset();
@@ -173,14 +180,9 @@ export class UnreadBytes {
     const delivered = pending === 0 ? undefined : deliveredBytes(delivery, pending);
     seen.bytes = pending + delivery.heldBytes();
     const isMoving = seen.delivered !== undefined && delivered !== seen.delivered;
-    const writtenBytes = delivery.writtenBytes();
-    const isNew = nowMs - seen.sinceMs < FILLING_MS;
-    const isBulk = writtenBytes >= BULK_RESPONSE_BYTES && writtenBytes < READ_PROOF_BYTES;
-    // A response ends by itself, mostly soon: only those count for which bytes wait.
-    const isFilling = isNew && isBulk && (pending > 0 || !isResponse(delivery.end));
+    const isFilling = isFillingUp(seen, pending, nowMs);
     const isStill = !isMoving && seen.bytes >= STILL_STREAM_BYTES;
     seen.expectedBytes = isFilling || isStill ? Math.max(seen.bytes, STREAM_WINDOW_BYTES) : seen.bytes;
-    seen.isUndecided = isNew && writtenBytes < BULK_RESPONSE_BYTES;
     if (delivered === undefined || delivered !== seen.delivered) {
       seen.delivered = delivered;
       seen.movedAtMs = nowMs;
@@ -237,6 +239,19 @@ function expectedBytes(held: Held): number {
 function pendingBytes(end: CallerEnd): number {
   if (end instanceof ServerResponse) return end.writableLength;
   return "stream" in end ? end.stream.writableLength : end.writableLength;
+}
+
+/** Whether it has just begun to move much data, which may only fill the buffers on its way. Notes what it has written. */
+function isFillingUp(seen: Seen, pending: number, nowMs: number): boolean {
+  const { delivery, sinceMs } = seen;
+  const writtenBytes = delivery.writtenBytes();
+  const isGrowing = writtenBytes > seen.writtenBytes;
+  seen.writtenBytes = writtenBytes;
+  seen.isUndecided = writtenBytes < BULK_RESPONSE_BYTES && (isGrowing || nowMs - sinceMs < FILLING_MS);
+  if (writtenBytes < BULK_RESPONSE_BYTES || writtenBytes >= READ_PROOF_BYTES) return false;
+  seen.bulkSinceMs ??= nowMs;
+  // A response ends by itself, mostly soon: only those count for which bytes wait.
+  return nowMs - seen.bulkSinceMs < FILLING_MS && (pending > 0 || !isResponse(delivery.end));
 }
 
 function isResponse(end: CallerEnd): boolean {
