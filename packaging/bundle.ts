@@ -12,6 +12,8 @@ export interface BundleOptions {
   entry: string;
   /** The whole path. A source map goes next to it. */
   outfile: string;
+  /** Packages that stay outside. */
+  external?: readonly string[];
 }
 
 /** Old enough that `requireNode()` runs and names the required version, in place of an error of syntax. */
@@ -25,7 +27,7 @@ const REQUIRE =
   'import { createRequire as createRequireOfBundle } from "node:module";\nconst require = createRequireOfBundle(import.meta.url);';
 
 /** @returns the files that went into it, from the root. @throws Error for a warning of esbuild's, too */
-export async function bundle({ entry, outfile }: BundleOptions): Promise<string[]> {
+export async function bundle({ entry, outfile, external = [] }: BundleOptions): Promise<string[]> {
   const { warnings, metafile } = await esbuild.build({
     absWorkingDir: ROOT,
     entryPoints: [entry],
@@ -40,7 +42,7 @@ export async function bundle({ entry, outfile }: BundleOptions): Promise<string[
     legalComments: "none", // in full in the notices
     sourcemap: "linked",
     sourcesContent: false,
-    external: ABSENT,
+    external: [...ABSENT, ...external],
     plugins: [selfContained],
     metafile: true,
     logLevel: "silent",

@@ -3,6 +3,7 @@
  *
  *     node packaging/main.ts bundles [FOLDER]   commands as one file each, and their notices; default dist
  *     node packaging/main.ts executable         the agent with Node in it, in executables/
+ *     node packaging/main.ts sandbox-server FOLDER   the sandbox image's server as one file
  */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -14,8 +15,9 @@ const COMMANDS = ["turnabout-agent", "revdial-client", "wolf-revdial-client"];
 
 const [what, folder = "dist"] = process.argv.slice(2);
 if (what === "bundles") await buildBundles(path.resolve(ROOT, folder));
+else if (what === "sandbox-server") await buildSandboxServer(path.resolve(ROOT, folder));
 else if (what === "executable") process.stdout.write(`${await buildExecutable()}\n`);
-else throw new Error("usage: node packaging/main.ts bundles [FOLDER] | executable");
+else throw new Error("usage: node packaging/main.ts bundles [FOLDER] | executable | sandbox-server FOLDER");
 
 async function buildBundles(out: string): Promise<void> {
   await mkdir(out, { recursive: true });
@@ -27,4 +29,14 @@ async function buildBundles(out: string): Promise<void> {
     for (const input of used) inputs.add(input);
   }
   await writeFile(path.join(out, "THIRD-PARTY-NOTICES.txt"), await notices([...inputs]));
+}
+
+async function buildSandboxServer(out: string): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const inputs = await bundle({
+    entry: "agents/sandbox/server/main.ts",
+    outfile: path.join(out, "sandbox-server.js"),
+    external: ["sharp"], // a native module
+  });
+  await writeFile(path.join(out, "THIRD-PARTY-NOTICES-sandbox-server.txt"), await notices(inputs));
 }

@@ -5,7 +5,7 @@ import { ROOT } from "./bundle.ts";
 
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)([.-]|$)/i;
 
-const HEAD = `The single-file commands of Turnabout (turnabout-agent.js and others) contain code of these packages, under these licences.
+const HEAD = `The single-file programs of Turnabout contain code of these packages, under these licences.
 Turnabout's own licence is in LICENSE.
 `;
 

@@ -33,7 +33,7 @@ else
   # First, so that an early request gets the error that the server is not up yet.
   keep agent "${agent[@]}"
 fi
-keep server node /opt/turnabout/agents/sandbox/server/main.ts
+keep server node /opt/turnabout/sandbox-server.js
 keep sway "$here/sway.sh"
 
 until_stopped
