@@ -58,6 +58,12 @@ function assertNone(warnings: BuildResult["warnings"], entry: string): void {
   throw new Error(`${entry}: ${first.text} (${first.location?.file}:${first.location?.line})`);
 }
 
+/**
+ * Node's own are required: an import reads each of their exports, and with those of `node:http` it loads Node's fetch, streams and
+ * zlib, 16 MB that no agent uses.
+ */
+const NODE_MODULE = /^node:/;
+
 /** The whole loads node:cluster, HTTP clients and quantiles with it: 6 MB of an idle agent. A name that is absent here fails the build. */
 const PROM_CLIENT_PART = ["Counter", "Gauge", "Registry"]
   .map((name) => `export { default as ${name} } from "prom-client/lib/${name.toLowerCase()}.js";`)
@@ -67,6 +73,13 @@ const PROM_CLIENT_PART = ["Counter", "Gauge", "Registry"]
 const selfContained: Plugin = {
   name: "self-contained",
   setup(build) {
+    build.onResolve({ filter: NODE_MODULE }, ({ path: name, kind }) => {
+      if (kind === "require-call") return { path: name, external: true };
+      return { path: name, namespace: "required" };
+    });
+    build.onLoad({ filter: NODE_MODULE, namespace: "required" }, ({ path: name }) => ({
+      contents: `module.exports = require(${JSON.stringify(name)});`,
+    }));
     build.onResolve({ filter: /^prom-client$/ }, ({ importer }) =>
       /[\\/]src[\\/]/.test(importer) ? { path: "prom-client", namespace: "part" } : undefined,
     );

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { memoryParts, MemoryReturn, MIN_GROWTH_BYTES, trimmer } from "./memory-return.ts";
+import { describe, it, mock } from "node:test";
+import {
+  memoryParts,
+  MemoryReturn,
+  MIN_GROWTH_BYTES,
+  returnStartMemory,
+  START_CHECK_MS,
+  trimmer,
+} from "./memory-return.ts";
 
 const MIB = 1024 * 1024;
 const warnings: string[] = [];
@@ -89,5 +96,34 @@ describe("memory that a burst has left behind", () => {
     process.emitWarning("another");
     await new Promise((resolve) => void setImmediate(resolve));
     assert.deepEqual(warnings, ["another"]);
+  });
+});
+
+describe("what a start has left behind", () => {
+  it("is given back once, as soon as the process is calm", async () => {
+    mock.timers.enable({ apis: ["setInterval"] });
+    try {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const calls: string[] = [];
+      let utilization = 1;
+      returnStartMemory({
+        rssBytes: () => START_BYTES,
+        utilization: () => utilization,
+        collect: () => void calls.push("collect"),
+        trim: () => {
+          calls.push("trim");
+          resolve();
+        },
+      });
+      mock.timers.tick(START_CHECK_MS);
+      assert.deepEqual(calls, []);
+      utilization = 0;
+      mock.timers.tick(START_CHECK_MS);
+      await promise;
+      mock.timers.tick(10 * START_CHECK_MS);
+      assert.deepEqual(calls, ["collect", "trim"]);
+    } finally {
+      mock.timers.reset();
+    }
   });
 });

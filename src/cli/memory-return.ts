@@ -11,6 +11,8 @@ import { nativeFunctions } from "../wire/system/native-functions.ts";
 export const MEMORY_CHECK_MS = 5_000;
 /** Growth since memory was last given back, from which on it is worth 50 to 100 ms of CPU. */
 export const MIN_GROWTH_BYTES: number = 32 * 1024 * 1024;
+/** How often a process that has just started is looked at, until it is calm. */
+export const START_CHECK_MS = 3_000;
 /** V8 frees the buffers that it has found to be garbage in another thread, a moment later. */
 const SWEEP_MS = 1_000;
 /** The longest pause between two attempts that find memory in use: an hour. */
@@ -71,6 +73,18 @@ export function returnMemory(): void {
   const memory = new MemoryReturn(memoryParts());
   const check = (): void => void memory.check().catch(() => {});
   setInterval(check, MEMORY_CHECK_MS).unref();
+}
+
+/** Once, as soon as the process is calm: what it took to load and to connect is garbage, and little is allocated behind it. */
+export function returnStartMemory({ utilization, collect, trim }: MemoryParts = memoryParts()): void {
+  const timer = setInterval(() => {
+    if (utilization() >= CALM_UTILIZATION) return;
+    clearInterval(timer);
+    void Promise.resolve(collect())
+      .then(trim)
+      .catch(() => {});
+  }, START_CHECK_MS);
+  timer.unref();
 }
 
 /** Those of this process. */

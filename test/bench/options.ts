@@ -5,6 +5,7 @@ import { measureMemory, measureStorm } from "./sections/crowd.ts";
 import { measureDial } from "./sections/dial.ts";
 import { measureFairness } from "./sections/fairness.ts";
 import { measureFlooded, measureFloodedCrowd } from "./sections/flooded.ts";
+import { measureIdleAgent } from "./sections/idle-agent.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { measureL7 } from "./sections/l7.ts";
 import { measureRevdial } from "./sections/revdial.ts";
@@ -22,6 +23,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   "flooded-crowd": measureFloodedCrowd,
   memory: measureMemory,
   storm: measureStorm,
+  idle: measureIdleAgent,
   screenshot: measureScreenshots,
   revdial: measureRevdial,
 };

@@ -76,7 +76,9 @@ async function makeRoots(): Promise<string> {
 
 /** What `npm ci` in the images is going to ask for. @returns a tar */
 async function fillNpmCache(): Promise<string> {
-  const projects = [ROOT, join(ROOT, "agents/sandbox"), join(ROOT, "packaging")];
+  const projects = [".", "agents/sandbox", "packaging", "test/docker/doubles"].map((folder) =>
+    join(ROOT, folder),
+  );
   const manifests = projects.flatMap((project) =>
     ["package.json", "package-lock.json"].map((name) => join(project, name)),
   );

@@ -37,6 +37,16 @@ describe("docs/dependencies.md", () => {
       assert.equal(peerDependenciesMeta[name]?.optional, true, name);
   });
 
+  it("has the versions that images install as well", () => {
+    for (const folder of ["agents/sandbox", "packaging", "test/docker/doubles"]) {
+      const manifest = JSON.parse(readDocument(`${folder}/package.json`)) as {
+        dependencies: Record<string, string>;
+      };
+      for (const [name, version] of Object.entries(manifest.dependencies))
+        assert.equal(version, devDependencies[name], `${folder}: ${name}`);
+    }
+  });
+
   it("names files of ours that exist", () => {
     for (const [, file = ""] of rowsOf("What we wrote ourselves, and why"))
       assert.ok(existsSync(path.join(ROOT, file.replaceAll("`", ""))), file);

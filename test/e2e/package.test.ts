@@ -17,6 +17,8 @@ const IN_PACKAGE = [
   "README.md",
   "LICENSE",
   "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
 ];
 const NODE = dirname(process.execPath);
 /** Below a test's: where the registry cannot be reached, npm tries for minutes. */
@@ -96,7 +98,7 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     assert.ok(files.includes("./dist/helix/index.js") && files.includes("./dist/helix/index.d.ts"));
     const strange = files.filter(
       (name) =>
-        !/^\.\/(dist\/.*\.(js|js\.map|d\.ts)|dist\/THIRD-PARTY-NOTICES\.txt|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^\.\/(dist\/.*\.(js|js\.map|d\.ts)|dist\/THIRD-PARTY-NOTICES\.txt|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md)$/.test(
           name,
         ) || /\.test\.|\.pem$|\.key$/.test(name),
     );

@@ -14,6 +14,7 @@ import { gather } from "../config/load.ts";
 import { warnOfOpenSecrets } from "../config/secret-files.ts";
 import { helpOf, SOURCES_HELP } from "../config/option.ts";
 import { runUntilSignal } from "../lifecycle.ts";
+import { returnStartMemory } from "../memory-return.ts";
 import { createLogger, logFormat } from "../logger.ts";
 import { asUsageError } from "../options.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
@@ -66,6 +67,7 @@ export const agent: Command = {
       throw error;
     });
     startWatchdog({ limitMs, format: logFormat(given.text("log-format")), log });
+    returnStartMemory();
     await runUntilSignal(log, () => running.close());
   },
 };

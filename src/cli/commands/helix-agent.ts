@@ -5,6 +5,7 @@ import { defaultHttp, parseTargetAddress } from "../../agent/targets/targets.ts"
 import { targetOfRunner } from "../../helix/ids.ts";
 import { hideArguments, runUntilSignal } from "../lifecycle.ts";
 import { createLogger, logFormat } from "../logger.ts";
+import { returnStartMemory } from "../memory-return.ts";
 import { asUsageError } from "../options.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
 import { parseCarrier } from "./agent.ts";
@@ -50,5 +51,6 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
   });
   if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");
   startWatchdog({ limitMs, format: logFormat(options.logFormat), log });
+  returnStartMemory();
   await runUntilSignal(log, () => agent.close());
 }

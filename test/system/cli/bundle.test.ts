@@ -96,7 +96,7 @@ describe("the agent as one file", () => {
     await agent.logged("watchdog: the main thread is stuck in a loop; ending the process");
   });
 
-  it("loads no code for Docker, SSH or gRPC, no cluster and no compiler", async () => {
+  it("loads no code for Docker, SSH or gRPC, no cluster, no fetch and no compiler", async () => {
     const line = ["--server", "http://127.0.0.1:9", "--runner", "r", "--target", "t=127.0.0.1:9"];
     await using agent = start("turnabout-agent.js", line, LISTING);
     await agent.logged(/./);
@@ -109,7 +109,7 @@ describe("the agent as one file", () => {
     );
     assert.ok(parts.includes("NativeModule http2"));
     assert.deepEqual(
-      parts.filter((part) => /NativeModule (cluster|internal\/deps\/amaro)/.test(part)),
+      parts.filter((part) => /NativeModule (cluster|zlib|internal\/deps\/(amaro|undici))/.test(part)),
       [],
     );
     await agent.end("SIGKILL");
