@@ -110,6 +110,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "command.ts",
     "options.ts",
     "logger.ts",
+    "memory-return.ts",
     "program.ts",
     "output",
     "remote",

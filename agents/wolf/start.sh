@@ -34,10 +34,14 @@ agent+=(--runner "wolf-$WOLF_INSTANCE_ID" --target "wolf=unix:$wolf")
   agent+=(--runner "moonlight-$WOLF_INSTANCE_ID" --target "moonlight=127.0.0.1:$MOONLIGHT_PORT")
 [[ ${TURNABOUT_DISCOVERY:-on} == off ]] || agent+=(--docker "unix://$docker")
 
+# For the relay alone: the agent would read the variable itself, as that of its option.
+listen=${TURNABOUT_LISTEN:-}
+export -n TURNABOUT_LISTEN
+
 # A separate process: its address is on the bridge, and the agent must not wait for that.
 relay=(turnabout agent --server "$server" --drain "$drain_s")
 [[ -z ${TURNABOUT_CA_FILE:-} ]] || relay+=(--ca "$TURNABOUT_CA_FILE")
-for address in ${TURNABOUT_LISTEN:-}; do relay+=(--listen "$address"); done
+for address in $listen; do relay+=(--listen "$address"); done
 
 # Sandbox images from the operator, for hosts without a registry.
 load_images() {
@@ -60,7 +64,7 @@ else
 fi
 keep dockerd "$here/dockerd.sh"
 wait_for 30 http-ok "unix:$docker:/_ping"
-[[ -z $server || -z ${TURNABOUT_LISTEN:-} ]] || keep relay "${relay[@]}"
+[[ -z $server || -z $listen ]] || keep relay "${relay[@]}"
 load_images
 [[ -z $WOLF_COMMAND ]] || keep wolf env --chdir=/wolf bash -c "rm -f '$wolf'; exec $WOLF_COMMAND"
 [[ -z $MOONLIGHT_COMMAND ]] || keep moonlight env --chdir=/moonlight-web bash -c "exec $MOONLIGHT_COMMAND"

@@ -45,6 +45,7 @@ export async function measureIdleAgent(context: SectionContext): Promise<void> {
       unit: "MiB",
       value: median(agent) / 1_024,
       baseline: median(bare) / 1_024,
+      ratio: median(agent) / median(bare),
       budget: { of: "ratio", bound: "at most", limit: 1.3 },
       note: `the watchdog's thread is ${((median(agent) - median(unwatched)) / 1_024).toFixed(1)} of it`,
     });
