@@ -1,5 +1,6 @@
 /** Command line of the benchmark. */
 import { parseArgs } from "node:util";
+import { measureAccessLog } from "./sections/access-log.ts";
 import { measureBulk, measureDelayedBulk } from "./sections/bulk.ts";
 import { measureMemory, measureStorm } from "./sections/crowd.ts";
 import { measureDial } from "./sections/dial.ts";
@@ -17,6 +18,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   l7: measureL7,
   bulk: measureBulk,
   delay: measureDelayedBulk,
+  "access-log": measureAccessLog,
   dial: measureDial,
   fairness: measureFairness,
   flooded: measureFlooded,
@@ -28,8 +30,8 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   revdial: measureRevdial,
 };
 
-/** Run only by name: two take minutes and are about defence rather than speed; the third is about another protocol. */
-const BY_NAME_ONLY: readonly string[] = ["flooded", "flooded-crowd", "revdial"];
+/** Run only by name: they take minutes, or are about defence or another protocol rather than speed. */
+const BY_NAME_ONLY: readonly string[] = ["access-log", "flooded", "flooded-crowd", "revdial"];
 
 export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]
 sections: ${Object.keys(SECTIONS).join(", ")}`;

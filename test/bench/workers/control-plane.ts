@@ -18,8 +18,9 @@ export interface ControlPlaneCalls {
   /**
    * @param port 0 takes a free one
    * @param tls of the port; default plaintext
+   * @param accessLog file of the access log; default none
    */
-  listen(port: number, tls?: { cert: string; key: string }): Promise<number>;
+  listen(port: number, tls?: { cert: string; key: string }, accessLog?: string): Promise<number>;
   /** Resolves when as many runners are connected, to the milliseconds that it took since `listen()`. */
   untilConnected(count: number): Promise<number>;
   /** Milliseconds from `dial()` to the first byte that comes back, for each of `count` fresh streams to the echo. */
@@ -61,10 +62,11 @@ let watching: NodeJS.Timeout | undefined;
 let maxRssBytes = 0;
 
 serve({
-  listen: async (port, tls) => {
+  listen: async (port, tls, accessLog) => {
     controlPlane = await createControlPlane({
       port,
       ...(tls !== undefined && { tls }),
+      accessLog,
       host: "127.0.0.1",
       adminToken: ADMIN_TOKEN,
       onEvent: (event) => {
