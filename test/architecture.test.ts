@@ -50,6 +50,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "websocket",
     "session",
     "messages",
+    "log.ts",
+    "diagnosis",
   ],
   clients: ["dial", "http", "api", "wolf", "moonlight", "sandbox"],
   agent: [
@@ -122,6 +124,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "commands",
     "operator",
     "tail",
+    "diag",
     "completion",
   ],
 };

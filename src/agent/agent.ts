@@ -8,6 +8,7 @@ import { TokenBucket } from "../wire/token-bucket.ts";
 import { VERSION } from "../wire/version.ts";
 import { resolveAgentConfig } from "./config.ts";
 import type { AgentOptions } from "./config.ts";
+import { createAgentDiagnosis } from "./diagnosis.ts";
 import type { Connected } from "./connection/connection-slot.ts";
 import { ConnectionSlots } from "./connection/slots.ts";
 import { StandBy } from "./connection/stand-by.ts";
@@ -93,10 +94,20 @@ export function createAgent(options: AgentOptions): Agent {
       CAPABILITY.notices,
       CAPABILITY.restart,
       CAPABILITY.requestId,
+      CAPABILITY.diagnosis,
       ...(config.events ? [CAPABILITY.events] : []),
     ],
     streamsPerTarget: STREAMS_PER_TARGET,
     runners: offered.list(),
+  });
+
+  const diagnose = createAgentDiagnosis({
+    config,
+    metrics,
+    connections: () => slots.connections,
+    served: () => offered.targets.runners(),
+    offered: () => offered.list(),
+    unhealthy: () => offered.targets.unhealthy(),
   });
 
   function serve({ http2Session, carrier, onHello, onRestart }: Connected): void {
@@ -122,6 +133,7 @@ export function createAgent(options: AgentOptions): Agent {
         offered.takeNotices(notices);
         if (notices.restarting === true) onRestart(notices.reconnectSpreadMs);
       },
+      diagnose,
       notices: new TokenBucket({ burst: NOTICES_BURST, perS: NOTICES_PER_S }),
       closing: closing.signal,
     });

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
+import { RecentLog } from "../wire/diagnosis/recent-log.ts";
 import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import type { CarrierKind } from "../wire/session/carrier.ts";
@@ -79,6 +80,8 @@ export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
   events: boolean;
   drainMs: number;
   log: Logger;
+  /** What {@link log} has written last. */
+  recentLog: RecentLog;
   onEvent: (event: AgentLifecycleEvent) => void;
   /** Random id of this agent process. */
   processId: string;
@@ -108,6 +111,7 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
   if (runners.length > 0 && options.token === undefined && options.certFile === undefined) {
     throw new TurnaboutError("config_invalid", "no token and no client certificate given");
   }
+  const recentLog = new RecentLog(options.log ?? silentLogger);
   return {
     ...options,
     runners,
@@ -117,7 +121,8 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
     connections,
     events: options.events ?? true,
     drainMs: options.drainMs ?? DRAIN_DEADLINE_MS,
-    log: options.log ?? silentLogger,
+    log: recentLog.logger,
+    recentLog,
     onEvent: options.onEvent ?? (() => {}),
     processId: randomBytes(12).toString("hex"),
   };

@@ -41,6 +41,10 @@ const COMMANDS: CommandTable = {
     summary: "print requests as they end",
     load: async () => (await import("./tail/tail.ts")).tail,
   },
+  diag: {
+    summary: "collect a diagnosis of the control plane and its agents (admin)",
+    load: async () => (await import("./diag/diag.ts")).diag,
+  },
   forward: {
     summary: "local ports for targets behind the tunnel",
     load: async () => (await import("./operator/forward.ts")).forward,

@@ -10,6 +10,7 @@ import { AgentEndpoint } from "./admission/agent-endpoint.ts";
 import { RevDialEndpoint } from "./bridge/revdial-endpoint.ts";
 import { createApp } from "./api/app.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import { createDiagnosis } from "./diagnosis.ts";
 import { createHost, installExtensions } from "./install-extensions.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
 import { createPort } from "./listener/port.ts";
@@ -213,7 +214,8 @@ function createHandlers(
   };
   const targetRoutes = [runnerTargets(access), ...extensions.targetRoutes];
   const { resources, owned } = extensions;
-  const app = createApp({ ...shared, ready, targetRoutes, resources, owned });
+  const diagnose = createDiagnosis(settings, parts);
+  const app = createApp({ ...shared, ready, diagnose, targetRoutes, resources, owned });
   const endpoint = {
     ...admission,
     draining: shutdown.refusesAgents,

@@ -1,6 +1,7 @@
 /** The options of a control plane, and their checked form with the defaults filled in. */
 import { TurnaboutError } from "../wire/errors.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
+import { RecentLog } from "../wire/diagnosis/recent-log.ts";
 import { guardedLogger, silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import { formatAuthority, parseRunnerId } from "../wire/messages/names.ts";
@@ -83,6 +84,8 @@ const DEFAULT_PORT = 8080;
 export interface Settings extends ControlPlaneOptions {
   port: number;
   log: Logger;
+  /** What {@link log} has written last. */
+  recentLog: RecentLog;
   allowedOrigins: readonly string[];
   basePath: string;
   extensions: readonly ControlPlaneExtension[];
@@ -106,10 +109,12 @@ export function checkOptions(options: ControlPlaneOptions): Settings {
   if (tls !== undefined) {
     checkPair({ text: tls.cert, from: "tls.cert" }, { text: tls.key, from: "tls.key" });
   }
+  const recentLog = new RecentLog(options.log === undefined ? silentLogger : guardedLogger(options.log));
   return {
     ...options,
     port: options.port ?? DEFAULT_PORT,
-    log: options.log === undefined ? silentLogger : guardedLogger(options.log),
+    log: recentLog.logger,
+    recentLog,
     allowedOrigins: options.allowedOrigins ?? [],
     basePath: checkBasePath(options.basePath ?? ""),
     extensions: options.extensions ?? [],

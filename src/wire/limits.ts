@@ -127,6 +127,12 @@ export const MAX_HELD_FRAME_BYTES: number = 64 * 1024;
  * is 1.5 MiB. */
 export const MAX_CONTROL_BODY_BYTES: number = 2 * 1024 * 1024;
 
+/** Log lines that are kept for a diagnosis, and the characters of their fields: at most 2 MiB, usually 100 KiB. */
+export const RECENT_LOG_LINES = 500;
+export const RECENT_LOG_LINE_LENGTH = 2_048;
+/** How long a diagnosis watches the event loop. */
+export const DIAGNOSIS_SAMPLE_MS = 500;
+
 /** One line of `/events`. */
 export const MAX_EVENT_LINE_BYTES: number = 64 * 1024;
 

@@ -48,6 +48,7 @@ export const AGENT_PATHS = {
   events: "/events",
   ping: "/ping",
   metrics: "/metrics",
+  diagnosis: "/diagnosis",
   credential: "/credential",
   notices: "/notices",
 } as const;
@@ -94,6 +95,8 @@ export const CAPABILITY = {
   proxyStatus: "proxy-status",
   /** `Turnabout-Request-Id` on the streams that are opened: the agent logs it, and keeps it from the target. */
   requestId: "request-id",
+  /** `GET /diagnosis`: what the agent says of itself. */
+  diagnosis: "diagnosis",
 } as const;
 
 /** Our name in `Proxy-Status` (RFC 9209) and `Via`. */

@@ -1,6 +1,6 @@
 /**
- * The agent's own routes on the tunnel connection, for the control plane: `/hello`, `/events`, `/ping`, `/metrics`, `/notices` and, on rh2,
- * `/credential`.
+ * The agent's own routes on the tunnel connection, for the control plane: `/hello`, `/events`, `/ping`, `/metrics`, `/diagnosis`,
+ * `/notices` and, on rh2, `/credential`.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AgentEvent } from "../../wire/messages/agent-events.ts";
@@ -30,6 +30,8 @@ export interface ControlRoutesContext {
   credential: (() => Promise<string | undefined>) | undefined;
   /** The control plane reports runners that it refuses or has replaced. */
   onNotices(notices: Notices): void;
+  /** What the agent says of itself, without secrets and addresses. */
+  diagnose(): Promise<object>;
   /** Each request for that takes one. */
   notices: TokenBucket;
   /** Aborted when the agent shuts down. */
@@ -61,6 +63,8 @@ export function serveControlRoute(
       return serveEvents(stream, context);
     case AGENT_PATHS.metrics:
       return serveMetrics(stream, context);
+    case AGENT_PATHS.diagnosis:
+      return serveDiagnosis(stream, context);
     case AGENT_PATHS.credential:
       return serveCredential(stream, context);
     default:
@@ -74,6 +78,7 @@ const METHODS: Readonly<Partial<Record<string, "GET" | "POST">>> = {
   [AGENT_PATHS.ping]: "GET",
   [AGENT_PATHS.events]: "GET",
   [AGENT_PATHS.metrics]: "GET",
+  [AGENT_PATHS.diagnosis]: "GET",
   [AGENT_PATHS.credential]: "GET",
   [AGENT_PATHS.notices]: "POST",
 };
@@ -141,6 +146,16 @@ async function serveMetrics(stream: ServerHttp2Stream, context: ControlRoutesCon
     stream.end(body);
   } catch (error) {
     context.log.error({ err: error }, "/metrics failed");
+    refuse(stream, "internal");
+  }
+}
+
+async function serveDiagnosis(stream: ServerHttp2Stream, context: ControlRoutesContext): Promise<void> {
+  try {
+    const diagnosis = await context.diagnose();
+    if (!stream.destroyed) sendJson(stream, diagnosis);
+  } catch (error) {
+    context.log.error({ err: error }, "/diagnosis failed");
     refuse(stream, "internal");
   }
 }

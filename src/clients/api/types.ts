@@ -38,6 +38,14 @@ export interface paths {
     /** The agent's metrics, in the text format of Prometheus */
     get: operations["getRunnerMetrics"];
   };
+  "/api/v1/diagnosis": {
+    /** Versions, figures, configuration without secrets, and recent log lines of the control plane (admin) */
+    get: operations["getDiagnosis"];
+  };
+  "/api/v1/runners/{id}/diagnosis": {
+    /** The same of the runner's agent, as far as its version has it (admin) */
+    get: operations["getRunnerDiagnosis"];
+  };
   "/api/v1/tokens": {
     /** Issued tokens, without their secrets */
     get: operations["listTokens"];
@@ -519,6 +527,60 @@ export interface operations {
       200: {
         content: {
           "text/plain": string;
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Versions, figures, configuration without secrets, and recent log lines of the control plane (admin) */
+  getDiagnosis: {
+    responses: {
+      /** @description The diagnosis */
+      200: {
+        content: {
+          "application/json": {
+            process: {
+              [key: string]: unknown;
+            };
+            configuration: {
+              [key: string]: unknown;
+            };
+            state: {
+              [key: string]: unknown;
+            };
+            log: {
+              [key: string]: unknown;
+            }[];
+          };
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** The same of the runner's agent, as far as its version has it (admin) */
+  getRunnerDiagnosis: {
+    parameters: {
+      path: {
+        id: string;
+      };
+    };
+    responses: {
+      /** @description The diagnosis */
+      200: {
+        content: {
+          "application/json": {
+            [key: string]: unknown;
+          };
         };
       };
       /** @description Refused */

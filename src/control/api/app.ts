@@ -14,6 +14,7 @@ import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
 import type { AppContext, AppEnv } from "./context.ts";
+import { diagnosisRoutes } from "./diagnosis.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { accessLogRoutes } from "./live/access-log.ts";
 import { eventRoutes } from "./live/events.ts";
@@ -75,6 +76,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     });
   }
   app.route("/api/v1/runners", runnerRoutes(context));
+  app.route("/api/v1", diagnosisRoutes(context));
   app.route("/api/v1/tokens", tokenRoutes(context));
   app.route("/api/v1/events", eventRoutes(context));
   app.route("/api/v1/access-log", accessLogRoutes(context));

@@ -23,6 +23,14 @@ export interface AppEnv {
   Variables: { identity: Identity };
 }
 
+/** Without secrets. */
+export interface Diagnosis {
+  process: object;
+  configuration: object;
+  state: object;
+  log: object[];
+}
+
 export interface AppContext extends CookiePolicy {
   registry: Registry;
   tokens: TokenStore;
@@ -36,6 +44,8 @@ export interface AppContext extends CookiePolicy {
   metrics: ControlMetrics;
   shares: Pick<FairShares, "accessReaders" | "anonymous" | "eventReaders" | "largeBodies" | "unread">;
   log: Logger;
+  /** Of the control plane itself. */
+  diagnose: () => Promise<Diagnosis>;
   ready: () => { ready: boolean; missing: string[] };
   trustedProxies: TrustedProxies;
   basePath: string;

@@ -71,7 +71,9 @@ export async function measureAccessLog(context: SectionContext): Promise<void> {
   });
   if (lines !== requests || distinct !== requests)
     throw new Error(`${requests} requests, but ${lines} lines with ${distinct} ids`);
-  context.note("access-log: value: --access-log FILE; baseline: off; each with an agent of its own, one target");
+  context.note(
+    "access-log: value: --access-log FILE; baseline: off; each with an agent of its own, one target",
+  );
 }
 
 async function countLines(path: string): Promise<{ lines: number; distinct: number; failed: number }> {

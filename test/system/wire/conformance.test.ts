@@ -76,6 +76,7 @@ async function listenAsAgent(): Promise<AsyncDisposable & { port: number }> {
     changes: () => [],
     subscribe: () => () => {},
     credential: undefined,
+    diagnose: async () => ({}),
     onNotices: () => {},
     notices: new TokenBucket({ burst: 10, perS: 1 }),
     closing: new AbortController().signal,
