@@ -30,8 +30,15 @@ export interface Agent extends AsyncDisposable {
   readonly processId: string;
   /** Established connections at this moment. */
   readonly connections: number;
-  /** Resolves when at least one connection has been established and the control plane has requested `/hello`. */
-  connected(): Promise<void>;
+  /**
+   * Resolves when at least one connection has been established and the control plane has requested `/hello`. The agent goes on
+   * trying whatever happens to this promise.
+   *
+   * @throws TurnaboutError `unauthenticated`, `not_allowed` or `bad_request` if the control plane refuses the agent, which only
+   * an operator can change (each refusal rejects the calls that wait, or else the next one); `aborted` with the signal's
+   * reason as its cause; `agent_draining` if the agent is closed before
+   */
+  connected(options?: { signal?: AbortSignal | undefined }): Promise<void>;
   /** Addresses that the relay listens on, with the actual ports. Rejects if it cannot listen; the agent itself continues. */
   listening(): Promise<readonly string[]>;
   /** Adds a runner, or replaces its targets, and announces it on the open connections. @throws TurnaboutError `config_invalid` */
@@ -226,7 +233,7 @@ export function createAgent(options: AgentOptions): Agent {
     get connections() {
       return slots.connections;
     },
-    connected: () => slots.connected(),
+    connected: (options) => slots.connected(options?.signal),
     listening: async () => (await relay)?.addresses ?? [],
     addRunner: (runner) => {
       checkRunners([...offered.targets.runners().filter(({ id }) => id !== runner.id), runner]);

@@ -9,11 +9,10 @@
  *     any ─▶ draining ─▶ idle                                   the agent closes
  */
 import type { ServerHttp2Session } from "node:http2";
-import { isErrorCode } from "../../wire/error-table.ts";
-import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import type { Carrier } from "../../wire/session/carrier.ts";
+import { refusalCode } from "../../wire/session/goaway.ts";
 import { VERSION } from "../../wire/version.ts";
 import { CarrierChooser } from "../carriers/auto.ts";
 import type { Established } from "../carriers/auto.ts";
@@ -291,10 +290,4 @@ export class ConnectionSlot {
 
 function waiting(delayMs: number): SlotState {
   return { kind: "waiting", delayMs, skip: new AbortController() };
-}
-
-/** The message of a GOAWAY that refuses begins with our code: `runner_taken: The runner is registered by another agent.` */
-function refusalCode(message: string): ErrorCode {
-  const [code = ""] = message.split(":", 1);
-  return isErrorCode(code) ? code : "not_allowed";
 }

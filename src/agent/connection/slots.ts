@@ -6,6 +6,7 @@ import { METRICS_MAX_STREAMS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
 import { ConnectionSlot } from "./connection-slot.ts";
 import type { SlotContext } from "./connection-slot.ts";
+import { FirstConnection } from "./first-connection.ts";
 
 export interface SlotsOptions extends Pick<
   SlotContext,
@@ -20,7 +21,9 @@ export class ConnectionSlots {
   readonly #slots: readonly ConnectionSlot[];
   readonly #drainMs: number;
   readonly #running: Promise<unknown>;
-  readonly #connected = Promise.withResolvers<void>();
+  /** Resolves at the first connection, and at the end. */
+  readonly #started = Promise.withResolvers<void>();
+  readonly #firstConnection = new FirstConnection();
   readonly #allClosed = Promise.withResolvers<void>();
   #open = 0;
   #isClosing = false;
@@ -42,7 +45,8 @@ export class ConnectionSlots {
           ...connected,
           onHello: () => {
             connected.onHello();
-            this.#connected.resolve();
+            this.#firstConnection.made();
+            this.#started.resolve();
           },
         }),
       connectionsChanged: (delta) => {
@@ -51,6 +55,7 @@ export class ConnectionSlots {
         if (this.#open === 0 && this.#isClosing) this.#allClosed.resolve();
       },
       connectFailed: (error) => {
+        this.#firstConnection.failed(error);
         metrics.connectFailures.inc({ code: error instanceof TurnaboutError ? error.code : "internal" });
       },
       roundTrip: (ms) => metrics.roundTrips.observeMs(ms),
@@ -61,7 +66,7 @@ export class ConnectionSlots {
     const [first, ...others] = this.#slots;
     this.#running = Promise.all([
       first?.run(),
-      this.#connected.promise.then(() => Promise.all(others.map((slot) => slot.run()))),
+      this.#started.promise.then(() => Promise.all(others.map((slot) => slot.run()))),
     ]);
   }
 
@@ -81,9 +86,9 @@ export class ConnectionSlots {
     return stalledStreams(open, METRICS_MAX_STREAMS);
   }
 
-  /** Resolves when the control plane has requested `/hello` for the first time, or when the slots are closed. */
-  connected(): Promise<void> {
-    return this.#connected.promise;
+  /** As {@link FirstConnection.wait}. */
+  connected(signal?: AbortSignal): Promise<void> {
+    return this.#firstConnection.wait(signal);
   }
 
   /** The control plane asks its agents to spread their reconnects over this time. */
@@ -100,7 +105,8 @@ export class ConnectionSlots {
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const slot of this.#slots) slot.drain();
-    this.#connected.resolve(); // lets the other slots start, and so end
+    this.#firstConnection.close();
+    this.#started.resolve(); // lets the other slots start, and so end
     if (this.#open === 0) this.#allClosed.resolve();
     const timer = setTimeout(() => {
       for (const slot of this.#slots) slot.destroy();

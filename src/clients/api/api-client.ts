@@ -217,7 +217,8 @@ async function boundedText({ body }: Dispatcher.ResponseData): Promise<string> {
 function unreachable(error: unknown, label: string, server: string): Error {
   if (error instanceof TurnaboutError) return error;
   const failure = toError(error);
-  if (failure.name === "AbortError") return new TurnaboutError("aborted", `${label}: aborted`);
+  if (failure.name === "AbortError")
+    return new TurnaboutError("aborted", `${label}: aborted`, { cause: error });
   const { host } = new URL(server);
   return new TurnaboutError("carrier_failed", `${label}: cannot reach ${host}: ${reasonOf(failure)}`, {
     cause: error,

@@ -23,7 +23,7 @@ export function overUnixSocket(path: string): OpenStream {
     };
     const onAbort = (): void => {
       socket.destroy();
-      reject(new TurnaboutError("aborted", `connect unix:${path}: aborted`));
+      reject(new TurnaboutError("aborted", `connect unix:${path}: aborted`, { cause: signal.reason }));
     };
     socket.once("error", fail);
     socket.once("connect", () => {

@@ -55,7 +55,10 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
     };
     // Never removed; errors of a socket below TLS are reported nowhere else.
     tcp.on("error", (error) => request.destroy(error));
-    const onAbort = () => request.destroy(new TurnaboutError("aborted", `${label}: aborted`));
+    const onAbort = () => {
+      const cause: unknown = options.signal?.reason;
+      request.destroy(new TurnaboutError("aborted", `${label}: aborted`, { cause }));
+    };
     options.signal?.addEventListener("abort", onAbort, { once: true });
     const settled = () => options.signal?.removeEventListener("abort", onAbort);
     request.once("connect", (response, _socket, head) => {

@@ -127,13 +127,13 @@ export class Dialer {
     const { signal, record } = options;
     const label = `${destination.runner} ${destination.target}`;
     try {
-      if (signal?.aborted === true) throw aborted(label);
+      if (signal?.aborted === true) throw aborted(label, signal);
       const socket = await this.open(destination, options, (connection, release) => ({
         accepted: Promise.resolve(connection.openSocket(destination, release, record)),
         isUnprocessed: () => false,
       }));
       const timer = setTimeout(() => socket.destroy(noResponse(label)), DIAL_TIMEOUT_MS);
-      const onAbort = (): unknown => socket.destroy(aborted(label));
+      const onAbort = (): unknown => socket.destroy(aborted(label, signal));
       const settled = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", onAbort);

@@ -138,7 +138,10 @@ export class WaitQueue {
     this.#budget.add(runnerId, waiter);
     this.#add(waiter);
     const timer = setTimeout(() => resolve("change"), timeoutMs);
-    const onAbort = () => reject(new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`));
+    const onAbort = () => {
+      const message = `dial ${runnerId}: aborted by the caller`;
+      reject(new TurnaboutError("aborted", message, { cause: signal?.reason }));
+    };
     if (signal !== undefined) setMaxListeners(0, signal);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {

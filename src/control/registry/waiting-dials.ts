@@ -81,7 +81,9 @@ export class WaitingDials {
         return { connection, release: connection.takePlace(caller, { runner: runnerId, target }) };
       }
       if (signal?.aborted === true)
-        throw new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`);
+        throw new TurnaboutError("aborted", `dial ${runnerId}: aborted by the caller`, {
+          cause: signal.reason,
+        });
       const state = this.#entries.stateOf(runnerId);
       if (this.#isHandedOver && best === undefined) throw this.#absent(runnerId, state);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.

@@ -246,7 +246,8 @@ function isUnprocessed(error: unknown): boolean {
 function abortWith(signal: AbortSignal | undefined, dial: DialSocket): void {
   if (signal === undefined) return;
   const onAbort = (): void => {
-    dial.destroy(new TurnaboutError("aborted", `dial ${dial.label}: aborted by the caller`));
+    const message = `dial ${dial.label}: aborted by the caller`;
+    dial.destroy(new TurnaboutError("aborted", message, { cause: signal.reason }));
   };
   const settled = (): void => signal.removeEventListener("abort", onAbort);
   signal.addEventListener("abort", onAbort, { once: true });

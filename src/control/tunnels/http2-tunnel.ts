@@ -217,8 +217,10 @@ function isProvablyUnprocessed(stream: ClientHttp2Stream, error: unknown, marksR
   return marksRefusals && error instanceof TurnaboutError && error.code === "agent_draining";
 }
 
-export function aborted(label: string): TurnaboutError {
-  return new TurnaboutError("aborted", `dial ${label}: aborted by the caller`);
+/** @param signal of the caller; its reason is the error's cause */
+export function aborted(label: string, signal?: AbortSignal): TurnaboutError {
+  const cause: unknown = signal?.reason;
+  return new TurnaboutError("aborted", `dial ${label}: aborted by the caller`, { cause });
 }
 
 /** The agent has not responded to a dial. */
@@ -240,7 +242,7 @@ async function accepted(
     reject(error);
     resetStream(stream, error);
   }
-  const onAbort = () => fail(aborted(label));
+  const onAbort = () => fail(aborted(label, signal));
   const { session } = stream;
   onResponse(stream, {
     response: (headers) => {

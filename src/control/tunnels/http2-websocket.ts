@@ -55,7 +55,9 @@ export async function acceptedWebSocket(
   const timer = setTimeout(() => {
     fail(new TurnaboutError("response_timeout", `WebSocket handshake: no response within ${timeoutMs} ms`));
   }, timeoutMs);
-  const onAbort = () => fail(new TurnaboutError("aborted", "the caller has disconnected"));
+  const onAbort = () => {
+    fail(new TurnaboutError("aborted", "the caller has disconnected", { cause: signal?.reason }));
+  };
   signal?.addEventListener("abort", onAbort, { once: true });
   const { session } = stream;
   onResponse(stream, {

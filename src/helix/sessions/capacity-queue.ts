@@ -36,7 +36,10 @@ export class CapacityQueue {
     const waiter: Waiter = { wake: resolve, fail: reject };
     this.#waiters.add(waiter);
     const timer = setTimeout(resolve, timeoutMs);
-    const onAbort = () => reject(new TurnaboutError("aborted", "create session: aborted by the caller"));
+    const onAbort = () => {
+      const message = "create session: aborted by the caller";
+      reject(new TurnaboutError("aborted", message, { cause: signal?.reason }));
+    };
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
     try {
