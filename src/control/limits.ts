@@ -206,6 +206,9 @@ export const CREDENTIAL_SHORT_CONNECTIONS_BURST = 4_096;
 export const CREDENTIAL_SHORT_CONNECTIONS_PER_S = 16;
 /** Agents of one credential between their upgrade and their registration: 1,000 that return within a second, on slow paths. */
 export const MAX_ADMISSIONS_PER_CREDENTIAL = 1_024;
+/** Checks of agents, which register nothing, of one credential, at once and sustained: each agent makes a few at its start. */
+export const CREDENTIAL_CHECKS_BURST = 256;
+export const CREDENTIAL_CHECKS_PER_S = 4;
 /** Log lines in a minute about the agents of one credential, their runners and connections; the rest are counted. */
 export const AGENT_LINES_PER_MINUTE = 600;
 
@@ -268,6 +271,8 @@ export const MAX_TOKEN_FILE_BYTES: number = 4 * 1024 * 1024;
 export const TOKEN_FILE_POLL_MS = 500;
 /** Entries of the token file that one log line names. */
 export const REPORTED_ENTRIES = 5;
+/** Hashes of revoked tokens that are remembered, so that whoever uses one is told so. */
+export const MAX_FORMER_TOKENS = 4_096;
 
 /** Certificate, key, CA and revocation list: size, how often they are read, and how long a new certificate and key may
  * disagree before that is an error. */

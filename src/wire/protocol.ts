@@ -77,7 +77,15 @@ export const HEADER = {
   requestId: "turnabout-request-id",
   /** In a refusal: the name of the system's error, one of a closed set. Never an address. */
   errno: "turnabout-errno",
+  /**
+   * In a request to the agent endpoint, and in the response to `/hello`: whoever connects only checks the way and the
+   * credential, and registers nothing.
+   */
+  check: "turnabout-check",
 } as const;
+
+/** Value of that field in a request for a description of its credential, which is no upgrade. */
+export const CHECK_CREDENTIAL = "credential";
 
 /** Capabilities that an agent may list in `/hello`. An unknown capability is not used. */
 export const CAPABILITY = {

@@ -13,7 +13,7 @@ import type { Hello } from "../../wire/messages/hello.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
 import type { Logger } from "../../wire/log.ts";
-import { AGENT_PATHS, CAPABILITY, HEADER } from "../../wire/protocol.ts";
+import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { parseGoaway } from "../../wire/session/goaway.ts";
 import { destroyHttp2Session, openReversed } from "../../wire/session/reversed-session.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
@@ -25,12 +25,12 @@ import type { RefusedRunner, Registry } from "../registry/registry.ts";
 import type { TunnelFigures } from "../registry/tunnel-figures.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { AgentBudget, AgentBudgets } from "./agent-budgets.ts";
-import { getAgentJson } from "./agent-client.ts";
+import { getHello } from "./agent-client.ts";
 import { currentCredential, identify } from "./agent-credential.ts";
 import type { AgentCredential } from "./agent-credential.ts";
 import { followEvents } from "./agent-events.ts";
 import type { CertificateExpiry } from "./certificate-expiry.ts";
-import { explainRefusal, logRefusal, refuseSession } from "./refused-agents.ts";
+import { closeSession, explainRefusal, logRefusal, refuseSession } from "./refused-agents.ts";
 import { reportRefused } from "./refused-runners.ts";
 import type { ReconnectSpread } from "./reconnect-spread.ts";
 
@@ -58,6 +58,8 @@ export interface EndpointRequest {
   runner?: string | undefined;
   /** Undefined if the request did not name it. */
   processId?: string | undefined;
+  /** It announces that it only checks the way. On rh2 that is known from the response to `/hello` alone. */
+  isCheck?: boolean | undefined;
 }
 
 /** Runners of a connection that a log line names: their events name all of them. */
@@ -75,6 +77,13 @@ interface IdentifiedAgent {
   budget: AgentBudget;
   /** The runner whose connections are counted: {@link AgentBudget.checkConnect}. */
   countedFor: string;
+}
+
+/** One that only checks the way: nothing is registered. */
+interface CheckingAgent extends Omit<IdentifiedAgent, "hello" | "kind" | "reconnectSpreadMs"> {
+  kind: "checking";
+  /** Runners that it would register. */
+  runners: readonly string[];
 }
 
 interface Refusal {
@@ -98,7 +107,7 @@ export async function admit(
   const agent = await identifyAgent(carrier, request, context);
   admitted?.();
   // No await from here to the end: a token that is revoked next finds the connection in `openConnections`.
-  const refusal = agent.kind === "refused" ? agent : register(agent, context);
+  const refusal = agent.kind === "refused" ? agent : settle(agent, context);
   if (refusal === undefined) return;
   refusal.budget?.notAdmitted(refusal.countedFor, refusal.reason);
   noteNotAllowed(refusal.reason, context);
@@ -119,7 +128,7 @@ async function identifyAgent(
   carrier: Carrier,
   request: EndpointRequest,
   context: AdmissionContext,
-): Promise<IdentifiedAgent | Refusal> {
+): Promise<CheckingAgent | IdentifiedAgent | Refusal> {
   let http2Session: ClientHttp2Session | undefined;
   let identity = request.identity;
   try {
@@ -131,7 +140,17 @@ async function identifyAgent(
     ({ identity } = credential);
     const reconnectSpreadMs = context.reconnectSpread.ms;
     const fields = { [HEADER.reconnectSpread]: String(reconnectSpreadMs) };
-    const hello = parseHello(await getAgentJson(http2Session, AGENT_PATHS.hello, fields));
+    const budget = context.agentBudgets.of(identity.id);
+    const response = await getHello(http2Session, fields);
+    if ("checked" in response) {
+      const { checked: runners } = response;
+      const { standby, runner: countedFor = "" } = request;
+      return { kind: "checking", carrier, http2Session, credential, standby, budget, countedFor, runners };
+    }
+    if (request.isCheck === true) {
+      throw new TurnaboutError("tunnel_protocol", "hello: the upgrade request has announced a check");
+    }
+    const hello = parseHello(response.hello);
     if (request.processId !== undefined && request.processId !== hello.instance) {
       throw new TurnaboutError(
         "tunnel_protocol",
@@ -139,7 +158,6 @@ async function identifyAgent(
       );
     }
     const standby = request.standby || hello.standby;
-    const budget = context.agentBudgets.of(identity.id);
     const countedFor = request.runner ?? hello.runners[0]?.id ?? "";
     if (request.runner === undefined) budget.checkConnect(countedFor);
     const identified = { carrier, http2Session, credential, hello, standby, reconnectSpreadMs };
@@ -148,6 +166,33 @@ async function identifyAgent(
     const budget = identity === undefined ? undefined : context.agentBudgets.of(identity.id);
     const countedFor = request.runner ?? "";
     return { kind: "refused", reason: toError(cause), http2Session, budget, countedFor };
+  }
+}
+
+/** Undefined if the agent is admitted, or its check has passed. */
+function settle(agent: CheckingAgent | IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
+  return agent.kind === "checking" ? endCheck(agent, context) : register(agent, context);
+}
+
+/** The end of a check is a GOAWAY without a reason; that of one that has failed has the reason of a refusal. */
+function endCheck(agent: CheckingAgent, context: AdmissionContext): Refusal | undefined {
+  const { http2Session, carrier, credential, budget, countedFor, runners, standby } = agent;
+  try {
+    const { identity } = currentCredential(credential, context);
+    if (!budget.checks.take()) {
+      const message = `agents of ${identity.id} check the way too often`;
+      throw new TurnaboutError("rate_limited", message, { retryAfterS: 1 });
+    }
+    context.registry.checkMayRegister(runners, identity, undefined, standby);
+    budget.log.info(
+      { carrier: carrier.kind, credential: identity.id, peer: carrier.remoteAddress },
+      "agent check",
+    );
+    closeSession(http2Session, carrier, new TurnaboutError("tunnel_timeout", "the check has not ended"));
+    return undefined;
+  } catch (cause) {
+    const reason = explainRefusal(toError(cause), credential);
+    return { kind: "refused", reason, http2Session, budget, countedFor };
   }
 }
 

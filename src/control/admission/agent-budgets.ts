@@ -11,6 +11,8 @@ import {
   CONNECTIONS_PER_CREDENTIAL,
   CREDENTIAL_CHANGES_BURST,
   CREDENTIAL_CHANGES_PER_S,
+  CREDENTIAL_CHECKS_BURST,
+  CREDENTIAL_CHECKS_PER_S,
   CREDENTIAL_EVENT_BYTES_BURST,
   CREDENTIAL_EVENT_BYTES_PER_S,
   CREDENTIAL_SHORT_CONNECTIONS_BURST,
@@ -36,6 +38,11 @@ export class AgentBudget {
   readonly eventBytes: TokenBucket = new TokenBucket({
     burst: CREDENTIAL_EVENT_BYTES_BURST,
     perS: CREDENTIAL_EVENT_BYTES_PER_S,
+  });
+  /** Connections that only check the way: they cost its agents nothing. */
+  readonly checks: TokenBucket = new TokenBucket({
+    burst: CREDENTIAL_CHECKS_BURST,
+    perS: CREDENTIAL_CHECKS_PER_S,
   });
   readonly log: LimitedLog;
   /** A connection of it is being registered: one line, later, names all of its runners. */
@@ -123,6 +130,7 @@ export class AgentBudget {
       this.#connections === 0 &&
       this.changes.isFull &&
       this.eventBytes.isFull &&
+      this.checks.isFull &&
       this.#short.isFull &&
       this.log.isIdle
     );

@@ -4,22 +4,41 @@ import { resetStream } from "../../wire/streams/end-stream.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../../wire/limits.ts";
-import { AGENT_AUTHORITY, HEADER } from "../../wire/protocol.ts";
+import { AGENT_AUTHORITY, AGENT_PATHS, HEADER } from "../../wire/protocol.ts";
 import { readBody } from "../../wire/streams/read-body.ts";
 import { hasRemoteEnded, watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { onResponse } from "../../wire/streams/response.ts";
+import type { ResponseHeaders } from "../../wire/streams/response.ts";
 import { VERSION } from "../../wire/version.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
-export async function getAgentJson(
+export async function getAgentJson(http2Session: ClientHttp2Session, path: string): Promise<unknown> {
+  const { content } = await request(http2Session, "GET", path, [200]);
+  return parseJson(content, path);
+}
+
+/**
+ * The agent's description of itself; or, of one that only checks the way, the runners that it would register.
+ *
+ * @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol`
+ */
+export async function getHello(
   http2Session: ClientHttp2Session,
-  path: string,
-  fields: Record<string, string> = {},
-): Promise<unknown> {
-  const body = await request(http2Session, "GET", path, 200, { fields });
+  fields: Record<string, string>,
+): Promise<{ hello: unknown } | { checked: string[] }> {
+  const path = AGENT_PATHS.hello;
+  const { headers, content } = await request(http2Session, "GET", path, [200, 204], { fields });
+  if (headers[":status"] === 200) return { hello: parseJson(content, path) };
+  const { [HEADER.check]: runners } = headers;
+  if (typeof runners !== "string")
+    throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: status 204`);
+  return { checked: runners.split(",").flatMap((id) => id.trim() || []) };
+}
+
+function parseJson(content: Buffer, path: string): unknown {
   try {
-    return parseBoundedJson(body.toString("utf8"));
+    return parseBoundedJson(content.toString("utf8"));
   } catch (cause) {
     throw new TurnaboutError("tunnel_protocol", `agent GET ${path}: not JSON`, { cause });
   }
@@ -27,7 +46,7 @@ export async function getAgentJson(
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
 export async function getAgent(http2Session: ClientHttp2Session, path: string): Promise<Buffer> {
-  return request(http2Session, "GET", path, 200);
+  return (await request(http2Session, "GET", path, [200])).content;
 }
 
 /** @throws TurnaboutError `tunnel_timeout`, `tunnel_protocol` */
@@ -36,16 +55,16 @@ export async function postAgentJson(
   path: string,
   value: unknown,
 ): Promise<void> {
-  await request(http2Session, "POST", path, 204, { body: Buffer.from(JSON.stringify(value)) });
+  await request(http2Session, "POST", path, [204], { body: Buffer.from(JSON.stringify(value)) });
 }
 
 async function request(
   http2Session: ClientHttp2Session,
   method: "GET" | "POST",
   path: string,
-  expected: number,
+  expected: readonly number[],
   { body, fields = {} }: { body?: Buffer; fields?: Record<string, string> } = {},
-): Promise<Buffer> {
+): Promise<{ headers: ResponseHeaders; content: Buffer }> {
   const what = `agent ${method} ${path}`;
   const stream = http2Session.request(
     {
@@ -69,19 +88,20 @@ async function request(
     );
   }, AGENT_REQUEST_TIMEOUT_MS);
   try {
-    const status = Promise.withResolvers<number>();
+    const response = Promise.withResolvers<ResponseHeaders>();
     onResponse(stream, {
-      response: (headers) => status.resolve(headers[":status"] ?? 0),
-      lost: (cause) => status.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`, { cause })),
+      response: response.resolve,
+      lost: (cause) => response.reject(new TurnaboutError("tunnel_protocol", `${what}: closed`, { cause })),
     });
-    const [code, content] = await Promise.all([
-      status.promise,
+    const [headers, content] = await Promise.all([
+      response.promise,
       readBody(stream, MAX_CONTROL_BODY_BYTES, what),
     ]);
     if (hasRemoteEnded(stream) !== true)
       throw new TurnaboutError("tunnel_protocol", `${what}: the response is incomplete`);
-    if (code !== expected) throw new TurnaboutError("tunnel_protocol", `${what}: status ${code}`);
-    return content;
+    const { ":status": status = 0 } = headers;
+    if (!expected.includes(status)) throw new TurnaboutError("tunnel_protocol", `${what}: status ${status}`);
+    return { headers, content };
   } catch (cause) {
     const error =
       cause instanceof TurnaboutError

@@ -41,7 +41,7 @@ export async function identify(
   tokens.refused.add(token === undefined ? "certificate" : tokens.refusalOf(token));
   throw unauthenticated(
     problem ?? "the client certificate does not name a runner",
-    token === undefined ? "no token was sent" : "the token is unknown",
+    token === undefined ? "no token was sent" : `the token is ${tokens.refusalOf(token)}`,
   );
 }
 

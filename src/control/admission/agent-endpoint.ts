@@ -30,7 +30,7 @@ import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { refuseRaw, sendError } from "../listener/error-response.ts";
 import { admit, noteNotAllowed } from "./admission.ts";
 import type { AdmissionContext, EndpointRequest } from "./admission.ts";
-import { runnersNamed } from "./endpoint-path.ts";
+import { namesRunners, runnersNamed } from "./endpoint-path.ts";
 
 export interface AgentEndpointContext extends AdmissionContext {
   draining: () => boolean;
@@ -146,7 +146,8 @@ export class AgentEndpoint {
       throw new TurnaboutError("upgrade_required", "agent endpoint: ptth without h2 in the ALPN header");
     }
     const { agentBudgets, registry } = this.#context;
-    const runners = runnersNamed(url ?? "");
+    const isCheck = headers[HEADER.check] !== undefined;
+    const runners = isCheck && !namesRunners(url ?? "") ? [] : runnersNamed(url ?? "");
     const standby = headers[HEADER.standby] === "1";
     const processId = headers[HEADER.instance];
     if (processId !== undefined && !isShortText(processId)) {
@@ -158,7 +159,7 @@ export class AgentEndpoint {
     registry.checkMayRegister(runners, identity, processId, standby);
     const [runner = ""] = runners;
     agentBudgets.of(identity.id).checkConnect(runner);
-    return { identity, standby, runner, processId };
+    return { identity, standby, runner, processId, isCheck };
   }
 }
 

@@ -46,6 +46,12 @@ export function runnersNamed(url: string): string[] {
   return runners;
 }
 
+/** Whether a request to the endpoint names any. */
+export function namesRunners(url: string): boolean {
+  const [path = "", query = ""] = url.split("?", 2);
+  return originHosts(path).length > 0 || new URLSearchParams(query).has(ENDPOINT_RUNNER_PARAMETER);
+}
+
 function originHosts(path: string): string[] {
   const at = path.indexOf(WELL_KNOWN_ENDPOINT_PATH);
   const list = at < 0 ? "" : path.slice(at + WELL_KNOWN_ENDPOINT_PATH.length).replace(/\/$/, "");

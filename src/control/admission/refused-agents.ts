@@ -35,7 +35,7 @@ export function explainRefusal(reason: Error, { identity, certificate }: AgentCr
   return new TurnaboutError("not_allowed", `${reason.message}; ${detail}`, { details: [detail] });
 }
 
-/** Sends the reason in GOAWAY; then closes the HTTP/2 session, by force if the agent keeps it open. */
+/** Sends the reason in GOAWAY; then closes the HTTP/2 session. */
 export function refuseSession(http2Session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
   if (hasEnded(http2Session)) return;
   const { code, details } =
@@ -44,6 +44,11 @@ export function refuseSession(http2Session: ClientHttp2Session, carrier: Carrier
     reason: "refused",
     message: sentence(`${code}: ${ERROR_TABLE[code].text}`, details),
   });
+  closeSession(http2Session, carrier, reason);
+}
+
+/** By force if the agent keeps it open. */
+export function closeSession(http2Session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
   http2Session.close();
   const timer = setTimeout(
     () => destroyHttp2Session(http2Session, carrier.stream, reason),

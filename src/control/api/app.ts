@@ -4,12 +4,19 @@ import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
 import { CodedError, toError, TurnaboutError } from "../../wire/errors.ts";
-import { AGENT_ENDPOINT_PATH, ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
+import {
+  AGENT_ENDPOINT_PATH,
+  CHECK_CREDENTIAL,
+  ENDPOINT_RUNNER_PARAMETER,
+  HEADER,
+} from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
+import { namesRunners, runnersNamed } from "../admission/endpoint-path.ts";
 import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
 import { noteCode, noteRequester } from "../records/request-record.ts";
+import { checkCredential } from "../registry/credential-check.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
@@ -70,6 +77,13 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     await next();
   });
   app.use("/api/*", boundJson(context));
+  app.get(AGENT_ENDPOINT_PATH, async (c, next) => {
+    if (c.req.header(HEADER.check) !== CHECK_CREDENTIAL) return next();
+    const { url = "" } = c.env.incoming;
+    c.header(HEADER.version, VERSION);
+    c.header("cache-control", "no-store");
+    return c.json(checkCredential(c.get("identity"), namesRunners(url) ? runnersNamed(url) : [], context));
+  });
   for (const path of [AGENT_ENDPOINT_PATH, "/revdial"]) {
     app.all(path, () => {
       throw new TurnaboutError("upgrade_required", "agent endpoint: request without an upgrade");

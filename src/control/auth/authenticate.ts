@@ -145,9 +145,14 @@ function identify(token: string | undefined, where: string, tokens: TokenStore):
   }
   const identity = tokens.find(token);
   if (identity !== undefined) return identity;
-  tokens.refused.add(tokens.refusalOf(token));
-  throw new TurnaboutError("unauthenticated", `${where}: unknown token`);
+  const reason = tokens.refusalOf(token);
+  tokens.refused.add(reason);
+  // Its holder may know; of a token that never was there is nothing to tell.
+  const details = reason === "unknown" ? {} : { details: [`the token ${TOKEN_REFUSALS[reason]}`] };
+  throw new TurnaboutError("unauthenticated", `${where}: ${reason} token`, details);
 }
+
+const TOKEN_REFUSALS = { expired: "has expired", revoked: "has been revoked" } as const;
 
 function bearer(value: string | undefined): string | undefined {
   return value === undefined ? undefined : /^Bearer +(\S+) *$/i.exec(value)?.[1];

@@ -1,6 +1,7 @@
 /** Bearer tokens, held as SHA-256 hashes only: the admin token, and those of the options, the token file and the API. */
 import { hash, timingSafeEqual } from "node:crypto";
 import { Guard } from "../../wire/streams/guard.ts";
+import { MAX_FORMER_TOKENS } from "../limits.ts";
 import { createIdentity } from "./identity.ts";
 import type { Identity, IdentityKind } from "./identity.ts";
 import { RefusedCredentials } from "./refused-credentials.ts";
@@ -28,6 +29,9 @@ export function hashToken(token: string): string {
 /** Where tokens come from: each source replaces its own only. */
 export type TokenSource = "options" | "file" | "issued";
 
+/** Why a token is not valid. */
+export type TokenRefusal = "expired" | "revoked" | "unknown";
+
 /** Maximum delay of setTimeout(): 24.8 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -45,6 +49,8 @@ export class TokenStore {
   #byHash = new Map<string, Known>();
   /** Hashes that are refused although a source has them. */
   readonly #revoked = new Set<string>();
+  /** Hashes that a source had, the latest last: so that whoever uses one gets to know that it was revoked. */
+  readonly #former = new Set<string>();
   readonly #listeners = new Set<() => void>();
   readonly #guard: Guard;
   #expiryTimer: NodeJS.Timeout | undefined;
@@ -73,11 +79,11 @@ export class TokenStore {
       : undefined;
   }
 
-  /** Why {@link find} has no identity for this token. */
-  refusalOf(token: string): "expired" | "revoked" | "unknown" {
+  /** Why {@link find} has no identity for it. */
+  refusalOf(token: string): TokenRefusal {
     const sha256 = hashToken(token);
-    if (this.#revoked.has(sha256)) return "revoked";
-    return this.#byHash.has(sha256) ? "expired" : "unknown";
+    if (this.#byHash.has(sha256)) return "expired";
+    return this.#revoked.has(sha256) || this.#former.has(sha256) ? "revoked" : "unknown";
   }
 
   /** Also true for a token that has expired. */
@@ -89,6 +95,12 @@ export class TokenStore {
   current(identity: Identity): Identity | undefined {
     const known = this.#byHash.get(identity.fingerprint);
     return known === undefined || known.expiresAtMs <= Date.now() ? undefined : known.identity;
+  }
+
+  /** Unix milliseconds; undefined for one that does not expire. */
+  expiryOf(identity: Identity): number | undefined {
+    const expiresAtMs = this.#byHash.get(identity.fingerprint)?.expiresAtMs ?? Infinity;
+    return Number.isFinite(expiresAtMs) ? expiresAtMs : undefined;
   }
 
   get size(): number {
@@ -122,7 +134,10 @@ export class TokenStore {
 
   /** Replaces all tokens of one source; those that are no longer among them are revoked. */
   replace(records: readonly TokenRecord[], source: TokenSource): void {
-    this.#sources.set(source, new Map(records.map((record) => [record.sha256, record])));
+    const before = this.#sources.get(source)?.keys() ?? [];
+    const after = new Map(records.map((record) => [record.sha256, record]));
+    this.#sources.set(source, after);
+    for (const sha256 of before) if (!after.has(sha256)) this.#remember(sha256);
     this.#index();
     this.#changed();
   }
@@ -152,6 +167,7 @@ export class TokenStore {
   /** As {@link replace} without this one. */
   remove({ sha256 }: TokenRecord, source: TokenSource): void {
     this.#sources.get(source)?.delete(sha256);
+    this.#remember(sha256);
     const isElsewhere = [...this.#sources.values()].some((records) => records.has(sha256));
     if (isElsewhere) this.#index();
     else this.#byHash.delete(sha256);
@@ -160,6 +176,13 @@ export class TokenStore {
 
   close(): void {
     clearTimeout(this.#expiryTimer);
+  }
+
+  #remember(sha256: string): void {
+    this.#former.delete(sha256);
+    this.#former.add(sha256);
+    const [oldest = sha256] = this.#former;
+    if (this.#former.size > MAX_FORMER_TOKENS) this.#former.delete(oldest);
   }
 
   #index(): void {

@@ -3,6 +3,8 @@
  * way to refuse an agent, and the agent must distinguish "replaced" from "restarting".
  */
 import type { Http2Session } from "node:http2";
+import { isErrorCode } from "../error-table.ts";
+import type { ErrorCode } from "../error-table.ts";
 import { hasEnded } from "../streams/end-stream.ts";
 import { MAX_RECONNECT_SPREAD_MS } from "../limits.ts";
 
@@ -53,6 +55,12 @@ export function parseGoaway(data: Uint8Array | undefined): Goaway | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The message of one that refuses begins with our code: `runner_taken: The runner is registered by another agent.` */
+export function refusalCode(message: string): ErrorCode {
+  const [code = ""] = message.split(":", 1);
+  return isErrorCode(code) ? code : "not_allowed";
 }
 
 /** Undefined if it is not an integer from 0 to {@link MAX_RECONNECT_SPREAD_MS}. */
