@@ -66,6 +66,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "discovery",
     "relay",
     "config.ts",
+    "check",
     "connection",
   ],
   control: [

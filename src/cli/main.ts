@@ -17,6 +17,10 @@ const COMMANDS: CommandTable = {
     summary: "connect to a control plane and serve named targets",
     load: async () => (await import("./commands/agent.ts")).agent,
   },
+  check: {
+    summary: "check an agent's way to its control plane, and its targets",
+    load: async () => (await import("./commands/check.ts")).check,
+  },
   token: {
     summary: "create a token and its entry for the token file",
     load: async () => (await import("./commands/token.ts")).token,

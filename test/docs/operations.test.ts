@@ -1,10 +1,13 @@
 /** docs/operations.md has every limit, option, variable and metric of the code, and no other. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { CHECKS } from "../../src/agent/check/finding.ts";
+import * as checksLimits from "../../src/agent/check/limits.ts";
 import * as agentLimits from "../../src/agent/limits.ts";
 import { createAgentMetrics } from "../../src/agent/metrics.ts";
 import type { Command } from "../../src/cli/command.ts";
 import { agent } from "../../src/cli/commands/agent.ts";
+import { check } from "../../src/cli/commands/check.ts";
 import { demo } from "../../src/cli/commands/demo.ts";
 import { revdialClient } from "../../src/cli/commands/revdial-client.ts";
 import { serve } from "../../src/cli/commands/serve.ts";
@@ -88,9 +91,24 @@ async function namesOf(registry: { getMetricsAsJSON(): Promise<{ name: string }[
   return (await registry.getMetricsAsJSON()).map(({ name }) => name);
 }
 
+/** Those of the agent are in the agent's table. */
+function checkOwnOptions(): void {
+  const documented = namesIn(part("`turnabout check`")).filter((cell) => cell.startsWith("--"));
+  const expected = optionsOf(check.help).difference(optionsOf(agent.help));
+  assert.deepEqual(new Set(documented.map((cell) => cell.slice(2).replace(/ .*/, ""))), expected);
+}
+
 describe("docs/operations.md", () => {
   it("has the limits of both ends", () => checkLimits("Both ends (`src/wire/limits.ts`)", wireLimits));
   it("has the agent's limits", () => checkLimits("Agent (`src/agent/limits.ts`)", agentLimits));
+  it("has the limits of checks", () => checkLimits("Checks (`src/agent/check/limits.ts`)", checksLimits));
+  it("has every check, and no other", () => {
+    const table = part("`turnabout check`");
+    assert.deepEqual(
+      namesIn(table).filter((name) => !name.startsWith("--")),
+      [...CHECKS],
+    );
+  });
   it("has the control plane's limits", () =>
     checkLimits(
       "Control plane (`src/control/limits.ts`, `src/control/proxy/limits.ts`, `src/control/store/limits.ts`)",
@@ -123,6 +141,7 @@ describe("docs/operations.md", () => {
   it("has every option of every command, and no other", () => {
     for (const command of [serve, upgrade, agent, token, demo, revdialClient, wolfRevdialClient])
       checkOptions(command);
+    checkOwnOptions();
   });
 
   it("has every environment variable that a command's help names", () => {

@@ -29,6 +29,8 @@ export interface TlsTerminatorOptions {
   credential: Credential;
   /** In place of every time limit of an hour. */
   idleS?: number;
+  /** What else is replaced by what: a mistake in the configuration. */
+  replace?: Readonly<Record<string, string>>;
 }
 
 interface Kind {
@@ -170,7 +172,8 @@ export async function startProxy(name: ProxyName, options: TlsTerminatorOptions)
   const [port, otherPort] = await freePorts();
   const values: Values = { folder, toPort: options.toPort, port, otherPort, idleS: options.idleS };
   const config = path.join(folder, path.basename(kind.file));
-  writeFileSync(config, configure(readFileSync(path.join(ROOT, kind.file), "utf8"), kind.replace(values)));
+  const replacements = { ...options.replace, ...kind.replace(values) };
+  writeFileSync(config, configure(readFileSync(path.join(ROOT, kind.file), "utf8"), replacements));
   const { command, args, env } = kind.start(config, values);
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   let output = "";

@@ -59,7 +59,7 @@ export class CarrierChooser {
     for (const kind of this.#candidates(options.url)) {
       try {
         const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]);
-        const { carrier, http2Session } = await attempt(kind, options, accept, limited);
+        const { carrier, http2Session } = await dialCarrier(kind, options, accept, limited);
         const why = this.#explain(kind, reasons);
         this.#worked = kind;
         this.#failures = 0;
@@ -93,7 +93,8 @@ export class CarrierChooser {
   }
 }
 
-async function attempt(
+/** One attempt with one carrier. @param accept called with the HTTP/2 session in the turn in which it begins */
+export async function dialCarrier(
   kind: CarrierKind,
   options: Omit<CarrierOptions, "signal">,
   accept: (http2Session: ServerHttp2Session, carrier: Carrier) => void,

@@ -5,6 +5,7 @@ import { LimitedLog } from "../../wire/limited-log.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { TARGET_FAILURES_LOGGED_PER_MINUTE } from "../limits.ts";
+import { addressText } from "./targets.ts";
 import type { TargetAddress } from "./targets.ts";
 
 /** Why a stream to a target has failed. */
@@ -34,9 +35,4 @@ export class TargetFailures {
     const text = phase === "connect" ? "target not reached" : "no valid response from the target";
     this.#log.info(fields, text);
   }
-}
-
-function addressText(address: TargetAddress): string {
-  if (address.kind === "unix") return `unix:${address.path}`;
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }

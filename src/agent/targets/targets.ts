@@ -53,6 +53,12 @@ export function parseTargetAddress(text: string): TargetAddress {
   return { kind: "tcp", host, port };
 }
 
+/** As an operator writes it. */
+export function addressText(address: TargetAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
 /**
  * `NAME=ADDRESS`, followed by options: `;http=1.0|1.1|2|auto` for the HTTP version, `;rewrite=off` to leave redirects as they
  * are, `;host=HOST[:PORT]` for the `Host` of requests.

@@ -12,6 +12,7 @@ import { guardHttp2Session, guardStream } from "../../wire/streams/end-stream.ts
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { sniName } from "../../wire/tls/server-name.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
+import { ConnectRefused } from "./connect-refused.ts";
 import { readTlsMaterial, withoutClientCertificate } from "./credentials.ts";
 import { limitInformational } from "./informational.ts";
 import type { TlsFiles } from "./credentials.ts";
@@ -82,19 +83,21 @@ async function connectByHttp1(
     socket.on("error", () => {}); // permanently
     if (response.statusCode !== 200) {
       socket.destroy();
-      return reject(
-        new Error(`CONNECT ${authority} responded with ${response.statusCode} ${response.statusMessage}`),
-      );
+      return reject(refusalOf(response, authority));
     }
     if (head.length > 0) socket.unshift(head);
     resolve(socket);
   });
   request.on("response", (response) => {
     response.resume();
-    reject(new Error(`CONNECT ${authority} responded with ${response.statusCode} ${response.statusMessage}`));
+    reject(refusalOf(response, authority));
   });
   request.end();
   return promise;
+}
+
+function refusalOf({ statusCode, statusMessage }: http.IncomingMessage, authority: string): ConnectRefused {
+  return new ConnectRefused(authority, statusCode ?? 0, statusMessage);
 }
 
 async function connectByHttp2(
@@ -125,7 +128,7 @@ async function connectByHttp2(
     socket.once("error", reject);
     stream.once("response", (headers) => {
       if (headers[":status"] === 200) resolve(socket);
-      else reject(new Error(`CONNECT ${authority} responded with ${headers[":status"]}`));
+      else reject(new ConnectRefused(authority, headers[":status"] ?? 0));
     });
     return await promise;
   } catch (error) {

@@ -31,26 +31,30 @@ export interface TransportOptions {
  * certificate), else `carrier_failed`
  */
 export async function openTransport(options: TransportOptions): Promise<Duplex> {
-  const { url, socketPath, signal } = options;
-  const { host, port } = hostAndPort(url);
-  if (socketPath !== undefined) {
-    return connectUnix(socketPath, signal);
-  }
-  const proxy = proxyFor(url);
+  const { url, socketPath } = options;
   // Before there is a connection: an unreadable file then leaves none behind, and the handshake starts at once.
-  const material = url.protocol === "https:" ? await readTlsMaterial(options.tls) : undefined;
-  const raw =
-    proxy === undefined
-      ? await connectTcp(withZone(host, options.zone), port, signal)
-      : await throughProxy(proxy, { host, port }, options);
-  return material === undefined ? raw : secure(raw, host, material, options);
+  const isTls = url.protocol === "https:" && socketPath === undefined;
+  const material = isTls ? await readTlsMaterial(options.tls) : undefined;
+  const raw = await openRaw(options);
+  return material === undefined ? raw : secure(raw, hostAndPort(url).host, material, options);
+}
+
+/** The same below TLS. */
+export async function openRaw(options: Omit<TransportOptions, "alpn">): Promise<Duplex> {
+  const { url, zone, socketPath, signal } = options;
+  if (socketPath !== undefined) return connectUnix(socketPath, signal);
+  const { host, port } = hostAndPort(url);
+  const proxy = proxyFor(url);
+  return proxy === undefined
+    ? connectTcp(withZone(host, zone), port, signal)
+    : throughProxy(proxy, { host, port }, options);
 }
 
 /** Loaded on demand: most agents have no proxy, and its libraries are a sixth of what an agent loads. */
 async function throughProxy(
   proxy: ProxyAddress,
   to: { host: string; port: number },
-  { tls: files, signal }: TransportOptions,
+  { tls: files, signal }: Omit<TransportOptions, "alpn">,
 ): Promise<Duplex> {
   const { connectThroughProxy } = await import("./outbound-proxy.ts");
   return connectThroughProxy(proxy, to, files, signal);

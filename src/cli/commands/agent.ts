@@ -2,6 +2,7 @@
 import { createAgent } from "../../agent/agent.ts";
 import type { CarrierChoice } from "../../agent/carriers/auto.ts";
 import type { AgentOptions } from "../../agent/config.ts";
+import { StartChecks } from "../../agent/check/start-checks.ts";
 import type { Secret } from "../../agent/transport/credentials.ts";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import { UsageError } from "../command.ts";
@@ -54,7 +55,8 @@ export const agent: Command = {
       );
       return { ...agentOptions(given), server, runners, token: findToken(given, runners.length === 0), log };
     });
-    const running = asUsageError(this.name, () => createAgent(options));
+    const checks = new StartChecks({ options, log });
+    const running = asUsageError(this.name, () => createAgent({ ...options, onEvent: checks.onEvent }));
     warnOfOpenSecrets([given.text("token-file"), given.text("key")], log);
     if (given.isOn("insecure") === true) {
       log.warn(
@@ -68,7 +70,10 @@ export const agent: Command = {
     });
     startWatchdog({ limitMs, format: logFormat(given.text("log-format")), log });
     returnStartMemory();
-    await runUntilSignal(log, () => running.close());
+    await runUntilSignal(log, () => {
+      checks.close();
+      return running.close();
+    });
   },
 };
 
@@ -98,12 +103,18 @@ export function agentOptions(given: GivenToAgent): Omit<AgentOptions, "server" |
   };
 }
 
-function findToken(given: GivenToAgent, isRelay: boolean): Secret | undefined {
+/** Undefined where none is given. The variable is removed: it is not for the programs that a command starts. */
+export function givenToken(given: GivenToAgent): Secret | undefined {
   const file = given.text("token-file");
   const fromEnvironment = process.env["TURNABOUT_TOKEN"];
   delete process.env["TURNABOUT_TOKEN"];
   if (file !== undefined) return { file };
-  if (fromEnvironment !== undefined && fromEnvironment !== "") return { value: fromEnvironment };
+  return fromEnvironment === undefined || fromEnvironment === "" ? undefined : { value: fromEnvironment };
+}
+
+function findToken(given: GivenToAgent, isRelay: boolean): Secret | undefined {
+  const token = givenToken(given);
+  if (token !== undefined) return token;
   if (isRelay || given.isGiven("cert")) return undefined;
   throw new UsageError(
     "no token given",

@@ -1,5 +1,6 @@
 /** Shared by the two Helix commands: an agent with one runner and one target, which is named by the runner's prefix. */
 import { createAgent } from "../../agent/agent.ts";
+import { StartChecks } from "../../agent/check/start-checks.ts";
 import type { Secret } from "../../agent/transport/credentials.ts";
 import { defaultHttp, parseTargetAddress } from "../../agent/targets/targets.ts";
 import { targetOfRunner } from "../../helix/ids.ts";
@@ -36,9 +37,9 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
   const limitMs = watchdogLimit(options.watchdogMs);
   const log = createLogger({ level: options.logLevel, format: options.logFormat });
   const name = helixTargetName(options.runnerId);
-  const agent = asUsageError(options.title, () => {
+  const agentOptions = asUsageError(options.title, () => {
     const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
-    return createAgent({
+    return {
       server: options.server,
       runners: [{ id: options.runnerId, targets: [target] }],
       token: options.token,
@@ -47,10 +48,15 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
       insecure: options.insecure,
       backoffCapMs: options.backoffCapMs,
       log,
-    });
+    };
   });
+  const checks = new StartChecks({ options: agentOptions, log });
+  const agent = asUsageError(options.title, () => createAgent({ ...agentOptions, onEvent: checks.onEvent }));
   if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");
   startWatchdog({ limitMs, format: logFormat(options.logFormat), log });
   returnStartMemory();
-  await runUntilSignal(log, () => agent.close());
+  await runUntilSignal(log, () => {
+    checks.close();
+    return agent.close();
+  });
 }

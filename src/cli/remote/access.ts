@@ -63,6 +63,24 @@ export function resolveAccess(options: AccessOptions): RemoteAccess {
   return { server, token, ca: ca === undefined ? undefined : readSmallFile(ca, "CA") };
 }
 
+/** Of a profile, for a command that may do without. The token is not read: its file may be what is wrong. */
+export function profileFor({
+  profile: name,
+  server,
+}: {
+  profile?: string | undefined;
+  server?: string | undefined;
+}):
+  | { server: string; token: { file: string } | { value: string } | undefined; ca: string | undefined }
+  | undefined {
+  const profile = chosenProfile(name === undefined ? {} : { profile: name });
+  if (profile === undefined || (server !== undefined && !sameServer(profile.server, server)))
+    return undefined;
+  const { "token-file": file, token } = profile;
+  const secret = token === undefined ? (file === undefined ? undefined : { file }) : { value: token };
+  return { server: profile.server, token: secret, ca: profile.ca };
+}
+
 function chosenProfile({ profile: name }: AccessOptions): Profile | undefined {
   const { current, profiles } = readProfiles();
   if (name === undefined) return profiles[current ?? DEFAULT_PROFILE];

@@ -1,0 +1,112 @@
+/** The files that an agent is given: its token, a CA, a client certificate. Their contents are in no finding. */
+import { stat } from "node:fs/promises";
+import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { dateProblem, isPair, nameLine, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
+import { readPair, readSecret } from "../transport/credentials.ts";
+import type { CheckContext } from "./context.ts";
+
+const READABLE_BY_ALL = 0o004;
+const ALONE = "give a file with the token and nothing else";
+
+/** @returns the token; undefined if there is none that can be sent */
+export async function checkToken({
+  findings,
+  options: { token },
+}: CheckContext): Promise<string | undefined> {
+  if (token === undefined) {
+    findings.skip("token file", "", "no token is given");
+    return undefined;
+  }
+  const subject = "file" in token ? token.file : "";
+  let text: string;
+  try {
+    text = await readSecret(token, "token");
+  } catch (error) {
+    report(findings, "token file", subject, error);
+    return undefined;
+  }
+  for (const line of text.split(/\s+/)) findings.addSecret(line);
+  const more = moreThanToken(text);
+  if (more !== undefined) {
+    findings.fail("token file", subject, more.seen, more.remedy);
+    return undefined;
+  }
+  const isOpen =
+    subject !== "" && ((await stat(subject).catch(() => undefined))?.mode ?? 0) & READABLE_BY_ALL;
+  if (isOpen)
+    findings.warn("token file", subject, "every user of this machine can read it", `chmod 600 ${subject}`);
+  else findings.ok("token file", subject, subject === "" ? "a token, not from a file" : "one token");
+  return text;
+}
+
+/** A token is a field value of HTTP: visible ASCII, no spaces, no line ends. */
+function moreThanToken(text: string): { seen: string; remedy: string } | undefined {
+  if (/^[\x21-\x7e]+$/.test(text) && !text.startsWith("{")) return undefined;
+  const lines = text.split(/\r?\n/);
+  if (text.startsWith("{")) {
+    return { seen: "more than the token: JSON, like the file of hashes that serve takes", remedy: ALONE };
+  }
+  if (lines.length > 1) {
+    const [, second = ""] = lines;
+    const what = second.trimStart().startsWith("{")
+      ? "the whole output of `turnabout token`"
+      : `${lines.length} lines`;
+    const remedy = `${ALONE}: of what \`turnabout token\` prints, the first line (or use its --out FILE)`;
+    return { seen: `more than the token: ${what}`, remedy };
+  }
+  return { seen: "more than the token: spaces, or characters that no token has", remedy: ALONE };
+}
+
+export async function checkCertificateFiles({ findings, now, options }: CheckContext): Promise<void> {
+  const { caFile, certFile } = options;
+  if (caFile !== undefined) {
+    try {
+      const text = await readSecret({ file: caFile }, "CA");
+      const [first] = parseCertificates({ text, from: `CA file ${caFile}` });
+      const problem = dateProblem(first, now());
+      if (problem === undefined) findings.ok("CA file", caFile, nameLine(first.subject));
+      else
+        findings.fail("CA file", caFile, `the certificate ${problem}`, "give the CA's current certificate");
+    } catch (error) {
+      report(findings, "CA file", caFile, error);
+    }
+  }
+  if (certFile === undefined) return;
+  try {
+    const pair = await readPair(options);
+    if (pair === undefined) return;
+    const [own] = parseCertificates(pair.cert);
+    const problem = dateProblem(own, now());
+    const until = own.validToDate.toISOString();
+    if (!isPair(pair.cert, pair.key)) {
+      findings.fail(
+        "client certificate",
+        certFile,
+        "the key is another certificate's",
+        "give a matching pair",
+      );
+    } else if (problem !== undefined) {
+      findings.fail(
+        "client certificate",
+        certFile,
+        `it ${problem}`,
+        "renew it, or correct this machine's clock",
+      );
+    } else if (now() >= warnsFromMs(own)) {
+      findings.warn("client certificate", certFile, `it expires soon, at ${until}`, "renew it");
+    } else findings.ok("client certificate", certFile, `${nameLine(own.subject)}, valid until ${until}`);
+  } catch (error) {
+    report(findings, "client certificate", certFile, error);
+  }
+}
+
+function report(
+  findings: CheckContext["findings"],
+  check: "CA file" | "client certificate" | "token file",
+  subject: string,
+  cause: unknown,
+): void {
+  const error = toError(cause);
+  const hint = error instanceof TurnaboutError ? error.hint : undefined;
+  findings.fail(check, subject, error.message, hint ?? "correct the file");
+}

@@ -1,0 +1,91 @@
+/** The targets as the agent reaches them: each is connected to, and the connection closed without a byte. */
+import net from "node:net";
+import type { TurnaboutError } from "../../wire/errors.ts";
+import { connectTarget } from "../targets/connect-target.ts";
+import { addressText } from "../targets/targets.ts";
+import type { Target, TargetAddress } from "../targets/targets.ts";
+import type { CheckContext } from "./context.ts";
+import { CHECK_TARGET_TIMEOUT_MS, CHECKED_TARGETS_AT_ONCE } from "./limits.ts";
+
+const OUT_OF_TIME = "not reached in the time of the check";
+
+interface Named {
+  label: string;
+  address: TargetAddress;
+}
+
+export async function checkTargets(context: CheckContext): Promise<void> {
+  const all = context.options.runners.flatMap(({ id, targets }) =>
+    targets.map(({ name, address }: Target): Named => ({ label: `${id}/${name}`, address })),
+  );
+  const named = all.filter(({ address }) => hasName(address));
+  const others = all.filter(({ address }) => !hasName(address));
+  await Promise.all([inTurn(named, 1, context), inTurn(others, CHECKED_TARGETS_AT_ONCE, context)]);
+}
+
+function hasName(address: TargetAddress): boolean {
+  return (
+    address.kind === "tcp" && net.isIP(address.host.replace(/%.*$/, "")) === 0 && address.host !== "localhost"
+  );
+}
+
+async function inTurn(targets: readonly Named[], atOnce: number, context: CheckContext): Promise<void> {
+  const rest = targets.values();
+  const workers = Array.from({ length: atOnce }, async () => {
+    for (const target of rest) await checkTarget(target, context);
+  });
+  await Promise.all(workers);
+}
+
+async function checkTarget({ label, address }: Named, context: CheckContext): Promise<void> {
+  const { findings, signal } = context;
+  if (signal.aborted) return findings.skip("target", label, OUT_OF_TIME);
+  const timeoutMs = Math.min(CHECK_TARGET_TIMEOUT_MS, context.maxStepMs);
+  const at = addressText(address);
+  const startedMs = performance.now();
+  const error = await connect(address, label, { signal, timeoutMs });
+  if (signal.aborted) return findings.skip("target", label, OUT_OF_TIME);
+  if (error === undefined) return findings.ok("target", label, at, performance.now() - startedMs);
+  const what = error.errno ?? `no connection within ${timeoutMs / 1_000} s`;
+  return findings.fail("target", label, `${at}: ${what}`, explain(address, error));
+}
+
+function connect(
+  address: TargetAddress,
+  label: string,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+): Promise<TurnaboutError | undefined> {
+  const { promise, resolve } = Promise.withResolvers<TurnaboutError | undefined>();
+  const done = (error: TurnaboutError | undefined, socket: net.Socket): void => {
+    socket.destroy();
+    resolve(error);
+  };
+  const cancel = connectTarget(address, label, done, timeoutMs);
+  const onAbort = (): void => {
+    cancel();
+    resolve(undefined);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  return promise.finally(() => signal.removeEventListener("abort", onAbort));
+}
+
+const UNIX: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket: start the service, or correct the path in --target",
+  EACCES:
+    "the agent's user may not open the socket: add it to the socket's group, or change the socket's mode",
+  ECONNREFUSED: "the socket is left over and nothing listens on it: start the service",
+  ENOTSOCK: "the path is no socket: correct it in --target",
+};
+const TCP: Readonly<Record<string, string>> = {
+  ECONNREFUSED:
+    "nothing listens there: start the service, or correct host and port in --target; in a container, localhost is the container itself",
+  ENOTFOUND: "the name does not resolve here: correct it in --target, or check this machine's DNS",
+  EAI_AGAIN: "no name server responds: check this machine's DNS",
+  EHOSTUNREACH: "there is no route to it: check this machine's network",
+  ENETUNREACH: "there is no route to it: check this machine's network",
+};
+
+function explain({ kind }: TargetAddress, { errno = "" }: TurnaboutError): string {
+  if (kind === "unix") return UNIX[errno] ?? "check the path in --target";
+  return TCP[errno] ?? "nothing responds: check host and port in --target, and the firewalls on the way";
+}
