@@ -6,7 +6,6 @@ import { readPair, readSecret } from "../transport/credentials.ts";
 import type { CheckContext } from "./context.ts";
 
 const READABLE_BY_ALL = 0o004;
-const ALONE = "give a file with the token and nothing else";
 
 /** @returns the token; undefined if there is none that can be sent */
 export async function checkToken({
@@ -25,36 +24,13 @@ export async function checkToken({
     report(findings, "token file", subject, error);
     return undefined;
   }
-  for (const line of text.split(/\s+/)) findings.addSecret(line);
-  const more = moreThanToken(text);
-  if (more !== undefined) {
-    findings.fail("token file", subject, more.seen, more.remedy);
-    return undefined;
-  }
+  findings.addSecret(text);
   const isOpen =
     subject !== "" && ((await stat(subject).catch(() => undefined))?.mode ?? 0) & READABLE_BY_ALL;
   if (isOpen)
     findings.warn("token file", subject, "every user of this machine can read it", `chmod 600 ${subject}`);
   else findings.ok("token file", subject, subject === "" ? "a token, not from a file" : "one token");
   return text;
-}
-
-/** A token is a field value of HTTP: visible ASCII, no spaces, no line ends. */
-function moreThanToken(text: string): { seen: string; remedy: string } | undefined {
-  if (/^[\x21-\x7e]+$/.test(text) && !text.startsWith("{")) return undefined;
-  const lines = text.split(/\r?\n/);
-  if (text.startsWith("{")) {
-    return { seen: "more than the token: JSON, like the file of hashes that serve takes", remedy: ALONE };
-  }
-  if (lines.length > 1) {
-    const [, second = ""] = lines;
-    const what = second.trimStart().startsWith("{")
-      ? "the whole output of `turnabout token`"
-      : `${lines.length} lines`;
-    const remedy = `${ALONE}: of what \`turnabout token\` prints, the first line (or use its --out FILE)`;
-    return { seen: `more than the token: ${what}`, remedy };
-  }
-  return { seen: "more than the token: spaces, or characters that no token has", remedy: ALONE };
 }
 
 export async function checkCertificateFiles({ findings, now, options }: CheckContext): Promise<void> {

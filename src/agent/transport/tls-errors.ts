@@ -30,7 +30,7 @@ const ALERTS: Readonly<Record<string, string>> = {
 };
 
 /** @param caFile the CA that is trusted besides the system's */
-function serverCertificateAdvice(error: unknown, caFile: string | undefined): string | undefined {
+export function serverCertificateAdvice(error: unknown, caFile: string | undefined): string | undefined {
   const advice = SERVER_CERTIFICATE[errorCodeOf(error) ?? ""];
   const isUnknownCa = advice?.endsWith("with --ca") === true;
   return isUnknownCa && caFile !== undefined

@@ -288,10 +288,10 @@ describe("checks name a fault of the token", () => {
   it("a file that has more than the token, or none", async () => {
     const line = "ta_token-of-host";
     for (const [text, seen] of [
-      [`${line}\n{"id":"host","sha256":"00"}\n`, /the whole output of `turnabout token`/],
-      [`{ "tokens": [] }`, /JSON, like the file of hashes/],
-      [`${line}\n${line}-2\n`, /2 lines/],
-      [`Bearer ${line}`, /spaces/],
+      [`${line}\n{"id":"host","sha256":"00"}\n`, /more than a token/],
+      [`{ "tokens": [] }`, /the JSON of the control plane's token file/],
+      [`${line}\n${line}-2\n`, /more than a token/],
+      [`Bearer ${line}`, /more than a token/],
       ["", /empty/],
     ] as const) {
       const findings = await check({ token: { file: file(text) } });

@@ -64,12 +64,7 @@ function explain(
   }
   const issuer = certificate === undefined ? "" : ` (issuer ${nameLine(certificate.issuer)})`;
   const seen = `the certificate is not trusted: ${problem}${issuer}`;
-  if (options.caFile !== undefined) {
-    return {
-      seen,
-      remedy: `the CA in ${options.caFile} has not issued it: give the right CA's certificate with --ca`,
-    };
-  }
-  const advice = serverCertificateAdvice({ code: problem }) ?? "give the CA's certificate with --ca";
+  const advice =
+    serverCertificateAdvice({ code: problem }, options.caFile) ?? "give the CA's certificate with --ca";
   return { seen, remedy: `${advice}; a public server may lack its intermediate certificates` };
 }
