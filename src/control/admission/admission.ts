@@ -30,7 +30,8 @@ import { currentCredential, identify } from "./agent-credential.ts";
 import type { AgentCredential } from "./agent-credential.ts";
 import { followEvents } from "./agent-events.ts";
 import type { CertificateExpiry } from "./certificate-expiry.ts";
-import { closeSession, explainRefusal, logRefusal, refuseSession } from "./refused-agents.ts";
+import { endCheck, explainRefusal, logRefusal, refuseSession } from "./refused-agents.ts";
+import type { AgentCheck } from "./refused-agents.ts";
 import { reportRefused } from "./refused-runners.ts";
 import type { ReconnectSpread } from "./reconnect-spread.ts";
 
@@ -80,10 +81,8 @@ interface IdentifiedAgent {
 }
 
 /** One that only checks the way: nothing is registered. */
-interface CheckingAgent extends Omit<IdentifiedAgent, "hello" | "kind" | "reconnectSpreadMs"> {
+interface CheckingAgent extends Omit<IdentifiedAgent, "hello" | "kind" | "reconnectSpreadMs">, AgentCheck {
   kind: "checking";
-  /** Runners that it would register. */
-  runners: readonly string[];
 }
 
 interface Refusal {
@@ -171,24 +170,10 @@ async function identifyAgent(
 
 /** Undefined if the agent is admitted, or its check has passed. */
 function settle(agent: CheckingAgent | IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
-  return agent.kind === "checking" ? endCheck(agent, context) : register(agent, context);
-}
-
-/** The end of a check is a GOAWAY without a reason; that of one that has failed has the reason of a refusal. */
-function endCheck(agent: CheckingAgent, context: AdmissionContext): Refusal | undefined {
-  const { http2Session, carrier, credential, budget, countedFor, runners, standby } = agent;
+  const { http2Session, credential, budget, countedFor } = agent;
   try {
-    const { identity } = currentCredential(credential, context);
-    if (!budget.checks.take()) {
-      const message = `agents of ${identity.id} check the way too often`;
-      throw new TurnaboutError("rate_limited", message, { retryAfterS: 1 });
-    }
-    context.registry.checkMayRegister(runners, identity, undefined, standby);
-    budget.log.info(
-      { carrier: carrier.kind, credential: identity.id, peer: carrier.remoteAddress },
-      "agent check",
-    );
-    closeSession(http2Session, carrier, new TurnaboutError("tunnel_timeout", "the check has not ended"));
+    if (agent.kind === "checking") endCheck(agent, context);
+    else register(agent, context);
     return undefined;
   } catch (cause) {
     const reason = explainRefusal(toError(cause), credential);
@@ -196,30 +181,24 @@ function endCheck(agent: CheckingAgent, context: AdmissionContext): Refusal | un
   }
 }
 
-/** Registers the connection, and follows it until it closes. Undefined if it is admitted. */
-function register(agent: IdentifiedAgent, context: AdmissionContext): Refusal | undefined {
+/** Registers the connection, and follows it until it closes. @throws TurnaboutError if it is refused */
+function register(agent: IdentifiedAgent, context: AdmissionContext): void {
   const { http2Session, hello, budget, countedFor } = agent;
-  try {
-    const credential = currentCredential(agent.credential, context);
-    const connection = createConnection({ ...agent, credential }, context);
-    const refusedRunners = enrol(connection, { budget, countedFor }, context);
-    const followed = { ...context, budget };
-    reportRefused(connection, refusedRunners, followed);
-    if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, followed);
-    context.certificateExpiry.added(connection);
-    http2Session.on("goaway", (_code, _last, data) => {
-      const goaway = parseGoaway(data);
-      if (goaway !== undefined)
-        budget.log.info(
-          { connection: connection.id, credential: connection.identity.id, ...goaway },
-          "agent sent GOAWAY",
-        );
-    });
-    return undefined;
-  } catch (cause) {
-    const reason = explainRefusal(toError(cause), agent.credential);
-    return { kind: "refused", reason, http2Session, budget, countedFor };
-  }
+  const credential = currentCredential(agent.credential, context);
+  const connection = createConnection({ ...agent, credential }, context);
+  const refusedRunners = enrol(connection, { budget, countedFor }, context);
+  const followed = { ...context, budget };
+  reportRefused(connection, refusedRunners, followed);
+  if (hello.capabilities.includes(CAPABILITY.events)) void followEvents(connection, followed);
+  context.certificateExpiry.added(connection);
+  http2Session.on("goaway", (_code, _last, data) => {
+    const goaway = parseGoaway(data);
+    if (goaway !== undefined)
+      budget.log.info(
+        { connection: connection.id, credential: connection.identity.id, ...goaway },
+        "agent sent GOAWAY",
+      );
+  });
 }
 
 export interface Enrolment {

@@ -17,7 +17,7 @@ export interface AgentCredential {
   certificate: X509Certificate | undefined;
 }
 
-interface CredentialContext {
+export interface CredentialContext {
   tokens: TokenStore;
   certificates: ClientCertificates;
 }

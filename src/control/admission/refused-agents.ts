@@ -1,4 +1,7 @@
-/** Agents that are not admitted: what is logged, and how the reason reaches the agent. */
+/**
+ * Agents that are not admitted: what is logged, and how the reason reaches the agent. Some do not want to be: they only check
+ * the way.
+ */
 import type { ClientHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
@@ -10,7 +13,10 @@ import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
 import { hasEnded } from "../../wire/streams/end-stream.ts";
 import { AGENT_REQUEST_TIMEOUT_MS } from "../limits.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
-import type { AgentCredential } from "./agent-credential.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { AgentBudget } from "./agent-budgets.ts";
+import { currentCredential } from "./agent-credential.ts";
+import type { AgentCredential, CredentialContext } from "./agent-credential.ts";
 
 export function logRefusal(carrier: Carrier, reason: Error, log: RateLimitedLog): void {
   log.warn(
@@ -47,8 +53,37 @@ export function refuseSession(http2Session: ClientHttp2Session, carrier: Carrier
   closeSession(http2Session, carrier, reason);
 }
 
+/** A connection that is not meant to be registered. */
+export interface AgentCheck {
+  carrier: Carrier;
+  http2Session: ClientHttp2Session;
+  credential: AgentCredential;
+  /** Runners that it would register. */
+  runners: readonly string[];
+  standby: boolean;
+  budget: AgentBudget;
+}
+
+/**
+ * The end of a check is a GOAWAY without a reason.
+ *
+ * @throws TurnaboutError as {@link Registry.checkMayRegister}, or `unauthenticated`, `rate_limited`
+ */
+export function endCheck(check: AgentCheck, context: CredentialContext & { registry: Registry }): void {
+  const { budget, carrier, credential, http2Session, runners, standby } = check;
+  const { identity } = currentCredential(credential, context);
+  if (!budget.checks.take()) {
+    const message = `agents of ${identity.id} check the way too often`;
+    throw new TurnaboutError("rate_limited", message, { retryAfterS: 1 });
+  }
+  context.registry.checkMayRegister(runners, identity, undefined, standby);
+  const fields = { carrier: carrier.kind, credential: identity.id, peer: carrier.remoteAddress };
+  budget.log.info(fields, "agent check");
+  closeSession(http2Session, carrier, new TurnaboutError("tunnel_timeout", "the check has not ended"));
+}
+
 /** By force if the agent keeps it open. */
-export function closeSession(http2Session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
+function closeSession(http2Session: ClientHttp2Session, carrier: Carrier, reason: Error): void {
   http2Session.close();
   const timer = setTimeout(
     () => destroyHttp2Session(http2Session, carrier.stream, reason),

@@ -1,9 +1,8 @@
 /** What an agent's credential would get, without a tunnel connection: `turnabout check` shows it. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
-import type { Identity, IdentityKind } from "../auth/identity.ts";
-import type { TokenStore } from "../auth/tokens.ts";
-import type { Registry } from "./registry.ts";
+import type { Identity, IdentityKind } from "./identity.ts";
+import type { TokenStore } from "./tokens.ts";
 
 export interface CredentialCheck {
   credential: { id: string; kind: IdentityKind; expiresAt: string | null };
@@ -12,7 +11,15 @@ export interface CredentialCheck {
 }
 
 export interface CredentialCheckContext {
-  registry: Pick<Registry, "checkMayRegister">;
+  registry: {
+    /** @throws TurnaboutError with the code of a refusal */
+    checkMayRegister(
+      runnerIds: readonly string[],
+      identity: Identity,
+      processId: undefined,
+      standby: boolean,
+    ): void;
+  };
   tokens: Pick<TokenStore, "expiryOf">;
 }
 
