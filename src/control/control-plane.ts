@@ -17,6 +17,7 @@ import { createPort } from "./listener/port.ts";
 import type { PortHandlers } from "./listener/messages.ts";
 import type { Port, PortTls } from "./listener/port.ts";
 import { RateLimitedLog } from "./listener/rate-limited-log.ts";
+import { refusingPlaintext } from "./listener/refused-requests.ts";
 import { checkOptions } from "./options.ts";
 import type { ControlPlaneOptions, Settings } from "./options.ts";
 import { createParts } from "./parts.ts";
@@ -120,7 +121,9 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       parts.tls.current = followed.tls;
       parts.certificates.replace(followed.tls);
     }
-    const handlers = createHandlers(settings, parts, extensions, shutdown);
+    const all = createHandlers(settings, parts, extensions, shutdown);
+    const { plaintext, log } = settings;
+    const handlers = plaintext === undefined ? all : refusingPlaintext(all, plaintext, log);
     const { inFlight } = parts;
     const opened = createPort({
       handlers,

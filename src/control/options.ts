@@ -16,6 +16,7 @@ import type { PortTls } from "./listener/port.ts";
 import type { RegistryEvent } from "./registry/registry.ts";
 import type { TlsFiles } from "./reload/tls-files.ts";
 import type { ShareOptions } from "./shares/fair-shares.ts";
+import { PlaintextPolicy } from "./trusted-proxies/plaintext-policy.ts";
 import { TrustedProxies } from "./trusted-proxies/trusted-proxies.ts";
 import type { TrustedProxiesOptions } from "./trusted-proxies/trusted-proxies.ts";
 
@@ -31,6 +32,11 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   listenFd?: number | undefined;
   /** PEM texts; with them the same port speaks TLS besides plaintext. */
   tls?: PortTls | undefined;
+  /**
+   * Addresses and CIDR blocks that may send credentials without TLS although the port speaks TLS, besides this machine and
+   * trusted proxies. Default none.
+   */
+  plainHttpFrom?: readonly string[] | undefined;
   /** The same as files, which are followed: new connections get the new certificate, open ones stay. */
   tlsFiles?: TlsFiles | undefined;
   /** Where state survives a restart (SQLite). Default: in memory only. */
@@ -94,6 +100,8 @@ export interface Settings extends ControlPlaneOptions {
   drainMs: number;
   readyWhenConnected: readonly string[];
   proxies: TrustedProxies;
+  /** Undefined without TLS: then nobody could do better. */
+  plaintext: PlaintextPolicy | undefined;
   /** Whether the operator trusts pages of this target with the control plane's origin. */
   trustsPages: (destination: Destination) => boolean;
 }
@@ -110,6 +118,8 @@ export function checkOptions(options: ControlPlaneOptions): Settings {
     checkPair({ text: tls.cert, from: "tls.cert" }, { text: tls.key, from: "tls.key" });
   }
   const recentLog = new RecentLog(options.log === undefined ? silentLogger : guardedLogger(options.log));
+  const proxies = new TrustedProxies(options);
+  const policy = new PlaintextPolicy(proxies, options.plainHttpFrom ?? []);
   return {
     ...options,
     port: options.port ?? DEFAULT_PORT,
@@ -122,7 +132,8 @@ export function checkOptions(options: ControlPlaneOptions): Settings {
     warmUpMs: options.warmUpMs ?? WARM_UP_MS,
     drainMs: options.drainMs ?? DRAIN_DEADLINE_MS,
     readyWhenConnected,
-    proxies: new TrustedProxies(options),
+    proxies,
+    plaintext: (tls ?? options.tlsFiles) === undefined ? undefined : policy,
     trustsPages: pageTrust(options.trustedPages ?? []),
   };
 }

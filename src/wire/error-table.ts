@@ -15,6 +15,7 @@ export type ErrorCode =
   | "runner_unknown"
   | "target_unknown"
   | "origin_not_allowed"
+  | "tls_required"
   | "runner_taken"
   | "already_exists"
   | "request_timeout"
@@ -142,6 +143,12 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     proxyError: "http_request_error",
     initiator: "user",
     text: "The caller has stopped reading.",
+  },
+  tls_required: {
+    status: 403,
+    proxyError: "http_request_denied",
+    initiator: "user",
+    text: "This server accepts credentials over https only. The credential was sent in plaintext: replace it.",
   },
   runner_taken: {
     status: 409,

@@ -8,6 +8,8 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
     "the control plane does not know this token: it is the first line that `turnabout token` prints, and its entry belongs in the control plane's token file",
   not_allowed:
     "the token is not for this runner: its entry in the control plane's token file needs kind runner, and a pattern in runners that matches the id",
+  tls_required:
+    "use https:// in --server, and issue a new token: this one has crossed the network in plaintext",
   not_found: "check the path in --server, and --base-path at the control plane",
   upgrade_required:
     "something between agent and control plane removes Upgrade: docs/deployment.md lists what a proxy has to pass",

@@ -71,6 +71,7 @@ const REFUSED: ReadonlySet<string> = new Set([
   "runner_taken",
   "rate_limited", // too many invalid tokens from this address
   "bad_request",
+  "tls_required",
   "relay_loop",
 ]);
 
@@ -253,7 +254,6 @@ export class ConnectionSlot {
       server: redactUrl(config.server),
       reason: error.message,
       delayMs,
-      hint: error instanceof TurnaboutError ? error.hint : undefined,
     });
     config.onEvent({ type: "attempt-failed", slot: this.#index, error, retryInMs: delayMs });
     return waiting(delayMs);

@@ -116,6 +116,7 @@ export async function controlPlaneOptions(given: GivenToServe): Promise<ControlP
     agentUrl: given.text("agent-url"),
     allowedOrigins: given.list("allowed-origin"),
     trustedPages: given.list("trusted-pages"),
+    plainHttpFrom: given.list("plain-http-from"),
     basePath: given.text("base-path"),
     graceMs: given.seconds("grace"),
     responseTimeoutMs: given.seconds("response-timeout"),

@@ -24,6 +24,7 @@ const CHECKS: Readonly<Record<string, (text: string) => unknown>> = {
   docker: parseEngineUrl,
   listen: parseListenAddress,
   "trusted-proxy": (text) => new AddressSet([text]),
+  "plain-http-from": (text) => new AddressSet([text], "plain HTTP from"),
   "ready-when": parseRunnerId,
 };
 

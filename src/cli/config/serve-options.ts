@@ -31,6 +31,7 @@ export type ServeOption =
   | "tls-key"
   | "client-ca"
   | "client-crl"
+  | "plain-http-from"
   | "base-path"
   | "grace"
   | "response-timeout"
@@ -137,7 +138,7 @@ export const SERVE_OPTIONS: OptionTable<ServeOption> = {
   "tls-cert": {
     kind: "file",
     value: "FILE",
-    text: "certificate chain, PEM; the port then accepts TLS in addition to plaintext",
+    text: "certificate chain, PEM; the port then accepts TLS, and credentials in plaintext from this machine and trusted proxies only",
     example: "tls.pem",
   },
   "tls-key": { kind: "file", value: "FILE", text: "its key, PEM", example: "tls.key" },
@@ -154,6 +155,15 @@ export const SERVE_OPTIONS: OptionTable<ServeOption> = {
       "revoked client certificates: a PEM revocation list, or one serial number per line. These four files are reloaded " +
       "when they change",
     example: "revoked.pem",
+  },
+  "plain-http-from": {
+    kind: "text",
+    value: "CIDR",
+    text:
+      "address or block that may send credentials without TLS although there is a certificate, besides this machine and " +
+      "trusted proxies",
+    many: true,
+    example: "10.0.0.0/8",
   },
   "base-path": {
     kind: "text",

@@ -8,16 +8,60 @@ import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { closeAfterResponse } from "../../wire/streams/end-stream.ts";
+import type { Logger } from "../../wire/log.ts";
 import { MAX_REQUEST_HEADER_BYTES } from "../limits.ts";
-import { sendError } from "./error-response.ts";
+import { tlsRequired } from "../trusted-proxies/plaintext-policy.ts";
+import type { PlaintextPolicy } from "../trusted-proxies/plaintext-policy.ts";
+import { refuseRaw, sendError } from "./error-response.ts";
 import { hasBody, hasBodyFields } from "./messages.ts";
-import type { AnyRequest, AnyResponse } from "./messages.ts";
+import type { AnyRequest, AnyResponse, PortHandlers } from "./messages.ts";
+import { RateLimitedLog } from "./rate-limited-log.ts";
 
 /** RFC 9113 §6.5.2: added to each field's name and value. */
 const FIELD_OVERHEAD_BYTES = 32;
 
 /** What a reverse proxy may take for a path, for credentials, or for the end of the name. */
 const NOT_IN_HOST = /[\s/?#@\\,]/;
+
+/** A credential that came in plaintext from elsewhere is refused, whatever it is for: it is taken for stolen. */
+export function refusingPlaintext(
+  handlers: PortHandlers,
+  policy: PlaintextPolicy,
+  log: Logger,
+): PortHandlers {
+  const limited = new RateLimitedLog(log);
+  const refusal = (request: AnyRequest): TurnaboutError | undefined => {
+    const peer = policy.refusedAddress(request);
+    if (peer === undefined) return undefined;
+    const hint = "issue a new token for this caller, which has to use https; or see --plain-http-from";
+    limited.warn(
+      { peer, hint },
+      "a credential came without TLS and is refused: it may have been read on the way",
+    );
+    return tlsRequired(peer);
+  };
+  return {
+    ...handlers,
+    request: (request, response) => {
+      const error = refusal(request);
+      return error === undefined ? handlers.request(request, response) : refuse(request, response, error);
+    },
+    connectStream: (request, response) => {
+      const error = refusal(request);
+      return error === undefined
+        ? handlers.connectStream(request, response)
+        : refuse(request, response, error);
+    },
+    upgrade: (request, socket, head) => {
+      const error = refusal(request);
+      return error === undefined ? handlers.upgrade(request, socket, head) : refuseRaw(socket, error);
+    },
+    connect: (request, socket, head) => {
+      const error = refusal(request);
+      return error === undefined ? handlers.connect(request, socket, head) : refuseRaw(socket, error);
+    },
+  };
+}
 
 /** RFC 9110 §10.1.1: 417. Without a listener node sends it with an empty body. */
 export function refuseExpectation(request: AnyRequest, response: AnyResponse): void {

@@ -19,10 +19,10 @@ export class AddressSet {
   readonly #list = new net.BlockList();
   readonly #isEmpty: boolean;
 
-  /** @throws TurnaboutError `config_invalid` */
-  constructor(entries: readonly string[]) {
+  /** @param what its entries are, for the error. @throws TurnaboutError `config_invalid` */
+  constructor(entries: readonly string[], what = "trusted proxy") {
     this.#isEmpty = entries.length === 0;
-    for (const entry of entries) this.#add(entry);
+    for (const entry of entries) this.#add(entry, what);
   }
 
   get isEmpty(): boolean {
@@ -36,22 +36,22 @@ export class AddressSet {
     return canonical !== undefined && this.#list.check(canonical, net.isIPv4(canonical) ? "ipv4" : "ipv6");
   }
 
-  #add(entry: string): void {
+  #add(entry: string, what: string): void {
     const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
     const canonical = canonicalAddress(address);
-    if (canonical === undefined) throw invalid(entry);
+    if (canonical === undefined) throw invalid(entry, what);
     const isIPv4 = net.isIPv4(canonical);
     const mapped = isIPv4 && net.isIPv6(address) ? 96 : 0;
     const maxPrefix = isIPv4 ? 32 : 128;
     const prefix = bits === undefined ? maxPrefix : Number(bits) - mapped;
-    if (prefix < 0 || prefix > maxPrefix) throw invalid(entry);
+    if (prefix < 0 || prefix > maxPrefix) throw invalid(entry, what);
     this.#list.addSubnet(canonical, prefix, isIPv4 ? "ipv4" : "ipv6");
   }
 }
 
-function invalid(entry: string): TurnaboutError {
+function invalid(entry: string, what: string): TurnaboutError {
   return new TurnaboutError(
     "config_invalid",
-    `trusted proxy ${JSON.stringify(entry)}: use an address or a block, 192.0.2.1, 172.19.0.0/16, 2001:db8::/64`,
+    `${what} ${JSON.stringify(entry)}: use an address or a block, 192.0.2.1, 172.19.0.0/16, 2001:db8::/64`,
   );
 }

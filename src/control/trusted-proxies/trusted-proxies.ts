@@ -97,6 +97,17 @@ export class TrustedProxies {
     return this.#header(socket)?.address ?? addressOf(socket);
   }
 
+  /**
+   * The address of a peer that has sent plaintext over a network; undefined for TLS, for a Unix socket, and for a trusted
+   * proxy, which may have ended TLS.
+   */
+  plaintextAddress(socket: Peer): string | undefined {
+    const header = this.#header(socket);
+    if (header?.isSecure ?? "encrypted" in socket) return undefined;
+    const address = header?.address ?? addressOf(socket);
+    return address === "unknown" || this.#trusted.has(address) ? undefined : address;
+  }
+
   client(request: ReceivedRequest): Client {
     const { headers, socket } = request;
     const header = this.#header(socket);

@@ -291,7 +291,7 @@ describe("what depends on the client", () => {
       await using system = await startSystem({
         tls: true,
         target,
-        controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow" },
+        controlPlane: { trustedProxies: ["127.0.0.0/8"], proxyProtocol: "allow", plainHttpFrom: [CLIENT] },
       });
       await using proxy = await startProxyProtocolProxy(system.controlPlane.port, PROXY_2);
       await using caller = await openCaller(kind, { controlPlane: proxy, pki: system.pki });
