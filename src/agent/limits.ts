@@ -145,9 +145,14 @@ export const MAX_RELAYED_CONNECTIONS = 1_024;
 /** Of these, those of one agent, by its credential and first runner: the most that an agent has, while it renews its
  * certificate, and a successor of it. */
 export const RELAYED_CONNECTIONS_PER_AGENT = 64;
+/** Of these, dials of RevDial clients with one credential: as many as the streams that the control plane gives it, and half of all,
+ * so that its other clients still connect. */
+export const RELAYED_PICKUPS_PER_CREDENTIAL = 512;
 /** Upgrade requests that a relay forwards at once: a burst of agents must not become a burst of TLS handshakes. Beyond it the
  * address with the most loses one to an address with fewer, and of one address the credential with the most. */
 export const MAX_RELAY_DIALS = 128;
+/** Pick-ups of RevDial clients that wait for one of those: the streams of one credential. */
+export const MAX_RELAY_WAITING_PICKUPS = 512;
 /** Connections to a relay without a complete request. Beyond it the oldest of the address with the most is closed: a correct
  * agent takes milliseconds. */
 export const MAX_RELAY_PENDING_REQUESTS = 1_024;

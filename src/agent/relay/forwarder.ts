@@ -27,6 +27,7 @@ import type { Holder } from "./shares.ts";
 import { forwardedPath, isPickup } from "./pickup.ts";
 import { requestUpgrade } from "./upgrade-request.ts";
 import type { UpstreamResponse } from "./upgrade-request.ts";
+import { WaitingPickups } from "./waiting-pickups.ts";
 
 export interface ForwarderContext {
   /** URL of the control plane, or of the next relay. */
@@ -46,6 +47,7 @@ export class RelayForwarder {
   readonly #closing = new AbortController();
   readonly #idle = Promise.withResolvers<void>();
   readonly #shares = new RelayShares();
+  readonly #waiting = new WaitingPickups();
   #dials = 0;
   readonly #reported = new ReportedProblems();
   readonly #failureLog: LimitedLog;
@@ -62,11 +64,31 @@ export class RelayForwarder {
     const refusal = this.#refusal(upgrade);
     if (refusal !== undefined) return this.#refuse(upgrade, refusal);
     const holder = holderOf(upgrade.request, upgrade.socket);
+    const isDial = isPickup(upgrade.request.url ?? "");
+    if (isDial && this.#waiting.has(holder.peer) && this.#wait(upgrade, holder)) return;
+    this.#dial(upgrade, holder, isDial);
+  }
+
+  /** Until a dial has ended. False if it cannot. */
+  #wait(upgrade: UpgradeRequest, holder: Holder): boolean {
+    if (!this.#shares.hasRoomFor(holder)) return false;
+    return this.#waiting.add(upgrade.socket, holder.peer, {
+      retry: () => this.#dial(upgrade, holder, true),
+      refuse: () => this.#refuse(upgrade, this.#refusal(upgrade) ?? "relay_full"),
+    });
+  }
+
+  /** False if it was refused. */
+  #dial(upgrade: UpgradeRequest, holder: Holder, mayWait: boolean): boolean {
     const displaced = new AbortController();
     const release = this.#shares.dial(holder, () =>
       displaced.abort(full("another agent's dial took its place")),
     );
-    if (release === undefined) return this.#refuse(upgrade, "relay_full");
+    if (release === undefined) {
+      if (mayWait && this.#wait(upgrade, holder)) return true;
+      this.#refuse(upgrade, "relay_full");
+      return false;
+    }
     this.#dials += 1;
     const watch = watchDisconnect(upgrade.socket, upgrade.head);
     void this.#forward(upgrade, AbortSignal.any([watch.signal, displaced.signal]))
@@ -86,13 +108,16 @@ export class RelayForwarder {
       .catch((error: unknown) => this.#abort(upgrade.socket, toError(error)))
       .finally(() => {
         this.#dials -= 1;
+        this.#waiting.next();
         this.#checkIdle();
       });
+    return true;
   }
 
   /** Busy connections continue until the deadline; the others close as soon as they are quiet. */
   async drain(deadlineMs: number): Promise<void> {
     this.#closing.abort(new TurnaboutError("agent_draining", "the relay is shutting down"));
+    this.#waiting.flush();
     this.#checkIdle();
     this.#joined.startCounting();
     const timer = setInterval(() => this.#joined.closeQuiet(), RELAY_QUIET_MS);

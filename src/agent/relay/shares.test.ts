@@ -27,7 +27,12 @@ function start(): Stand {
 let runners = 0;
 function holder(credential: string, peer = ""): Holder {
   runners += 1;
-  return { credential, agent: `${credential} ${runners}`, peer };
+  return {
+    credential,
+    agent: `${credential} ${runners}`,
+    maxConnections: RELAYED_CONNECTIONS_PER_AGENT,
+    peer,
+  };
 }
 
 describe("the places of a relay", () => {

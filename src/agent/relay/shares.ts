@@ -6,14 +6,22 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { ENDPOINT_RUNNER_PARAMETER } from "../../wire/protocol.ts";
-import { MAX_RELAY_DIALS, MAX_RELAYED_CONNECTIONS, RELAYED_CONNECTIONS_PER_AGENT } from "../limits.ts";
+import {
+  MAX_RELAY_DIALS,
+  MAX_RELAYED_CONNECTIONS,
+  RELAYED_CONNECTIONS_PER_AGENT,
+  RELAYED_PICKUPS_PER_CREDENTIAL,
+} from "../limits.ts";
+import { isPickup } from "./pickup.ts";
 import { FairPlaces } from "./places.ts";
 
 export interface Holder {
   /** Hash of its credential: no token is kept. */
   credential: string;
-  /** Credential and first runner: one agent, and its predecessor and successor. */
+  /** Credential and first runner: one agent, and its predecessor and successor. Or all pick-ups with this credential. */
   agent: string;
+  /** As many connections as that may have. */
+  maxConnections: number;
   /** Its address; one for all on a Unix socket, where it is unknown. */
   peer: string;
 }
@@ -23,7 +31,13 @@ export function holderOf({ headers, url = "" }: IncomingMessage, socket: Socket)
     .update(headers.authorization ?? "")
     .digest("base64");
   const runner = new URLSearchParams(url.split("?", 2)[1]).get(ENDPOINT_RUNNER_PARAMETER) ?? "";
-  return { credential, agent: `${credential} ${runner}`, peer: socket.remoteAddress ?? "" };
+  const isDial = isPickup(url);
+  return {
+    credential,
+    agent: isDial ? `${credential} pick-ups` : `${credential} ${runner}`,
+    maxConnections: isDial ? RELAYED_PICKUPS_PER_CREDENTIAL : RELAYED_CONNECTIONS_PER_AGENT,
+    peer: socket.remoteAddress ?? "",
+  };
 }
 
 /** A dial that has no response yet, or a joined connection. */
@@ -49,15 +63,19 @@ export class RelayShares {
    * @returns gives the place back; undefined if there is none
    */
   dial(holder: Holder, end: () => void): (() => void) | undefined {
-    if (this.#agents.count(holder.agent) >= RELAYED_CONNECTIONS_PER_AGENT) return undefined;
-    const isFull = this.#joined.size >= MAX_RELAYED_CONNECTIONS;
-    if (isFull && this.#joined.displacedBy(holder.credential) === undefined) return undefined;
+    if (!this.hasRoomFor(holder)) return undefined;
     if (this.#dials.size >= MAX_RELAY_DIALS) {
       const displaced = this.#dials.displacedBy(holder.peer) ?? this.#displacedAmongPeers(holder);
       if (displaced === undefined) return undefined;
       displace(displaced);
     }
     return this.#take(this.#dials, holder.peer, holder, end);
+  }
+
+  /** False where a dial would be for nothing, however few others are under way. */
+  hasRoomFor({ agent, credential, maxConnections }: Holder): boolean {
+    if (this.#agents.count(agent) >= maxConnections) return false;
+    return this.#joined.size < MAX_RELAYED_CONNECTIONS || this.#joined.displacedBy(credential) !== undefined;
   }
 
   /** As {@link dial}, for a dial that the control plane has accepted. Its own place is given back first. */

@@ -14,6 +14,8 @@ import { startHttpTarget } from "../../support/target.ts";
 afterEach(() => assertNothingOpen());
 
 const PATH: string = via("/", "default");
+/** More than a relay dials at once, and than it takes of one agent. */
+const STREAMS = 200;
 
 describe("a RevDial client behind a relay", () => {
   for (const prefix of ["/api/v1", ""] as const) {
@@ -30,6 +32,22 @@ describe("a RevDial client behind a relay", () => {
       });
     }
   }
+
+  it("has as many streams at once as its callers open", async () => {
+    const responses: ServerResponse[] = [];
+    await using target = await startHttpTarget((_request, response) => {
+      responses.push(response);
+      if (responses.length === STREAMS) for (const each of responses) each.end("all are here");
+    });
+    await using system = await startSystem({ agents: 0 });
+    await using relay = await startRelayTo(system.url);
+    await using _client = await RevDialClient.connect({ url: relay.http, target });
+    await using caller = await openCaller("HTTP/2 by prior knowledge", system);
+    const texts = await Promise.all(
+      Array.from({ length: STREAMS }, async () => (await caller.call({ path: PATH })).text),
+    );
+    assert.deepEqual(new Set(texts), new Set(["all are here"]));
+  });
 
   it("finishes a slow response while its relay drains", async () => {
     const responses = new EventLog<ServerResponse>();

@@ -7,9 +7,15 @@ import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterEach, describe, it } from "node:test";
-import { MAX_RELAY_DIALS, RELAYED_CONNECTIONS_PER_AGENT } from "../../../src/agent/limits.ts";
+import {
+  MAX_RELAY_DIALS,
+  MAX_RELAY_WAITING_PICKUPS,
+  RELAYED_CONNECTIONS_PER_AGENT,
+  RELAYED_PICKUPS_PER_CREDENTIAL,
+} from "../../../src/agent/limits.ts";
 import { TurnaboutError } from "../../../src/wire/errors.ts";
 import { followAgent } from "../../support/agents.ts";
+import { EventLog } from "../../support/event-log.ts";
 import { ending, eventually, next, within } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRelayTo, upgradeRequest } from "../../support/relays.ts";
@@ -55,6 +61,39 @@ describe("a relay", () => {
     assert.equal(
       responses.filter((response) => /^HTTP\/1\.1 101 [^]*\r\n\r\n/.test(response)).length,
       MAX_RELAY_DIALS,
+    );
+    for (const socket of sockets) socket.destroy();
+    await eventually(() => upstream.sockets.size === 0, "the end of all of them");
+  });
+
+  it("lets dials of a RevDial client wait, and forwards as many as one credential may have", async () => {
+    const held = new EventLog<Duplex>();
+    await using upstream = await startHttpTarget(() => {});
+    upstream.http.on("upgrade", (_request, socket) =>
+      held.push(socket.resume().on("end", () => socket.end())),
+    );
+    await using relay = await startRelayTo(`http://${upstream.address}`);
+    const sockets: Socket[] = [];
+    const statuses: string[] = [];
+    const count = (status: string): number => statuses.filter((each) => each === status).length;
+    const extra = 10;
+    for (let n = 0; n < MAX_RELAY_DIALS + MAX_RELAY_WAITING_PICKUPS + extra; n += 1) {
+      const socket = net.connect({ path: relay.socketPath });
+      sockets.push(socket);
+      socket.on("error", () => {}); // permanent
+      socket.once("data", (chunk) => statuses.push(chunk.toString("latin1", 9, 12)));
+      socket.write(upgradeRequest({}, `/api/v1/revdial?revdial.dialer=${n}`));
+    }
+    await eventually(() => statuses.length === extra, "the refusals");
+    await eventually(() => held.length === MAX_RELAY_DIALS, "the control plane's requests");
+    for (let n = 0; n < RELAYED_PICKUPS_PER_CREDENTIAL; n += 1) {
+      const socket = await held.find(() => true, `dial ${n}`, { from: n });
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ptth\r\n\r\nx");
+    }
+    await eventually(() => statuses.length === sockets.length, "all responses");
+    assert.deepEqual(
+      [held.length, count("101"), count("503")],
+      [RELAYED_PICKUPS_PER_CREDENTIAL, RELAYED_PICKUPS_PER_CREDENTIAL, MAX_RELAY_DIALS + extra],
     );
     for (const socket of sockets) socket.destroy();
     await eventually(() => upstream.sockets.size === 0, "the end of all of them");
