@@ -61,6 +61,10 @@ const COMMANDS: CommandTable = {
     summary: "send a request to a target with curl",
     load: async () => (await import("./operator/curl.ts")).curl,
   },
+  open: {
+    summary: "open a target in the browser",
+    load: async () => (await import("./operator/open.ts")).open,
+  },
   tokens: {
     summary: "list, create, revoke and rotate tokens (admin)",
     load: async () => (await import("./operator/tokens.ts")).tokens,

@@ -24,11 +24,15 @@ export interface Forwarder extends AsyncDisposable {
   listen: Mapping["listen"];
 }
 
-/** @throws the system's error if it cannot listen there */
+/**
+ * @param admits looks at a connection before it is forwarded; false closes it. Default: all are
+ * @throws the system's error if it cannot listen there
+ */
 export async function startForwarder(
   { listen, destination }: Mapping,
   remote: RemoteConnection,
   onPassed: (passed: Passed) => void,
+  admits: (local: net.Socket) => Promise<boolean> = async () => true,
 ): Promise<Forwarder> {
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
@@ -46,6 +50,7 @@ export async function startForwarder(
     let cause: Error | undefined;
     local.on("error", () => {}); // permanent: its end is reported below
     try {
+      if (!(await admits(local))) throw new Error("refused: the request is not for this address");
       const tunnel = await remote.open(destination.runner, destination.target, { waitMs: FORWARD_WAIT_MS });
       tunnel.on("error", (error) => (cause ??= error));
       splice(local, tunnel, () => {
@@ -58,7 +63,7 @@ export async function startForwarder(
         });
       });
     } catch (error) {
-      abort(local);
+      if (!local.writableEnded) abort(local);
       const { message } = toError(error);
       onPassed({
         peer,

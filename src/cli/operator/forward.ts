@@ -1,11 +1,9 @@
 /** `turnabout forward`: local ports and Unix sockets for targets. */
-import { setInterval as every } from "node:timers/promises";
 import { RemoteConnection } from "../../clients/dial/remote-connection.ts";
-import { toError } from "../../wire/errors.ts";
 import type { Command } from "../command.ts";
 import { startForwarder } from "../forward/forwarder.ts";
 import type { Passed } from "../forward/forwarder.ts";
-import { WARM_INTERVAL_MS } from "../forward/limits.ts";
+import { keepWarm } from "../forward/keep-warm.ts";
 import { describeListen, parseMapping } from "../forward/mapping.ts";
 import { formatBytes, formatDuration } from "../output/table.ts";
 import { programCommand } from "../program.ts";
@@ -56,25 +54,4 @@ Runs until Ctrl-C. Connections that are open while the agent or the control plan
 function describe({ peer, sentBytes, receivedBytes, durationMs, error }: Passed): string {
   const passed = `${peer}: ${formatBytes(sentBytes)} sent, ${formatBytes(receivedBytes)} received, ${formatDuration(durationMs)}`;
   return error === undefined ? passed : `${passed}, ${error}`;
-}
-
-/** Until SIGINT or SIGTERM. A lost connection to the control plane is replaced before the next client needs it. */
-async function keepWarm(remote: RemoteConnection): Promise<void> {
-  const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-  let isReachable = true;
-  try {
-    for await (const _ of every(WARM_INTERVAL_MS, undefined, { signal: stop.signal })) {
-      try {
-        await remote.warm();
-        if (!isReachable) process.stderr.write("the control plane is reachable again\n");
-        isReachable = true;
-      } catch (error) {
-        if (isReachable) process.stderr.write(`warning: ${toError(error).message}; trying again\n`);
-        isReachable = false;
-      }
-    }
-  } catch (error) {
-    if (!stop.signal.aborted) throw error;
-  }
 }
