@@ -95,6 +95,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "proxy",
     "websocket",
     "router",
+    "reference",
     "api",
   ],
   helix: [

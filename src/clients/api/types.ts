@@ -20,6 +20,10 @@ export interface paths {
     /** The OpenAPI document */
     get: operations["getOpenApiDocument"];
   };
+  "/docs": {
+    /** The API as a page for people */
+    get: operations["getApiReference"];
+  };
   "/api/v1/runners": {
     /** The runners that the caller may dial; for an admin all */
     get: operations["listRunners"];
@@ -424,6 +428,17 @@ export interface operations {
       default: {
         content: {
           "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** The API as a page for people */
+  getApiReference: {
+    responses: {
+      /** @description The page */
+      200: {
+        content: {
+          "text/html": string;
         };
       };
     };

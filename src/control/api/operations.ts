@@ -1,7 +1,9 @@
-/** What operators use: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`. */
+/** What operators use: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { authenticateBearer } from "../auth/authenticate.ts";
+import type { ApiDocument } from "../reference/document.ts";
+import { REFERENCE_POLICY, referencePage } from "../reference/page.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { responses, REFUSED } from "./schemas.ts";
 
@@ -49,6 +51,15 @@ const openApi = createRoute({
   responses: responses(200, "The OpenAPI document", z.looseObject({ openapi: z.string() })),
 });
 
+const reference = createRoute({
+  ...PUBLIC,
+  method: "get",
+  path: "/docs",
+  operationId: "getApiReference",
+  summary: "The API as a page for people",
+  responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
+});
+
 /** @param document the OpenAPI document of all routes, as JSON */
 export function operationRoutes(context: AppContext, document: () => string): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>();
@@ -66,5 +77,15 @@ export function operationRoutes(context: AppContext, document: () => string): Op
   });
   routes.openAPIRegistry.registerPath(openApi);
   routes.get(openApi.path, (c) => c.body(document(), 200, { "content-type": "application/json" }));
+  routes.openAPIRegistry.registerPath(reference);
+  let page: Promise<string> | undefined;
+  routes.get(reference.path, async (c) => {
+    page ??= referencePage(JSON.parse(document()) as ApiDocument);
+    return c.body(await page, 200, {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": REFERENCE_POLICY,
+      "referrer-policy": "no-referrer",
+    });
+  });
   return routes;
 }

@@ -115,6 +115,7 @@ function rows(): Map<string, Row> {
     ["GET /healthz", get("/healthz"), PUBLIC],
     ["GET /readyz", get("/readyz"), PUBLIC],
     ["GET /openapi.json", get("/openapi.json"), PUBLIC],
+    ["GET /docs", get("/docs"), PUBLIC],
     ["GET /metrics", get("/metrics"), ADMIN_ONLY],
     ["GET /api/v1/revdial", get("/api/v1/revdial?runnerid=x"), "401 426 426 426 426 426 401"],
     ["GET /api/v1/runners", get("/api/v1/runners"), ANY_TOKEN],

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { afterEach, describe, it } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Access } from "../../../../src/control/auth/access.ts";
@@ -78,7 +79,7 @@ describe("/openapi.json", () => {
         const { security, responses } = operation;
         const isSocket = Object.hasOwn(responses, "101") && path !== "/api/v1/revdial";
         const own: string = security === undefined ? everywhere : schemes(security);
-        const isPublic = ["/healthz", "/readyz", "/openapi.json"].includes(path);
+        const isPublic = ["/healthz", "/readyz", "/openapi.json", "/docs"].includes(path);
         const isForPrograms = ["/metrics", "/api/v1/revdial"].includes(path);
         const expected: string = isPublic
           ? ""
@@ -183,5 +184,32 @@ describe("/openapi.json", () => {
       headers: { "transfer-encoding": "chunked", "content-type": "application/json" },
     });
     assert.deepEqual([chunked.status, chunked.code], [411, "length_required"]);
+  });
+});
+
+describe("/docs", () => {
+  it("has every operation, and loads, runs and embeds nothing", async () => {
+    await using system = await startWithHelix({ basePath: "/turnabout" });
+    const page = await call(`${system.url}/turnabout/docs`, { token: null });
+    assert.deepEqual([page.status, page.headers["content-type"]], [200, "text/html; charset=utf-8"]);
+    const { paths } = await fetchDocument(`${system.url}/turnabout`);
+    const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
+    assert.ok(operations.length > 40, `${operations.length}`);
+    for (const { operationId = assert.fail("no operationId") } of operations as { operationId?: string }[]) {
+      assert.ok(page.body.includes(`<section id="${operationId}">`), operationId);
+      assert.ok(page.body.includes(`href="#${operationId}"`), operationId);
+    }
+    assert.doesNotMatch(page.body, /<script|<link|<img|<iframe|<form| on[a-z]+=| style=/i);
+    assert.deepEqual(
+      [...page.body.matchAll(/(?:href|src)="([^"#][^"]*)"/g)].map(([, address]) => address),
+      ["openapi.json"],
+    );
+    const [, style = ""] = /<style>([^]*)<\/style>/.exec(page.body) ?? [];
+    const hash = createHash("sha256").update(style).digest("base64");
+    assert.equal(
+      page.headers["content-security-policy"],
+      `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    );
+    assert.ok(page.body.length < 256 * 1024, `${page.body.length} bytes`);
   });
 });
