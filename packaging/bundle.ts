@@ -22,6 +22,9 @@ const TARGET = "node20";
 /** Optional native parts of ws, which it does without. */
 const ABSENT = ["bufferutil", "utf-8-validate"];
 
+/** Loaded where a variable names a collector, from packages that are installed beside the bundle. */
+const ON_DEMAND = ["@opentelemetry/*"];
+
 /** What CommonJS packages expect of their surroundings, in an ES module. */
 const REQUIRE =
   'import { createRequire as createRequireOfBundle } from "node:module";\nconst require = createRequireOfBundle(import.meta.url);';
@@ -42,7 +45,7 @@ export async function bundle({ entry, outfile, external = [] }: BundleOptions): 
     legalComments: "none", // in full in the notices
     sourcemap: "linked",
     sourcesContent: false,
-    external: [...ABSENT, ...external],
+    external: [...ABSENT, ...ON_DEMAND, ...external],
     plugins: [selfContained],
     metafile: true,
     logLevel: "silent",

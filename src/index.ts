@@ -26,6 +26,8 @@ export type { Dial, DialOptions } from "./wire/streams/dial.ts";
 export { TurnaboutError } from "./wire/errors.ts";
 export type { ErrorCode } from "./wire/error-table.ts";
 export type { Logger } from "./wire/log.ts";
+export { openTelemetry } from "./telemetry/open-telemetry.ts";
+export type { SpanAttributes, SpanKind, SpanOptions, TraceSpan, Tracing } from "./wire/trace/tracing.ts";
 export { createDispatcher } from "./clients/dial/dispatcher.ts";
 export { createHttpAgent } from "./clients/dial/http-agent.ts";
 export type { OpenStream } from "./clients/dial/open-stream.ts";

@@ -23,13 +23,14 @@ const ROOT = path.join(import.meta.dirname, "..");
 /** What each layer may import besides itself. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
+  telemetry: ["wire"],
   clients: ["wire"],
   metrics: [],
   agent: ["wire", "metrics"],
   control: ["wire", "clients", "metrics"],
   helix: ["wire", "clients", "control", "metrics"],
   demo: ["wire", "agent", "control", "clients", "helix"],
-  cli: ["wire", "agent", "control", "clients", "helix", "demo"],
+  cli: ["wire", "telemetry", "agent", "control", "clients", "helix", "demo"],
 };
 
 /** The rooms of each layer from bottom to top. Files directly in the layer that are not named here are above all rooms. */
@@ -46,6 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "system",
     "tls",
     "fields",
+    "trace",
     "streams",
     "websocket",
     "session",

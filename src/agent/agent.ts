@@ -123,6 +123,7 @@ export function createAgent(options: AgentOptions): Agent {
       targets: offered.targets,
       metrics,
       log: config.log,
+      tracing: config.tracing,
       hello: () => {
         const message = hello();
         reported = message.runners;

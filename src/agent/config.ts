@@ -6,6 +6,7 @@ import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { RecentLog } from "../wire/diagnosis/recent-log.ts";
 import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
+import type { Tracing } from "../wire/trace/tracing.ts";
 import type { CarrierKind } from "../wire/session/carrier.ts";
 import type { CarrierChoice } from "./carriers/auto.ts";
 import type { Secret, TlsFiles } from "./transport/credentials.ts";
@@ -68,6 +69,8 @@ export interface AgentOptions extends TlsFiles, KeepaliveOptions {
   /** Longest pause before a stand-by that was refused offers itself again, in milliseconds. Default 30,000. */
   standbyDelayMs?: number | undefined;
   log?: Logger | undefined;
+  /** Traces the connections to targets: `openTelemetry(provider)`. Default: none. */
+  tracing?: Tracing | undefined;
   onEvent?: ((event: AgentLifecycleEvent) => void) | undefined;
 }
 

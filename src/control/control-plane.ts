@@ -176,7 +176,7 @@ function partsOn(store: Store, settings: Settings): Parts {
   }
 }
 
-function dialUnless(isClosing: () => boolean, { accessLog, dialer }: Parts): Dial {
+function dialUnless(isClosing: () => boolean, { dialer, ...parts }: Parts): Dial {
   return async (runner, target, options): Promise<Duplex> => {
     if (isClosing()) {
       throw new TurnaboutError(
@@ -185,7 +185,7 @@ function dialUnless(isClosing: () => boolean, { accessLog, dialer }: Parts): Dia
       );
     }
     const { early = false, ...more } = options ?? {};
-    return recordedDial({ runner, target }, accessLog, async (record) => {
+    return recordedDial({ runner, target }, parts, async (record) => {
       if (early) return dialer.openSocket({ runner, target }, { ...more, record });
       const stream = await dialer.openStream({ runner, target }, { ...more, record });
       return "rstCode" in stream ? new TunnelSocket(stream, `${runner} ${target}`) : stream;

@@ -7,6 +7,7 @@ import type { Logger } from "../wire/log.ts";
 import { formatAuthority, parseRunnerId } from "../wire/messages/names.ts";
 import type { Destination } from "../wire/messages/names.ts";
 import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
+import type { Tracing } from "../wire/trace/tracing.ts";
 import { checkPair } from "../wire/tls/pem.ts";
 import { matchesPattern } from "./auth/identity.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
@@ -79,6 +80,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   log?: Logger | undefined;
   /** File that gets a JSON line for each request, WebSocket, CONNECT and dial at its end; `-` is standard output. Default: none. */
   accessLog?: string | undefined;
+  /** Traces requests to targets: `openTelemetry(provider)`. Default: none, and trace fields of callers pass unchanged. */
+  tracing?: Tracing | undefined;
   /** Runners: connects, losses, replacements. */
   onEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Products built on the tunnel. Default: none. */

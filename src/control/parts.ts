@@ -13,6 +13,7 @@ import type { PortTls } from "./listener/port.ts";
 import { RequestFigures } from "./figures/request-figures.ts";
 import { InFlight } from "./in-flight/in-flight.ts";
 import { createControlMetrics } from "./metrics.ts";
+import type { Tracing } from "../wire/trace/tracing.ts";
 import type { ControlMetrics } from "./metrics.ts";
 import type { Settings } from "./options.ts";
 import { AccessLog } from "./records/access-log.ts";
@@ -32,6 +33,7 @@ import { IssuedTokenStore } from "./store/tokens.ts";
 
 export interface Parts {
   readonly accessLog: AccessLog;
+  readonly tracing: Tracing | undefined;
   readonly store: Store;
   readonly knownRunners: KnownRunnerStore;
   readonly tokens: TokenStore;
@@ -112,6 +114,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
   closeGroupsWithSuccessor(store, issued, activeStreams); // before the issuer reads the tokens anew
   return {
     accessLog,
+    tracing: settings.tracing,
     store,
     knownRunners: new KnownRunnerStore(store),
     tokens,

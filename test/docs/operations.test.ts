@@ -29,6 +29,7 @@ import { TunnelFigures } from "../../src/control/registry/tunnel-figures.ts";
 import * as shareLimits from "../../src/control/shares/limits.ts";
 import { Commits } from "../../src/control/store/commits.ts";
 import * as storeLimits from "../../src/control/store/limits.ts";
+import * as telemetryLimits from "../../src/telemetry/limits.ts";
 import * as wireLimits from "../../src/wire/limits.ts";
 import { readDocument, sections, tableRows } from "./markdown.ts";
 
@@ -124,6 +125,8 @@ describe("docs/operations.md", () => {
 
   it("has the limits of the access log", () =>
     checkLimits("Access log (`src/control/records/limits.ts`)", recordsLimits));
+
+  it("has the limits of tracing", () => checkLimits("Tracing (`src/telemetry/limits.ts`)", telemetryLimits));
 
   it("has the limits of the metrics", () =>
     checkLimits("Metrics of the control plane (`src/control/figures/limits.ts`)", figureLimits));

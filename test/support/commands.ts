@@ -162,7 +162,7 @@ export function cleanEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = { ...process.env, NODE_TEST_CONTEXT: undefined };
   for (const name of Object.keys(env)) {
     if (
-      /^(https?_proxy|no_proxy|all_proxy|npm_config_.*proxy|turnabout_.*|helix_.*|wolf_.*|runner_.*)$/i.test(
+      /^(https?_proxy|no_proxy|all_proxy|npm_config_.*proxy|otel_.*|turnabout_.*|helix_.*|wolf_.*|runner_.*)$/i.test(
         name,
       )
     ) {

@@ -5,16 +5,19 @@ import { Guard } from "../../wire/streams/guard.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";
 import { isRequestId } from "../../wire/messages/request-id.ts";
 import { AGENT_AUTHORITY, HEADER } from "../../wire/protocol.ts";
+import type { Tracing } from "../../wire/trace/tracing.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import type { TargetTable } from "../targets/target-table.ts";
 import { serveControlRoute } from "./control-routes.ts";
 import type { ControlRoutesContext } from "./control-routes.ts";
 import { refuse } from "./reach-target.ts";
 import { serveConnect } from "./connect.ts";
+import { startConnectSpan, tracedTarget } from "./traced-target.ts";
 import { serveWebSocket } from "./websocket.ts";
 
 export interface ServeContext extends ControlRoutesContext {
   targets: TargetTable;
+  tracing?: Tracing | undefined;
 }
 
 export function serveStreams(http2Session: ServerHttp2Session, context: ServeContext): void {
@@ -49,9 +52,18 @@ function serveStream(
   if (protocol !== undefined && protocol !== "websocket") return refuse(stream, "not_allowed");
   const destination = parseAuthority(authority);
   if (destination === undefined) return refuse(stream, "bad_request");
-  const { [HEADER.requestId]: requestId } = headers;
-  const open = context.targets.open(destination, isRequestId(requestId) ? requestId : undefined);
-  if (typeof open === "string") return refuse(stream, open);
+  const { [HEADER.requestId]: given } = headers;
+  const requestId = isRequestId(given) ? given : undefined;
+  const span =
+    context.tracing === undefined
+      ? undefined
+      : startConnectSpan(context.tracing, headers, destination, requestId);
+  const admitted = context.targets.open(destination, { requestId, traceId: span?.traceId });
+  if (typeof admitted === "string") {
+    span?.end({}, admitted);
+    return refuse(stream, admitted);
+  }
+  const open = span === undefined ? admitted : tracedTarget(admitted, span);
   if (protocol === undefined) serveConnect(stream, open);
   else serveWebSocket(stream, headers, open);
 }

@@ -8,14 +8,20 @@ import { TARGET_FAILURES_LOGGED_PER_MINUTE } from "../limits.ts";
 import { addressText } from "./targets.ts";
 import type { TargetAddress } from "./targets.ts";
 
+/** A request, as both ends name it. */
+export interface RequestNames {
+  /** As the control plane has sent it: the same id is in its own log, and in the caller's response. */
+  requestId?: string | undefined;
+  /** Where the agent traces. */
+  traceId?: string | undefined;
+}
+
 /** Why a stream to a target has failed. */
-export interface StreamFailure {
+export interface StreamFailure extends RequestNames {
   code: ErrorCode;
   phase: Phase;
   /** Name of the system's error, if it was one. */
   errno?: string | undefined;
-  /** As the control plane has sent it: the same id is in its own log, and in the caller's response. */
-  requestId?: string | undefined;
 }
 
 export interface TargetFailure extends StreamFailure, Destination {
@@ -30,8 +36,8 @@ export class TargetFailures {
   }
 
   /** Info, as at the control plane: it is about one request. A target that is down has a warning of its own. */
-  add({ runner, target, address, code, errno, phase, requestId }: TargetFailure): void {
-    const fields = { runner, target, address: addressText(address), code, errno, phase, requestId };
+  add({ runner, target, address, code, errno, phase, requestId, traceId }: TargetFailure): void {
+    const fields = { runner, target, address: addressText(address), code, errno, phase, requestId, traceId };
     const text = phase === "connect" ? "target not reached" : "no valid response from the target";
     this.#log.info(fields, text);
   }

@@ -8,7 +8,7 @@ import type { TurnaboutError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { STREAMS_PER_TARGET, TARGET_HEALTH_INTERVAL_MS } from "../limits.ts";
 import type { AgentMetrics } from "../metrics.ts";
-import type { StreamFailure, TargetFailure } from "./target-failures.ts";
+import type { RequestNames, StreamFailure, TargetFailure } from "./target-failures.ts";
 import type { ServedRunner, Target } from "./targets.ts";
 
 /** One stream's use of a target. `close` is idempotent. */
@@ -122,8 +122,8 @@ export class TargetTable {
     if (entry !== undefined) this.#onFailure({ ...failure, runner, target, address: entry.target.address });
   }
 
-  /** Admits a stream to a target, or returns why not. @param requestId for which it was opened */
-  open(destination: Destination, requestId?: string): OpenTarget | ErrorCode {
+  /** Admits a stream to a target, or returns why not. @param cause for which it was opened */
+  open(destination: Destination, cause?: RequestNames): OpenTarget | ErrorCode {
     const runner = this.#runners.get(destination.runner);
     if (runner === undefined) return "runner_unknown";
     const entry = runner.targets.get(destination.target);
@@ -142,7 +142,7 @@ export class TargetTable {
         if (entry.timer === undefined) this.#reportHealth(destination, entry);
       },
       failed: (failure) => {
-        this.#onFailure({ ...failure, ...destination, requestId, address: entry.target.address });
+        this.#onFailure({ ...failure, ...destination, ...cause, address: entry.target.address });
       },
       close: (code) => {
         if (closed) return;

@@ -17,6 +17,7 @@ import { helpOf, SOURCES_HELP } from "../config/option.ts";
 import { runUntilSignal } from "../lifecycle.ts";
 import { returnStartMemory } from "../memory-return.ts";
 import { createLogger, logFormat } from "../logger.ts";
+import { startTelemetry } from "../../telemetry/exporter.ts";
 import { asUsageError } from "../options.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
 
@@ -55,8 +56,12 @@ export const agent: Command = {
       );
       return { ...agentOptions(given), server, runners, token: findToken(given, runners.length === 0), log };
     });
+    const telemetry = await startTelemetry({ service: "turnabout-agent", log });
     const checks = new StartChecks({ options, log });
-    const running = asUsageError(this.name, () => createAgent({ ...options, onEvent: checks.onEvent }));
+    const { onEvent } = checks;
+    const running = asUsageError(this.name, () =>
+      createAgent({ ...options, onEvent, tracing: telemetry?.tracing }),
+    );
     warnOfOpenSecrets([given.text("token-file"), given.text("key")], log);
     if (given.isOn("insecure") === true) {
       log.warn(
@@ -70,9 +75,10 @@ export const agent: Command = {
     });
     startWatchdog({ limitMs, format: logFormat(given.text("log-format")), log });
     returnStartMemory();
-    await runUntilSignal(log, () => {
+    await runUntilSignal(log, async () => {
       checks.close();
-      return running.close();
+      await running.close();
+      await telemetry?.close();
     });
   },
 };

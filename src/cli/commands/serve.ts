@@ -21,6 +21,7 @@ import { startedByUs } from "../handover/started-by-us.ts";
 import { serveUntilEnd } from "../handover/serving.ts";
 import { supervise } from "../handover/supervisor.ts";
 import { createLogger, logFormat } from "../logger.ts";
+import { startTelemetry } from "../../telemetry/exporter.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
 
 const STDOUT_FD = 1;
@@ -62,8 +63,10 @@ export const serve: Command = startedByUs({
     if ((adminToken ?? "") === "") await requireTokens(given.text("token-file"));
     warnOfOpenSecrets([given.text("tls-key"), given.text("moonlight-credentials-file")], log);
     const limitMs = watchdogLimit(given.seconds("watchdog"));
+    const telemetry = await startTelemetry({ service: "turnabout-control-plane", log });
     const options: ControlPlaneOptions = {
       ...(await controlPlaneOptions(given)),
+      tracing: telemetry?.tracing,
       listenFd,
       adminToken,
       log,
@@ -80,6 +83,7 @@ export const serve: Command = startedByUs({
     startWatchdog({ limitMs, format: logFormat(given.text("log-format")), log });
     await serveUntilEnd({
       controlPlane,
+      onEnd: () => telemetry?.close(),
       dataDirectory,
       inheritance,
       parent,

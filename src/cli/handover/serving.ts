@@ -35,6 +35,8 @@ export interface Serving {
   log: Logger;
   /** From here on a signal drains. Who starts it may send one as soon as it is reported to listen. */
   onSignalsHandled: () => void;
+  /** When the control plane has closed. */
+  onEnd?: () => Promise<void> | undefined;
 }
 
 /** Reports that the control plane listens. Resolves, or exits, when it has ended. */
@@ -117,6 +119,7 @@ export async function serveUntilEnd(serving: Serving): Promise<void> {
     await upgrades.abort();
     socket.close();
     await controlPlane.close({ successor, drainMs });
+    await serving.onEnd?.();
     await notified;
   }
 }

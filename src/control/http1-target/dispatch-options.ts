@@ -6,11 +6,12 @@ import type { ForwardedRequest, TargetDeclaration } from "../fields/header-field
 import type { TargetDispatchOptions } from "../http2-target/target.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import type { StreamCause } from "../records/request-record.ts";
+import type { RequestRecord } from "../records/request-record.ts";
+import { setTraceFields } from "../records/request-trace.ts";
 import { credentialHolder } from "../shares/holders.ts";
 
 export interface DispatchedRequest {
-  cause: StreamCause;
+  cause: RequestRecord;
   body: Readable | Buffer | null;
   declaration: TargetDeclaration;
   isHttp2: boolean;
@@ -25,6 +26,7 @@ export function dispatchOptions(
   { cause, body, declaration, isHttp2, isSingleUse }: DispatchedRequest,
 ): TargetDispatchOptions {
   const headers = requestFields(request, job, declaration);
+  if (cause.spans !== undefined) setTraceFields(headers, cause.spans, job);
   if (Buffer.isBuffer(body)) headers.push("content-length", String(body.length));
   // gRPC has deadlines of its own, and a stream without messages has no response header either.
   const hasDeadline = isHttp2 && isGrpc(request.headers);

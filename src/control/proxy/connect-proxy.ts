@@ -8,6 +8,7 @@ import type { Destination } from "../../wire/messages/names.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
 import { abort, splice } from "../../wire/streams/splice.ts";
+import type { Tracing } from "../../wire/trace/tracing.ts";
 import { VERSION } from "../../wire/version.ts";
 import { authenticateProxy } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -27,11 +28,13 @@ import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
 import type { AccessLog } from "../records/access-log.ts";
 import { RequestRecord } from "../records/request-record.ts";
+import { traceRequest } from "../records/request-trace.ts";
 import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
 
 export interface ConnectProxyContext {
   accessLog: Pick<AccessLog, "end">;
+  tracing: Tracing | undefined;
   dialer: Dialer;
   shares: CallerShares;
   refusalLog: RefusalLog;
@@ -128,6 +131,7 @@ export async function connectFromSocket(
     destination = authorizeProxy(request, request.url ?? "", context);
     nameDestination(record, destination);
     const { headers } = request;
+    traceRequest(record, headers, context.tracing);
     const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
     watch.stop();
     if (socket.destroyed) return abort(tunnel);
@@ -160,6 +164,7 @@ export async function connectFromStream(
     destination = authorizeProxy(request, request.authority, context);
     nameDestination(record, destination);
     const { headers } = request;
+    traceRequest(record, headers, context.tracing);
     const early = new EarlyData(stream);
     const pull = (): void => early.pull();
     stream.on("readable", pull);
@@ -233,7 +238,13 @@ function logRefusal(error: unknown, { client, destination, record }: RefusedConn
   const { runner, target, identity } = destination ?? {};
   const known = { runner, target, credential: identity?.id, client, code, errno };
   log.info(
-    { ...known, ...(destination !== undefined && { phase }), reason, requestId: record.id },
+    {
+      ...known,
+      ...(destination !== undefined && { phase }),
+      reason,
+      requestId: record.id,
+      traceId: record.spans?.traceId,
+    },
     "CONNECT refused",
   );
 }

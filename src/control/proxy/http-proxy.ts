@@ -76,7 +76,7 @@ class HttpExchange implements TargetHandler {
     this.#job = job;
     this.#context = context;
     this.#hasBody = hasBody(request);
-    this.#record = startRecord(request, job);
+    this.#record = startRecord(request, job, context.tracing);
     this.#relay = new ResponseRelay(response, request.method, job, context);
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {

@@ -1,6 +1,7 @@
 /** What a caller's request asks for, once it is routed and authorised; what serving it needs; and what is noted of it. */
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Logger } from "../../wire/log.ts";
+import type { Tracing } from "../../wire/trace/tracing.ts";
 import type { Pump } from "../../wire/streams/splice.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -10,6 +11,7 @@ import type { ControlMetrics } from "../metrics.ts";
 import type { AccessLog } from "../records/access-log.ts";
 import { attachRecord, RequestRecord } from "../records/request-record.ts";
 import type { Way } from "../records/request-record.ts";
+import { traceRequest } from "../records/request-trace.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
@@ -82,6 +84,7 @@ export interface ProxyJob extends RoutedJob {
 
 export interface ProxyContext {
   accessLog: Pick<AccessLog, "end">;
+  tracing: Tracing | undefined;
   dialer: Dialer;
   metrics: ControlMetrics;
   activeStreams: ActiveStreams;
@@ -96,7 +99,8 @@ export interface ProxyContext {
 /** What is known of a request when it is routed. */
 export function startRecord(
   request: AnyRequest,
-  { client, destination, identity, mode }: ProxyJob,
+  { client, destination, identity, mode, path }: ProxyJob,
+  tracing: Tracing | undefined,
   way: Way = mode === "proxy" ? "forward-proxy" : "route",
 ): RequestRecord {
   const record = new RequestRecord(requestIdOf(request), way);
@@ -106,6 +110,10 @@ export function startRecord(
   record.client = client.address;
   record.runner = destination.runner;
   record.target = destination.target;
+  traceRequest(record, request.headers, tracing, {
+    path: mode === "proxy" ? path : request.url,
+    scheme: client.scheme,
+  });
   attachRecord(request, record);
   return record;
 }

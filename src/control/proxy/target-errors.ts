@@ -59,6 +59,7 @@ export function failureFields(
     // A WebSocket's stream is accepted with the target's response only.
     phase: phase ?? (code === "response_timeout" ? "response" : record.phase),
     requestId: record.id,
+    traceId: record.spans?.traceId,
   };
 }
 

@@ -32,6 +32,7 @@ export class AccessLog {
   end(record: RequestRecord): void {
     record.totalMs = record.elapsedMs;
     record.code ??= "aborted";
+    record.spans?.end(record);
     this.#onEnd(record);
     if (this.#file === undefined && this.#readers.size === 0) return;
     const now = Date.now();

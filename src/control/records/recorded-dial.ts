@@ -3,19 +3,22 @@ import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { CodedError } from "../../wire/errors.ts";
 import type { Destination } from "../../wire/messages/names.ts";
+import type { Tracing } from "../../wire/trace/tracing.ts";
 import type { AccessLog } from "./access-log.ts";
 import { RequestRecord } from "./request-record.ts";
+import { traceDial } from "./request-trace.ts";
 
 type DialledSocket = Duplex & { readonly bytesRead: number; readonly bytesWritten: number };
 
 export async function recordedDial<Socket extends DialledSocket>(
   { runner, target }: Destination,
-  accessLog: Pick<AccessLog, "end">,
+  { accessLog, tracing }: { accessLog: Pick<AccessLog, "end">; tracing: Tracing | undefined },
   open: (record: RequestRecord) => Promise<Socket>,
 ): Promise<Socket> {
   const record = new RequestRecord(randomUUID(), "dial");
   record.runner = runner;
   record.target = target;
+  traceDial(record, tracing);
   try {
     const socket = await open(record);
     socket.once("close", () => {

@@ -3,6 +3,7 @@
  * It is created for every request, so it has plain fields, and nothing keeps it after its end.
  */
 import type { Phase } from "../../wire/errors.ts";
+import type { TraceFields } from "../../wire/trace/trace-fields.ts";
 
 /** How it has come here. */
 export type Way = "route" | "forward-proxy" | "connect" | "websocket" | "dial" | "api";
@@ -10,6 +11,20 @@ export type Way = "route" | "forward-proxy" | "connect" | "websocket" | "dial" |
 /** The request that a stream is opened for, as far as its agent gets to know it. */
 export interface StreamCause {
   readonly id: string;
+  /** The span that the agent's belong to. */
+  readonly trace?: TraceFields | undefined;
+}
+
+/** The spans of a request while it runs. */
+export interface RequestSpans {
+  readonly traceId: string;
+  /** For the agent and for the target. */
+  readonly current: TraceFields;
+  /** It has got a place on a connection, the first one or another one. */
+  placed(connection: string): void;
+  /** The agent has reached the target. */
+  accepted(way: Way): void;
+  end(record: RequestRecord): void;
 }
 
 /** Of a credential: who has made the request. */
@@ -51,10 +66,18 @@ export class RequestRecord implements StreamCause {
   firstByteMs: number | undefined;
   /** Set at the end. */
   totalMs: number | undefined;
+  /** Set where it is traced here. */
+  spans: RequestSpans | undefined;
+  /** Of the caller, where it is not traced here. */
+  callerTrace: TraceFields | undefined;
 
   constructor(id: string, way: Way) {
     this.id = id;
     this.way = way;
+  }
+
+  get trace(): TraceFields | undefined {
+    return this.spans?.current ?? this.callerTrace;
   }
 
   get elapsedMs(): number {
@@ -67,12 +90,14 @@ export class RequestRecord implements StreamCause {
     this.phase = "connect";
     this.#placedAt = performance.now();
     this.queueMs = this.#placedAt - this.startedAt;
+    this.spans?.placed(connection);
   }
 
   /** The agent has reached the target. @param at by `performance.now()`; before its place for a stream that was open already */
   accepted(at: number = performance.now()): void {
     this.phase = "response";
     this.dialMs = Math.max(0, at - (this.#placedAt ?? at));
+    this.spans?.accepted(this.way);
   }
 
   /** The header of the target's response is here. @param acceptedAt see {@link accepted} */

@@ -153,7 +153,12 @@ export class Http2Tunnel implements Tunnel {
 
   #connectFields(destination: Destination, cause: StreamCause | undefined): OutgoingHttpHeaders {
     const authority = formatAuthority(destination);
-    return { ":method": "CONNECT", ":authority": authority, ...this.#idField(cause) };
+    return {
+      ":method": "CONNECT",
+      ":authority": authority,
+      ...this.#idField(cause),
+      ...traceFieldsOf(cause),
+    };
   }
 
   /** An agent that does not know the field would pass it on to a target. */
@@ -201,6 +206,14 @@ export class Http2Tunnel implements Tunnel {
     });
     return stream;
   }
+}
+
+/** Any agent may have them, as it does not send the fields of a `CONNECT` on. */
+function traceFieldsOf(cause: StreamCause | undefined): OutgoingHttpHeaders | undefined {
+  const trace = cause?.trace;
+  if (trace === undefined) return undefined;
+  const { traceparent, tracestate } = trace;
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
 }
 
 function labelOf({ runner, target }: Destination): string {

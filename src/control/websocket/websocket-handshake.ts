@@ -11,6 +11,7 @@ import { preferredWaitMs } from "../fields/prefer.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import type { RequestRecord } from "../records/request-record.ts";
+import { setTraceFields } from "../records/request-trace.ts";
 import type { WebSocketResponse } from "../tunnels/tunnel.ts";
 
 /** The target's response to the handshake. */
@@ -52,6 +53,7 @@ export async function openWebSocket(
     }
     target = connection.targetInfo(destination);
     const fields = requestFields(request, job, target);
+    if (record.spans !== undefined) setTraceFields(fields, record.spans, job);
     const opened = { path, fields, timeoutMs };
     return connection.open(destination, onClose, (tunnel, closed) =>
       tunnel.openWebSocket(destination, opened, { onClose: closed, signal, cause: record }),

@@ -36,7 +36,7 @@ export async function proxyWebSocketUpgrade(
   context: ProxyContext,
 ): Promise<void> {
   const watch = watchCaller(socket, head);
-  const record = startRecord(request, job, "websocket");
+  const record = startRecord(request, job, context.tracing, "websocket");
   const webSocket = new CallerWebSocket(socket, { job, context, record, disconnected: watch.signal });
   try {
     const key = request.headers["sec-websocket-key"];
@@ -82,7 +82,7 @@ export async function proxyWebSocketStream(
 ): Promise<void> {
   const caller: ServerHttp2Stream = request.stream;
   watchRemoteEnd(caller);
-  const record = startRecord(request, job, "websocket");
+  const record = startRecord(request, job, context.tracing, "websocket");
   const webSocket = new CallerWebSocket(caller, { job, context, record });
   try {
     const { stream, isOpen, status, headers, target } = await webSocket.open(request);
