@@ -18,6 +18,8 @@ export const E2E_PARTS: readonly Part[] = [
   },
   { name: "psql", packages: ["postgresql", "postgresql-client"], why: "a database and its client" },
   { name: "sshd", packages: ["openssh-server", "openssh-client"], why: "a login, and scp" },
+  { name: "prometheus", packages: ["prometheus"], why: "scrapes metrics, and evaluates the alert rules" },
+  { name: "promtool", packages: ["prometheus"], why: "the rules' unit tests" },
   { name: "nft", packages: ["nftables"], why: "NAT, and counting what passes it" },
   { name: "ip", packages: ["iproute2"], why: "networks of their own" },
   { name: "nsenter", packages: ["util-linux"], why: "processes in them" },

@@ -1,4 +1,4 @@
-/** Metrics as a scraper of ours reads them. */
+/** Metrics as a scraper of ours reads them, and the names in PromQL. */
 import assert from "node:assert/strict";
 import { pause } from "./events.ts";
 import { call } from "./http.ts";
@@ -15,6 +15,11 @@ function parseMetrics(text: string): Series {
   });
   assert.equal(new Set(series.map(([name]) => name)).size, series.length, "no series comes twice");
   return new Map(series);
+}
+
+/** The names of all metrics of a scrape, also of those without a series. */
+export function metricNames(text: string): string[] {
+  return [...text.matchAll(/^# TYPE (\S+) /gm)].map((match) => match[1] ?? "");
 }
 
 export async function scrape(url: string, options: CallOptions = {}): Promise<Series> {
@@ -36,4 +41,13 @@ export async function scrapeUntil(
     if (performance.now() > deadline) throw new Error(`${what}: not within 30 s`);
     await pause();
   }
+}
+
+/** Names in an expression of PromQL that are neither labels nor words of the language: metrics, functions. */
+export function namesInPromql(expression: string): Set<string> {
+  const bare = expression
+    .replaceAll(/"[^"]*"/g, "")
+    .replaceAll(/\{[^}]*\}|\[[^\]]*\]/g, "")
+    .replaceAll(/\b(?:by|on|without|ignoring)\s*\([^)]*\)/g, "");
+  return new Set([...bare.matchAll(/[a-zA-Z_][a-zA-Z0-9_]*/g)].map(([name]) => name));
 }
