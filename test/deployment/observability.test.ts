@@ -14,7 +14,15 @@ afterEach(() => assertNothingOpen());
 
 /** Of PromQL, and what Prometheus itself has. */
 const KNOWN_WORDS = new Set([
-  ...["histogram_quantile", "increase", "min", "min_over_time", "or", "rate", "sum", "time", "up"],
+  "histogram_quantile",
+  "increase",
+  "min",
+  "min_over_time",
+  "or",
+  "rate",
+  "sum",
+  "time",
+  "up",
 ]);
 
 /** Names that neither PromQL nor a scrape has. A histogram's are those of its parts. */
