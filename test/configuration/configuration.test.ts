@@ -1,6 +1,7 @@
 /** One table of options: flags, variables, keys, schema and reference agree, and wrong files are told precisely. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import net from "node:net";
 import { after, describe, it } from "node:test";
 import { AGENT_OPTIONS } from "../../src/cli/config/agent-options.ts";
 import { readConfigFile } from "../../src/cli/config/config-file.ts";
@@ -292,6 +293,21 @@ describe("a configuration file", () => {
     assert.equal(wrong.code, 1);
     const byVariable = await host.run(["agent"], { TURNABOUT_CONFIG: "/no/such.yaml" });
     assert.match(byVariable.stderr, /^error: --config \/no\/such\.yaml: ENOENT.*\nhint: check the path/);
+  });
+
+  it("is what serve listens by, unless a flag says otherwise", async () => {
+    const taken = net.createServer();
+    const listening = Promise.withResolvers<void>();
+    taken.listen(0, "127.0.0.1", listening.resolve);
+    await listening.promise;
+    const { port } = taken.address() as net.AddressInfo;
+    const path = yaml("serve", [`port: ${port}`, "host: 127.0.0.1"]);
+    const env = { TURNABOUT_ADMIN_TOKEN: "t" };
+    const byFile = await host.run(["serve", "--config", path], env);
+    assert.match(byFile.stderr, new RegExp(`^error: listen EADDRINUSE: .* 127\\.0\\.0\\.1:${port}$`, "m"));
+    const byFlag = await host.run(["serve", "--config", path, "--host", "203.0.113.1"], env);
+    assert.match(byFlag.stderr, new RegExp(`^error: listen EADDRNOTAVAIL: .* 203\\.0\\.113\\.1`, "m"));
+    taken.close();
   });
 
   it("bounds what an alias can become", () => {
