@@ -52,7 +52,7 @@ before(async () => {
     ["--target", `closed=${refusing}`],
     env,
   );
-  await agent.logged(/^connected/);
+  await serve.logged("agent connected");
 });
 after(async () => {
   await serve.end();
