@@ -54,6 +54,7 @@ interface Stand extends AsyncDisposable {
   hint: () => void;
   /** Withdrawing a runner throws. */
   isBroken: boolean;
+  readonly figures: Discovery["figures"];
 }
 
 async function start(): Promise<Stand> {
@@ -67,6 +68,9 @@ async function start(): Promise<Stand> {
       return [...announced];
     },
     hint: () => {},
+    get figures() {
+      return discovery.figures;
+    },
     [Symbol.asyncDispose]: async () => {
       const closed = discovery.close();
       await pass(DOCKER_POLL_INTERVAL_MS);
@@ -169,5 +173,28 @@ describe("an engine that falls silent", () => {
     await pass(DOCKER_BACKOFF_CAP_MS);
     assert.ok(stand.looks > before);
     stand.isBroken = false;
+  });
+});
+
+describe("the figures of discovery", () => {
+  it("count what was announced, withdrawn and refused, and say whether the engine responds", async () => {
+    await using stand = await start();
+    const { figures } = stand;
+    const look = async (): Promise<void> => {
+      await pass(DOCKER_POLL_PAUSE_MS);
+      await pass(DOCKER_POLL_INTERVAL_MS);
+    };
+    assert.deepEqual([figures.isUp, figures.announced, figures.failures.list], [true, 0, 0]);
+    const unusable = { ...CONTAINER, id: "c2", name: "two", labels: new Map([["turnabout.runner", "NO"]]) };
+    stand.containers = [CONTAINER, unusable];
+    await look();
+    assert.deepEqual([figures.announced, figures.refused], [1, 1]);
+    stand.containers = [];
+    await look();
+    assert.deepEqual([figures.announced, figures.changes], [0, { announced: 1, withdrawn: 1 }]);
+    stand.isAway = true;
+    await look();
+    assert.deepEqual([figures.isUp, figures.failures.list], [false, 1]);
+    assert.equal(figures.lists.count, stand.looks - figures.failures.list);
   });
 });

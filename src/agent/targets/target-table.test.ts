@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { TARGET_HEALTH_INTERVAL_MS } from "../limits.ts";
+import { METRICS_MAX_TARGETS, TARGET_HEALTH_INTERVAL_MS } from "../limits.ts";
 import { createAgentMetrics } from "../metrics.ts";
 import { TargetTable } from "./target-table.ts";
 import type { OpenTarget } from "./target-table.ts";
@@ -62,5 +62,21 @@ describe("a target's health", () => {
     before.connected(REFUSED);
     table.remove("r");
     assert.deepEqual(reports, []);
+  });
+});
+
+describe("streams by target in the metrics", () => {
+  it("have a bounded number of names, although containers come and go", () => {
+    const metrics = createAgentMetrics();
+    const table = new TargetTable(metrics, () => {});
+    const [target] = RUNNER.targets;
+    for (let n = 0; n < 1_000; n += 1) {
+      table.add({ id: "r", targets: [{ ...target, name: `t${n}` }] });
+      const opened = table.open({ runner: "r", target: `t${n}` });
+      if (typeof opened !== "string") opened.close();
+      table.remove("r");
+    }
+    const names = [...metrics.streams.all()].map(({ name }) => name);
+    assert.ok(names.length <= METRICS_MAX_TARGETS && names.includes("t999"), String(names.length));
   });
 });
