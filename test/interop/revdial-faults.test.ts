@@ -1,21 +1,30 @@
 /** The bridge where something fails, a client, the control plane, a credential or a target; and where a fleet moves. */
 import assert from "node:assert/strict";
+import net from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it } from "node:test";
 import { createAgent } from "../../src/agent/agent.ts";
 import { startServe } from "../support/commands.ts";
 import type { ServeCommand } from "../support/commands.ts";
-import { ending } from "../support/events.ts";
+import { ending, next, within } from "../support/events.ts";
 import { call, errorCode, listRunners, open, runnersUntil, targetUrl } from "../support/http.ts";
 import type { HttpResponse, RunnerListing } from "../support/http.ts";
 import { missing } from "../support/parts.ts";
 import { promptly } from "../support/stopwatch.ts";
-import { refusingAddress, startHttpTarget } from "../support/target.ts";
+import { refusingAddress, startHttpTarget, startTarget } from "../support/target.ts";
 import type { TestTarget } from "../support/target.ts";
 import { ADMIN_TOKEN } from "../support/system.ts";
 import { connectClient, connected, issueFleetToken, PART, startClient } from "./revdial-stand.ts";
 
 const AT_ONCE_MS = 1_000;
+const EMPTY_RESPONSE = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/** More than all buffers on the way hold. */
+const STALLING_BYTES = 40_000_000;
+/** As long as nothing has been read, no more will be. */
+const STALLED_MS = 200;
+/** The client waits for a second, from the PING that a part of the upload is sent with. */
+const PONG_DROPPED_MS = 1_200;
 /** 50 requests a second. */
 const EVERY_MS = 20;
 
@@ -151,6 +160,49 @@ describe("a RevDial client at turnabout serve, where something fails", { skip: m
     assert.ok(responses.length > 50, `${responses.length} requests`);
   });
 
+  it("that drops a PONG behind data that nobody reads: an upload goes on when its response is read on", async () => {
+    const body = Buffer.alloc(20_000);
+    const uploaded = Promise.withResolvers<void>();
+    let download: Socket | undefined;
+    await using target = await startTarget((socket) => {
+      let bytes = 0;
+      socket.on("data", (chunk: Buffer) => {
+        if (chunk.toString("latin1", 0, 3) === "GET") return void socket.end(EMPTY_RESPONSE);
+        if (bytes === 0) socket.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        if (bytes === 0) socket.write(Buffer.alloc(STALLING_BYTES));
+        download = socket;
+        bytes += chunk.length;
+        if (bytes > body.length) uploaded.resolve();
+      });
+    });
+    const dialect = "wolf-revdial-client";
+    await connectClient(serve.url, { runner: "sandbox-stalled", local: target.address, token, dialect });
+    // From its response it is known that the target's version streams requests.
+    assert.equal((await call(targetUrl(serve.url, "sandbox-stalled", "screenshot"))).status, 200);
+    const caller = net.connect(serve.port, "127.0.0.1");
+    caller.write(
+      [
+        `POST ${new URL(targetUrl(serve.url, "sandbox-stalled", "screenshot")).pathname} HTTP/1.1`,
+        "Host: localhost",
+        `Authorization: Bearer ${ADMIN_TOKEN}`,
+        `Content-Length: ${1 + body.length}`,
+        "",
+        "x",
+      ].join("\r\n"),
+    );
+    await next(caller, "data");
+    caller.pause();
+    for (let unsent = -1; unsent !== download?.writableLength;) {
+      unsent = download?.writableLength ?? 0;
+      await delay(STALLED_MS);
+    }
+    caller.write(body);
+    await delay(PONG_DROPPED_MS);
+    caller.resume();
+    await within(uploaded.promise, "the end of the upload");
+    caller.destroy();
+  });
+
   it("comes back to a control plane that was killed", async () => {
     const runner = "sandbox-restarted";
     await using service = await startService("up");
@@ -158,9 +210,9 @@ describe("a RevDial client at turnabout serve, where something fails", { skip: m
     const client = await connectClient(serve.url, options);
     await serve.end("SIGKILL");
     await client.logged("ended: ");
-    const next = await startServe([], { port: serve.port });
-    await connected(next.url, runner, "revdial");
-    assert.equal((await call(targetUrl(next.url, runner, "screenshot"))).body, "up");
+    const restarted = await startServe([], { port: serve.port });
+    await connected(restarted.url, runner, "revdial");
+    assert.equal((await call(targetUrl(restarted.url, runner, "screenshot"))).body, "up");
   });
 });
 

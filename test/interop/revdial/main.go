@@ -72,4 +72,7 @@ func (c *client) origin() (host string, secure bool) {
 	return host, secure
 }
 
-var errClosed = errors.New("the server has closed the WebSocket")
+var (
+	errClosed  = errors.New("the server has closed the WebSocket")
+	errNotSent = errors.New("a control frame has waited too long for data before it")
+)

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -25,8 +24,10 @@ const (
 
 	// Of reading and of writing, and so the longest frame that is sent: what those programs have.
 	bufferBytes = 4096
-	// A write does not wait longer for a control frame's turn.
-	controlTimeout = 5 * time.Second
+	// A PING does not wait longer for its turn, nor for its write.
+	pingTimeout = 5 * time.Second
+	// The same for what responds to a frame. Then it is dropped.
+	responseTimeout = time.Second
 )
 
 // webSocket is the client's end of RFC 6455, as a byte stream of binary messages.
@@ -38,7 +39,8 @@ type webSocket struct {
 
 	remaining int
 	final     bool
-	writing   sync.Mutex
+	// Holds one value while nobody writes.
+	writing chan struct{}
 }
 
 func (c *client) connect(timeout time.Duration) (net.Conn, string, error) {
@@ -112,7 +114,9 @@ func (c *client) dialWebSocket(path string, timeout time.Duration) (*webSocket, 
 		return nil, errors.New("a sub-protocol or an extension that was not offered")
 	}
 	conn.SetDeadline(time.Time{})
-	return &webSocket{Conn: conn, reader: reader, oneRead: c.wolf, final: true}, nil
+	writing := make(chan struct{}, 1)
+	writing <- struct{}{}
+	return &webSocket{Conn: conn, reader: reader, oneRead: c.wolf, final: true, writing: writing}, nil
 }
 
 // Read gives bytes of binary messages. With oneRead it begins a message each time, and what was left of the last is lost.
@@ -234,12 +238,25 @@ func (w *webSocket) writeFrame(opcode byte, final bool, payload []byte) error {
 	for i, b := range payload {
 		frame = append(frame, b^key[i&3])
 	}
-	w.writing.Lock()
-	defer w.writing.Unlock()
+	var deadline time.Time
+	var tooLate <-chan time.Time
 	if opcode >= opClose {
-		w.Conn.SetWriteDeadline(time.Now().Add(controlTimeout))
-		defer w.Conn.SetWriteDeadline(time.Time{})
+		timeout := responseTimeout
+		if opcode == opPing {
+			timeout = pingTimeout
+		}
+		deadline = time.Now().Add(timeout)
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		tooLate = timer.C
 	}
+	select {
+	case <-w.writing:
+	case <-tooLate:
+		return errNotSent
+	}
+	defer func() { w.writing <- struct{}{} }()
+	w.Conn.SetWriteDeadline(deadline)
 	_, err := w.Conn.Write(frame)
 	return err
 }
