@@ -22,9 +22,6 @@ const TARGET = "node20";
 /** Optional native parts of ws, which it does without. */
 const ABSENT = ["bufferutil", "utf-8-validate"];
 
-/** Loaded where a variable names a collector, from packages that are installed beside the bundle. */
-const ON_DEMAND = ["@opentelemetry/*"];
-
 /** What CommonJS packages expect of their surroundings, in an ES module. */
 const REQUIRE =
   'import { createRequire as createRequireOfBundle } from "node:module";\nconst require = createRequireOfBundle(import.meta.url);';
@@ -45,7 +42,7 @@ export async function bundle({ entry, outfile, external = [] }: BundleOptions): 
     legalComments: "none", // in full in the notices
     sourcemap: "linked",
     sourcesContent: false,
-    external: [...ABSENT, ...ON_DEMAND, ...external],
+    external: [...ABSENT, ...external],
     plugins: [selfContained],
     metafile: true,
     logLevel: "silent",
@@ -63,9 +60,10 @@ function assertNone(warnings: BuildResult["warnings"], entry: string): void {
 
 /**
  * Node's own are required: an import reads each of their exports, and with those of `node:http` it loads Node's fetch, streams and
- * zlib, 16 MB that no agent uses.
+ * zlib, 16 MB that no agent uses. And so is OpenTelemetry,
+ * which is loaded where a variable names a collector, from packages beside the bundle: an import would stand at the top.
  */
-const NODE_MODULE = /^node:/;
+const REQUIRED = /^(node:|@opentelemetry\/)/;
 
 /** The whole loads node:cluster, HTTP clients and quantiles with it: 6 MB of an idle agent. A name that is absent here fails the build. */
 const PROM_CLIENT_PART = ["Counter", "Gauge", "Histogram", "Registry"]
@@ -76,11 +74,11 @@ const PROM_CLIENT_PART = ["Counter", "Gauge", "Histogram", "Registry"]
 const selfContained: Plugin = {
   name: "self-contained",
   setup(build) {
-    build.onResolve({ filter: NODE_MODULE }, ({ path: name, kind }) => {
-      if (kind === "require-call") return { path: name, external: true };
+    build.onResolve({ filter: REQUIRED }, ({ path: name, kind }) => {
+      if (kind !== "import-statement") return { path: name, external: true };
       return { path: name, namespace: "required" };
     });
-    build.onLoad({ filter: NODE_MODULE, namespace: "required" }, ({ path: name }) => ({
+    build.onLoad({ filter: REQUIRED, namespace: "required" }, ({ path: name }) => ({
       contents: `module.exports = require(${JSON.stringify(name)});`,
     }));
     build.onResolve({ filter: /^prom-client$/ }, ({ importer }) =>

@@ -22,7 +22,7 @@ import { createDockerClient } from "../../../src/clients/docker.ts";
 const { ${Object.keys(turnabout).join(", ")} } = all;
 const { ${Object.keys(helix).join(", ")} } = helixAll;
 declare const agent: Agent, controlPlane: ControlPlane, dial: Dial;
-declare const options: any, destination: any, identity: any, path: string;
+declare const options: any, destination: any, identity: any, provider: any, path: string;
 declare const runner: string, target: string, server: string, token: string, ca: string;
 declare const signal: AbortSignal, waitMs: number, early: boolean;
 type Options = { DialOptions: DialOptions; RemoteDialOptions: RemoteDialOptions };
