@@ -75,7 +75,9 @@ export const check: Command = {
       runChecks(options, { maxStepMs: given.seconds("timeout") }),
     );
     const hasFailed = findings.some(({ state }) => state === "failed");
-    await print(given.isOn("json") === true ? toJson(server, findings, !hasFailed) : toTable(findings));
+    process.stdout.write(
+      given.isOn("json") === true ? toJson(server, findings, !hasFailed) : toTable(findings),
+    );
     process.exitCode = hasFailed ? 1 : 0;
     // A lookup that hangs would keep the process for as long as the resolver tries.
     if (process.getActiveResourcesInfo().includes("GetAddrInfoReqWrap")) process.exit();
@@ -98,11 +100,4 @@ function toJson(server: string, findings: readonly Finding[], ok: boolean): stri
     return { check: name, subject, state, seen, remedy: remedy ?? null, ms: ms ?? null };
   });
   return `${JSON.stringify({ ok, server, checks })}\n`;
-}
-
-/** Resolves when it has left: the process ends next. */
-function print(text: string): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  process.stdout.write(text, () => resolve());
-  return promise;
 }

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { afterEach, describe, it, mock } from "node:test";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import { MAX_WAIT_MS, WAITING_DIALS_PER_CALLER_AND_RUNNER } from "../../../src/control/limits.ts";
 import { MAX_UNKNOWN_RUNNERS } from "../../../src/control/shares/limits.ts";
 import { TurnaboutError } from "../../../src/wire/errors.ts";
+import { file, followAgent } from "../../support/agents.ts";
 import { ending, eventually } from "../../support/events.ts";
 import { call, errorCode, open, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { promptly } from "../../support/stopwatch.ts";
-import { startSystem } from "../../support/system.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem } from "../../support/system.ts";
 import { startHttpTarget } from "../../support/target.ts";
 
 afterEach(() => assertNothingOpen());
@@ -44,8 +48,12 @@ describe("a runner that has never connected", () => {
     const dial = system.controlPlane.dial("nobody", "web", { waitMs, signal: given.signal });
     const delays = timers.mock.calls.map(({ arguments: [, delayMs] }) => delayMs ?? 0);
     assert.ok(Math.max(...delays) <= MAX_WAIT_MS);
-    given.abort();
-    await assert.rejects(dial, (error) => error instanceof TurnaboutError && error.code === "aborted");
+    const reason = new Error("the caller has other plans");
+    given.abort(reason);
+    await assert.rejects(
+      dial,
+      (error) => error instanceof TurnaboutError && error.code === "aborted" && error.cause === reason,
+    );
   });
 
   it("is waited for by a bounded number of dials, and a bounded number of such runners", async () => {
@@ -81,5 +89,50 @@ describe("a runner that has never connected", () => {
     const { data } = await ending(response);
     assert.match(data.toString(), /control_plane_draining/);
     await closed;
+  });
+});
+
+describe("whoever waits for an agent's first connection", () => {
+  const isCode = (code: string) => (error: unknown) => error instanceof TurnaboutError && error.code === code;
+
+  for (const [what, token, runner, code] of [
+    ["an unknown token", "unknown-token", RUNNER, "unauthenticated"],
+    ["a token of another runner", "token-of-another", RUNNER, "not_allowed"],
+  ] as const) {
+    it(`gets to know that it is refused for ${what}, once; the agent goes on`, async () => {
+      const sha256 = hashToken("token-of-another");
+      const tokens: TokenRecord[] = [{ id: "another", kind: "runner", sha256, runners: ["another"] }];
+      await using system = await startSystem({ agents: 0, controlPlane: { tokens } });
+      const path = file(token);
+      await using followed = followAgent({
+        server: system.url,
+        token: { file: path },
+        runners: { [runner]: { web: "127.0.0.1:1" } },
+      });
+      const { agent } = followed;
+      // Nobody waits when it is refused: the next one gets to know.
+      await followed.failed();
+      await assert.rejects(agent.connected(), isCode(code));
+      const given = new AbortController();
+      const waiting = agent.connected({ signal: given.signal });
+      const reason = new Error("no more time");
+      given.abort(reason);
+      await assert.rejects(waiting, (error) => isCode("aborted")(error) && (error as Error).cause === reason);
+      const closed = assert.rejects(agent.connected(), isCode("agent_draining"));
+      await agent.close();
+      await closed;
+      await assert.rejects(agent.connected(), isCode("agent_draining"));
+    });
+  }
+
+  it("waits on where time may help: a port that is closed, a file that is missing", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const path = file("");
+    await using followed = followAgent({ server: system.url, token: { file: path } });
+    const connected = followed.agent.connected();
+    await followed.failed();
+    writeFileSync(path, ADMIN_TOKEN);
+    await connected;
+    await followed.agent.connected({ signal: AbortSignal.abort() });
   });
 });

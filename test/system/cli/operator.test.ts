@@ -79,6 +79,47 @@ describe("turnabout ping", () => {
   });
 });
 
+describe("turnabout check", () => {
+  const target = (): string[] => ["--runner", RUNNER, "--target", `web=${system.target.address}`];
+
+  it("prints a line for each check, and has exit status 0 where nothing has failed", async () => {
+    const table = await succeed("check", ...target());
+    assert.match(table, /^STATE +CHECK +SEEN -> REMEDY\n/);
+    for (const line of [
+      /^ok +tls /m,
+      /^ok +carrier rh2 +works, round trip [\d.]+ ms/m,
+      /^ok +target runner-1\/web /m,
+    ])
+      assert.match(table, line);
+    assert.match(table, /^\d+ ok, 0 warnings, 0 failed, \d+ skipped$/m);
+    assert.ok(!table.includes(ADMIN_TOKEN));
+  });
+
+  it("has exit status 1 for what has failed, with a remedy, and 2 for wrong usage", async () => {
+    const failed = await run(["check", ...target(), "--json"]); // without the CA
+    assert.equal(failed.code, 1);
+    const { ok, checks } = JSON.parse(failed.stdout) as { ok: boolean; checks: Record<string, unknown>[] };
+    const tls = checks.find(({ check }) => check === "tls");
+    assert.deepEqual([ok, tls?.["state"]], [false, "failed"]);
+    assert.match(String(tls?.["remedy"]), /--ca/);
+    assert.equal((await run(["check", "--carrier", "pigeon"])).code, 2);
+    const nowhere = await run(["check"], { TURNABOUT_SERVER: "" });
+    assert.deepEqual([nowhere.code, /^error: no control plane given$/m.test(nowhere.stderr)], [2, true]);
+  });
+
+  it("takes the server, the token and the CA of a profile, and completes its options", async () => {
+    const saved = ["--server", system.url, "--token-file", file(ADMIN_TOKEN), "--ca", system.caFile ?? ""];
+    const env = { TURNABOUT_SERVER: "", TURNABOUT_TOKEN: "", XDG_CONFIG_HOME: path.join(home, "check") };
+    await run(["profile", "set", "there", ...saved], env);
+    const { code, stdout } = await run(["check", "--profile", "there"], env);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /^ok +token +admin token admin: valid$/m);
+    const { stdout: words } = await run(["completion", "words", "check"]);
+    for (const option of ["--server", "--target", "--profile", "--json"])
+      assert.ok(words.includes(option), option);
+  });
+});
+
 describe("turnabout tokens", () => {
   it("creates, lists, rotates and revokes", async () => {
     const secret = await succeed(
