@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import net from "node:net";
 import { after, describe, it } from "node:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { parse } from "yaml";
 import { AGENT_OPTIONS } from "../../src/cli/config/agent-options.ts";
 import { readConfigFile } from "../../src/cli/config/config-file.ts";
 import { Given } from "../../src/cli/config/given.ts";
@@ -334,6 +336,23 @@ describe("docs/configuration.md", () => {
       assert.equal(code, 0, `line ${at}: ${stderr}`);
     }
   });
+});
+
+it("the published schema accepts the examples and refuses what the commands refuse", () => {
+  const validate = new Ajv2020({ strict: false }).compile(JSON.parse(readDocument(SCHEMA)) as object);
+  for (const { info, body } of fences(readDocument(DOCUMENT))) {
+    if (info === "yaml") assert.ok(validate(parse(body, { merge: true })), JSON.stringify(validate.errors));
+  }
+  for (const wrong of [
+    {},
+    { version: 2 },
+    { version: 1, serve: { tokenfile: "x" } },
+    { version: 1, serve: { grace: "30s" } },
+    { version: 1, agent: { token: "x" } },
+    { version: 1, agent: { targets: [{ name: "a" }] } },
+    { version: 1, agent: { targets: [{ name: "a", address: "b:1", http: 2 }] } },
+  ])
+    assert.ok(!validate(wrong), JSON.stringify(wrong));
 });
 
 it("the nearest name is near, or none is", () => {
