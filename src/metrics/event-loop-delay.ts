@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
 /** How often it is looked at. A delay that is longer is always seen; a process that is idle wakes as often. */
-const RESOLUTION_MS = 20;
+const RESOLUTION_MS = 50;
 const WINDOW_MS = 60_000;
 const NS_PER_S = 1e9;
 
