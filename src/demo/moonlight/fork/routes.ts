@@ -2,10 +2,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { DEMO_COLOUR, solidPng } from "../../png.ts";
 import type { Pairings } from "../pairing.ts";
-import { bytes, empty, json, member, parameter, readJson, urlOf } from "../responses.ts";
-import type { Fields } from "../responses.ts";
-import { addHost, cancelStreams, detailed, findHost, listStreams, undetailed } from "../state.ts";
-import type { MoonlightHost, MoonlightState } from "../state.ts";
+import { byBody, byQuery, createHost } from "../host-routes.ts";
+import type { HostCall } from "../host-routes.ts";
+import { bytes, empty, json, parameter, readJson, urlOf } from "../responses.ts";
+import { cancelStreams, detailed, listStreams, undetailed } from "../state.ts";
+import type { MoonlightState } from "../state.ts";
 import { refusalOf } from "./auth.ts";
 
 export interface RoutesContext {
@@ -14,12 +15,7 @@ export interface RoutesContext {
   credentials: string;
 }
 
-interface Call extends RoutesContext {
-  query: URLSearchParams;
-  /** Empty for requests without a body. */
-  body: Fields;
-  response: ServerResponse;
-}
+type Call = RoutesContext & HostCall;
 
 type Handler = (call: Call) => void;
 
@@ -32,7 +28,7 @@ const routes: Readonly<Record<string, Handler>> = {
   "GET /api/hosts": ({ state, response }) =>
     json(response, { hosts: state.hosts.map((host) => undetailed(state, host)) }),
   "GET /api/host": byQuery(({ state, response }, host) => json(response, { host: detailed(state, host) })),
-  "PUT /api/host": putHost,
+  "PUT /api/host": createHost,
   "DELETE /api/host": byQuery(({ state, response }, host) => {
     cancelStreams(state, host);
     state.hosts.splice(state.hosts.indexOf(host), 1);
@@ -65,28 +61,6 @@ export async function serveForkApi(
   if (handler === undefined) return empty(response, 404);
   const hasBody = request.method === "POST" || request.method === "PUT";
   handler({ ...context, query, body: hasBody ? await readJson(request) : {}, response });
-}
-
-function byQuery(then: (call: Call, host: MoonlightHost) => void): Handler {
-  return (call) => withHost(call, parameter(call.query, "host_id"), then);
-}
-
-function byBody(then: (call: Call, host: MoonlightHost) => void): Handler {
-  return (call) => withHost(call, member(call.body, "host_id"), then);
-}
-
-function withHost(call: Call, id: unknown, then: (call: Call, host: MoonlightHost) => void): void {
-  const host = findHost(call.state, id);
-  if (host === undefined) empty(call.response, 404);
-  else then(call, host);
-}
-
-function putHost({ state, body, response }: Call): void {
-  const { http_port } = body;
-  const port = typeof http_port === "number" ? http_port : 47_989;
-  const host = addHost(state, String(member(body, "address")), port);
-  if (host === undefined) return empty(response, 500);
-  json(response, { host: detailed(state, host) });
 }
 
 function appImage({ state, query, response }: Call): void {

@@ -2,9 +2,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { DEMO_COLOUR, solidPng } from "../../png.ts";
 import type { Pairings } from "../pairing.ts";
-import { empty, json, member, parameter, readJson, text, urlOf } from "../responses.ts";
+import { byBody as hostByBody, byQuery as hostByQuery, createHost } from "../host-routes.ts";
+import type { HostCall } from "../host-routes.ts";
+import { empty, json, readJson, text, urlOf } from "../responses.ts";
 import type { Fields } from "../responses.ts";
-import { addHost, cancelStreams, detailed, findHost, undetailed } from "../state.ts";
+import { cancelStreams, detailed, undetailed } from "../state.ts";
 import type { MoonlightHost, MoonlightState } from "../state.ts";
 import type { Refusal, User, Users } from "./identity.ts";
 
@@ -14,12 +16,9 @@ export interface RoutesContext {
   users: Users;
 }
 
-interface Call extends RoutesContext {
+interface Call extends RoutesContext, HostCall {
   user: User;
-  query: URLSearchParams;
-  body: Fields;
   request: IncomingMessage;
-  response: ServerResponse;
 }
 
 type Handler = (call: Call) => void;
@@ -37,7 +36,7 @@ const ROUTES: Readonly<Record<string, [Access, Handler]>> = {
     "user",
     byQuery(({ state, response }, host) => json(response, { host: detailed(state, host) })),
   ],
-  "POST /api/host": ["admin", postHost],
+  "POST /api/host": ["admin", createHost],
   "PATCH /api/host": ["admin", byBody(({ response }) => empty(response, 200))],
   "DELETE /api/host": [
     "admin",
@@ -166,25 +165,11 @@ function roleOf({ role }: User): object {
 }
 
 function byQuery(then: (call: Call, host: MoonlightHost) => void): Handler {
-  return (call) => withHost(call, parameter(call.query, "host_id"), then);
+  return hostByQuery(then, "host not found");
 }
 
 function byBody(then: (call: Call, host: MoonlightHost) => void): Handler {
-  return (call) => withHost(call, member(call.body, "host_id"), then);
-}
-
-function withHost(call: Call, id: unknown, then: (call: Call, host: MoonlightHost) => void): void {
-  const host = findHost(call.state, id);
-  if (host === undefined) text(call.response, 404, "host not found");
-  else then(call, host);
-}
-
-function postHost({ state, body, response }: Call): void {
-  const { http_port } = body;
-  const port = typeof http_port === "number" ? http_port : 47_989;
-  const host = addHost(state, String(member(body, "address")), port);
-  if (host === undefined) return empty(response, 500);
-  json(response, { host: detailed(state, host) });
+  return hostByBody(then, "host not found");
 }
 
 function appImage({ request, response }: Call): void {
