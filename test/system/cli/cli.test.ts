@@ -49,7 +49,7 @@ describe("turnabout", () => {
   });
 
   const misuse: [string[], RegExp][] = [
-    [["fly"], /^error: unknown command "fly"\nhint: use serve, upgrade, agent, token, .*, demo$/],
+    [["fly"], /^error: unknown command "fly"\nhint: use serve, upgrade, agent, check, token, .*, demo$/],
     [["constructor"], /^error: unknown command "constructor"\nhint: /],
     [
       ["serve", "--porty", "1"],
