@@ -76,7 +76,7 @@ async function makeRoots(): Promise<string> {
 
 /** What `npm ci` in the images is going to ask for. @returns a tar */
 async function fillNpmCache(): Promise<string> {
-  const projects = [".", "agents/sandbox", "packaging", "test/docker/doubles"].map((folder) =>
+  const projects = [".", "agents/sandbox", "agents/packaging", "test/docker/doubles"].map((folder) =>
     join(ROOT, folder),
   );
   const manifests = projects.flatMap((project) =>

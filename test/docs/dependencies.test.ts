@@ -38,7 +38,7 @@ describe("docs/dependencies.md", () => {
   });
 
   it("has the versions that images install as well", () => {
-    for (const folder of ["agents/sandbox", "packaging", "test/docker/doubles"]) {
+    for (const folder of ["agents/sandbox", "agents/packaging", "test/docker/doubles"]) {
       const manifest = JSON.parse(readDocument(`${folder}/package.json`)) as {
         dependencies: Record<string, string>;
       };

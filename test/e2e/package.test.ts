@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const IN_PACKAGE = [
   "src",
   "docs",
-  "packaging",
+  "agents/packaging",
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",

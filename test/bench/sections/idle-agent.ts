@@ -27,7 +27,7 @@ export async function measureIdleAgent(context: SectionContext): Promise<void> {
   const port = await controlPlane.call("listen", 0);
   const folder = await mkdtemp(path.join(tmpdir(), "turnabout-bench-"));
   try {
-    const build = [path.join(ROOT, "packaging/main.ts"), "bundles", folder];
+    const build = [path.join(ROOT, "agents/packaging/main.ts"), "bundles", folder];
     await promisify(execFile)(process.execPath, build, { cwd: ROOT });
     const options = (runner: string): string[] =>
       ["--server", `http://127.0.0.1:${port}`, "--runner", runner].concat(["--target", "t=127.0.0.1:9"]);

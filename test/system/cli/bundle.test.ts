@@ -16,7 +16,7 @@ import { ADMIN_TOKEN, isConnected, startControlPlane } from "../../support/syste
 import { tempPath } from "../../support/temp.ts";
 import { openWebSocket } from "../../support/websockets.ts";
 
-const PACKAGING = new URL("../../../packaging/main.ts", import.meta.url);
+const PACKAGING = new URL("../../../agents/packaging/main.ts", import.meta.url);
 const MODULES = fileURLToPath(new URL("../../../node_modules", import.meta.url));
 /** Of Docker's engine API, SSH and gRPC. */
 const HEAVY = /docker|ssh2|grpc|protobuf/;

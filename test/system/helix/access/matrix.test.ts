@@ -122,6 +122,7 @@ function rows(): Map<string, Row> {
     ["GET /api/v1/runners/{id}", get(`/api/v1/runners/${session.runner}`), OWNER],
     ["GET /api/v1/runners/{id}/ping", get(`/api/v1/runners/${session.runner}/ping`), OWNER],
     ["GET /api/v1/runners/{id}/metrics", get(`/api/v1/runners/${session.runner}/metrics`), OWNER],
+    ["GET /api/v1/runners/{id}/diagnosis", get(`/api/v1/runners/${session.runner}/diagnosis`), ADMIN_ONLY],
     ["DELETE /api/v1/runners/{id}", send("DELETE", () => here.spareRunner()), ADMIN_ONLY],
     ["POST /api/v1/sessions", send("POST", "/api/v1/sessions", { name: "x" }), "401 ok ok 403 403 ok 401"],
     ["GET /api/v1/sessions", get("/api/v1/sessions"), ANY_TOKEN],
@@ -153,6 +154,8 @@ function rows(): Map<string, Row> {
       ADMIN_ONLY,
     ],
     ["GET /api/v1/events", get("/api/v1/events"), ANY_TOKEN],
+    ["GET /api/v1/access-log", get("/api/v1/access-log"), "401 ok ok 403 403 ok 401"],
+    ["GET /api/v1/diagnosis", get("/api/v1/diagnosis"), ADMIN_ONLY],
     ["GET /api/v1/external-agents/{session}/screenshot", get(`${agent}/screenshot?format=png`), OWNER],
     [
       "HEAD /api/v1/external-agents/{session}/screenshot",

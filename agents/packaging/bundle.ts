@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 import type { BuildResult, OnLoadResult, Plugin } from "esbuild";
 
-export const ROOT: string = fileURLToPath(new URL("..", import.meta.url));
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface BundleOptions {
   /** From the root: `src/cli/turnabout-agent.ts`. */
@@ -130,6 +130,7 @@ function withPlainRequire(name: string, text: string): OnLoadResult {
     .replaceAll(/createRequire\(import\.meta\.url\)\(("[^"]+")\)/g, "require($1)")
     .replace('import { createRequire } from "node:module";', "");
   const left = /createRequire|import\.meta/.exec(contents)?.[0];
-  if (left !== undefined) throw new Error(`${name}: ${left} does not work in a bundle (packaging/bundle.ts)`);
+  if (left !== undefined)
+    throw new Error(`${name}: ${left} does not work in a bundle (agents/packaging/bundle.ts)`);
   return { contents, loader: "ts" };
 }

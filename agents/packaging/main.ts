@@ -1,9 +1,9 @@
 /**
  * What is built besides dist/'s modules:
  *
- *     node packaging/main.ts bundles [FOLDER]   commands as one file each, and their notices; default dist
- *     node packaging/main.ts executable         the agent with Node in it, in executables/
- *     node packaging/main.ts sandbox-server FOLDER   the sandbox image's server as one file
+ *     node agents/packaging/main.ts bundles [FOLDER]   commands as one file each, and their notices; default dist
+ *     node agents/packaging/main.ts executable         the agent with Node in it, in executables/
+ *     node agents/packaging/main.ts sandbox-server FOLDER   the sandbox image's server as one file
  */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -17,7 +17,10 @@ const [what, folder = "dist"] = process.argv.slice(2);
 if (what === "bundles") await buildBundles(path.resolve(ROOT, folder));
 else if (what === "sandbox-server") await buildSandboxServer(path.resolve(ROOT, folder));
 else if (what === "executable") process.stdout.write(`${await buildExecutable()}\n`);
-else throw new Error("usage: node packaging/main.ts bundles [FOLDER] | executable | sandbox-server FOLDER");
+else
+  throw new Error(
+    "usage: node agents/packaging/main.ts bundles [FOLDER] | executable | sandbox-server FOLDER",
+  );
 
 async function buildBundles(out: string): Promise<void> {
   await mkdir(out, { recursive: true });
