@@ -27,7 +27,7 @@ describe("a second signal", () => {
       const accepted = Promise.withResolvers<Socket>();
       await using target = await startTarget((socket) => {
         socket.write("open");
-        accepted.resolve(socket);
+        socket.once("data", () => accepted.resolve(socket)); // the agent's check sends nothing
       });
       await using serve = await startServe();
       await using agent = startAgent(serve.url, "r", `t=${target.address}`);
@@ -36,6 +36,7 @@ describe("a second signal", () => {
       caller.write(`CONNECT t.r:1 HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`);
       const [response] = await next<[Buffer]>(caller, "data");
       assert.match(response.toString("latin1"), /^HTTP\/1\.1 200 /);
+      caller.write("hello");
       const ends = [endOf(caller), endOf(await accepted.promise)];
       const command: Command = whose === "agent" ? agent : serve;
       command.signal("SIGTERM");

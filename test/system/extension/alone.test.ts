@@ -61,7 +61,7 @@ describe("the tunnel without the product", () => {
   it("starts, serves a runner, and has no route of the product", async () => {
     const folder = tempPath("-alone");
     mkdirSync(folder);
-    for (const layer of ["wire", "metrics", "clients", "agent", "control"])
+    for (const layer of ["wire", "metrics", "telemetry", "clients", "agent", "control"])
       cpSync(path.join(ROOT, "src", layer), path.join(folder, "src", layer), { recursive: true });
     for (const file of ["src/index.ts", "package.json"])
       cpSync(path.join(ROOT, file), path.join(folder, file));

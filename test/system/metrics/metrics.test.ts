@@ -124,7 +124,7 @@ describe("metrics of credentials", () => {
 
 describe("metrics of flow control", () => {
   it("count the streams that cannot send, at the end that wants to, by what they wait for", async () => {
-    const bytes = Buffer.alloc(4 * 1024 * 1024);
+    const bytes = Buffer.alloc(24 * 1024 * 1024); // more than the windows and what the system takes
     await using system = await startSystem({
       target: await startTarget((socket) => {
         socket.pause(); // reads nothing

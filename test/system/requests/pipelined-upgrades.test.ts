@@ -69,7 +69,10 @@ const PIPELINED: Readonly<Record<string, [bytes: string, response: RegExp]>> = {
     /^HTTP\/1\.1 101 [^]*\r\n\r\nPRI \* HTTP\/2\.0\r\n/,
   ],
   "an agent's upgrade without its runners": [upgrade("/api/v1/revdial", "ptth"), /^HTTP\/1\.1 400 /],
-  "a hundred CONNECTs": [CONNECT.repeat(100), /^HTTP\/1\.1 200 Connection Established\r\n[^\r\n]+\r\n\r\n$/],
+  "a hundred CONNECTs": [
+    CONNECT.repeat(100),
+    /^HTTP\/1\.1 200 Connection Established\r\n(?:[^\r\n]+\r\n)+\r\n$/,
+  ],
 };
 
 for (const kind of ["plaintext", "TLS"] as const) {
