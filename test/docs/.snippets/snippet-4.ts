@@ -2,7 +2,9 @@ import { createRemoteDial } from "../../../src/index.ts";
 import { createMoonlightClient, MoonlightError, moonlightOverTunnel } from "../../../src/helix/index.ts";
 
 const dial = createRemoteDial({ server: "http://localhost:33393", token: "demo" });
-const moonlight = createMoonlightClient(moonlightOverTunnel(dial, "moonlight-local"), { credentials: "not the secret" });
+const moonlight = createMoonlightClient(moonlightOverTunnel(dial, "moonlight-local"), {
+  credentials: "not the secret",
+});
 
 console.log(await moonlight.authenticate());
 try {
