@@ -1,5 +1,6 @@
 /** The scenario of `behind-nat.test.ts`, in namespaces of its own. Reports its steps on standard output. */
 import assert from "node:assert/strict";
+import { pause, within } from "../support/events.ts";
 import { listRunners } from "../support/http.ts";
 import { startChromium } from "./browser/chromium.ts";
 import { servePages } from "./browser/pages.ts";
@@ -32,6 +33,10 @@ async function openedIn(network: Network): Promise<Record<Place, Opened>> {
   return Object.fromEntries(PLACES.map((place, index) => [place, counts[index]])) as Record<Place, Opened>;
 }
 
+async function checked(network: Network): Promise<void> {
+  while ((await openedIn(network)).sandbox.dialled < DIALS_OF_A_SANDBOX) await pause();
+}
+
 const network = await Network.make(PORT);
 {
   await using pages = await servePages(OUTSIDE);
@@ -55,6 +60,7 @@ const network = await Network.make(PORT);
   )?.connections;
   assert.equal(connections?.length, 2);
   await phase(t, "nothing but the agents' dials has opened a connection", async () => {
+    await within(checked(network), "the check at the start", 60_000);
     // The sandbox's pass the level above and the router.
     assert.deepEqual(await openedIn(network), {
       sandbox: { ...NOTHING, dialled: DIALS_OF_A_SANDBOX },
