@@ -43,8 +43,7 @@ export class CertificateExpiry {
         connection.drain("draining", refusal.reason);
       } else {
         this.#log.warn(fields, "client certificate no longer accepted; closing the connection");
-        if (connection.usable) connection.drain("refused", `unauthenticated: ${refusal.reason}`, 0);
-        else connection.destroy(refusal.reason);
+        connection.revoke(refusal.reason);
       }
     }
     this.#schedule();

@@ -28,7 +28,7 @@ export function applyTokenChange(connection: AgentConnection, context: TokenChan
   if (isRevoked || lost.some(({ discovered }) => discovered !== true)) {
     const fields = { connection: connection.id, credential: identity.id };
     log.warn(fields, "credential revoked; closing the connection");
-    return connection.drain("refused", "unauthenticated: the credential has been revoked", 0);
+    return connection.revoke("the credential has been revoked");
   }
   connection.identity = current;
   for (const { id } of lost) registry.removeRunner(connection, id);

@@ -61,6 +61,7 @@ export class AgentConnection {
   readonly #drain = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
   #isEndedHere = false;
+  #isRevoked = false;
 
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
@@ -106,6 +107,11 @@ export class AgentConnection {
   /** This end has closed it for a reason that is not the agent's doing: a shutdown, an expired certificate, an operator. */
   get isEndedHere(): boolean {
     return this.#isEndedHere;
+  }
+
+  /** Its credential is accepted no more, so its runners are not kept for it. */
+  get isRevoked(): boolean {
+    return this.#isRevoked;
   }
 
   get freeStreams(): number {
@@ -204,6 +210,13 @@ export class AgentConnection {
     this.#isEndedHere = reason === "draining" || reason === "kicked";
     this.tunnel.announceEnd({ reason, message, reconnectSpreadMs });
     this.#startDrain(message, deadlineMs);
+  }
+
+  /** Closes it at once: its credential has been revoked. @param message why, for the agent */
+  revoke(message: string): void {
+    this.#isRevoked = true;
+    if (this.usable) this.drain("refused", `unauthenticated: ${message}`, 0);
+    else this.destroy(message);
   }
 
   /** The deadline replaces the keep-alive, which a tunnel may end with this. */

@@ -90,6 +90,8 @@ export class RunnerLifecycle {
     // The runner is kept for its own agent, whichever agent serves it meanwhile.
     if (!upstream.discovered && mayComeBack) this.#startGrace(entry, graceMs);
     if (!upstream.discovered && !mayComeBack) endGrace(entry);
+    // Dials wait all the same: the agent may get another credential, and then comes back.
+    if (upstream === upstreams.own && connection.isRevoked) upstreams.own = undefined;
     if (upstreams.inUse !== undefined) {
       if (!upstream.discovered && !mayComeBack) upstreams.own = undefined;
       this.#reportRoute(entry);

@@ -5,6 +5,7 @@ import type { TokenRecord } from "../../../src/control/auth/tokens.ts";
 import type { RegistryEvent } from "../../../src/control/registry/registry.ts";
 import { assertEchoes, followAgent } from "../../support/agents.ts";
 import type { FollowedAgent } from "../../support/agents.ts";
+import { api } from "../../support/api.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { ending, eventually, next } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -160,6 +161,21 @@ describe("an agent of another credential", () => {
     await stand.registry.find(({ type }) => type === "lost", "the loss");
     const other = stand.add(first, { token: { value: "theirs" } });
     assert.match((await other.failed()).error.message, /refused \(409\)/);
+  });
+
+  it("gets the runner at once, and the dials that wait for it, when the holder's has been revoked", async () => {
+    await using stand = await start();
+    await using first = await named("first");
+    await using second = await named("second");
+    const { system, registry } = stand;
+    await stand.add(first).connected();
+    await registry.find(({ type }) => type === "connected", "the registration");
+    const lost = registry.find(({ type }) => type === "lost", "the loss");
+    assert.equal((await api(system.url, "DELETE", "/api/v1/tokens/ours")).status, 204);
+    await lost;
+    const waiting = whoServes(system);
+    await stand.add(second, { token: { value: "theirs" } }).connected();
+    assert.equal(await waiting, "second");
   });
 });
 
