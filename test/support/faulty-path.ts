@@ -1,6 +1,7 @@
 /** A TCP path that can go wrong: it relays to one port, until a test makes it stall, cut, reset or half-close. */
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { isShuttingDown } from "../../src/wire/streams/splice.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
 
 export interface FaultyPath extends AsyncDisposable {
@@ -26,6 +27,12 @@ export interface FaultyPath extends AsyncDisposable {
 interface Link {
   dialler: Socket;
   listener: Socket;
+}
+
+/** While the FIN is on its way a reset fails with EINVAL, and node loses the open socket. */
+function reset(socket: Socket): void {
+  if (isShuttingDown(socket)) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
@@ -74,7 +81,7 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
     from.once("close", (hadError) => {
       if (from.destroyed && to.destroyed) forget(from);
       if (stalled) return;
-      if (hadError) to.resetAndDestroy();
+      if (hadError) reset(to);
       else if (!from.readableEnded) to.destroy();
     });
     if (stalled) from.pause();
@@ -130,8 +137,8 @@ export async function openFaultyPath(toPort: number): Promise<FaultyPath> {
     },
     reset: () => {
       each(({ dialler, listener }) => {
-        dialler.resetAndDestroy();
-        listener.resetAndDestroy();
+        reset(dialler);
+        reset(listener);
       });
     },
     halfClose: (towards) => each((link) => link[towards].end()),
