@@ -4,7 +4,7 @@
  */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
-import type { Http2ServerResponse } from "node:http2";
+import type { Http2ServerResponse, ServerStreamResponseOptions } from "node:http2";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { MAX_PENDING_INFORMATIONAL_BYTES } from "../limits.ts";
 import type { AnyResponse } from "./messages.ts";
@@ -31,6 +31,18 @@ export interface HeadOptions {
   reason?: string | undefined;
   /** HTTP/2 only: the header section ends the stream, and neither content nor trailers follow. */
   endStream?: boolean | undefined;
+  /** HTTP/2 only: trailers may follow. Default: where the content has no length. */
+  mayHaveTrailers?: boolean | undefined;
+}
+
+/**
+ * For responses of which node writes the header: no trailers follow. Where they may, the end of the stream leaves in a frame
+ * and a packet of its own. Callers that know the length, as curl 7.88, have reset the stream by then; a thousand such resets
+ * look like a flood.
+ */
+export function withoutTrailers({ stream }: Http2ServerResponse): void {
+  const respond = stream.respond.bind(stream);
+  stream.respond = (headers, options) => respond(headers, { ...options, waitForTrailers: false });
 }
 
 /**
@@ -42,13 +54,16 @@ export function writeHead(
   response: AnyResponse,
   status: number,
   headers: Fields,
-  { reason, endStream = false }: HeadOptions = {},
+  { reason, endStream = false, mayHaveTrailers }: HeadOptions = {},
 ): void {
   const fields = withoutForbiddenLength(status, headers);
   // Always with a reason phrase: node keeps one that it has refused, and would refuse the next response because of it.
   if (response instanceof ServerResponse) {
     response.writeHead(status, reasonPhrase(status, reason), orderedForHttp1(fields));
-  } else writeHttp2Head(response, status, fields, endStream);
+    return;
+  }
+  const waitForTrailers = !endStream && (mayHaveTrailers ?? fields["content-length"] === undefined);
+  writeHttp2Head(response, status, fields, { endStream, waitForTrailers });
 }
 
 /** Bypasses the response's own writeHead(), which keeps fields that it has refused. */
@@ -56,10 +71,10 @@ function writeHttp2Head(
   { stream }: Http2ServerResponse,
   status: number,
   fields: Fields,
-  endStream: boolean,
+  options: ServerStreamResponseOptions,
 ): void {
   if (stream.destroyed || stream.closed) return;
-  stream.respond({ ...http2Fields(fields), ":status": status }, { waitForTrailers: !endStream, endStream });
+  stream.respond({ ...http2Fields(fields), ":status": status }, options);
 }
 
 /**

@@ -152,13 +152,14 @@ class HttpExchange implements TargetHandler {
     this.#guard.run(() => {
       if (status < 200) return this.#relay.passInformational(status, headers);
       this.#record.responded(this.connection?.socket?.acceptedAt);
-      const isWhole = (controller as Partial<Http2Exchange>).isHeaderOnly === true;
+      const { isHeaderOnly } = controller as Partial<Http2Exchange>;
       const { reason: phrase = reason, isHttp10 = false } = this.received ?? {};
       this.#relay.passHead({
         status,
         headers,
         reason: phrase,
-        isWhole,
+        isWhole: isHeaderOnly === true,
+        isHttp2: isHeaderOnly !== undefined,
         isHttp10,
         requestId: this.#record.id,
       });

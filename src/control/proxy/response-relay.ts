@@ -28,6 +28,8 @@ export interface ResponseHead {
   reason: string | undefined;
   /** The header section ends the response: a gRPC response of trailers only has to stay one section. */
   isWhole: boolean;
+  /** The target speaks HTTP/2: trailers may follow content of a known length, too. */
+  isHttp2: boolean;
   /** The target speaks HTTP/1.0. */
   isHttp10: boolean;
   /** For the caller, on a route of ours. */
@@ -117,7 +119,7 @@ export class ResponseRelay {
    *
    * @throws TurnaboutError `target_protocol` where its framing is faulty, or the caller's protocol cannot represent it
    */
-  passHead({ status, headers, reason, isWhole, isHttp10, requestId }: ResponseHead): void {
+  passHead({ status, headers, reason, isWhole, isHttp2, isHttp10, requestId }: ResponseHead): void {
     const coding = headers["transfer-encoding"];
     this.#noContent = hasNoContent(status, this.#method);
     if (isHttp10 && coding !== undefined) {
@@ -144,7 +146,11 @@ export class ResponseRelay {
       length === undefined && /^text\/event-stream *(;|$)/i.test(headers["content-type"] ?? "");
     const write = (): void => {
       try {
-        writeHead(this.#response, status, fields, { reason, endStream: isWhole });
+        writeHead(this.#response, status, fields, {
+          reason,
+          endStream: isWhole,
+          mayHaveTrailers: isHttp2 || undefined,
+        });
       } catch (cause) {
         throw unrepresentable(status, cause);
       }
