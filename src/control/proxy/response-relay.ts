@@ -1,5 +1,6 @@
 /** Passes a target's response on to the caller piece by piece, in the turn in which it arrives. */
 import type { IncomingHttpHeaders } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
 import { ServerResponse } from "node:http";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
@@ -248,12 +249,25 @@ export class ResponseRelay {
     const last = this.#last;
     if (last === undefined) return void this.#response.end();
     this.writtenBytes += last.length;
-    this.#response.end(last);
+    const response = this.#response;
+    if (response instanceof ServerResponse) response.end(last);
+    else endSoon(response, last);
   }
 
   #fieldsFrom(headers: IncomingHttpHeaders): Record<string, string | string[]> {
     return responseFields(headers, this.#job, this.target);
   }
+}
+
+/**
+ * One turn of the loop later: a target that closes after its response has mostly done so by then, and the caller's next request
+ * is not sent on that connection.
+ */
+function endSoon(response: Http2ServerResponse, last: Buffer): void {
+  setImmediate(() => {
+    const { stream } = response;
+    if (!stream.closed && !stream.destroyed) response.end(last);
+  });
 }
 
 function pendingBytes(response: AnyResponse): number {
