@@ -4,7 +4,7 @@
  */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
-import type { Http2ServerResponse, ServerStreamResponseOptions } from "node:http2";
+import type { Http2ServerResponse, ServerHttp2Stream, ServerStreamResponseOptions } from "node:http2";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { MAX_PENDING_INFORMATIONAL_BYTES } from "../limits.ts";
 import type { AnyResponse } from "./messages.ts";
@@ -42,7 +42,9 @@ export interface HeadOptions {
  */
 export function withoutTrailers({ stream }: Http2ServerResponse): void {
   const respond = stream.respond.bind(stream);
-  stream.respond = (headers, options) => respond(headers, { ...options, waitForTrailers: false });
+  const endsWithContent: ServerHttp2Stream["respond"] = (headers, options) =>
+    respond(headers, { ...options, waitForTrailers: false });
+  stream.respond = endsWithContent;
 }
 
 /**
