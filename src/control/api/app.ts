@@ -16,7 +16,6 @@ import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { checkCredential } from "../auth/credential-check.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
-import { withoutTrailers } from "../listener/response-writer.ts";
 import { noteCode, noteRequester } from "../records/request-record.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
@@ -156,7 +155,6 @@ export function createApp(context: AppContext): App {
       callers.admit(request);
       const isHttp2 = "stream" in request;
       if (isHttp2) closeAfterResponse(request.stream);
-      if ("stream" in response) withoutTrailers(response);
       callers.watch(request, response);
       (isHttp2 ? onHttp2 : onHttp1)(request, response).catch((error: unknown) => {
         context.log.error({ err: error }, "response could not be sent");

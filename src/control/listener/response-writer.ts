@@ -4,7 +4,7 @@
  */
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
-import type { Http2ServerResponse, ServerHttp2Stream, ServerStreamResponseOptions } from "node:http2";
+import type { Http2ServerResponse, ServerStreamResponseOptions } from "node:http2";
 import { http2Fields } from "../../wire/fields/http-fields.ts";
 import { MAX_PENDING_INFORMATIONAL_BYTES } from "../limits.ts";
 import type { AnyResponse } from "./messages.ts";
@@ -31,20 +31,11 @@ export interface HeadOptions {
   reason?: string | undefined;
   /** HTTP/2 only: the header section ends the stream, and neither content nor trailers follow. */
   endStream?: boolean | undefined;
-  /** HTTP/2 only: trailers may follow. Default: where the content has no length. */
+  /**
+   * HTTP/2 only: trailers may follow. Default true. Where they may, the end of the stream leaves in a frame and a packet of its
+   * own. Callers that know the length, as curl 7.88, have reset the stream by then; a thousand such resets look like a flood.
+   */
   mayHaveTrailers?: boolean | undefined;
-}
-
-/**
- * For responses of which node writes the header: no trailers follow. Where they may, the end of the stream leaves in a frame
- * and a packet of its own. Callers that know the length, as curl 7.88, have reset the stream by then; a thousand such resets
- * look like a flood.
- */
-export function withoutTrailers({ stream }: Http2ServerResponse): void {
-  const respond = stream.respond.bind(stream);
-  const endsWithContent: ServerHttp2Stream["respond"] = (headers, options) =>
-    respond(headers, { ...options, waitForTrailers: false });
-  stream.respond = endsWithContent;
 }
 
 /**
@@ -56,7 +47,7 @@ export function writeHead(
   response: AnyResponse,
   status: number,
   headers: Fields,
-  { reason, endStream = false, mayHaveTrailers }: HeadOptions = {},
+  { reason, endStream = false, mayHaveTrailers = true }: HeadOptions = {},
 ): void {
   const fields = withoutForbiddenLength(status, headers);
   // Always with a reason phrase: node keeps one that it has refused, and would refuse the next response because of it.
@@ -64,8 +55,7 @@ export function writeHead(
     response.writeHead(status, reasonPhrase(status, reason), orderedForHttp1(fields));
     return;
   }
-  const waitForTrailers = !endStream && (mayHaveTrailers ?? fields["content-length"] === undefined);
-  writeHttp2Head(response, status, fields, { endStream, waitForTrailers });
+  writeHttp2Head(response, status, fields, { endStream, waitForTrailers: mayHaveTrailers && !endStream });
 }
 
 /** Bypasses the response's own writeHead(), which keeps fields that it has refused. */

@@ -150,7 +150,7 @@ export class ResponseRelay {
         writeHead(this.#response, status, fields, {
           reason,
           endStream: isWhole,
-          mayHaveTrailers: isHttp2 || undefined,
+          mayHaveTrailers: isHttp2 || length === undefined,
         });
       } catch (cause) {
         throw unrepresentable(status, cause);

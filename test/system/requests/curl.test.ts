@@ -56,30 +56,20 @@ const PIPES = WAYS.filter(({ what }) => what !== "--http1.0");
 const MANY = 1_500;
 
 describe("curl on the API route", { skip: missing("curl") }, () => {
-  for (const [what, path] of [
-    ["responses of the API", "/healthz"],
-    ["responses of a target", via("/")],
-    ["refusals", "/nowhere"],
-  ] as const) {
-    it(`gets many ${what} on one HTTP/2 connection: each ends with its content, and is not reset`, async () => {
-      await using system = await startSystem({
-        tls: true,
-        target: await startRawTarget(({ socket }) =>
-          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-        ),
-      });
-      const flags = ["--http2", "--cacert", String(system.caFile), "-s", "-o", "/dev/null", ...AUTH];
-      const url = `${system.url}${path}?[1-${MANY}]`;
-      const { code, stdout } = await curl([...flags, "-w", "%{http_code} %{num_connects}\n", url]);
-      const seen = stdout.trim().split("\n");
-      assert.deepEqual([code, seen.length], [0, MANY]);
-      assert.deepEqual(
-        seen.filter((line) => !line.endsWith(" 0")),
-        [seen[0]],
-        "one connection",
-      );
+  it("gets many responses on one HTTP/2 connection: each ends with its content, and is not reset", async () => {
+    await using system = await startSystem({
+      tls: true,
+      target: await startRawTarget(
+        ({ socket }) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+      ),
     });
-  }
+    const flags = ["--http2", "--cacert", String(system.caFile), "-s", "-o", "/dev/null", ...AUTH];
+    const url = `${system.url}${via("/")}?[1-${MANY}]`;
+    const { code, stdout } = await curl([...flags, "-w", "%{http_code} %{num_connects}\n", url]);
+    const seen = stdout.trim().split("\n");
+    assert.deepEqual([code, seen.length, new Set(seen)], [0, MANY, new Set(["200 1", "200 0"])]);
+    assert.equal(seen.filter((line) => line.endsWith(" 1")).length, 1, "one connection");
+  });
 
   for (const { what, tls, flags, version } of PIPES) {
     it(`POSTs from a pipe, without a length, with ${what}`, async () => {
