@@ -205,6 +205,18 @@ describe("checks name a fault of the way", () => {
     assert.ok(!JSON.stringify(findings).includes("token-of-host"));
   });
 
+  it("a server that only looks like the control plane, whatever its response has", async () => {
+    for (const body of [
+      '{"credential":{"id":"x","kind":"runner"},"runners":[null,7,{"refusal":{}}]}',
+      '{"credential":null}',
+      "[]",
+    ]) {
+      await using alike = await startStranger(200, body, { "turnabout-version": "9.9.9" });
+      const findings = await check({ server: `http://127.0.0.1:${alike.port}` });
+      assert.ok(failedIn(findings).includes("carrier"), body);
+    }
+  });
+
   it("a redirect to https", async () => {
     await using moved = await startStranger(301, "", { location: "https://cp.example/api/v1/revdial?x" });
     const findings = await check({ server: `http://127.0.0.1:${moved.port}` });

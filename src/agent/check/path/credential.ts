@@ -127,12 +127,26 @@ function fail({ findings, options }: CheckContext, code: ErrorCode, details: str
   );
 }
 
+/** Undefined where it is none: another server may have sent anything. */
 function parseJudgement(body: string): Judgement | undefined {
   try {
-    const { credential, runners } = parseBoundedJson(body) as Partial<Judgement>;
-    if (typeof credential?.id !== "string" || typeof credential.kind !== "string") return undefined;
-    return { credential, runners: Array.isArray(runners) ? runners : [] };
+    const { credential, runners } = objectOf(parseBoundedJson(body));
+    const { id, kind, expiresAt } = objectOf(credential);
+    if (typeof id !== "string" || typeof kind !== "string") return undefined;
+    return {
+      credential: { id, kind, expiresAt: typeof expiresAt === "string" ? expiresAt : null },
+      runners: (Array.isArray(runners) ? runners : []).flatMap(judgedRunner),
+    };
   } catch {
     return undefined;
   }
+}
+
+function judgedRunner(value: unknown): Judgement["runners"] {
+  const { id, refusal } = objectOf(value);
+  return typeof id === "string" ? [{ id, refusal: typeof refusal === "string" ? refusal : null }] : [];
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
