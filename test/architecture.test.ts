@@ -92,6 +92,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "http1-target",
     "registry",
     "event-bus.ts",
+    "history",
     "admission",
     "bridge",
     "proxy",

@@ -18,6 +18,7 @@ import type { ActiveStreams } from "./auth/active-streams.ts";
 import type { Identity } from "./auth/identity.ts";
 import type { TokenIssuer } from "./auth/issuer.ts";
 import type { ExtensionEvent } from "./event-bus.ts";
+import type { AuditTrail } from "./history/audit-trail.ts";
 import type { TargetRoute } from "./proxy/target-routes.ts";
 import type { Registry, RegistryEvent } from "./registry/registry.ts";
 import type { ShareBounds, Shares as SharesType } from "./shares/shares.ts";
@@ -58,6 +59,8 @@ export interface ExtensionHost {
   /** What is open: closes it with its credential or its group of runners. */
   readonly activeStreams: Pick<ActiveStreams, "add" | "closeGroup">;
   readonly events: ExtensionEvents;
+  /** Acts of administrators, for `GET /api/v1/audit` and the log. A request's `actor` is among its variables. */
+  readonly audit: Pick<AuditTrail, "add">;
   /** Places of its own that callers share; refusals are counted in the metrics under the name. */
   createShares(name: string, bounds: Omit<ShareBounds, "onRefused">): SharesType;
 }

@@ -64,7 +64,19 @@ export function installExtensions(
 }
 
 export function createHost(settings: Settings, parts: Parts, dial: Dial): ExtensionHost {
-  const { access, activeStreams, bus, issuer, knownRunners, metrics, registry, store, tokens } = parts;
+  const {
+    access,
+    activeStreams,
+    audit,
+    bus,
+    issuer,
+    knownRunners,
+    metrics,
+    registry,
+    signIns,
+    store,
+    tokens,
+  } = parts;
   const { agentUrl, allowedOrigins, basePath, graceMs, log, warmUpMs } = settings;
   return {
     log,
@@ -87,11 +99,12 @@ export function createHost(settings: Settings, parts: Parts, dial: Dial): Extens
       issue: (request) => issuer.issue(request),
       list: () => issuer.list(),
       revoke: (id) => issuer.revoke(id),
-      isValid: (identity) => tokens.current(identity) !== undefined,
+      isValid: (identity) => tokens.current(identity) !== undefined && signIns.isOpen(identity),
       owners: () => tokens.owners(),
     },
     access,
     activeStreams,
+    audit,
     events: {
       onRunnerEvent: (listener) => {
         bus.subscribe((event) => {

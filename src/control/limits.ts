@@ -286,6 +286,15 @@ export const REFUSALS_LOGGED_PER_MINUTE = 60;
 
 /** JSON body of an API request: all are small, and Hono holds one in memory. */
 export const MAX_API_BODY_BYTES: number = 1024 * 1024;
+/** A sign-in that is not used for so long ends: a browser that was left open. */
+export const SIGN_IN_IDLE_MS: number = 30 * 60_000;
+/** One that is used ends at the latest then: a working day. */
+export const SIGN_IN_MAX_MS: number = 12 * 60 * 60_000;
+/** How often those that have ended are looked for. A request with one never passes; what it has opened lives so much longer. */
+export const SIGN_IN_SWEEP_MS = 10_000;
+/** Body of a sign-in: a token, which is read before anyone is known. */
+export const MAX_SIGN_IN_BODY_BYTES = 4_096;
+
 /** Names that users choose. */
 export const MAX_NAME_LENGTH = 200;
 /** Problems of its input that a `bad_request` lists. */
@@ -299,6 +308,14 @@ export const MAX_UNSENT_EVENT_BYTES: number = 256 * 1024;
 export const ACCESS_EVENTS_BYTES: number = 64 * 1024;
 /** Before the next ones do: twenty writes a second for one reader, however many requests there are. */
 export const ACCESS_EVENTS_PAUSE_MS = 50;
+/** Recent requests in one response, and how many there are unless the caller names a number: half a megabyte, and a page. */
+export const MAX_RECENT_RESPONSE_REQUESTS = 1_000;
+export const DEFAULT_RECENT_REQUESTS = 200;
+/** The same of entries of the audit trail. */
+export const MAX_AUDIT_RESPONSE_ENTRIES = 1_000;
+export const DEFAULT_AUDIT_ENTRIES = 200;
+/** Runners that a list of what a credential has open names. */
+export const MAX_LISTED_RUNNERS = 100;
 /** Statuses that a reader of the access log may name. */
 export const MAX_STATUS_FILTERS = 16;
 /** Comments at this interval keep proxies from closing an idle stream of events. */

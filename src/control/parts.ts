@@ -7,10 +7,14 @@ import { Access } from "./auth/access.ts";
 import { ActiveStreams } from "./auth/active-streams.ts";
 import { ClientCertificates } from "./auth/client-certificates.ts";
 import { TokenIssuer } from "./auth/issuer.ts";
+import { SignIns } from "./auth/sign-ins.ts";
 import { TokenStore } from "./auth/tokens.ts";
 import { EventBus } from "./event-bus.ts";
 import type { PortTls } from "./listener/port.ts";
 import { RequestFigures } from "./figures/request-figures.ts";
+import { AuditTrail } from "./history/audit-trail.ts";
+import { History } from "./history/history.ts";
+import { RunnerHistory } from "./history/runner-history.ts";
 import { InFlight } from "./in-flight/in-flight.ts";
 import { createControlMetrics } from "./metrics.ts";
 import type { Tracing } from "../wire/trace/tracing.ts";
@@ -33,11 +37,15 @@ import { IssuedTokenStore } from "./store/tokens.ts";
 
 export interface Parts {
   readonly accessLog: AccessLog;
+  readonly audit: AuditTrail;
+  readonly history: History;
+  readonly runnerHistory: RunnerHistory;
   readonly tracing: Tracing | undefined;
   readonly store: Store;
   readonly knownRunners: KnownRunnerStore;
   readonly tokens: TokenStore;
   readonly issuer: TokenIssuer;
+  readonly signIns: SignIns;
   readonly access: Access;
   readonly activeStreams: ActiveStreams;
   readonly inFlight: InFlight;
@@ -71,6 +79,7 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
   const requests = new RequestFigures((id) => GONE.has(registry.state(id)));
   const accessLog = new AccessLog(settings.accessLog, log, (record) => {
     requests.add(record);
+    history.add(record);
     if (record.code === "not_allowed") tokens.refused.add("not-allowed");
   });
   const bus = new EventBus(onFailure);
@@ -81,12 +90,17 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     onStop: (reason) => metrics.callersStopped.inc({ reason }),
   });
   const agentBudgets = new AgentBudgets(log);
+  const runnerHistory = new RunnerHistory();
   const registry = new Registry({
     graceMs: settings.graceMs,
     unknownRunners: shares.unknownRunners,
     isFull: (caller) => shares.unread.isFull(caller),
     onShareRefused: (share) => metrics.shareRefusals.inc({ share }),
-    onEvent: (event) => bus.publish(event),
+    onEvent: (event, connection) => {
+      runnerHistory.add(event, connection);
+      history.count(event.type);
+      bus.publish(event);
+    },
     onReplaced: (connection, runnerId) => {
       notifyReplaced(connection, runnerId, agentBudgets.of(connection.identity.id), log);
     },
@@ -107,18 +121,29 @@ export function createParts({ log, ...settings }: Settings, store: Store): Parts
     targets: () => countTargets(registry),
     refusedCredentials: () => tokens.refused.counts,
     tunnels: tunnelFigures,
-    streams: () => [...registry.connections()].reduce((sum, connection) => sum + connection.openStreams, 0),
+    streams: () => sumOf(registry.connections(), ({ openStreams }) => openStreams),
   });
   const activeStreams = new ActiveStreams(shares.openStreams);
   const issued = new IssuedTokenStore(store);
   closeGroupsWithSuccessor(store, issued, activeStreams); // before the issuer reads the tokens anew
+  const issuer = new TokenIssuer(issued, tokens);
+  const history = new History({
+    streams: () => sumOf(openConnections, ({ openStreams }) => openStreams),
+    waitingDials: () => registry.waitingDials,
+    runners: () => new Set([...openConnections].flatMap(({ runners }) => [...runners.keys()])).size,
+    tunnelBytes: () => Object.values(tunnelFigures.bytes()).reduce((sum, bytes) => sum + bytes, 0),
+  });
   return {
     accessLog,
+    audit: new AuditTrail(log),
+    history,
+    runnerHistory,
     tracing: settings.tracing,
     store,
     knownRunners: new KnownRunnerStore(store),
     tokens,
-    issuer: new TokenIssuer(issued, tokens),
+    issuer,
+    signIns: new SignIns(tokens, shares.signIns),
     access: new Access(),
     activeStreams,
     inFlight: new InFlight(),
@@ -151,6 +176,15 @@ function closeGroupsWithSuccessor(
       for (const group of before.difference(groups())) activeStreams.closeGroup(group, "it has been closed");
     };
   });
+}
+
+function sumOf(
+  connections: ReadonlySet<AgentConnection>,
+  read: (connection: AgentConnection) => number,
+): number {
+  let sum = 0;
+  for (const connection of connections) sum += read(connection);
+  return sum;
 }
 
 function countStates(registry: Registry): Record<string, number> {

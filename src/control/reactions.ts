@@ -54,7 +54,7 @@ export function rememberRunners(parts: Parts, { warmUpMs }: Settings): () => voi
 
 /** Closes what a changed token no longer covers, and takes up what it covers now. */
 export function followTokenChanges(parts: Parts, { log }: Settings): void {
-  const { activeStreams, agentBudgets, openConnections, registry, tokens } = parts;
+  const { activeStreams, agentBudgets, openConnections, registry, signIns, tokens } = parts;
   const context = { agentBudgets, registry, tokens, log };
   tokens.onChange(() => {
     for (const connection of openConnections) {
@@ -66,5 +66,8 @@ export function followTokenChanges(parts: Parts, { log }: Settings): void {
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);
     });
+  });
+  signIns.onEnd(() => {
+    activeStreams.closeRevoked((identity) => signIns.isOpen(identity), "the sign-in has ended");
   });
 }

@@ -118,6 +118,8 @@ export function release(parts: Parts, { extensions, stops, stopRemembering }: Ru
   extensions?.close();
   parts.bus.close();
   parts.tokens.close();
+  parts.signIns.close();
+  parts.history.close();
   parts.store.close();
 }
 

@@ -143,6 +143,7 @@ function install(host: ExtensionHost, options: InstallOptions, images: ImageRule
       streams,
     }),
     resources: helixResources({
+      audit: host.audit,
       basePath,
       images,
       instances,

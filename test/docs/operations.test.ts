@@ -20,6 +20,7 @@ import { registerHelixMetrics } from "../../src/helix/metrics.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import * as figureLimits from "../../src/control/figures/limits.ts";
+import * as historyLimits from "../../src/control/history/limits.ts";
 import { RequestFigures } from "../../src/control/figures/request-figures.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
 import * as proxyLimits from "../../src/control/proxy/limits.ts";
@@ -127,6 +128,9 @@ describe("docs/operations.md", () => {
     checkLimits("Access log (`src/control/records/limits.ts`)", recordsLimits));
 
   it("has the limits of tracing", () => checkLimits("Tracing (`src/telemetry/limits.ts`)", telemetryLimits));
+
+  it("has the limits of the history", () =>
+    checkLimits("History (`src/control/history/limits.ts`)", historyLimits));
 
   it("has the limits of the metrics", () =>
     checkLimits("Metrics of the control plane (`src/control/figures/limits.ts`)", figureLimits));

@@ -17,7 +17,7 @@ const HEAD = `/**
 `;
 
 /** Tags of operations that a client of the API calls. */
-const TAGS = new Set(["operations", "runners", "tokens", "events", "sessions", "wolf instances"]);
+const TAGS = new Set(["operations", "runners", "tokens", "sign-in", "events", "sessions", "wolf instances"]);
 
 /** Not formatted. */
 export async function generateTypes(): Promise<string> {

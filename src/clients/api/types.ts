@@ -24,6 +24,14 @@ export interface paths {
     /** The API as a page for people */
     get: operations["getApiReference"];
   };
+  "/api/v1/sign-in": {
+    /** Who the caller is, and until when */
+    get: operations["getSignIn"];
+    /** Sign a browser in with a token: the response sets a cookie that stands for it */
+    post: operations["signIn"];
+    /** Sign out: the cookie is removed, and what was opened with it is closed */
+    delete: operations["signOut"];
+  };
   "/api/v1/runners": {
     /** The runners that the caller may dial; for an admin all */
     get: operations["listRunners"];
@@ -41,6 +49,10 @@ export interface paths {
   "/api/v1/runners/{id}/metrics": {
     /** The agent's metrics, in the text format of Prometheus */
     get: operations["getRunnerMetrics"];
+  };
+  "/api/v1/runners/{id}/history": {
+    /** What happened to a runner since this process started, the latest first */
+    get: operations["getRunnerHistory"];
   };
   "/api/v1/diagnosis": {
     /** Versions, figures, configuration without secrets, and recent log lines of the control plane (admin) */
@@ -62,6 +74,10 @@ export interface paths {
     /** Revoke a token, also one of the token file, and close its streams and connections */
     delete: operations["revokeToken"];
   };
+  "/api/v1/tokens/{id}/opened": {
+    /** What a token has open now: what its revocation would close */
+    get: operations["getOpenedByToken"];
+  };
   "/api/v1/events": {
     /** Events of runners and of what users own, as server-sent events; a user reads the user's own */
     get: operations["readEvents"];
@@ -69,6 +85,25 @@ export interface paths {
   "/api/v1/access-log": {
     /** Lines of the access log as requests end, as server-sent events; a user reads those of the user's own requests */
     get: operations["readAccessLog"];
+  };
+  "/api/v1/requests": {
+    /** Requests that have ended last, the latest first; a user sees the user's own */
+    get: operations["listRecentRequests"];
+  };
+  "/api/v1/requests/{id}": {
+    /** One of them, by its `X-Request-Id` */
+    get: operations["getRecentRequest"];
+  };
+  "/api/v1/history": {
+    /**
+     * Figures of the last hour in steps, the oldest first (admin)
+     * @description `requests`, `errors` (codes other than `ok`, and 5xx), `bytesIn`, `bytesOut`, `connects`, `losses` and `tunnelBytes` are counts of a step; `p50Ms` to `p99Ms` are durations of its HTTP requests, `loopDelayMs` the longest delay of the event loop in it, `cpu` the part of a core that the process used; `streams`, `waitingDials`, `runners` (connected) and `rssBytes` are as at its end. Requests to the API are not counted.
+     */
+    get: operations["getHistory"];
+  };
+  "/api/v1/audit": {
+    /** Acts of administrators, the latest first (admin) */
+    get: operations["listAuditEntries"];
   };
   "/api/v1/sessions": {
     /** The caller's sessions; for an admin all */
@@ -112,6 +147,27 @@ export interface components {
         details?: string[];
       };
     };
+    SignIn: {
+      /** @description Name of the credential */
+      id: string;
+      /** @enum {string} */
+      kind: "admin" | "user" | "runner";
+      owner: string | null;
+      admin: boolean;
+      /** @description Patterns of the runners that its grant covers */
+      runners: string[];
+      targets: string[] | null;
+      /** @description Of the token */
+      expiresAt: string | null;
+      signIn: {
+        since: string;
+        /** @description If it is not used until then */
+        expiresAt: string;
+        /** @description However often it is used */
+        endsAt: string;
+      } | null;
+      version: string;
+    };
     Runner: {
       /** @example gpu-1 */
       id: string;
@@ -121,6 +177,8 @@ export interface components {
       /** @enum {string|null} */
       carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial" | null;
       version: string | null;
+      /** @description Id of the agent's credential, or of the last agent's (admin) */
+      credential: string | null;
       rttMs: number | null;
       /** @description Reached through the agent that discovered it, because the agent that has it configured is not connected */
       discovered: boolean;
@@ -139,7 +197,12 @@ export interface components {
         since: string;
         rttMs: number | null;
         peer: string | null;
+        version: string;
+        /** @description Id (admin) */
+        credential: string | null;
         streams: number;
+        /** @description In both directions, so far */
+        bytes: number;
         draining: boolean;
       }[];
       /** @description Connections that take over when those in use are lost */
@@ -150,9 +213,32 @@ export interface components {
         since: string;
         rttMs: number | null;
         peer: string | null;
+        version: string;
+        /** @description Id (admin) */
+        credential: string | null;
         streams: number;
+        /** @description In both directions, so far */
+        bytes: number;
         draining: boolean;
       }[];
+    };
+    RunnerEvent: {
+      time: string;
+      /** @enum {string} */
+      type: "connected" | "replaced" | "rerouted" | "lost" | "grace-expired";
+      connection?: string;
+      restarted?: boolean;
+      discovered?: boolean;
+      /** @description Of a loss */
+      reason?: string;
+      /** @description Of a loss: how long its connection was open */
+      lastedMs?: number;
+      carrier?: string;
+      version?: string;
+      /** @description Id (admin) */
+      credential?: string;
+      /** @description Address (admin) */
+      peer?: string;
     };
     Token: {
       id: string;
@@ -163,6 +249,8 @@ export interface components {
       targets: string[] | null;
       created_at: string;
       expires_at: string | null;
+      /** @description When it was last presented, since this process started */
+      last_used_at: string | null;
       session: string | null;
     };
     NewToken: {
@@ -176,6 +264,70 @@ export interface components {
       runners?: string[];
       targets?: string[];
       expires_in_s?: number;
+    };
+    Opened: {
+      /** @description Requests, WebSockets, tunnels and event streams */
+      streams: number;
+      sign_ins: number;
+      /** @description Of agents */
+      connections: number;
+      /** @description Some of those that these serve */
+      runners: string[];
+      runner_count: number;
+    };
+    RecentRequest: {
+      /** @description Greater than that of what has ended before */
+      seq: number;
+      /** @description Of its end */
+      time: string;
+      id: string;
+      /** @enum {string} */
+      way: "route" | "forward-proxy" | "connect" | "websocket" | "dial" | "api";
+      method?: string;
+      /** @description The values of its query are `*` */
+      path?: string;
+      /** @description Absent if the caller got no response */
+      status?: number;
+      /** @description `ok`, or the code of the error */
+      code: string;
+      credential?: string;
+      owner?: string;
+      client?: string;
+      runner?: string;
+      target?: string;
+      connection?: string;
+      traceId?: string;
+      bytesIn: number;
+      bytesOut: number;
+      /** @description Until a connection of the runner was found */
+      queueMs?: number;
+      /** @description From then until the agent had reached the target */
+      dialMs?: number;
+      /** @description From the start to the header of the target's response */
+      firstByteMs?: number;
+      totalMs?: number;
+      /**
+       * @description Where it failed: waiting for the runner, connecting to the target, …
+       * @enum {string}
+       */
+      phase?: "runner" | "connect" | "response" | "content";
+      /** @description Why it failed (admin) */
+      reason?: string;
+      /** @description The system's error at the agent (admin) */
+      errno?: string;
+    };
+    AuditEntry: {
+      seq: number;
+      time: string;
+      credential: string;
+      owner: string | null;
+      client: string;
+      /** @example token-revoked */
+      action: string;
+      subject: string;
+      details: {
+        [key: string]: string;
+      };
     };
     Session: {
       /** @example ses_0mh2k3l4m5a1b2c3d4e5f60718 */
@@ -443,6 +595,62 @@ export interface operations {
       };
     };
   };
+  /** Who the caller is, and until when */
+  getSignIn: {
+    responses: {
+      /** @description The caller */
+      200: {
+        content: {
+          "application/json": components["schemas"]["SignIn"];
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Sign a browser in with a token: the response sets a cookie that stands for it */
+  signIn: {
+    requestBody: {
+      content: {
+        "application/json": {
+          token: string;
+        };
+      };
+    };
+    responses: {
+      /** @description Signed in */
+      201: {
+        content: {
+          "application/json": components["schemas"]["SignIn"];
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Sign out: the cookie is removed, and what was opened with it is closed */
+  signOut: {
+    responses: {
+      /** @description Signed out */
+      204: {
+        content: never;
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
   /** The runners that the caller may dial; for an admin all */
   listRunners: {
     responses: {
@@ -542,6 +750,30 @@ export interface operations {
       200: {
         content: {
           "text/plain": string;
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** What happened to a runner since this process started, the latest first */
+  getRunnerHistory: {
+    parameters: {
+      path: {
+        id: string;
+      };
+    };
+    responses: {
+      /** @description Its events */
+      200: {
+        content: {
+          "application/json": {
+            events: components["schemas"]["RunnerEvent"][];
+          };
         };
       };
       /** @description Refused */
@@ -694,6 +926,28 @@ export interface operations {
       };
     };
   };
+  /** What a token has open now: what its revocation would close */
+  getOpenedByToken: {
+    parameters: {
+      path: {
+        id: string;
+      };
+    };
+    responses: {
+      /** @description What is open */
+      200: {
+        content: {
+          "application/json": components["schemas"]["Opened"];
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
   /** Events of runners and of what users own, as server-sent events; a user reads the user's own */
   readEvents: {
     responses: {
@@ -728,6 +982,144 @@ export interface operations {
       200: {
         content: {
           "text/event-stream": string;
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Requests that have ended last, the latest first; a user sees the user's own */
+  listRecentRequests: {
+    parameters: {
+      query?: {
+        /** @description `*` matches any characters */
+        runner?: string;
+        target?: string;
+        credential?: string;
+        /** @description Statuses and classes of them */
+        status?: string;
+        /** @description Of its end */
+        code?: string;
+        /** @description One or several */
+        way?: string;
+        /** @description Only later ones: `next` of a former response */
+        after?: number | null;
+        /** @description Only earlier ones: the smallest `seq` of a former response */
+        before?: number | null;
+        limit?: number;
+      };
+    };
+    responses: {
+      /** @description Requests */
+      200: {
+        content: {
+          "application/json": {
+            requests: components["schemas"]["RecentRequest"][];
+            next: number;
+          };
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** One of them, by its `X-Request-Id` */
+  getRecentRequest: {
+    parameters: {
+      path: {
+        id: string;
+      };
+    };
+    responses: {
+      /** @description The request */
+      200: {
+        content: {
+          "application/json": components["schemas"]["RecentRequest"];
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /**
+   * Figures of the last hour in steps, the oldest first (admin)
+   * @description `requests`, `errors` (codes other than `ok`, and 5xx), `bytesIn`, `bytesOut`, `connects`, `losses` and `tunnelBytes` are counts of a step; `p50Ms` to `p99Ms` are durations of its HTTP requests, `loopDelayMs` the longest delay of the event loop in it, `cpu` the part of a core that the process used; `streams`, `waitingDials`, `runners` (connected) and `rssBytes` are as at its end. Requests to the API are not counted.
+   */
+  getHistory: {
+    parameters: {
+      query?: {
+        /** @description Only steps that have ended later: Unix seconds */
+        after?: number | null;
+      };
+    };
+    responses: {
+      /** @description Columns of equal length */
+      200: {
+        content: {
+          "application/json": {
+            stepS: number;
+            /** @description Ends of the steps, Unix seconds */
+            time: number[];
+            series: {
+              requests: (number | null)[];
+              errors: (number | null)[];
+              bytesIn: (number | null)[];
+              bytesOut: (number | null)[];
+              p50Ms: (number | null)[];
+              p90Ms: (number | null)[];
+              p99Ms: (number | null)[];
+              streams: (number | null)[];
+              waitingDials: (number | null)[];
+              connects: (number | null)[];
+              losses: (number | null)[];
+              runners: (number | null)[];
+              tunnelBytes: (number | null)[];
+              loopDelayMs: (number | null)[];
+              cpu: (number | null)[];
+              rssBytes: (number | null)[];
+            };
+          };
+        };
+      };
+      /** @description Refused */
+      default: {
+        content: {
+          "application/json": components["schemas"]["Error"];
+        };
+      };
+    };
+  };
+  /** Acts of administrators, the latest first (admin) */
+  listAuditEntries: {
+    parameters: {
+      query?: {
+        /** @description Only later ones: `next` of a former response */
+        after?: number | null;
+        /** @description Only earlier ones */
+        before?: number | null;
+        limit?: number;
+      };
+    };
+    responses: {
+      /** @description Entries */
+      200: {
+        content: {
+          "application/json": {
+            entries: components["schemas"]["AuditEntry"][];
+            next: number;
+          };
         };
       };
       /** @description Refused */

@@ -12,6 +12,7 @@ import { parseHello } from "../../wire/messages/hello.ts";
 import type { Hello } from "../../wire/messages/hello.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
+import { systemErrorText } from "../../wire/system/system-errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { CAPABILITY, HEADER } from "../../wire/protocol.ts";
 import { parseGoaway } from "../../wire/session/goaway.ts";
@@ -274,6 +275,7 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
         { connection: id, silentMs, reason },
         "agent does not respond to PING; closing the connection",
       );
+      connection.noteEnd(`the agent does not respond to PING: ${reason}`);
       const error = new TurnaboutError("tunnel_lost", "the agent stopped responding to PING");
       destroyHttp2Session(http2Session, carrier.stream, error);
     },
@@ -284,5 +286,6 @@ function createConnection(agent: IdentifiedAgent, context: AdmissionContext): Ag
   const connection = new AgentConnection({ id, tunnel, ...credential, hello });
   connection.standby = agent.standby;
   connection.reconnectSpreadMs = agent.reconnectSpreadMs;
+  carrier.stream.on("error", (error) => connection.noteEnd(systemErrorText(error) ?? error.message));
   return connection;
 }

@@ -16,20 +16,25 @@ import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { checkCredential } from "../auth/credential-check.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
-import { noteCode, noteRequester } from "../records/request-record.ts";
+import { noteFailure, noteRequester } from "../records/request-record.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
+import { auditRoutes } from "./access/audit.ts";
+import { SIGN_IN_PATH, signInRoute, signInRoutes } from "./access/sign-in.ts";
+import { tokenRoutes } from "./access/tokens.ts";
 import type { AppContext, AppEnv } from "./context.ts";
 import { diagnosisRoutes } from "./diagnosis.ts";
 import { describeTargetRoutes } from "./target-paths.ts";
 import { accessLogRoutes } from "./live/access-log.ts";
 import { eventRoutes } from "./live/events.ts";
 import { operationRoutes } from "./operations.ts";
+import { historyRoutes } from "./recent/history.ts";
+import { recentRequestRoutes } from "./recent/requests.ts";
+import { runnerHistoryRoutes } from "./recent/runner-history.ts";
 import { forbidSniffing, removeConnectionFields } from "./response-fields.ts";
 import { runnerRoutes } from "./runners.ts";
 import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
-import { tokenRoutes } from "./tokens.ts";
 
 /** Hono's path of middleware for all requests. */
 const EVERY_PATH = "/*";
@@ -58,21 +63,24 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   describeAgentEndpoint(app.openAPIRegistry);
   describeTargetRoutes(app.openAPIRegistry, context.targetRoutes);
 
+  app.route("/", signInRoute(context));
   app.use("/api/*", async (c, next) => {
     const { incoming } = c.env;
     const { headers, url = "/" } = incoming;
+    const client = context.trustedProxies.client(incoming);
     const identity = authenticate(
       {
         method: c.req.method,
         headers,
         url,
         isWebSocket: false,
-        client: context.trustedProxies.client(incoming),
+        client,
       },
       context.tokens,
       context,
     );
     c.set("identity", identity);
+    c.set("actor", { credential: identity.id, owner: identity.owner, client: client.address });
     noteRequester(incoming, identity);
     await next();
   });
@@ -90,10 +98,15 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     });
   }
   app.route("/api/v1/runners", runnerRoutes(context));
+  app.route("/api/v1/runners", runnerHistoryRoutes(context));
   app.route("/api/v1", diagnosisRoutes(context));
   app.route("/api/v1/tokens", tokenRoutes(context));
+  app.route(SIGN_IN_PATH, signInRoutes(context));
   app.route("/api/v1/events", eventRoutes(context));
   app.route("/api/v1/access-log", accessLogRoutes(context));
+  app.route("/api/v1/requests", recentRequestRoutes(context));
+  app.route("/api/v1/history", historyRoutes(context));
+  app.route("/api/v1/audit", auditRoutes(context));
   for (const { path, routes } of context.resources) {
     if (!(routes instanceof OpenAPIHono)) {
       throw new TurnaboutError("config_invalid", `extension: the resource at ${path} is not an OpenAPIHono`);
@@ -111,7 +124,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
       "server",
       requestIdOf(c.env.incoming),
     );
-    noteCode(c.env.incoming, error instanceof CodedError ? error.code : "internal");
+    noteFailure(c.env.incoming, error);
     if (!(error instanceof CodedError)) {
       context.log.error({ err: error, requestId }, "request handler failed");
     }

@@ -4,14 +4,19 @@ import type { Logger } from "../../wire/log.ts";
 import type { Access } from "../auth/access.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
+import type { SignIns } from "../auth/sign-ins.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { TokenIssuer } from "../auth/issuer.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import type { InFlight } from "../in-flight/in-flight.ts";
 import type { EventBus } from "../event-bus.ts";
+import type { AuditActor, AuditTrail } from "../history/audit-trail.ts";
+import type { History } from "../history/history.ts";
+import type { RunnerHistory } from "../history/runner-history.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import type { TargetRoute } from "../proxy/target-routes.ts";
 import type { AccessLog } from "../records/access-log.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { FairShares } from "../shares/fair-shares.ts";
 import type { Store } from "../store/store.ts";
@@ -20,7 +25,7 @@ import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 
 export interface AppEnv {
   Bindings: HttpBindings | Http2Bindings;
-  Variables: { identity: Identity };
+  Variables: { identity: Identity; actor: AuditActor };
 }
 
 /** Without secrets. */
@@ -35,8 +40,14 @@ export interface AppContext extends CookiePolicy {
   registry: Registry;
   tokens: TokenStore;
   issuer: TokenIssuer;
+  signIns: SignIns;
   access: Access;
-  accessLog: Pick<AccessLog, "subscribe">;
+  audit: AuditTrail;
+  history: History;
+  runnerHistory: RunnerHistory;
+  /** Of agents. */
+  openConnections: ReadonlySet<AgentConnection>;
+  accessLog: Pick<AccessLog, "recent" | "subscribe">;
   bus: EventBus;
   store: Pick<Store, "inspect" | "settled">;
   activeStreams: ActiveStreams;

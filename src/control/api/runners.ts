@@ -7,6 +7,7 @@ import { getAgent } from "../admission/agent-client.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import { TUNNEL_KINDS } from "../tunnels/tunnel.ts";
 import { requireAdmin } from "../auth/access.ts";
+import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RunnerView } from "../registry/registry.ts";
 import type { AppContext, AppEnv } from "./context.ts";
@@ -20,7 +21,10 @@ const connectionSchema = z.object({
   since: z.string(),
   rttMs: z.number().nullable(),
   peer: z.string().nullable(),
+  version: z.string(),
+  credential: z.string().nullable().openapi({ description: "Id (admin)" }),
   streams: z.number().int(),
+  bytes: z.number().int().openapi({ description: "In both directions, so far" }),
   draining: z.boolean(),
 });
 
@@ -31,6 +35,10 @@ const runnerSchema = z
     since: z.string(),
     carrier: z.enum(TUNNEL_KINDS).nullable(),
     version: z.string().nullable(),
+    credential: z
+      .string()
+      .nullable()
+      .openapi({ description: "Id of the agent's credential, or of the last agent's (admin)" }),
     rttMs: z.number().nullable(),
     discovered: z.boolean().openapi({
       description:
@@ -100,24 +108,19 @@ const kick = createRoute({
   responses: responses(204, "The connections drain; the agent connects again"),
 });
 
-export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono<AppEnv> {
+export function runnerRoutes({ registry, access, audit, log }: AppContext): OpenAPIHono<AppEnv> {
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
-
-  function maySee(identity: Identity, { id, info }: RunnerView): boolean {
-    if (identity.mayAdminister) return true;
-    return info?.targets.some(({ name }) => access.mayDial(identity, id, name)) === true;
-  }
 
   routes.openapi(list, (c) => {
     const identity = c.get("identity");
-    const visible = registry.list().filter((view) => maySee(identity, view));
-    return c.json({ runners: visible.map(describeRunner) }, 200);
+    const visible = registry.list().filter((view) => maySeeRunner(identity, view, access));
+    return c.json({ runners: visible.map((view) => describeRunner(view, identity)) }, 200);
   });
 
   function find(identity: Identity, id: string): RunnerView {
     const view = registry.view(id);
     // A caller who may not see a runner does not learn that it exists.
-    if (view === undefined || !maySee(identity, view)) {
+    if (view === undefined || !maySeeRunner(identity, view, access)) {
       throw new TurnaboutError("runner_unknown", `runner ${JSON.stringify(id)} is not known`);
     }
     return view;
@@ -129,7 +132,10 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
     return connection;
   }
 
-  routes.openapi(get, (c) => c.json(describeRunner(find(c.get("identity"), c.req.valid("param").id)), 200));
+  routes.openapi(get, (c) => {
+    const identity = c.get("identity");
+    return c.json(describeRunner(find(identity, c.req.valid("param").id), identity), 200);
+  });
 
   routes.openapi(pingRoute, async (c) => {
     const { id } = find(c.get("identity"), c.req.valid("param").id);
@@ -153,20 +159,37 @@ export function runnerRoutes({ registry, access, log }: AppContext): OpenAPIHono
     const connections = registry.kick(id, { message: "an operator closed the connection" });
     if (connections === 0) throw new TurnaboutError("runner_offline", `kick ${id}: not connected`);
     log.info({ runner: id, connections }, "runner kicked");
+    audit.add(c.get("actor"), {
+      action: "runner-kicked",
+      subject: id,
+      details: { connections: String(connections) },
+    });
     return c.body(null, 204);
   });
 
   return routes;
 }
 
-function describeRunner(view: RunnerView): z.output<typeof runnerSchema> {
+/** Whether the identity may dial one of its targets. */
+export function maySeeRunner(
+  identity: Identity,
+  { id, info }: RunnerView,
+  access: Pick<Access, "mayDial">,
+): boolean {
+  if (identity.mayAdminister) return true;
+  return info?.targets.some(({ name }) => access.mayDial(identity, id, name)) === true;
+}
+
+function describeRunner(view: RunnerView, { mayAdminister }: Identity): z.output<typeof runnerSchema> {
   const [first] = view.connections;
+  const describe = (connection: AgentConnection) => describeConnection(connection, mayAdminister);
   return {
     id: view.id,
     state: view.state === "never-seen" ? "gone" : view.state, // such runners are not listed
     since: view.since.toISOString(),
     carrier: first?.tunnel.kind ?? null,
     version: first?.hello.version ?? null,
+    credential: mayAdminister ? (view.credential ?? null) : null,
     rttMs: roundMs(first?.tunnel.rttMs),
     discovered: view.discovered,
     bootEpoch: momentOf(view.bootEpochMs),
@@ -176,19 +199,25 @@ function describeRunner(view: RunnerView): z.output<typeof runnerSchema> {
       http,
       healthy: !view.unhealthy.has(name),
     })),
-    connections: view.connections.map(describeConnection),
-    behind: view.fallbackConnections.map(describeConnection),
+    connections: view.connections.map(describe),
+    behind: view.fallbackConnections.map(describe),
   };
 }
 
-function describeConnection(connection: AgentConnection): z.output<typeof connectionSchema> {
+function describeConnection(
+  connection: AgentConnection,
+  isAdmin: boolean,
+): z.output<typeof connectionSchema> {
   return {
     id: connection.id,
     carrier: connection.tunnel.kind,
     since: connection.since.toISOString(),
     rttMs: roundMs(connection.tunnel.rttMs),
     peer: connection.tunnel.remoteAddress ?? null,
+    version: connection.hello.version,
+    credential: isAdmin ? connection.identity.id : null,
     streams: connection.openStreams,
+    bytes: connection.tunnel.transferredBytes,
     draining: !connection.usable,
   };
 }

@@ -23,7 +23,7 @@ export interface CloseReason {
   text: string;
 }
 
-const REVOKED: CloseReason = { kind: "revoked", text: "the credential has been revoked" };
+const REVOKED = "the credential has been revoked";
 
 interface Open extends Listed {
   readonly stream: ActiveStream;
@@ -61,9 +61,20 @@ export class ActiveStreams {
     }
   }
 
-  /** @param isGood whether this identity is still valid as it is */
-  closeRevoked(isGood: (identity: Identity) => boolean): void {
-    for (const { stream } of this.#open.all()) if (!isGood(stream.identity)) stream.close(REVOKED);
+  /**
+   * @param isGood whether this identity is still valid as it is
+   * @param text why it is not, for the caller
+   */
+  closeRevoked(isGood: (identity: Identity) => boolean, text: string = REVOKED): void {
+    for (const { stream } of this.#open.all()) {
+      if (!isGood(stream.identity)) stream.close({ kind: "revoked", text });
+    }
+  }
+
+  countOf(isMeant: (identity: Identity) => boolean): number {
+    let count = 0;
+    for (const { stream } of this.#open.all()) if (isMeant(stream.identity)) count += 1;
+    return count;
   }
 
   /** @param beforeMs only what began before this moment of `performance.now()` */

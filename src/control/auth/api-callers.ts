@@ -15,6 +15,9 @@ const PROBES = ["/healthz", "/readyz"];
 /** Paths whose requests are authenticated. All others need no credential, whether they have one or not. */
 const AUTHENTICATED = /^\/(?:api\/|metrics$)/;
 
+/** It has its credential in the body. */
+const SIGN_IN = "/api/v1/sign-in";
+
 interface ApiCallersContext {
   basePath: string;
   shares: Pick<CallerShares, "anonymous" | "unread">;
@@ -30,17 +33,18 @@ export class ApiCallers {
 
   /** @throws TurnaboutError `rate_limited` */
   admit(request: AnyRequest): void {
-    const { basePath, shares } = this.#context;
-    const [url = ""] = (request.url ?? "").split("?", 1);
-    const path = url.startsWith(basePath) ? url.slice(basePath.length) : url;
+    const { shares } = this.#context;
+    const path = this.#pathOf(request);
     if (PROBES.includes(path) || AUTHENTICATED.test(path)) return;
     shares.anonymous.admit(this.#addressOf(request));
   }
 
   /** What to respond with where a request has failed with this. */
   refusal(error: Error, request: AnyRequest): unknown {
-    const { headers, url = "" } = request;
-    const hasCredential = credentialPlace({ headers, url, isWebSocket: false }) !== undefined;
+    const { headers, method, url = "" } = request;
+    const hasCredential =
+      credentialPlace({ headers, url, isWebSocket: false }) !== undefined ||
+      (method === "POST" && this.#pathOf(request) === SIGN_IN);
     return this.#context.shares.anonymous.refusal(error, this.#addressOf(request), hasCredential);
   }
 
@@ -54,6 +58,12 @@ export class ApiCallers {
       stop: () => breakResponse(request, response),
     });
     response.once("close", unwatch);
+  }
+
+  #pathOf({ url = "" }: AnyRequest): string {
+    const { basePath } = this.#context;
+    const [path = ""] = url.split("?", 1);
+    return path.startsWith(basePath) ? path.slice(basePath.length) : path;
   }
 
   #addressOf(request: AnyRequest): string {

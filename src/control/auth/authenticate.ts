@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { Identity } from "./identity.ts";
+import { SignIns } from "./sign-ins.ts";
 import type { TokenStore } from "./tokens.ts";
 
 /** Cookie and query parameter that may carry a token. */
@@ -24,6 +25,8 @@ export interface Presented {
 export interface CookiePolicy {
   /** Origins besides the control plane's own whose pages may use the cookie for unsafe requests and WebSockets. */
   allowedOrigins: readonly string[];
+  /** Whose ids the cookie may have in place of a token. */
+  signIns: Pick<SignIns, "find">;
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -59,8 +62,8 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
     case "X-Api-Key":
       return identify(String(headers["x-api-key"]), "X-Api-Key", tokens);
     case "cookie":
-      requireOrigin(request, policy, tokens);
-      return identify(cookie(headers.cookie, TOKEN_COOKIE), "cookie", tokens);
+      if (!SAFE_METHODS.has(request.method) || request.isWebSocket) requireOrigin(request, policy, tokens);
+      return identifyCookie(cookie(headers.cookie, TOKEN_COOKIE), tokens, policy.signIns);
     case "query":
       return identify(queryOf(request.url).get(TOKEN_PARAMETER) ?? undefined, "query", tokens);
     case undefined:
@@ -73,10 +76,14 @@ export function authenticate(request: Presented, tokens: TokenStore, policy: Coo
  * The fields of a request that a target's page may have sent, with an `Authorization` of its own: that one does not count
  * where the cookie identifies the caller. Without such a cookie it is a credential as anywhere else.
  */
-export function withoutPageCredential(headers: IncomingHttpHeaders, tokens: TokenStore): IncomingHttpHeaders {
+export function withoutPageCredential(
+  headers: IncomingHttpHeaders,
+  tokens: TokenStore,
+  { signIns }: Pick<CookiePolicy, "signIns">,
+): IncomingHttpHeaders {
   const token = cookie(headers.cookie, TOKEN_COOKIE);
   if (headers.authorization === undefined || token === undefined) return headers;
-  if (tokens.find(token) === undefined) return headers;
+  if (signIns.find(token) === undefined && tokens.find(token) === undefined) return headers;
   const { authorization: _ofThePage, ...others } = headers;
   return others;
 }
@@ -112,13 +119,14 @@ export function holdsToken(value: string, tokens: TokenStore): boolean {
 /**
  * Protects against cross-site requests: a browser sends the cookie with requests of any page, and the Origin names that
  * page. Checked for unsafe methods, and for WebSockets, which the same-origin policy does not cover.
+ *
+ * @throws TurnaboutError `origin_not_allowed`
  */
-function requireOrigin(
-  { method, headers, isWebSocket, client }: Presented,
-  policy: CookiePolicy,
-  tokens: TokenStore,
+export function requireOrigin(
+  { headers, client }: Pick<Presented, "client" | "headers">,
+  policy: Pick<CookiePolicy, "allowedOrigins">,
+  tokens: Pick<TokenStore, "refused">,
 ): void {
-  if (SAFE_METHODS.has(method) && !isWebSocket) return;
   const { origin } = headers;
   if (origin !== undefined && (policy.allowedOrigins.includes(origin) || isOwn(origin, client))) return;
   tokens.refused.add("origin");
@@ -136,6 +144,26 @@ function isOwn(origin: string, { scheme, host }: Presented["client"]): boolean {
     url.host === URL.parse(`${url.protocol}//${host}`)?.host &&
     (scheme === "http" || url.protocol === "https:")
   );
+}
+
+/** The id of a sign-in, or a token. */
+function identifyCookie(
+  value: string | undefined,
+  tokens: TokenStore,
+  signIns: CookiePolicy["signIns"],
+): Identity {
+  const identity = value === undefined ? undefined : signIns.find(value);
+  if (identity !== undefined) return identity;
+  if (value === undefined || !SignIns.isId(value)) return identify(value, "cookie", tokens);
+  tokens.refused.add("expired");
+  throw new TurnaboutError("unauthenticated", "cookie: the sign-in has ended", {
+    details: ["the sign-in has ended"],
+  });
+}
+
+/** A token that came in a body. @throws TurnaboutError `unauthenticated` */
+export function authenticateToken(token: string, tokens: TokenStore): Identity {
+  return identify(token, "body", tokens);
 }
 
 function identify(token: string | undefined, where: string, tokens: TokenStore): Identity {

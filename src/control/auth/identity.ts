@@ -18,6 +18,8 @@ export interface Identity {
   readonly mayAdminister: boolean;
   /** User to whom it belongs; only for kind `user`. */
   readonly owner: string | undefined;
+  /** The sign-in by which it comes, if it does: not its id, which is a secret, but the hash of it. */
+  readonly signIn?: string | undefined;
   /** The grant from which all of this is derived. */
   readonly grant: Grant;
 }

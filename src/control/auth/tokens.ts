@@ -38,6 +38,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 interface Known {
   identity: Identity;
   expiresAtMs: number;
+  usedAtMs: number | undefined;
 }
 
 export class TokenStore {
@@ -73,7 +74,9 @@ export class TokenStore {
   find(token: string): Identity | undefined {
     const sha256 = hashToken(token);
     const known = this.#byHash.get(sha256);
-    if (known === undefined || known.expiresAtMs <= Date.now()) return undefined;
+    const now = Date.now();
+    if (known === undefined || known.expiresAtMs <= now) return undefined;
+    known.usedAtMs = now;
     return timingSafeEqual(Buffer.from(known.identity.fingerprint), Buffer.from(sha256))
       ? known.identity
       : undefined;
@@ -95,6 +98,17 @@ export class TokenStore {
   current(identity: Identity): Identity | undefined {
     const known = this.#byHash.get(identity.fingerprint);
     return known === undefined || known.expiresAtMs <= Date.now() ? undefined : known.identity;
+  }
+
+  /** It was presented, by what stands for it. */
+  used({ fingerprint }: Identity): void {
+    const known = this.#byHash.get(fingerprint);
+    if (known !== undefined) known.usedAtMs = Date.now();
+  }
+
+  /** Unix milliseconds; undefined for one that was not used since this process started. */
+  lastUseOf({ sha256 }: Pick<TokenRecord, "sha256">): number | undefined {
+    return this.#byHash.get(sha256)?.usedAtMs;
   }
 
   /** Unix milliseconds; undefined for one that does not expire. */
@@ -190,8 +204,17 @@ export class TokenStore {
       .flatMap((records) => [...records.values()])
       .filter(({ sha256 }) => !this.#revoked.has(sha256))
       .map(known);
-    const fixed = this.#fixed.map((identity): Known => ({ identity, expiresAtMs: Infinity }));
+    const fixed = this.#fixed.map((identity): Known => ({
+      identity,
+      expiresAtMs: Infinity,
+      usedAtMs: undefined,
+    }));
+    const before = this.#byHash;
     this.#byHash = new Map([...all, ...fixed].map((entry) => [entry.identity.fingerprint, entry]));
+    for (const [sha256, { usedAtMs }] of before) {
+      const entry = this.#byHash.get(sha256);
+      if (entry !== undefined) entry.usedAtMs = usedAtMs;
+    }
   }
 
   #changed(): void {
@@ -219,6 +242,7 @@ export class TokenStore {
 function known(record: TokenRecord): Known {
   return {
     expiresAtMs: record.expiresAtMs ?? Infinity,
+    usedAtMs: undefined,
     identity: createIdentity(record.id, record.sha256, {
       kind: record.kind,
       runners: record.runners,

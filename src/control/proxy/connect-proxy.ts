@@ -202,7 +202,7 @@ function nameDestination(record: RequestRecord, { identity, runner, target }: Au
 }
 
 function noteRefusal(record: RequestRecord, error: unknown): void {
-  record.code = error instanceof CodedError ? error.code : "internal";
+  record.failed(error);
   record.status = errorResponseFor(error, "proxy").status;
 }
 

@@ -242,6 +242,7 @@ class HttpExchange implements TargetHandler {
 
   #refuse(error: Error): void {
     const known = targetError(error, this.#job);
+    this.#record.failed(known);
     this.#settle(known.code);
     this.#relay.flush();
     endWithError(this.#request, this.#response, known, error);

@@ -148,7 +148,8 @@ export function followTunnel(record: RequestRecord, caller: Duplex, tunnel: Dupl
   caller.on("data", (chunk: Buffer) => (record.bytesIn += chunk.length));
   tunnel.on("data", (chunk: Buffer) => (record.bytesOut += chunk.length));
   tunnel.once("error", (error) => {
-    record.code = error instanceof CodedError ? error.code : "target_closed";
+    record.failed(error);
+    if (!(error instanceof CodedError)) record.code = "target_closed";
   });
 }
 

@@ -23,7 +23,7 @@ export function accessLine(record: RequestRecord, now: number): string {
     name("runner", record.runner) +
     name("target", record.target) +
     name("connection", record.connection) +
-    name("traceId", record.spans?.traceId) +
+    name("traceId", record.traceId ?? record.spans?.traceId) +
     `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut}` +
     time("queueMs", record.queueMs) +
     time("dialMs", record.dialMs) +

@@ -4,9 +4,12 @@ import { accessLine } from "./access-line.ts";
 import { AccessReader } from "./access-reader.ts";
 import type { AccessReaderOptions } from "./access-reader.ts";
 import { LineFile } from "./line-file.ts";
+import { RecentRequests } from "./recent-requests.ts";
 import type { RequestRecord } from "./request-record.ts";
 
 export class AccessLog {
+  /** Those that have ended last, without a file too. */
+  readonly recent: RecentRequests = new RecentRequests();
   readonly #file: LineFile | undefined;
   /** Changes with readers, not with requests. */
   readonly #readers = new Set<AccessReader>();
@@ -31,11 +34,16 @@ export class AccessLog {
   /** Once for each record. */
   end(record: RequestRecord): void {
     record.totalMs = record.elapsedMs;
+    const now = Date.now();
+    record.endedAtMs = now;
     record.code ??= "aborted";
     record.spans?.end(record);
     this.#onEnd(record);
-    if (this.#file === undefined && this.#readers.size === 0) return;
-    const now = Date.now();
+    if (this.#file !== undefined || this.#readers.size > 0) this.#write(record, now);
+    this.recent.add(record);
+  }
+
+  #write(record: RequestRecord, now: number): void {
     let line = this.#file === undefined ? undefined : accessLine(record, now);
     if (line !== undefined) this.#file?.write(line);
     if (this.#readers.size === 0) return;

@@ -26,3 +26,18 @@ export const ACCESS_READER_MAX_LINES = 1_000;
 
 /** And their characters. A line may have 4,000; usual ones have 500, which are a thousand lines. */
 export const ACCESS_READER_MAX_LENGTH: number = 512 * 1024;
+
+/** Requests that have ended last and are kept, of one target: what an operator scrolls through. */
+export const RECENT_REQUESTS_PER_TARGET = 256;
+
+/** The same of one user's requests that have reached no target, and of those to the API. */
+export const RECENT_REQUESTS_PER_USER = 256;
+
+/** And of all: about 600 bytes each, 10 MB. */
+export const MAX_RECENT_REQUESTS = 16_384;
+
+/** Characters of their paths and reasons; usual ones have 60. */
+export const MAX_RECENT_LENGTH: number = 4 * 1024 * 1024;
+
+/** Characters of the reason for which a request failed. */
+export const MAX_REASON_LENGTH = 256;

@@ -22,19 +22,21 @@ export async function recordedDial<Socket extends DialledSocket>(
   try {
     const socket = await open(record);
     socket.once("close", () => {
-      record.code = socket.errored === null ? "ok" : codeOf(socket.errored);
+      if (socket.errored === null) record.code = "ok";
+      else fail(record, socket.errored);
       record.bytesIn = socket.bytesWritten;
       record.bytesOut = socket.bytesRead;
       accessLog.end(record);
     });
     return socket;
   } catch (error) {
-    record.code = codeOf(error);
+    fail(record, error);
     accessLog.end(record);
     throw error;
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof CodedError ? error.code : "aborted";
+function fail(record: RequestRecord, error: unknown): void {
+  record.failed(error);
+  if (!(error instanceof CodedError)) record.code = "aborted";
 }

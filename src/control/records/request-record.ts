@@ -1,12 +1,15 @@
 /**
  * What is noted of one request, WebSocket, CONNECT or dial while it runs: for its log line if it fails, and for the access log.
- * It is created for every request, so it has plain fields, and nothing keeps it after its end.
+ * It is created for every request, so it has plain fields. After its end the recent requests keep it.
  */
+import { CodedError } from "../../wire/errors.ts";
 import type { Phase } from "../../wire/errors.ts";
 import type { TraceFields } from "../../wire/trace/trace-fields.ts";
+import { MAX_REASON_LENGTH } from "./limits.ts";
 
 /** How it has come here. */
-export type Way = "route" | "forward-proxy" | "connect" | "websocket" | "dial" | "api";
+export const WAYS = ["route", "forward-proxy", "connect", "websocket", "dial", "api"] as const;
+export type Way = (typeof WAYS)[number];
 
 /** The request that a stream is opened for, as far as its agent gets to know it. */
 export interface StreamCause {
@@ -53,6 +56,10 @@ export class RequestRecord implements StreamCause {
   status: number | undefined;
   /** `ok`, or the code of the error. */
   code: string | undefined;
+  /** Why it failed, for operators: it may name addresses. */
+  reason: string | undefined;
+  /** Name of the system's error at the agent. */
+  errno: string | undefined;
   /** Content that the caller has sent, and that it has got from the target. */
   bytesIn = 0;
   bytesOut = 0;
@@ -64,12 +71,15 @@ export class RequestRecord implements StreamCause {
   dialMs: number | undefined;
   /** From the start to the header of the target's response. */
   firstByteMs: number | undefined;
-  /** Set at the end. */
+  /** Set at the end: its length, and when that was in Unix milliseconds. */
   totalMs: number | undefined;
+  endedAtMs: number | undefined;
   /** Set where it is traced here. */
   spans: RequestSpans | undefined;
   /** Of the caller, where it is not traced here. */
   callerTrace: TraceFields | undefined;
+  /** Set at the end. */
+  traceId: string | undefined;
 
   constructor(id: string, way: Way) {
     this.id = id;
@@ -106,6 +116,24 @@ export class RequestRecord implements StreamCause {
     this.phase = "content";
     this.firstByteMs = this.elapsedMs;
   }
+
+  /** It has failed. The first failure counts: what follows from it is no reason. */
+  failed(error: unknown): void {
+    if (error instanceof CodedError) {
+      this.code = error.code;
+      this.errno ??= error.errno;
+      if (error.phase !== undefined) this.phase = error.phase;
+      else if (error.code === "response_timeout") this.phase = "response"; // a WebSocket's stream is accepted with it
+    } else this.code = "internal";
+    this.reason ??= error instanceof Error ? error.message.slice(0, MAX_REASON_LENGTH) : undefined;
+  }
+
+  /** Behind its end: keeps what is shown of it later. */
+  settle(): void {
+    this.traceId = this.spans?.traceId;
+    this.spans = undefined;
+    this.callerTrace = undefined;
+  }
 }
 
 const RECORD: unique symbol = Symbol("record");
@@ -128,7 +156,6 @@ export function noteRequester(request: object, requester: Requester): void {
   if (record !== undefined) record.requester = requester;
 }
 
-export function noteCode(request: object, code: string): void {
-  const record = attachedRecord(request);
-  if (record !== undefined) record.code = code;
+export function noteFailure(request: object, error: unknown): void {
+  attachedRecord(request)?.failed(error);
 }

@@ -62,6 +62,7 @@ export class AgentConnection {
   #drainTimer: NodeJS.Timeout | undefined;
   #isEndedHere = false;
   #isRevoked = false;
+  #endReason: string | undefined;
 
   constructor(parts: AgentConnectionParts) {
     this.id = parts.id;
@@ -112,6 +113,15 @@ export class AgentConnection {
   /** Its credential is accepted no more, so its runners are not kept for it. */
   get isRevoked(): boolean {
     return this.#isRevoked;
+  }
+
+  /** Why it has ended, or is about to; the first reason counts. */
+  get endReason(): string {
+    return this.#endReason ?? "the connection to the agent has closed";
+  }
+
+  noteEnd(reason: string): void {
+    this.#endReason ??= reason;
   }
 
   get freeStreams(): number {
@@ -222,6 +232,7 @@ export class AgentConnection {
   /** The deadline replaces the keep-alive, which a tunnel may end with this. */
   #startDrain(message: string, deadlineMs: number): void {
     if (this.#drain.signal.aborted) return;
+    this.noteEnd(message);
     this.#drain.abort();
     this.pools.drain();
     this.tunnel.close();
@@ -230,6 +241,7 @@ export class AgentConnection {
   }
 
   destroy(message: string): void {
+    this.noteEnd(message);
     this.#isEndedHere ||= !this.#drain.signal.aborted;
     this.tunnel.destroy(new TurnaboutError("tunnel_lost", message));
   }

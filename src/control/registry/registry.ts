@@ -25,7 +25,7 @@ export type { RegistryEvent, RunnerState, RunnerView };
 
 export interface RegistryOptions {
   graceMs?: number | undefined;
-  onEvent?: ((event: RegistryEvent) => void) | undefined;
+  onEvent?: ((event: RegistryEvent, connection: AgentConnection | undefined) => void) | undefined;
   /** A connection has lost one of its runners to a newer agent, and keeps the others. */
   onReplaced?: ((connection: AgentConnection, runnerId: string) => void) | undefined;
   /** What one of these has thrown. Registrations and losses are not affected by it. */
@@ -74,7 +74,7 @@ export class Registry {
       entries: this.#entries,
       dials: this.#dials,
       graceMs,
-      onEvent: guard.wrap((event: RegistryEvent) => options.onEvent?.(event)),
+      onEvent: guard.wrap((event: RegistryEvent, from?: AgentConnection) => options.onEvent?.(event, from)),
       onReplaced: guard.wrap((connection: AgentConnection, runnerId: string) =>
         options.onReplaced?.(connection, runnerId),
       ),

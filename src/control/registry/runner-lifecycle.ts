@@ -16,14 +16,16 @@ export type RegistryEvent =
   | { type: "replaced"; runner: string }
   /** The runner stays connected, now through an agent that has discovered it, or through its own agent again. */
   | { type: "rerouted"; runner: string; discovered: boolean }
-  | { type: "lost"; runner: string }
+  /** The connection is the last one that served it. */
+  | { type: "lost"; runner: string; connection?: string | undefined; reason?: string | undefined }
   | { type: "grace-expired"; runner: string };
 
 export interface LifecycleParts {
   entries: Entries;
   dials: WaitingDials;
   graceMs: number;
-  onEvent: (event: RegistryEvent) => void;
+  /** @param connection the one that the event names */
+  onEvent: (event: RegistryEvent, connection?: AgentConnection) => void;
   /** A connection has lost one of its runners to a newer agent, and keeps the others. */
   onReplaced: (connection: AgentConnection, runnerId: string) => void;
 }
@@ -55,7 +57,7 @@ export class RunnerLifecycle {
     if (upstreams.own === undefined || upstreams.own.isConnected) endGrace(entry);
     if (entry.state !== "connected") entries.setState(entry, "connected");
     if (isNew && replaced?.isConnected === true) this.#replace(entry, replaced);
-    onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted });
+    onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted }, connection);
     this.#reportRoute(entry);
     dials.release(entry);
     return upstream;
@@ -71,7 +73,7 @@ export class RunnerLifecycle {
     if (before === undefined || before === upstream) return;
     if (upstreams.removeConnection(connection, before) && upstreams.own === before) {
       upstreams.own = undefined;
-      this.#takeOver(entry, before);
+      this.#takeOver(entry, before, connection);
     }
     this.#reportRoute(entry);
   }
@@ -84,7 +86,7 @@ export class RunnerLifecycle {
     if (entry === undefined || upstream === undefined) return; // it has lost the runner already
     const { upstreams } = entry;
     if (!upstreams.removeConnection(connection, upstream)) return;
-    if (upstream === upstreams.own && this.#takeOver(entry, upstream)) return;
+    if (upstream === upstreams.own && this.#takeOver(entry, upstream, connection)) return;
     const wasStandby = !upstream.discovered && upstream !== upstreams.own;
     if (wasStandby) return;
     // The runner is kept for its own agent, whichever agent serves it meanwhile.
@@ -98,7 +100,7 @@ export class RunnerLifecycle {
       return dials.release(entry);
     }
     entry.reportedDiscovered = undefined;
-    onEvent({ type: "lost", runner: runnerId });
+    onEvent(lossOf(runnerId, connection, mayComeBack), connection);
     if (upstream.discovered && mayComeBack) this.#startGrace(entry, graceMs);
     if (entry.graceTimer === undefined && !this.#closed) return this.#toGone(entry);
     entries.setState(entry, "reconnecting");
@@ -136,15 +138,15 @@ export class RunnerLifecycle {
   }
 
   /** The next stand-by serves the runner. False if there is none. */
-  #takeOver(entry: Entry, lost: Upstream): boolean {
+  #takeOver(entry: Entry, lost: Upstream, lostConnection: AgentConnection): boolean {
     const next = entry.upstreams.promote();
     const [connection] = next?.connections ?? [];
     if (next === undefined || connection === undefined) return false;
     const { onEvent, dials } = this.#parts;
     endGrace(entry);
-    onEvent({ type: "lost", runner: entry.id });
+    onEvent(lossOf(entry.id, lostConnection, true), lostConnection);
     const restarted = isRestart(lost.bootEpochMs, next.bootEpochMs);
-    onEvent({ type: "connected", runner: entry.id, connection: connection.id, restarted });
+    onEvent({ type: "connected", runner: entry.id, connection: connection.id, restarted }, connection);
     this.#reportRoute(entry);
     dials.release(entry);
     return true;
@@ -178,6 +180,11 @@ export class RunnerLifecycle {
     if (before === undefined || discovered === undefined || before === discovered) return;
     this.#parts.onEvent({ type: "rerouted", runner: entry.id, discovered });
   }
+}
+
+function lossOf(runner: string, connection: AgentConnection, mayComeBack: boolean): RegistryEvent {
+  const reason = mayComeBack ? connection.endReason : "the agent no longer offers the runner";
+  return { type: "lost", runner, connection: connection.id, reason };
 }
 
 function endGrace(entry: Entry): void {

@@ -1,6 +1,5 @@
 /** Records of requests that get no target: those of the API, and those that are refused before they are routed. */
 import type { EventEmitter } from "node:events";
-import { CodedError } from "../../wire/errors.ts";
 import { errorResponseFor } from "../listener/error-response.ts";
 import type { Refuser } from "../listener/error-response.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
@@ -41,10 +40,9 @@ export class OtherRecords {
     end: EventEmitter,
     { error, refuser, way }: { error: unknown; refuser: Refuser; way: Way },
   ): void {
-    const code = error instanceof CodedError ? error.code : "internal";
     const known = attachedRecord(request);
     const record = known ?? this.#start(request, way);
-    record.code = code;
+    record.failed(error);
     record.status = errorResponseFor(error, refuser).status;
     if (known === undefined) end.once("close", () => this.#context.accessLog.end(record));
   }

@@ -81,7 +81,7 @@ export class RequestJobs {
     const client = trustedProxies.client(request);
     let counted = headers;
     const routed = routes.resolve(url, { method, isWebSocket }, ({ hasPages = false }) => {
-      if (hasPages) counted = withoutPageCredential(headers, tokens);
+      if (hasPages) counted = withoutPageCredential(headers, tokens, this.#context);
       return authenticate({ method, headers: counted, url, isWebSocket, client }, tokens, this.#context);
     });
     if (routed === undefined || "redirect" in routed) return routed;

@@ -13,11 +13,14 @@ import {
   FAILED_CREDENTIALS_PER_S,
   MAX_ACCESS_READERS,
   MAX_EVENT_READERS,
+  MAX_SIGN_INS,
   MAX_OPEN_STREAMS,
   MAX_UNKNOWN_RUNNERS,
   MAX_UNREAD_BYTES,
   OPEN_STREAMS_PER_CALLER,
   OPEN_STREAMS_PER_OPERATOR,
+  SIGN_INS_PER_CALLER,
+  SIGN_INS_PER_OPERATOR,
   UNKNOWN_RUNNERS_PER_CALLER,
   UNKNOWN_RUNNERS_PER_OPERATOR,
   UNREAD_BYTES_PER_CALLER,
@@ -46,6 +49,7 @@ export interface FairShares {
   readonly openStreams: Shares;
   readonly eventReaders: Shares;
   readonly accessReaders: Shares;
+  readonly signIns: Shares;
   readonly unknownRunners: Shares;
   readonly unread: UnreadBytes;
   readonly anonymous: AnonymousCallers;
@@ -87,6 +91,13 @@ export function createFairShares(options: ShareOptions, { onRefused, onStop }: S
       perOperator: ACCESS_READERS_PER_OPERATOR,
       total: MAX_ACCESS_READERS,
       onRefused: () => onRefused("access_readers"),
+    }),
+    signIns: new Shares({
+      what: "sign-ins",
+      perHolder: SIGN_INS_PER_CALLER,
+      perOperator: SIGN_INS_PER_OPERATOR,
+      total: MAX_SIGN_INS,
+      onRefused: () => onRefused("sign_ins"),
     }),
     unknownRunners: unknownRunnerShares(() => onRefused("unknown_runners")),
     unread: new UnreadBytes({

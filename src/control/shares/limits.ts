@@ -34,6 +34,12 @@ export const ACCESS_READERS_PER_CALLER = 4;
 export const ACCESS_READERS_PER_OPERATOR = 16;
 export const MAX_ACCESS_READERS = 64;
 
+/** Browsers that are signed in: of each further one, the user's least recently used is signed out. */
+export const SIGN_INS_PER_CALLER = 32;
+/** One admin token may serve a team. */
+export const SIGN_INS_PER_OPERATOR = 128;
+export const MAX_SIGN_INS = 4_096;
+
 /** How long a turn of the event loop may be before further requests to targets wait for the next one. Each takes 0.1 to 1 ms. */
 export const EXCHANGES_TURN_MS = 8;
 /** The same while connections arrive: behind five hundred a new one waits as many turns. */

@@ -11,8 +11,11 @@ const THIS_MACHINE = ["127.0.0.0/8", "::1"];
 const CREDENTIAL_FIELDS = ["authorization", "proxy-authorization", "x-api-key"] as const;
 const TOKEN_COOKIE = /(?:^|[;,])\s*access_token=/;
 const TOKEN_PARAMETER = /[?&]access_token=/;
+/** Its body is a credential. */
+const SIGN_IN = /\/api\/v1\/sign-in\/?(?:\?|$)/;
 
 interface PlaintextRequest {
+  method?: string | undefined;
   headers: IncomingHttpHeaders;
   url?: string | undefined;
   socket: Pick<Socket, "remoteAddress" | "remotePort">;
@@ -36,11 +39,12 @@ export class PlaintextPolicy {
   }
 }
 
-function hasCredential({ headers, url = "" }: PlaintextRequest): boolean {
+function hasCredential({ method, headers, url = "" }: PlaintextRequest): boolean {
   return (
     CREDENTIAL_FIELDS.some((name) => headers[name] !== undefined) ||
     TOKEN_COOKIE.test(headers.cookie ?? "") ||
-    TOKEN_PARAMETER.test(url)
+    TOKEN_PARAMETER.test(url) ||
+    (method === "POST" && SIGN_IN.test(url))
   );
 }
 

@@ -203,7 +203,7 @@ class CallerWebSocket {
     const { metrics, refusalLog } = this.#context;
     const known = error instanceof CodedError ? error : { code: "internal" };
     metrics.requests.inc({ outcome: known.code });
-    this.#record.code = known.code;
+    this.#record.failed(error);
     if (this.#record.status === undefined) this.#record.status = errorResponseFor(error).status;
     const fields = failureFields(this.#job, known, this.#record);
     refusalLog.info({ ...fields, reason: toError(error).message }, "WebSocket failed");

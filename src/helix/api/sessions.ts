@@ -4,7 +4,12 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
 import { credentialHolder, MAX_NAME_LENGTH, preferredWaitMs, requireAdmin } from "../../control/extension.ts";
-import type { ExtensionRunners, ExtensionStore, ExtensionTokens } from "../../control/extension.ts";
+import type {
+  ExtensionHost,
+  ExtensionRunners,
+  ExtensionStore,
+  ExtensionTokens,
+} from "../../control/extension.ts";
 import { sandboxRunner } from "../ids.ts";
 import type { ImageRules } from "../sessions/images.ts";
 import type { Policy } from "../sessions/policy.ts";
@@ -98,6 +103,7 @@ export interface SessionRoutesContext {
   sessions: Sessions;
   sessionStore: SessionStore;
   store: Pick<ExtensionStore, "settled">;
+  audit: ExtensionHost["audit"];
   policy: Policy;
   runners: Pick<ExtensionRunners, "kick" | "state">;
   tokens: Pick<ExtensionTokens, "isValid">;
@@ -107,6 +113,7 @@ export interface SessionRoutesContext {
 }
 
 export function sessionRoutes({
+  audit,
   sessions,
   sessionStore,
   store,
@@ -166,6 +173,13 @@ export function sessionRoutes({
 
   routes.openapi(remove, async (c) => {
     const session = policy.session(c.get("identity"), c.req.valid("param").id);
+    if (c.get("identity").mayAdminister) {
+      audit.add(c.get("actor"), {
+        action: "session-stopped",
+        subject: session.id,
+        details: { owner: session.owner, name: session.name },
+      });
+    }
     const hasEnded = await sessions.remove(session);
     await store.settled(`delete session ${session.id}`);
     return c.body(null, hasEnded ? 204 : 202);

@@ -10,7 +10,7 @@ import type { SessionStore } from "../store/sessions.ts";
 import { refuseInvalid, responses } from "../../control/extension-api.ts";
 import type { AppEnv } from "../../control/extension-api.ts";
 import { requireAdmin } from "../../control/extension.ts";
-import type { ExtensionRunners, ExtensionStore } from "../../control/extension.ts";
+import type { ExtensionHost, ExtensionRunners, ExtensionStore } from "../../control/extension.ts";
 import { heartbeatSchema, readHeartbeat } from "./heartbeat.ts";
 import { containerUsage, diskUsage } from "../store/usage.ts";
 
@@ -109,6 +109,7 @@ const describedHeartbeat = createRoute({
 });
 
 export interface WolfInstanceRoutesContext {
+  audit: ExtensionHost["audit"];
   instances: Instances;
   sessions: Sessions;
   sessionStore: SessionStore;
@@ -117,7 +118,7 @@ export interface WolfInstanceRoutesContext {
 }
 
 export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIHono<AppEnv> {
-  const { instances, sessions, sessionStore, store, runners } = context;
+  const { audit, instances, sessions, sessionStore, store, runners } = context;
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
   const show = (instance: Instance): z.output<typeof instanceSchema> =>
     describe(instance, instances.presence(instance.id), sessionStore.onInstance(instance.id).length);
@@ -143,6 +144,7 @@ export function wolfInstanceRoutes(context: WolfInstanceRoutesContext): OpenAPIH
     instances.remove(id);
     sessions.instanceRemoved(id);
     runners.kick(wolfRunner(id), { message: "closed by the control plane" });
+    audit.add(c.get("actor"), { action: "instance-forgotten", subject: id });
     await store.settled(`forget instance ${id}`);
     return c.body(null, 204);
   });

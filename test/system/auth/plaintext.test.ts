@@ -69,6 +69,7 @@ describe("a port with a certificate", () => {
       `GET http://echo.runner-1/ HTTP/1.1\r\nProxy-${TOKEN}`,
       `CONNECT echo.runner-1:80 HTTP/1.1\r\nProxy-${TOKEN}`,
       `GET /api/v1/revdial?runnerid=x HTTP/1.1\r\nUpgrade: ptth\r\n${TOKEN}`,
+      "POST /api/v1/sign-in HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 0",
     ];
     for (const place of places)
       assert.equal(await statusOf(system, STRANGER, place), "403 tls_required", place);

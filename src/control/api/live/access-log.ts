@@ -6,27 +6,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../../wire/errors.ts";
 import { Guard } from "../../../wire/streams/guard.ts";
-import { ACCESS_EVENTS_BYTES, ACCESS_EVENTS_PAUSE_MS, MAX_STATUS_FILTERS } from "../../limits.ts";
+import { ACCESS_EVENTS_BYTES, ACCESS_EVENTS_PAUSE_MS } from "../../limits.ts";
 import type { AccessLines } from "../../records/access-reader.ts";
 import type { AppContext, AppEnv } from "../context.ts";
 import { REFUSED } from "../schemas.ts";
 import { refuseInvalid } from "../validation.ts";
 import { accessFilter } from "./access-filter.ts";
+import { accessQuery } from "./access-query.ts";
 import { openReader } from "./open-reader.ts";
 import type { Reader } from "./open-reader.ts";
-
-const pattern = z.string().min(1).max(128);
-const query = z.object({
-  runner: pattern.optional().openapi({ description: "`*` matches any characters", example: "gpu-*" }),
-  target: pattern.optional(),
-  credential: pattern.optional(),
-  status: z
-    .string()
-    .regex(/^[1-5](?:xx|\d\d)(?:,[1-5](?:xx|\d\d))*$/, "use statuses and classes: 404,5xx")
-    .refine((text) => text.split(",").length <= MAX_STATUS_FILTERS, `at most ${MAX_STATUS_FILTERS}`)
-    .optional()
-    .openapi({ description: "Statuses and classes of them", example: "404,5xx" }),
-});
 
 const read = createRoute({
   method: "get",
@@ -35,7 +23,7 @@ const read = createRoute({
   operationId: "readAccessLog",
   summary:
     "Lines of the access log as requests end, as server-sent events; a user reads those of the user's own requests",
-  request: { query },
+  request: { query: z.object(accessQuery) },
   responses: {
     200: {
       description:

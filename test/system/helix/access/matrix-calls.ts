@@ -37,6 +37,7 @@ export async function outcome(
   path: string,
   token: string | null,
   json?: object,
+  fields: Record<string, string> = {},
 ): Promise<Outcome> {
   const body = json === undefined ? undefined : JSON.stringify(json);
   const request = http.request(`${url}${path}`, {
@@ -44,6 +45,7 @@ export async function outcome(
     method,
     headers: {
       ...bearer(token),
+      ...fields,
       ...(body !== undefined && {
         "content-type": "application/json",
         "content-length": Buffer.byteLength(body),
@@ -55,6 +57,11 @@ export async function outcome(
   response.on("error", () => {}); // permanently
   response.destroy(); // some have no end
   return judge(response.statusCode ?? 0, response.headers[OURS]);
+}
+
+/** The token is in the body. */
+export function signIn(url: string, token: string | null): Promise<Outcome> {
+  return outcome(url, "POST", "/api/v1/sign-in", null, token === null ? {} : { token }, { origin: url });
 }
 
 function judge(status: number, ours: unknown): Outcome {

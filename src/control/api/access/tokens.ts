@@ -1,13 +1,14 @@
 /** `/api/v1/tokens` (admin): issue, list, revoke. A secret is shown once, in the response that issues it. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { TurnaboutError } from "../../wire/errors.ts";
-import type { TokenRecord } from "../auth/tokens.ts";
-import type { StoredToken } from "../auth/issuer.ts";
-import { requireAdmin } from "../auth/access.ts";
-import type { AppContext, AppEnv } from "./context.ts";
-import { refuseInvalid } from "./validation.ts";
-import { MAX_NAME_LENGTH } from "../limits.ts";
-import { responses } from "./schemas.ts";
+import { TurnaboutError } from "../../../wire/errors.ts";
+import type { TokenRecord } from "../../auth/tokens.ts";
+import type { StoredToken } from "../../auth/issuer.ts";
+import { requireAdmin } from "../../auth/access.ts";
+import type { AppContext, AppEnv } from "../context.ts";
+import { refuseInvalid } from "../validation.ts";
+import { MAX_NAME_LENGTH } from "../../limits.ts";
+import { responses } from "../schemas.ts";
+import { openedBy } from "./opened.ts";
 
 const pattern = z
   .string()
@@ -41,6 +42,10 @@ const tokenSchema = z.object({
   targets: z.array(z.string()).nullable(),
   created_at: z.string(),
   expires_at: z.string().nullable(),
+  last_used_at: z
+    .string()
+    .nullable()
+    .openapi({ description: "When it was last presented, since this process started" }),
 });
 
 /** @param groupNames names of the members for groups of runners */
@@ -78,6 +83,24 @@ const revoke = createRoute({
   request: { params: z.object({ id: z.string().max(128) }) },
   responses: responses(204, "Revoked"),
 });
+const openedSchema = z
+  .object({
+    streams: z.number().int().openapi({ description: "Requests, WebSockets, tunnels and event streams" }),
+    sign_ins: z.number().int(),
+    connections: z.number().int().openapi({ description: "Of agents" }),
+    runners: z.array(z.string()).openapi({ description: "Some of those that these serve" }),
+    runner_count: z.number().int(),
+  })
+  .openapi("Opened");
+const opened = createRoute({
+  method: "get",
+  path: "/{id}/opened",
+  tags: ["tokens"],
+  operationId: "getOpenedByToken",
+  summary: "What a token has open now: what its revocation would close",
+  request: { params: z.object({ id: z.string().max(128) }) },
+  responses: responses(200, "What is open", openedSchema),
+});
 /** @param owned names of what is deleted with the tokens */
 function revokeOwnerRoute(owned: readonly string[]) {
   const further = owned.length === 0 ? "" : `, and delete the user's ${owned.join(" and ")}`;
@@ -94,11 +117,12 @@ function revokeOwnerRoute(owned: readonly string[]) {
   });
 }
 
-export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenAPIHono<AppEnv> {
+export function tokenRoutes(context: AppContext): OpenAPIHono<AppEnv> {
+  const { access, audit, issuer, owned, store, tokens: known } = context;
   const { groupNames } = access;
   const view = tokenSchemaWith(groupNames);
   const show = (token: StoredToken): Record<string, unknown> => ({
-    ...describe(token),
+    ...describe(token, known.lastUseOf(token)),
     ...Object.fromEntries(groupNames.map((name) => [name, token.group ?? null])),
   });
   const routes = new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
@@ -124,6 +148,9 @@ export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenA
       issuer.revoke(record.id); // its secret reaches no one
       throw error;
     });
+    const { id, kind } = record;
+    const grant = { kind, runners: record.runners.join(" "), owner: record.owner ?? "" };
+    audit.add(c.get("actor"), { action: "token-issued", subject: id, details: grant });
     return c.json({ ...show(record), token: secret }, 201);
   });
 
@@ -134,8 +161,15 @@ export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenA
     const wasIssued = issuer.revoke(id);
     const configured = issuer.revokeConfigured((token) => token.id === id);
     if (!wasIssued && configured === 0) throw new TurnaboutError("not_found", "revoke token: no such token");
+    audit.add(c.get("actor"), { action: "token-revoked", subject: id });
     await store.settled(`revoke token ${id}`);
     return c.body(null, 204);
+  });
+
+  routes.openapi(opened, (c) => {
+    const { id } = c.req.valid("param");
+    if (!known.has(id)) throw new TurnaboutError("not_found", "opened by token: no such token");
+    return c.json({ ...openedBy((identity) => identity.id === id, context) }, 200);
   });
 
   routes.openapi(revokeOwnerRoute(Object.keys(owned)), async (c) => {
@@ -146,6 +180,11 @@ export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenA
     const tokens = issued.length + issuer.revokeConfigured(isOwners);
     const deleted = Object.entries(owned).map(async ([name, remove]) => [name, await remove(owner)] as const);
     const counts = Object.fromEntries(await Promise.all(deleted));
+    audit.add(c.get("actor"), {
+      action: "user-tokens-revoked",
+      subject: owner,
+      details: { tokens: String(tokens) },
+    });
     await store.settled(`revoke tokens of ${owner}`);
     return c.json({ tokens, ...counts }, 200);
   });
@@ -153,7 +192,7 @@ export function tokenRoutes({ access, issuer, owned, store }: AppContext): OpenA
   return routes;
 }
 
-function describe(token: StoredToken): z.output<typeof tokenSchema> {
+function describe(token: StoredToken, usedAtMs: number | undefined): z.output<typeof tokenSchema> {
   return {
     id: token.id,
     kind: token.kind,
@@ -162,5 +201,6 @@ function describe(token: StoredToken): z.output<typeof tokenSchema> {
     targets: token.targets ?? null,
     created_at: new Date(token.createdAtMs).toISOString(),
     expires_at: token.expiresAtMs === undefined ? null : new Date(token.expiresAtMs).toISOString(),
+    last_used_at: usedAtMs === undefined ? null : new Date(usedAtMs).toISOString(),
   };
 }
