@@ -15,9 +15,10 @@
 import { OPCODE } from "../../../wire/websocket/frame-header.ts";
 import type { BareSocket, Frame } from "../bare-socket.ts";
 import { MAX_ENTRIES } from "../limits.ts";
-import type { OpenPeer, Peer } from "../peer.ts";
-import { addStream, endStream, findHost } from "../state.ts";
+import type { OpenPeer } from "../peer.ts";
+import { addStream, findHost } from "../state.ts";
 import type { MoonlightState, MoonlightStream } from "../state.ts";
+import { Viewing } from "../viewing.ts";
 import { sameSecret } from "./auth.ts";
 import { parseClientMessage } from "./client-message.ts";
 import type { StreamInit } from "./client-message.ts";
@@ -30,33 +31,32 @@ export interface SignallingContext {
 }
 
 export class ForkSignalling {
-  readonly #socket: BareSocket;
+  readonly #viewing: Viewing;
   readonly #context: SignallingContext;
-  #stream: MoonlightStream | undefined;
-  #peer: Peer | undefined;
-  #hasEnded = false;
 
   constructor(socket: BareSocket, context: SignallingContext) {
-    this.#socket = socket;
+    this.#viewing = new Viewing(socket, context.state);
     this.#context = context;
   }
 
   receive({ opcode, isWhole, isMasked, payload }: Frame): void {
-    if (opcode === OPCODE.close) return this.#end(() => this.#socket.end());
+    const viewing = this.#viewing;
+    if (opcode === OPCODE.close) return viewing.closed();
     const isControl = opcode === OPCODE.ping || opcode === OPCODE.pong;
-    if (isControl && isWhole && isMasked && this.#stream === undefined) return;
+    if (isControl && isWhole && isMasked && viewing.stream === undefined) return;
     const isText = opcode === OPCODE.text && isWhole && isMasked;
     const message = isText ? parseClientMessage(payload.toString("utf8")) : undefined;
-    if (message === undefined) this.#end(() => this.#socket.abandon());
-    else if (message.tag === "Signaling" && this.#stream !== undefined) this.#peer?.receive(message.signal);
-    else if (message.tag === "AuthenticateAndInit" && this.#stream === undefined) this.#open(message.init);
-    else this.#end(() => this.#socket.close());
+    if (message === undefined) viewing.abandon();
+    else if (message.tag === "Signaling" && viewing.stream !== undefined)
+      viewing.peer?.receive(message.signal);
+    else if (message.tag === "AuthenticateAndInit" && viewing.stream === undefined) this.#open(message.init);
+    else viewing.close();
   }
 
   #open(init: StreamInit): void {
     const { state, credentials } = this.#context;
     if (!sameSecret(init.credentials ?? "", credentials)) {
-      this.#send({ StageFailed: { stage: "Authentication", error_code: -1 } });
+      this.#viewing.send({ StageFailed: { stage: "Authentication", error_code: -1 } });
       return this.#refuse();
     }
     const existing = state.streams.get(init.session_id);
@@ -71,20 +71,20 @@ export class ForkSignalling {
 
     const { session_id: sessionId, client_unique_id: clientUniqueId, mode } = init;
     const stream = addStream(state, { sessionId, clientUniqueId, mode, hostId: host.host_id });
-    this.#stream = stream;
-    this.#send({ UpdateApp: { app } });
-    this.#send(starting(LAUNCH));
+    this.#viewing.stream = stream;
+    this.#viewing.send({ UpdateApp: { app } });
+    this.#viewing.send(starting(LAUNCH));
     // The streamer runs; without a viewer nothing more is to be said.
     if (mode === "keepalive") {
-      stream.keeper = { leave: (reason) => this.#leave(reason) };
+      stream.keeper = this.#viewing;
       return;
     }
     this.#attach(stream, init);
-    this.#send(complete(LAUNCH));
-    this.#send(starting(SET_UP_PEER));
+    this.#viewing.send(complete(LAUNCH));
+    this.#viewing.send(starting(SET_UP_PEER));
     this.#sendConfig();
-    this.#send(complete(SET_UP_PEER));
-    this.#send(starting(NEGOTIATE));
+    this.#viewing.send(complete(SET_UP_PEER));
+    this.#viewing.send(starting(NEGOTIATE));
   }
 
   /** For an existing session: only `join` is accepted, and replaces the current viewer. */
@@ -92,59 +92,33 @@ export class ForkSignalling {
     if (init.mode === "create") return this.#refuse("AlreadyStreaming");
     if (init.mode === "keepalive") return this.#refuse();
     stream.viewer?.leave("ClientKicked");
-    this.#stream = stream;
+    this.#viewing.stream = stream;
     this.#attach(stream, init);
     this.#sendConfig();
   }
 
   #attach(stream: MoonlightStream, { width, height }: StreamInit): void {
-    stream.viewer = { leave: (reason) => this.#leave(reason) };
-    let isConnected = false;
-    this.#peer = this.#context.openPeer(stream.sessionId, {
-      send: (signal) => this.#send({ Signaling: signal }),
+    const viewing = this.#viewing;
+    stream.viewer = viewing;
+    viewing.connect(this.#context.openPeer, stream, {
+      send: (signal) => viewing.send({ Signaling: signal }),
       connected: () => {
-        if (isConnected || this.#hasEnded) return;
-        isConnected = true;
-        for (const message of connectionStages()) this.#send(message);
+        for (const message of connectionStages()) viewing.send(message);
         const capabilities = { touch: true };
-        this.#send({ ConnectionComplete: { capabilities, width, height, client_id: null } });
-        this.#peer?.addMedia();
+        viewing.send({ ConnectionComplete: { capabilities, width, height, client_id: null } });
       },
-      lost: () => {
-        this.#send("PeerDisconnect");
-        this.#end(() => this.#socket.close());
-      },
+      lost: "PeerDisconnect",
     });
   }
 
   #sendConfig(): void {
     const server = { urls: ["stun:stun.invalid:3478"], username: "", credential: "" };
-    this.#send({ WebRtcConfig: { ice_servers: [server] } });
-  }
-
-  /** Another viewer has come, or the stream was cancelled: it is not this handler that ends it. */
-  #leave(reason: object | string): void {
-    this.#send(reason);
-    this.#stream = undefined;
-    this.#end(() => this.#socket.close());
+    this.#viewing.send({ WebRtcConfig: { ice_servers: [server] } });
   }
 
   /** Closes the socket instead of opening a stream, optionally after a message with the reason. */
   #refuse(reason?: string): void {
-    if (reason !== undefined) this.#send(reason);
-    this.#end(() => this.#socket.close());
-  }
-
-  /** @param then what becomes of the connection */
-  #end(then: () => void): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.#peer?.close();
-    if (this.#stream !== undefined) endStream(this.#context.state, this.#stream);
-    then();
-  }
-
-  #send(message: object | string): void {
-    if (!this.#hasEnded) this.#socket.sendText(JSON.stringify(message));
+    if (reason !== undefined) this.#viewing.send(reason);
+    this.#viewing.close();
   }
 }

@@ -13,9 +13,10 @@ import { OPCODE } from "../../../wire/websocket/frame-header.ts";
 import type { BareSocket, Frame } from "../bare-socket.ts";
 import { MAX_ENTRIES } from "../limits.ts";
 import { isSignal, tagged } from "../fork/client-message.ts";
-import type { OpenPeer, Peer } from "../peer.ts";
-import { addStream, endStream, findHost } from "../state.ts";
-import type { MoonlightState, MoonlightStream } from "../state.ts";
+import type { OpenPeer } from "../peer.ts";
+import { addStream, findHost } from "../state.ts";
+import type { MoonlightState } from "../state.ts";
+import { Viewing } from "../viewing.ts";
 import type { User } from "./identity.ts";
 
 export interface SignallingContext {
@@ -30,27 +31,26 @@ type Fields = Readonly<Record<string, unknown>>;
 
 export class UpstreamSignalling {
   readonly #socket: BareSocket;
+  readonly #viewing: Viewing;
   readonly #user: User;
   readonly #context: SignallingContext;
-  #stream: MoonlightStream | undefined;
-  #peer: Peer | undefined;
   #transport: "WebRTC" | "WebSocket" = "WebRTC";
-  #hasEnded = false;
 
   constructor(socket: BareSocket, user: User, context: SignallingContext) {
     this.#socket = socket;
+    this.#viewing = new Viewing(socket, context.state);
     this.#user = user;
     this.#context = context;
   }
 
   receive({ opcode, isWhole, isMasked, payload }: Frame): void {
     if (opcode === OPCODE.ping || opcode === OPCODE.pong) return;
-    if (opcode === OPCODE.close) return this.#end(() => this.#socket.end());
-    if (!isWhole || !isMasked) return this.#end(() => this.#socket.abandon());
+    if (opcode === OPCODE.close) return this.#viewing.closed();
+    if (!isWhole || !isMasked) return this.#viewing.abandon();
     if (opcode === OPCODE.binary) return this.#channel(payload);
     const [tag, value] = tagged(payload.toString("utf8"));
     const handler = tag === undefined ? undefined : this.#handlers[tag];
-    if (handler === undefined) this.#end(() => this.#socket.abandon());
+    if (handler === undefined) this.#viewing.abandon();
     else handler(value);
   }
 
@@ -61,7 +61,7 @@ export class UpstreamSignalling {
     },
     StartStream: (value) => this.#start((value ?? {}) as Fields),
     WebRtc: (value) => {
-      if (isSignal(value)) this.#peer?.receive(value);
+      if (isSignal(value)) this.#viewing.peer?.receive(value);
     },
   };
 
@@ -70,9 +70,9 @@ export class UpstreamSignalling {
     const host = findHost(state, host_id);
     const app = state.apps.find((each) => each.app_id === app_id);
     const isFull = state.streams.size >= MAX_ENTRIES;
-    if (host?.paired !== "Paired" || app === undefined || isFull || this.#stream !== undefined) {
-      this.#send({ DebugLog: { message: "the stream cannot be opened", ty: "fatalDescription" } });
-      return this.#end(() => this.#socket.close());
+    if (host?.paired !== "Paired" || app === undefined || isFull || this.#viewing.stream !== undefined) {
+      this.#viewing.send({ DebugLog: { message: "the stream cannot be opened", ty: "fatalDescription" } });
+      return this.#viewing.close();
     }
     const sessionId = `${this.#user.name}-${state.lastPid}`;
     const stream = addStream(state, {
@@ -81,58 +81,33 @@ export class UpstreamSignalling {
       mode: "create",
       hostId: host.host_id,
     });
-    stream.viewer = {
-      leave: (reason) => {
-        this.#send(reason);
-        this.#stream = undefined;
-        this.#end(() => this.#socket.close());
-      },
-    };
-    this.#stream = stream;
-    this.#send({ UpdateApp: { app } });
-    this.#send({ DebugLog: { message: "the streamer runs", ty: null } });
-    this.#send({ Setup: { ice_servers: [] } });
+    stream.viewer = this.#viewing;
+    this.#viewing.stream = stream;
+    this.#viewing.send({ UpdateApp: { app } });
+    this.#viewing.send({ DebugLog: { message: "the streamer runs", ty: null } });
+    this.#viewing.send({ Setup: { ice_servers: [] } });
   }
 
   #start({ settings }: Fields): void {
-    if (this.#stream === undefined || this.#peer !== undefined) return;
+    const viewing = this.#viewing;
+    const { stream } = viewing;
+    if (stream === undefined || viewing.peer !== undefined) return;
     const { width, height, fps } = (settings ?? {}) as Fields;
     const complete = { ConnectionComplete: { capabilities: { touch: true }, format: 1, width, height, fps } };
     if (this.#transport === "WebSocket") {
-      this.#send(complete);
+      this.#viewing.send(complete);
       for (const channel of [CHANNEL.video, CHANNEL.audio]) this.#socket.sendBinary(Buffer.of(channel, 0, 0));
       return;
     }
-    let isConnected = false;
-    this.#peer = this.#context.openPeer(this.#stream.sessionId, {
-      send: (signal) => this.#send({ WebRtc: signal }),
-      connected: () => {
-        if (isConnected || this.#hasEnded) return;
-        isConnected = true;
-        this.#send(complete);
-        this.#peer?.addMedia();
-      },
-      lost: () => {
-        this.#send({ ConnectionTerminated: { error_code: 0 } });
-        this.#end(() => this.#socket.close());
-      },
+    viewing.connect(this.#context.openPeer, stream, {
+      send: (signal) => viewing.send({ WebRtc: signal }),
+      connected: () => viewing.send(complete),
+      lost: { ConnectionTerminated: { error_code: 0 } },
     });
   }
 
   /** Input is taken; a measurement of the round trip comes back. */
   #channel(payload: Buffer): void {
     if (payload[0] === CHANNEL.roundTrip) this.#socket.sendBinary(payload);
-  }
-
-  #end(then: () => void): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.#peer?.close();
-    if (this.#stream !== undefined) endStream(this.#context.state, this.#stream);
-    then();
-  }
-
-  #send(message: object | string): void {
-    if (!this.#hasEnded) this.#socket.sendText(JSON.stringify(message));
   }
 }
