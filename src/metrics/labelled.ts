@@ -10,28 +10,28 @@ export interface LabelledOptions {
   read: () => Readonly<Record<string, number>>;
 }
 
-export function registerGauge(registry: Registry, { name, help, label, read }: LabelledOptions): void {
-  new Gauge({
-    name,
-    help,
-    labelNames: [label],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [value, number] of Object.entries(read())) this.set({ [label]: value }, number);
-    },
-  });
+export function registerGauge(registry: Registry, options: LabelledOptions): void {
+  new Gauge(readAtScrape(registry, options));
 }
 
-export function registerCounter(registry: Registry, { name, help, label, read }: LabelledOptions): void {
-  new Counter({
+export function registerCounter(registry: Registry, options: LabelledOptions): void {
+  new Counter(readAtScrape(registry, options));
+}
+
+interface Metric {
+  reset(): void;
+  inc(labels: Record<string, string>, value: number): void;
+}
+
+function readAtScrape(registry: Registry, { name, help, label, read }: LabelledOptions) {
+  return {
     name,
     help,
     labelNames: [label],
     registers: [registry],
-    collect() {
+    collect(this: Metric): void {
       this.reset();
       for (const [value, number] of Object.entries(read())) this.inc({ [label]: value }, number);
     },
-  });
+  };
 }
