@@ -1,10 +1,9 @@
 /** `ptth`: an HTTP/1.1 upgrade (draft-kazuho-ptth-ptth). Passes every TLS terminator that forwards unknown upgrade tokens. */
-import http from "node:http";
 import type { Socket } from "node:net";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { PTTH_ALPN, PTTH_UPGRADE_TOKEN } from "../../wire/protocol.ts";
-import { limitInformational } from "../transport/informational.ts";
+import { getRequest } from "../transport/get-request.ts";
 import { openTransport } from "../transport/transport.ts";
 import type { CarrierOptions } from "./dial-carrier.ts";
 import { refusalOf, upgradeRefused } from "./upgrade-refused.ts";
@@ -13,20 +12,13 @@ export async function dialPtth(options: CarrierOptions): Promise<Carrier> {
   const { url, token } = options;
   const transport = await openTransport({ ...options, alpn: [] });
   const { promise, resolve, reject } = Promise.withResolvers<Carrier>();
-  const request = http.request({
-    createConnection: () => transport,
-    method: "GET",
-    path: url.pathname + url.search,
-    headers: {
-      host: url.host,
-      connection: "Upgrade",
-      upgrade: PTTH_UPGRADE_TOKEN,
-      alpn: PTTH_ALPN,
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...options.headers,
-    },
+  const request = getRequest(transport, url, {
+    connection: "Upgrade",
+    upgrade: PTTH_UPGRADE_TOKEN,
+    alpn: PTTH_ALPN,
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...options.headers,
   });
-  limitInformational(request);
   request.on("upgrade", (response, socket, head) => {
     socket.on("error", () => {}); // permanently
     if (response.headers.upgrade?.toLowerCase() !== PTTH_UPGRADE_TOKEN) {

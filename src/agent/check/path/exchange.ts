@@ -4,15 +4,14 @@
  */
 import type { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import http from "node:http";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import { CHECK_CREDENTIAL, HEADER } from "../../../wire/protocol.ts";
 import { certificateName, sniName } from "../../../wire/tls/server-name.ts";
 import { REFUSAL_EXCERPT_TIMEOUT_MS } from "../../limits.ts";
 import { readTlsMaterial, withoutClientCertificate } from "../../transport/credentials.ts";
-import { limitInformational } from "../../transport/informational.ts";
+import { getRequest } from "../../transport/get-request.ts";
 import { hostAndPort } from "../../transport/server-url.ts";
 import { openRaw } from "../../transport/transport.ts";
 import type { CheckContext } from "../context.ts";
@@ -91,20 +90,13 @@ export async function get(
 ): Promise<Attempt<HttpSeen>> {
   const sentMs = now();
   const startedMs = performance.now();
-  const request = http.request({
-    createConnection: () => stream,
-    method: "GET",
-    path: url.pathname + url.search,
-    headers: {
-      host: url.host,
-      connection: "close",
-      accept: "application/json",
-      [HEADER.check]: CHECK_CREDENTIAL,
-      ...fields,
-    },
+  const request = getRequest(stream, url, {
+    connection: "close",
+    accept: "application/json",
+    [HEADER.check]: CHECK_CREDENTIAL,
+    ...fields,
   });
-  limitInformational(request);
-  const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   request.on("error", reject);
   request.on("response", resolve);
   request.on("close", () => reject(new Error("the connection was closed without a response")));
@@ -129,7 +121,7 @@ export async function get(
 }
 
 /** What has arrived when it ends, breaks or is long enough. */
-async function readStart(response: http.IncomingMessage): Promise<string> {
+async function readStart(response: IncomingMessage): Promise<string> {
   const timer = setTimeout(() => response.destroy(), REFUSAL_EXCERPT_TIMEOUT_MS);
   let text = "";
   try {
