@@ -103,3 +103,15 @@ export function errorCodeOf(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || !("code" in value)) return undefined;
   return typeof value.code === "string" ? value.code : undefined;
 }
+
+/** Several reasons as one sentence, `The request is malformed; status: use 404,5xx`: they lose their full stops, except the last. */
+export function joinReasons(reasons: readonly string[]): string {
+  return reasons
+    .map((reason, index) => (index === reasons.length - 1 ? reason : withoutFullStop(reason)))
+    .join("; ");
+}
+
+/** Before something is appended to a sentence. */
+export function withoutFullStop(sentence: string): string {
+  return sentence.replace(/(?<!\.)\.\s*$/, "");
+}

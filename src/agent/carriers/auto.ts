@@ -5,7 +5,7 @@
 import type { ServerHttp2Session } from "node:http2";
 import { CARRIER_KINDS } from "../../wire/session/carrier.ts";
 import type { Carrier, CarrierKind } from "../../wire/session/carrier.ts";
-import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { joinReasons, toError, TurnaboutError } from "../../wire/errors.ts";
 import { serveReversed } from "../../wire/session/reversed-session.ts";
 import { ATTEMPT_TIMEOUT_MS, CARRIER_MEMORY_FAILURES } from "../limits.ts";
 import { refusedByAlert } from "../transport/tls-errors.ts";
@@ -74,7 +74,7 @@ export class CarrierChooser {
     }
     this.#failures += 1;
     if (this.#failures >= CARRIER_MEMORY_FAILURES) this.#worked = undefined;
-    throw new TurnaboutError("carrier_failed", reasons.join("; "));
+    throw new TurnaboutError("carrier_failed", joinReasons(reasons));
   }
 
   #candidates(url: URL): readonly CarrierKind[] {
@@ -89,7 +89,7 @@ export class CarrierChooser {
     if (this.#worked === kind) return "it worked before";
     return reasons.length === 0
       ? "first choice for this URL"
-      : `the preferred carriers failed: ${reasons.join("; ")}`;
+      : `the preferred carriers failed: ${joinReasons(reasons)}`;
   }
 }
 

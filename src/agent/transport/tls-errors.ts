@@ -1,5 +1,5 @@
 /** Explanations of TLS errors: which end rejects which certificate, and what to do about it. */
-import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
+import { errorCodeOf, joinReasons, TurnaboutError } from "../../wire/errors.ts";
 import { stepFailed } from "./tcp.ts";
 
 /** Problems with the control plane's certificate, by the codes of OpenSSL and node. */
@@ -64,7 +64,7 @@ export function handshakeFailed(
   );
   const advice = serverCertificateAdvice(cause, caFile);
   const text = message.replace(/; if the root CA is installed locally[^(]*/, " ");
-  return new TurnaboutError(code, advice === undefined ? text : `${text}; ${advice}`, {
+  return new TurnaboutError(code, advice === undefined ? text : joinReasons([text, advice]), {
     cause,
     ...(hint !== undefined && { hint }),
   });

@@ -1,7 +1,7 @@
 /** What a command that forwards does until it is ended. */
 import { setInterval as every } from "node:timers/promises";
 import type { RemoteConnection } from "../../clients/dial/remote-connection.ts";
-import { toError } from "../../wire/errors.ts";
+import { joinReasons, toError } from "../../wire/errors.ts";
 import { WARM_INTERVAL_MS } from "./limits.ts";
 
 /** Until SIGINT or SIGTERM. A lost connection to the control plane is replaced before the next client needs it. */
@@ -16,7 +16,8 @@ export async function keepWarm(remote: RemoteConnection): Promise<void> {
         if (!isReachable) process.stderr.write("the control plane is reachable again\n");
         isReachable = true;
       } catch (error) {
-        if (isReachable) process.stderr.write(`warning: ${toError(error).message}; trying again\n`);
+        if (isReachable)
+          process.stderr.write(`warning: ${joinReasons([toError(error).message, "trying again"])}\n`);
         isReachable = false;
       }
     }

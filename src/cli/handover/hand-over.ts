@@ -7,6 +7,7 @@
  *
  * If any of it fails or lasts too long, the successor is ended, and the serving process opens its store again.
  */
+import { joinReasons } from "../../wire/errors.ts";
 import { UPGRADE_LIMIT_MS } from "./limits.ts";
 import { UpgradeError } from "./upgrade-error.ts";
 
@@ -59,7 +60,7 @@ async function reopen(incumbent: Incumbent, cause: Error): Promise<void> {
     await incumbent.reopen();
   } catch (error) {
     throw new UpgradeError(
-      `${cause.message}; then the store could not be opened again: ${(error as Error).message}`,
+      joinReasons([cause.message, `then the store could not be opened again: ${(error as Error).message}`]),
       "restart the process when the data directory is in order",
     );
   }

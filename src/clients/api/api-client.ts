@@ -3,7 +3,7 @@ import { Agent, request } from "undici";
 import type { Dispatcher } from "undici";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
-import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
+import { errorCodeOf, joinReasons, toError, TurnaboutError, withoutFullStop } from "../../wire/errors.ts";
 import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { API_TIMEOUT_MS, EVENT_SILENCE_MS, MAX_API_RESPONSE_BYTES, MAX_ERROR_BYTES } from "./limits.ts";
@@ -163,14 +163,12 @@ async function refusalOf(response: Dispatcher.ResponseData, label: string): Prom
   const reason = message ?? `the response is ${statusCode}`;
   const request = requestId === undefined ? "" : ` (request ${requestId})`;
   const isOurs = code !== undefined;
-  return new TurnaboutError(
-    known ?? codeFromStatus(statusCode),
-    `${label}: ${[reason, ...details].join("; ")}${request}`,
-    {
-      ...(details.length > 0 && { details }),
-      ...refusalHint(isOurs, statusCode),
-    },
-  );
+  const whole = joinReasons([reason, ...details]);
+  const sentence = request === "" ? whole : withoutFullStop(whole);
+  return new TurnaboutError(known ?? codeFromStatus(statusCode), `${label}: ${sentence}${request}`, {
+    ...(details.length > 0 && { details }),
+    ...refusalHint(isOurs, statusCode),
+  });
 }
 
 function refusalHint(isOurs: boolean, status: number): { hint?: string } {

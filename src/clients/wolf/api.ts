@@ -1,6 +1,6 @@
 /** Common to all of Wolf's endpoints: JSON, `success`, and limits that suit Wolf. */
 import { z } from "zod";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { joinReasons, TurnaboutError } from "../../wire/errors.ts";
 import type { CallOptions } from "../http/call.ts";
 import type { HttpResponse } from "../http/exchange.ts";
 import { HttpService } from "../http/service.ts";
@@ -137,7 +137,7 @@ function parseResponse<T>(label: string, response: WholeResponse, schema: z.ZodT
   checkSuccess(label, response.status, value);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const where = result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
+  const where = joinReasons(result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
   throw new TurnaboutError("target_protocol", `${label}: unexpected response: ${where}`);
 }
 

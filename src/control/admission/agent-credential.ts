@@ -3,7 +3,7 @@ import type { ClientHttp2Session } from "node:http2";
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { joinReasons, TurnaboutError } from "../../wire/errors.ts";
 import { AGENT_PATHS } from "../../wire/protocol.ts";
 import { certificateIdentity } from "../auth/certificate-identity.ts";
 import type { ClientCertificates } from "../auth/client-certificates.ts";
@@ -96,5 +96,5 @@ async function requestToken(http2Session: ClientHttp2Session): Promise<string | 
 }
 
 function unauthenticated(...details: string[]): TurnaboutError {
-  return new TurnaboutError("unauthenticated", `rh2: ${details.join("; ")}`, { details });
+  return new TurnaboutError("unauthenticated", `rh2: ${joinReasons(details)}`, { details });
 }

@@ -6,7 +6,7 @@ import type { ClientHttp2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import type { Carrier } from "../../wire/session/carrier.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { joinReasons, TurnaboutError, withoutFullStop } from "../../wire/errors.ts";
 import { sendGoaway } from "../../wire/session/goaway.ts";
 import { nameLine } from "../../wire/tls/pem.ts";
 import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
@@ -38,7 +38,7 @@ export function explainRefusal(reason: Error, { identity, certificate }: AgentCr
   if (!(reason instanceof TurnaboutError) || reason.code !== "not_allowed") return reason;
   const runners = [...new Set(identity.grant.runners)].join(", ");
   const detail = `the client certificate is for ${runners}: use one for this runner too`;
-  return new TurnaboutError("not_allowed", `${reason.message}; ${detail}`, { details: [detail] });
+  return new TurnaboutError("not_allowed", joinReasons([reason.message, detail]), { details: [detail] });
 }
 
 /** Sends the reason in GOAWAY; then closes the HTTP/2 session. */
@@ -97,5 +97,5 @@ function closeSession(http2Session: ClientHttp2Session, carrier: Carrier, reason
 }
 
 function sentence(text: string, details: readonly string[] | undefined): string {
-  return details === undefined ? text : `${text.replace(/\.$/, "")}: ${details.join("; ")}`;
+  return details === undefined ? text : `${withoutFullStop(text)}: ${joinReasons(details)}`;
 }

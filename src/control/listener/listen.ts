@@ -1,6 +1,6 @@
 /** Where the port listens: on an address, or on a descriptor that another process has opened. */
 import net from "node:net";
-import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { joinReasons, toError, TurnaboutError } from "../../wire/errors.ts";
 import { limitUnsentBytes } from "../../wire/system/unsent-bytes.ts";
 import { LISTEN_BACKLOG } from "../limits.ts";
 
@@ -31,7 +31,10 @@ export async function listen(
     if (fd === undefined) throw cause;
     throw new TurnaboutError(
       "config_invalid",
-      `listen on descriptor ${fd}: ${toError(cause).message}; it has to be a socket that is bound and inherited`,
+      joinReasons([
+        `listen on descriptor ${fd}: ${toError(cause).message}`,
+        "it has to be a socket that is bound and inherited",
+      ]),
       { cause },
     );
   } finally {

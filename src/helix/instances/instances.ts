@@ -155,7 +155,7 @@ export class Instances {
   }
 
   #reportIgnored(id: string, ignored: readonly string[]): void {
-    if (!this.#reported.isNew(id, ignored.join("; "))) return;
+    if (!this.#reported.isNew(id, ignored.join("\n"))) return;
     this.#log.warn({ instance: id, ignored }, "heartbeat: invalid fields ignored");
   }
 

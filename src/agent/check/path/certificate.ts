@@ -1,4 +1,5 @@
 /** The control plane's certificate, as this machine judges it. */
+import { joinReasons } from "../../../wire/errors.ts";
 import type { X509Certificate } from "node:crypto";
 import { dateProblem, nameLine, warnsFromMs } from "../../../wire/tls/pem.ts";
 import { hostAndPort } from "../../transport/server-url.ts";
@@ -20,7 +21,7 @@ export function judgeCertificate(
   if (problem !== undefined) {
     const { seen, remedy } = explain(context, problem, certificate, http);
     if (!isInsecure) findings.fail("tls", "", seen, remedy);
-    else findings.warn("tls", "", `${seen}; not refused because of --insecure`, remedy);
+    else findings.warn("tls", "", joinReasons([seen, "not refused because of --insecure"]), remedy);
     return isInsecure;
   }
   if (certificate === undefined) {

@@ -1,5 +1,5 @@
 /** The token, as the control plane judges it: valid, expired, revoked, for these runners or for others. */
-import { TurnaboutError } from "../../../wire/errors.ts";
+import { joinReasons, TurnaboutError } from "../../../wire/errors.ts";
 import type { ErrorCode } from "../../../wire/error-table.ts";
 import { parseBoundedJson } from "../../../wire/messages/bounded-json.ts";
 import { EXPIRY_WARNING_MS } from "../../../wire/limits.ts";
@@ -45,7 +45,7 @@ export function judgeToken(
     http?.status === 200 && ownResponse(http) !== undefined ? parseJudgement(http.body) : undefined;
   if (judgement !== undefined) return reportJudgement(context, judgement);
   const own = http === undefined ? undefined : ownResponse(http);
-  if (own?.code === "unauthenticated") return fail(context, "unauthenticated", own.details.join("; "));
+  if (own?.code === "unauthenticated") return fail(context, "unauthenticated", joinReasons(own.details));
   // A relay forwards upgrades only, and an older control plane does not judge.
   judgeByCarriers(context, carriers);
 }
@@ -64,7 +64,7 @@ export function judgeByCarriers(context: CheckContext, carriers: readonly Carrie
     return;
   }
   const { details = [] } = refused.error instanceof TurnaboutError ? refused.error : {};
-  fail(context, code, details.join("; "), refused.error?.message);
+  fail(context, code, joinReasons(details), refused.error?.message);
 }
 
 function reportJudgement(context: CheckContext, { credential, runners }: Judgement): void {

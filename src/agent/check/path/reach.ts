@@ -1,7 +1,7 @@
 /** The way to the control plane's port: its name, each of its addresses, or an outbound proxy. */
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import { toError } from "../../../wire/errors.ts";
+import { joinReasons, toError } from "../../../wire/errors.ts";
 import { withZone } from "../../../wire/fields/url-zone.ts";
 import { systemErrorHint } from "../../../wire/system/system-errors.ts";
 import { connectTcp, connectUnix } from "../../transport/tcp.ts";
@@ -88,8 +88,14 @@ async function checkAddresses(
     if (error === undefined) findings.ok("tcp", at, "connected", ms);
     else if (!isReached) findings.fail("tcp", at, reasonOf(error), explainConnect(error));
     else if (NO_FAMILY.has(errnoOf(error) ?? ""))
-      findings.skip("tcp", at, `${reasonOf(error)}; another address works`);
-    else findings.warn("tcp", at, `${reasonOf(error)}; another address works`, explainConnect(error));
+      findings.skip("tcp", at, joinReasons([reasonOf(error), "another address works"]));
+    else
+      findings.warn(
+        "tcp",
+        at,
+        joinReasons([reasonOf(error), "another address works"]),
+        explainConnect(error),
+      );
   }
   return isReached;
 }
