@@ -4,7 +4,6 @@ import { TurnaboutError } from "../wire/errors.ts";
 import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { RecentLog } from "../wire/diagnosis/recent-log.ts";
-import { silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import type { Tracing } from "../wire/trace/tracing.ts";
 import type { CarrierKind } from "../wire/session/carrier.ts";
@@ -82,9 +81,7 @@ export interface AgentConfig extends Omit<AgentOptions, "runners" | "docker"> {
   connections: number;
   events: boolean;
   drainMs: number;
-  log: Logger;
-  /** What {@link log} has written last. */
-  recentLog: RecentLog;
+  log: RecentLog;
   onEvent: (event: AgentLifecycleEvent) => void;
   /** Random id of this agent process. */
   processId: string;
@@ -114,7 +111,6 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
   if (runners.length > 0 && options.token === undefined && options.certFile === undefined) {
     throw new TurnaboutError("config_invalid", "no token and no client certificate given");
   }
-  const recentLog = new RecentLog(options.log ?? silentLogger);
   return {
     ...options,
     runners,
@@ -124,8 +120,7 @@ export function resolveAgentConfig(options: AgentOptions): AgentConfig {
     connections,
     events: options.events ?? true,
     drainMs: options.drainMs ?? DRAIN_DEADLINE_MS,
-    log: recentLog.logger,
-    recentLog,
+    log: RecentLog.of(options.log),
     onEvent: options.onEvent ?? (() => {}),
     processId: randomBytes(12).toString("hex"),
   };

@@ -2,9 +2,8 @@
  * What an agent says of itself when its control plane requests it: figures of the process, its options, its runners, recent log lines.
  * Neither secrets nor addresses of targets leave the agent.
  */
-import { oneAtATime, processFigures } from "../wire/diagnosis/process-figures.ts";
+import { diagnosisOf, shown } from "../wire/diagnosis/diagnosis.ts";
 import type { RecentLine } from "../wire/diagnosis/recent-log.ts";
-import { scrubJson } from "../wire/diagnosis/scrub.ts";
 import { MAX_CONTROL_BODY_BYTES } from "../wire/limits.ts";
 import type { RunnerInfo } from "../wire/messages/hello.ts";
 import type { AgentConfig } from "./config.ts";
@@ -27,10 +26,8 @@ export interface DiagnosisContext {
 
 export function createAgentDiagnosis(context: DiagnosisContext): () => Promise<object> {
   const { config, metrics } = context;
-  return oneAtATime(async () => {
-    const process = await processFigures();
-    const diagnosis = {
-      process,
+  const diagnose = diagnosisOf({
+    describe: async () => ({
       configuration: describe(config),
       state: {
         processId: config.processId,
@@ -39,17 +36,23 @@ export function createAgentDiagnosis(context: DiagnosisContext): () => Promise<o
         unhealthy: context.unhealthy(),
       },
       metrics: await metrics.registry.metrics(),
-      log: config.recentLog.lines().map(withoutAddress),
-    };
-    const { token } = config;
-    const secret = token === undefined ? undefined : await readSecret(token, "token").catch(() => undefined);
-    const addresses = [...context.served(), ...config.runners].flatMap(({ targets }) =>
-      targets.map(addressOf),
-    );
-    const docker = config.docker === undefined ? [] : [textOf(config.docker)];
-    const secrets = [...(secret === undefined ? [] : [secret]), ...addresses, ...docker];
-    return bounded(scrubJson(diagnosis, secrets) as Record<string, unknown>);
+      log: config.log.lines().map(withoutAddress),
+    }),
+    secrets: () => secretsOf(context),
   });
+  return async () => bounded({ ...(await diagnose()) });
+}
+
+/** The token, and addresses that leave no agent. */
+async function secretsOf(context: DiagnosisContext): Promise<string[]> {
+  const { docker, runners, token } = context.config;
+  const secret = token === undefined ? undefined : await readSecret(token, "token").catch(() => undefined);
+  const addresses = [...context.served(), ...runners].flatMap(({ targets }) => targets.map(addressOf));
+  return [
+    ...(secret === undefined ? [] : [secret]),
+    ...addresses,
+    ...(docker === undefined ? [] : [textOf(docker)]),
+  ];
 }
 
 /** Options that are neither secrets nor addresses of targets. */
@@ -71,7 +74,7 @@ const SHOWN = [
 /** Of a secret and of an address only whether it is given. */
 function describe(config: AgentConfig): object {
   return {
-    ...Object.fromEntries(SHOWN.map((name) => [name, config[name]])),
+    ...shown(config, SHOWN),
     runners: config.runners.map(({ id, targets }) => ({
       id,
       targets: targets.map(({ name, address, http, rewrite }) => ({

@@ -3,6 +3,7 @@ import type { EventEmitter } from "node:events";
 import { createRequire } from "node:module";
 import pino from "pino";
 import type { DestinationStream } from "pino";
+import { RecentLog } from "../wire/diagnosis/recent-log.ts";
 import type { Logger } from "../wire/log.ts";
 import { UsageError } from "./command.ts";
 
@@ -58,7 +59,7 @@ export function createLogger(options: LogOptions = {}): Logger {
   output.on("error", () => {});
   destination.on("error", () => {});
   const paths = SECRET_FIELDS.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `headers["${name}"]`]);
-  return pino(
+  const lines = pino(
     {
       level,
       redact: { paths, censor: "[redacted]" },
@@ -67,6 +68,7 @@ export function createLogger(options: LogOptions = {}): Logger {
     },
     destination,
   );
+  return new RecentLog(lines); // a diagnosis has the commands' own lines too
 }
 
 /** Loaded where it is used: a service writes JSON. */

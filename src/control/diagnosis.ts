@@ -1,25 +1,17 @@
 /** What the control plane says of itself for a diagnosis: figures of the process, its options without secrets, recent log lines. */
-import { oneAtATime, processFigures } from "../wire/diagnosis/process-figures.ts";
-import { scrubJson } from "../wire/diagnosis/scrub.ts";
+import { diagnosisOf, shown } from "../wire/diagnosis/diagnosis.ts";
 import type { Diagnosis } from "./api/context.ts";
 import type { Settings } from "./options.ts";
 import type { Parts } from "./parts.ts";
 
 export function createDiagnosis(settings: Settings, parts: Parts): () => Promise<Diagnosis> {
-  return oneAtATime(async () => {
-    const process = await processFigures();
-    const diagnosis: Diagnosis = {
-      process,
-      configuration: describe(settings),
-      state: stateOf(parts),
-      log: settings.recentLog.lines(),
-    };
-    const secrets = settings.adminToken === undefined ? [] : [settings.adminToken];
-    return scrubJson(diagnosis, secrets) as Diagnosis;
+  const { adminToken, log } = settings;
+  return diagnosisOf({
+    describe: () => ({ configuration: describe(settings), state: stateOf(parts), log: log.lines() }),
+    secrets: () => (adminToken === undefined ? [] : [adminToken]),
   });
 }
 
-/** Options that are no secrets. One that is added later is in here only when someone has thought about it. */
 const SHOWN = [
   "port",
   "host",
@@ -53,7 +45,7 @@ const SHOWN = [
 /** Of a secret only whether it is given. */
 function describe(settings: Settings): object {
   return {
-    ...Object.fromEntries(SHOWN.map((name) => [name, settings[name]])),
+    ...shown(settings, SHOWN),
     isTlsGiven: settings.tls !== undefined || settings.tlsFiles !== undefined,
     isAdminCredentialGiven: settings.adminToken !== undefined && settings.adminToken !== "",
     givenCredentials: settings.tokens?.length ?? 0,

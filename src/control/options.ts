@@ -2,7 +2,6 @@
 import { TurnaboutError } from "../wire/errors.ts";
 import { DRAIN_DEADLINE_MS } from "../wire/limits.ts";
 import { RecentLog } from "../wire/diagnosis/recent-log.ts";
-import { guardedLogger, silentLogger } from "../wire/log.ts";
 import type { Logger } from "../wire/log.ts";
 import { formatAuthority, parseRunnerId } from "../wire/messages/names.ts";
 import type { Destination } from "../wire/messages/names.ts";
@@ -92,9 +91,7 @@ const DEFAULT_PORT = 8080;
 
 export interface Settings extends ControlPlaneOptions {
   port: number;
-  log: Logger;
-  /** What {@link log} has written last. */
-  recentLog: RecentLog;
+  log: RecentLog;
   allowedOrigins: readonly string[];
   basePath: string;
   extensions: readonly ControlPlaneExtension[];
@@ -120,14 +117,12 @@ export function checkOptions(options: ControlPlaneOptions): Settings {
   if (tls !== undefined) {
     checkPair({ text: tls.cert, from: "tls.cert" }, { text: tls.key, from: "tls.key" });
   }
-  const recentLog = new RecentLog(options.log === undefined ? silentLogger : guardedLogger(options.log));
   const proxies = new TrustedProxies(options);
   const policy = new PlaintextPolicy(proxies, options.plainHttpFrom ?? []);
   return {
     ...options,
     port: options.port ?? DEFAULT_PORT,
-    log: recentLog.logger,
-    recentLog,
+    log: RecentLog.of(options.log),
     allowedOrigins: options.allowedOrigins ?? [],
     basePath: checkBasePath(options.basePath ?? ""),
     extensions: options.extensions ?? [],

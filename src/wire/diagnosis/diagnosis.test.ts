@@ -64,31 +64,37 @@ describe("scrubJson", () => {
 describe("RecentLog", () => {
   it("passes lines on and keeps the last ones, of bounded length", () => {
     const passed: string[] = [];
-    const { logger, lines } = follow(new RecentLog({ ...silentLogger, info: (_f, m) => passed.push(m) }));
+    const logger = new RecentLog({ ...silentLogger, info: (_f, m) => passed.push(m) });
     for (let n = 0; n < RECENT_LOG_LINES + 3; n += 1) logger.info({ n }, `line ${n}`);
     logger.debug({}, "not kept");
     logger.error({ text: "x".repeat(3 * RECENT_LOG_LINE_LENGTH) }, "long");
-    const kept = lines();
+    const kept = logger.lines();
     assert.equal(passed.length, RECENT_LOG_LINES + 3);
     assert.equal(kept.length, RECENT_LOG_LINES);
     assert.deepEqual([kept[0]?.message, kept[0]?.fields], ["line 4", { n: 4 }]);
     assert.equal(String(kept.at(-1)?.fields).length, RECENT_LOG_LINE_LENGTH);
   });
 
+  it("is one and the same for all who are given it", () => {
+    const logger = new RecentLog(silentLogger);
+    logger.info({}, "before");
+    RecentLog.of(logger).info({}, "after");
+    assert.deepEqual(
+      logger.lines().map(({ message }) => message),
+      ["before", "after"],
+    );
+  });
+
   it("survives fields that cannot be written", () => {
-    const { logger, lines } = follow(new RecentLog(silentLogger));
+    const logger = new RecentLog(silentLogger);
     const cycle: Record<string, unknown> = {};
     cycle["self"] = cycle;
     logger.warn(cycle, "a cycle");
     logger.warn({ err: new Error("readable") }, "an error");
     assert.deepEqual(
-      lines().map(({ message }) => message),
+      logger.lines().map(({ message }) => message),
       ["an error"],
     );
-    assert.match(JSON.stringify(lines()), /readable/);
+    assert.match(JSON.stringify(logger.lines()), /readable/);
   });
 });
-
-function follow(recent: RecentLog) {
-  return { logger: recent.logger, lines: () => recent.lines() };
-}

@@ -1,5 +1,6 @@
 /** The last lines of a log, from `info` up, for a diagnosis. */
 import { RECENT_LOG_LINE_LENGTH, RECENT_LOG_LINES } from "../limits.ts";
+import { guardedLogger, silentLogger } from "../log.ts";
 import type { Logger } from "../log.ts";
 import { Guard } from "../streams/guard.ts";
 
@@ -16,32 +17,40 @@ interface KeptLine extends Omit<RecentLine, "time" | "fields"> {
   fields: string;
 }
 
-export class RecentLog {
-  /** Passes lines on, and keeps the last ones. */
-  readonly logger: Logger;
+/** A logger that passes lines on, and keeps the last ones. */
+export class RecentLog implements Logger {
+  readonly #inner: Logger;
+  readonly #guard = new Guard(() => {}); // fields that cannot be written are not kept
   readonly #kept: KeptLine[] = [];
   /** Where the next line goes when all places are taken. */
   #next = 0;
 
   constructor(inner: Logger) {
-    const guard = new Guard(() => {}); // fields that cannot be written are not kept
-    const keep = (level: RecentLine["level"], fields: object, message: string): void =>
-      guard.run(() => this.#keep({ atMs: Date.now(), level, message, fields: textOf(fields) }));
-    this.logger = {
-      debug: (fields, message) => inner.debug(fields, message),
-      info: (fields, message) => {
-        keep("info", fields, message);
-        inner.info(fields, message);
-      },
-      warn: (fields, message) => {
-        keep("warn", fields, message);
-        inner.warn(fields, message);
-      },
-      error: (fields, message) => {
-        keep("error", fields, message);
-        inner.error(fields, message);
-      },
-    };
+    this.#inner = inner;
+  }
+
+  /** The logger itself if it keeps lines already: those that others have written to it are then among them. */
+  static of(log: Logger = silentLogger): RecentLog {
+    return log instanceof RecentLog ? log : new RecentLog(guardedLogger(log));
+  }
+
+  debug(fields: object, message: string): void {
+    this.#inner.debug(fields, message);
+  }
+
+  info(fields: object, message: string): void {
+    this.#keep("info", fields, message);
+    this.#inner.info(fields, message);
+  }
+
+  warn(fields: object, message: string): void {
+    this.#keep("warn", fields, message);
+    this.#inner.warn(fields, message);
+  }
+
+  error(fields: object, message: string): void {
+    this.#keep("error", fields, message);
+    this.#inner.error(fields, message);
   }
 
   /** The oldest first. */
@@ -55,13 +64,16 @@ export class RecentLog {
     }));
   }
 
-  #keep(line: KeptLine): void {
-    if (this.#kept.length < RECENT_LOG_LINES) {
-      this.#kept.push(line);
-      return;
-    }
-    this.#kept[this.#next] = line;
-    this.#next = (this.#next + 1) % RECENT_LOG_LINES;
+  #keep(level: RecentLine["level"], fields: object, message: string): void {
+    this.#guard.run(() => {
+      const line = { atMs: Date.now(), level, message, fields: textOf(fields) };
+      if (this.#kept.length < RECENT_LOG_LINES) {
+        this.#kept.push(line);
+        return;
+      }
+      this.#kept[this.#next] = line;
+      this.#next = (this.#next + 1) % RECENT_LOG_LINES;
+    });
   }
 }
 

@@ -103,7 +103,7 @@ describe("turnabout diag", () => {
     // Each is there in full: a diagnosis without content would have no secret either.
     for (const [name, pattern] of [
       ["control-plane/diagnosis.json", /"graceMs": 30000.*"store": "ok"/s],
-      ["control-plane/log.json", /"request failed".*"errno": "ECONNREFUSED"/s],
+      ["control-plane/log.json", /"control plane listens".*"request failed".*"errno": "ECONNREFUSED"/s],
       ["control-plane/metrics.txt", /^turnabout_connections 2$/m],
       ["agents/001-host-1.json", /"heap_size_limit".*"target not reached"/s],
     ] as const)
