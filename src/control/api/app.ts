@@ -17,6 +17,7 @@ import { authenticate } from "../auth/authenticate.ts";
 import { checkCredential } from "../auth/credential-check.ts";
 import { breakResponse, errorResponseFor } from "../listener/error-response.ts";
 import { noteFailure, noteRequester } from "../records/request-record.ts";
+import { traceRequest } from "../records/request-trace.ts";
 import { requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { App } from "../router/router.ts";
 import { boundJson, limitBody } from "./body-limit.ts";
@@ -81,7 +82,10 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
     );
     c.set("identity", identity);
     c.set("actor", { credential: identity.id, owner: identity.owner, client: client.address });
-    noteRequester(incoming, identity);
+    const record = noteRequester(incoming, identity);
+    if (record !== undefined) {
+      traceRequest(record, headers, context.tracing, { path: record.path, scheme: client.scheme });
+    }
     await next();
   });
   app.use("/api/*", boundJson(context));

@@ -1,6 +1,7 @@
 /** What the resources of the API share: their Hono environment, and the parts of the control plane that they use. */
 import type { HttpBindings, Http2Bindings } from "@hono/node-server";
 import type { Logger } from "../../wire/log.ts";
+import type { Tracing } from "../../wire/trace/tracing.ts";
 import type { Access } from "../auth/access.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
 import type { CookiePolicy } from "../auth/authenticate.ts";
@@ -55,6 +56,7 @@ export interface AppContext extends CookiePolicy {
   metrics: ControlMetrics;
   shares: Pick<FairShares, "accessReaders" | "anonymous" | "eventReaders" | "largeBodies" | "unread">;
   log: Logger;
+  tracing: Tracing | undefined;
   /** Of the control plane itself. */
   diagnose: () => Promise<Diagnosis>;
   ready: () => { ready: boolean; missing: string[] };

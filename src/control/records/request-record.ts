@@ -151,9 +151,10 @@ export function attachedRecord(request: object): RequestRecord | undefined {
   return (request as Recorded)[RECORD];
 }
 
-export function noteRequester(request: object, requester: Requester): void {
+export function noteRequester(request: object, requester: Requester): RequestRecord | undefined {
   const record = attachedRecord(request);
   if (record !== undefined) record.requester = requester;
+  return record;
 }
 
 export function noteFailure(request: object, error: unknown): void {

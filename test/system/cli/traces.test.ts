@@ -164,6 +164,22 @@ describe("a trace that the caller has begun", () => {
   });
 });
 
+it("a request to the API has a span, and one without a valid credential none", async () => {
+  const [anonymous, own] = [newTrace(), newTrace()];
+  await call(`${serve.url}/api/v1/runners`, { token: null, headers: anonymous.fields });
+  const { headers } = await call(`${serve.url}/api/v1/runners?x=s3cret-of-a-query`, { headers: own.fields });
+  const isOwn = ({ traceId }: ReceivedSpan): boolean => traceId === own.traceId;
+  const span = await receiver.spans.find(isOwn, "the span");
+  assert.deepEqual([span.name, span.kind, span.parentSpanId], ["GET", SERVER_KIND, CALLER_SPAN]);
+  const { attributes } = span;
+  assert.equal(attributes["turnabout.request_id"], headers["x-request-id"]);
+  assert.deepEqual(
+    [attributes["url.path"], attributes["turnabout.way"], attributes["http.response.status_code"]],
+    ["/api/v1/runners", "api", 200],
+  );
+  assert.ok(!receiver.spans.all.some(({ traceId }) => traceId === anonymous.traceId));
+});
+
 it("a trace is begun where the caller has none, or one that is not valid", async () => {
   for (const traceparent of [undefined, `00-${"0".repeat(32)}-${CALLER_SPAN}-01`, "garbage"]) {
     const fields = { ...(traceparent !== undefined && { traceparent }), tracestate: TRACESTATE };

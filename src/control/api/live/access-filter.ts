@@ -1,6 +1,7 @@
 /** Which lines of the access log a reader gets. */
 import type { Identity } from "../../auth/identity.ts";
 import { matchesPattern } from "../../auth/identity.ts";
+import { MAX_STATUS_FILTERS } from "../../limits.ts";
 import type { RequestRecord } from "../../records/request-record.ts";
 
 export interface AccessQuery {
@@ -10,6 +11,13 @@ export interface AccessQuery {
   credential?: string | undefined;
   /** Statuses and classes of them: `404,5xx`. */
   status?: string | undefined;
+}
+
+export const STATUS_LIST: RegExp = /^[1-5](?:xx|\d\d)(?:,[1-5](?:xx|\d\d))*$/;
+
+/** What {@link AccessQuery.status} may be. */
+export function isStatusList(text: string): boolean {
+  return STATUS_LIST.test(text) && text.split(",").length <= MAX_STATUS_FILTERS;
 }
 
 /** An admin reads every line, anyone else those of the requests that the same user has made. */
