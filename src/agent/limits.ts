@@ -55,8 +55,8 @@ export const BACKOFF_CAP_FLOOR_MS = 20;
 /** The same after a refusal, which only an operator can resolve. */
 export const REFUSED_BACKOFF_BASE_MS = 5_000;
 export const REFUSED_BACKOFF_CAP_MS = 60_000;
-/** How often a file that is missing or wrong is logged again: only an operator can correct it. */
-export const CONFIG_ERROR_LOG_INTERVAL_MS = 60_000;
+/** How often a file that is missing or wrong, and a credential that is refused, is logged again: only an operator can correct it. */
+export const OPERATOR_ERROR_LOG_INTERVAL_MS = 60_000;
 /** A replaced agent connects again as a stand-by within this time. */
 export const STANDBY_CONNECT_MS = 1_000;
 /** Longest pause before a stand-by that was refused offers itself again. */
@@ -73,6 +73,8 @@ export const CARRIER_MEMORY_FAILURES = 3;
 
 /** Size of a token, certificate or key file. */
 export const MAX_CREDENTIAL_FILE_BYTES: number = 64 * 1024;
+/** A token, as a field of a request: proxies on the way take 8 KiB, and a JWT has 2. */
+export const MAX_TOKEN_LENGTH = 8_000;
 
 /** Lines of `/events` that wait for a slow reader; then the stream is reset, and the reader requests `/hello` again. */
 export const MAX_PENDING_EVENTS = 1_000;

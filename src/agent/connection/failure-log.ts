@@ -1,9 +1,13 @@
-/** Failed attempts in the log: each new reason as a warning, its repetitions at debug, because an agent may try for weeks. */
+/**
+ * Failed attempts in the log: each new reason at once, its repetitions at debug, because an agent may try for weeks. What only an
+ * operator can correct is an error, and logged again now and then.
+ */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
-import { CONFIG_ERROR_LOG_INTERVAL_MS } from "../limits.ts";
+import { OPERATOR_ERROR_LOG_INTERVAL_MS } from "../limits.ts";
 import { attemptHint } from "./attempt-hint.ts";
+import { isFinalRefusal } from "./final-refusal.ts";
 
 export class FailureLog {
   readonly #log: Logger;
@@ -25,12 +29,13 @@ export class FailureLog {
     const hint = attemptHint(error);
     const fields = { ...happening, ...(hint !== undefined && { hint }) };
     const isConfig = error instanceof TurnaboutError && error.code === "config_invalid";
-    // A wrong file is logged again now and then: only an operator can correct it.
-    const isDue = isConfig && Date.now() - this.#loggedAtMs >= CONFIG_ERROR_LOG_INTERVAL_MS;
+    const isFinal = isFinalRefusal(error);
+    const isDue = (isConfig || isFinal) && Date.now() - this.#loggedAtMs >= OPERATOR_ERROR_LOG_INTERVAL_MS;
     const isNew = this.#reported.isNew("", error.message) || isDue;
     if (isNew) this.#loggedAtMs = Date.now();
     if (!isNew) this.#log.debug(fields, "connect failed; trying again");
     else if (isConfig) this.#log.error(fields, "the configuration cannot be used; trying again");
+    else if (isFinal) this.#log.error(fields, "refused; trying again more slowly");
     else
       this.#log.warn(
         fields,

@@ -1,9 +1,6 @@
 /** Those who wait for an agent's first connection, and what they get to know: that it is made, refused or given up. */
 import { TurnaboutError } from "../../wire/errors.ts";
-import type { ErrorCode } from "../../wire/error-table.ts";
-
-/** Refusals that no time resolves. The agent tries again nevertheless: its token's file may be corrected. */
-const FINAL: ReadonlySet<ErrorCode> = new Set(["unauthenticated", "not_allowed", "bad_request"]);
+import { isFinalRefusal } from "./final-refusal.ts";
 
 interface Waiter {
   resolve(): void;
@@ -24,7 +21,7 @@ export class FirstConnection {
   }
 
   failed(error: Error): void {
-    if (this.#isMade || !(error instanceof TurnaboutError) || !FINAL.has(error.code)) return;
+    if (this.#isMade || !isFinalRefusal(error)) return;
     if (this.#waiters.size === 0) this.#refusal = error;
     for (const waiter of this.#waiters) waiter.reject(error);
   }

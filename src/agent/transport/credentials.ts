@@ -1,11 +1,11 @@
 /** Token, CA, certificate and key. They are read again at every attempt, so that a rotated file needs no restart. */
-import { readFile, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import tls from "node:tls";
-import { TurnaboutError } from "../../wire/errors.ts";
+import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
-import { MAX_CREDENTIAL_FILE_BYTES } from "../limits.ts";
+import { MAX_CREDENTIAL_FILE_BYTES, MAX_TOKEN_LENGTH } from "../limits.ts";
 
 /** A secret: its value, or the path of the file that contains it. */
 export type Secret = { value: string } | { file: string };
@@ -14,35 +14,88 @@ export type Secret = { value: string } | { file: string };
 export async function readSecret(secret: Secret, what: string): Promise<string> {
   if ("value" in secret) {
     const value = secret.value.trim();
-    if (what === "token" && value !== "") requireToken(value);
-    return value;
+    const problem = what === "token" ? tokenProblem(value) : undefined;
+    if (problem === undefined) return value;
+    throw new TurnaboutError("config_invalid", `${what}: ${problem}`, { hint: TOKEN_HINT });
   }
+  let text: string;
   try {
-    const { size } = await stat(secret.file);
-    if (size > MAX_CREDENTIAL_FILE_BYTES) throw new Error(`larger than ${MAX_CREDENTIAL_FILE_BYTES} bytes`);
-    const text = (await readFile(secret.file, "utf8")).trim();
-    if (text === "") throw new Error("empty");
-    if (what === "token") requireToken(text);
-    return text;
+    text = (await readStart(secret.file)).trim();
   } catch (cause) {
     throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${(cause as Error).message}`, {
       cause,
-      hint:
-        cause instanceof TurnaboutError
-          ? TOKEN_HINT
-          : (systemErrorHint(cause, "file") ?? `give a file that has the ${what} and nothing else`),
+      hint: systemErrorHint(cause, "file") ?? hintFor(what),
     });
   }
+  const problem = what === "token" ? tokenProblem(text) : text === "" ? "empty" : undefined;
+  if (problem === undefined) return text;
+  throw new TurnaboutError("config_invalid", `${what} file ${secret.file}: ${problem}`, {
+    hint: hintFor(what),
+  });
+}
+
+function hintFor(what: string): string {
+  return what === "token" ? TOKEN_HINT : `give a file that has the ${what} and nothing else`;
+}
+
+/** Also of a device or a pipe, which has no size. */
+async function readStart(file: string): Promise<string> {
+  await using handle = await open(file);
+  const buffer = Buffer.alloc(MAX_CREDENTIAL_FILE_BYTES + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
+    if (bytesRead === 0) return buffer.toString("utf8", 0, length);
+    length += bytesRead;
+  }
+  throw new Error(`larger than ${MAX_CREDENTIAL_FILE_BYTES} bytes`);
 }
 
 const TOKEN_HINT =
   "give the token and nothing else: of what `turnabout token` prints, that is the first line";
 
-/** A field value of HTTP. @throws TurnaboutError `config_invalid` without any part of the text */
-function requireToken(text: string): void {
-  if (/^[\x21-\x7e]+$/.test(text) && !text.startsWith("{")) return;
-  const what = text.startsWith("{") ? "the JSON of the control plane's token file" : "more than a token";
-  throw new TurnaboutError("config_invalid", what, { hint: TOKEN_HINT });
+/** Why a text is no token, which is a field value of HTTP; without any part of the text. Undefined: it is one. */
+export function tokenProblem(text: string): string | undefined {
+  if (text === "") return "empty";
+  if (/^[[{]/.test(text)) return "the JSON of the control plane's token file";
+  if (text.includes("-----BEGIN ")) return "a certificate or a key, and not a token";
+  if (/[^\s\x21-\x7e]/.test(text)) return "not a token: it has bytes that are no ASCII text";
+  if (/\s/.test(text)) return "more than a token";
+  return text.length > MAX_TOKEN_LENGTH ? `longer than ${MAX_TOKEN_LENGTH} characters` : undefined;
+}
+
+/**
+ * Before the first attempt: the token as it is to be used. A pipe can be read only once. A file that is not there may come later,
+ * because containers start in any order; one that is there and has no token is an error.
+ *
+ * @throws TurnaboutError `config_invalid`
+ */
+export async function prepareToken(token: Secret): Promise<Secret> {
+  const isPipe = "file" in token && (await isSpecial(token.file));
+  const text = await unlessMissing(readSecret(token, "token"));
+  return isPipe && text !== undefined ? { value: text } : token;
+}
+
+/** Before the first attempt, as {@link prepareToken}: certificates and keys. @throws TurnaboutError `config_invalid` */
+export async function checkTlsFiles({ caFile, certFile, keyFile }: TlsFiles): Promise<void> {
+  const files = [caFile, certFile, keyFile].filter((file) => file !== undefined);
+  if ((await Promise.all(files.map(isSpecial))).includes(true)) return; // read once, by the first attempt
+  await unlessMissing(readTlsMaterial({ caFile }));
+  await unlessMissing(readTlsMaterial({ certFile, keyFile }));
+}
+
+async function isSpecial(file: string): Promise<boolean> {
+  const stats = await stat(file).catch(() => undefined);
+  return stats !== undefined && !stats.isFile() && !stats.isDirectory();
+}
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof TurnaboutError && errorCodeOf(error.cause) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 export interface TlsFiles {

@@ -3,18 +3,17 @@ import type { CheckOptions } from "../../agent/check/context.ts";
 import type { Finding } from "../../agent/check/finding.ts";
 import { endpointUrl } from "../../agent/transport/server-url.ts";
 import { checkRunners } from "../../agent/targets/targets.ts";
-import { UsageError } from "../command.ts";
+import { EXIT_STATUS, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { AGENT_OPTIONS } from "../config/agent-options.ts";
 import type { AgentOption } from "../config/agent-options.ts";
-import { chooseRunners } from "../config/agent-runners.ts";
 import { gather } from "../config/load.ts";
 import { helpOf, SOURCES_HELP } from "../config/option.ts";
 import type { OptionTable } from "../config/option.ts";
 import { asUsageError } from "../options.ts";
 import { formatMs, formatTable } from "../output/table.ts";
 import { profileFor } from "../remote/access.ts";
-import { agentOptions, givenToken } from "./agent.ts";
+import { agentOptions, givenToken, runnersOf } from "./agent-inputs.ts";
 
 const CHECK_OPTIONS: OptionTable<AgentOption | "profile" | "timeout" | "json"> = {
   ...AGENT_OPTIONS,
@@ -52,7 +51,8 @@ export const check: Command = {
   summary: "check an agent's way to its control plane, and its targets",
   help: HELP,
   async run(args) {
-    const { given, flags, runners: fileRunners } = await gather("agent", CHECK_OPTIONS, args);
+    const gathered = await gather("agent", CHECK_OPTIONS, args);
+    const { given } = gathered;
     const profile = profileFor({ server: given.text("server"), profile: given.text("profile") });
     const server = given.text("server") ?? profile?.server;
     if (server === undefined) {
@@ -62,8 +62,7 @@ export const check: Command = {
       );
     }
     const options = asUsageError(this.name, (): CheckOptions => {
-      const sources = { given: flags.given, env: process.env, file: fileRunners };
-      const runners = chooseRunners(sources, { noRunner: true, noTarget: true });
+      const runners = runnersOf(gathered, { noRunner: true, noTarget: true });
       checkRunners(runners);
       endpointUrl(server);
       const own = agentOptions(given);
@@ -78,7 +77,7 @@ export const check: Command = {
     process.stdout.write(
       given.isOn("json") === true ? toJson(server, findings, !hasFailed) : toTable(findings),
     );
-    process.exitCode = hasFailed ? 1 : 0;
+    process.exitCode = hasFailed ? EXIT_STATUS.failed : EXIT_STATUS.done;
     // A lookup that hangs would keep the process for as long as the resolver tries.
     if (process.getActiveResourcesInfo().includes("GetAddrInfoReqWrap")) process.exit();
   },

@@ -11,7 +11,7 @@ import { Given } from "../config/given.ts";
 import { jsonSchema } from "../config/schema.ts";
 import { SERVE_OPTIONS } from "../config/serve-options.ts";
 import { programCommand } from "../program.ts";
-import { agentOptions, allowedAbsence } from "./agent.ts";
+import { agentOptions, allowedAbsence } from "./agent-inputs.ts";
 import { controlPlaneOptions } from "./serve.ts";
 
 const NO_FLAGS = { values: {}, given: [] };

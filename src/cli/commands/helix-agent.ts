@@ -9,7 +9,7 @@ import { createLogger, logFormat } from "../logger.ts";
 import { returnStartMemory } from "../memory-return.ts";
 import { asUsageError } from "../options.ts";
 import { startWatchdog, watchdogLimit } from "../watchdog/watchdog.ts";
-import { parseCarrier } from "./agent.ts";
+import { parseCarrier, usableToken } from "./agent-inputs.ts";
 
 export interface HelixAgentOptions {
   title: string;
@@ -37,7 +37,7 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
   const limitMs = watchdogLimit(options.watchdogMs);
   const log = createLogger({ level: options.logLevel, format: options.logFormat });
   const name = helixTargetName(options.runnerId);
-  const agentOptions = asUsageError(options.title, () => {
+  const parsed = asUsageError(options.title, () => {
     const target = { name, address: parseTargetAddress(options.local), http: defaultHttp(name) };
     return {
       server: options.server,
@@ -50,6 +50,7 @@ export async function runHelixAgent(options: HelixAgentOptions): Promise<void> {
       log,
     };
   });
+  const agentOptions = { ...parsed, token: await usableToken(parsed) };
   const checks = new StartChecks({ options: agentOptions, log });
   const agent = asUsageError(options.title, () => createAgent({ ...agentOptions, onEvent: checks.onEvent }));
   if (options.insecure) log.warn({}, "-insecure: the control plane's certificate is NOT checked");

@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { Option } from "commander";
 import type { Command } from "commander";
+import { tokenProblem } from "../../agent/transport/credentials.ts";
 import { toError } from "../../wire/errors.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { splitZone } from "../../wire/fields/url-zone.ts";
@@ -135,15 +136,16 @@ export function readToken(file: string): string {
   return token;
 }
 
-/** A field value of HTTP: no spaces, no line ends. Its own text is in no message. */
+/** Its own text is in no message. */
 function checkToken(text: string, from: string): string {
   const token = text.trim();
-  if (/^[\x21-\x7e]+$/.test(token)) return token;
-  if (token === "")
-    throw new UsageError(`token ${from}: empty`, "give a file with the token and nothing else");
+  const problem = tokenProblem(token);
+  if (problem === undefined) return token;
   throw new UsageError(
-    `token ${from}: more than a token`,
-    "give a file with the token and nothing else: of what `turnabout token` prints, that is the first line",
+    `token ${from}: ${problem}`,
+    problem === "empty"
+      ? "give a file with the token and nothing else"
+      : "give a file with the token and nothing else: of what `turnabout token` prints, that is the first line",
   );
 }
 

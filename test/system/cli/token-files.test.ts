@@ -165,7 +165,7 @@ describe("an agent's token file", () => {
     assert.ok(agent.running);
   });
 
-  it("may be missing or empty at first: the reason is logged, and the agent connects once it is there", async () => {
+  it("may be missing at first, and empty then: the reason is logged, and the agent connects once it is there", async () => {
     await using serve = await startServe(["--token-file", file(tokens(runnerToken("wolves", "good")))]);
     const own = tempPath(".token");
     await using agent = agentWith(serve, own);
@@ -185,6 +185,9 @@ describe("an agent's token file", () => {
     await using agent = agentWith(serve, file("early"));
     const refused = await agent.logged("refused; trying again more slowly");
     assert.match(String(refused["reason"]), /refused \(401\): A valid token is required/);
+    const error = 50;
+    assert.equal(refused.level, error);
+    assert.match(String(refused["hint"]), /does not know this token/);
     replace(control, tokens(runnerToken("wolves", "early")));
     await serve.logged("token file reloaded");
     await runnersUntil(serve.url, registered, "the agent, now that its token is known");
