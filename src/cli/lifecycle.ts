@@ -1,14 +1,12 @@
 /** Signals and unhandled errors of a long-running command. */
 import { Socket } from "node:net";
 import type { Logger } from "../wire/log.ts";
+import { EXIT_STATUS } from "./command.ts";
 
 /** After an internal error: time for running responses to finish, and for agents to connect elsewhere. */
 const FAULT_DRAIN_MS = 3_000;
 /** Of it, for what is open: the rest is for sending agents and callers away. */
 const FAULT_OPEN_MS = 1_000;
-
-/** `EX_SOFTWARE` of sysexits.h: an internal error. */
-const FAULT_EXIT_CODE = 70;
 
 /**
  * SIGTERM and SIGINT drain; a second one exits at once.
@@ -26,7 +24,7 @@ export function runUntilSignal(
   const { promise, resolve } = Promise.withResolvers<number>();
   let closing = false;
   let exitsAtSignal = false;
-  let exitCode = 0;
+  let exitCode: number = EXIT_STATUS.done;
   const start = (drainMs?: number) => {
     closing = true;
     close(drainMs).then(
@@ -47,10 +45,10 @@ export function runUntilSignal(
     if (!closing) start();
   };
   const onFault = (error: unknown) => {
-    const isFirst = exitCode === 0;
-    exitCode = FAULT_EXIT_CODE;
+    const isFirst = exitCode === EXIT_STATUS.done;
+    exitCode = EXIT_STATUS.internalError;
     exitsAtSignal = true;
-    if (isFirst) setTimeout(() => exitAtOnce(FAULT_EXIT_CODE), FAULT_DRAIN_MS);
+    if (isFirst) setTimeout(() => exitAtOnce(EXIT_STATUS.internalError), FAULT_DRAIN_MS);
     report(log, error, "internal error: ending the process; please report this");
     if (isFirst && !closing) attempt(() => start(FAULT_OPEN_MS)); // the timer ends the process in any case
   };

@@ -1,8 +1,9 @@
 /** `turnabout COMMAND`. */
 import { VERSION } from "../wire/version.ts";
-import type { CommandTable } from "./command.ts";
+import { UsageError } from "./command.ts";
+import type { Command, CommandTable } from "./command.ts";
 import { nearest } from "./config/nearest.ts";
-import { runCommand, surviveClosedOutput } from "./run-command.ts";
+import { runCommand } from "./run-command.ts";
 
 const COMMANDS: CommandTable = {
   serve: {
@@ -96,26 +97,54 @@ const COMMANDS: CommandTable = {
 };
 
 export async function main(args: string[]): Promise<void> {
-  surviveClosedOutput();
   const [name = "--help", ...rest] = args;
   if (name === "--version" || name === "-v" || name === "version") {
-    process.stdout.write(`turnabout ${VERSION}\n`);
-    return;
+    return runCommand(
+      printing(() => `turnabout ${VERSION}\n`),
+      rest,
+    );
   }
   if (name === "--help" || name === "-h" || name === "help") {
-    process.stdout.write(overview());
-    return;
+    return runCommand({ ...printing(overview), run: () => helpOn(rest) }, rest);
   }
+  const command = await load(name).catch((error: unknown) =>
+    printing(() => {
+      throw error;
+    }),
+  );
+  return runCommand(command, rest);
+}
+
+/** @throws UsageError for a command that there is not */
+async function load(name: string): Promise<Command> {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry === undefined) {
-    const names = Object.keys(COMMANDS);
-    const near = nearest(name, names);
-    const hint = `${near === undefined ? "" : `did you mean ${near}? `}use ${names.join(", ")}`;
-    process.stderr.write(`error: unknown command ${JSON.stringify(name)}\nhint: ${hint}\n`);
-    process.exitCode = 2;
-    return;
+  if (entry !== undefined) return entry.load();
+  const names = Object.keys(COMMANDS);
+  const near = nearest(name, names);
+  const hint = `${near === undefined ? "" : `did you mean ${near}? `}use ${names.join(", ")}`;
+  throw new UsageError(`unknown command ${JSON.stringify(name)}`, hint);
+}
+
+function printing(text: () => Promise<string> | string): Command {
+  const run = async (): Promise<void> => void process.stdout.write(await text());
+  return { name: "turnabout", summary: "", help: "", parsesHelp: true, run };
+}
+
+/** `turnabout help`, `turnabout help tokens create`. */
+async function helpOn([name, subcommand]: readonly string[]): Promise<void> {
+  if (name === undefined || name.startsWith("-")) return printing(overview).run([]);
+  const command = await load(name);
+  const { help, name: fullName, parsesHelp = false, subcommands } = command;
+  if (subcommand !== undefined && !subcommand.startsWith("-") && subcommands?.has(subcommand) !== true) {
+    throw new UsageError(
+      `${fullName}: no subcommand ${JSON.stringify(subcommand)}`,
+      subcommands === undefined || subcommands.size === 0
+        ? `use turnabout help ${name}`
+        : `use ${[...subcommands.keys()].join(", ")}`,
+    );
   }
-  await runCommand(await entry.load(), rest);
+  if (!parsesHelp) return printing(() => `${help.trim()}\n`).run([]);
+  await command.run([...(subcommand === undefined ? [] : [subcommand]), "--help"]);
 }
 
 function overview(): string {
@@ -127,6 +156,6 @@ usage: turnabout COMMAND [OPTIONS]
 commands:
 ${lines.join("\n")}
 
-\`turnabout COMMAND --help\` lists the options of a command.
+\`turnabout help COMMAND\` and \`turnabout COMMAND --help\` list the options of a command.
 `;
 }

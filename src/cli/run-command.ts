@@ -1,40 +1,70 @@
-/** Runs one command: prints its help, and errors as `error:` and `hint:`; ignores closed output streams. */
+/** Runs one command: prints its help, and errors as `error:` and `hint:`. */
 import { CodedError, errorCodeOf, toError } from "../wire/errors.ts";
 import { systemErrorHint } from "../wire/system/system-errors.ts";
-import { UsageError } from "./command.ts";
+import { EXIT_STATUS, UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { nearest } from "./config/nearest.ts";
+import { unknownVariables } from "./config/unknown-variables.ts";
 import { returnMemory } from "./memory-return.ts";
+import { endWithStandardOutput, surviveStandardOutput } from "./output/standard-output.ts";
 import { setV8Flags } from "./v8-flags.ts";
 import { UpgradeError } from "./handover/upgrade-error.ts";
 
 export async function runCommand(command: Command, args: string[]): Promise<void> {
-  surviveClosedOutput();
+  const isHelp = command.parsesHelp !== true && args.some((arg) => /^--?(help|h)$/.test(arg));
+  if (!isHelp && OUTLIVES_OUTPUT.has(command.name)) surviveStandardOutput();
+  else endWithStandardOutput();
   setV8Flags();
   returnMemory();
-  if (command.parsesHelp !== true && args.some((arg) => /^--?(help|h)$/.test(arg))) {
+  if (isHelp) {
     process.stdout.write(`${command.help.trim()}\n`);
     return;
   }
   try {
+    if (command.hasLog !== true && !QUIET.has(command.name)) await warnOfUnknownVariables();
     await command.run(args);
   } catch (error) {
     fail(error, command);
   }
 }
 
-/** A closed output (EPIPE) must not end an agent: the reader of its log may exit long before it does. */
-export function surviveClosedOutput(): void {
-  process.stdout.on("error", () => {});
-  process.stderr.on("error", () => {});
+/** `--version` and help, what shells call at every key, and Helix's, which have other variables. */
+const QUIET: ReadonlySet<string> = new Set([
+  "revdial-client",
+  "turnabout",
+  "turnabout completion",
+  "wolf-revdial-client",
+]);
+
+async function warnOfUnknownVariables(): Promise<void> {
+  for (const { name, hint } of await unknownVariables(process.env)) {
+    process.stderr.write(`warning: unknown variable ${name}, which is not used: ${hint}\n`);
+  }
 }
+
+/** What these print is beside the point: they go on when standard output cannot be written. */
+const OUTLIVES_OUTPUT: ReadonlySet<string> = new Set([
+  "revdial-client",
+  "turnabout agent",
+  "turnabout connect", // its output is the connection's, which ends with it
+  "turnabout demo",
+  "turnabout forward",
+  "turnabout open",
+  "turnabout serve",
+  "wolf-revdial-client",
+]);
 
 function fail(error: unknown, command: Command): void {
   const code = errorCodeOf(error);
   const reported = code?.startsWith("ERR_PARSE_ARGS") === true ? usageErrorOf(error, command) : error;
   const message = reported instanceof Error ? reported.message : String(reported);
   process.stderr.write(`error: ${message}\nhint: ${hintFor(reported, code)}\n`);
-  process.exitCode = reported instanceof UsageError ? 2 : 1;
+  process.exitCode = isOfUse(reported, code) ? EXIT_STATUS.usage : EXIT_STATUS.failed;
+}
+
+/** A control plane that refuses a request as malformed refuses what was given on the command line. */
+function isOfUse(error: unknown, code: string | undefined): boolean {
+  return error instanceof UsageError || (error instanceof CodedError && code === "bad_request");
 }
 
 /** What node's parseArgs refuses, without its advice on how to write such a program. */

@@ -140,7 +140,45 @@ describe("a configuration file", () => {
       "a key in the wrong place",
       "version: 1\ntokenFile: x\n",
       "2:1",
-      /"tokenFile"\nput it below `serve:`, indented/,
+      /"tokenFile"\nput it below `serve:` or `agent:`, indented/,
+    ],
+    [
+      "a key of a section at the top, which is near a section's name",
+      "version: 1\nserver: http://x\n",
+      "2:1",
+      /"server"\nput it below `agent:`, indented/,
+    ],
+    [
+      "a misspelled key of a section at the top",
+      "version: 1\ntoken-fiel: x\n",
+      "2:1",
+      /"token-fiel"\ndid you mean tokenFile\? put it below `serve:` or `agent:`, indented/,
+    ],
+    ["a misspelled section", "version: 1\nserv:\n  port: 1\n", "2:1", /"serv"\ndid you mean serve\?/],
+    ["a misspelled version", "vresion: 1\nserve: {}\n", "1:1", /^\S+ unknown key.*\ndid you mean version\?$/],
+    [
+      "a key of the other section",
+      "version: 1\nserve:\n  runner: r\n",
+      "3:3",
+      /"runner"\nput it below `agent:`, indented/,
+    ],
+    [
+      "a flag's name for a list",
+      "version: 1\nserve:\n  allow-image: [x]\n",
+      "3:3",
+      /"allow-image"\ndid you mean allowedImages\?/,
+    ],
+    [
+      "a key of a target beside the targets",
+      "version: 1\nagent:\n  address: a:1\n",
+      "3:3",
+      /"address"\nput it into an entry of `targets:`, indented/,
+    ],
+    [
+      "the version in a section",
+      "version: 1\nserve:\n  version: 1\n",
+      "3:3",
+      /"version"\nput it at the top of the file, not indented/,
     ],
     [
       "a key of a target",
@@ -294,7 +332,10 @@ describe("a configuration file", () => {
     assert.match(wrong.stderr, /nothing for `turnabout serve`\nhint: put its options below `serve:`/);
     assert.equal(wrong.code, 1);
     const byVariable = await host.run(["agent"], { TURNABOUT_CONFIG: "/no/such.yaml" });
-    assert.match(byVariable.stderr, /^error: --config \/no\/such\.yaml: ENOENT.*\nhint: check the path/);
+    assert.match(
+      byVariable.stderr,
+      /^error: configuration file \/no\/such\.yaml: ENOENT.*\nhint: check the path/,
+    );
   });
 
   it("is what serve listens by, unless a flag says otherwise", async () => {

@@ -221,8 +221,8 @@ describe("README.md, docs/operations.md and docs/library.md", () => {
 
   it("has TypeScript that runs", async () => {
     const expected = [
-      "hello\n",
       /^HTTP\/1\.1 200 OK[^]*hello\n?200 hello\n$/,
+      "hello\n",
       /^apps true\nLeaveLobbyEvent\nWolf refused \d{3}\nrunner_unknown\nno socket\n$/,
       "image/png\nno clipboard: 404\n",
       "false\n401\n",

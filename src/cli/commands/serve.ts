@@ -12,8 +12,9 @@ import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../config/given.ts";
 import { gather } from "../config/load.ts";
-import { warnOfOpenSecrets } from "../config/secret-files.ts";
+import { warnOfOpenSecrets } from "./secret-files.ts";
 import { helpOf, SOURCES_HELP } from "../config/option.ts";
+import { reportUnknownVariables } from "../config/unknown-variables.ts";
 import { SERVE_OPTIONS } from "../config/serve-options.ts";
 import type { ServeOption } from "../config/serve-options.ts";
 import type { Inheritance } from "../handover/inheritance.ts";
@@ -47,12 +48,14 @@ export const serve: Command = startedByUs({
   name: "turnabout serve",
   summary: "run the control plane",
   help: HELP,
+  hasLog: true,
   async run(args, { inheritance, parent, upgradeSignal }) {
     const { given } = await gather("serve", SERVE_OPTIONS, args);
     const port = given.port("port");
     const host = given.text("host");
     const dataDirectory = given.text("data-dir");
     const log = createLogger({ level: given.text("log-level"), format: given.text("log-format") });
+    if (parent === undefined) await reportUnknownVariables(process.env, log);
     const { listenFd } = inheritance;
     if (parent === undefined) reportSocket(inheritance, given, log);
     if (given.isOn("supervise") === true && parent === undefined) {

@@ -86,7 +86,7 @@ function readText(file: string): string {
       throw new Error(`larger than ${MAX_CONFIG_FILE_BYTES} bytes`);
     return readFileSync(file, "utf8");
   } catch (cause) {
-    throw new TurnaboutError("config_invalid", `--config ${file}: ${toError(cause).message}`, {
+    throw new TurnaboutError("config_invalid", `configuration file ${file}: ${toError(cause).message}`, {
       cause,
       hint: systemErrorHint(cause, "file") ?? "give a smaller file",
     });

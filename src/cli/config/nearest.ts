@@ -7,6 +7,14 @@ function plain(name: string): string {
 
 /** Undefined if none is near: a wrong suggestion is worse than none. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  return nearestOf(name, known)?.name;
+}
+
+/** The nearest one, and how far it is: 0 for another spelling. */
+export function nearestOf(
+  name: string,
+  known: readonly string[],
+): { name: string; distance: number } | undefined {
   const wanted = plain(name);
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
@@ -16,7 +24,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     best = candidate;
     bestDistance = distance;
   }
-  return best;
+  return best === undefined ? undefined : { name: best, distance: bestDistance };
 }
 
 /** Letters to insert, remove, replace or swap with their neighbour. Infinity where it is `limit` for the length alone. */

@@ -3,7 +3,8 @@ import type { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_REPORTED_PROBLEMS } from "./limits.ts";
 import { nearest } from "./nearest.ts";
-import { CONFIG_VERSION, keysAt } from "./schema.ts";
+import { CONFIG_VERSION } from "./schema.ts";
+import { hintForUnknownKey, meantHint } from "./unknown-key.ts";
 
 export interface Problem {
   message: string;
@@ -12,6 +13,8 @@ export interface Problem {
   path: readonly PropertyKey[];
   /** The place is the key's, not its value's. */
   isKey?: boolean;
+  /** The key that is not there. Its holder is the path. */
+  missing?: string;
 }
 
 const REFERENCE_HINT = "docs/configuration.md has every key";
@@ -35,30 +38,30 @@ export function isSecretText(text: string): boolean {
 /** A key that is missing because it is misspelled is one problem. */
 export function problemsOf(error: z.ZodError, root: unknown): Problem[] {
   const problems = error.issues.flatMap((issue) => problemsOfIssue(issue, root));
-  return problems.filter(({ path, message }) => {
-    if (!message.endsWith(": missing")) return true;
-    const meant = problems.some(
-      (other) =>
-        other.isKey === true &&
-        other.hint === meantHint(String(path.at(-1))) &&
-        other.path.slice(0, -1).join("\0") === path.slice(0, -1).join("\0"),
-    );
-    return !meant;
+  return problems.filter(({ path, missing }) => {
+    if (missing === undefined) return true;
+    const isMeant = ({ hint, isKey, path: other }: Problem): boolean =>
+      isKey === true && hint === meantHint(missing) && other.slice(0, -1).join("\0") === path.join("\0");
+    return !problems.some(isMeant);
   });
-}
-
-function meantHint(key: string): string {
-  return `did you mean ${key}?`;
 }
 
 function problemsOfIssue(issue: z.core.$ZodIssue, root: unknown): Problem[] {
   const { path } = issue;
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(path, key));
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => unknownKey(path, key, valueAt(root, [...path, key])));
   const value = valueAt(root, path);
   const subject = subjectOf(path);
   if (path.length === 1 && path[0] === "version") {
     if (value === undefined)
-      return [{ path: [], message: "no version", hint: `begin the file with: version: ${CONFIG_VERSION}` }];
+      return [
+        {
+          path: [],
+          missing: "version",
+          message: "no version",
+          hint: `begin the file with: version: ${CONFIG_VERSION}`,
+        },
+      ];
     const message = `version ${shown(value)}: unknown`;
     return [{ path, message, hint: `this turnabout reads version ${CONFIG_VERSION}` }];
   }
@@ -81,22 +84,20 @@ function problemsOfIssue(issue: z.core.$ZodIssue, root: unknown): Problem[] {
   return [{ path, message: issue.message, hint: hint ?? "correct this value" }];
 }
 
-function unknownKey(path: readonly PropertyKey[], key: string): Problem {
+function unknownKey(path: readonly PropertyKey[], key: string, value: unknown): Problem {
   const place = { path: [...path, key], isKey: true };
   const plain = key.toLowerCase().replace(/[^a-z]/g, "");
-  const known = keysAt(path);
-  const near = nearest(key, known);
   const secret = Object.hasOwn(SECRET_KEYS, plain) ? SECRET_KEYS[plain] : undefined;
   if (secret !== undefined) {
     const message = `${JSON.stringify(key)}: a secret does not belong in this file`;
     return { ...place, message, hint: `use ${secret}` };
   }
-  const message = `unknown key ${JSON.stringify(key)}`;
-  if (near !== undefined) return { ...place, message, hint: meantHint(near) };
-  const section =
-    path.length === 0 ? ["serve", "agent"].find((name) => keysAt([name]).includes(key)) : undefined;
-  if (section !== undefined) return { ...place, message, hint: `put it below \`${section}:\`, indented` };
-  return { ...place, message, hint: known.length > 8 ? REFERENCE_HINT : `use ${known.join(", ")}` };
+  const isGroup = typeof value === "object" && value !== null && !Array.isArray(value);
+  return {
+    ...place,
+    message: `unknown key ${JSON.stringify(key)}`,
+    hint: hintForUnknownKey(path, key, isGroup),
+  };
 }
 
 const NOUNS: Readonly<Record<string, string>> = {
@@ -110,7 +111,10 @@ const NOUNS: Readonly<Record<string, string>> = {
 
 function wrongType(path: readonly PropertyKey[], subject: string, value: unknown, expected: string): Problem {
   const noun = NOUNS[expected] ?? expected;
-  if (value === undefined) return { path, message: `${subject}: missing`, hint: `give ${noun}` };
+  if (value === undefined) {
+    const missing = String(path.at(-1));
+    return { path: path.slice(0, -1), missing, message: `${subject}: missing`, hint: `give ${noun}` };
+  }
   const message = `${subject}: ${shown(value)} is not ${noun}`;
   return { path, message, hint: typeHint(expected, value) };
 }

@@ -159,13 +159,32 @@ export function jsonSchema(): object {
 const TARGETS_KEYS = Object.keys(targetSchema.shape);
 const RUNNER_KEYS = Object.keys(runnerSchema.shape);
 
-/** The keys that an object at this path may have, for the nearest one. */
-export function keysAt(path: readonly PropertyKey[]): string[] {
+/** What a key may belong to. */
+export type KeyPlace = "top" | "serve" | "agent" | "target" | "runner";
+
+/** Its keys; those of the sections by the names of their flags too. */
+export const KEYS: Readonly<Record<KeyPlace, readonly string[]>> = {
+  top: Object.keys(fileSchema.shape),
+  serve: Object.keys(serveSchema.shape),
+  agent: Object.keys(agentSchema.shape),
+  target: TARGETS_KEYS,
+  runner: RUNNER_KEYS,
+};
+
+/** The key of a section by the name of its flag, where they differ in more than their spelling: `target` is `targets`. */
+export function keyOfFlag(place: KeyPlace, flag: string): string | undefined {
+  const table: OptionTable | undefined =
+    place === "serve" ? SERVE_OPTIONS : place === "agent" ? AGENT_OPTIONS : undefined;
+  const spec = table !== undefined && Object.hasOwn(table, flag) ? table[flag] : undefined;
+  return spec === undefined ? undefined : keyOf(flag, spec);
+}
+
+export function placeOfPath(path: readonly PropertyKey[]): KeyPlace {
   const names = path.filter((part) => typeof part === "string");
   const [section] = names;
-  if (section === undefined) return Object.keys(fileSchema.shape);
+  if (section === undefined) return "top";
   const last = names.at(-1);
-  if (last === "targets") return TARGETS_KEYS;
-  if (last === "runners") return RUNNER_KEYS;
-  return Object.keys((section === "serve" ? serveSchema : agentSchema).shape);
+  if (last === "targets") return "target";
+  if (last === "runners") return "runner";
+  return section === "serve" ? "serve" : "agent";
 }

@@ -1,5 +1,9 @@
 /** `turnabout tail`: the access log live. */
+import { joinReasons } from "../../wire/errors.ts";
 import { once } from "node:events";
+import { isStatusList } from "../../control/api/live/access-filter.ts";
+import { MAX_STATUS_FILTERS } from "../../control/limits.ts";
+import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { withClient, withListingOptions } from "../operator/with-client.ts";
 import type { ListingOptions } from "../operator/with-client.ts";
@@ -32,20 +36,19 @@ of the access log. If this reader is too slow, lines are left out, and their num
       const stop = new AbortController();
       const { signal } = stop;
       for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
-      process.stdout.once("error", () => stop.abort()); // whoever read the lines has gone
       const { runner, target, credential, status } = options;
       const query = {
         ...(runner !== undefined && { runner }),
         ...(target !== undefined && { target }),
         ...(credential !== undefined && { credential }),
-        ...(status !== undefined && { status: status.toLowerCase() }),
+        ...(status !== undefined && { status: parseStatuses(status) }),
       };
       await withClient(options, async (client) => {
         const open = (onOpen: () => void) =>
           client.events("/api/v1/access-log", { query }, { signal, onOpen });
         const events = follow(open, {
           signal,
-          onLost: (reason) => warn(`the log is interrupted: ${reason}; connecting again`),
+          onLost: (reason) => warn(joinReasons([`the log is interrupted: ${reason}`, "connecting again"])),
           onReopened: () => warn("connected again; what has ended in between is missing"),
         });
         for await (const { type, data } of events) {
@@ -56,6 +59,16 @@ of the access log. If this reader is too slow, lines are left out, and their num
       });
     });
 });
+
+/** @throws UsageError */
+function parseStatuses(given: string): string {
+  const list = given.toLowerCase().replaceAll(/\s/g, "");
+  if (isStatusList(list)) return list;
+  throw new UsageError(
+    `--status ${given}: not a list of statuses`,
+    `use statuses and classes with commas between them, such as 404,5xx; at most ${MAX_STATUS_FILTERS}`,
+  );
+}
 
 function droppedLines(data: string): number {
   return (JSON.parse(data) as { lines: number }).lines;

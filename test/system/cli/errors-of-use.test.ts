@@ -6,7 +6,8 @@ import http from "node:http";
 import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { warnOfOpenSecrets } from "../../../src/cli/config/secret-files.ts";
+import { warnOfOpenSecrets } from "../../../src/cli/commands/secret-files.ts";
+import { reportUnknownVariables } from "../../../src/cli/config/unknown-variables.ts";
 import type { ControlPlane } from "../../../src/control/control-plane.ts";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import { readDocument, sections, tableRows } from "../../docs/markdown.ts";
@@ -29,6 +30,8 @@ interface Seen {
 
 const SERVE = ["serve", "--port", "0", "--host", "127.0.0.1"];
 const AGENT = ["agent", "--server", "http://127.0.0.1:1", "--token-file", "t", "--runner", "host-1"];
+const TO_NOBODY = ["--server", "http://127.0.0.1:1", "--runner", "host-1", "--target", "web=127.0.0.1:1"];
+const TOKEN = { TURNABOUT_TOKEN: "t" };
 const ADMIN = { TURNABOUT_ADMIN_TOKEN: "t" };
 
 async function command(args: readonly string[], env: Record<string, string> = {}): Promise<Seen> {
@@ -37,6 +40,10 @@ async function command(args: readonly string[], env: Record<string, string> = {}
   const [, error = "", hint = ""] = /^error: (.*)\nhint: (.*)$/.exec(text) ?? [];
   assert.notEqual(error, "", stderr);
   return { error, hint, status: code };
+}
+
+function agent(file: string): Promise<Seen> {
+  return command(["agent", ...TO_NOBODY, "--token-file", file]);
 }
 
 /** What an agent logs of its first attempt. */
@@ -89,6 +96,9 @@ describe("docs/errors.md, errors of use", () => {
 
   on("a command that does not exist", () => command(["statsu"]));
   on("an option that does not exist", () => command(["serve", "--prot", "1"]));
+  on("help for a command that does not exist", () => command(["help", "statsu"]));
+  on("completion for a shell that is not supported", () => command(["completion", "tcsh"]));
+  on("statuses that are none", () => command(["tail", "--status", "99"]));
   on("a negative time", () => command([...SERVE, "--grace", "-1"], ADMIN));
   on("a port that is none", () => command(["serve", "--port", "99999"], ADMIN));
   on("a pattern without quotes, which the shell replaces by names of files", () =>
@@ -140,6 +150,10 @@ describe("docs/errors.md, errors of use", () => {
   on("a wrong key in the configuration file", () =>
     command(["config", "check", file("version: 1\nserve:\n  tokenfile: x\n")]),
   );
+  on("an agent's key at the top of the configuration file", () =>
+    command(["config", "check", file("version: 1\nserver: http://cp.example\n")]),
+  );
+  on("a configuration file that does not exist", () => command(["config", "check", "/no/such.yaml"]));
   on("a secret in the configuration file", () =>
     command(["config", "check", file("version: 1\nagent:\n  token: x\n")]),
   );
@@ -155,11 +169,24 @@ describe("docs/errors.md, errors of use", () => {
     const [, error = "", hint = ""] = /^error: (.*)\nhint: (.*)\n$/.exec(stderr) ?? [];
     return { error, hint, status };
   });
-  on("an agent with all that `turnabout token` prints as its token file", () =>
-    attempt({ server: url(), token: { file: file(PRINTED) } }),
+  on("an agent with an empty token file", () => agent(file(" \n")));
+  on("an agent with all that `turnabout token` prints as its token file", () => agent(file(PRINTED)));
+  on("an agent with the control plane's token file", () => agent(tokenFile()));
+  on("an agent with its key as its token file", () => agent(otherKey));
+  on("an agent with a program as its token file", () => agent(file("\u007fELF\u0000")));
+  on("an agent with a text as its token file", () => agent(file("x".repeat(8_001))));
+  on("an agent with an archive as its token file", () => agent(file("x".repeat(65_537))));
+  on("an agent with a directory as its token file", () => {
+    const folder = tempPath("-folder");
+    mkdirSync(folder);
+    return agent(folder);
+  });
+  on("an agent with an empty token in its environment", () =>
+    command(["agent", ...TO_NOBODY], { TURNABOUT_TOKEN: " " }),
   );
-  on("an agent with the control plane's token file", () =>
-    attempt({ server: url(), token: { file: tokenFile() } }),
+  on("an agent with a key as its CA", () => command(["agent", ...TO_NOBODY, "--ca", otherKey], TOKEN));
+  on("an agent whose token file is not there yet", () =>
+    attempt({ server: url(), token: { file: "/no/such/file" } }),
   );
   on("a token that the control plane does not know", () =>
     attempt({ server: url(), token: { value: "unknown" } }),
@@ -183,6 +210,23 @@ describe("docs/errors.md, errors of use", () => {
   });
   on("a path that is not the control plane's", () => attempt({ server: url("/other") }));
   on("nothing listens at the URL", () => attempt({ server: "http://127.0.0.1:1" }));
+  on("a misspelled variable of the environment", async () => {
+    const { log, lines } = keptLog();
+    const ofKubernetes = {
+      TURNABOUT_PORT: "tcp://10.0.0.1:8080",
+      TURNABOUT_PORT_8080_TCP_ADDR: "10.0.0.1",
+      TURNABOUT_CONTROL_PLANE_SERVICE_PORT_HTTP: "8080",
+      TURNABOUT_SERVICE_HOST: "10.0.0.1",
+    };
+    const env = { ...ofKubernetes, TURNABOUT_GRACE: "5", TURNABOUT_TOKEN_FIEL: "x" };
+    await reportUnknownVariables(env, log);
+    assert.deepEqual(
+      lines.all.map(({ fields }) => fields["variable"]),
+      ["TURNABOUT_TOKEN_FIEL"],
+    );
+    const { message, fields } = await lines.find(() => true, "the warning");
+    return { error: message, hint: String(fields["hint"]) };
+  });
   on("a secret that other users can read", async () => {
     const { log, lines } = keptLog();
     const [open, closed] = [file("x"), file("x")];

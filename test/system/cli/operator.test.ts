@@ -298,21 +298,3 @@ describe("turnabout token", () => {
     assert.throws(() => statSync(unwritten), { code: "ENOENT" });
   });
 });
-
-describe("turnabout completion", () => {
-  it("gives the commands, the subcommands and the options of a line", async () => {
-    const words = async (...line: string[]): Promise<string[]> =>
-      (await run(["completion", "words", ...line])).stdout.trim().split("\n");
-    assert.ok((await words()).includes("forward"));
-    assert.deepEqual((await words("tokens")).slice(0, 4), ["list", "create", "revoke", "rotate"]);
-    assert.ok((await words("tokens", "create")).includes("--kind"));
-    assert.ok((await words("agent")).includes("--docker"));
-  });
-
-  it("prints a script for each shell, which bash accepts", async () => {
-    for (const shell of ["bash", "zsh", "fish"]) {
-      assert.match((await run(["completion", shell])).stdout, /turnabout completion words/);
-    }
-    assert.equal((await run(["completion", "tcsh"])).code, 2);
-  });
-});
