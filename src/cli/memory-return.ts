@@ -9,16 +9,23 @@ import { nativeFunctions } from "../wire/system/native-functions.ts";
 
 /** How often resident memory is looked at. */
 export const MEMORY_CHECK_MS = 5_000;
-/** Growth since memory was last given back, from which on it is worth 50 to 100 ms of CPU. */
+/** Growth since the start from which on memory is given back. */
 export const MIN_GROWTH_BYTES: number = 32 * 1024 * 1024;
+/** Growth since the last attempt that a burst leaves behind, and everyday load does not. */
+export const BURST_BYTES: number = 128 * 1024 * 1024;
 /** How often a process that has just started is looked at, until it is calm. */
 export const START_CHECK_MS = 3_000;
 /** V8 frees the buffers that it has found to be garbage in another thread, a moment later. */
 const SWEEP_MS = 1_000;
+/**
+ * The first pause before memory that has grown again by less is given back once more: a minute. An attempt also takes what V8 has
+ * learnt of the code, and the next thousand requests cost twice as much.
+ */
+const REGROWTH_PAUSE_CHECKS = 12;
 /** The longest pause between two attempts that find memory in use: an hour. */
 const MAX_PAUSE_CHECKS = 720;
 /** Share of the time for which the event loop may be busy: memory that is in use would be requested anew. */
-export const CALM_UTILIZATION = 0.5;
+export const CALM_UTILIZATION = 0.2;
 
 export interface MemoryParts {
   rssBytes: () => number;
@@ -37,6 +44,8 @@ export class MemoryReturn {
   #leftBytes: number;
   /** Checks until the next attempt where memory has not grown since the last. */
   #pauseChecks = 0;
+  /** The same where it has grown again: then everyday load uses it. */
+  #regrowthPauseChecks = 0;
   #skippedChecks = 0;
 
   constructor(parts: MemoryParts) {
@@ -53,8 +62,17 @@ export class MemoryReturn {
     this.#leastBytes = Math.min(this.#leastBytes, before);
     if (before - this.#leastBytes < MIN_GROWTH_BYTES) return 0;
     this.#skippedChecks += 1;
-    const isNew = before - this.#leftBytes >= MIN_GROWTH_BYTES;
-    if (!isCalm || (!isNew && this.#skippedChecks <= this.#pauseChecks)) return 0;
+    const growth = before - this.#leftBytes;
+    const hasRegrown = growth >= MIN_GROWTH_BYTES;
+    const isBurst = growth >= BURST_BYTES;
+    const pauseChecks = hasRegrown ? this.#regrowthPauseChecks : this.#pauseChecks;
+    if (!isCalm || (!isBurst && this.#skippedChecks <= pauseChecks)) return 0;
+    if (hasRegrown && !isBurst) {
+      this.#regrowthPauseChecks = Math.min(
+        Math.max(REGROWTH_PAUSE_CHECKS, 2 * this.#regrowthPauseChecks),
+        MAX_PAUSE_CHECKS,
+      );
+    }
     this.#skippedChecks = 0;
     await collect();
     trim();
