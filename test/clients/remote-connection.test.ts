@@ -2,10 +2,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import http from "node:http";
+import http2 from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { RemoteConnection } from "../../src/clients/dial/remote-connection.ts";
+import { createRemoteDial } from "../../src/clients/dial/remote-dial.ts";
 import { CALLER_MAX_STREAMS } from "../../src/control/limits.ts";
 import type { TurnaboutError } from "../../src/wire/errors.ts";
 import { closedAtTheEnd } from "../support/cleanup.ts";
@@ -100,5 +104,74 @@ describe("a remote connection", () => {
     await assert.rejects(remote.open(RUNNER, TARGET), { code: "carrier_failed", message: /ECONNREFUSED/ });
     remote.close();
     await assert.rejects(remote.open(RUNNER, TARGET), { code: "aborted" });
+  });
+});
+
+function succeeded(): never {
+  assert.fail("not refused");
+}
+
+describe("a refusal of a server in front of the control plane", () => {
+  const FRONTS: readonly (readonly [number, string, RegExp])[] = [
+    [400, "carrier_failed", /is there a control plane at this address/],
+    [401, "unauthenticated", /its own login/],
+    [403, "not_allowed", /its own login/],
+    [404, "carrier_failed", /is there a control plane/],
+    [405, "carrier_failed", /pass CONNECT/],
+    [407, "unauthenticated", /its own login/],
+    [429, "rate_limited", /wait/],
+    [502, "server_unreachable", /does not reach the control plane/],
+    [503, "server_unreachable", /does not reach the control plane/],
+    [504, "server_unreachable", /does not reach the control plane/],
+  ];
+
+  async function listening(server: net.Server): Promise<string> {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  it("has a code and a hint of its own, over HTTP/2 and HTTP/1.1", async () => {
+    let status = 0;
+    const http2Front = http2.createServer();
+    http2Front.on("stream", (stream: ServerHttp2Stream) => {
+      stream.on("error", () => {});
+      stream.respond({ ":status": status, "retry-after": "7" });
+      stream.end("<html>");
+    });
+    const http1Front = http.createServer().on("connect", (_request, socket) => {
+      socket.on("error", () => {});
+      socket.end(`HTTP/1.1 ${status} No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n`);
+    });
+    const remote = new RemoteConnection({ server: await listening(http2Front), token: "t" });
+    const dial = createRemoteDial({ server: await listening(http1Front), token: "t" });
+    for (const [given, code, hint] of FRONTS) {
+      status = given;
+      const socket = await remote.open(RUNNER, TARGET);
+      const [overHttp2] = (await once(socket, "error")) as [TurnaboutError];
+      const overHttp1 = await dial(RUNNER, TARGET).then(succeeded, (error: TurnaboutError) => error);
+      for (const error of [overHttp2, overHttp1]) {
+        assert.deepEqual([error.code, error.retryAfterS], [code, 7], String(given));
+        assert.match(error.message, new RegExp(`${RUNNER} ${TARGET}: a server in front .* ${given}$`));
+        assert.match(error.hint ?? "", hint);
+      }
+    }
+    remote.close();
+    http2Front.close();
+    http1Front.close();
+  });
+
+  it("is told from the control plane's own, whose reason and request it has", async () => {
+    await using system = await startSystem();
+    const remote = await remoteOf(system, "wrong");
+    const socket = await remote.open(RUNNER, TARGET);
+    const [overHttp2] = (await once(socket, "error")) as [TurnaboutError];
+    const dial = createRemoteDial({ server: system.url, token: "wrong" });
+    const overHttp1 = await dial(RUNNER, TARGET).then(succeeded, (error: TurnaboutError) => error);
+    for (const error of [overHttp2, overHttp1]) {
+      assert.equal(error.code, "unauthenticated");
+      assert.match(error.message, /A valid token is required \(request [\w-]{36}\)$/);
+      assert.match(error.hint ?? "", /does not know the token/);
+    }
   });
 });

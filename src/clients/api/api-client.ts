@@ -3,9 +3,10 @@ import { Agent, request } from "undici";
 import type { Dispatcher } from "undici";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
-import { errorCodeOf, joinReasons, toError, TurnaboutError, withoutFullStop } from "../../wire/errors.ts";
+import { joinReasons, toError, TurnaboutError, withoutFullStop } from "../../wire/errors.ts";
 import { codeFromStatus } from "../../wire/failure-codes.ts";
-import { systemErrorHint } from "../../wire/system/system-errors.ts";
+import { refusalHint } from "../dial/refusal.ts";
+import { unreachable } from "../dial/unreachable.ts";
 import { API_TIMEOUT_MS, EVENT_SILENCE_MS, MAX_API_RESPONSE_BYTES, MAX_ERROR_BYTES } from "./limits.ts";
 import { serverEvents } from "./server-events.ts";
 import type { ServerEvent } from "./server-events.ts";
@@ -93,8 +94,15 @@ export class ApiClient implements AsyncDisposable {
       yield* serverEvents(body, labelOf("get", path));
     } catch (error) {
       if (signal?.aborted === true) return;
-      throw unreachable(error, labelOf("get", path), this.#base);
+      throw this.#failure(error, labelOf("get", path));
     }
+  }
+
+  #failure(error: unknown, label: string): TurnaboutError {
+    if (error instanceof TurnaboutError) return error;
+    if (toError(error).name === "AbortError")
+      return new TurnaboutError("aborted", `${label}: aborted`, { cause: error });
+    return unreachable(error, label, this.#base);
   }
 
   /** Calls in flight are aborted. */
@@ -109,10 +117,10 @@ export class ApiClient implements AsyncDisposable {
     signal: AbortSignal | undefined,
     transport: { dispatcher?: Agent; bodyTimeout?: number } = {},
   ): Promise<Dispatcher.ResponseData> {
-    const label = labelOf(method, path);
     const filled = path.replace(/\{(\w+)\}/g, (_all, name: string) =>
       encodeURIComponent(parameters[name] ?? ""),
     );
+    const label = labelOf(method, filled);
     const pairs = Object.entries(query).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, String(value)]],
     );
@@ -133,7 +141,7 @@ export class ApiClient implements AsyncDisposable {
         ...(signal !== undefined && { signal }),
       });
     } catch (error) {
-      throw unreachable(error, label, this.#base);
+      throw this.#failure(error, label);
     }
     response.body.on("error", () => {}); // permanent: a response may be left unread
     if (response.statusCode < 300) return response;
@@ -141,6 +149,7 @@ export class ApiClient implements AsyncDisposable {
   }
 }
 
+/** @param path with its parameters filled in, where they are known */
 function labelOf(method: Method, path: string): string {
   return `${method.toUpperCase()} ${path}`;
 }
@@ -162,22 +171,18 @@ async function refusalOf(response: Dispatcher.ResponseData, label: string): Prom
   const known = code !== undefined && Object.hasOwn(ERROR_TABLE, code) ? (code as ErrorCode) : undefined;
   const reason = message ?? `the response is ${statusCode}`;
   const request = requestId === undefined ? "" : ` (request ${requestId})`;
-  const isOurs = code !== undefined;
   const whole = joinReasons([reason, ...details]);
   const sentence = request === "" ? whole : withoutFullStop(whole);
-  return new TurnaboutError(known ?? codeFromStatus(statusCode), `${label}: ${sentence}${request}`, {
+  const hint = code === undefined ? NO_CONTROL_PLANE : known === undefined ? undefined : refusalHint(known);
+  // An extension has codes of its own.
+  const shared = known ?? (statusCode === 404 ? "not_found" : codeFromStatus(statusCode));
+  return new TurnaboutError(shared, `${label}: ${sentence}${request}`, {
     ...(details.length > 0 && { details }),
-    ...refusalHint(isOurs, statusCode),
+    ...(hint !== undefined && { hint }),
   });
 }
 
-function refusalHint(isOurs: boolean, status: number): { hint?: string } {
-  if (!isOurs) return { hint: "is there a control plane at this address? Check --server and its path" };
-  if (status === 401) return { hint: "this control plane does not know the token, or it has expired" };
-  if (status === 403)
-    return { hint: "the token is not for this: use one of an admin, or one that covers the runner" };
-  return {};
-}
+const NO_CONTROL_PLANE = "is there a control plane at this address? Check --server and its path";
 
 interface ErrorBody {
   code?: string;
@@ -209,40 +214,4 @@ async function boundedText({ body }: Dispatcher.ResponseData): Promise<string> {
     // the status alone says enough
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-/** What a failed connection means, in the words of the error that undici gives as its cause. */
-function unreachable(error: unknown, label: string, server: string): Error {
-  if (error instanceof TurnaboutError) return error;
-  const failure = toError(error);
-  if (failure.name === "AbortError")
-    return new TurnaboutError("aborted", `${label}: aborted`, { cause: error });
-  const { host } = new URL(server);
-  return new TurnaboutError("carrier_failed", `${label}: cannot reach ${host}: ${reasonOf(failure)}`, {
-    cause: error,
-    hint: hintFor(failure, server),
-  });
-}
-
-/** OpenSSL's messages have file names and line numbers; its reason is a short text beside them. */
-function reasonOf(error: Error): string {
-  const { message } = error;
-  if ("reason" in error && typeof error.reason === "string" && message.includes("SSL routines"))
-    return `TLS: ${error.reason}`;
-  return message.replace(/; if the root CA is installed locally.*$/, "");
-}
-
-function hintFor(error: Error, server: string): string {
-  const code = errorCodeOf(error) ?? "";
-  if (code === "ECONNREFUSED")
-    return "nothing listens there: check --server, and that the control plane runs";
-  if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG")
-    return `the port speaks plain HTTP: use ${server.replace(/^https:/, "http:")}`;
-  if (code === "UND_ERR_SOCKET" && server.startsWith("http:"))
-    return "the connection was closed without a response: does the port speak TLS? Then use https://";
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
-    return "the certificate has another name: use that in --server";
-  if (/CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)/.test(code))
-    return "the certificate is not trusted: give its CA with --ca FILE";
-  return systemErrorHint(error) ?? "check --server, and the network on the way to it";
 }

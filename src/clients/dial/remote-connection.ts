@@ -13,12 +13,16 @@ import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import { endHttp2Session, guardHttp2Session, hasEnded } from "../../wire/streams/end-stream.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { certificateName, sniName } from "../../wire/tls/server-name.ts";
+import { refusedConnect } from "./refusal.ts";
 import type { RemoteDialOptions } from "./remote-dial.ts";
+import { unreachable } from "./unreachable.ts";
 
 /** Of one dial on a connection that is open or being opened. */
 export interface RemoteOpenOptions {
   /** Milliseconds for which the control plane waits for a runner that is not connected. Default 0. */
   waitMs?: number | undefined;
+  /** It does not wait for a runner that has never connected: its name may be wrong. Default false. */
+  onlyKnown?: boolean | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -51,7 +55,11 @@ export class RemoteConnection {
    *
    * @throws TurnaboutError `carrier_failed` if the control plane cannot be reached or speaks no HTTP/2
    */
-  async open(runner: string, target: string, { waitMs = 0 }: RemoteOpenOptions = {}): Promise<TunnelSocket> {
+  async open(
+    runner: string,
+    target: string,
+    { waitMs = 0, onlyKnown = false }: RemoteOpenOptions = {},
+  ): Promise<TunnelSocket> {
     const authority = formatAuthority({ runner, target });
     let session = await this.#session();
     // Others that waited as well may have taken the last place.
@@ -61,11 +69,14 @@ export class RemoteConnection {
         ":method": "CONNECT",
         ":authority": authority,
         "proxy-authorization": `Bearer ${this.#remote.token}`,
-        ...(waitMs > 0 && { prefer: `wait=${Math.ceil(waitMs / 1_000)}` }),
+        ...(waitMs > 0 && { prefer: `wait=${Math.ceil(waitMs / 1_000)}${onlyKnown ? "; known" : ""}` }),
       },
       { endStream: false },
     );
-    return new TunnelSocket(stream, `${runner} ${target}`);
+    return new TunnelSocket(stream, `${runner} ${target}`, {
+      refused: (headers, label) => refusedConnect(headers[":status"] ?? 0, headers, label),
+      peer: "control plane",
+    });
   }
 
   /** Connects now, if there is no connection with room: the next dial then takes one round trip. @throws TurnaboutError */
@@ -89,7 +100,7 @@ export class RemoteConnection {
   }
 
   async #connect(): Promise<Session> {
-    const socket = await connect(this.#url, this.#zone, this.#remote.ca);
+    const socket = await connect(this.#url, this.#zone, this.#remote);
     const session = new Session(socket, this.#url.origin);
     await session.ready();
     this.#sessions.push(session);
@@ -174,7 +185,11 @@ class Session {
   }
 }
 
-async function connect(url: URL, zone: string | undefined, ca: string | undefined): Promise<net.Socket> {
+async function connect(
+  url: URL,
+  zone: string | undefined,
+  { server, ca }: Pick<RemoteDialOptions, "ca" | "server">,
+): Promise<net.Socket> {
   const isTls = url.protocol === "https:";
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
@@ -192,7 +207,7 @@ async function connect(url: URL, zone: string | undefined, ca: string | undefine
   const { promise, resolve, reject } = Promise.withResolvers<net.Socket>();
   const fail = (cause: Error): void => {
     socket.destroy();
-    reject(new TurnaboutError("carrier_failed", `cannot reach ${url.host}: ${cause.message}`, { cause }));
+    reject(unreachable(cause, "dial", splitZone(server).text));
   };
   socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
     fail(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),

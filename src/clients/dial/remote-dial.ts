@@ -5,12 +5,11 @@ import net from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import type { Dial } from "../../wire/streams/dial.ts";
-import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { formatAuthority } from "../../wire/messages/names.ts";
-import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { isShuttingDown } from "../../wire/streams/splice.ts";
 import { EarlySocket } from "./early-socket.ts";
+import { refusedConnect } from "./refusal.ts";
 import { sniName } from "../../wire/tls/server-name.ts";
 import { splitZone, withZone } from "../../wire/fields/url-zone.ts";
 
@@ -70,8 +69,7 @@ export function createRemoteDial(remote: RemoteDialOptions): Dial {
         if (head.length > 0) socket.unshift(head);
         return resolve(socket);
       }
-      const code = parseProxyStatus(response.headers["proxy-status"]) ?? codeFromStatus(status);
-      fail(new TurnaboutError(code, `${label}: the control plane responded with ${status}`));
+      fail(refusedConnect(status, response.headers, label));
     });
     request.on("error", (cause) => {
       settled();

@@ -94,6 +94,8 @@ export interface StreamLostOptions {
   http2Session?: Http2Session | undefined;
   /** The target has sent bytes on the stream. Default false. */
   reused?: boolean | undefined;
+  /** Whom the connection leads to. Default: the agent. */
+  peer?: string | undefined;
 }
 
 /** Why a stream has ended early. A TurnaboutError that caused it gives its code and message. */
@@ -102,7 +104,7 @@ export function streamLost(
   label: string,
   options: StreamLostOptions = {},
 ): StreamError {
-  const { cause, http2Session = stream.session, reused = false } = options;
+  const { cause, http2Session = stream.session, reused = false, peer = "agent" } = options;
   const loss: Loss = { reused, unprocessed: isRefusedStream(stream) };
   if (cause instanceof TurnaboutError) return StreamError.from(cause, loss);
   // A lost carrier closes the streams with CANCEL before it destroys their HTTP/2 session: it was not the target.
@@ -110,7 +112,7 @@ export function streamLost(
     http2Session === undefined || hasEnded(http2Session) || http2Session.socket.destroyed;
   const code = hasLostSession ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = hasLostSession
-    ? "the connection to the agent was lost"
+    ? `the connection to the ${peer} was lost`
     : `the stream was reset (code ${stream.rstCode})`;
   return new StreamError(code, `dial ${label}: ${what}`, loss, { cause });
 }

@@ -11,13 +11,22 @@ import { discardStream, guardStream, resetStream } from "./end-stream.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../limits.ts";
 import { isComplete, watchRemoteEnd } from "./remote-end.ts";
 import { onResponse } from "./response.ts";
+import type { ResponseHeaders } from "./response.ts";
 import { SocketLike } from "./socket-like.ts";
 import { refusal, streamLost } from "./stream-error.ts";
+
+export interface TunnelSocketOptions {
+  /** The error for a refusal. Default: that of an agent. */
+  refused?: (headers: ResponseHeaders, label: string) => Error;
+  /** Whom the HTTP/2 connection leads to. Default: an agent. */
+  peer?: string;
+}
 
 export class TunnelSocket extends SocketLike {
   readonly #stream: ClientHttp2Stream;
   readonly #http2Session: Http2Session | undefined;
   readonly #label: string;
+  readonly #peer: string | undefined;
   #ended = false;
   #failure: Error | undefined;
   #timeoutWired = false;
@@ -34,12 +43,17 @@ export class TunnelSocket extends SocketLike {
   inbound: ((bytes: Buffer) => Buffer) | undefined;
 
   /** @param label `<runner> <target>`, for error messages */
-  constructor(stream: ClientHttp2Stream, label: string) {
+  constructor(
+    stream: ClientHttp2Stream,
+    label: string,
+    { refused = refusal, peer }: TunnelSocketOptions = {},
+  ) {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
     guardStream(stream);
     this.#stream = stream;
     this.#http2Session = stream.session;
     this.#label = label;
+    this.#peer = peer;
     watchRemoteEnd(stream);
     onResponse(stream, {
       response: (headers) => {
@@ -47,8 +61,7 @@ export class TunnelSocket extends SocketLike {
           this.acceptedAt = performance.now();
           return this.onAccepted?.();
         }
-        const error = refusal(headers, label);
-        this.destroy(error);
+        this.destroy(refused(headers, label));
       },
       lost: (error) => this.#lose(error),
     });
@@ -105,7 +118,8 @@ export class TunnelSocket extends SocketLike {
 
   #lost(cause?: Error): Error {
     const reused = this.bytesRead > 0;
-    return streamLost(this.#stream, this.#label, { cause, http2Session: this.#http2Session, reused });
+    const known = { http2Session: this.#http2Session, peer: this.#peer };
+    return streamLost(this.#stream, this.#label, { cause, reused, ...known });
   }
 
   override _read(): void {
