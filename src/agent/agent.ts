@@ -31,8 +31,8 @@ export interface Agent extends AsyncDisposable {
   /** Established connections at this moment. */
   readonly connections: number;
   /**
-   * Resolves when at least one connection has been established and the control plane has requested `/hello`. The agent goes on
-   * trying whatever happens to this promise.
+   * Resolves when the control plane has registered the agent by its first connection: its runners can be dialled. The agent goes
+   * on trying whatever happens to this promise.
    *
    * @throws TurnaboutError `unauthenticated`, `not_allowed` or `bad_request` if the control plane refuses the agent, which only
    * an operator can change (each refusal rejects the calls that wait, or else the next one); `aborted` with the signal's

@@ -6,7 +6,7 @@ import type { AgentOptions } from "../../src/agent/config.ts";
 import { createControlPlane } from "../../src/control/control-plane.ts";
 import type { ControlPlane, ControlPlaneOptions } from "../../src/control/control-plane.ts";
 import { closedAtTheEnd } from "./cleanup.ts";
-import { eventually, within } from "./events.ts";
+import { within } from "./events.ts";
 import { openFaultyPath } from "./faulty-path.ts";
 import type { FaultyPath } from "./faulty-path.ts";
 import { createPki, issueServer } from "./pki.ts";
@@ -111,12 +111,6 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     });
     agents.push(agent);
     await within(agent.connected(), "an agent's first connection");
-    // The agent's `/hello` was requested; the control plane has now to have entered the response.
-    const ids = Array.isArray(runners) ? runners.map(({ id }) => id) : Object.keys(runners);
-    await eventually(
-      () => ids.every((id) => isConnected(controlPlane, id)),
-      `registration of ${ids.join(", ")}`,
-    );
     return agent;
   }
 

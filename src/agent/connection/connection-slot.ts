@@ -51,6 +51,8 @@ export interface SlotContext {
   connectionsChanged(delta: 1 | -1): void;
   connectFailed(error: Error): void;
   established(kind: Carrier["kind"]): void;
+  /** The control plane has registered the agent, by one of its connections. */
+  registered(): void;
   roundTrip(this: void, ms: number): void;
 }
 
@@ -146,7 +148,10 @@ export class ConnectionSlot {
     this.#connections.retireOutdated();
     if (this.#isClosing) connection.http2Session.close();
     this.#connections.limit();
-    void connection.identified.then(() => this.#reportConnected(carrier.kind, why));
+    void connection.registered.then(() => {
+      this.#reportConnected(carrier.kind, why);
+      this.#context.registered();
+    });
     return { kind: "serving", connection, sinceMs: Date.now() };
   }
 

@@ -45,7 +45,6 @@ export class ConnectionSlots {
           ...connected,
           onHello: () => {
             connected.onHello();
-            this.#firstConnection.made();
             this.#started.resolve();
           },
         }),
@@ -59,6 +58,7 @@ export class ConnectionSlots {
         metrics.connectFailures.inc({ code: error instanceof TurnaboutError ? error.code : "internal" });
       },
       roundTrip: (ms) => metrics.roundTrips.observeMs(ms),
+      registered: () => this.#firstConnection.made(),
       established: (kind) => metrics.connects.inc({ carrier: kind }),
     };
     this.#slots = Array.from({ length: count }, (_, index) => new ConnectionSlot(index, context));

@@ -11,6 +11,7 @@ import type { Goaway } from "../../wire/session/goaway.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { WatchOptions as LivenessOptions } from "../../wire/session/keepalive.ts";
 import { destroyHttp2Session } from "../../wire/session/reversed-session.ts";
+import { REGISTRATION_MS } from "../limits.ts";
 
 /** Why a connection stops being the one that its slot serves. */
 export type ConnectionEnd =
@@ -39,13 +40,17 @@ export class TunnelConnection {
   /** Resolves with the first of the reasons. */
   readonly ended: Promise<ConnectionEnd>;
   readonly closed: Promise<void>;
-  /** Resolves when the control plane has requested `/hello`. It knows this agent then: a refusal comes before. */
-  readonly identified: Promise<void>;
+  /**
+   * Resolves when the control plane has registered the agent: it requests `/events` then, or opens a stream to a target. One that
+   * does neither, and does not refuse the agent, is taken to have registered it {@link REGISTRATION_MS} after `/hello`.
+   */
+  readonly registered: Promise<void>;
   #isIdentified = false;
   #isAdmitted = false;
   #isOutdated = false;
   readonly #end: (end: ConnectionEnd) => void;
-  readonly #identify: () => void;
+  readonly #register: () => void;
+  #registrationTimer: NodeJS.Timeout | undefined;
 
   /**
    * Call it in the turn in which the session was made: a refusal may come right behind the preface.
@@ -57,17 +62,22 @@ export class TunnelConnection {
     this.carrier = carrier;
     const ended = Promise.withResolvers<ConnectionEnd>();
     const closed = Promise.withResolvers<void>();
-    const identified = Promise.withResolvers<void>();
+    const registered = Promise.withResolvers<void>();
     this.ended = ended.promise;
     this.closed = closed.promise;
-    this.identified = identified.promise;
+    this.registered = registered.promise;
     this.#end = ended.resolve;
-    this.#identify = identified.resolve;
+    const register = (): void => {
+      clearTimeout(this.#registrationTimer);
+      registered.resolve();
+    };
+    this.#register = register;
     http2Session.on("goaway", (code, _last, data) => {
       const goaway = parseGoaway(data) ?? (code === constants.NGHTTP2_NO_ERROR ? UNEXPLAINED : undefined);
       if (goaway !== undefined) ended.resolve(goaway);
     });
     http2Session.once("close", () => {
+      clearTimeout(this.#registrationTimer);
       ended.resolve({ reason: "lost" });
       closed.resolve();
     });
@@ -75,6 +85,7 @@ export class TunnelConnection {
       const isDial = headers[":method"] === "CONNECT";
       if (isDial || headers[":path"] === AGENT_PATHS.events) {
         this.#isAdmitted = true;
+        this.#register();
         onActivity();
       }
       if (!isDial) return;
@@ -111,7 +122,9 @@ export class TunnelConnection {
 
   helloServed(): void {
     this.#isIdentified = true;
-    this.#identify();
+    if (this.#isAdmitted || this.http2Session.closed) return;
+    clearTimeout(this.#registrationTimer);
+    this.#registrationTimer = setTimeout(this.#register, REGISTRATION_MS).unref();
   }
 
   /** It serves on until another connection is in use and its own last stream has closed. */

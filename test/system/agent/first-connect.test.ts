@@ -23,6 +23,22 @@ describe("a runner that has never connected", () => {
     assert.deepEqual([response.status, errorCode(response)], [404, "runner_unknown"]);
   });
 
+  it("fails at once with Prefer: wait; known, which is for runners that have connected before", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const given = { headers: { prefer: "wait=30; known" } };
+    const response = await promptly(
+      call(targetUrl(system.url, "nobody", "web"), given),
+      "the refusal",
+      1_000,
+    );
+    assert.deepEqual([response.status, errorCode(response)], [404, "runner_unknown"]);
+    const agent = await system.addAgent({ away: { web: "127.0.0.1:1" } });
+    await agent.close();
+    const waiting = call(targetUrl(system.url, "away", "web"), given);
+    await system.addAgent({ away: { web: system.target.address } });
+    assert.notEqual((await waiting).status, 404);
+  });
+
   it("is waited for with Prefer: wait, and the request goes through when it comes", async () => {
     await using target = await startHttpTarget((_request, response) => void response.end("at last"));
     await using system = await startSystem({ agents: 0 });
@@ -93,6 +109,15 @@ describe("a runner that has never connected", () => {
 });
 
 describe("whoever waits for an agent's first connection", () => {
+  it("can dial its runners then", async () => {
+    await using system = await startSystem({ agents: 0 });
+    const runners = { [RUNNER]: { web: system.target.address } };
+    await using followed = followAgent({ server: system.url, token: { value: ADMIN_TOKEN }, runners });
+    await followed.agent.connected();
+    const response = await system.controlPlane.dial(RUNNER, "web");
+    response.destroy();
+  });
+
   const isCode = (code: string) => (error: unknown) => error instanceof TurnaboutError && error.code === code;
 
   for (const [what, token, runner, code] of [
