@@ -11,6 +11,10 @@ export const MAX_INFORMATIONAL_RESPONSES = 1_000;
 
 /** Log lines a minute about targets that were not reached or sent no response: callers can cause them without limit. */
 export const TARGET_FAILURES_LOGGED_PER_MINUTE = 120;
+/** A caller that leaves without a byte from the target has waited for one, if it was for so long: ordinary responses take less. */
+export const SILENT_TARGET_MS = 1_000;
+/** Requests that were logged so and are remembered: both ends notice the same silence, within a round trip. */
+export const REMEMBERED_FAILURES = 1_024;
 
 /** Targets with metrics of their own: the streams of further ones are counted as `other`. */
 export const METRICS_MAX_TARGETS = 128;
@@ -23,6 +27,9 @@ export const STREAMS_PER_TARGET = 586;
 
 /** One carrier's attempt, from name resolution to HTTP/2 SETTINGS: some proxies never respond to an upgrade. */
 export const ATTEMPT_TIMEOUT_MS = 20_000;
+
+/** From the control plane's request for `/hello` to its registration, where it shows that by nothing else: it takes milliseconds. */
+export const REGISTRATION_MS = 2_000;
 
 /** How much of an unexpected response's body goes into the error message. */
 export const REFUSAL_EXCERPT_BYTES = 200;

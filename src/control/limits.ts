@@ -65,6 +65,11 @@ export const LOSS_SETTLE_MS = 50;
 
 /** A target's response header: what ordinary gateways allow. Slow calls of an API take 10 s. */
 export const RESPONSE_TIMEOUT_MS = 60_000;
+/** A caller that leaves without a byte of a response has waited for one, if it was for so long. */
+export const ABANDONED_AFTER_MS = 1_000;
+/** Notices to an agent's connection about targets' failures, at once and sustained per second: fewer than it takes of all kinds. */
+export const FAILURE_NOTICES_BURST = 64;
+export const FAILURE_NOTICES_PER_S = 1;
 
 /** Idle keep-alive streams to a target: below node's and nginx's own keep-alive timeouts, so that we close first. */
 export const TARGET_KEEPALIVE_MS = 4_000;

@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { hasEnded, resetStream } from "../../wire/streams/end-stream.ts";
 import { ERROR_TABLE } from "../../wire/error-table.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
 import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
@@ -28,7 +29,7 @@ import { formatProxyStatus } from "../../wire/fields/proxy-status.ts";
 import { acceptKey } from "../../wire/websocket/websocket-frames.ts";
 import { CLIENT_DISCONNECTED, ClientFrames, TUNNEL_CLOSED } from "../../wire/websocket/client-frames.ts";
 import { spliceFrames } from "../../wire/websocket/splice-frames.ts";
-import { MAX_INFORMATIONAL_RESPONSES, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
+import { MAX_INFORMATIONAL_RESPONSES, SILENT_TARGET_MS, WEBSOCKET_HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { OpenTarget } from "../targets/target-table.ts";
 import { errnoField, reachTarget, refuse } from "./reach-target.ts";
 
@@ -77,24 +78,31 @@ function handshake(
       "sec-websocket-key": key,
     },
   });
+  const { session: http2Session } = stream; // a closed stream has none
+  const isLost = (): boolean => http2Session === undefined || hasEnded(http2Session);
+  const sentAt = performance.now();
+  const report = (code: ErrorCode, errno?: string): void => {
+    const waitedMs = Math.round(performance.now() - sentAt);
+    open.failed({ code, phase: "response", errno, waitedMs, begun: socket.bytesRead > 0 });
+  };
   const onClose = () => {
     clearTimeout(timer);
+    const hasWaited = performance.now() - sentAt >= SILENT_TARGET_MS;
+    if (hasWaited && !stream.headersSent && !isLost()) report("response_timeout");
     request.destroy();
     socket.destroy();
     open.close("aborted");
   };
   stream.once("close", onClose);
-  const fail = (code: Parameters<typeof refuse>[1], errno?: string) => {
+  const fail = (code: ErrorCode, errno?: string) => {
     clearTimeout(timer);
     stream.off("close", onClose);
     open.close(code);
-    open.failed({ code, phase: "response", errno });
+    report(code, errno);
     refuse(stream, code, errnoField(errno));
     request.destroy();
     socket.destroy();
   };
-  const { session: http2Session } = stream; // a closed stream has none
-  const isLost = (): boolean => http2Session === undefined || hasEnded(http2Session);
   /** For everything that runs on the target's data. */
   const guard = new Guard(
     (error) => {

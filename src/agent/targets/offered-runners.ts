@@ -86,9 +86,10 @@ export class OfferedRunners {
   takeNotices(notices: Notices): void {
     const has = (id: string): boolean => this.targets.has(id);
     this.#notices.post(notices, has);
-    for (const { requestId, ...destination } of notices.silent) {
-      this.targets.failed(destination, { code: "response_timeout", phase: "response", requestId });
-    }
+    for (const { runner, target, ...silence } of notices.silent)
+      this.targets.failed({ runner, target }, { code: "response_timeout", phase: "response", ...silence });
+    for (const { runner, target, content, ...fault } of notices.faulty)
+      this.targets.failed({ runner, target }, { phase: content === true ? "content" : "response", ...fault });
     this.#notices
       .replaced(notices, (id) => has(id) && !this.targets.isDiscovered(id) && !this.#replaced.has(id))
       .forEach((id) => this.#standBy(id));

@@ -4,7 +4,7 @@ import type { Phase } from "../../wire/errors.ts";
 import { LimitedLog } from "../../wire/limited-log.ts";
 import type { Logger } from "../../wire/log.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { TARGET_FAILURES_LOGGED_PER_MINUTE } from "../limits.ts";
+import { REMEMBERED_FAILURES, TARGET_FAILURES_LOGGED_PER_MINUTE } from "../limits.ts";
 import { addressText } from "./targets.ts";
 import type { TargetAddress } from "./targets.ts";
 
@@ -22,6 +22,10 @@ export interface StreamFailure extends RequestNames {
   phase: Phase;
   /** Name of the system's error, if it was one. */
   errno?: string | undefined;
+  /** For how long the target had been waited for. */
+  waitedMs?: number | undefined;
+  /** A part of the response's header had come. */
+  begun?: boolean | undefined;
 }
 
 export interface TargetFailure extends StreamFailure, Destination {
@@ -30,15 +34,44 @@ export interface TargetFailure extends StreamFailure, Destination {
 
 export class TargetFailures {
   readonly #log: LimitedLog;
+  /** Ids of requests whose response has failed, the oldest first. */
+  readonly #reported = new Set<string>();
 
   constructor(log: Logger) {
     this.#log = new LimitedLog(log, TARGET_FAILURES_LOGGED_PER_MINUTE);
   }
 
   /** Info, as at the control plane: it is about one request. A target that is down has a warning of its own. */
-  add({ runner, target, address, code, errno, phase, requestId, traceId }: TargetFailure): void {
-    const fields = { runner, target, address: addressText(address), code, errno, phase, requestId, traceId };
-    const text = phase === "connect" ? "target not reached" : "no valid response from the target";
-    this.#log.info(fields, text);
+  add({ address, begun, ...failure }: TargetFailure): void {
+    const { runner, target, code, errno, phase, waitedMs, requestId, traceId } = failure;
+    if (phase !== "connect" && !this.#isNew(requestId)) return;
+    const where = { runner, target, address: addressText(address) };
+    this.#log.info({ ...where, code, errno, phase, waitedMs, requestId, traceId }, describe(failure, begun));
   }
+
+  /** The agent sees the end of a stream, and the control plane reports the same request. */
+  #isNew(requestId: string | undefined): boolean {
+    if (requestId === undefined) return true;
+    if (this.#reported.has(requestId)) return false;
+    this.#reported.add(requestId);
+    for (const oldest of this.#reported) {
+      if (this.#reported.size <= REMEMBERED_FAILURES) break;
+      this.#reported.delete(oldest);
+    }
+    return true;
+  }
+}
+
+function describe({ code, phase }: StreamFailure, begun = false): string {
+  if (phase === "connect") return "target not reached";
+  if (phase === "content") return "the target has not completed its response";
+  if (code === "response_timeout")
+    return begun
+      ? "the target has stopped within the header of its response"
+      : "the target is silent: it was reached, and has sent nothing";
+  if (code === "target_closed")
+    return begun
+      ? "the target has closed within the header of its response"
+      : "the target has closed without a byte of a response";
+  return "no valid response from the target";
 }

@@ -27,9 +27,17 @@ export function codeFromUndici(error: Error): ErrorCode | undefined {
   return FROM_UNDICI[code] ?? (code.startsWith("UND_ERR_RES") ? "target_protocol" : undefined);
 }
 
+/** In our words: those of undici name a class of its own. */
+const TEXTS: Readonly<Record<string, string>> = {
+  UND_ERR_HEADERS_TIMEOUT: "no response in time",
+  UND_ERR_BODY_TIMEOUT: "the response has stopped before its end",
+  UND_ERR_CONNECT_TIMEOUT: "no connection in time",
+};
+
 export function httpFailure(cause: unknown, label: string): TurnaboutError {
   if (cause instanceof TurnaboutError) return cause;
   const error = toError(cause);
   const code = codeFromUndici(error) ?? codeFromErrno(errorCodeOf(cause));
-  return new TurnaboutError(code, `${label}: ${error.message}`, { cause });
+  const text = TEXTS[errorCodeOf(error) ?? ""] ?? error.message;
+  return new TurnaboutError(code, `${label}: ${text}`, { cause });
 }

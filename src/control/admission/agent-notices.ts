@@ -19,6 +19,15 @@ export function sendNotices(connection: AgentConnection, notices: Partial<Notice
     .finally(() => (connection.pendingNotices -= 1));
 }
 
+/** About a target's failure. Few of them: none may take the place of other notices. */
+export function sendFailureNotice(
+  connection: AgentConnection,
+  notices: Pick<Partial<Notices>, "faulty" | "silent">,
+  log: Logger,
+): void {
+  if (connection.failureNotices.take()) sendNotices(connection, notices, log);
+}
+
 /**
  * Another process of this control plane listens at the same address. The agent connects there at once, while it serves this
  * connection until that ends. An agent that does not know this notice gets GOAWAY; one that connects there only when this

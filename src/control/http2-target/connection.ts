@@ -102,11 +102,12 @@ export class Http2Connection {
 
   #follow(): void {
     const session = this.#session;
+    const socket = this.#socket;
     const timer = setTimeout(() => {
-      const timeout = `${HTTP2_TARGET_SETTINGS_TIMEOUT_MS} ms`;
-      this.destroy(
-        new TurnaboutError("target_protocol", `target ${this.#label}: no HTTP/2 SETTINGS within ${timeout}`),
-      );
+      const isSilent = socket.bytesRead === 0;
+      const what = isSilent ? "was reached and is silent: not a byte" : "no HTTP/2 SETTINGS";
+      const message = `target ${this.#label}: ${what} within ${HTTP2_TARGET_SETTINGS_TIMEOUT_MS} ms`;
+      this.destroy(new TurnaboutError(isSilent ? "response_timeout" : "target_protocol", message));
     }, HTTP2_TARGET_SETTINGS_TIMEOUT_MS);
     session.on("error", (error) => this.#end(error)); // permanent: an 'error' without a listener ends the process
     session.once("remoteSettings", () => {
@@ -125,7 +126,6 @@ export class Http2Connection {
       clearTimeout(this.#idleTimer);
       this.#end();
       // A target may keep its end open; the pause lets GOAWAY leave first.
-      const socket = this.#socket;
       if (!socket.destroyed) {
         const lingering = setTimeout(() => socket.destroy(), CARRIER_DESTROY_DELAY_MS);
         socket.once("close", () => clearTimeout(lingering));

@@ -288,7 +288,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #armResponse(): void {
     const timeoutMs = this.#request.responseTimeoutMs;
     if (this.#hasResponse || !Number.isFinite(timeoutMs)) return;
-    const message = `no response from the target within ${timeoutMs} ms`;
+    const message = `the target has the request and sends no response: none within ${timeoutMs} ms`;
     this.#arm(timeoutMs, () => this.fail(new TurnaboutError("response_timeout", message)));
   }
 

@@ -7,6 +7,7 @@ import { parseAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { HEADER } from "../../wire/protocol.ts";
 import { watchRemoteEnd } from "../../wire/streams/remote-end.ts";
+import { watchSilence } from "../../wire/streams/silence.ts";
 import { abort, splice } from "../../wire/streams/splice.ts";
 import type { Tracing } from "../../wire/trace/tracing.ts";
 import { VERSION } from "../../wire/version.ts";
@@ -15,6 +16,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { Access } from "../auth/access.ts";
 import type { TokenStore } from "../auth/tokens.ts";
 import { watchCaller } from "../listener/client-disconnect.ts";
+import { ABANDONED_AFTER_MS } from "../limits.ts";
 import type { Dialer } from "../registry/dialer.ts";
 import { EarlyData } from "../tunnels/early-data.ts";
 import { refuseAmbiguous } from "../listener/refused-requests.ts";
@@ -22,7 +24,7 @@ import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
 import { errorResponseFor, refuseRaw } from "../listener/error-response.ts";
 import type { AnyRequest } from "../listener/messages.ts";
 import type { ActiveStreams } from "../auth/active-streams.ts";
-import { preferredWaitMs } from "../fields/prefer.ts";
+import { preferredWait } from "../fields/prefer.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
@@ -89,7 +91,7 @@ async function openTunnel(
   try {
     const tunnel = await context.dialer.openStream(destination, {
       signal: caller.signal,
-      waitMs: preferredWaitMs(headers),
+      ...preferredWait(headers),
       caller: credentialHolder(identity),
       early,
       record,
@@ -138,6 +140,7 @@ export async function connectFromSocket(
     socket.write(`${ESTABLISHED}${record.id}\r\n\r\n`);
     record.status = 200;
     caller.complete();
+    watchTarget(socket, tunnel, { client: address, destination, record, caller }, context.refusalLog);
     splice(socket, tunnel, () => caller.release());
     caller.watchTunnel(context.shares, destination.identity, { end: socket, tunnel, record });
   } catch (error) {
@@ -174,6 +177,7 @@ export async function connectFromStream(
     stream.respond({ ":status": 200, [HEADER.version]: VERSION, [REQUEST_ID_FIELD]: record.id });
     record.status = 200;
     caller.complete();
+    watchTarget(stream, tunnel, { client: address, destination, record, caller }, context.refusalLog);
     splice(stream, tunnel, () => caller.release());
     caller.watchTunnel(context.shares, destination.identity, { end: stream, tunnel, record });
   } catch (error) {
@@ -185,6 +189,25 @@ export async function connectFromStream(
     stream.respond({ ...refusal.headers, ":status": refusal.status });
     stream.end(refusal.body);
   }
+}
+
+/** A caller that has waited for the target's first byte and has left: the agent logs it too, under the same id. */
+function watchTarget(
+  end: Duplex,
+  tunnel: Duplex,
+  { caller, ...refused }: RefusedConnect & { caller: RevocableCaller },
+  log: RefusalLog,
+): void {
+  watchSilence(end, tunnel, {
+    minMs: ABANDONED_AFTER_MS,
+    silent(waitedMs) {
+      if (caller.closed !== undefined) return;
+      const { runner, target } = refused.record;
+      const reason = `${runner} ${target}: the caller has left after ${waitedMs} ms without a byte of the target`;
+      const fields = { ...fieldsOf(refused, {}), phase: "response", waitedMs, reason };
+      log.info(fields, "the caller has left before the target's response");
+    },
+  });
 }
 
 function connectRecord(request: AnyRequest, client: string, authority: string | undefined): RequestRecord {
@@ -232,19 +255,18 @@ interface RefusedConnect {
   record: RequestRecord;
 }
 
-function logRefusal(error: unknown, { client, destination, record }: RefusedConnect, log: RefusalLog): void {
+function logRefusal(error: unknown, refused: RefusedConnect, log: RefusalLog): void {
   const reason = error instanceof Error ? error.message : String(error);
-  const { code, errno, phase = record.phase } = error instanceof CodedError ? error : {};
+  const { code, errno, phase = refused.record.phase } = error instanceof CodedError ? error : {};
+  const fields = fieldsOf(refused, { code, errno });
+  log.info({ ...fields, ...(refused.destination !== undefined && { phase }), reason }, "CONNECT refused");
+}
+
+function fieldsOf(
+  { client, destination, record }: RefusedConnect,
+  cause: { code?: string | undefined; errno?: string | undefined },
+): { client: string; [field: string]: unknown } {
   const { runner, target, identity } = destination ?? {};
-  const known = { runner, target, credential: identity?.id, client, code, errno };
-  log.info(
-    {
-      ...known,
-      ...(destination !== undefined && { phase }),
-      reason,
-      requestId: record.id,
-      traceId: record.spans?.traceId,
-    },
-    "CONNECT refused",
-  );
+  const ids = { requestId: record.id, traceId: record.spans?.traceId };
+  return { runner, target, credential: identity?.id, client, ...cause, ...ids };
 }

@@ -25,12 +25,13 @@ import { dispatchOptions } from "../http1-target/dispatch-options.ts";
 import { heldBytes } from "./held-bytes.ts";
 import { endRecord, startRecord } from "./job.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
-import { preferredWaitMs } from "../fields/prefer.ts";
+import { preferredWait } from "../fields/prefer.ts";
 import { bodyFor } from "./request-body.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { Retries } from "./retries.ts";
 import { closedError, RevocableCaller } from "./revocable-caller.ts";
-import { disconnected, endWithError, failureFields, notifyIfSilent, targetError } from "./target-errors.ts";
+import { disconnected, endWithError, reportAbandoned, reportFailure, targetError } from "./target-errors.ts";
+import type { FailedRequest } from "./target-errors.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -112,7 +113,7 @@ class HttpExchange implements TargetHandler {
     const request = this.#request;
     this.#release();
     const { connection, release } = await this.#context.dialer.acquire(destination, {
-      waitMs: preferredWaitMs(request.headers),
+      ...preferredWait(request.headers),
       signal: this.#caller.signal,
       caller: credentialHolder(this.#job.identity),
       reusesStreams: true,
@@ -136,7 +137,7 @@ class HttpExchange implements TargetHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     this.connection?.expectResponse(this);
-    this.#record.phase = "response";
+    this.#record.requested();
     if (this.#hasDisconnected || this.#settled) controller.abort(disconnected());
   }
 
@@ -171,10 +172,8 @@ class HttpExchange implements TargetHandler {
 
   /** The caller has nothing yet, so the time of the response's header is that of the whole response. */
   #limitHeld(): void {
-    const ms = requestedTimeoutMs(
-      this.#request.headers,
-      this.#context.responseTimeoutMs ?? RESPONSE_TIMEOUT_MS,
-    );
+    const { responseTimeoutMs: maxMs = RESPONSE_TIMEOUT_MS } = this.#context;
+    const ms = requestedTimeoutMs(this.#request.headers, maxMs);
     const error = new TurnaboutError("response_timeout", `content to be rewritten: not all within ${ms} ms`);
     this.#heldTimer = setTimeout(() => this.#guard.fail(error), ms);
   }
@@ -227,8 +226,7 @@ class HttpExchange implements TargetHandler {
   #fail(error: Error): void {
     if (this.#settled) return;
     if (this.#hasDisconnected) return this.#settle("aborted");
-    const hasBegun = this.#relay.hasBegun || this.received?.hasBegun === true;
-    switch (this.#retries.next(error, hasBegun)) {
+    switch (this.#retries.next(error, this.#failed.hasBegun)) {
       case "now":
         return this.#guard.run(() => this.#dispatch());
       case "after-loss":
@@ -241,15 +239,18 @@ class HttpExchange implements TargetHandler {
   }
 
   #refuse(error: Error): void {
-    const known = targetError(error, this.#job);
+    const failed = this.#failed;
+    const known = targetError(error, failed);
     this.#record.failed(known);
     this.#settle(known.code);
     this.#relay.flush();
     endWithError(this.#request, this.#response, known, error);
-    const { log, refusalLog } = this.#context;
-    const fields = failureFields(this.#job, known, this.#record);
-    refusalLog.info({ ...fields, reason: error.message }, "request failed");
-    notifyIfSilent(known, this.#agent, this.#job.destination, { requestId: this.#record.id, log });
+    reportFailure(known, failed, this.#context);
+  }
+
+  get #failed(): FailedRequest {
+    const hasBegun = this.#relay.hasBegun || this.received?.hasBegun === true;
+    return { job: this.#job, record: this.#record, agent: this.#agent, hasBegun };
   }
 
   /** Where another connection exists, those of a dying process not counted; or where its agent gives no notice of a restart. */
@@ -292,6 +293,7 @@ class HttpExchange implements TargetHandler {
   // Not `writableFinished`: a reset HTTP/2 stream claims that too.
   #onDisconnect(): void {
     this.#hasDisconnected = true;
+    if (!this.#settled) reportAbandoned(this.#failed, this.#context);
     this.#controller?.abort(disconnected());
   }
 }

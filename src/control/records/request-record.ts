@@ -43,6 +43,7 @@ export class RequestRecord implements StreamCause {
   readonly startedAt: number = performance.now();
   /** When its last place on a connection was found. */
   #placedAt: number | undefined;
+  #requestedAt: number | undefined;
   method: string | undefined;
   /** With its query, as the caller wrote it. */
   path: string | undefined;
@@ -108,6 +109,17 @@ export class RequestRecord implements StreamCause {
     this.phase = "response";
     this.dialMs = Math.max(0, at - (this.#placedAt ?? at));
     this.spans?.accepted(this.way);
+  }
+
+  /** The request has been passed to the target's connection. */
+  requested(): void {
+    this.phase = "response";
+    this.#requestedAt = performance.now();
+  }
+
+  /** For how long the target has had the request, in whole milliseconds. */
+  get waitedMs(): number {
+    return Math.round(performance.now() - (this.#requestedAt ?? this.#placedAt ?? this.startedAt));
   }
 
   /** The header of the target's response is here. @param acceptedAt see {@link accepted} */

@@ -7,8 +7,10 @@ import { DRAIN_DEADLINE_MS, OPEN_STREAMS_PER_CONNECTION } from "../../wire/limit
 import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { GoawayReason } from "../../wire/session/goaway.ts";
+import { TokenBucket } from "../../wire/token-bucket.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TargetPools } from "../http1-target/target-pools.ts";
+import { FAILURE_NOTICES_BURST, FAILURE_NOTICES_PER_S } from "../limits.ts";
 import type { StreamCause } from "../records/request-record.ts";
 import { Counts } from "../shares/shares.ts";
 import type { Release } from "../shares/shares.ts";
@@ -47,6 +49,11 @@ export class AgentConnection {
   readonly refused: Map<string, RunnerInfo> = new Map();
   /** Notices without a response yet. */
   pendingNotices = 0;
+  /** Notices about targets' failures: callers can cause them without limit, and the agent takes few of all kinds. */
+  readonly failureNotices: TokenBucket = new TokenBucket({
+    burst: FAILURE_NOTICES_BURST,
+    perS: FAILURE_NOTICES_PER_S,
+  });
   /** The reconnect spread that was last sent to the agent, in milliseconds. */
   reconnectSpreadMs = 0;
   /** Its process has been replaced before: it serves a runner only while no other process does. */

@@ -53,10 +53,12 @@ export async function acceptedWebSocket(
     resetStream(stream, error);
   };
   const timer = setTimeout(() => {
-    fail(new TurnaboutError("response_timeout", `WebSocket handshake: no response within ${timeoutMs} ms`));
+    const message = `WebSocket ${label}: no response to the handshake from the target within ${timeoutMs} ms`;
+    fail(new TurnaboutError("response_timeout", message));
   }, timeoutMs);
   const onAbort = () => {
-    fail(new TurnaboutError("aborted", "the caller has disconnected", { cause: signal?.reason }));
+    const message = `WebSocket ${label}: the caller has left before the target's response`;
+    fail(new TurnaboutError("aborted", message, { cause: signal?.reason }));
   };
   signal?.addEventListener("abort", onAbort, { once: true });
   const { session } = stream;

@@ -3,11 +3,11 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { CAPABILITY } from "../../wire/protocol.ts";
 import { requestedTimeoutMs, requestFields } from "../fields/header-fields.ts";
 import type { TargetDeclaration } from "../fields/header-fields.ts";
-import { notifyIfSilent } from "../proxy/target-errors.ts";
+import { notifyAgent } from "../proxy/target-errors.ts";
 import type { ProxyContext, ProxyJob } from "../proxy/job.ts";
 import { RESPONSE_TIMEOUT_MS } from "../limits.ts";
 import type { AnyRequest } from "../listener/messages.ts";
-import { preferredWaitMs } from "../fields/prefer.ts";
+import { preferredWait } from "../fields/prefer.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 import type { RequestRecord } from "../records/request-record.ts";
@@ -34,7 +34,7 @@ export async function openWebSocket(
 ): Promise<HandshakeResponse> {
   const { destination, path } = job;
   const options = {
-    waitMs: preferredWaitMs(request.headers),
+    ...preferredWait(request.headers),
     signal,
     caller: credentialHolder(job.identity),
     record,
@@ -64,7 +64,7 @@ export async function openWebSocket(
     record.responded();
     return { ...response, target };
   } catch (error) {
-    notifyIfSilent(error, agent, destination, { requestId: record.id, log: context.log });
+    notifyAgent(error, { job, record, agent, hasBegun: false }, context.log);
     throw error;
   }
 }

@@ -13,10 +13,24 @@ export interface RefusedNotice {
   code: ErrorCode;
 }
 
-/** A target that was reached, and has sent no response to a request in time. */
+/** A request whose target was reached, and has sent no response. */
 export interface SilentNotice extends Destination {
   requestId: string;
+  /** How long it had been waited for. */
+  waitedMs?: number | undefined;
+  /** A part of the response's header had come. */
+  begun?: boolean | undefined;
 }
+
+/** A request whose target has sent a response that is not valid, or has closed before its end. */
+export interface FaultyNotice extends SilentNotice {
+  code: FaultyCode;
+  /** The header was complete: it was the content that failed. */
+  content?: boolean | undefined;
+}
+
+const FAULTY_CODES = ["target_closed", "target_protocol"] as const;
+export type FaultyCode = (typeof FAULTY_CODES)[number];
 
 export interface Notices {
   refused: RefusedNotice[];
@@ -24,6 +38,8 @@ export interface Notices {
   replaced: string[];
   /** Targets without a response. */
   silent: SilentNotice[];
+  /** Targets whose response has failed. */
+  faulty: FaultyNotice[];
   /** Time over which the agents of this control plane spread their reconnects, in milliseconds. */
   reconnectSpreadMs?: number | undefined;
   /** Another process of the control plane listens at the same address: connect there, and serve this connection on. */
@@ -44,16 +60,27 @@ export function parseNotices(text: string): Notices {
       .filter((id) => typeof id === "string")
       .filter(isRunnerId),
     silent: listOf(parsed, "silent").flatMap(silentNotice),
+    faulty: listOf(parsed, "faulty").flatMap(faultyNotice),
     ...(spreadMs !== undefined && { reconnectSpreadMs: spreadMs }),
     ...(memberOf(parsed, "restarting") === true && { restarting: true }),
   };
 }
 
 function silentNotice(entry: unknown): SilentNotice[] {
-  const { runner, target, requestId } = (entry ?? {}) as Partial<Record<keyof SilentNotice, unknown>>;
+  const members = (entry ?? {}) as Partial<Record<keyof SilentNotice, unknown>>;
+  const { runner, target, requestId, waitedMs, begun } = members;
   const isDestination =
     typeof runner === "string" && isRunnerId(runner) && typeof target === "string" && isTargetName(target);
-  return isDestination && isRequestId(requestId) ? [{ runner, target, requestId }] : [];
+  if (!isDestination || !isRequestId(requestId)) return [];
+  const isTime = typeof waitedMs === "number" && Number.isInteger(waitedMs) && waitedMs >= 0;
+  return [{ runner, target, requestId, begun: begun === true, ...(isTime && { waitedMs }) }];
+}
+
+function faultyNotice(entry: unknown): FaultyNotice[] {
+  const { code: given, content } = (entry ?? {}) as Partial<Record<keyof FaultyNotice, unknown>>;
+  const code = FAULTY_CODES.find((known) => known === given);
+  if (code === undefined) return [];
+  return silentNotice(entry).map((notice) => ({ ...notice, code, content: content === true }));
 }
 
 function listOf(value: unknown, name: string): unknown[] {
