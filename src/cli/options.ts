@@ -19,13 +19,33 @@ export function parsePort(value: string, option: string): number {
   return port;
 }
 
+/** The longest that a timer waits, 24 days: a longer one would fire at once. */
+export const MAX_SECONDS = 2_147_483;
+export const MAX_COUNT = 999_999;
+
+export interface Range {
+  min?: number | undefined;
+  max?: number | undefined;
+}
+
 /** Converts seconds (fractions allowed) to milliseconds. Undefined stays undefined. */
-export function parseSeconds(value: string | undefined, option: string): number | undefined {
+export function parseSeconds(
+  value: string | undefined,
+  option: string,
+  { min = 0, max = MAX_SECONDS }: Range = {},
+): number | undefined {
   if (value === undefined) return undefined;
-  if (!/^\d+(\.\d+)?$/.test(value) || Number(value) > 86_400 * 365) {
+  if (!/^\d+(\.\d+)?$/.test(value)) {
     throw new UsageError(`${option} ${value}: not a number of seconds`, "use seconds, such as 30 or 0.5");
   }
+  checkRange(Number(value), option, { min, max });
   return Math.round(Number(value) * 1_000);
+}
+
+function checkRange(number: number, option: string, { min, max }: { min: number; max: number }): void {
+  if (number >= min && number <= max) return;
+  const what = number < min ? `less than ${min}` : `more than ${max}`;
+  throw new UsageError(`${option} ${number}: ${what}`, `use ${min} to ${max}`);
 }
 
 export function parseChoice<Value extends string>(
@@ -40,11 +60,29 @@ export function parseChoice<Value extends string>(
   return found;
 }
 
-export function parseCount(value: string | undefined, option: string): number | undefined {
+export function parseCount(
+  value: string | undefined,
+  option: string,
+  { min = 0, max = MAX_COUNT }: Range = {},
+): number | undefined {
   if (value === undefined) return undefined;
-  if (!/^\d{1,6}$/.test(value))
+  if (!/^\d{1,15}$/.test(value))
     throw new UsageError(`${option} ${value}: not a whole number`, "use a number such as 2");
+  checkRange(Number(value), option, { min, max });
   return Number(value);
+}
+
+/** A number from `min` to `max`, whole unless `fractions` is set. */
+export function parseNumber(
+  value: string,
+  option: string,
+  { min, max, fractions = false }: { min: number; max: number; fractions?: boolean },
+): number {
+  const number = Number(value);
+  const isNumber = fractions ? /^\d{1,9}(\.\d{1,9})?$/.test(value) : /^\d{1,12}$/.test(value);
+  if (isNumber && number >= min && number <= max) return number;
+  const kind = fractions ? "number" : "whole number";
+  throw new UsageError(`${option} ${value}: not a ${kind} from ${min} to ${max}`, `use ${min} to ${max}`);
 }
 
 /**

@@ -27,11 +27,17 @@ export function programCommand(name: string, summary: string, define: (program: 
         const message = error.message.replace(/^error: /, "").replace(/\n[^]*$/, "");
         throw new UsageError(
           message,
-          suggestion(error.message) ?? `run \`${fullName} --help\` for the options`,
+          suggestion(error.message) ?? `run \`${helpOf(program, args)} --help\` for the options`,
         );
       }
     },
   };
+}
+
+/** Of the subcommand that is called, if there is one. */
+function helpOf(program: Program, [first]: readonly string[]): string {
+  const sub = program.commands.find((each) => each.name() === first);
+  return sub === undefined ? program.name() : `${program.name()} ${sub.name()}`;
 }
 
 function prepare(program: Program): void {

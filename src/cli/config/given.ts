@@ -50,11 +50,11 @@ export class Given<Name extends string> {
   }
 
   seconds(name: Name): number | undefined {
-    return parseSeconds(this.text(name), this.#from(name));
+    return parseSeconds(this.text(name), this.#from(name), this.#table[name]);
   }
 
   count(name: Name): number | undefined {
-    return parseCount(this.text(name), this.#from(name));
+    return parseCount(this.text(name), this.#from(name), this.#table[name]);
   }
 
   port(name: Name): number {

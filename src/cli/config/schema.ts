@@ -9,14 +9,13 @@ import { toError } from "../../wire/errors.ts";
 import { TARGET_HTTP } from "../../wire/messages/hello.ts";
 import type { TargetHttp } from "../../wire/messages/hello.ts";
 import { isTargetHost, parseRunnerId, parseTargetName } from "../../wire/messages/names.ts";
+import { MAX_COUNT, MAX_SECONDS } from "../options.ts";
 import { AGENT_OPTIONS } from "./agent-options.ts";
 import { keyOf, specsOf } from "./option.ts";
 import type { OptionSpec, OptionTable } from "./option.ts";
 import { SERVE_OPTIONS } from "./serve-options.ts";
 
 export const CONFIG_VERSION = 1;
-const MAX_SECONDS = 86_400 * 365;
-const MAX_COUNT = 999_999;
 
 /** Texts that the library would refuse later, without the line of the file. */
 const CHECKS: Readonly<Record<string, (text: string) => unknown>> = {
@@ -50,7 +49,10 @@ function itemOf(name: string, { kind, choices = [], min = 0, max }: OptionSpec):
     case "port":
       return z.int().min(0).max(65_535);
     case "seconds":
-      return z.number().min(0).max(MAX_SECONDS);
+      return z
+        .number()
+        .min(min)
+        .max(max ?? MAX_SECONDS);
     case "count":
       return z
         .int()

@@ -116,6 +116,7 @@ export const SERVE_OPTIONS: OptionTable<ServeOption> = {
     kind: "seconds",
     value: "SECONDS",
     text: "end the sessions of users who have had no valid token for so long; default: never",
+    max: 31_536_000,
     example: "3600",
   },
   "allowed-origin": {
@@ -181,12 +182,14 @@ export const SERVE_OPTIONS: OptionTable<ServeOption> = {
     kind: "seconds",
     value: "SECONDS",
     text: "how long a target may take to send a response header",
+    min: 0.1,
     default: RESPONSE_TIMEOUT_MS / 1_000,
   },
   "max-streams-per-caller": {
     kind: "count",
     value: "N",
     text: "requests, WebSockets and tunnels that one user may have open at once, an admin four times as many",
+    min: 1,
     default: OPEN_STREAMS_PER_CALLER,
   },
   "caller-stall": {

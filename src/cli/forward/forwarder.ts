@@ -7,6 +7,7 @@ import { toError } from "../../wire/errors.ts";
 import { abort, splice } from "../../wire/streams/splice.ts";
 import { FORWARD_WAIT_MS, MAX_FORWARDED } from "./limits.ts";
 import type { Mapping } from "./mapping.ts";
+import type { WaitNotices } from "./wait-notices.ts";
 
 /** A connection that has ended. */
 export interface Passed {
@@ -24,17 +25,24 @@ export interface Forwarder extends AsyncDisposable {
   listen: Mapping["listen"];
 }
 
-/**
- * @param admits looks at a connection before it is forwarded; false closes it. Default: all are
- * @throws the system's error if it cannot listen there
- */
+export interface ForwarderParts {
+  remote: RemoteConnection;
+  notices: WaitNotices;
+  onPassed: (passed: Passed) => void;
+  /** Looks at a connection before it is forwarded; false closes it. Default: all are. */
+  admits?: (local: net.Socket) => Promise<boolean>;
+}
+
+/** Of what is open when forwarding is ended. */
+const STOPPED = "closed, because forwarding has ended";
+
+/** @throws the system's error if it cannot listen there */
 export async function startForwarder(
   { listen, destination }: Mapping,
-  remote: RemoteConnection,
-  onPassed: (passed: Passed) => void,
-  admits: (local: net.Socket) => Promise<boolean> = async () => true,
+  { remote, notices, onPassed, admits = async () => true }: ForwarderParts,
 ): Promise<Forwarder> {
   const open = new Set<net.Socket>();
+  let isStopped = false;
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true });
   server.maxConnections = MAX_FORWARDED;
   server.on("connection", (local) => {
@@ -51,7 +59,9 @@ export async function startForwarder(
     local.on("error", () => {}); // permanent: its end is reported below
     try {
       if (!(await admits(local))) throw new Error("refused: the request is not for this address");
-      const tunnel = await remote.open(destination.runner, destination.target, { waitMs: FORWARD_WAIT_MS });
+      const { runner, target } = destination;
+      const tunnel = await remote.open(runner, target, { waitMs: FORWARD_WAIT_MS, onlyKnown: true });
+      notices.watchDial(tunnel, runner, `up to ${FORWARD_WAIT_MS / 1_000} s`);
       tunnel.on("error", (error) => (cause ??= error));
       splice(local, tunnel, () => {
         onPassed({
@@ -59,7 +69,7 @@ export async function startForwarder(
           sentBytes: tunnel.bytesWritten,
           receivedBytes: tunnel.bytesRead,
           durationMs: performance.now() - began,
-          error: cause?.message,
+          error: isStopped ? STOPPED : cause?.message,
         });
       });
     } catch (error) {
@@ -70,7 +80,7 @@ export async function startForwarder(
         sentBytes: 0,
         receivedBytes: 0,
         durationMs: performance.now() - began,
-        error: message,
+        error: isStopped ? STOPPED : message,
       });
     }
   }
@@ -86,6 +96,7 @@ export async function startForwarder(
   return {
     listen: "path" in listen ? listen : { host: listen.host, port: (bound as AddressInfo).port },
     async [Symbol.asyncDispose]() {
+      isStopped = true;
       const closed = once(server, "close");
       server.close();
       for (const local of open) abort(local);

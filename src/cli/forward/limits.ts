@@ -4,6 +4,8 @@
 export const MAX_FORWARDED: number = 512;
 /** How long the control plane waits for a runner that is not connected: an agent's restart takes seconds. */
 export const FORWARD_WAIT_MS: number = 30_000;
+/** A dial that has not been accepted by then is looked into: those to a connected runner take a round trip or two. */
+export const WAIT_NOTICE_MS: number = 1_000;
 /** Header of a browser's first request on a connection, and how long it may take. */
 export const MAX_HEADER_BYTES: number = 64 * 1024;
 export const HEADER_TIMEOUT_MS: number = 10_000;

@@ -35,6 +35,19 @@ function parseListen(local: string, text: string): Mapping["listen"] {
   return { host: host === "" ? "127.0.0.1" : host, port: number };
 }
 
+/** `RUNNER/TARGET/path?query`; `path` begins with a slash. @throws UsageError */
+export function parseTargetUrl(url: string): { destination: Destination; path: string } {
+  const [, name = url, rest = ""] = /^([^/?#]*\/[^/?#]*)(.*)$/s.exec(url) ?? [];
+  const [runner = "", target = ""] = name.split("/");
+  if (!isRunnerId(runner) || !isTargetName(target)) {
+    throw new UsageError(
+      `${JSON.stringify(url)}: not the URL of a target`,
+      "use RUNNER/TARGET/path, such as host-1/web/; `turnabout status` lists runners and targets",
+    );
+  }
+  return { destination: { runner, target }, path: rest.startsWith("/") ? rest : `/${rest}` };
+}
+
 /** `RUNNER/TARGET`. @throws UsageError */
 export function parseDestination(
   text: string,

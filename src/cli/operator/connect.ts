@@ -3,6 +3,7 @@ import { RemoteConnection } from "../../clients/dial/remote-connection.ts";
 import type { Command } from "../command.ts";
 import { FORWARD_WAIT_MS } from "../forward/limits.ts";
 import { parseDestination } from "../forward/mapping.ts";
+import { WaitNotices } from "../forward/wait-notices.ts";
 import { programCommand } from "../program.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
@@ -16,9 +17,11 @@ export const connect: Command = programCommand(
       .addHelpText("after", "\n  ssh -o ProxyCommand='turnabout connect host-1/ssh' user@host-1")
       .action(async (name: string, options: AccessOptions) => {
         const { runner, target } = parseDestination(name);
-        const remote = new RemoteConnection(resolveAccess(options));
+        const access = resolveAccess(options);
+        const remote = new RemoteConnection(access);
         try {
-          const tunnel = await remote.open(runner, target, { waitMs: FORWARD_WAIT_MS });
+          const tunnel = await remote.open(runner, target, { waitMs: FORWARD_WAIT_MS, onlyKnown: true });
+          new WaitNotices(access).watchDial(tunnel, runner, `up to ${FORWARD_WAIT_MS / 1_000} s`);
           const { promise, resolve, reject } = Promise.withResolvers<void>();
           tunnel.once("error", reject);
           process.stdin.on("error", () => tunnel.end()); // permanent

@@ -1,14 +1,19 @@
 /** `turnabout forward`: local ports and Unix sockets for targets. */
+import { ApiClient } from "../../clients/api/api-client.ts";
 import { RemoteConnection } from "../../clients/dial/remote-connection.ts";
 import type { Command } from "../command.ts";
+import { checkTarget } from "../forward/check-target.ts";
 import { startForwarder } from "../forward/forwarder.ts";
 import type { Passed } from "../forward/forwarder.ts";
 import { keepWarm } from "../forward/keep-warm.ts";
+import { FORWARD_WAIT_MS } from "../forward/limits.ts";
 import { describeListen, parseMapping } from "../forward/mapping.ts";
+import type { Mapping } from "../forward/mapping.ts";
+import { WaitNotices } from "../forward/wait-notices.ts";
 import { formatBytes, formatDuration } from "../output/table.ts";
 import { programCommand } from "../program.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
-import type { AccessOptions } from "../remote/access.ts";
+import type { AccessOptions, RemoteAccess } from "../remote/access.ts";
 
 interface ForwardOptions extends AccessOptions {
   quiet?: boolean;
@@ -34,22 +39,38 @@ Runs until Ctrl-C. Connections that are open while the agent or the control plan
       )
       .action(async (texts: string[], options: ForwardOptions) => {
         const mappings = texts.map(parseMapping);
-        const remote = new RemoteConnection(resolveAccess(options));
-        await remote.warm(); // a wrong server or certificate is known at once
+        const access = resolveAccess(options);
+        const remote = new RemoteConnection(access);
         await using started = new AsyncDisposableStack();
         started.defer(() => remote.close());
+        // What is wrong is known at once, and not by the first client that fails.
+        await checkTargets(access, mappings);
+        await remote.warm();
+        const notices = new WaitNotices(access);
         for (const mapping of mappings) {
           const name = `${mapping.destination.runner}/${mapping.destination.target}`;
           const report = (passed: Passed): void => {
             if (options.quiet !== true) process.stdout.write(`${name} ${describe(passed)}\n`);
           };
-          const forwarder = started.use(await startForwarder(mapping, remote, report));
+          const forwarder = started.use(await startForwarder(mapping, { remote, notices, onPassed: report }));
           process.stdout.write(`${describeListen(forwarder.listen)} -> ${name}\n`);
         }
         await keepWarm(remote);
       });
   },
 );
+
+async function checkTargets(access: RemoteAccess, mappings: readonly Mapping[]): Promise<void> {
+  await using client = new ApiClient(access);
+  const destinations = new Map(mappings.map(({ destination: at }) => [`${at.runner}/${at.target}`, at]));
+  for (const destination of destinations.values()) {
+    const { absence } = await checkTarget(client, destination);
+    if (absence !== undefined)
+      process.stderr.write(
+        `warning: ${absence}; connections wait up to ${FORWARD_WAIT_MS / 1_000} s for it\n`,
+      );
+  }
+}
 
 function describe({ peer, sentBytes, receivedBytes, durationMs, error }: Passed): string {
   const passed = `${peer}: ${formatBytes(sentBytes)} sent, ${formatBytes(receivedBytes)} received, ${formatDuration(durationMs)}`;

@@ -5,16 +5,19 @@
 import { spawn } from "node:child_process";
 import { ApiClient } from "../../clients/api/api-client.ts";
 import { RemoteConnection } from "../../clients/dial/remote-connection.ts";
+import type { Destination } from "../../wire/messages/names.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { checkTarget } from "../forward/check-target.ts";
 import { startForwarder } from "../forward/forwarder.ts";
 import { keepWarm } from "../forward/keep-warm.ts";
-import { parseDestination } from "../forward/mapping.ts";
+import { parseTargetUrl } from "../forward/mapping.ts";
 import { admitsOwnPages } from "../forward/own-pages.ts";
+import { WaitNotices } from "../forward/wait-notices.ts";
 import { parsePort } from "../options.ts";
 import { programCommand } from "../program.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
-import type { AccessOptions } from "../remote/access.ts";
+import type { AccessOptions, RemoteAccess } from "../remote/access.ts";
 
 interface OpenOptions extends AccessOptions {
   print?: boolean;
@@ -42,28 +45,28 @@ pages only. The target has to speak HTTP/1.1.
   turnabout open host-1/web/admin`,
     )
     .action(async (url: string, options: OpenOptions) => {
+      const { destination, path } = parseTargetUrl(url);
+      const port = parsePort(options.port, "--port");
       const access = resolveAccess(options);
-      const [, runnerTarget = "", rest = ""] = /^([^/]+\/[^/?#]+)(.*)$/s.exec(url) ?? [];
-      const destination = parseDestination(runnerTarget, "use RUNNER/TARGET/path");
-      await checkTarget(access, destination);
+      await checkPage(access, destination);
       const remote = new RemoteConnection(access);
       await using started = new AsyncDisposableStack();
       started.defer(() => remote.close());
       await remote.warm();
       let bound = 0;
-      const mapping = { listen: { host: HOST, port: parsePort(options.port, "--port") }, destination };
+      const mapping = { listen: { host: HOST, port }, destination };
       const forwarder = started.use(
-        await startForwarder(
-          mapping,
+        await startForwarder(mapping, {
           remote,
-          ({ error }) => {
+          notices: new WaitNotices(access),
+          onPassed: ({ error }) => {
             if (error !== undefined) process.stderr.write(`warning: ${error}\n`);
           },
-          (socket) => admitsOwnPages(socket, bound),
-        ),
+          admits: (socket) => admitsOwnPages(socket, bound),
+        }),
       );
       if ("port" in forwarder.listen) bound = forwarder.listen.port;
-      const address = new URL(`http://${HOST}:${bound}${rest.startsWith("/") ? rest : `/${rest}`}`).href;
+      const address = new URL(`http://${HOST}:${bound}${path}`).href;
       process.stdout.write(`${address}\n`);
       if (options.print !== true) startBrowser(address);
       await keepWarm(remote);
@@ -71,23 +74,13 @@ pages only. The target has to speak HTTP/1.1.
 });
 
 /** What is wrong is known here, and not only in the browser. */
-async function checkTarget(
-  access: ConstructorParameters<typeof ApiClient>[0],
-  { runner, target }: { runner: string; target: string },
-): Promise<void> {
+async function checkPage(access: RemoteAccess, destination: Destination): Promise<void> {
   await using client = new ApiClient(access);
-  const { targets } = await client.call("get", "/api/v1/runners/{id}", { path: { id: runner } });
-  const found = targets.find(({ name }) => name === target);
-  if (found === undefined) {
-    const names = targets.map(({ name }) => name);
+  const { target, absence } = await checkTarget(client, destination);
+  if (absence !== undefined) process.stderr.write(`warning: ${absence}; the page waits for it\n`);
+  if (target?.http === "2")
     throw new UsageError(
-      `runner ${runner} has no target ${JSON.stringify(target)}`,
-      names.length === 0 ? "it has none now: is its agent connected?" : `it has ${names.join(", ")}`,
-    );
-  }
-  if (found.http === "2")
-    throw new UsageError(
-      `${runner}/${target} speaks HTTP/2 without TLS, which no browser does`,
+      `${destination.runner}/${destination.target} speaks HTTP/2 without TLS, which no browser does`,
       "use `turnabout forward` with a client that does",
     );
 }

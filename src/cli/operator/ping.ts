@@ -1,8 +1,10 @@
 /** `turnabout ping`: round trips between the control plane and an agent. */
 import { setTimeout as delay } from "node:timers/promises";
-import { toError } from "../../wire/errors.ts";
-import { UsageError } from "../command.ts";
+import type { ApiClient } from "../../clients/api/api-client.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
 import type { Command } from "../command.ts";
+import { parseNumber } from "../options.ts";
 import { formatMs } from "../output/table.ts";
 import { programCommand } from "../program.ts";
 import { withClient, withListingOptions } from "./with-client.ts";
@@ -24,6 +26,18 @@ interface Pong {
 const MAX_COUNT = 1_000_000;
 const MAX_INTERVAL_S = 3_600;
 
+/** Of a round trip to an agent that is away or slow, which the next one may make. Everything else is an error of the command. */
+const LOSSES: ReadonlySet<ErrorCode> = new Set([
+  "runner_offline",
+  "tunnel_lost",
+  "tunnel_timeout",
+  "agent_draining",
+  "overloaded",
+  "control_plane_draining",
+]);
+/** And where one has been made: the control plane itself is away. */
+const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(["carrier_failed", "server_unreachable"]);
+
 export const ping: Command = programCommand(
   "ping",
   "measure the round trip to a runner's agent",
@@ -37,27 +51,18 @@ export const ping: Command = programCommand(
         "\nThe round trip is that from the control plane to the agent and back, on the connection that the next request\nwould use. Exit status 1 if none has succeeded.",
       )
       .action(async (runner: string, options: PingOptions) => {
-        const count = parseNumber(options.count, "--count", MAX_COUNT);
-        const intervalMs = parseNumber(options.interval, "--interval", MAX_INTERVAL_S) * 1_000;
+        const count = parseNumber(options.count, "--count", { min: 1, max: MAX_COUNT });
+        const intervalS = parseNumber(options.interval, "--interval", {
+          min: 0,
+          max: MAX_INTERVAL_S,
+          fractions: true,
+        });
         const roundTrips: number[] = [];
         await withClient(options, async (client) => {
           for (let n = 0; n < count; n += 1) {
-            if (n > 0) await delay(intervalMs);
-            let pong: Pong;
-            try {
-              const { connection, rttMs } = await client.call("get", "/api/v1/runners/{id}/ping", {
-                path: { id: runner },
-              });
-              const { connections } = await client.call("get", "/api/v1/runners/{id}", {
-                path: { id: runner },
-              });
-              const carrier = connections.find(({ id }) => id === connection)?.carrier ?? null;
-              roundTrips.push(rttMs);
-              pong = { runner, carrier, connection, rttMs, error: null };
-            } catch (error) {
-              const { message } = toError(error);
-              pong = { runner, carrier: null, connection: null, rttMs: null, error: message };
-            }
+            if (n > 0) await delay(intervalS * 1_000);
+            const pong = await measure(client, runner, roundTrips.length > 0);
+            if (pong.rttMs !== null) roundTrips.push(pong.rttMs);
             process.stdout.write(options.json === true ? `${JSON.stringify(pong)}\n` : describe(pong));
           }
         });
@@ -66,6 +71,22 @@ export const ping: Command = programCommand(
       });
   },
 );
+
+/** @throws TurnaboutError for what no further attempt would change */
+async function measure(client: ApiClient, runner: string, hasSucceeded: boolean): Promise<Pong> {
+  const path = { id: runner };
+  try {
+    const { connection, rttMs } = await client.call("get", "/api/v1/runners/{id}/ping", { path });
+    const { connections } = await client.call("get", "/api/v1/runners/{id}", { path });
+    const carrier = connections.find(({ id }) => id === connection)?.carrier ?? null;
+    return { runner, carrier, connection, rttMs, error: null };
+  } catch (error) {
+    if (!(error instanceof TurnaboutError)) throw error;
+    const isLoss = LOSSES.has(error.code) || (hasSucceeded && INTERRUPTIONS.has(error.code));
+    if (!isLoss) throw error;
+    return { runner, carrier: null, connection: null, rttMs: null, error: error.message };
+  }
+}
 
 function describe({ runner, carrier, connection, rttMs, error }: Pong): string {
   if (error !== null) return `${runner}: ${error}\n`;
@@ -79,11 +100,4 @@ function summarise(count: number, roundTrips: readonly number[]): string {
   const mean = roundTrips.reduce((sum, ms) => sum + ms, 0) / roundTrips.length;
   const parts = [Math.min(...roundTrips), mean, Math.max(...roundTrips)].map(formatMs);
   return `${head}; least, mean, most: ${parts.join(", ")}\n`;
-}
-
-function parseNumber(value: string, option: string, max: number): number {
-  const number = Number(value);
-  if (/^\d+(\.\d+)?$/.test(value) && number <= max && (option !== "--count" || Number.isInteger(number)))
-    return number;
-  throw new UsageError(`${option} ${value}: not a number that is possible here`, `use 0 to ${max}`);
 }

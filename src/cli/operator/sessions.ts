@@ -2,11 +2,12 @@
 import type { Input, Output } from "../../clients/api/operations.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { parseNumber } from "../options.ts";
 import { formatAge, formatTable, printable } from "../output/table.ts";
 import { programCommand } from "../program.ts";
 import { withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
-import { print, withClient, withListingOptions } from "./with-client.ts";
+import { named, print, withClient, withListingOptions } from "./with-client.ts";
 import type { ListingOptions } from "./with-client.ts";
 
 type Session = Output<"get", "/api/v1/sessions">["sessions"][number];
@@ -50,7 +51,12 @@ export const sessions: Command = programCommand("sessions", "list, create and st
   withAccessOptions(program.command("stop").description("stop a session, and free its place"))
     .argument("<id>")
     .action(async (id: string, options: AccessOptions) => {
-      await withClient(options, (client) => client.call("delete", "/api/v1/sessions/{id}", { path: { id } }));
+      await withClient(options, (client) =>
+        named(client.call("delete", "/api/v1/sessions/{id}", { path: { id } }), {
+          what: `session ${JSON.stringify(id)}`,
+          hint: "`turnabout sessions list` lists them",
+        }),
+      );
       process.stdout.write(`${id}: stopped\n`);
     });
 });
@@ -70,9 +76,15 @@ function tableOf(all: readonly Session[]): string {
   );
 }
 
+/** Of one side, as the API has it. */
+const PIXELS = { min: 64, max: 16_384 };
+
 function parseSize(value: string): { width: number; height: number } {
-  const [, width, height] = /^(\d{2,5})x(\d{2,5})$/.exec(value) ?? [];
-  if (width === undefined)
+  const [, width = "", height = ""] = /^(\d+)x(\d+)$/.exec(value) ?? [];
+  if (width === "")
     throw new UsageError(`--size ${value}: not a size`, "use WIDTHxHEIGHT, such as 1920x1080");
-  return { width: Number(width), height: Number(height) };
+  return {
+    width: parseNumber(width, "--size, width", PIXELS),
+    height: parseNumber(height, "--size, height", PIXELS),
+  };
 }

@@ -8,7 +8,7 @@ import { formatTable, printable } from "../output/table.ts";
 import { collect, programCommand } from "../program.ts";
 import { withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
-import { print, withClient, withListingOptions } from "./with-client.ts";
+import { named, print, withClient, withListingOptions } from "./with-client.ts";
 import type { ListingOptions } from "./with-client.ts";
 
 type NewToken = Input<"post", "/api/v1/tokens">["body"];
@@ -65,7 +65,12 @@ export const tokens: Command = programCommand(
     withAccessOptions(program.command("revoke").description("revoke a token, and close what it has open"))
       .argument("<id>")
       .action(async (id: string, options: AccessOptions) => {
-        await withClient(options, (client) => client.call("delete", "/api/v1/tokens/{id}", { path: { id } }));
+        await withClient(options, (client) =>
+          named(client.call("delete", "/api/v1/tokens/{id}", { path: { id } }), {
+            what: `token ${JSON.stringify(id)}`,
+            hint: "give its id, not its secret: `turnabout tokens list` lists the issued ones; a token file has its own",
+          }),
+        );
         process.stdout.write(`${id}: revoked\n`);
       });
 
@@ -84,6 +89,10 @@ export const tokens: Command = programCommand(
           rotate(client, id, newId, options.revoke === true),
         );
         print(issued, options, ({ token }: Issued) => `${token}\n`);
+        if (options.revoke !== true)
+          process.stderr.write(
+            `${id} stays valid: when ${newId} is in use, \`turnabout tokens revoke ${id}\`\n`,
+          );
       });
   },
 );
@@ -93,7 +102,7 @@ async function rotate(client: ApiClient, id: string, newId: string, revokes: boo
   const old = all.find((token) => token.id === id);
   if (old === undefined) {
     const hint =
-      "`turnabout tokens list` lists the issued ones; those of a token file are replaced in that file";
+      "`turnabout tokens list` lists the issued ones; one of a token file is replaced there: `turnabout token --id NEW … --add FILE`, then remove the old entry";
     throw new UsageError(`no issued token ${JSON.stringify(id)}`, hint);
   }
   if (old.session !== null) {
@@ -144,10 +153,16 @@ function parseKind(value: string): (typeof KINDS)[number] {
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
+/** A hundred years, as the API has it. */
+const MAX_EXPIRES_S = 3_153_600_000;
+
 /** In seconds. */
 function parseSpan(value: string): number {
   const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(value) ?? [];
   const seconds = Number(number) * (SECONDS[unit] ?? 0);
-  if (seconds > 0) return seconds;
-  throw new UsageError(`--expires ${value}: not a time`, "use 90s, 15m, 12h or 30d");
+  if (seconds > 0 && seconds <= MAX_EXPIRES_S) return seconds;
+  throw new UsageError(
+    `--expires ${value}: not a time from 1s to ${MAX_EXPIRES_S / 86_400}d`,
+    "use 90s, 15m, 12h or 30d",
+  );
 }

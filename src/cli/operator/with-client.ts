@@ -2,6 +2,9 @@
 import { Option } from "commander";
 import type { Command } from "commander";
 import { ApiClient } from "../../clients/api/api-client.ts";
+import type { ErrorCode } from "../../wire/error-table.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
+import { UsageError } from "../command.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
 
@@ -23,6 +26,22 @@ export async function withClient<T>(
   await using client = new ApiClient(resolveAccess(options));
   return await use(client);
 }
+
+/**
+ * For a resource that the operator has named: the API's 404 speaks of paths.
+ *
+ * @throws UsageError in place of a 404
+ */
+export async function named<T>(call: Promise<T>, { what, hint }: { what: string; hint: string }): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const isMissing = error instanceof TurnaboutError && MISSING.has(error.code);
+    throw isMissing ? new UsageError(`no ${what}`, hint) : error;
+  }
+}
+
+const MISSING: ReadonlySet<ErrorCode> = new Set(["not_found", "runner_unknown"]);
 
 /** Prints the value as JSON, or as `format` makes a text of it. */
 export function print<T>(value: T, { json }: ListingOptions, format: (value: T) => string): void {

@@ -189,6 +189,8 @@ export interface components {
         /** @enum {string} */
         http: "2" | "auto" | "1.0" | "1.1";
         healthy: boolean;
+        /** @description Whether the caller may reach it */
+        mayDial: boolean;
       }[];
       connections: {
         id: string;

@@ -46,7 +46,14 @@ const runnerSchema = z
     }),
     bootEpoch: z.string().nullable(),
     waitingDials: z.number().int(),
-    targets: z.array(z.object({ name: z.string(), http: z.enum(TARGET_HTTP), healthy: z.boolean() })),
+    targets: z.array(
+      z.object({
+        name: z.string(),
+        http: z.enum(TARGET_HTTP),
+        healthy: z.boolean(),
+        mayDial: z.boolean().openapi({ description: "Whether the caller may reach it" }),
+      }),
+    ),
     connections: z.array(connectionSchema),
     behind: z.array(connectionSchema).openapi({
       description: "Connections that take over when those in use are lost",
@@ -114,7 +121,7 @@ export function runnerRoutes({ registry, access, audit, log }: AppContext): Open
   routes.openapi(list, (c) => {
     const identity = c.get("identity");
     const visible = registry.list().filter((view) => maySeeRunner(identity, view, access));
-    return c.json({ runners: visible.map((view) => describeRunner(view, identity)) }, 200);
+    return c.json({ runners: visible.map((view) => describeRunner(view, identity, access)) }, 200);
   });
 
   function find(identity: Identity, id: string): RunnerView {
@@ -134,7 +141,7 @@ export function runnerRoutes({ registry, access, audit, log }: AppContext): Open
 
   routes.openapi(get, (c) => {
     const identity = c.get("identity");
-    return c.json(describeRunner(find(identity, c.req.valid("param").id), identity), 200);
+    return c.json(describeRunner(find(identity, c.req.valid("param").id), identity, access), 200);
   });
 
   routes.openapi(pingRoute, async (c) => {
@@ -180,16 +187,20 @@ export function maySeeRunner(
   return info?.targets.some(({ name }) => access.mayDial(identity, id, name)) === true;
 }
 
-function describeRunner(view: RunnerView, { mayAdminister }: Identity): z.output<typeof runnerSchema> {
+function describeRunner(
+  view: RunnerView,
+  identity: Identity,
+  access: Pick<Access, "mayDial">,
+): z.output<typeof runnerSchema> {
   const [first] = view.connections;
-  const describe = (connection: AgentConnection) => describeConnection(connection, mayAdminister);
+  const describe = (connection: AgentConnection) => describeConnection(connection, identity.mayAdminister);
   return {
     id: view.id,
     state: view.state === "never-seen" ? "gone" : view.state, // such runners are not listed
     since: view.since.toISOString(),
     carrier: first?.tunnel.kind ?? null,
     version: first?.hello.version ?? null,
-    credential: mayAdminister ? (view.credential ?? null) : null,
+    credential: identity.mayAdminister ? (view.credential ?? null) : null,
     rttMs: roundMs(first?.tunnel.rttMs),
     discovered: view.discovered,
     bootEpoch: momentOf(view.bootEpochMs),
@@ -198,6 +209,7 @@ function describeRunner(view: RunnerView, { mayAdminister }: Identity): z.output
       name,
       http,
       healthy: !view.unhealthy.has(name),
+      mayDial: access.mayDial(identity, view.id, name),
     })),
     connections: view.connections.map(describe),
     behind: view.fallbackConnections.map(describe),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { preferredWaitMs, withoutWait } from "./prefer.ts";
+import { preferredWait, preferredWaitMs, withoutWait } from "./prefer.ts";
 
 describe("Prefer", () => {
   it("is ours in `wait`, and the target's in everything else", () => {
@@ -25,5 +25,17 @@ describe("Prefer", () => {
     assert.equal(preferredWaitMs({}), 0);
     assert.equal(preferredWaitMs({ prefer: ["x", "wait=2"] }), 2_000, "several fields are one list");
     assert.equal(withoutWait(["x", "wait=2", "y"]), "x, y");
+  });
+
+  it("can limit the wait to runners that have connected before", () => {
+    for (const [value, onlyKnown] of [
+      ["wait=30; known", true],
+      ["x=1, wait=30;KNOWN ;y=2", true],
+      ["wait=30", false],
+      ["wait=30; unknown", false],
+      ["wait=30, known", false],
+      ["x; known, wait=30", false],
+    ] as const)
+      assert.deepEqual(preferredWait({ prefer: value }), { waitMs: 30_000, onlyKnown }, value);
   });
 });

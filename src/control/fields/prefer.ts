@@ -2,11 +2,21 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { listMembers } from "../../wire/fields/http-fields.ts";
 
+export interface PreferredWait {
+  waitMs: number;
+  /** Only for a runner that has connected before: `wait=30; known`. */
+  onlyKnown: boolean;
+}
+
 /** How long the caller will wait for the runner. The first `wait` counts (RFC 7240 §2). */
+export function preferredWait(headers: IncomingHttpHeaders): PreferredWait {
+  const [wait = ""] = preferences(headers["prefer"]).filter(isWait);
+  const [, seconds = 0, parameters = ""] = /^[^=]*=\s*"?(\d{1,5})"?\s*(;.*)?$/s.exec(wait) ?? [];
+  return { waitMs: Number(seconds) * 1_000, onlyKnown: /;\s*known\s*(?:;|$)/i.test(parameters) };
+}
+
 export function preferredWaitMs(headers: IncomingHttpHeaders): number {
-  const [wait] = preferences(headers["prefer"]).filter(isWait);
-  const seconds = /^[^=]*=\s*"?(\d{1,5})"?\s*(?:;.*)?$/s.exec(wait ?? "")?.[1];
-  return seconds === undefined ? 0 : Number(seconds) * 1_000;
+  return preferredWait(headers).waitMs;
 }
 
 /** The field without `wait`, other preferences unchanged; undefined if there are none. */

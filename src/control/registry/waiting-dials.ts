@@ -23,6 +23,8 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds to wait for a runner that is not connected. Default 0: only a grace is waited for. */
   waitMs?: number | undefined;
+  /** It does not wait for a runner that has never connected. Default false. */
+  onlyKnown?: boolean | undefined;
   /** Whose share of the waiting dials and of the target's streams it takes. Default: this process itself. */
   caller?: string | undefined;
   target?: string | undefined;
@@ -71,7 +73,7 @@ export class WaitingDials {
    * @throws TurnaboutError `runner_unknown`, `runner_offline`, `overloaded`, `aborted`, `control_plane_draining`
    */
   async acquire(runnerId: string, options: WaitOptions = {}): Promise<Place> {
-    const waitMs = Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
+    const maxWaitMs = Math.min(options.waitMs ?? 0, MAX_WAIT_MS);
     const startedAt = performance.now();
     const { caller = SELF, target = "", signal, saturated } = options;
     for (let isTurn = false; ;) {
@@ -85,6 +87,7 @@ export class WaitingDials {
           cause: signal.reason,
         });
       const state = this.#entries.stateOf(runnerId);
+      const waitMs = options.onlyKnown === true && state === "never-seen" ? 0 : maxWaitMs;
       if (this.#isHandedOver && best === undefined) throw this.#absent(runnerId, state);
       // Connected without a usable connection: all of them drain, and the agent is about to come back.
       const inGrace = state === "reconnecting" || state === "connected";

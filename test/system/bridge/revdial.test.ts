@@ -107,7 +107,7 @@ describe("a RevDial client", () => {
     assert.equal(runner?.id, RUNNER);
     assert.equal(runner.state, "connected");
     assert.equal(runner.carrier, "revdial");
-    assert.deepEqual(runner.targets, [{ name: TARGET, http: "auto", healthy: true }]);
+    assert.deepEqual(runner.targets, [{ name: TARGET, http: "auto", healthy: true, mayDial: true }]);
     assert.equal(runner.bootEpoch, null);
     await using caller = await openCaller("HTTP/1.1", system);
     const ping = await caller.call({ path: `/api/v1/runners/${RUNNER}/ping` });

@@ -21,7 +21,7 @@ let seen: string[] = [];
 
 before(async () => {
   const target = await startHttpTarget((request, response) => {
-    seen.push(`${request.url ?? ""} ${request.headers.authorization ?? "-"}`);
+    seen.push(`${request.method ?? ""} ${request.url ?? ""} ${request.headers.authorization ?? "-"}`);
     response.end("from the target");
   });
   system = await startSystem({ target, tls: true, controlPlane: { extensions: [helix()] } });
@@ -72,10 +72,12 @@ describe("turnabout ping", () => {
     assert.match(text, /2 sent, 2 returned, 0 % lost; least, mean, most: /);
   });
 
-  it("has exit status 1 if none returns", async () => {
-    const { code, stdout } = await run(["ping", "nobody", "-c", "1", "--ca", system.caFile ?? "", "--json"]);
+  it("counts a runner that is away as lost, and has exit status 1 if none returns", async () => {
+    const away = await system.addAgent({ away: { web: system.target.address } });
+    await away.close();
+    const { code, stdout } = await run(["ping", "away", "-c", "1", "--ca", system.caFile ?? "", "--json"]);
     assert.equal(code, 1);
-    assert.match(String((JSON.parse(stdout) as { error: unknown }).error), /No runner with this id/);
+    assert.match(String((JSON.parse(stdout) as { error: unknown }).error), /The runner is not connected/);
   });
 });
 
@@ -160,11 +162,12 @@ describe("turnabout curl", { skip: missing("curl") }, () => {
         mode: 0o755,
       },
     );
-    const args = ["curl", "--ca", system.caFile ?? "", `${RUNNER}/echo/a?b=c`, "-s", "-o", `${shim}/body`];
+    const url = `${RUNNER}/echo/../a/./b?b=c`; // as it is: resolved, it would leave the route
+    const args = ["curl", "--ca", system.caFile ?? "", url, "-s", "-X", "PUT", "-o", `${shim}/body`];
     const { code, stderr } = await run(args, { PATH: `${shim}:${process.env["PATH"] ?? ""}` });
     assert.equal(code, 0, stderr);
     assert.equal(readFileSync(`${shim}/body`, "utf8"), "from the target");
-    assert.deepEqual(seen, ["/a?b=c -"]);
+    assert.deepEqual(seen, ["PUT /../a/./b?b=c -"]);
     assert.ok(!readFileSync(`${shim}/arguments`, "utf8").includes(ADMIN_TOKEN));
   });
 });

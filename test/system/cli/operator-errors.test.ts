@@ -1,0 +1,120 @@
+/** What commands that call a control plane say of mistakes: at once, once, with what to do, and with an exit status. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import { after, before, describe, it } from "node:test";
+import { hashToken } from "../../../src/control/auth/tokens.ts";
+import { helix } from "../../../src/helix/helix.ts";
+import { CommandHost } from "../../support/command-host.ts";
+import { Command } from "../../support/commands.ts";
+import { eventually } from "../../support/events.ts";
+import { promptly } from "../../support/stopwatch.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
+import type { System } from "../../support/system.ts";
+
+const host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
+const NARROW_TOKEN = "token-of-another-target";
+let system: System;
+
+before(async () => {
+  const sha256 = hashToken(NARROW_TOKEN);
+  const narrow = { id: "narrow", kind: "user" as const, sha256, runners: ["runner-*"], targets: ["other"] };
+  system = await startSystem({ controlPlane: { extensions: [helix()], tokens: [narrow] } });
+  system.agent.addRunner({
+    id: RUNNER,
+    targets: [TARGET, "other"].map((name) => ({ name, http: "auto", address: system.target.parsed })),
+  });
+  const offers = (): boolean | undefined => system.controlPlane.runners()[0]?.info?.targets.length === 2;
+  await eventually(() => offers() === true, "the second target");
+});
+after(async () => {
+  await host[Symbol.asyncDispose]();
+  await system.close();
+});
+
+const WRONG = { TURNABOUT_TOKEN: "wrong" };
+const NARROW = { TURNABOUT_TOKEN: NARROW_TOKEN };
+const SERVES = { TURNABOUT_ADMIN_TOKEN: "t" };
+const NOWHERE = { TURNABOUT_SERVER: "http://127.0.0.1:1" };
+const UNKNOWN_TOKEN = /this control plane does not know the token/;
+const NOTHING_LISTENS = /nothing listens there/;
+const LISTS_RUNNERS = /`turnabout status` lists the runners/;
+const AT = `${RUNNER}/${TARGET}`;
+
+const MISTAKES: readonly (readonly [string, number, RegExp, RegExp, Record<string, string>?])[] = [
+  [`ping ${RUNNER}`, 1, /A valid token is required/, UNKNOWN_TOKEN, WRONG],
+  [`ping ${RUNNER}`, 1, /cannot reach 127\.0\.0\.1:1: /, NOTHING_LISTENS, NOWHERE],
+  ["ping nobody", 1, /No runner with this id/, LISTS_RUNNERS],
+  [`ping ${RUNNER} --count 0`, 2, /^--count 0: not a whole number from 1 to 1000000$/, /^use 1 to 1000000$/],
+  [`ping ${RUNNER} -c 1.5`, 2, /^--count 1\.5: /, /^use /],
+  [`ping ${RUNNER} -i 1e3`, 2, /^--interval 1e3: not a number from 0 to 3600$/, /^use /],
+  ["open host-1/web --port 65536", 2, /^--port 65536: not a port$/, /65535/],
+  ["sessions create --size 9x99999", 2, /^--size, width 9: not a whole number from 64 to 16384$/, /^use /],
+  ["tokens create a --kind user --expires 36501d", 2, /^--expires 36501d: not a time/, /^use 90s/],
+  [`connect ${AT}`, 1, /A valid token is required/, UNKNOWN_TOKEN, WRONG],
+  [`connect ${AT}`, 1, /does not permit/, /covers the runner/, NARROW],
+  [`connect ${AT}`, 1, /cannot reach 127\.0\.0\.1:1: /, NOTHING_LISTENS, NOWHERE],
+  [`connect ${RUNNER}/none`, 1, /no target with this name/, /lists the targets/],
+  ["connect nobody/web", 1, /No runner with this id/, LISTS_RUNNERS],
+  [`forward 0=${AT}`, 1, /A valid token is required/, UNKNOWN_TOKEN, WRONG],
+  [`forward 0=${AT}`, 2, /^the token may not reach runner-1\/echo$/, /use the token of/, NARROW],
+  [`forward 0=${AT}`, 1, /cannot reach 127\.0\.0\.1:1: /, NOTHING_LISTENS, NOWHERE],
+  [`forward 0=${RUNNER}/none`, 2, /^runner runner-1 has no target "none"$/, /^it has echo, other$/],
+  ["forward 0=nobody/web", 1, /No runner with this id/, LISTS_RUNNERS],
+  ["open nobody/web", 1, /No runner with this id/, LISTS_RUNNERS],
+  ["curl host-1", 2, /^"host-1": not the URL of a target$/, /use RUNNER\/TARGET\/path/],
+  ["open host-1", 2, /^"host-1": not the URL of a target$/, /use RUNNER\/TARGET\/path/],
+  ["curl /", 2, /^"\/": not the URL of a target$/, /use RUNNER\/TARGET\/path/],
+  ["curl http://host-1/web", 2, /^"http:\/\/host-1\/web": not the URL of a target$/, /use RUNNER/],
+  [`curl -X POST ${AT}`, 2, /^-X: no option of turnabout$/, /after the URL/],
+  [`curl ${AT} --server http://x`, 2, /^--server after the URL/, /before the URL/],
+  ["kick nope", 2, /^no runner "nope"$/, LISTS_RUNNERS],
+  ["tokens revoke nope", 2, /^no token "nope"$/, /`turnabout tokens list`/],
+  ["tokens rotate nope new", 2, /^no issued token "nope"$/, /`turnabout token --id NEW/],
+  ["tokens rotate", 2, /^missing required argument 'id'$/, /`turnabout tokens rotate --help`/],
+  ["sessions stop nope", 2, /^no session "nope"$/, /`turnabout sessions list`/],
+  ["events --type nonesuch", 2, /^--type nonesuch: unknown value$/, /use connected, .*session-ended/],
+  [
+    "serve --max-streams-per-caller 0",
+    2,
+    /^--max-streams-per-caller 0: less than 1$/,
+    /^use 1 to 999999$/,
+    SERVES,
+  ],
+  ["serve --grace 2592000", 2, /^--grace 2592000: more than 2147483$/, /^use 0 to 2147483$/, SERVES],
+  [
+    "agent --server http://x --runner a --target web=1.2.3.4:5 --connections 17",
+    2,
+    /^--connections 17: more than 16$/,
+    /^use 1 to 16$/,
+  ],
+];
+
+describe("a mistake with a command", () => {
+  for (const [line, status, error, hint, env = {}] of MISTAKES)
+    it(`${line}${Object.keys(env).join(" ").replace(/^./, " and another $&")}`, async () => {
+      const own = { TURNABOUT_SERVER: system.url, TURNABOUT_TOKEN: ADMIN_TOKEN };
+      const running = host.run(line.split(" "), { ...own, ...env });
+      const { code, stdout, stderr } = await promptly(running, line, 10_000);
+      const [, first = "", second = ""] = /^error: (.*)\nhint: (.*)$/.exec(stderr) ?? [];
+      assert.match(first, error, stderr);
+      assert.match(second, hint);
+      assert.deepEqual([code, stdout], [status, ""]);
+    });
+});
+
+it("a runner that is away is waited for, which forward says; what it ends it calls so", async () => {
+  await using own = await startSystem({ agents: 0 });
+  const agent = await own.addAgent({ away: { web: own.target.address } });
+  await agent.close();
+  const env = { TURNABOUT_SERVER: own.url, TURNABOUT_TOKEN: ADMIN_TOKEN };
+  await using forward = new Command("turnabout", ["forward", "0=away/web"], { env });
+  const line = await forward.output.find((text) => text.includes("-> away/web"), "the local port");
+  await forward.logged(/^warning: away is not connected: .*; connections wait up to 30 s for it$/);
+  const local = net.connect({ host: "127.0.0.1", port: Number(/:(\d+) ->/.exec(line)?.[1]) });
+  local.on("error", () => {});
+  local.write("early");
+  await forward.logged(/^away is not connected: .*; waiting up to 30 s$/);
+  assert.equal((await forward.end("SIGINT")).code, 0);
+  local.destroy();
+  assert.match(forward.output.all.at(-1) ?? "", /closed, because forwarding has ended$/);
+});
