@@ -10,6 +10,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { RemoteConnection } from "../../src/clients/dial/remote-connection.ts";
 import { createRemoteDial } from "../../src/clients/dial/remote-dial.ts";
+import { MAX_REMOTE_CONNECTIONS } from "../../src/clients/dial/limits.ts";
 import { CALLER_MAX_STREAMS } from "../../src/control/limits.ts";
 import type { TurnaboutError } from "../../src/wire/errors.ts";
 import { closedAtTheEnd } from "../support/cleanup.ts";
@@ -60,6 +61,35 @@ for (const tls of [false, true]) {
   });
 }
 
+/** Accepts every CONNECT, as many as `maxStreams` on a connection. */
+async function startConnectServer(maxStreams: number) {
+  const server = http2.createServer({ settings: { maxConcurrentStreams: maxStreams } });
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const started = { url: "", sessions, connections: 0, streams: 0 };
+  server.on("session", (session) => {
+    started.connections += 1;
+    sessions.add(session);
+    session.on("error", () => {});
+    session.once("close", () => sessions.delete(session));
+  });
+  server.on("stream", (stream: http2.ServerHttp2Stream) => {
+    started.streams += 1;
+    stream.on("error", () => {});
+    stream.once("close", () => (started.streams -= 1));
+    stream.resume();
+    stream.respond({ ":status": 200 });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  started.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const stop = async (): Promise<void> => {
+    for (const session of sessions) session.destroy();
+    server.close();
+    await once(server, "close");
+  };
+  return Object.assign(started, { [Symbol.asyncDispose]: stop });
+}
+
 describe("a remote connection", () => {
   it("opens a second one where the first has as many streams as the control plane allows", async () => {
     const target = await startTarget();
@@ -71,6 +101,35 @@ describe("a remote connection", () => {
     for (const socket of sockets) socket.on("error", () => {});
     await eventually(() => target.sockets.size === count, "all dials at the target");
     for (const socket of sockets) socket.destroy();
+  });
+
+  it("has a bounded number of connections, also where each takes one stream only", async () => {
+    await using server = await startConnectServer(1);
+    const remote = new RemoteConnection({ server: server.url, token: "t" });
+    closedAtTheEnd(async () => remote.close());
+    const opened = await Promise.all(
+      Array.from({ length: MAX_REMOTE_CONNECTIONS }, () => remote.open(RUNNER, TARGET)),
+    );
+    for (const socket of opened) socket.on("error", () => {});
+    await assert.rejects(remote.open(RUNNER, TARGET), { code: "overloaded" });
+    assert.equal(server.sessions.size, MAX_REMOTE_CONNECTIONS);
+    await eventually(() => server.streams === MAX_REMOTE_CONNECTIONS, "all at the server");
+    const [first] = opened;
+    first?.destroy();
+    await eventually(() => server.streams === MAX_REMOTE_CONNECTIONS - 1, "the end of one");
+    const again = await remote.open(RUNNER, TARGET);
+    again.on("error", () => {});
+    assert.equal(server.sessions.size, MAX_REMOTE_CONNECTIONS);
+  });
+
+  it("does not connect again and again to a server that takes no streams", async () => {
+    await using server = await startConnectServer(0);
+    const remote = new RemoteConnection({ server: server.url, token: "t" });
+    await assert.rejects(remote.open(RUNNER, TARGET), {
+      code: "carrier_failed",
+      message: /takes no streams/,
+    });
+    assert.equal(server.connections, 1);
   });
 
   it("connects again after a loss, and what was open has an error", async () => {

@@ -13,6 +13,13 @@ import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import { endHttp2Session, guardHttp2Session, hasEnded } from "../../wire/streams/end-stream.ts";
 import { TunnelSocket } from "../../wire/streams/tunnel-socket.ts";
 import { certificateName, sniName } from "../../wire/tls/server-name.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  CONNECTION_WINDOW_BYTES,
+  DEFAULT_MAX_STREAMS,
+  MAX_REMOTE_CONNECTIONS,
+  STREAM_WINDOW_BYTES,
+} from "./limits.ts";
 import { refusedConnect } from "./refusal.ts";
 import type { RemoteDialOptions } from "./remote-dial.ts";
 import { unreachable } from "./unreachable.ts";
@@ -24,14 +31,6 @@ export interface RemoteOpenOptions {
   /** It does not wait for a runner that has never connected: its name may be wrong. Default false. */
   onlyKnown?: boolean | undefined;
 }
-
-const CONNECT_TIMEOUT_MS = 15_000;
-/** For one stream: the bandwidth times the round trip of a fast path. */
-const STREAM_WINDOW_BYTES = 1024 * 1024;
-/** For all streams of a connection. */
-const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
-/** Without the server's own figure. */
-const DEFAULT_MAX_STREAMS = 100;
 
 /** Connects at the first dial, and again where the connection was lost or is full. */
 export class RemoteConnection {
@@ -53,7 +52,8 @@ export class RemoteConnection {
    * A socket that may be written to at once. A refusal destroys it with a TurnaboutError that has the reason; what had been
    * written is lost then.
    *
-   * @throws TurnaboutError `carrier_failed` if the control plane cannot be reached or speaks no HTTP/2
+   * @throws TurnaboutError `carrier_failed` if the control plane cannot be reached or speaks no HTTP/2, `overloaded` if
+   * {@link MAX_REMOTE_CONNECTIONS} are full
    */
   async open(
     runner: string,
@@ -95,6 +95,10 @@ export class RemoteConnection {
     if (this.#isClosed) throw new TurnaboutError("aborted", "dial: closed");
     const free = this.#sessions.find((session) => session.hasRoom);
     if (free !== undefined) return free;
+    if (this.#sessions.filter(({ isDraining }) => !isDraining).length >= MAX_REMOTE_CONNECTIONS) {
+      const full = `dial: ${MAX_REMOTE_CONNECTIONS} connections to the control plane are full`;
+      throw new TurnaboutError("overloaded", full);
+    }
     this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
     return this.#connecting;
   }
@@ -103,6 +107,11 @@ export class RemoteConnection {
     const socket = await connect(this.#url, this.#zone, this.#remote);
     const session = new Session(socket, this.#url.origin);
     await session.ready();
+    if (!session.hasRoom) {
+      const useless = new TurnaboutError("carrier_failed", "the server takes no streams on a new connection");
+      endHttp2Session(session.http2Session, useless);
+      throw useless;
+    }
     this.#sessions.push(session);
     session.http2Session.once("close", () => {
       this.#sessions = this.#sessions.filter((each) => each !== session);
@@ -116,7 +125,7 @@ class Session {
   readonly http2Session: ClientHttp2Session;
   readonly #socket: net.Socket;
   #streams = 0;
-  #isDraining = false;
+  isDraining = false;
 
   constructor(socket: net.Socket, origin: string) {
     this.#socket = socket;
@@ -127,7 +136,7 @@ class Session {
     const { http2Session } = this;
     guardHttp2Session(http2Session);
     http2Session.on("error", () => {}); // permanent: its streams report it
-    http2Session.once("goaway", () => (this.#isDraining = true));
+    http2Session.once("goaway", () => (this.isDraining = true));
     const request = http2Session.request.bind(http2Session);
     const counted: typeof request = (...args): ClientHttp2Stream => {
       const stream = request(...args);
@@ -140,7 +149,7 @@ class Session {
 
   get hasRoom(): boolean {
     const { closed, remoteSettings } = this.http2Session;
-    if (closed || this.#isDraining || hasEnded(this.http2Session)) return false;
+    if (closed || this.isDraining || hasEnded(this.http2Session)) return false;
     return this.#streams < (remoteSettings.maxConcurrentStreams ?? DEFAULT_MAX_STREAMS);
   }
 
