@@ -3,6 +3,7 @@ import net from "node:net";
 import { codeFromErrno } from "../../wire/failure-codes.ts";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 import { readAfterReset } from "../../wire/session/read-after-reset.ts";
+import { limitUnsentBytes } from "../../wire/system/unsent-bytes.ts";
 import { TARGET_CONNECT_TIMEOUT_MS } from "../limits.ts";
 import type { TargetAddress } from "./targets.ts";
 
@@ -36,7 +37,10 @@ export function connectTarget(
     socket.on("error", () => {}); // permanently: the socket's owner acts on 'close'
     done(error, socket);
   };
-  const onConnect = () => settle(undefined);
+  const onConnect = () => {
+    if (address.kind !== "unix") limitUnsentBytes(socket);
+    settle(undefined);
+  };
   const onError = (cause: Error) => {
     const errno = errorCodeOf(cause);
     const message = `connect ${label}: ${errno ?? "unknown error"}`;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import net from "node:net";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
+import { limitUnsentBytes } from "../../wire/system/unsent-bytes.ts";
 import { TCP_KEEPALIVE_MS } from "../limits.ts";
 
 /** @throws TurnaboutError `server_unreachable` */
@@ -22,6 +23,7 @@ async function connect(to: net.NetConnectOpts, label: string, signal: AbortSigna
   socket.on("error", () => {}); // permanently: an error without a listener would end the process
   try {
     await once(socket, "connect", { signal });
+    limitUnsentBytes(socket);
     return socket;
   } catch (cause) {
     socket.destroy();

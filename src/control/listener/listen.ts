@@ -40,16 +40,8 @@ export async function listen(
   } finally {
     server.off("error", reject);
   }
-  const descriptor = descriptorOf(server);
-  if (descriptor !== undefined) limitUnsentBytes(descriptor);
+  limitUnsentBytes(server);
   const address = server.address();
   if (address !== null && typeof address === "object") return address;
   return { address: address ?? "", family: "unix", port: 0 };
-}
-
-/** The descriptor of a server that listens, for a process that is to listen on it as well. Node does not document it. */
-export function descriptorOf(server: net.Server): number | undefined {
-  const handle: unknown = Reflect.get(server, "_handle");
-  const fd: unknown = typeof handle === "object" && handle !== null ? Reflect.get(handle, "fd") : undefined;
-  return typeof fd === "number" && fd >= 0 ? fd : undefined;
 }
