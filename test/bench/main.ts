@@ -42,6 +42,7 @@ async function withDeadline(name: string, section: Section): Promise<void> {
       promise,
       section({
         ...options.durations,
+        rows: options.rows,
         add: (row) => report.rows.push({ section: name, ...row }),
         note: (text) => report.notes.push(text),
       }),

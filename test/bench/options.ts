@@ -33,12 +33,14 @@ const SECTIONS: Readonly<Record<string, Section>> = {
 /** Run only by name: they take minutes, or are about defence or another protocol rather than speed. */
 const BY_NAME_ONLY: readonly string[] = ["access-log", "flooded", "flooded-crowd", "revdial"];
 
-export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--quick] [--json PATH]
+export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--rows TEXT] [--quick] [--json PATH]
 sections: ${Object.keys(SECTIONS).join(", ")}`;
 
 export interface BenchOptions {
   sections: [string, Section][];
   json: string;
+  /** Of the floods, those whose name contains this text. */
+  rows: string;
   durations: { pairs: number; runMs: number; warmUpMs: number; scale: number };
 }
 
@@ -48,6 +50,7 @@ export function parseOptions(args: string[]): BenchOptions {
     args,
     options: {
       only: { type: "string" },
+      rows: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
       json: { type: "string", default: "bench-results/latest.json" },
     },
@@ -57,6 +60,7 @@ export function parseOptions(args: string[]): BenchOptions {
     Object.keys(SECTIONS).filter((name) => !BY_NAME_ONLY.includes(name));
   return {
     json: values.json,
+    rows: values.rows,
     sections: names.map((name) => {
       const section = SECTIONS[name];
       if (section === undefined) throw new Error(`no section ${JSON.stringify(name)}\n${USAGE}`);

@@ -10,6 +10,8 @@ interface Flood {
   http2?: boolean;
   /** It does not read what comes back. */
   isDeaf?: boolean;
+  /** On HTTP/2: its windows are open. */
+  reads?: boolean;
   first?: Buffer;
   /** Undefined: no more. Called once for each write. */
   next?: (round: number) => Buffer;
@@ -28,6 +30,20 @@ const PREFACE = Buffer.concat([
   Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
   encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(0)),
   encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0)),
+]);
+const SETTINGS_INITIAL_WINDOW_SIZE = 4;
+const MAX_WINDOW_BYTES = 0x7fffffff;
+/** As the preface, with windows that take all that a flood brings in its time. */
+const READING_PREFACE = Buffer.concat([
+  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  encodeFrame(
+    FRAME.SETTINGS,
+    0,
+    0,
+    Buffer.concat([Buffer.from([0, SETTINGS_INITIAL_WINDOW_SIZE]), uint32(MAX_WINDOW_BYTES)]),
+  ),
+  encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0)),
+  encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, uint32(MAX_WINDOW_BYTES - 65_535)),
 ]);
 const BODY = Buffer.alloc(64 * 1024, "x");
 const TARGETS = `/api/v1/runners/${RUNNER}/targets`;
@@ -97,11 +113,35 @@ export const FLOODS: Readonly<Record<string, Flood>> = {
     isDeaf: true,
     first: Buffer.from(request(`${TARGETS}/interim/`, bearer(FLOOD_TOKEN))),
   },
+  "deaf HTTP/2, 4 × 125 tunnels": {
+    ...http2(
+      4,
+      undefined,
+      many(125, (id) => connect(id, "source")),
+    ),
+    isDeaf: true,
+  },
   "responses in chunks of one byte": http2(
     1,
     undefined,
     many(250, (id) => get(id, `${TARGETS}/chunks/`, FLOOD_TOKEN)),
   ),
+  "responses in chunks of one byte, read": {
+    ...http2(
+      1,
+      undefined,
+      many(250, (id) => get(id, `${TARGETS}/chunks/`, FLOOD_TOKEN)),
+    ),
+    reads: true,
+  },
+  "20 HTTP/2 connections a second, 200 dials each": {
+    ...http2(
+      4,
+      undefined,
+      many(200, (id) => Buffer.concat([connect(id, "echo"), dataFrame(id, "?", true)])),
+    ),
+    lifeMs: 200,
+  },
   "50 connections a second, 15 downloads each, cut after 400 ms": {
     ...http2(
       20,
@@ -158,7 +198,8 @@ export function openFlood(name: string, port: number): () => void {
   };
 }
 
-function openConnection({ http2: isHttp2, isDeaf, first, next, everyMs }: Flood, port: number): net.Socket {
+function openConnection(flood: Flood, port: number): net.Socket {
+  const { http2: isHttp2, isDeaf, reads, first, next, everyMs } = flood;
   const socket = net.connect({ host: "127.0.0.1", port, noDelay: true });
   let round = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -174,7 +215,7 @@ function openConnection({ http2: isHttp2, isDeaf, first, next, everyMs }: Flood,
     }
   };
   socket.once("connect", () => {
-    if (isHttp2 === true) socket.write(PREFACE);
+    if (isHttp2 === true) socket.write(reads === true ? READING_PREFACE : PREFACE);
     if (first !== undefined) socket.write(first);
     socket.on("drain", () => setImmediate(send));
     if (everyMs === undefined) send();
@@ -222,6 +263,15 @@ function get(id: number, path: string, token?: string, prefer?: string): Buffer 
 
 function post(id: number, path: string, token: string): Buffer {
   return headers(id, requestFields("POST", path, token), false);
+}
+
+function connect(id: number, target: string): Buffer {
+  const fields: [string, string][] = [
+    [":method", "CONNECT"],
+    [":authority", `${target}.${RUNNER}`],
+    ["proxy-authorization", `Bearer ${FLOOD_TOKEN}`],
+  ];
+  return headers(id, fields, false);
 }
 
 function requestFields(method: string, path: string, token?: string, prefer?: string): [string, string][] {

@@ -10,6 +10,8 @@ export interface SectionContext {
   warmUpMs: number;
   /** 1 for a full run; below it, crowds are smaller. */
   scale: number;
+  /** Of sections with many rows: only those whose name contains it. */
+  rows: string;
   add(row: Omit<Row, "section">): void;
   note(text: string): void;
 }
