@@ -67,8 +67,8 @@ export class ChunkedContent {
   }
 
   #takeDigit(byte: number): State {
-    const digit = Number.parseInt(String.fromCharCode(byte), 16);
-    if (Number.isNaN(digit)) {
+    const digit = hexDigit(byte);
+    if (digit < 0) {
       if (this.#digits === 0) return "malformed";
       if (byte === CR) return "size LF";
       return byte === SEMICOLON || byte === SPACE || byte === TAB ? "extension" : "malformed";
@@ -77,4 +77,11 @@ export class ChunkedContent {
     this.#size = this.#size * 16 + digit;
     return this.#digits > MAX_SIZE_DIGITS ? "malformed" : "size";
   }
+}
+
+/** @returns -1 if it is none */
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x61 + 10 : -1;
 }

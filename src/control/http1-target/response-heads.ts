@@ -73,7 +73,7 @@ export class ResponseHeads {
   #hasContent = false;
   #chunks: ChunkedContent | undefined;
   #statusLine: string | undefined;
-  #hasBegun = false;
+  #bytes = 0;
 
   /** A request starts: the next bytes are a header section. */
   expect(): void {
@@ -82,12 +82,17 @@ export class ResponseHeads {
     this.#informational = 0;
     this.#informationalBytes = 0;
     this.#statusLine = undefined;
-    this.#hasBegun = false;
+    this.#bytes = 0;
   }
 
   /** A byte has come since {@link expect}. */
   get hasBegun(): boolean {
-    return this.#hasBegun;
+    return this.#bytes > 0;
+  }
+
+  /** What has come since {@link expect}. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Reason phrase of the final response as latin1: undici decodes it as UTF-8. */
@@ -102,7 +107,7 @@ export class ResponseHeads {
 
   /** @returns the bytes that the parser gets now, of these and of those held back */
   feed(chunk: Buffer): Buffer {
-    this.#hasBegun = true;
+    this.#bytes += chunk.length;
     if (this.#current() === "through") return chunk;
     const out: Buffer[] = [];
     let rest = this.#joined(chunk);

@@ -20,7 +20,7 @@ export interface TargetHandler extends Dispatcher.DispatchHandler {
   /** Set by the pool for each attempt: what is dispatched. */
   dispatched?: TargetDispatchOptions | undefined;
   /** Set when a response is expected: how much of it has come. */
-  received?: Pick<ResponseHeads, "hasBegun" | "isHttp10" | "reason"> | undefined;
+  received?: Pick<ResponseHeads, "bytes" | "hasBegun" | "isHttp10" | "reason"> | undefined;
 }
 
 /** The stream to a target, as far as there is one now, and the request that it serves. */

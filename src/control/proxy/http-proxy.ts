@@ -1,6 +1,7 @@
 /**
  * HTTP to a target: the caller's request goes as HTTP/1.1 or HTTP/2 through a CONNECT stream, and the response comes
  * back as it arrives, unbuffered in both directions. Not a Hono app: this is the hot path, and bodies stay Node streams.
+ * Longer than 300 lines because one exchange is one state, in which its callbacks meet.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { ServerResponse } from "node:http";
@@ -22,7 +23,7 @@ import type { AgentConnection } from "../registry/agent-connection.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { Release } from "../shares/shares.ts";
 import { dispatchOptions } from "../http1-target/dispatch-options.ts";
-import { heldBytes } from "./held-bytes.ts";
+import { ContentFlow } from "./content-flow.ts";
 import { endRecord, startRecord } from "./job.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
 import { preferredWait } from "../fields/prefer.ts";
@@ -62,7 +63,7 @@ class HttpExchange implements TargetHandler {
     (error) => this.#failHere(error),
     () => breakResponse(this.#request, this.#response),
   );
-  #controller: Dispatcher.DispatchController | undefined;
+  readonly #flow: ContentFlow;
   /** Gives back the place on the agent's connection. */
   #release: Release = () => {};
   /** The connection that it has got, or got last. */
@@ -79,6 +80,12 @@ class HttpExchange implements TargetHandler {
     this.#hasBody = hasBody(request);
     this.#record = startRecord(request, job, context.tracing);
     this.#relay = new ResponseRelay(response, request.method, job, context);
+    this.#flow = new ContentFlow({
+      exchange: this,
+      holder: credentialHolder(job.identity),
+      shares: context.shares,
+      guard: this.#guard,
+    });
     this.#retries = new Retries(request.method, this.#hasBody);
     this.#caller = new RevocableCaller(response, {
       onDisconnect: this.#guard.wrap(() => this.#onDisconnect()),
@@ -102,7 +109,8 @@ class HttpExchange implements TargetHandler {
       identity: this.#job.identity,
       end: this.#response,
       writtenBytes: () => this.#relay.writtenBytes,
-      heldBytes: () => heldBytes(this, this.#controller, this.#request),
+      receivedBytes: () => this.#flow.receivedBytes,
+      heldBytes: () => this.#flow.heldBytes(this.#request),
     });
     this.#guard.run(() => this.#dispatch());
   }
@@ -135,13 +143,11 @@ class HttpExchange implements TargetHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
+    this.#flow.controller = controller;
     this.connection?.expectResponse(this);
     this.#record.requested();
     if (this.#hasDisconnected || this.#settled) controller.abort(disconnected());
   }
-
-  readonly #onDrain = (): void => this.#guard.run(() => this.#controller?.resume());
 
   onResponseStart(
     controller: Dispatcher.DispatchController,
@@ -164,7 +170,7 @@ class HttpExchange implements TargetHandler {
         isHttp10,
         requestId: this.#record.id,
       });
-      this.#response.on("drain", this.#onDrain);
+      this.#response.on("drain", this.#flow.drained);
       this.#flushHead();
       if (this.#relay.isHeld) this.#limitHeld();
     });
@@ -193,11 +199,9 @@ class HttpExchange implements TargetHandler {
     });
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled) return;
-    this.#guard.run(() => {
-      if (!this.#relay.passContent(chunk)) controller.pause();
-    });
+    this.#guard.run(() => this.#flow.passed(chunk, this.#relay.passContent(chunk)));
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
@@ -219,7 +223,7 @@ class HttpExchange implements TargetHandler {
     try {
       this.#fail(error);
     } finally {
-      if (this.#settled) this.#controller?.abort(error);
+      if (this.#settled) this.#flow.controller?.abort(error);
     }
   }
 
@@ -287,13 +291,13 @@ class HttpExchange implements TargetHandler {
       this.#settle(error.code);
       this.#relay.end();
     } else this.#fail(error);
-    this.#controller?.abort(disconnected());
+    this.#flow.controller?.abort(disconnected());
   }
 
   // Not `writableFinished`: a reset HTTP/2 stream claims that too.
   #onDisconnect(): void {
     this.#hasDisconnected = true;
     if (!this.#settled) reportAbandoned(this.#failed, this.#context);
-    this.#controller?.abort(disconnected());
+    this.#flow.controller?.abort(disconnected());
   }
 }

@@ -3,6 +3,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
 import { ServerResponse } from "node:http";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { resetStream } from "../../wire/streams/end-stream.ts";
+import { Guard } from "../../wire/streams/guard.ts";
 import { isPlainlyChunked } from "../../wire/fields/http-fields.ts";
 import { isolate } from "../fields/page-isolation.ts";
 import { responseFields } from "../fields/header-fields.ts";
@@ -15,8 +17,6 @@ import {
 import type { AnyResponse } from "../listener/messages.ts";
 import { forgetFormerContent, HeldContent } from "./held-content.ts";
 import type { ProxyContext, ProxyJob } from "./job.ts";
-import { credentialHolder } from "../shares/holders.ts";
-import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
 import { SmallPieces } from "./small-pieces.ts";
 import { REQUEST_ID_FIELD } from "../trusted-proxies/request-id.ts";
 import { hasNoContent, writeHead, writeInformational, writeTrailers } from "../listener/response-writer.ts";
@@ -43,10 +43,9 @@ export class ResponseRelay {
   readonly #response: AnyResponse;
   readonly #method: string | undefined;
   readonly #job: ProxyJob;
-  readonly #context: Pick<ProxyContext, "log" | "shares">;
+  readonly #context: Pick<ProxyContext, "log">;
   /** Bytes of content that were written to the caller. */
   writtenBytes = 0;
-  #isBulk = false;
   readonly #pieces = new SmallPieces((bytes) => this.#write(bytes));
   /** The caller's buffer was full at the last write. */
   #isFull = false;
@@ -67,7 +66,7 @@ export class ResponseRelay {
     response: AnyResponse,
     method: string | undefined,
     job: ProxyJob,
-    context: Pick<ProxyContext, "log" | "shares">,
+    context: Pick<ProxyContext, "log">,
   ) {
     this.#response = response;
     this.#method = method;
@@ -218,15 +217,9 @@ export class ResponseRelay {
     const response = this.#response;
     if (response.destroyed || response.writableEnded) return true;
     this.writtenBytes += bytes.length;
-    if (this.writtenBytes > BULK_RESPONSE_BYTES && !this.#isBulk) this.#countAsBulk();
     const hasRoom = response instanceof ServerResponse ? response.write(bytes) : response.write(bytes);
     this.#isFull = !hasRoom;
     return hasRoom;
-  }
-
-  #countAsBulk(): void {
-    this.#isBulk = true;
-    this.#context.shares.turns.countBulk(credentialHolder(this.#job.identity));
   }
 
   passTrailers(trailers: IncomingHttpHeaders): void {
@@ -264,10 +257,12 @@ export class ResponseRelay {
  * is not sent on that connection.
  */
 function endSoon(response: Http2ServerResponse, last: Buffer): void {
-  setImmediate(() => {
-    const { stream } = response;
+  const { stream } = response;
+  const guard = new Guard((error) => resetStream(stream, error));
+  const end = guard.wrap(() => {
     if (!stream.closed && !stream.destroyed) response.end(last);
   });
+  setImmediate(end);
 }
 
 function pendingBytes(response: AnyResponse): number {

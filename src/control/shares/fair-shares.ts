@@ -1,5 +1,6 @@
 /** All that credentials and client addresses share in one control plane. */
 import { AnonymousCallers } from "./anonymous-callers.ts";
+import { ContentTurns } from "./content-turns.ts";
 import { ExchangeTurns } from "./exchange-turns.ts";
 import {
   ACCESS_READERS_PER_CALLER,
@@ -54,11 +55,12 @@ export interface FairShares {
   readonly unread: UnreadBytes;
   readonly anonymous: AnonymousCallers;
   readonly turns: ExchangeTurns;
+  readonly contentTurns: ContentTurns;
   readonly largeBodies: LargeBodies;
 }
 
 /** What serving a caller needs of it. */
-export type CallerShares = Pick<FairShares, "anonymous" | "turns" | "unread">;
+export type CallerShares = Pick<FairShares, "anonymous" | "contentTurns" | "turns" | "unread">;
 
 export interface ShareObserver {
   /** A holder was refused a place, or a request. */
@@ -109,6 +111,7 @@ export function createFairShares(options: ShareOptions, { onRefused, onStop }: S
     }),
     anonymous: new AnonymousCallers({ ...anonymousRates(options.anonymousPerS), onRefused }),
     turns: new ExchangeTurns(),
+    contentTurns: new ContentTurns(),
     largeBodies: new LargeBodies(() => onRefused("large_bodies")),
   };
 }

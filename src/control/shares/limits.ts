@@ -55,6 +55,11 @@ export const MAX_BULK_HOLDERS = 1_024;
 /** While connections arrive it begins one in so many turns. */
 export const BULK_ARRIVAL_TURNS = 8;
 
+/** Pieces of content below 1 KiB that one credential's responses pass in a turn; each takes 1 to 3 µs. Others' turns come next. */
+export const SMALL_PIECES_PER_TURN = 512;
+/** How long content that waits for a turn may take of it, all credentials together. The first may take longer. */
+export const CONTENT_TURN_MS = 8;
+
 /** Runners that have never connected, for which dials wait: callers can invent ids. */
 export const UNKNOWN_RUNNERS_PER_CALLER = 100;
 export const UNKNOWN_RUNNERS_PER_OPERATOR = 500;

@@ -236,6 +236,22 @@ describe("bytes that wait in memory", () => {
     assert.equal(stand.unread.isFull("user a"), false);
   });
 
+  it("are expected of new responses by what has come, of which little may have been passed on", () => {
+    using stand = start({ perHolderBytes: 3 * MIB });
+    for (const receivedBytes of [BULK_RESPONSE_BYTES - 1, BULK_RESPONSE_BYTES]) {
+      const counts = { writtenBytes: () => 1, receivedBytes: () => receivedBytes, heldBytes: () => 0 };
+      stand.unread.add({
+        holder: `user ${receivedBytes}`,
+        end: new CallerStream(),
+        ...counts,
+        stop: () => {},
+      });
+    }
+    stand.unread.check(0);
+    assert.equal(stand.unread.isFull(`user ${BULK_RESPONSE_BYTES - 1}`), false);
+    assert.equal(stand.unread.isFull(`user ${BULK_RESPONSE_BYTES}`), true);
+  });
+
   it("are bounded higher for an admin", () => {
     using stand = start();
     for (let n = 0; n < 3; n += 1) stand.add("admin's", "admin x", MIB).send(10);

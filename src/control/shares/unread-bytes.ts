@@ -36,6 +36,8 @@ export interface Delivery {
   readonly end: CallerEnd;
   /** Bytes that have been written to `end` so far. Only used where that has no count of its own. */
   writtenBytes: () => number;
+  /** Bytes that have come for it, framing included. Default: what was written. */
+  receivedBytes?: () => number;
   /** Bytes of the exchange that wait in memory besides those written to `end`. */
   heldBytes: () => number;
   stop: (reason: StallReason) => void;
@@ -59,8 +61,8 @@ interface Seen extends Listed {
   /** What its connection had sent then. */
   connectionBytes: number;
   readonly sinceMs: number;
-  /** What had been written for the caller. */
-  writtenBytes: number;
+  /** What had come for the caller. */
+  receivedBytes: number;
   /** When more than {@link BULK_RESPONSE_BYTES} of it were seen first. */
   bulkSinceMs: number | undefined;
   /** In memory at the last check. */
@@ -112,7 +114,7 @@ export class UnreadBytes {
       delivery,
       delivered: undefined,
       sinceMs: nowMs,
-      writtenBytes: 0,
+      receivedBytes: 0,
       bulkSinceMs: undefined,
       movedAtMs: nowMs,
       connectionBytes: 0,
@@ -241,17 +243,18 @@ function pendingBytes(end: CallerEnd): number {
   return "stream" in end ? end.stream.writableLength : end.writableLength;
 }
 
-/** Whether it has just begun to move much data, which may only fill the buffers on its way. Notes what it has written. */
+/** Whether it has just begun to move much data, which may only fill the buffers on its way. Notes what has come. */
 function isFillingUp(seen: Seen, pending: number, nowMs: number): boolean {
   const { delivery, sinceMs } = seen;
-  const writtenBytes = delivery.writtenBytes();
-  const isGrowing = writtenBytes > seen.writtenBytes;
-  seen.writtenBytes = writtenBytes;
-  seen.isUndecided = writtenBytes < BULK_RESPONSE_BYTES && (isGrowing || nowMs - sinceMs < FILLING_MS);
-  if (writtenBytes < BULK_RESPONSE_BYTES || writtenBytes >= READ_PROOF_BYTES) return false;
+  const receivedBytes = delivery.receivedBytes?.() ?? delivery.writtenBytes();
+  const isGrowing = receivedBytes > seen.receivedBytes;
+  seen.receivedBytes = receivedBytes;
+  seen.isUndecided = receivedBytes < BULK_RESPONSE_BYTES && (isGrowing || nowMs - sinceMs < FILLING_MS);
+  if (receivedBytes < BULK_RESPONSE_BYTES || receivedBytes >= READ_PROOF_BYTES) return false;
   seen.bulkSinceMs ??= nowMs;
   // A response ends by itself, mostly soon: only those count for which bytes wait.
-  return nowMs - seen.bulkSinceMs < FILLING_MS && (pending > 0 || !isResponse(delivery.end));
+  const isWaiting = pending > 0 || seen.bytes >= STILL_STREAM_BYTES;
+  return nowMs - seen.bulkSinceMs < FILLING_MS && (isWaiting || !isResponse(delivery.end));
 }
 
 function isResponse(end: CallerEnd): boolean {

@@ -1,6 +1,7 @@
 /** A body that breaks off is an error at the caller, never a body that looks complete. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import http2 from "node:http2";
 import net from "node:net";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -12,6 +13,7 @@ import type { Ending } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { startRawTarget } from "../../support/raw-target.ts";
 import { ADMIN_TOKEN, startSystem } from "../../support/system.ts";
+import { startHttpTarget } from "../../support/target.ts";
 import type { System } from "../../support/system.ts";
 
 afterEach(() => assertNothingOpen());
@@ -131,3 +133,21 @@ for (const [who, ask] of Object.entries(ASKERS)) {
     });
   });
 }
+
+it("a response whose last piece cannot be written is reset on HTTP/2, and ends nothing else", async (t) => {
+  await using target = await startHttpTarget((_request, response) => void response.end("all of it"));
+  await using system = await startSystem({ target });
+  await using caller = await openCaller("HTTP/2 by prior knowledge", system);
+  const call = () => caller.open({ path: via("/"), bodyless: true });
+  const end = t.mock.method(http2.Http2ServerResponse.prototype, "end", () => {
+    throw new Error("not written");
+  });
+  const { response, request } = call();
+  request.on("error", () => {});
+  const { body } = await response;
+  assert.equal((await ending(body)).kind, "error");
+  assert.equal(end.mock.callCount(), 1);
+  end.mock.restore();
+  const { body: next } = await call().response;
+  assert.equal((await ending(next)).data.toString(), "all of it");
+});
