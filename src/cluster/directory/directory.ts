@@ -159,6 +159,7 @@ export class Directory {
     return valid.map((place) => ({
       runnerId,
       nodeId: place.node,
+      nodeEpoch: place.epoch,
       nodeUrl: this.#nodes.get(place.node)?.url ?? "",
       isSelf: this.#isSelf(place.node, place.epoch),
       isSuspect: suspects.has(place.node),

@@ -35,6 +35,8 @@ export interface LocalRunner {
 export interface RunnerPlace extends Omit<LocalRunner, "runnerId"> {
   runnerId: string;
   nodeId: string;
+  /** {@link NodeView.epoch} */
+  nodeEpoch: string;
   nodeUrl: string;
   isSelf: boolean;
   /** {@link NodeView.isSuspect} */
