@@ -29,8 +29,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   agent: ["wire", "metrics"],
   control: ["wire", "clients", "metrics"],
   helix: ["wire", "clients", "control", "metrics"],
+  cluster: ["wire", "clients", "control"],
   demo: ["wire", "agent", "control", "clients", "helix"],
-  cli: ["wire", "telemetry", "agent", "control", "clients", "helix", "demo"],
+  cli: ["wire", "telemetry", "agent", "control", "clients", "helix", "cluster", "demo"],
 };
 
 /** The rooms of each layer from bottom to top. Files directly in the layer that are not named here are above all rooms. */
@@ -112,6 +113,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "moonlight",
     "api",
   ],
+  cluster: ["limits.ts", "directory", "nats"],
   demo: ["listening.ts", "png.ts", "recent.ts", "moonlight", "sandbox", "wolf"],
   cli: [
     "command.ts",

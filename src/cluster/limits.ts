@@ -48,3 +48,25 @@ export const MAX_SWEPT = 200;
 export const TOMBSTONE_MS = 3_600_000;
 /** Deletions kept in memory; the oldest are forgotten first. */
 export const MAX_TOMBSTONES = 100_000;
+
+/** For NATS to respond to a write or a request. A change of leader takes longer, and is met by repeating. */
+export const NATS_REQUEST_MS = 2_000;
+/** For a connection to NATS, its TLS and credentials included. */
+export const NATS_CONNECT_MS = 5_000;
+/** Between two attempts to connect. */
+export const NATS_RECONNECT_MS = 250;
+export const NATS_RECONNECT_JITTER_MS = 100;
+/** A connection to NATS without a response to two of these in a row is given up: a cut without a reset is seen after six seconds. */
+export const NATS_PING_MS = 2_000;
+export const NATS_MAX_PINGS_OUT = 2;
+/** Between two signs of life of a watch. */
+export const WATCH_HEARTBEAT_MS = 1_000;
+/** A watch without a sign of life for this long begins anew, with another consumer. */
+export const WATCH_SILENCE_MS = 2_500;
+/** Between two attempts to begin a watch: at first, and at most. */
+export const WATCH_RETRY_MS = 250;
+export const MAX_WATCH_RETRY_MS = 2_000;
+/** A watch that was away for longer than this reads everything: some deletions may be forgotten after {@link TOMBSTONE_MS}. */
+export const WATCH_RESUMABLE_MS = 1_800_000;
+/** Copies of the bucket, where NATS is a cluster. */
+export const NATS_REPLICAS = 3;

@@ -146,7 +146,7 @@ export class Link implements KeyValue {
         const revision = apply();
         respond = () => resolve(revision);
       } catch (error) {
-        respond = () => reject(error as Error);
+        respond = () => reject(error);
       }
       if (!this.#isUp || fate > 0.98) return; // the response is lost
       timeline.after(1 + random() * 40, () => this.#deliver(respond));

@@ -180,8 +180,18 @@ export class World {
     const ids = alive.map(({ id }) => id).toSorted();
     for (const { directory, id } of alive) {
       const { lease, isFresh, isHolder } = directory.status();
-      assert.deepEqual({ id, lease, isFresh, isHolder }, { id, lease: "held", isFresh: true, isHolder: true });
-      assert.deepEqual(directory.nodes().map((node) => node.id).toSorted(), ids, `the nodes that ${id} knows`);
+      assert.deepEqual(
+        { id, lease, isFresh, isHolder },
+        { id, lease: "held", isFresh: true, isHolder: true },
+      );
+      assert.deepEqual(
+        directory
+          .nodes()
+          .map((node) => node.id)
+          .toSorted(),
+        ids,
+        `the nodes that ${id} knows`,
+      );
     }
     for (const runnerId of this.#runners) {
       const truth = alive
@@ -189,7 +199,9 @@ export class World {
         .filter(({ local }) => local.runnerId === runnerId)
         .map(({ id, local }) => `${local.processId} at ${id}`);
       for (const { directory, id } of alive) {
-        const places = directory.placeOf(runnerId).map(({ processId, nodeId }) => `${processId} at ${nodeId}`);
+        const places = directory
+          .placeOf(runnerId)
+          .map(({ processId, nodeId }) => `${processId} at ${nodeId}`);
         assert.deepEqual(places.toSorted(), truth.toSorted(), `${runnerId} as ${id} knows it`);
       }
       const [first = []] = alive.map(({ directory }) => orderOf(directory, runnerId));
@@ -226,7 +238,9 @@ export class World {
       this.#generations.set(`${runnerId} ${generation}`, process);
     }
     const holders = new Set(
-      (after?.places ?? []).filter((place) => !place.discovered && this.#isLive(place)).map((p) => p.credential),
+      (after?.places ?? [])
+        .filter((place) => !place.discovered && this.#isLive(place))
+        .map((p) => p.credential),
     );
     assert.ok(holders.size <= 1, `${runnerId} is held by ${[...holders].join(" and ")}`);
     if (after?.credential === undefined || before?.credential === undefined) return;
@@ -234,7 +248,10 @@ export class World {
     const last = this.#lastHeld.get(runnerId);
     if (last?.credential !== before.credential) return;
     const freeForMs = this.timeline.now - last.at;
-    assert.ok(freeForMs > RESERVATION_MS * (1 - 2 * DRIFT), `${runnerId} was reserved: lost ${freeForMs} ms ago`);
+    assert.ok(
+      freeForMs > RESERVATION_MS * (1 - 2 * DRIFT),
+      `${runnerId} was reserved: lost ${freeForMs} ms ago`,
+    );
   }
 
   #noteHeld(): void {

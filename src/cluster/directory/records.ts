@@ -90,7 +90,10 @@ export function runnerKey(runnerId: string): string {
 
 /** Undefined for keys of others. */
 export function parseKey(key: string): { kind: "node" | "runner"; id: string } | undefined {
-  for (const [kind, prefix] of [["node", NODE], ["runner", RUNNER]] as const) {
+  for (const [kind, prefix] of [
+    ["node", NODE],
+    ["runner", RUNNER],
+  ] as const) {
     if (!key.startsWith(prefix)) continue;
     const id = key.slice(prefix.length);
     return isRunnerId(id) ? { kind, id } : undefined;

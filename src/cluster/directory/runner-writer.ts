@@ -2,12 +2,7 @@
  * Keeps the runners' entries as this node's agents require it. It compares what is entered with what should be, and writes the
  * difference, as often as it takes: after a conflict, an unknown outcome, a lost lease.
  */
-import {
-  CATCH_UP_MS,
-  MAX_CONFLICTS_IN_A_ROW,
-  REGISTER_WAIT_MS,
-  WRITES_AT_ONCE,
-} from "../limits.ts";
+import { CATCH_UP_MS, MAX_CONFLICTS_IN_A_ROW, REGISTER_WAIT_MS, WRITES_AT_ONCE } from "../limits.ts";
 import type { Clock } from "./clock.ts";
 import { RevisionConflict } from "./key-value.ts";
 import type { KeyValue } from "./key-value.ts";

@@ -21,7 +21,8 @@ const connects = fc
   .map(({ node: at, runner: id, credential, process }): Step => {
     return (world) => {
       // A process has one credential.
-      if (world.node(at).isAlive) void world.node(at).connect(agent(id, credential, `${credential}-${process}`));
+      if (world.node(at).isAlive)
+        void world.node(at).connect(agent(id, credential, `${credential}-${process}`));
     };
   });
 const disconnects = fc
