@@ -3,14 +3,19 @@ import type { IncomingHttpHeaders } from "node:http";
 import { listMembers } from "../../wire/fields/http-fields.ts";
 
 export interface PreferredWait {
-  waitMs: number;
+  readonly waitMs: number;
   /** Only for a runner that has connected before: `wait=30; known`. */
-  onlyKnown: boolean;
+  readonly onlyKnown: boolean;
 }
+
+/** Most requests have none. */
+const NO_WAIT: PreferredWait = { waitMs: 0, onlyKnown: false };
 
 /** How long the caller will wait for the runner. The first `wait` counts (RFC 7240 §2). */
 export function preferredWait(headers: IncomingHttpHeaders): PreferredWait {
-  const [wait = ""] = preferences(headers["prefer"]).filter(isWait);
+  const { prefer } = headers;
+  if (prefer === undefined) return NO_WAIT;
+  const [wait = ""] = preferences(prefer).filter(isWait);
   const [, seconds = 0, parameters = ""] = /^[^=]*=\s*"?(\d{1,5})"?\s*(;.*)?$/s.exec(wait) ?? [];
   return { waitMs: Number(seconds) * 1_000, onlyKnown: /;\s*known\s*(?:;|$)/i.test(parameters) };
 }

@@ -21,6 +21,7 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const TAB = 0x09;
 const CRLF: Buffer = Buffer.from("\r\n");
+const HEAD_END: Buffer = Buffer.from("\r\n\r\n");
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** `HTTP/1.1 100` */
@@ -109,6 +110,7 @@ export class ResponseHeads {
   feed(chunk: Buffer): Buffer {
     this.#bytes += chunk.length;
     if (this.#current() === "through") return chunk;
+    if (this.#current() === "start" && this.#held.length === 0 && this.#passWhole(chunk)) return chunk;
     const out: Buffer[] = [];
     let rest = this.#joined(chunk);
     while (rest.length > 0) {
@@ -128,6 +130,21 @@ export class ResponseHeads {
       if (isInterim) this.#countInterim(before - rest.length - this.#held.length, out);
     }
     return out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out);
+  }
+
+  /** A final header section that has come whole and needs no change, as most: one look, in place of one for each line. */
+  #passWhole(chunk: Buffer): boolean {
+    const end = chunk.indexOf(HEAD_END);
+    if (end < 0 || end > MAX_RESPONSE_HEADER_BYTES) return false;
+    const head = chunk.toString("latin1", 0, end);
+    const isPlain = /^HTTP\/1\.[01] [2-9]\d\d/.test(head) && !/[^\r]\n|transfer-encoding/i.test(head);
+    if (!isPlain) return false;
+    const line = head.indexOf("\r\n");
+    // Not a slice of the text, which would keep all of it.
+    this.#statusLine = chunk.toString("latin1", 0, Math.min(line < 0 ? end : line, MAX_STATUS_LINE_BYTES));
+    this.#chunks = undefined;
+    this.#state = "through";
+    return true;
   }
 
   /** With the bytes that were held back; nothing while they are still no whole line. */

@@ -16,15 +16,13 @@ import { Counts } from "../shares/shares.ts";
 import type { Release } from "../shares/shares.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { TargetSocket, Tunnel } from "../tunnels/tunnel.ts";
+import { ALL_PLACES, placeKeys } from "../shares/place-keys.ts";
 import { ByteRate } from "./byte-rate.ts";
 
 /** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
 const BULK_BYTES_PER_S = 4 * 1024 * 1024;
 /** Shortest time between two samples of the byte counter. */
 const SAMPLE_MS = 100;
-
-/** Key of the places of all callers at all targets. */
-const ALL_PLACES = "all";
 
 export interface AgentConnectionParts {
   id: string;
@@ -151,8 +149,7 @@ export class AgentConnection {
 
   /** Counts a dial or a request of a caller until it ends, from the moment at which it gets this connection. */
   takePlace(caller: string, destination: Destination): Release {
-    const authority = formatAuthority(destination);
-    return this.places.take([authority, `${authority} ${caller}`, `caller ${caller}`, ALL_PLACES]);
+    return this.places.take(placeKeys(caller, destination).all);
   }
 
   /** Streams that may still be opened, less those that dials and requests with a place are about to open. */

@@ -1,9 +1,9 @@
 /** One agent process as it serves one runner: all its connections, and which of them takes the next stream. */
 import { UNANNOUNCED_STREAMS_PER_TARGET } from "../../wire/limits.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
-import { formatAuthority } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { SELF } from "../shares/holders.ts";
+import { placeKeys } from "../shares/place-keys.ts";
 import { shareLeft, targetStreamsLeft } from "../shares/shares.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 
@@ -125,16 +125,16 @@ export class Upstream {
   /** @param streams to the target */
   #shareLeft(caller: string, destination: Destination, streams: number): number {
     if (caller === SELF) return Infinity;
-    const authority = formatAuthority(destination);
+    const { ofTarget: target, ofBoth, ofCaller: everywhere } = placeKeys(caller, destination);
     let places = 0;
     let ofCallerHere = 0;
     let ofCaller = 0;
     let free = 0;
     for (const connection of this.connections) {
       const { places: taken } = connection;
-      places += taken.of(authority);
-      ofCallerHere += taken.of(`${authority} ${caller}`);
-      ofCaller += taken.of(`caller ${caller}`);
+      places += taken.of(target);
+      ofCallerHere += taken.of(ofBoth);
+      ofCaller += taken.of(everywhere);
       if (connection.usable) free += connection.freePlaces;
     }
     // Places are counted before their streams are; streams that close late are counted only as streams.

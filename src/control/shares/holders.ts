@@ -16,9 +16,17 @@ interface Credential {
   readonly owner: string | undefined;
 }
 
+/** Joined once for each credential: it is a key, looked up several times for each request. */
+const holders = new WeakMap<Credential, string>();
+
 /** Its text has the ids of credentials only, never a secret. */
-export function credentialHolder({ id, kind, owner }: Credential): string {
-  return `${kind} ${owner ?? id}`;
+export function credentialHolder(credential: Credential): string {
+  const known = holders.get(credential);
+  if (known !== undefined) return known;
+  const { id, kind, owner } = credential;
+  const holder = `${kind} ${owner ?? id}`;
+  holders.set(credential, holder);
+  return holder;
 }
 
 /** One credential of an operator may stand for many users. */

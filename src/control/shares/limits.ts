@@ -8,6 +8,9 @@ export const FREE_SHARE = 7;
 /** The same for admins, whose one credential often stands for many users: alone, 31/32. */
 export const OPERATOR_FREE_SHARE = 31;
 
+/** Callers at targets whose keys are kept: some hundred bytes each. Beyond it all are joined anew. */
+export const MAX_PLACE_KEYS = 4_096;
+
 /** Keys that are counted no longer and that are kept nevertheless; beyond it at most as many as are counted. */
 export const MAX_ZERO_COUNTS = 64;
 
