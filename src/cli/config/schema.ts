@@ -1,5 +1,6 @@
 /** The schema of the configuration file, from the tables of options. */
-import { z } from "zod";
+// Not `{ z }`: of a namespace the bundle of an agent has only what is used, and not zod's texts in fifty languages.
+import * as z from "zod";
 import { parseEngineUrl } from "../../agent/discovery/engine-url.ts";
 import { parseListenAddress } from "../../agent/relay/listen-address.ts";
 import { parseTargetAddress } from "../../agent/targets/targets.ts";
