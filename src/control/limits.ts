@@ -1,7 +1,4 @@
-/**
- * Bounds of the control plane's side, with their reasons. Longer than 300 lines because all of them stand in one place, each with
- * its reason.
- */
+/** Bounds of the control plane's side that are no single room's own, with their reasons. */
 
 /** Time after a lost connection in which dials wait for the reconnect. */
 export const GRACE_MS = 30_000;
@@ -73,38 +70,6 @@ export const FAILURE_NOTICES_PER_S = 1;
 
 /** Idle keep-alive streams to a target: below node's and nginx's own keep-alive timeouts, so that we close first. */
 export const TARGET_KEEPALIVE_MS = 4_000;
-
-/** A target's HTTP/2 connection without a request. Longer than {@link TARGET_KEEPALIVE_MS}: a request on a connection
- * that the target is about to close is refused in a way that allows another attempt (RFC 9113 §6.8). */
-export const HTTP2_TARGET_IDLE_MS = 30_000;
-
-/** From the dial to the target's SETTINGS: above the agent's own connect timeout. */
-export const HTTP2_TARGET_SETTINGS_TIMEOUT_MS = 10_000;
-
-/** Streams on one HTTP/2 connection to a target, where it allows more itself: as many as an agent opens to a target. */
-export const HTTP2_TARGET_MAX_STREAMS = 586;
-
-/** HTTP/2 connections to one target that are open at once on one agent connection: the one in use, and those behind a
- * GOAWAY whose requests are still under way. */
-export const HTTP2_TARGET_MAX_CONNECTIONS = 16;
-
-/** Requests that wait for a stream of one HTTP/2 target; the next is refused at once. And how long each waits. */
-export const HTTP2_TARGET_MAX_WAITING = 1_000;
-export const HTTP2_TARGET_WAIT_MS = 15_000;
-
-/** Of a request's body, kept until the response begins: within it a request that the target has not processed is sent
- * again. gRPC's unary messages mostly fit. */
-export const HTTP2_TARGET_REPLAY_BYTES: number = 64 * 1024;
-
-/** Windows of a target's HTTP/2 connection. A stream whose caller has stopped reading holds at most its own; 1 MiB is
- * 160 Mbit/s at 50 ms. */
-export const HTTP2_TARGET_STREAM_WINDOW_BYTES: number = 1024 * 1024;
-export const HTTP2_TARGET_WINDOW_BYTES: number = 16 * 1024 * 1024;
-export const HTTP2_TARGET_FRAME_BYTES: number = 64 * 1024;
-/** Bytes of a target's HTTP/2 connection that are neither content nor header, nor acknowledge what we send, at once and by
- * second. It responds to many callers: 1 MiB/s are 110,000 frames a second. */
-export const HTTP2_TARGET_OVERHEAD_BURST_BYTES: number = 4 * 1024 * 1024;
-export const HTTP2_TARGET_OVERHEAD_BYTES_PER_S: number = 1024 * 1024;
 
 /** Response header of a target. */
 export const MAX_RESPONSE_HEADER_BYTES: number = 64 * 1024;
@@ -289,8 +254,6 @@ export const TLS_PAIR_DEADLINE_MS = 10_000;
 /** Refused peers that are logged in a minute; the rest are counted. */
 export const REFUSALS_LOGGED_PER_MINUTE = 60;
 
-/** JSON body of an API request: all are small, and Hono holds one in memory. */
-export const MAX_API_BODY_BYTES: number = 1024 * 1024;
 /** A sign-in that is not used for so long ends: a browser that was left open. */
 export const SIGN_IN_IDLE_MS: number = 30 * 60_000;
 /** One that is used ends at the latest then: a working day. */
@@ -302,17 +265,7 @@ export const MAX_SIGN_IN_BODY_BYTES = 4_096;
 
 /** Names that users choose. */
 export const MAX_NAME_LENGTH = 200;
-/** Problems of its input that a `bad_request` lists. */
-export const MAX_ERROR_DETAILS = 20;
-/** A healthy agent acknowledges a PING within a round trip. */
-export const PING_TIMEOUT_MS = 5_000;
 
-/** Bytes that may wait for a slow reader. Then its stream is reset, and it has to read the state again. */
-export const MAX_UNSENT_EVENT_BYTES: number = 256 * 1024;
-/** Lines of the access log that leave for a live reader at once. */
-export const ACCESS_EVENTS_BYTES: number = 64 * 1024;
-/** Before the next ones do: twenty writes a second for one reader, however many requests there are. */
-export const ACCESS_EVENTS_PAUSE_MS = 50;
 /** Recent requests in one response, and how many there are unless the caller names a number: half a megabyte, and a page. */
 export const MAX_RECENT_RESPONSE_REQUESTS = 1_000;
 export const DEFAULT_RECENT_REQUESTS = 200;
@@ -321,22 +274,6 @@ export const MAX_AUDIT_RESPONSE_ENTRIES = 1_000;
 export const DEFAULT_AUDIT_ENTRIES = 200;
 /** Runners that a list of what a credential has open names. */
 export const MAX_LISTED_RUNNERS = 100;
-/** Statuses that a reader of the access log may name. */
-export const MAX_STATUS_FILTERS = 16;
-/** Comments at this interval keep proxies from closing an idle stream of events. */
-export const EVENT_KEEPALIVE_MS = 15_000;
-/** Time for a reader that does not read to see the end of its stream. */
-export const EVENT_END_TIMEOUT_MS = 500;
 
-/** Between two attempts to save what could not be saved. Each costs one small write. */
-export const STORE_RETRY_MS = 1_000;
-/** Runners whose connecting could not be saved yet: twice as many as a restart waits for. The oldest is dropped. */
-export const MAX_UNSAVED_SIGHTINGS = 20_000;
-/** Unsaved changes that are saved in one transaction: a few milliseconds of the event loop. */
-export const UNSAVED_CHANGES_AT_ONCE = 500;
-/** A data directory that another process is about to release: how often it is tried, and for how long after a hand-over
- * that has failed. */
+/** A data directory that another process is about to release: how often it is tried. */
 export const STORE_LOCK_POLL_MS = 20;
-export const STORE_REOPEN_WAIT_MS = 10_000;
-/** Log entries about a store that cannot be written, where the problem comes and goes. */
-export const STORE_PROBLEMS_LOGGED_PER_MINUTE = 10;

@@ -17,12 +17,15 @@ import { wolfRevdialClient } from "../../src/cli/commands/wolf-revdial-client.ts
 import * as handoverLimits from "../../src/cli/handover/limits.ts";
 import * as helixLimits from "../../src/helix/limits.ts";
 import { registerHelixMetrics } from "../../src/helix/metrics.ts";
+import * as apiLimits from "../../src/control/api/limits.ts";
+import * as liveLimits from "../../src/control/api/live/limits.ts";
 import * as connectionLimits from "../../src/control/connections/limits.ts";
 import * as controlLimits from "../../src/control/limits.ts";
 import * as figureLimits from "../../src/control/figures/limits.ts";
 import * as historyLimits from "../../src/control/history/limits.ts";
 import { RequestFigures } from "../../src/control/figures/request-figures.ts";
 import { createControlMetrics } from "../../src/control/metrics.ts";
+import * as http2TargetLimits from "../../src/control/http2-target/limits.ts";
 import * as proxyLimits from "../../src/control/proxy/limits.ts";
 import * as recordsLimits from "../../src/control/records/limits.ts";
 import * as revdialLimits from "../../src/control/revdial/limits.ts";
@@ -113,9 +116,12 @@ describe("docs/operations.md", () => {
   });
   it("has the control plane's limits", () =>
     checkLimits(
-      "Control plane (`src/control/limits.ts`, `src/control/proxy/limits.ts`, `src/control/store/limits.ts`)",
+      "Control plane (`src/control/limits.ts`, and `limits.ts` in `api`, `api/live`, `http2-target`, `proxy` and `store`)",
       {
         ...controlLimits,
+        ...apiLimits,
+        ...liveLimits,
+        ...http2TargetLimits,
         ...proxyLimits,
         ...storeLimits,
       },

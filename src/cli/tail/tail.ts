@@ -2,7 +2,7 @@
 import { joinReasons } from "../../wire/errors.ts";
 import { once } from "node:events";
 import { isStatusList } from "../../control/api/live/access-filter.ts";
-import { MAX_STATUS_FILTERS } from "../../control/limits.ts";
+import { MAX_STATUS_FILTERS } from "../../control/api/live/limits.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { withClient, withListingOptions } from "../operator/with-client.ts";

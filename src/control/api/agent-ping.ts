@@ -1,7 +1,7 @@
 /** The round trip to an agent: a PING on its tunnel connection. */
 import { TurnaboutError } from "../../wire/errors.ts";
 import { Guard } from "../../wire/streams/guard.ts";
-import { PING_TIMEOUT_MS } from "../limits.ts";
+import { PING_TIMEOUT_MS } from "./limits.ts";
 import type { AgentConnection } from "../registry/agent-connection.ts";
 
 /** @returns milliseconds @throws TurnaboutError `tunnel_timeout` */

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { parseBoundedJson } from "../../wire/messages/bounded-json.ts";
-import { MAX_API_BODY_BYTES } from "../limits.ts";
+import { MAX_API_BODY_BYTES } from "./limits.ts";
 import { hasBody } from "../listener/messages.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import type { AppContext, AppEnv } from "./context.ts";

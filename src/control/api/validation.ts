@@ -1,7 +1,7 @@
 /** Input that does not match its schema becomes a `bad_request` that names each problem and its place. */
 import type { z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { MAX_ERROR_DETAILS } from "../limits.ts";
+import { MAX_ERROR_DETAILS } from "./limits.ts";
 
 /** For OpenAPIHono's `defaultHook`. @throws TurnaboutError `bad_request` */
 export function refuseInvalid(result: { success: true } | { success: false; error: z.ZodError }): void {

@@ -23,8 +23,8 @@ import {
   HTTP2_TARGET_SETTINGS_TIMEOUT_MS,
   HTTP2_TARGET_STREAM_WINDOW_BYTES,
   HTTP2_TARGET_WINDOW_BYTES,
-  MAX_RESPONSE_HEADER_BYTES,
-} from "../limits.ts";
+} from "./limits.ts";
+import { MAX_RESPONSE_HEADER_BYTES } from "../limits.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 
 const { NGHTTP2_NO_ERROR } = http2.constants;

@@ -3,7 +3,7 @@ import type { ClientHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { MAX_STREAM_WRITE_BYTES } from "../../wire/limits.ts";
-import { HTTP2_TARGET_REPLAY_BYTES } from "../limits.ts";
+import { HTTP2_TARGET_REPLAY_BYTES } from "./limits.ts";
 
 export interface RequestSenderEvents {
   /** A piece is on its way, or the whole request: it is the target's turn. */

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import { StreamError } from "../../wire/streams/stream-error.ts";
-import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "../limits.ts";
+import { HTTP2_TARGET_MAX_CONNECTIONS, HTTP2_TARGET_MAX_WAITING } from "./limits.ts";
 import type { StreamCause } from "../records/request-record.ts";
 import { SELF } from "../shares/holders.ts";
 import { Counts, shareLeft, targetStreamsLeft } from "../shares/shares.ts";

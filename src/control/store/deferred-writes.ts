@@ -2,7 +2,7 @@
  * Changes that could not be saved yet, by subject: of several for one subject the latest counts. Those that matter are as
  * many as there are subjects in memory; the others, such as when a runner was last seen, have a bound of their own.
  */
-import { MAX_UNSAVED_SIGHTINGS } from "../limits.ts";
+import { MAX_UNSAVED_SIGHTINGS } from "./limits.ts";
 
 type Write = () => void;
 

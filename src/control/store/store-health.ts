@@ -1,7 +1,7 @@
 /** Whether the store can be written, for readiness, metrics and the log. A problem is logged when it begins and when it ends. */
 import { toError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
-import { STORE_PROBLEMS_LOGGED_PER_MINUTE } from "../limits.ts";
+import { STORE_PROBLEMS_LOGGED_PER_MINUTE } from "./limits.ts";
 import { STORE_HINTS, StoreFailure } from "../sqlite/store-failure.ts";
 import type { StoreProblem } from "../sqlite/store-failure.ts";
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { keptLog } from "../../../test/support/agents.ts";
 import { tempPath } from "../../../test/support/temp.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { MAX_UNSAVED_SIGHTINGS, STORE_PROBLEMS_LOGGED_PER_MINUTE, STORE_RETRY_MS } from "../limits.ts";
+import { MAX_UNSAVED_SIGHTINGS, STORE_PROBLEMS_LOGGED_PER_MINUTE, STORE_RETRY_MS } from "./limits.ts";
 import { FILE_NAME } from "../sqlite/file-names.ts";
 import { openStore } from "./open-store.ts";
 import type { Store } from "./store.ts";

@@ -8,7 +8,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { toError } from "../../wire/errors.ts";
 import { silentLogger } from "../../wire/log.ts";
 import type { Logger } from "../../wire/log.ts";
-import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "../limits.ts";
+import { STORE_REOPEN_WAIT_MS, STORE_RETRY_MS, UNSAVED_CHANGES_AT_ONCE } from "./limits.ts";
 import type { DataDirectoryLock } from "../sqlite/data-directory-lock.ts";
 import { metaOf, storeId } from "../sqlite/database.ts";
 import { Commits, REVISION } from "./commits.ts";

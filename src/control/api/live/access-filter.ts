@@ -1,7 +1,7 @@
 /** Which lines of the access log a reader gets. */
 import type { Identity } from "../../auth/identity.ts";
 import { matchesPattern } from "../../auth/identity.ts";
-import { MAX_STATUS_FILTERS } from "../../limits.ts";
+import { MAX_STATUS_FILTERS } from "./limits.ts";
 import type { RequestRecord } from "../../records/request-record.ts";
 
 export interface AccessQuery {

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { TurnaboutError } from "../../../wire/errors.ts";
 import { Guard } from "../../../wire/streams/guard.ts";
-import { ACCESS_EVENTS_BYTES, ACCESS_EVENTS_PAUSE_MS } from "../../limits.ts";
+import { ACCESS_EVENTS_BYTES, ACCESS_EVENTS_PAUSE_MS } from "./limits.ts";
 import type { AccessLines } from "../../records/access-reader.ts";
 import type { AppContext, AppEnv } from "../context.ts";
 import { REFUSED } from "../schemas.ts";

@@ -1,6 +1,6 @@
 /** Parameters that choose lines of the access log. */
 import { z } from "@hono/zod-openapi";
-import { MAX_STATUS_FILTERS } from "../../limits.ts";
+import { MAX_STATUS_FILTERS } from "./limits.ts";
 import { isStatusList, STATUS_LIST } from "./access-filter.ts";
 
 const pattern = z.string().min(1).max(128);

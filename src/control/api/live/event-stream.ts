@@ -4,7 +4,7 @@
  */
 import { ServerResponse } from "node:http";
 import { resetStream } from "../../../wire/streams/end-stream.ts";
-import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "../../limits.ts";
+import { EVENT_END_TIMEOUT_MS, EVENT_KEEPALIVE_MS, MAX_UNSENT_EVENT_BYTES } from "./limits.ts";
 import type { AnyResponse } from "../../listener/messages.ts";
 import { writeHead } from "../../listener/response-writer.ts";
 import type { Delivery } from "../../shares/unread-bytes.ts";
