@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   control: ["wire", "clients", "metrics"],
   helix: ["wire", "clients", "control", "metrics"],
   cluster: ["wire", "clients", "control"],
+  dashboard: ["clients"],
   demo: ["wire", "agent", "control", "clients", "helix"],
   cli: ["wire", "telemetry", "agent", "control", "clients", "helix", "cluster", "demo"],
 };
@@ -100,6 +101,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "websocket",
     "router",
     "reference",
+    "page",
     "api",
   ],
   helix: [
@@ -114,6 +116,19 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "api",
   ],
   cluster: ["limits.ts", "directory", "nats"],
+  dashboard: [
+    "limits.ts",
+    "text",
+    "api",
+    "state",
+    "parts",
+    "runners",
+    "overview",
+    "requests",
+    "access",
+    "sessions",
+    "shell",
+  ],
   demo: ["listening.ts", "png.ts", "recent.ts", "moonlight", "sandbox", "wolf"],
   cli: [
     "command.ts",
@@ -161,7 +176,7 @@ const find = (pattern: string): Source[] =>
     .toSorted()
     .map(read);
 
-const SOURCES = find("src/**/*.ts");
+const SOURCES = find("src/**/*.{ts,tsx}");
 
 describe("the tree", () => {
   it("has only the layers of the architecture", () => {

@@ -46,6 +46,7 @@ const WEBRTC: readonly string[] = [
 /** Two sentences with a semicolon between them: the first one's full stop has to go, which `joinReasons()` sees to. */
 const JOINED_BY_HAND = /join\("; "\)|\$\{[^}]*(?:message|reason|\btext\b|\bseen\b)[^}()]*(?:\(\w+\))?\}; /;
 const JOINED_FIELD_VALUES: readonly string[] = [
+  "src/control/page/page-routes.ts",
   "src/control/reference/page.ts",
   "src/helix/moonlight/page-policy.ts",
   "src/wire/errors.ts",
@@ -56,7 +57,7 @@ const THIS_FILE = "test/words.test.ts";
 
 const SOURCES: Source[] = ["src", "test", "docs", "agents", "certs", "compose"]
   .flatMap((folder) =>
-    globSync(`${folder}/**/*.{ts,js,go,py,md,sh,yaml}`, { cwd: ROOT, exclude: ["**/node_modules/**"] }),
+    globSync(`${folder}/**/*.{ts,tsx,js,go,py,md,sh,yaml}`, { cwd: ROOT, exclude: ["**/node_modules/**"] }),
   )
   .concat("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
   .map((file) => file.replaceAll(path.sep, "/"))

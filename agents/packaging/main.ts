@@ -2,6 +2,7 @@
  * What is built besides dist/'s modules:
  *
  *     node agents/packaging/main.ts bundles [FOLDER]   commands as one file each, and their notices; default dist
+ *     node agents/packaging/main.ts page [FOLDER]      the page of the control plane; default dist/page
  *     node agents/packaging/main.ts executable         the agent with Node in it, in executables/
  *     node agents/packaging/main.ts sandbox-server FOLDER   the sandbox image's server as one file
  */
@@ -10,16 +11,18 @@ import path from "node:path";
 import { bundle, ROOT } from "./bundle.ts";
 import { buildExecutable } from "./executable.ts";
 import { notices } from "./notices.ts";
+import { buildPage } from "./page.ts";
 
 const COMMANDS = ["turnabout-agent", "revdial-client", "wolf-revdial-client"];
 
-const [what, folder = "dist"] = process.argv.slice(2);
+const [what, folder = what === "page" ? "dist/page" : "dist"] = process.argv.slice(2);
 if (what === "bundles") await buildBundles(path.resolve(ROOT, folder));
+else if (what === "page") await buildPage(path.resolve(ROOT, folder));
 else if (what === "sandbox-server") await buildSandboxServer(path.resolve(ROOT, folder));
 else if (what === "executable") process.stdout.write(`${await buildExecutable()}\n`);
 else
   throw new Error(
-    "usage: node agents/packaging/main.ts bundles [FOLDER] | executable | sandbox-server FOLDER",
+    "usage: node agents/packaging/main.ts bundles [FOLDER] | page [FOLDER] | executable | sandbox-server FOLDER",
   );
 
 async function buildBundles(out: string): Promise<void> {

@@ -95,10 +95,11 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     const files = listed.stdout.trim().split("\n");
     assert.ok(files.includes("./LICENSE"));
     assert.ok(files.includes("./dist/index.js") && files.includes("./dist/index.d.ts"));
+    assert.ok(files.includes("./dist/page/index.html") && !files.some((name) => name.includes("dashboard")));
     assert.ok(files.includes("./dist/helix/index.js") && files.includes("./dist/helix/index.d.ts"));
     const strange = files.filter(
       (name) =>
-        !/^\.\/(dist\/.*\.(js|js\.map|d\.ts)|dist\/THIRD-PARTY-NOTICES\.txt|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md)$/.test(
+        !/^\.\/(dist\/.*\.(js|js\.map|d\.ts)|dist\/THIRD-PARTY-NOTICES\.txt|dist\/page\/[\w-]+\.(html|css|js|json|svg|txt)(\.br|\.gz)?|dist\/demo\/moonlight\/sites\/.*\.(html|css|json|svg)|docs\/.*|package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md)$/.test(
           name,
         ) || /\.test\.|\.pem$|\.key$/.test(name),
     );

@@ -64,7 +64,7 @@ export function importsUpwards(
   const height = (room: string): number => {
     const place = order.indexOf(room);
     if (place !== -1) return place;
-    return room.endsWith(".ts") ? order.length : Number.NaN;
+    return /\.tsx?$/.test(room) ? order.length : Number.NaN;
   };
   const wrong = sources.flatMap(importsOf).filter(({ file, target }) => {
     if (layerOf(file) !== layer || layerOf(target) !== layer) return false;

@@ -59,7 +59,7 @@ function lines({ controlPlane, display }: DemoSystem, token: string): string {
     display.kind === "sway" ? "a real Sway" : "a generated picture, because sway and grim are not installed";
   return `Turnabout demo
 
-  URL          ${url}
+  page         ${url}/  (sign in with the admin token)
   admin token  ${token}
   runners      wolf-local (double of Wolf), moonlight-local (double of Moonlight Web),
                sandbox-ses_demo (${shows})

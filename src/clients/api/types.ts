@@ -24,6 +24,14 @@ export interface paths {
     /** The API as a page for people */
     get: operations["getApiReference"];
   };
+  "/": {
+    /** The page of the control plane */
+    get: operations["getPage"];
+  };
+  "/page/{file}": {
+    /** A file of the page */
+    get: operations["getPageFile"];
+  };
   "/api/v1/sign-in": {
     /** Who the caller is, and until when */
     get: operations["getSignIn"];
@@ -594,6 +602,43 @@ export interface operations {
         content: {
           "text/html": string;
         };
+      };
+    };
+  };
+  /** The page of the control plane */
+  getPage: {
+    responses: {
+      /** @description The page */
+      200: {
+        content: {
+          "text/html": string;
+        };
+      };
+      /** @description It has not been built */
+      404: {
+        content: {
+          "text/plain": string;
+        };
+      };
+    };
+  };
+  /** A file of the page */
+  getPageFile: {
+    parameters: {
+      path: {
+        file: string;
+      };
+    };
+    responses: {
+      /** @description The file */
+      200: {
+        content: {
+          "application/octet-stream": string;
+        };
+      };
+      /** @description There is no such file */
+      404: {
+        content: never;
       };
     };
   };

@@ -12,6 +12,8 @@ import {
 } from "../../wire/protocol.ts";
 import { VERSION } from "../../wire/version.ts";
 import { namesRunners, runnersNamed } from "../admission/endpoint-path.ts";
+import type { PageRoutes } from "../page/page-routes.ts";
+import { pageRoutes } from "../page/page-routes.ts";
 import { ApiCallers } from "../auth/api-callers.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { checkCredential } from "../auth/credential-check.ts";
@@ -41,7 +43,7 @@ import { REFUSED, SECURITY, SECURITY_SCHEMES } from "./schemas.ts";
 const EVERY_PATH = "/*";
 
 /** All routes, without the base path. */
-export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
+export function createRoutes(context: AppContext, page: PageRoutes = pageRoutes()): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>();
   let document: string | undefined;
   // Built once, when all resources are there: it takes longer than all else that anyone may request.
@@ -58,6 +60,7 @@ export function createRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   app.use(forbidSniffing);
   app.use(limitBody);
   app.route("/", operationRoutes(context, openApi));
+  app.route("/", page.routes);
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent("securitySchemes", name, scheme);
   }
@@ -151,10 +154,12 @@ function describeAgentEndpoint(registry: OpenAPIHono["openAPIRegistry"]): void {
 }
 
 export function createApp(context: AppContext): App {
-  const app = createRoutes(context);
+  const page = pageRoutes();
+  const app = createRoutes(context, page);
   // Other paths than those below the base path get the same kind of error.
   const root = context.basePath === "" ? app : new OpenAPIHono<AppEnv>().route(context.basePath, app);
   if (root !== app) {
+    root.get(`${context.basePath}/`, page.document);
     root.notFound(() => errorResponse(new TurnaboutError("not_found", "not below the base path")));
     root.onError((cause) => errorResponse(fromHono(cause)));
   }

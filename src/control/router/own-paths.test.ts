@@ -30,6 +30,15 @@ describe("OwnPaths", () => {
     }
   });
 
+  it("has the root alone where something is mounted there", () => {
+    const own = new OwnPaths("/base", ["/", ...MOUNTED]);
+    assert.deepEqual(
+      ["/base/", "/base/?x", "/base", "/base//x", "/base/x", "/"].map((url) => own.has(url)),
+      [true, true, false, false, false, false],
+    );
+    for (const url of ["*", "", "//api"]) assert.equal(new OwnPaths("", ["/"]).has(url), false, url);
+  });
+
   it("is below the base path", () => {
     const own = new OwnPaths("/base", MOUNTED);
     assert.deepEqual(

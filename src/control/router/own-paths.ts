@@ -2,16 +2,21 @@
 export class OwnPaths {
   readonly #basePath: string;
   readonly #prefixes: ReadonlySet<string>;
+  readonly #hasRoot: boolean;
 
   /** @param mounted paths or path templates, below the base path */
   constructor(basePath: string, mounted: readonly string[]) {
     this.#basePath = basePath;
-    this.#prefixes = new Set(mounted.map(prefixOf));
+    this.#prefixes = new Set(mounted.map(prefixOf).filter((prefix) => prefix !== ""));
+    this.#hasRoot = mounted.includes("/");
   }
 
   /** @param url path and query */
   has(url: string): boolean {
-    return url.startsWith(this.#basePath) && this.#prefixes.has(prefixOf(url.slice(this.#basePath.length)));
+    if (!url.startsWith(this.#basePath)) return false;
+    const rest = url.slice(this.#basePath.length);
+    if (this.#hasRoot && /^\/(?:\?|$)/.test(rest)) return true;
+    return this.#prefixes.has(prefixOf(rest));
   }
 }
 
