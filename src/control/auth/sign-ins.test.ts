@@ -81,6 +81,15 @@ describe("a sign-in", () => {
     assert.deepEqual([signIns.find(id), signIns.isOpen(identity), ended], [undefined, false, [0]]);
   });
 
+  it("is a use of its token", () => {
+    const { tokens, begin, signIns } = start();
+    const { id } = begin();
+    const uses: string[] = [];
+    tokens.used = (identity) => void uses.push(identity.id);
+    signIns.find(id);
+    assert.deepEqual(uses, ["alice"]);
+  });
+
   it("ends at a sign-out, alone", () => {
     const { signIns, begin, ended } = start();
     const [first, second] = [begin(), begin()];

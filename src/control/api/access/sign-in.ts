@@ -2,6 +2,7 @@
  * `/api/v1/sign-in`: a token becomes a cookie that scripts cannot read, and that ends by itself; who the caller is, by whatever
  * credential; and the sign-out.
  */
+import type { IncomingHttpHeaders } from "node:http";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
@@ -84,9 +85,11 @@ export function signInRoute(context: AppContext): OpenAPIHono<AppEnv> {
       throw new TurnaboutError("not_allowed", "sign in: needs the token of an admin or a user");
     const { id, identity, endsAtMs } = signIns.begin(tokenIdentity);
     noteRequester(incoming, identity);
-    const isSecure = client.scheme === "https" || incoming.headers.origin?.startsWith("https:") === true;
     const seconds = Math.max(1, Math.floor((endsAtMs - Date.now()) / 1_000));
-    c.header("set-cookie", cookieField(id, { path: pathOf(client, basePath), seconds, isSecure }));
+    c.header(
+      "set-cookie",
+      cookieField(id, { path: pathOf(client, basePath), seconds, isSecure: isSecure(client, incoming) }),
+    );
     c.header("cache-control", "no-store");
     return c.json(describe(identity, context), 201);
   });
@@ -102,9 +105,10 @@ export function signInRoutes(context: AppContext): OpenAPIHono<AppEnv> {
   });
   routes.openapi(end, (c) => {
     signIns.end(c.get("identity"));
-    const client = trustedProxies.client(c.env.incoming);
+    const { incoming } = c.env;
+    const client = trustedProxies.client(incoming);
     const path = pathOf(client, basePath);
-    c.header("set-cookie", cookieField("", { path, seconds: 0, isSecure: client.scheme === "https" }));
+    c.header("set-cookie", cookieField("", { path, seconds: 0, isSecure: isSecure(client, incoming) }));
     return c.body(null, 204);
   });
   return routes;
@@ -135,6 +139,11 @@ interface CookieOptions {
 function cookieField(value: string, { path, seconds, isSecure }: CookieOptions): string {
   const secure = isSecure ? "; Secure" : "";
   return `${TOKEN_COOKIE}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`;
+}
+
+/** The browser has used https, be it to a proxy that is not configured as trusted: its page's origin tells. */
+function isSecure({ scheme }: Client, { headers }: { headers: IncomingHttpHeaders }): boolean {
+  return scheme === "https" || headers.origin?.startsWith("https:") === true;
 }
 
 /** As the browser knows it: a proxy in front may have removed a prefix. */

@@ -9,6 +9,7 @@ import { runnerTargets } from "../../../../src/control/proxy/target-routes.ts";
 import type { TargetRoute } from "../../../../src/control/proxy/target-routes.ts";
 import { helixTargetRoutes } from "../../../../src/helix/routes.ts";
 import type { HelixRoutesContext } from "../../../../src/helix/routes.ts";
+import { api } from "../../../support/api.ts";
 import { assertNothingOpen } from "../../../support/nothing-open.ts";
 import { listSessions } from "../sessions-stand.ts";
 import type { SessionView } from "../sessions-stand.ts";
@@ -327,6 +328,11 @@ describe("authorization", () => {
       (await listSessions(here.url)).some(({ id }) => id === here.session.id),
       "it is still there",
     );
+    const { body } = await api(here.url, "GET", "/api/v1/audit?limit=1000");
+    const { entries } = body as { entries: { action: string; credential: string }[] };
+    assert.deepEqual(new Set(entries.map(({ credential }) => credential)), new Set(["admin"]));
+    const acts = ["instance-forgotten", "runner-kicked", "session-stopped", "token-issued", "token-revoked"];
+    assert.deepEqual(new Set(acts).difference(new Set(entries.map(({ action }) => action))), new Set());
   });
 
   it("never takes an anonymous caller for an identity, however the path is written", async () => {
