@@ -3,13 +3,14 @@
  * that is short. Further ones wait, and the credentials take turns. Where only one is active it gets everything.
  *
  * Node accepts one connection in each turn, so behind many new connections another one waits as many turns: as long as
- * connections come, turns are kept very short.
+ * connections come, turns are kept very short, and requests begin in few of them.
  *
  * What moves much data makes turns long that come later. A credential with many exchanges that have just begun to do so begins one in each turn, and
  * fewer while connections come: where turns are short this is no limit.
  */
 import {
   ARRIVAL_TURN_MS,
+  ARRIVAL_TURNS,
   BULK_ARRIVAL_TURNS,
   BULK_EXCHANGES_AT_ONCE,
   BULK_MS,
@@ -42,6 +43,7 @@ export class ExchangeTurns {
   constructor() {
     this.#loop = new TurnLoop({
       budgetMs: () => (this.#isArriving ? ARRIVAL_TURN_MS : EXCHANGES_TURN_MS),
+      rests: () => this.#isArriving && this.#loop.turn % ARRIVAL_TURNS !== 0,
       takes: ({ holder }) => this.#takes(holder),
       onEmpty: ({ holder }) => this.#lanes.delete(holder),
     });

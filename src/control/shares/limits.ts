@@ -47,6 +47,8 @@ export const MAX_SIGN_INS = 4_096;
 export const EXCHANGES_TURN_MS = 8;
 /** The same while connections arrive: behind five hundred a new one waits as many turns. */
 export const ARRIVAL_TURN_MS = 0.5;
+/** And requests begin in one of so many turns: to accept a connection takes a tenth of a millisecond. */
+export const ARRIVAL_TURNS = 4;
 /** A response of which so much has come moves much data. */
 export const BULK_RESPONSE_BYTES: number = 64 * 1024;
 /** For so long: until the buffers on its way are full. Event streams and downloads go on for days. */

@@ -17,6 +17,8 @@ export interface Lane {
 export interface TurnRules<L extends Lane> {
   /** How long the jobs of a turn may take together. The first one may take longer. */
   budgetMs: () => number;
+  /** Whether no job begins in this turn. Default: some do. */
+  rests?: () => boolean;
   /** Whether a lane may begin one more in this turn, which is counted. Default: it may. */
   takes?: (lane: L) => boolean;
   /** The last job of a lane has begun. */
@@ -56,8 +58,9 @@ export class TurnLoop<L extends Lane> {
     setImmediate(this.#begin);
   }
 
-  /** Whether one more job may begin in this turn. The first one always may. */
+  /** Whether one more job may begin in this turn. The first one may, unless the turn {@link TurnRules.rests}. */
   hasTime(): boolean {
+    if (this.#rules.rests?.() === true) return false;
     const nowMs = performance.now();
     if (this.#sinceMs === 0) {
       this.#sinceMs = nowMs;
