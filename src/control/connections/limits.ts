@@ -22,6 +22,11 @@ export const BACKLOG_POLL_MS = 20;
 export const INPUT_TURN_MS = 2;
 export const INPUT_WINDOW_MS = 20;
 
+/** Input of all HTTP/1.1 connections may take so long in one turn of the event loop; then each is read once, and waits. */
+export const TURN_INPUT_MS = 8;
+/** Of connections that wait, so many are read again in one turn: each brings up to 64 KiB. */
+export const TURN_INPUTS = 64;
+
 /** A silent connection of a caller is probed after this time, and then every second; ten probes without an acknowledgement
  * end it. A caller that vanishes from an idle WebSocket is noticed in no other way. */
 export const CALLER_TCP_KEEPALIVE_MS = 30_000;

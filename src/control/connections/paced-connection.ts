@@ -161,7 +161,8 @@ export class PacedConnection {
       this.#spentMs = 0;
     }
     this.#spentMs += ms;
-    if (this.#isOverTurn || (this.#spentMs < INPUT_TURN_MS && !this.#hasBacklog)) return;
+    const isTurnOver = this.#turns.spendInput(ms);
+    if (this.#isOverTurn || (this.#spentMs < INPUT_TURN_MS && !isTurnOver && !this.#hasBacklog)) return;
     this.#isOverTurn = true;
     this.#update();
     this.#waitForTurn();
@@ -175,7 +176,7 @@ export class PacedConnection {
   }
 
   #waitForTurn(): void {
-    this.#turns.later(this, () => {
+    this.#turns.laterInput(() => {
       if (this.#socket.destroyed) return;
       if (this.#hasBacklog) return void setTimeout(() => this.#waitForTurn(), BACKLOG_POLL_MS).unref();
       this.#isOverTurn = false;

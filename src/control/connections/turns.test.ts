@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TURN_REQUESTS_PER_CONNECTION } from "./limits.ts";
+import { TURN_INPUT_MS, TURN_INPUTS, TURN_REQUESTS_PER_CONNECTION } from "./limits.ts";
 import { Turns } from "./turns.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -42,6 +42,30 @@ describe("Turns", () => {
     assert.deepEqual(ran, []);
     while (ran.length < 6) await turn();
     assert.equal(ran.join(""), "ababab");
+  });
+
+  it("resumes a bounded number of inputs in one turn, in order, and all of them in the end", async () => {
+    const turns = new Turns();
+    const resumed: number[] = [];
+    const count = 3 * TURN_INPUTS + 1;
+    for (let i = 0; i < count; i += 1) turns.laterInput(() => resumed.push(i));
+    assert.equal(resumed.length, 0);
+    while (resumed.length < count) {
+      const before: number = resumed.length;
+      await turn();
+      assert.ok(resumed.length - before <= TURN_INPUTS, `${resumed.length - before} in one turn`);
+    }
+    assert.deepEqual(
+      resumed,
+      Array.from({ length: count }, (_, i) => i),
+    );
+  });
+
+  it("reports that the input of a turn has taken its time, of all connections together", async () => {
+    const turns = new Turns();
+    assert.deepEqual([turns.spendInput(TURN_INPUT_MS), turns.spendInput(0.1)], [false, true]);
+    await turn();
+    assert.equal(turns.spendInput(0.1), false);
   });
 
   it("leaves the loop to others when the waiting jobs of a turn have taken too long", async () => {

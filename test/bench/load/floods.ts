@@ -1,6 +1,7 @@
 /** Floods that one caller may send: what each is, and the bytes of it. */
 import net from "node:net";
 import { dataFrame, encodeFrame, FLAG, FRAME, rstFrame, uint32 } from "../../support/http2-frames.ts";
+import { limitUnsentBytes } from "../../../src/wire/system/unsent-bytes.ts";
 import { headers } from "../../fuzz/http2-garbage.ts";
 import { RUNNER } from "../names.ts";
 
@@ -215,6 +216,8 @@ function openConnection(flood: Flood, port: number): net.Socket {
     }
   };
   socket.once("connect", () => {
+    // Its system's memory is the control plane's too, which is not so where it has a machine of its own.
+    limitUnsentBytes(socket);
     if (isHttp2 === true) socket.write(reads === true ? READING_PREFACE : PREFACE);
     if (first !== undefined) socket.write(first);
     socket.on("drain", () => setImmediate(send));
