@@ -14,6 +14,11 @@ export const SUSPECT_MS = 10_000;
 /** Our copy is proven to be fresh for this long after a renewal of ours that has come back through the watch was sent: the time
  * between two of them, and three seconds on the way. */
 export const FRESH_MS = 5_000;
+/** Silence of other nodes is counted anew where this much lies between two renewals of ours that came back: one of them was lost, so
+ * theirs may have been as well. */
+export const MAX_HEARTBEAT_GAP_MS = 3_500;
+/** And where one took longer than this to come back. */
+export const MAX_HEARTBEAT_RETURN_MS = 3_000;
 /** How often leases are looked at. */
 export const TICK_MS = 500;
 

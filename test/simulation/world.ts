@@ -170,6 +170,7 @@ export class World {
   /** Mends everything, and checks that all nodes come to the truth. */
   async settle(): Promise<void> {
     this.outage(true);
+    this.engine.isReliable = true;
     for (const node of this.nodes.values()) {
       if (node.isSuspended) node.resume();
       node.link.isUp = true;

@@ -11,6 +11,8 @@ import {
   FRESH_MS,
   HEARTBEAT_MS,
   HEARTBEAT_RETRY_MS,
+  MAX_HEARTBEAT_GAP_MS,
+  MAX_HEARTBEAT_RETURN_MS,
   MAX_PENDING_HEARTBEATS,
   SUSPECT_MS,
 } from "../limits.ts";
@@ -50,7 +52,7 @@ export class NodeLease {
   #ackedAsOf = -Infinity;
   /** When the newest renewal was sent that has come back through the watch: our copy has all that was written before. */
   #freshAsOf = -Infinity;
-  /** Since when it has been fresh without a break. */
+  /** Since when renewals have come back without a break. */
   #freshSince = Infinity;
   #nextAttemptAt = -Infinity;
   #writing: Promise<void> | undefined;
@@ -182,7 +184,9 @@ export class NodeLease {
     if (sentAt === undefined) return;
     this.#acknowledge(sentAt, revision);
     if (sentAt <= this.#freshAsOf) return;
-    if (clock.now() - this.#freshAsOf > FRESH_MS) this.#freshSince = clock.now();
+    const now = clock.now();
+    const isGap = sentAt - this.#freshAsOf > MAX_HEARTBEAT_GAP_MS || now - sentAt > MAX_HEARTBEAT_RETURN_MS;
+    if (isGap) this.#freshSince = now;
     this.#freshAsOf = sentAt;
   }
 
