@@ -28,6 +28,8 @@ export class SimulatedNode {
   /** Agents that this node serves, as it knows itself. */
   readonly agents: Map<string, LocalRunner> = new Map();
   readonly refused: string[] = [];
+  /** Runners that an agent has withdrawn here, ever. */
+  readonly withdrawn: Set<string> = new Set();
   readonly #timeline: Timeline;
   readonly #rate: number;
   readonly #missed: (() => void)[] = [];
@@ -88,6 +90,7 @@ export class SimulatedNode {
     for (const [key, local] of this.agents) {
       if (local.runnerId !== runnerId) continue;
       this.agents.delete(key);
+      if (isWithdrawn) this.withdrawn.add(runnerId);
       const { processId, discovered } = local;
       this.directory.unregister({ runnerId, processId, discovered, isWithdrawn });
     }
@@ -229,7 +232,7 @@ export class World {
     assert.equal(isActing, false, `${id} lost its lease while it acted as a holder`);
   }
 
-  #checkRunner(runnerId: string, { key, value }: Commit): void {
+  #checkRunner(runnerId: string, { by, key, value }: Commit): void {
     this.#runners.add(runnerId);
     const before = parseRunner(this.engine.entries.get(key)?.value);
     const after = parseRunner(value);
@@ -246,6 +249,11 @@ export class World {
     assert.ok(holders.size <= 1, `${runnerId} is held by ${[...holders].join(" and ")}`);
     if (after?.credential === undefined || before?.credential === undefined) return;
     if (after.credential === before.credential) return;
+    // The withdrawal and the next registration at one node are one write.
+    const held = before.places.filter((place) => !place.discovered && this.#isLive(place));
+    const writer = this.#processes.find((node) => node === by);
+    if (writer?.withdrawn.has(runnerId) === true && held.every(({ epoch }) => writer.epochs.has(epoch)))
+      return;
     const last = this.#lastHeld.get(runnerId);
     if (last?.credential !== before.credential) return;
     const freeForMs = this.timeline.now - last.at;

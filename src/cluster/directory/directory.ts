@@ -186,12 +186,15 @@ export class Directory {
     return () => this.#listeners.delete(guarded);
   }
 
-  /** An agent serves a runner here. Resolves when that is entered, or refused. Never rejects. */
+  /**
+   * An agent process serves a runner here: once for all its connections, and again when what it offers has changed. Resolves when that is
+   * entered, or refused. Never rejects.
+   */
   async register(local: LocalRunner): Promise<Registration> {
     return this.#writer.register(local);
   }
 
-  /** An agent has gone. Nothing happens if it is not registered. */
+  /** The last connection of an agent process has gone. Nothing happens if it is not registered. */
   unregister(lost: LostRunner): void {
     this.#writer.unregister(lost);
   }

@@ -66,7 +66,7 @@ export class RunnerWriter {
     // An earlier registration of the same process that still waits is superseded, and shares the outcome.
     for (const one of ofWaiting) if (processKey(one.local) === processKey(local)) one.local = local;
     this.#waiting.set(runnerId, ofWaiting.add(waiting));
-    const cancel = clock.after(REGISTER_WAIT_MS, () => resolve(this.#giveUp(waiting.local)));
+    const cancel = clock.after(REGISTER_WAIT_MS, () => resolve(this.#giveUp(waiting, ofWaiting)));
     this.compare(runnerId);
     const registration = await promise;
     cancel();
@@ -198,10 +198,13 @@ export class RunnerWriter {
   }
 
   /** Too long without a response. Who held the runner is served, and entered as soon as that is possible. */
-  #giveUp(local: LocalRunner): Refusal {
+  #giveUp(waiting: Waiting, ofWaiting: Set<Waiting>): Refusal {
+    const { local } = waiting;
+    ofWaiting.delete(waiting);
+    const isWaitedFor = [...ofWaiting].some((other) => other.local === local); // by a later registration of the process
     const holder = this.#parts.places.entry(local.runnerId)?.record.credential;
     const isKnown = local.discovered || holder === local.credentialId;
-    if (!isKnown) {
+    if (!isKnown && !isWaitedFor) {
       this.#remove(local);
       this.compare(local.runnerId); // it may have been written all the same
     }

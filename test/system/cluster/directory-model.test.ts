@@ -105,7 +105,7 @@ describe("the directory on simulated clocks", () => {
         await world.pass(30_000);
         await world.settle();
       }),
-      { seed: SEED, numRuns: 40, endOnFailure: true },
+      { seed: SEED, numRuns: 80, endOnFailure: true },
     );
   });
 
@@ -117,7 +117,7 @@ describe("the directory on simulated clocks", () => {
         await world.settle();
         assert.deepEqual(world.ended, []);
       }),
-      { seed: SEED, numRuns: 15, endOnFailure: true },
+      { seed: SEED, numRuns: 25, endOnFailure: true },
     );
   });
 });

@@ -148,6 +148,19 @@ describe("the directory", () => {
     assert.deepEqual(world.ended, []);
   });
 
+  it("keeps a later registration of a process when an earlier one has waited too long", async () => {
+    const world = await startWorld("a", "b");
+    world.outage(false);
+    void outcome(world, "a", agent("r", "x", "p"), 0);
+    await world.pass(REGISTER_WAIT_MS * 0.7);
+    const later = world.node("a").connect(agent("r", "x", "p"));
+    await world.pass(REGISTER_WAIT_MS * 0.5);
+    world.outage(true);
+    await world.pass(5_000);
+    assert.equal(await later, "registered");
+    assert.deepEqual(processesOf(world, "b", "r"), ["p at a"]);
+  });
+
   it("removes entries that nothing lives in, and later what is left of them", async () => {
     const world = await startWorld("a", "b");
     await outcome(world, "a", agent("r", "x", "p"));
