@@ -1,5 +1,5 @@
 /** A copy of all keys in memory, which the engine's watch keeps up to date. */
-import { MAX_TOMBSTONES, TOMBSTONE_MS } from "../limits.ts";
+import { MAX_TOMBSTONES } from "../limits.ts";
 import type { Clock } from "./clock.ts";
 import type { KeyValueEntry, RevisionConflict, WatchHandlers } from "./key-value.ts";
 
@@ -102,20 +102,27 @@ export class Mirror implements WatchHandlers {
     if (!(await this.reached(revision, timeoutMs))) return false;
     // All up to that revision has been read, and the key does not exist: the revision is that of a deletion we have forgotten,
     // or 0 if the engine has.
-    if (!this.#entries.has(key)) this.#bury(key, revision);
+    this.bury(key, revision);
     return true;
   }
 
-  /** Forgets old deletions, and returns some of them: the engine may forget them too. */
-  expire(max: number): { key: string; revision: number }[] {
+  /** Forgets deletions that are as old, and returns them: the engine may forget them too. */
+  expire(max: number, ageMs: number): { key: string; revision: number }[] {
     const expired: { key: string; revision: number }[] = [];
     for (const [key, { revision, at }] of this.#tombstones) {
-      const isOld = this.#clock.now() - at >= TOMBSTONE_MS;
+      const isOld = this.#clock.now() - at >= ageMs;
       if (!(isOld || this.#tombstones.size > MAX_TOMBSTONES) || expired.length >= max) break;
       this.#tombstones.delete(key);
       expired.push({ key, revision });
     }
     return expired;
+  }
+
+  /** Notes the revision of a deletion, unless the key exists. */
+  bury(key: string, revision: number): void {
+    if (this.#entries.has(key)) return;
+    this.#tombstones.delete(key); // the newest are last
+    if (revision > 0) this.#tombstones.set(key, { revision, at: this.#clock.now() });
   }
 
   /** Wakes all that wait. */
@@ -132,13 +139,8 @@ export class Mirror implements WatchHandlers {
 
   #delete(key: string, revision: number): void {
     const existed = this.#entries.delete(key);
-    this.#bury(key, revision);
+    this.bury(key, revision);
     if (existed) this.#onChange(key, undefined, revision);
-  }
-
-  #bury(key: string, revision: number): void {
-    this.#tombstones.delete(key);
-    if (revision > 0) this.#tombstones.set(key, { revision, at: this.#clock.now() });
   }
 
   #wake(): void {

@@ -2,7 +2,14 @@
  * Removes what nothing needs any longer: leases that their nodes do not renew, entries without a valid place, old deletions. Each is a
  * compare-and-set on what was seen, so that a node that is wrong removes nothing.
  */
-import { MAX_SWEPT, RESERVATION_MS, SUSPECT_MS, SWEEP_AFTER_MS, SWEEP_INTERVAL_MS } from "../limits.ts";
+import {
+  MAX_SWEPT,
+  RESERVATION_MS,
+  SUSPECT_MS,
+  SWEEP_AFTER_MS,
+  SWEEP_INTERVAL_MS,
+  TOMBSTONE_MS,
+} from "../limits.ts";
 import type { Clock } from "./clock.ts";
 import type { KeyValue } from "./key-value.ts";
 import type { Mirror } from "./mirror.ts";
@@ -54,10 +61,11 @@ export class Sweeper {
     const { clock, lease } = this.#parts;
     if (clock.now() < this.#nextSweepAt || this.#isSweeping) return;
     this.#nextSweepAt = clock.now() + SWEEP_INTERVAL_MS;
-    const expired = this.#parts.mirror.expire(MAX_SWEPT);
+    // An hour later than the one that sweeps, which may change meanwhile.
+    this.#parts.mirror.expire(MAX_SWEPT, 2 * TOMBSTONE_MS);
     if (lease.freshForMs < SUSPECT_MS || !this.#isFirst()) return;
     this.#isSweeping = true;
-    void this.#sweep(expired).finally(() => (this.#isSweeping = false));
+    void this.#sweep().finally(() => (this.#isSweeping = false));
   }
 
   /** One node sweeps, so that the others do not meet it. */
@@ -67,9 +75,10 @@ export class Sweeper {
   }
 
   /** Never rejects: what fails is seen again at the next sweep. */
-  async #sweep(expired: readonly { key: string; revision: number }[]): Promise<void> {
-    const { keyValue, places } = this.#parts;
-    for (const { key, revision } of expired) await keyValue.forget(key, revision).catch(() => undefined);
+  async #sweep(): Promise<void> {
+    const { keyValue, places, mirror } = this.#parts;
+    for (const { key, revision } of mirror.expire(MAX_SWEPT, TOMBSTONE_MS))
+      await keyValue.forget(key, revision).catch(() => mirror.bury(key, revision));
     let swept = 0;
     for (const runnerId of places.runnerIds()) {
       if (swept >= MAX_SWEPT) return;

@@ -168,7 +168,7 @@ describe("the directory", () => {
     await world.pass((RESERVATION_MS + SWEEP_AFTER_MS + 2 * SWEEP_INTERVAL_MS) * 1.1);
     assert.equal(world.engine.entries.get("runners.r")?.value, undefined);
     assert.ok(world.engine.entries.has("runners.r"), "the deletion is kept for watches that were away");
-    await world.pass((TOMBSTONE_MS + 2 * SWEEP_INTERVAL_MS) * 1.1);
+    await world.pass((TOMBSTONE_MS + 4 * SWEEP_INTERVAL_MS) * 1.1);
     assert.equal(world.engine.entries.has("runners.r"), false);
     assert.equal(await outcome(world, "b", agent("r", "y", "q"), 3_000), "registered");
     await world.settle();
