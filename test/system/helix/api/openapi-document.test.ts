@@ -79,15 +79,19 @@ describe("/openapi.json", () => {
         const { security, responses } = operation;
         const isSocket = Object.hasOwn(responses, "101") && path !== "/api/v1/revdial";
         const own: string = security === undefined ? everywhere : schemes(security);
-        const isPublic = ["/healthz", "/readyz", "/openapi.json", "/docs"].includes(path);
+        const isPublic = ["/", "/page/{file}", "/healthz", "/readyz", "/openapi.json", "/docs"].includes(
+          path,
+        );
         const isForPrograms = ["/metrics", "/api/v1/revdial"].includes(path);
-        const expected: string = isPublic
-          ? ""
-          : isForPrograms
-            ? "bearer"
-            : isSocket
-              ? `${everywhere} parameter`
-              : everywhere;
+        const isSignIn = method === "post" && path === "/api/v1/sign-in";
+        const expected: string =
+          isPublic || isSignIn
+            ? ""
+            : isForPrograms
+              ? "bearer"
+              : isSocket
+                ? `${everywhere} parameter`
+                : everywhere;
         assert.equal(own, expected, `${method} ${path}`);
       }
     }
@@ -125,7 +129,14 @@ describe("/openapi.json", () => {
     const context: Partial<AppContext> = { access, basePath: "", targetRoutes: [], resources, owned: {} };
     const { routes } = createRoutes(context as AppContext);
     const middleware = routes.filter(({ method }) => method === "ALL").map(({ path }) => path);
-    const forEveryMethod = ["/*", "/api/*", "/api/v1/revdial", "/revdial", "/api/v1/tokens/*"];
+    const forEveryMethod = [
+      "/*",
+      "/api/*",
+      "/api/v1/revdial",
+      "/revdial",
+      "/api/v1/tokens/*",
+      "/api/v1/requests/*",
+    ];
     assert.deepEqual([...new Set(middleware)], forEveryMethod, "only the agent endpoint serves all methods");
     const registered = routes
       .filter(({ method }) => method !== "ALL") // middleware, and the agent endpoint without an upgrade
