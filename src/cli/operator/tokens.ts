@@ -35,7 +35,10 @@ export const tokens: Command = programCommand(
         print(list, options, ({ tokens: all }) =>
           all.length === 0
             ? "no issued tokens\n"
-            : formatTable(["ID", "KIND", "OWNER", "RUNNERS", "TARGETS", "CREATED", "EXPIRES"], all.map(row)),
+            : formatTable(
+                ["ID", "KIND", "OWNER", "RUNNERS", "TARGETS", "CREATED", "EXPIRES", "LAST USED"],
+                all.map(row),
+              ),
         );
       },
     );
@@ -133,6 +136,7 @@ function row({
   targets,
   created_at: created,
   expires_at: expires,
+  last_used_at: used,
 }: Token): string[] {
   return [
     printable(id),
@@ -142,6 +146,7 @@ function row({
     targets === null ? "all" : targets.join(" "),
     created,
     expires ?? "never",
+    used ?? "-",
   ];
 }
 

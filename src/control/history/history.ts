@@ -154,7 +154,7 @@ export class History {
       runners: this.#sources.runners(),
       tunnelBytes: Math.max(0, this.#sources.tunnelBytes() - this.#tunnelBytes),
       // From one look to the next.
-      loopDelayMs: count === 0 ? 0 : Math.max(0, Math.round(max / 1e5) / 10 - LOOP_RESOLUTION_MS),
+      loopDelayMs: count === 0 ? 0 : Math.max(0, Math.round(max / 1e5 - 10 * LOOP_RESOLUTION_MS) / 10),
       cpu: Math.round((user + system) / Math.max(1, lastedMs)) / 1_000,
       rssBytes: process.memoryUsage.rss(),
     };

@@ -136,7 +136,7 @@ describe("turnabout tokens", () => {
       "1h",
     );
     assert.match(secret, /^ta_\S+$/);
-    assert.match(await succeed("tokens", "list"), /^ci +user +ci +gpu-\* +all /m);
+    assert.match(await succeed("tokens", "list"), /^ci +user +ci +gpu-\* +all .* -$/m);
     const next = await succeed("tokens", "rotate", "ci", "ci-2", "--revoke");
     assert.notEqual(next, secret);
     const listed = await succeed("tokens", "list", "--json");
