@@ -11,6 +11,8 @@ import { RevDialEndpoint } from "./bridge/revdial-endpoint.ts";
 import { createApp } from "./api/app.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { createDiagnosis } from "./diagnosis.ts";
+import type { ClusterParts } from "./cluster.ts";
+import { installCluster } from "./join-cluster.ts";
 import { createHost, installExtensions } from "./install-extensions.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
 import { createPort } from "./listener/port.ts";
@@ -96,7 +98,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   );
   const parts = partsOn(store, settings);
   const { registry, tokens } = parts;
-  const running: Running = { extensions: undefined, stops: [], stopRemembering: () => {} };
+  const running: Running = { extensions: undefined, cluster: undefined, stops: [], stopRemembering: () => {} };
   const shutdown = new Shutdown();
   try {
     reportEvents(parts, settings);
@@ -121,7 +123,8 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
       parts.tls.current = followed.tls;
       parts.certificates.replace(followed.tls);
     }
-    const all = createHandlers(settings, parts, extensions, shutdown);
+    running.cluster = installCluster(settings, parts, shutdown);
+    const all = createHandlers(settings, parts, { extensions, cluster: running.cluster }, shutdown);
     const { plaintext, log } = settings;
     const handlers = plaintext === undefined ? all : refusingPlaintext(all, plaintext, log);
     const { inFlight } = parts;
@@ -135,6 +138,7 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
     });
     port = opened;
     const address = await opened.listen({ port: settings.port, host: settings.host, fd: settings.listenFd });
+    await running.cluster?.start();
     if (settings.listenFd !== undefined) registry.expectArrivals(ARRIVALS_MS);
     const close = (options?: CloseOptions): Promise<void> =>
       shutdown.close({ parts, running, port: opened, settings }, options);
@@ -197,7 +201,7 @@ function dialUnless(isClosing: () => boolean, { dialer, ...parts }: Parts): Dial
 function createHandlers(
   settings: Settings,
   parts: Parts,
-  extensions: InstalledExtensions,
+  { extensions, cluster }: { extensions: InstalledExtensions; cluster: ClusterParts | undefined },
   shutdown: Shutdown,
 ): PortHandlers {
   const { basePath, log, proxies } = settings;
@@ -232,6 +236,7 @@ function createHandlers(
     ...shared,
     app,
     agentEndpoint,
+    peerEndpoint: cluster,
     revdialEndpoint: settings.revdial === false ? undefined : new RevDialEndpoint(revdial),
     draining: shutdown.isEnding,
     ownHost: URL.parse(settings.agentUrl ?? "")?.hostname,
@@ -250,6 +255,7 @@ function createHandlers(
 
   function ready(): { ready: boolean; missing: string[] } {
     const missing = settings.readyWhenConnected.filter((id) => registry.state(id) !== "connected");
+    missing.push(...[cluster?.missing() ?? []].flat());
     return { ready: !shutdown.hasBegun && missing.length === 0, missing };
   }
 }

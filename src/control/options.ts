@@ -10,6 +10,7 @@ import type { Tracing } from "../wire/trace/tracing.ts";
 import { checkPair } from "../wire/tls/pem.ts";
 import { matchesPattern } from "./auth/identity.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
+import type { ControlPlaneCluster } from "./cluster.ts";
 import type { ControlPlaneExtension } from "./extension.ts";
 import { GRACE_MS, WARM_UP_MS } from "./limits.ts";
 import type { PortTls } from "./listener/port.ts";
@@ -85,6 +86,8 @@ export interface ControlPlaneOptions extends KeepaliveOptions, TrustedProxiesOpt
   onEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Products built on the tunnel. Default: none. */
   extensions?: readonly ControlPlaneExtension[] | undefined;
+  /** Works with other control planes as one of several nodes: `createCluster()` of `turnabout/cluster`. Default: alone. */
+  cluster?: ControlPlaneCluster | undefined;
 }
 
 const DEFAULT_PORT = 8080;

@@ -63,6 +63,8 @@ export function followTokenChanges(parts: Parts, { log }: Settings): void {
       guard.run(() => applyTokenChange(connection, context));
     }
     activeStreams.closeRevoked((identity) => {
+      // What it may do is the other node's decision, and what has been revoked here is revoked.
+      if (identity.node !== undefined) return !tokens.hasRevoked(identity);
       const current = tokens.current(identity);
       return current !== undefined && !isNarrowed(current, identity);
     });

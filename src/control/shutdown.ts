@@ -10,6 +10,7 @@
 import { setImmediate } from "node:timers/promises";
 import { announceRestart } from "./admission/agent-notices.ts";
 import type { CloseReason } from "./auth/active-streams.ts";
+import type { ClusterParts } from "./cluster.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
 import { FLUSH_MS, LATE_REQUESTS_MS, SPREAD_NOTICES_AT_ONCE } from "./limits.ts";
 import type { Port } from "./listener/port.ts";
@@ -20,6 +21,7 @@ import type { AgentConnection } from "./registry/agent-connection.ts";
 /** What runs beside the parts, and is stopped with them. */
 export interface Running {
   extensions: InstalledExtensions | undefined;
+  cluster?: ClusterParts | undefined;
   /** Files that are followed. */
   stops: (() => void)[];
   /** Runners are no longer saved as they come and go. */
@@ -74,6 +76,7 @@ export class Shutdown {
       await this.#drain(what, options);
       this.#stage = "ending";
       await end(what);
+      await running.cluster?.close();
     } finally {
       this.#stage = "ending";
       port.destroy();
@@ -108,7 +111,8 @@ export class Shutdown {
 }
 
 /** Leaves no timer, and the store closed. */
-export function release(parts: Parts, { extensions, stops, stopRemembering }: Running): void {
+export function release(parts: Parts, { extensions, cluster, stops, stopRemembering }: Running): void {
+  void cluster?.close();
   for (const stop of stops) stop();
   stopRemembering();
   parts.certificateExpiry.close();
@@ -124,7 +128,8 @@ export function release(parts: Parts, { extensions, stops, stopRemembering }: Ru
 }
 
 /** Nothing of it needs the store, which the successor has. */
-function handOver(parts: Parts, { extensions, stopRemembering }: Running): void {
+function handOver(parts: Parts, { extensions, cluster, stopRemembering }: Running): void {
+  void cluster?.close(); // the successor is the node now
   stopRemembering();
   endReaders(parts);
   parts.registry.handOver();
@@ -178,6 +183,7 @@ async function atMost(timeoutMs: number, work: Promise<unknown>): Promise<void> 
 async function end({ parts, running, port }: ShutdownParts): Promise<void> {
   const spreadMs = parts.reconnectSpread.ms;
   const agents = [...parts.openConnections].map((connection) => drainAgent(connection, spreadMs));
+  running.cluster?.drain();
   port.stopAccepting();
   parts.activeStreams.closeEndless(RESTARTING);
   endReaders(parts);

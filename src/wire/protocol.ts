@@ -82,7 +82,16 @@ export const HEADER = {
    * credential, and registers nothing.
    */
   check: "turnabout-check",
+  /**
+   * Between the nodes of a cluster only: who has made the request, signed by the node that has authenticated the caller. Anybody
+   * else's never passes.
+   */
+  peer: "turnabout-peer",
 } as const;
+
+/** Upgrade token, and path below the base path, with which a node of a cluster connects to another. */
+export const PEER_UPGRADE_TOKEN = "turnabout-peer";
+export const PEER_ENDPOINT_PATH = "/api/v1/peer";
 
 /** Value of that field in a request for a description of its credential, which is no upgrade. */
 export const CHECK_CREDENTIAL = "credential";

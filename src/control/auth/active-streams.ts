@@ -12,6 +12,8 @@ export interface ActiveStream {
   identity: Identity;
   /** The group of runners to which it belongs, if any: it is closed with the group. */
   group?: string | undefined;
+  /** It carries requests of several callers, who are counted where they are served. */
+  isShared?: boolean | undefined;
   /** It does not end by itself: a WebSocket, a tunnel, server-sent events. */
   isEndless: () => boolean;
   close(reason: CloseReason): void;
@@ -46,7 +48,8 @@ export class ActiveStreams {
 
   /** @returns removes it again. @throws TurnaboutError `share_exceeded`, `overloaded` */
   add(stream: ActiveStream): () => void {
-    const release = this.#shares?.take(credentialHolder(stream.identity));
+    const release =
+      stream.isShared === true ? undefined : this.#shares?.take(credentialHolder(stream.identity));
     const open: Open = { stream, sinceMs: performance.now(), listIndex: -1 };
     this.#open.add(open);
     return () => {

@@ -22,6 +22,8 @@ export interface Identity {
   readonly signIn?: string | undefined;
   /** The grant from which all of this is derived. */
   readonly grant: Grant;
+  /** The node of the cluster that has authenticated it; undefined for this one. */
+  readonly node?: string | undefined;
 }
 
 /**

@@ -111,6 +111,13 @@ export class TokenStore {
     return this.#byHash.get(sha256)?.usedAtMs;
   }
 
+  /** This store has had the token, and has it no more: also of an identity that another node has authenticated. */
+  hasRevoked({ fingerprint }: Pick<Identity, "fingerprint">): boolean {
+    const known = this.#byHash.get(fingerprint);
+    if (known !== undefined) return known.expiresAtMs <= Date.now();
+    return this.#revoked.has(fingerprint) || this.#former.has(fingerprint);
+  }
+
   /** Unix milliseconds; undefined for one that does not expire. */
   expiryOf(identity: Identity): number | undefined {
     const expiresAtMs = this.#byHash.get(identity.fingerprint)?.expiresAtMs ?? Infinity;

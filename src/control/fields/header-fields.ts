@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { TargetInfo } from "../../wire/messages/hello.ts";
 import { connectionNominates, isHopByHop, listMembers } from "../../wire/fields/http-fields.ts";
 import { withoutOwnName } from "../../wire/fields/own-fields.ts";
+import { HEADER } from "../../wire/protocol.ts";
 import { withoutTokenCookie } from "../auth/authenticate.ts";
 import type { Client } from "../trusted-proxies/trusted-proxies.ts";
 import type { AnyRequest } from "../listener/messages.ts";
@@ -16,7 +17,7 @@ import { withoutWait } from "./prefer.ts";
 export type ProxyMode = "api" | "proxy";
 
 /** Not passed on, like all that begin with `x-forwarded-`: we state who the client is. */
-const CONSUMED = new Set(["expect", "host", "turnabout-timeout", "forwarded", "x-real-ip"]);
+const CONSUMED = new Set(["expect", "host", HEADER.peer, "turnabout-timeout", "forwarded", "x-real-ip"]);
 
 export interface ForwardedRequest {
   mode: ProxyMode;

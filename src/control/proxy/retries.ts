@@ -2,7 +2,7 @@
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import { DIAL_ATTEMPTS } from "../limits.ts";
-import { asSaturated, SaturatedDial } from "../registry/dial-retries.ts";
+import { asSaturated, SaturatedDial } from "../tunnels/dial-retries.ts";
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 

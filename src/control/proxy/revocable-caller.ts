@@ -6,13 +6,15 @@ import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
-import type { ActiveStreams, CloseReason } from "../auth/active-streams.ts";
+import type { ActiveStream, ActiveStreams, CloseReason } from "../auth/active-streams.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { RequestRecord } from "../records/request-record.ts";
 import type { CallerShares } from "../shares/fair-shares.ts";
 import { credentialHolder } from "../shares/holders.ts";
 import { BULK_RESPONSE_BYTES } from "../shares/limits.ts";
 import type { Delivery, StallReason, UnreadBytes } from "../shares/unread-bytes.ts";
+
+type StreamOwner = Pick<ActiveStream, "identity" | "group" | "isShared">;
 
 export interface RevocableCallerOptions {
   /** Aborted when the caller has disconnected, where its stream does not emit 'close' for that. */
@@ -69,11 +71,12 @@ export class RevocableCaller {
   }
 
   /** It can be closed from our side, until its stream closes or {@link release}. @throws TurnaboutError `share_exceeded` */
-  register(streams: ActiveStreams, owner: { identity: Identity; group?: string | undefined }): void {
-    const { identity, group } = owner;
+  register(streams: ActiveStreams, owner: StreamOwner): void {
+    const { identity, group, isShared } = owner;
     this.#unregister = streams.add({
       identity,
       group,
+      isShared,
       isEndless: this.#isEndless,
       close: (reason) => this.#close(reason),
     });

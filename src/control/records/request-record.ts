@@ -11,11 +11,22 @@ import { MAX_REASON_LENGTH } from "./limits.ts";
 export const WAYS = ["route", "forward-proxy", "connect", "websocket", "dial", "api"] as const;
 export type Way = (typeof WAYS)[number];
 
+/** Of a credential: who has made the request. */
+export interface Requester {
+  readonly id: string;
+  readonly owner: string | undefined;
+  readonly kind?: string | undefined;
+  readonly fingerprint?: string | undefined;
+}
+
 /** The request that a stream is opened for, as far as its agent gets to know it. */
 export interface StreamCause {
   readonly id: string;
   /** The span that the agent's belong to. */
   readonly trace?: TraceFields | undefined;
+  /** For another node of the cluster, which has the agent. */
+  readonly requester?: Requester | undefined;
+  readonly client?: string | undefined;
 }
 
 /** The spans of a request while it runs. */
@@ -28,12 +39,6 @@ export interface RequestSpans {
   /** The agent has reached the target. */
   accepted(way: Way): void;
   end(record: RequestRecord): void;
-}
-
-/** Of a credential: who has made the request. */
-export interface Requester {
-  readonly id: string;
-  readonly owner: string | undefined;
 }
 
 export class RequestRecord implements StreamCause {

@@ -17,7 +17,7 @@ import type { Release } from "../shares/shares.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { TargetSocket, Tunnel } from "../tunnels/tunnel.ts";
 import { ALL_PLACES, placeKeys } from "../shares/place-keys.ts";
-import { ByteRate } from "./byte-rate.ts";
+import { ByteRate } from "../tunnels/byte-rate.ts";
 
 /** Above this many bytes per second a connection counts as busy with bulk, and small requests avoid it. */
 const BULK_BYTES_PER_S = 4 * 1024 * 1024;
@@ -94,6 +94,11 @@ export class AgentConnection {
   /** Random id of the agent's process: its connections have the same one. */
   get processId(): string {
     return this.hello.instance;
+  }
+
+  /** It leads to another node of the cluster, which has the agents. */
+  get isRemote(): boolean {
+    return this.tunnel.kind === "node";
   }
 
   get openStreams(): number {

@@ -4,7 +4,7 @@ import { TurnaboutError } from "../../wire/errors.ts";
 import { isRunnerId, isTargetName } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { AgentConnection } from "./agent-connection.ts";
-import { asSaturated, SaturatedDial } from "./dial-retries.ts";
+import { asSaturated, SaturatedDial } from "../tunnels/dial-retries.ts";
 import { DIAL_ATTEMPTS, DIAL_TIMEOUT_MS } from "../limits.ts";
 import type { ControlMetrics } from "../metrics.ts";
 import { aborted, noResponse } from "../tunnels/http2-tunnel.ts";
@@ -24,6 +24,8 @@ export interface CallerDialOptions extends Omit<DialOptions, "early"> {
   early?: EarlyData | undefined;
   /** The refusal of this dial's last attempt, if the target had too many streams. */
   saturated?: TurnaboutError | undefined;
+  /** It has come from another node: it gets a connection of an agent here, or none. */
+  localOnly?: boolean | undefined;
   /** Notes how far it has come. */
   record?: RequestRecord | undefined;
 }

@@ -12,8 +12,11 @@ import type { Identity } from "../auth/identity.ts";
 import { GRACE_MS, RUNNERS_PER_CREDENTIAL } from "../limits.ts";
 import { unknownRunnerShares } from "../shares/fair-shares.ts";
 import type { Shares } from "../shares/shares.ts";
+import { kickRunner } from "./kick.ts";
+import type { KickOptions } from "./kick.ts";
 import { Entries } from "./entries.ts";
 import type { RunnerState } from "./entries.ts";
+import { RemoteRunners } from "./remote-runners.ts";
 import { RunnerLifecycle } from "./runner-lifecycle.ts";
 import type { RegistryEvent } from "./runner-lifecycle.ts";
 import { viewOf } from "./runner-view.ts";
@@ -37,18 +40,6 @@ export interface RegistryOptions {
   onShareRefused?: ShareRefused | undefined;
 }
 
-export interface KickOptions {
-  /** Reason for the agent and its log. */
-  message: string;
-  /** How long open streams may take to finish. Default {@link DRAIN_DEADLINE_MS}. */
-  deadlineMs?: number;
-  /**
-   * Stand-bys too, but only connections of the runner's own agent that serve no other runner: an agent that has discovered
-   * it stays connected. Default: every connection in use.
-   */
-  ownAgentOnly?: boolean;
-}
-
 /** A runner that a connection may not serve; it keeps its others. */
 export interface RefusedRunner {
   info: RunnerInfo;
@@ -59,6 +50,8 @@ export class Registry {
   readonly #entries: Entries;
   readonly #dials: WaitingDials;
   readonly #lifecycle: RunnerLifecycle;
+  /** Runners of other nodes. */
+  readonly remote: RemoteRunners;
   #closed = false;
 
   constructor(options: RegistryOptions = {}) {
@@ -79,6 +72,7 @@ export class Registry {
         options.onReplaced?.(connection, runnerId),
       ),
     });
+    this.remote = new RemoteRunners(this.#entries, this.#lifecycle);
   }
 
   /**
@@ -96,9 +90,9 @@ export class Registry {
     for (const id of runnerIds) {
       checkAllowed(id, identity);
       const entry = this.#entries.get(id);
-      const own = entry?.upstreams.own;
-      if (entry === undefined || own === undefined || entry.state === "gone") continue;
-      if (own.credential !== identity.id) {
+      const holder = entry?.upstreams.holder;
+      if (entry === undefined || holder === undefined || entry.state === "gone") continue;
+      if (holder.credential !== identity.id) {
         throw new TurnaboutError("runner_taken", `register ${id}: another credential holds this runner`);
       }
       if (!entry.upstreams.hasRoomFor(processId, standby)) {
@@ -194,9 +188,10 @@ export class Registry {
     return this.#entries.seen().map(viewOf);
   }
 
+  /** Those of agents here. */
   connections(): Set<AgentConnection> {
     const upstreams = this.#entries.all().flatMap((entry) => entry.upstreams.all());
-    return new Set(upstreams.flatMap(({ connections }) => [...connections]));
+    return new Set(upstreams.flatMap(({ connections, isRemote }) => (isRemote ? [] : [...connections])));
   }
 
   get waitingDials(): number {
@@ -223,15 +218,9 @@ export class Registry {
   }
 
   /** Drains connections of a runner; its agent may reconnect. Returns how many. */
-  kick(runnerId: string, { message, deadlineMs, ownAgentOnly = false }: KickOptions): number {
-    const { connections = [], fallbackConnections = [] } = this.view(runnerId) ?? {};
-    const kicked = ownAgentOnly
-      ? [...connections, ...fallbackConnections].filter(
-          ({ runners }) => runners.get(runnerId)?.discovered !== true && runners.size === 1,
-        )
-      : [...connections, ...clientsBehind(connections, fallbackConnections)];
-    for (const connection of kicked) connection.drain("kicked", message, deadlineMs);
-    return kicked.length;
+  kick(runnerId: string, options: KickOptions): number {
+    const view = this.view(runnerId);
+    return view === undefined ? 0 : kickRunner(view, options);
   }
 
   /** See {@link WaitingDials.expectArrivals}. */
@@ -287,13 +276,4 @@ export class Registry {
 function checkAllowed(id: string, identity: Identity): void {
   if (identity.mayRegister(id)) return;
   throw new TurnaboutError("not_allowed", `register ${id}: ${identity.id} may not register this runner`);
-}
-
-/** A client does not choose to stand by: a kick of one is for all that have come before it. */
-function clientsBehind(
-  connections: readonly AgentConnection[],
-  fallbacks: readonly AgentConnection[],
-): AgentConnection[] {
-  const isClient = ({ tunnel }: AgentConnection): boolean => tunnel.kind === "revdial";
-  return connections.some(isClient) ? fallbacks.filter(isClient) : [];
 }

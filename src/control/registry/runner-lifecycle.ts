@@ -9,6 +9,7 @@ import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { Entries, Entry } from "./entries.ts";
 import { Upstream } from "./upstream.ts";
+import type { RemoteAgent } from "./upstream.ts";
 import type { WaitingDials } from "./waiting-dials.ts";
 
 export type RegistryEvent =
@@ -61,6 +62,33 @@ export class RunnerLifecycle {
     this.#reportRoute(entry);
     dials.release(entry);
     return upstream;
+  }
+
+  /** Another node has the runner: it is used where the runner's own agent is not connected here. */
+  connectRemote(info: RunnerInfo, connection: AgentConnection, agent: RemoteAgent): void {
+    const { entries, dials, onEvent } = this.#parts;
+    const entry = entries.getOrCreate(info.id);
+    const { upstreams } = entry;
+    if (entry.state === "gone") upstreams.own = undefined;
+    const added = upstreams.addRemote(info, connection, agent);
+    if (upstreams.own === undefined || upstreams.own.isConnected) endGrace(entry);
+    if (entry.state !== "connected") entries.setState(entry, "connected");
+    if (added !== undefined) {
+      onEvent({ type: "connected", runner: info.id, connection: connection.id, restarted: false });
+    }
+    this.#reportRoute(entry);
+    dials.release(entry);
+  }
+
+  /** A newer process of the same credential serves the runner at another node. */
+  replaceByRemote(runnerId: string): void {
+    const entry = this.#parts.entries.get(runnerId);
+    const own = entry?.upstreams.own;
+    if (entry === undefined || own?.isConnected !== true || own.isRemote) return;
+    entry.upstreams.own = undefined;
+    this.#replace(entry, own);
+    this.#reportRoute(entry);
+    this.#parts.dials.release(entry);
   }
 
   /** A connection registers a runner anew: its targets may have changed, or whether it is the agent's own. */
@@ -174,7 +202,7 @@ export class RunnerLifecycle {
   }
 
   #reportRoute(entry: Entry): void {
-    const discovered = entry.upstreams.inUse?.discovered;
+    const discovered = entry.upstreams.inUse?.isDiscovered;
     const before = entry.reportedDiscovered;
     entry.reportedDiscovered = discovered;
     if (before === undefined || discovered === undefined || before === discovered) return;

@@ -35,7 +35,7 @@ export function viewOf({ id, state, since, upstreams, waiting }: Entry): RunnerV
     unhealthy: known?.unhealthy ?? new Set(),
     credential: known?.credential,
     bootEpochMs: known?.bootEpochMs,
-    discovered: known?.discovered === true,
+    discovered: known?.isDiscovered === true,
     connections: [...(inUse?.connections ?? [])],
     fallbackConnections: upstreams
       .all()

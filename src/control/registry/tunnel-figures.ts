@@ -4,14 +4,14 @@ import { stalledStreams } from "../../wire/session/stalled-streams.ts";
 import type { StallCause, WatchedTunnel } from "../../wire/session/stalled-streams.ts";
 import { METRICS_MAX_STREAMS } from "../figures/limits.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
-import type { TunnelKind } from "../tunnels/tunnel.ts";
+import type { AgentTunnelKind } from "../tunnels/tunnel.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 
 /** Of tunnels: from one host to another continent, and a path that is full. */
 const ROUND_TRIP_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
 export class TunnelFigures {
-  readonly roundTrips: Readonly<Record<TunnelKind, Durations>> = {
+  readonly roundTrips: Readonly<Record<AgentTunnelKind, Durations>> = {
     rh2: new Durations(ROUND_TRIP_BUCKETS_S),
     ptth: new Durations(ROUND_TRIP_BUCKETS_S),
     websocket: new Durations(ROUND_TRIP_BUCKETS_S),
@@ -20,7 +20,7 @@ export class TunnelFigures {
   };
   readonly #open: ReadonlySet<AgentConnection>;
   /** Bytes of tunnels that have closed. */
-  readonly #closed: Record<TunnelKind, number> = { rh2: 0, ptth: 0, websocket: 0, h2: 0, revdial: 0 };
+  readonly #closed: Record<AgentTunnelKind, number> = { rh2: 0, ptth: 0, websocket: 0, h2: 0, revdial: 0 };
 
   /** @param open every admitted connection until it closes */
   constructor(open: ReadonlySet<AgentConnection>) {
@@ -29,13 +29,15 @@ export class TunnelFigures {
 
   /** A connection is no longer among the open ones. */
   closed({ tunnel }: AgentConnection): void {
-    this.#closed[tunnel.kind] += tunnel.transferredBytes;
+    if (tunnel.kind !== "node") this.#closed[tunnel.kind] += tunnel.transferredBytes;
   }
 
   /** In both directions, so far. */
-  bytes(): Readonly<Record<TunnelKind, number>> {
+  bytes(): Readonly<Record<AgentTunnelKind, number>> {
     const bytes = { ...this.#closed };
-    for (const { tunnel } of this.#open) bytes[tunnel.kind] += tunnel.transferredBytes;
+    for (const { tunnel } of this.#open) {
+      if (tunnel.kind !== "node") bytes[tunnel.kind] += tunnel.transferredBytes;
+    }
     return bytes;
   }
 

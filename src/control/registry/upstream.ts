@@ -12,27 +12,40 @@ interface UpstreamParts {
   processId: string;
   bootEpochMs: number;
   credential: string;
+  remote?: RemoteAgent | undefined;
+}
+
+/** The agent of a runner that is connected to another node. */
+export interface RemoteAgent {
+  processId: string;
+  bootEpochMs: number;
+  credentialId: string;
+  /** Streams that it takes to one target. */
+  streamsPerTarget: number;
 }
 
 export class Upstream {
-  /** The agent has discovered the runner; it is not the runner's own. */
+  /** It does not hold the runner: its agent has discovered it, or is at another node. */
   readonly discovered: boolean;
   readonly processId: string;
   /** When the process started, in Unix milliseconds; 0 if unknown. */
   readonly bootEpochMs: number;
   /** Id of the credential that it registered with. */
   readonly credential: string;
+  /** Set where its connection leads to another node. */
+  readonly #remote: RemoteAgent | undefined;
   readonly connections: Set<AgentConnection> = new Set();
   /** As registered last; undefined before the first connection. */
   info: RunnerInfo | undefined;
   /** Targets whose last connect failed, as the agent reports it. */
   readonly unhealthy: Set<string> = new Set();
 
-  private constructor({ discovered, processId, bootEpochMs, credential }: UpstreamParts) {
+  private constructor({ discovered, processId, bootEpochMs, credential, remote }: UpstreamParts) {
     this.discovered = discovered;
     this.processId = processId;
     this.bootEpochMs = bootEpochMs;
     this.credential = credential;
+    this.#remote = remote;
   }
 
   /** For the process at the other end of a connection, which is not added yet. */
@@ -43,6 +56,21 @@ export class Upstream {
   /** Without a connection: reserves the runner for a credential that was known before this process started. */
   static expected(credential: string): Upstream {
     return new Upstream({ discovered: false, processId: "", bootEpochMs: 0, credential });
+  }
+
+  /** At another node. It does not hold the runner here. */
+  static remote(remote: RemoteAgent): Upstream {
+    const { processId, bootEpochMs, credentialId: credential } = remote;
+    return new Upstream({ discovered: true, processId, bootEpochMs, credential, remote });
+  }
+
+  get isRemote(): boolean {
+    return this.#remote !== undefined;
+  }
+
+  /** Its agent has discovered the runner, wherever that is connected. */
+  get isDiscovered(): boolean {
+    return this.isRemote ? this.info?.discovered === true : this.discovered;
   }
 
   get isConnected(): boolean {
@@ -76,6 +104,7 @@ export class Upstream {
 
   /** Streams that the agent takes to one target, as it announces. */
   get streamsPerTarget(): number {
+    if (this.#remote !== undefined) return this.#remote.streamsPerTarget;
     const [connection] = this.connections;
     return connection?.hello.streamsPerTarget ?? UNANNOUNCED_STREAMS_PER_TARGET;
   }

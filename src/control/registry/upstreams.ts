@@ -1,6 +1,7 @@
 /**
  * The upstreams of one runner, in the order in which they are used: the runner's own agent; its stand-bys, which are older
- * processes of the same credential that a newer one has replaced; and agents that have discovered the runner.
+ * processes of the same credential that a newer one has replaced; and agents that have discovered the runner. The runner's own agent
+ * at another node of a cluster comes behind the one here.
  */
 import { TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
@@ -11,6 +12,7 @@ import {
   MAX_STANDBYS_PER_RUNNER,
 } from "../limits.ts";
 import { Upstream } from "./upstream.ts";
+import type { RemoteAgent } from "./upstream.ts";
 
 /** What has become of a connection that was added. */
 export interface Added {
@@ -27,11 +29,17 @@ export class Upstreams {
   own: Upstream | undefined;
   #standbys: Upstream[] = [];
   #discovered: Upstream[] = [];
+  /** At other nodes, the newest process first. */
+  #remote: Upstream[] = [];
   #lastKnown: Upstream | undefined;
 
   /** Those with a connection, in the order in which they are used. */
   all(): Upstream[] {
     const fallbacks = [...this.#standbys, ...this.#discovered];
+    if (this.#remote.length > 0) {
+      fallbacks.unshift(...this.#remote.filter(({ isDiscovered }) => !isDiscovered));
+      fallbacks.push(...this.#remote.filter(({ isDiscovered }) => isDiscovered));
+    }
     const all = this.own === undefined ? fallbacks : [this.own, ...fallbacks];
     return all.filter(({ isConnected }) => isConnected);
   }
@@ -45,6 +53,16 @@ export class Upstreams {
   /** The best connection of the one in use; undefined if none takes new streams. */
   get bestConnection(): AgentConnection | undefined {
     return this.inUse?.bestConnection;
+  }
+
+  /** What holds the runner for its credential: its own agent, here or else at another node. */
+  get holder(): Upstream | undefined {
+    return this.own ?? this.#remote.find(({ isDiscovered }) => !isDiscovered);
+  }
+
+  /** The first at this node with a connection that takes new streams. */
+  get local(): Upstream | undefined {
+    return this.all().find(({ isRemote, isUsable }) => !isRemote && isUsable);
   }
 
   /** The one in use, or else the last that was. */
@@ -106,6 +124,24 @@ export class Upstreams {
     return { upstream, isNew: known === undefined, isStandby, replaced };
   }
 
+  /** Another node has it. @returns undefined if the connection has it already, and something of it may have changed */
+  addRemote(info: RunnerInfo, connection: AgentConnection, agent: RemoteAgent): Upstream | undefined {
+    const known = this.#remote.find(({ connections }) => connections.has(connection));
+    const isSame = known?.processId === agent.processId && known.credential === agent.credentialId;
+    if (known !== undefined && isSame) {
+      known.info = info;
+      return undefined;
+    }
+    this.#remote = this.#remote.filter((other) => other !== known);
+    const upstream = Upstream.remote(agent);
+    upstream.connections.add(connection);
+    upstream.info = info;
+    const older = this.#remote.findIndex(({ bootEpochMs }) => bootEpochMs < upstream.bootEpochMs);
+    this.#remote.splice(older < 0 ? this.#remote.length : older, 0, upstream);
+    this.#lastKnown = upstream;
+    return upstream;
+  }
+
   /** Makes it a stand-by, with its connections. The newest process comes first. */
   demote(upstream: Upstream): void {
     const older = this.#standbys.findIndex(({ bootEpochMs }) => bootEpochMs <= upstream.bootEpochMs);
@@ -128,6 +164,7 @@ export class Upstreams {
     if (!upstream.connections.delete(connection) || upstream.isConnected) return false;
     this.#standbys = this.#standbys.filter((other) => other !== upstream);
     this.#discovered = this.#discovered.filter((other) => other !== upstream);
+    this.#remote = this.#remote.filter((other) => other !== upstream);
     return true;
   }
 

@@ -30,6 +30,8 @@ export interface WaitOptions {
   target?: string | undefined;
   /** It can take over an idle keep-alive stream of the target. */
   reusesStreams?: boolean | undefined;
+  /** It has come from another node: it gets a connection of an agent here, or none. */
+  localOnly?: boolean | undefined;
   /** The agent has refused this dial because the target has too many streams: it waits for its turn, or fails with this. */
   saturated?: TurnaboutError | undefined;
 }
@@ -78,6 +80,9 @@ export class WaitingDials {
     const { caller = SELF, target = "", signal, saturated } = options;
     for (let isTurn = false; ;) {
       const best = this.#entries.get(runnerId)?.upstreams.bestConnection;
+      if (options.localOnly === true && best?.isRemote === true) {
+        throw new TurnaboutError("agent_draining", `dial ${runnerId}: its agent is at another node`);
+      }
       if (best !== undefined && (isTurn || !this.#mustQueue(runnerId, { target, caller }, saturated))) {
         const connection = this.#makeRoom(runnerId, target, options) ?? best;
         return { connection, release: connection.takePlace(caller, { runner: runnerId, target }) };

@@ -3,7 +3,12 @@ import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Duplex } from "node:stream";
 import { CodedError, TurnaboutError } from "../../wire/errors.ts";
-import { PTTH_UPGRADE_TOKEN, WELL_KNOWN_ENDPOINT_PATH } from "../../wire/protocol.ts";
+import {
+  PEER_ENDPOINT_PATH,
+  PEER_UPGRADE_TOKEN,
+  PTTH_UPGRADE_TOKEN,
+  WELL_KNOWN_ENDPOINT_PATH,
+} from "../../wire/protocol.ts";
 import type { AgentEndpoint } from "../admission/agent-endpoint.ts";
 import { EndpointPaths } from "../admission/endpoint-path.ts";
 import type { RevDialEndpoint } from "../bridge/revdial-endpoint.ts";
@@ -29,10 +34,17 @@ export interface App {
   handle(request: AnyRequest, response: AnyResponse): void;
 }
 
+/** Takes over the connection of another node of a cluster. */
+export interface PeerEndpoint {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
 export interface RouterContext extends ConnectProxyContext, ProxyContext, RequestJobsContext {
   agentEndpoint: AgentEndpoint;
   /** Undefined where RevDial's protocol is switched off. */
   revdialEndpoint: RevDialEndpoint | undefined;
+  /** Where other nodes of a cluster connect; undefined without one. */
+  peerEndpoint: PeerEndpoint | undefined;
   app: App;
   draining: () => boolean;
   /** Path before all of ours, without a trailing slash; usually empty. */
@@ -42,7 +54,7 @@ export interface RouterContext extends ConnectProxyContext, ProxyContext, Reques
 }
 
 export function createRouter(context: RouterContext): Omit<PortHandlers, "reversed"> {
-  const { agentEndpoint, app, basePath, draining, ownHost, revdialEndpoint, routes } = context;
+  const { agentEndpoint, app, basePath, draining, ownHost, peerEndpoint, revdialEndpoint, routes } = context;
   const endpointPaths = new EndpointPaths(basePath);
   const ownPaths = new OwnPaths(basePath, [...app.paths, ...routes.paths, WELL_KNOWN_ENDPOINT_PATH]);
   const records = new OtherRecords(context);
@@ -84,6 +96,8 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
         if (revdialEndpoint?.isFor(request) === true) return revdialEndpoint.handle(request, socket, head);
         return agentEndpoint.handle(request, socket, head);
       }
+      if (peerEndpoint !== undefined && token === PEER_UPGRADE_TOKEN && path === basePath + PEER_ENDPOINT_PATH)
+        return peerEndpoint.accept(request, socket, head);
       if (!isWebSocket)
         throw new TurnaboutError("not_found", "this path does not support the requested upgrade");
       const job = webSocketJobOf(request);

@@ -42,7 +42,15 @@ export interface Http2TunnelParts {
   liveness: Pick<Liveness, "rttMs">;
   /** Of the agent: {@link CAPABILITY}. */
   capabilities: readonly string[];
+  /**
+   * Adds to the fields of each stream, in the turn in which it is opened. Default: nothing.
+   *
+   * @param cause undefined for a stream that serves requests of several callers, and for one of this process itself
+   */
+  addFields?: AddFields | undefined;
 }
+
+export type AddFields = (headers: OutgoingHttpHeaders, cause: StreamCause | undefined) => OutgoingHttpHeaders;
 
 export class Http2Tunnel implements Tunnel {
   readonly isAgentsOnly = false;
@@ -53,13 +61,15 @@ export class Http2Tunnel implements Tunnel {
   readonly streams: Set<ClientHttp2Stream> = new Set();
   readonly #liveness: Pick<Liveness, "rttMs">;
   readonly #capabilities: readonly string[];
+  readonly #addFields: AddFields | undefined;
   readonly #onClose: (() => void)[] = [];
 
-  constructor({ carrier, http2Session, liveness, capabilities }: Http2TunnelParts) {
+  constructor({ carrier, http2Session, liveness, capabilities, addFields }: Http2TunnelParts) {
     this.http2Session = http2Session;
     this.carrier = carrier;
     this.#liveness = liveness;
     this.#capabilities = capabilities;
+    this.#addFields = addFields;
     // One listener for all: node warns of a leak above ten.
     http2Session.once("close", () => {
       for (const listener of this.#onClose.splice(0)) listener();
@@ -117,7 +127,7 @@ export class Http2Tunnel implements Tunnel {
     destination: Destination,
     { onClose, signal, early, cause }: OpenOptions,
   ): Opening<TargetStream> {
-    const stream = this.request(this.#connectFields(destination, cause), onClose);
+    const stream = this.request(this.#connectFields(destination, cause), onClose, cause);
     early?.sendTo(stream);
     return {
       accepted: accepted(stream, labelOf(destination), signal),
@@ -143,6 +153,7 @@ export class Http2Tunnel implements Tunnel {
         ":path": request.path,
       },
       onClose,
+      cause,
     );
     const { timeoutMs } = request;
     return {
@@ -187,9 +198,11 @@ export class Http2Tunnel implements Tunnel {
   /**
    * Opens a stream with these fields.
    *
+   * @param cause as of {@link AddFields}
    * @throws TurnaboutError `headers_too_large`
    */
-  request(headers: OutgoingHttpHeaders, onClose: () => void): ClientHttp2Stream {
+  request(plain: OutgoingHttpHeaders, onClose: () => void, cause?: StreamCause): ClientHttp2Stream {
+    const headers = this.#addFields === undefined ? plain : this.#addFields(plain, cause);
     // Checked here: a larger block makes nghttp2 close the whole session; more fields are refused without a reason.
     const fields = headers as Record<string, string | string[]>;
     if (headerListPairs(fields) >= MAX_HEADER_PAIRS || headerListBytes(fields) > MAX_HEADER_BLOCK_BYTES) {

@@ -12,9 +12,11 @@ import type { Goaway } from "../../wire/session/goaway.ts";
 import type { StreamCause } from "../records/request-record.ts";
 import type { EarlyData } from "./early-data.ts";
 
-/** As lists name them: the carriers of tunnel connections, and the protocols that have none. */
-export type TunnelKind = CarrierKind | "revdial";
-export const TUNNEL_KINDS: readonly TunnelKind[] = [...CARRIER_KINDS, "revdial"];
+/** As lists name them: the carriers of agents' tunnel connections, and the protocols that have none. */
+export type AgentTunnelKind = CarrierKind | "revdial";
+/** And connections to another node of a cluster, which has the agent. */
+export type TunnelKind = AgentTunnelKind | "node";
+export const TUNNEL_KINDS: readonly TunnelKind[] = [...CARRIER_KINDS, "revdial", "node"];
 
 /**
  * A stream to a target as a socket, open at once: a refusal is its 'error'. It may emit 'closing' some time before its end, when the
