@@ -14,7 +14,7 @@ import { isErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";
-import { CAPABILITY, HEADER, PEER_ENDPOINT_PATH, PEER_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import { AGENT_AUTHORITY, CAPABILITY, HEADER, PEER_ENDPOINT_PATH, PEER_UPGRADE_TOKEN } from "../../wire/protocol.ts";
 import { receivedBytes } from "../../wire/session/carrier.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
@@ -48,7 +48,7 @@ const CAPABILITIES = [
 ];
 
 /** The path of the first request on a connection: it proves that this node has the key. */
-export const PROOF_PATH = "/proof";
+const PROOF_PATH = "/proof";
 
 /** @throws TurnaboutError `carrier_failed`, or the other node's refusal */
 export async function openPeerConnection(options: PeerConnectionOptions): Promise<Http2Tunnel> {
@@ -140,7 +140,10 @@ function refusalOf({ statusCode = 0, headers }: IncomingMessage, to: string): Tu
 /** Until the other node has a signed request it drops the connection soon. */
 async function prove(tunnel: Http2Tunnel, { to }: PeerConnectionOptions): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stream = tunnel.request({ ":method": "GET", ":path": PROOF_PATH }, () => {});
+  const stream = tunnel.request(
+    { ":method": "GET", ":scheme": "http", ":authority": AGENT_AUTHORITY, ":path": PROOF_PATH },
+    () => {},
+  );
   const fail = (what: string): void => reject(new TurnaboutError("carrier_failed", `node ${to}: ${what}`));
   const timer = setTimeout(() => fail("no response to the proof"), PEER_HANDSHAKE_TIMEOUT_MS);
   onResponse(stream, {

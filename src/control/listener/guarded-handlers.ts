@@ -24,6 +24,7 @@ export function guardHandlers(handlers: PortHandlers, log: Logger): PortHandlers
       () => socket.destroy(),
     );
   return {
+    ...handlers,
     request: (request, response) =>
       exchange(request, response).run(() => handlers.request(request, response)),
     upgrade: (request, socket, head) => raw(socket).run(() => handlers.upgrade(request, socket, head)),

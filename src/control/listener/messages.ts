@@ -12,6 +12,8 @@ export interface PortHandlers {
   request: (request: AnyRequest, response: AnyResponse) => void | Promise<void>;
   /** HTTP/1.1 `Upgrade`; the handler owns the socket. */
   upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
+  /** A further upgrade token, with which other nodes of a cluster connect. Default: there is none. */
+  peerToken?: string | undefined;
   /** HTTP/1.1 `CONNECT`; the handler owns the socket. */
   connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void | Promise<void>;
   /** HTTP/2 `CONNECT`, extended or not. */

@@ -158,7 +158,7 @@ function createHttp1({ handlers, inFlight, callers, connections, order }: Shared
     shouldUpgradeCallback: (request) => {
       if (request.httpVersion === "1.0") return false;
       const token = request.headers.upgrade?.trim().toLowerCase();
-      return token === "websocket" || token === "ptth";
+      return token === "websocket" || token === "ptth" || (token ?? "") === handlers.peerToken;
     },
   });
   const clientErrors = new ClientErrors(order);

@@ -182,5 +182,6 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
     context.refusalLog.info({ requestId, client, code, reason }, "request refused");
   }
 
-  return { request, upgrade, connect, connectStream };
+  const peerToken = peerEndpoint === undefined ? undefined : PEER_UPGRADE_TOKEN;
+  return { request, upgrade, connect, connectStream, peerToken };
 }
