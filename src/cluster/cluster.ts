@@ -38,7 +38,10 @@ export function createCluster(options: ClusterOptions): ControlPlaneCluster {
   const keys = new ClusterKeys(options.secret);
   const protocol = URL.parse(options.url)?.protocol;
   if (protocol !== "https:" && protocol !== "http:") {
-    throw new TurnaboutError("config_invalid", `node URL ${JSON.stringify(options.url)}: use https://HOST:PORT`);
+    throw new TurnaboutError(
+      "config_invalid",
+      `node URL ${JSON.stringify(options.url)}: use https://HOST:PORT`,
+    );
   }
   if (protocol === "http:" && options.allowPlaintext !== true) {
     throw new TurnaboutError("config_invalid", `node URL ${options.url}: other nodes connect by https only`, {

@@ -98,7 +98,12 @@ export async function createControlPlane(options: ControlPlaneOptions = {}): Pro
   );
   const parts = partsOn(store, settings);
   const { registry, tokens } = parts;
-  const running: Running = { extensions: undefined, cluster: undefined, stops: [], stopRemembering: () => {} };
+  const running: Running = {
+    extensions: undefined,
+    cluster: undefined,
+    stops: [],
+    stopRemembering: () => {},
+  };
   const shutdown = new Shutdown();
   try {
     reportEvents(parts, settings);

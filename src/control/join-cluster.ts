@@ -30,11 +30,7 @@ interface Closing {
 }
 
 /** Undefined where the options have no cluster: then nothing of it exists. */
-export function installCluster(
-  settings: Settings,
-  parts: Parts,
-  closing: Closing,
-): ClusterParts | undefined {
+export function installCluster(settings: Settings, parts: Parts, closing: Closing): ClusterParts | undefined {
   const { cluster, log, basePath } = settings;
   if (cluster === undefined) return undefined;
   const { registry, bus } = parts;

@@ -23,7 +23,9 @@ export class SharedDirectory {
       placeOf: (runnerId) =>
         this.placesOf(runnerId).map((place) => ({ ...place, isSelf: place.nodeId === self })),
       runnersAt: (nodeId) =>
-        [...this.#places].filter(([, places]) => places.some((place) => place.nodeId === nodeId)).map(([id]) => id),
+        [...this.#places]
+          .filter(([, places]) => places.some((place) => place.nodeId === nodeId))
+          .map(([id]) => id),
       onChange: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);

@@ -68,7 +68,10 @@ export function finishHandshake(
 ): MacKey {
   const [, toNonce = "", mac = ""] = RESPONSE.exec(String(value ?? "")) ?? [];
   if (!keys.handshake.verify(mac, "response", [from, to, fromNonce, toNonce])) {
-    throw new TurnaboutError("unauthenticated", `peer ${to}: its response is not signed with the cluster secret`);
+    throw new TurnaboutError(
+      "unauthenticated",
+      `peer ${to}: its response is not signed with the cluster secret`,
+    );
   }
   return keys.connection({ from, to, fromNonce, toNonce });
 }

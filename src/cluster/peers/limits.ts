@@ -35,6 +35,3 @@ export const MAX_SIGNED_TEXT_LENGTH = 512;
 
 /** Runners of one other node: what one process holds of agents. More are not entered here. */
 export const RUNNERS_PER_PEER = 100_000;
-
-/** Before a stream is refused because its agent is at a third node: the directory reaches the first node meanwhile. */
-export const ELSEWHERE_PAUSE_MS = 50;

@@ -14,7 +14,13 @@ import { isErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { parseProxyStatus } from "../../wire/fields/proxy-status.ts";
-import { AGENT_AUTHORITY, CAPABILITY, HEADER, PEER_ENDPOINT_PATH, PEER_UPGRADE_TOKEN } from "../../wire/protocol.ts";
+import {
+  AGENT_AUTHORITY,
+  CAPABILITY,
+  HEADER,
+  PEER_ENDPOINT_PATH,
+  PEER_UPGRADE_TOKEN,
+} from "../../wire/protocol.ts";
 import { receivedBytes } from "../../wire/session/carrier.ts";
 import { describeDeath, keepAlive } from "../../wire/session/keepalive.ts";
 import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
@@ -67,14 +73,23 @@ export async function openPeerConnection(options: PeerConnectionOptions): Promis
       },
       keepalive,
     );
-    const addFields = (headers: OutgoingHttpHeaders, cause: StreamCause | undefined): OutgoingHttpHeaders => ({
+    const addFields = (
+      headers: OutgoingHttpHeaders,
+      cause: StreamCause | undefined,
+    ): OutgoingHttpHeaders => ({
       ...headers,
       [HEADER.peer]: signer.sign(headers, cause),
       // Each is another one: it has no use in the tables of HPACK.
       [sensitiveHeaders]: [HEADER.peer],
     });
     const carrier = { kind: "ptth" as const, stream: socket, remoteAddress: new URL(url).host };
-    const tunnel = new Http2Tunnel({ carrier, http2Session, liveness, capabilities: CAPABILITIES, addFields });
+    const tunnel = new Http2Tunnel({
+      carrier,
+      http2Session,
+      liveness,
+      capabilities: CAPABILITIES,
+      addFields,
+    });
     await prove(tunnel, options);
     return tunnel;
   } catch (error) {

@@ -85,7 +85,10 @@ export class PeerEndpoint {
     const handshake = acceptHandshake(keys, self, request.headers[HEADER.peer]);
     const ofNode = [...this.#sessions].filter(({ node }) => node === handshake.from).length;
     if (ofNode >= CONNECTIONS_FROM_PEER || this.#sessions.size >= MAX_PEER_CONNECTIONS) {
-      throw new TurnaboutError("overloaded", `peer: node ${handshake.from} has ${ofNode} connections already`);
+      throw new TurnaboutError(
+        "overloaded",
+        `peer: node ${handshake.from} has ${ofNode} connections already`,
+      );
     }
     return handshake;
   }
@@ -103,4 +106,3 @@ export class PeerEndpoint {
     );
   }
 }
-

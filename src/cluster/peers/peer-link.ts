@@ -7,7 +7,13 @@ import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
 import type { ClusterHost, Http2Tunnel, JoinedNode, RemoteAgent } from "../../control/cluster.ts";
-import { CONNECTION_MAX_AGE_MS, CONNECTIONS_PER_PEER, RECONNECT_MAX_MS, RECONNECT_MIN_MS, RUNNERS_PER_PEER } from "./limits.ts";
+import {
+  CONNECTION_MAX_AGE_MS,
+  CONNECTIONS_PER_PEER,
+  RECONNECT_MAX_MS,
+  RECONNECT_MIN_MS,
+  RUNNERS_PER_PEER,
+} from "./limits.ts";
 import { PeerTunnel } from "./peer-tunnel.ts";
 
 export interface PeerLinkParts {
@@ -48,7 +54,13 @@ export class PeerLink {
     return this.#parts.node.url;
   }
 
-  get status(): { isConnected: boolean; runners: number; connections: number; streams: number; rttMs: number | undefined } {
+  get status(): {
+    isConnected: boolean;
+    runners: number;
+    connections: number;
+    streams: number;
+    rttMs: number | undefined;
+  } {
     const tunnel = this.#tunnel;
     return {
       isConnected: tunnel?.isOpen === true,
@@ -69,7 +81,10 @@ export class PeerLink {
     const known = this.#runners.get(info.id);
     if (known === undefined && this.#runners.size >= RUNNERS_PER_PEER) {
       if (this.#problems.isNew("runners", "full")) {
-        this.#parts.log.error({ node: this.id, max: RUNNERS_PER_PEER }, "node has too many runners: the others are not reached");
+        this.#parts.log.error(
+          { node: this.id, max: RUNNERS_PER_PEER },
+          "node has too many runners: the others are not reached",
+        );
       }
       return;
     }

@@ -123,11 +123,13 @@ export class PeerTunnel implements Tunnel {
   #pick(): Http2Tunnel {
     let best: Http2Tunnel | undefined;
     for (const connection of this.#connections) {
-      if (connection.isOpen && (best === undefined || connection.streams.size < best.streams.size)) best = connection;
+      if (connection.isOpen && (best === undefined || connection.streams.size < best.streams.size))
+        best = connection;
     }
     if (best === undefined) throw new TurnaboutError("agent_draining", "node: its connections are closing");
     if (best.streams.size >= GROW_AT_STREAMS) this.#grow();
-    if (best.streams.size >= best.maxStreams) throw new TurnaboutError("overloaded", "node: all streams are in use");
+    if (best.streams.size >= best.maxStreams)
+      throw new TurnaboutError("overloaded", "node: all streams are in use");
     return best;
   }
 

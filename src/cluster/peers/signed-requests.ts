@@ -110,7 +110,10 @@ function statementOf(cause: StreamCause | undefined): Record<string, unknown> {
   if (requester === undefined || kind === undefined || fingerprint === undefined) return statement;
   for (const text of [requester.id, owner ?? ""]) {
     if (text.length > MAX_SIGNED_TEXT_LENGTH) {
-      throw new TurnaboutError("headers_too_large", "peer: the id of the credential, or its owner, is too long");
+      throw new TurnaboutError(
+        "headers_too_large",
+        "peer: the id of the credential, or its owner, is too long",
+      );
     }
   }
   return { ...statement, requester: { id: requester.id, kind, owner, fingerprint } };
@@ -135,7 +138,8 @@ function parseStatement(payload: string): SignedRequest {
 /** @throws NotSigned */
 function parseRequester(value: unknown): RelayedRequester {
   const { id, kind, owner, fingerprint } = recordOf(value);
-  if (kind !== "admin" && kind !== "user" && kind !== "runner") throw new NotSigned("the signed field is not valid");
+  if (kind !== "admin" && kind !== "user" && kind !== "runner")
+    throw new NotSigned("the signed field is not valid");
   return {
     id: textOf(id),
     kind,

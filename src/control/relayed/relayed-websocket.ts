@@ -25,7 +25,8 @@ export async function relayWebSocket(relayed: RelayedStream, context: RelayConte
     started = startRelayed(relayed, context);
     const { caller } = started;
     opened = await open(relayed, started, context);
-    if (caller.closed !== undefined || stream.destroyed) throw new TurnaboutError("aborted", "closed meanwhile");
+    if (caller.closed !== undefined || stream.destroyed)
+      throw new TurnaboutError("aborted", "closed meanwhile");
     stream.respond(responseFields(opened));
     caller.complete();
     if (opened.isOpen) {

@@ -96,7 +96,11 @@ export function createRouter(context: RouterContext): Omit<PortHandlers, "revers
         if (revdialEndpoint?.isFor(request) === true) return revdialEndpoint.handle(request, socket, head);
         return agentEndpoint.handle(request, socket, head);
       }
-      if (peerEndpoint !== undefined && token === PEER_UPGRADE_TOKEN && path === basePath + PEER_ENDPOINT_PATH)
+      if (
+        peerEndpoint !== undefined &&
+        token === PEER_UPGRADE_TOKEN &&
+        path === basePath + PEER_ENDPOINT_PATH
+      )
         return peerEndpoint.accept(request, socket, head);
       if (!isWebSocket)
         throw new TurnaboutError("not_found", "this path does not support the requested upgrade");

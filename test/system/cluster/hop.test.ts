@@ -58,7 +58,8 @@ async function startStand(count = 2): Promise<Stand> {
   const sockets = new WebSocketServer({ noServer: true });
   web.http.on("upgrade", (request: http.IncomingMessage, socket, head: Buffer) => {
     received.push(request.headers);
-    if (request.url === "/refused") return void socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
+    if (request.url === "/refused")
+      return void socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
     sockets.handleUpgrade(request, socket, head, (opened) => {
       opened.on("error", () => {});
       opened.on("message", (data, isBinary) => opened.send(data as Buffer, { binary: isBinary }));
@@ -140,7 +141,10 @@ describe("at a node that does not have the runner", () => {
       const posted = await caller.call({ path: via("/", "web"), headers, method: "POST", body });
       assert.equal(posted.text, body);
       const names = stand.received.all.flatMap((fields) => Object.keys(fields));
-      assert.deepEqual(names.filter((name) => name.startsWith("turnabout-")), []);
+      assert.deepEqual(
+        names.filter((name) => name.startsWith("turnabout-")),
+        [],
+      );
       assert.ok(!names.includes("authorization"));
     });
 
@@ -153,12 +157,17 @@ describe("at a node that does not have the runner", () => {
       caller.socket.close(4_001, "enough");
       assert.deepEqual(await within(caller.closed, "the close"), { code: 4_001, reason: "enough" });
       const names = stand.received.all.flatMap((fields) => Object.keys(fields));
-      assert.deepEqual(names.filter((name) => name.startsWith("turnabout-")), []);
+      assert.deepEqual(
+        names.filter((name) => name.startsWith("turnabout-")),
+        [],
+      );
     });
   }
 
   it("a WebSocket gets the target's own refusal", async () => {
-    const refusal = await refusedWebSocket("HTTP/1.1 on TLS", stand.first, via("/refused", "web"), { headers: ALICE });
+    const refusal = await refusedWebSocket("HTTP/1.1 on TLS", stand.first, via("/refused", "web"), {
+      headers: ALICE,
+    });
     assert.equal(`${refusal.status} ${refusal.text}`, "403 no");
   });
 
@@ -199,7 +208,9 @@ describe("at a node that does not have the runner", () => {
       const accepted = within(stand.echo.accepted(), "the target's end");
       socket.write("x");
       const target = await accepted;
-      await using webSocket = await openWebSocket("HTTP/2 on TLS", stand.first, via("/ws", "web"), { headers: ALICE });
+      await using webSocket = await openWebSocket("HTTP/2 on TLS", stand.first, via("/ws", "web"), {
+        headers: ALICE,
+      });
       revoking.controlPlane.setTokens([]);
       const [, close] = await Promise.all([
         ending(socket).catch(() => {}),
