@@ -99,6 +99,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "bridge",
     "proxy",
     "websocket",
+    "relayed",
+    "cluster",
     "router",
     "reference",
     "page",
@@ -115,7 +117,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "moonlight",
     "api",
   ],
-  cluster: ["limits.ts", "directory", "nats"],
+  cluster: ["limits.ts", "directory", "nats", "peers"],
   dashboard: [
     "limits.ts",
     "text",

@@ -7,7 +7,7 @@ import type {
   ClusterParts,
   ControlPlaneCluster,
   LocalChange,
-} from "../control/cluster.ts";
+} from "../control/cluster/cluster.ts";
 import { TurnaboutError } from "../wire/errors.ts";
 import type { Logger } from "../wire/log.ts";
 import { parseRunnerId } from "../wire/messages/names.ts";

@@ -11,7 +11,7 @@ import { RevDialEndpoint } from "./bridge/revdial-endpoint.ts";
 import { createApp } from "./api/app.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
 import { createDiagnosis } from "./diagnosis.ts";
-import type { ClusterParts } from "./cluster.ts";
+import type { ClusterParts } from "./cluster/cluster.ts";
 import { installCluster } from "./join-cluster.ts";
 import { createHost, installExtensions } from "./install-extensions.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";

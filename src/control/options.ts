@@ -10,7 +10,7 @@ import type { Tracing } from "../wire/trace/tracing.ts";
 import { checkPair } from "../wire/tls/pem.ts";
 import { matchesPattern } from "./auth/identity.ts";
 import type { TokenRecord } from "./auth/tokens.ts";
-import type { ControlPlaneCluster } from "./cluster.ts";
+import type { ControlPlaneCluster } from "./cluster/cluster.ts";
 import type { ControlPlaneExtension } from "./extension.ts";
 import { GRACE_MS, WARM_UP_MS } from "./limits.ts";
 import type { PortTls } from "./listener/port.ts";

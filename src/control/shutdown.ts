@@ -10,7 +10,7 @@
 import { setImmediate } from "node:timers/promises";
 import { announceRestart } from "./admission/agent-notices.ts";
 import type { CloseReason } from "./auth/active-streams.ts";
-import type { ClusterParts } from "./cluster.ts";
+import type { ClusterParts } from "./cluster/cluster.ts";
 import type { InstalledExtensions } from "./install-extensions.ts";
 import { FLUSH_MS, LATE_REQUESTS_MS, SPREAD_NOTICES_AT_ONCE } from "./limits.ts";
 import type { Port } from "./listener/port.ts";

@@ -1,5 +1,5 @@
 /** A directory in memory that control planes of one process share: what `src/cluster/directory/` is for those on NATS. */
-import type { LocalRunner } from "../../src/control/cluster.ts";
+import type { LocalRunner } from "../../src/control/cluster/cluster.ts";
 import type {
   DirectoryOwner,
   LostPlace,

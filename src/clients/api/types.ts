@@ -183,7 +183,7 @@ export interface components {
       state: "connected" | "reconnecting" | "gone";
       since: string;
       /** @enum {string|null} */
-      carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial" | null;
+      carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial" | "node" | null;
       version: string | null;
       /** @description Id of the agent's credential, or of the last agent's (admin) */
       credential: string | null;
@@ -203,7 +203,7 @@ export interface components {
       connections: {
         id: string;
         /** @enum {string} */
-        carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial";
+        carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial" | "node";
         since: string;
         rttMs: number | null;
         peer: string | null;
@@ -219,7 +219,7 @@ export interface components {
       behind: {
         id: string;
         /** @enum {string} */
-        carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial";
+        carrier: "rh2" | "ptth" | "websocket" | "h2" | "revdial" | "node";
         since: string;
         rttMs: number | null;
         peer: string | null;

@@ -1,5 +1,5 @@
 /** What the hop between nodes needs of a directory: `../directory/` has it for a cluster on NATS. */
-import type { LocalRunner } from "../../control/cluster.ts";
+import type { LocalRunner } from "../../control/cluster/cluster.ts";
 import type { TargetInfo } from "../../wire/messages/hello.ts";
 
 export interface PeerNode {

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { ClusterHost } from "../../control/cluster.ts";
+import type { ClusterHost } from "../../control/cluster/cluster.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { HEADER, PEER_UPGRADE_TOKEN } from "../../wire/protocol.ts";

@@ -6,7 +6,7 @@ import type { Logger } from "../../wire/log.ts";
 import { ReportedProblems } from "../../wire/reported-problems.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { RunnerInfo } from "../../wire/messages/hello.ts";
-import type { ClusterHost, Http2Tunnel, JoinedNode, RemoteAgent } from "../../control/cluster.ts";
+import type { ClusterHost, Http2Tunnel, JoinedNode, RemoteAgent } from "../../control/cluster/cluster.ts";
 import {
   CONNECTION_MAX_AGE_MS,
   CONNECTIONS_PER_PEER,

@@ -1,7 +1,7 @@
 /** One connection that another node has opened here: each request on it is verified before anything else is done with it. */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import type { ClusterHost } from "../../control/cluster.ts";
+import type { ClusterHost } from "../../control/cluster/cluster.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
 import { parseAuthority } from "../../wire/messages/names.ts";

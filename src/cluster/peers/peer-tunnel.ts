@@ -13,7 +13,7 @@ import type {
   Tunnel,
   WebSocketRequest,
   WebSocketResponse,
-} from "../../control/cluster.ts";
+} from "../../control/cluster/cluster.ts";
 import { CONNECTIONS_PER_PEER, GROW_AT_STREAMS } from "./limits.ts";
 
 export class PeerTunnel implements Tunnel {

@@ -50,7 +50,10 @@ describe("a request that is signed for another node", () => {
   it("says who has made it", () => {
     const { send, verifier } = pair();
     const { requestId, client, requester } = verifier.verify(send());
-    assert.deepEqual({ requestId, client, requester }, { requestId: CAUSE.id, client: CAUSE.client, requester: ALICE });
+    assert.deepEqual(
+      { requestId, client, requester },
+      { requestId: CAUSE.id, client: CAUSE.client, requester: ALICE },
+    );
   });
 
   it("is refused without the field, with two, and with one that is too long", () => {
@@ -137,7 +140,9 @@ describe("the handshake of two nodes", () => {
   });
 
   it("that is sent again gives another key, which the sender does not have", () => {
-    const [first, second] = [request.value, request.value].map((value) => acceptHandshake(keys, "node-2", value));
+    const [first, second] = [request.value, request.value].map((value) =>
+      acceptHandshake(keys, "node-2", value),
+    );
     assert.ok(first !== undefined && second !== undefined);
     assert.ok(!second.key.verify(first.key.mac("x", ["y"]), "x", ["y"]));
     assert.throws(() => finishHandshake(keys, requestHandshake(keys, "node-1", "node-2"), first.value));

@@ -10,7 +10,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { isRequestId } from "../../wire/messages/request-id.ts";
 import { HEADER } from "../../wire/protocol.ts";
-import type { RelayedRequester, StreamCause } from "../../control/cluster.ts";
+import type { RelayedRequester, StreamCause } from "../../control/cluster/cluster.ts";
 import type { MacKey } from "./keys.ts";
 import {
   CLOCK_TOLERANCE_MS,

@@ -63,7 +63,9 @@ async function upgrade(
   { port = node.controlPlane.port, isTls = true }: { port?: number; isTls?: boolean } = {},
 ): Promise<Upgrade> {
   const to = { host: "localhost", port };
-  const socket = isTls ? tls.connect({ ...to, ca: nodes.pki.ca, ALPNProtocols: ["http/1.1"] }) : net.connect(to);
+  const socket = isTls
+    ? tls.connect({ ...to, ca: nodes.pki.ca, ALPNProtocols: ["http/1.1"] })
+    : net.connect(to);
   socket.on("error", () => {}); // permanent
   const { promise, resolve, reject } = Promise.withResolvers<Upgrade>();
   const request = http.request({
@@ -116,8 +118,15 @@ async function connectAsNode(): Promise<Connected> {
   };
 }
 
-function open({ session }: Connected, headers: OutgoingHttpHeaders, field: string | undefined): ClientHttp2Stream {
-  const stream = session.request({ ...headers, ...(field !== undefined && { [HEADER.peer]: field }) }, { endStream: false });
+function open(
+  { session }: Connected,
+  headers: OutgoingHttpHeaders,
+  field: string | undefined,
+): ClientHttp2Stream {
+  const stream = session.request(
+    { ...headers, ...(field !== undefined && { [HEADER.peer]: field }) },
+    { endStream: false },
+  );
   stream.on("error", () => {}); // permanent
   return stream;
 }
@@ -225,9 +234,13 @@ describe("the options of a cluster", () => {
   const options = { nodeId: "node-1", secret: CLUSTER_SECRET, createDirectory: () => assert.fail() };
 
   it("have no plain HTTP between nodes, unless it is allowed", () => {
-    assert.throws(() => createCluster({ ...options, url: "http://10.0.0.1:8080" }), { code: "config_invalid" });
+    assert.throws(() => createCluster({ ...options, url: "http://10.0.0.1:8080" }), {
+      code: "config_invalid",
+    });
     createCluster({ ...options, url: "http://10.0.0.1:8080", allowPlaintext: true });
     assert.throws(() => createCluster({ ...options, url: "ftp://x" }), { code: "config_invalid" });
-    assert.throws(() => createCluster({ ...options, nodeId: "A B", url: "https://x" }), { code: "config_invalid" });
+    assert.throws(() => createCluster({ ...options, nodeId: "A B", url: "https://x" }), {
+      code: "config_invalid",
+    });
   });
 });

@@ -7,12 +7,12 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Logger } from "../wire/log.ts";
-import type { RunnerInfo, TargetInfo } from "../wire/messages/hello.ts";
-import type { KeepaliveOptions } from "../wire/session/keepalive.ts";
-import type { RemoteAgent } from "./registry/upstream.ts";
-import type { RelayedStream } from "./relayed/relayed-stream.ts";
-import type { Tunnel } from "./tunnels/tunnel.ts";
+import type { Logger } from "../../wire/log.ts";
+import type { RunnerInfo, TargetInfo } from "../../wire/messages/hello.ts";
+import type { KeepaliveOptions } from "../../wire/session/keepalive.ts";
+import type { RemoteAgent } from "../registry/upstream.ts";
+import type { RelayedStream } from "../relayed/relayed-stream.ts";
+import type { Tunnel } from "../tunnels/tunnel.ts";
 
 export interface ControlPlaneCluster {
   /** Called once, before runners can connect and before the port is open. What it throws fails the start. */
@@ -112,10 +112,10 @@ export interface ClusterParts {
   close(): Promise<void>;
 }
 
-export { Http2Tunnel } from "./tunnels/http2-tunnel.ts";
-export type { RemoteAgent } from "./registry/upstream.ts";
-export type { RelayedRequester, RelayedStream } from "./relayed/relayed-stream.ts";
-export type { StreamCause } from "./records/request-record.ts";
+export { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
+export type { RemoteAgent } from "../registry/upstream.ts";
+export type { RelayedRequester, RelayedStream } from "../relayed/relayed-stream.ts";
+export type { StreamCause } from "../records/request-record.ts";
 export type {
   Opening,
   OpenOptions,
@@ -124,4 +124,4 @@ export type {
   Tunnel,
   WebSocketRequest,
   WebSocketResponse,
-} from "./tunnels/tunnel.ts";
+} from "../tunnels/tunnel.ts";

@@ -1,9 +1,9 @@
 /** Reports to a cluster which runners agents serve here: a runner whose connections all drain is not offered to other nodes. */
-import type { EventBus } from "./event-bus.ts";
+import type { EventBus } from "../event-bus.ts";
 import type { LocalChange, LocalRunner } from "./cluster.ts";
-import type { AgentConnection } from "./registry/agent-connection.ts";
-import type { Registry } from "./registry/registry.ts";
-import type { Upstream } from "./registry/upstream.ts";
+import type { AgentConnection } from "../registry/agent-connection.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Upstream } from "../registry/upstream.ts";
 
 type Listener = (change: LocalChange) => void;
 
