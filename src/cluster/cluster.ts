@@ -173,11 +173,11 @@ class Cluster implements ClusterParts {
     const known = this.#links.get(node.id);
     if (known !== undefined) return known;
     const { nodeId: from, ca } = this.#options;
-    const { log, keepalive, join } = this.#host;
+    const { log, keepalive } = this.#host;
     const link = new PeerLink({
       node,
       log,
-      join,
+      join: (id, tunnel) => this.#host.join(id, tunnel),
       connect: (signal) =>
         openPeerConnection({ from, to: node.id, url: node.url, keys: this.#keys, ca, keepalive, signal }),
     });

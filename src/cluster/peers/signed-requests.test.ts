@@ -22,7 +22,7 @@ function connect(secretOfTo: string = SECRET): { from: MacKey; to: MacKey } {
 
 interface Pair {
   /** The request with its field. */
-  send(headers?: Record<string, string>): Record<string, string>;
+  send(this: void, headers?: Record<string, string>): Record<string, string>;
   verifier: RequestVerifier;
   clock: { fromMs: number; toMs: number };
 }

@@ -48,7 +48,7 @@ function open(
   { dialer }: RelayContext,
 ): Promise<WebSocketResponse> {
   const { signal } = caller;
-  const path = String(headers[":path"] ?? "/");
+  const path = headers[":path"] ?? "/";
   const request = { path, fields: targetFields(headers), timeoutMs: RESPONSE_TIMEOUT_MS };
   const options = { signal, caller: holder, localOnly: true, record };
   return dialer.open(destination, options, (connection, release) =>
