@@ -1,10 +1,12 @@
 /**
  * `npm run bench`: Turnabout beside a plain TCP relay of as many hops, in one run, against the budgets of the design.
- * A missed budget is a finding, not a failure: the exit code is non-zero only where something could not be measured.
+ * A missed budget is a finding, not a failure: the exit code is non-zero only where something could not be measured, or is worse
+ * than in the run of `--compare`.
  */
 import { killWorkers } from "./worker.ts";
 import { parseOptions } from "./options.ts";
-import { printTable, writeJson } from "./report.ts";
+import { changes, printChanges, readRun } from "./compare.ts";
+import { printTable, runOf, writeJson } from "./report.ts";
 import type { Report } from "./report.ts";
 import type { Section } from "./sections/section.ts";
 
@@ -13,6 +15,8 @@ const SECTION_DEADLINE_MS = 400_000;
 const RUN_DEADLINE_MS = 600_000;
 
 const options = parseOptions(process.argv.slice(2));
+// Before the run: it may overwrite the file.
+const former = options.compare === undefined ? undefined : await readRun(options.compare);
 const report: Report = { rows: [], notes: [], failures: [] };
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
@@ -28,8 +32,10 @@ for (const [name, section] of options.sections) {
 }
 printTable(report);
 await writeJson(report, options.json);
+const isAsGood =
+  former === undefined || printChanges(changes(former, runOf(report)), options.compare ?? "the former run");
 // Not by itself: a section that was given up may still have timers. Workers are killed on the way out.
-process.exit(report.failures.length === 0 ? 0 : 1);
+process.exit(report.failures.length === 0 && isAsGood ? 0 : 1);
 
 async function withDeadline(name: string, section: Section): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();

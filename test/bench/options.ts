@@ -33,12 +33,14 @@ const SECTIONS: Readonly<Record<string, Section>> = {
 /** Run only by name: they take minutes, or are about defence or another protocol rather than speed. */
 const BY_NAME_ONLY: readonly string[] = ["access-log", "flooded", "flooded-crowd", "revdial"];
 
-export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--rows TEXT] [--quick] [--json PATH]
+export const USAGE: string = `usage: npm run bench -- [--only SECTION,…] [--rows TEXT] [--quick] [--json PATH] [--compare PATH]
 sections: ${Object.keys(SECTIONS).join(", ")}`;
 
 export interface BenchOptions {
   sections: [string, Section][];
   json: string;
+  /** JSON of a former run, for a comparison. */
+  compare: string | undefined;
   /** Of the floods, those whose name contains this text. */
   rows: string;
   durations: { pairs: number; runMs: number; warmUpMs: number; scale: number };
@@ -53,6 +55,7 @@ export function parseOptions(args: string[]): BenchOptions {
       rows: { type: "string", default: "" },
       quick: { type: "boolean", default: false },
       json: { type: "string", default: "bench-results/latest.json" },
+      compare: { type: "string" },
     },
   });
   const names =
@@ -60,6 +63,7 @@ export function parseOptions(args: string[]): BenchOptions {
     Object.keys(SECTIONS).filter((name) => !BY_NAME_ONLY.includes(name));
   return {
     json: values.json,
+    compare: values.compare,
     rows: values.rows,
     sections: names.map((name) => {
       const section = SECTIONS[name];

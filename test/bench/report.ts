@@ -70,18 +70,27 @@ export function printTable(report: Report): void {
   for (const { section, error } of report.failures) console.log(`FAILED ${section}: ${error}`);
 }
 
-export async function writeJson(report: Report, file: string): Promise<void> {
-  const body = {
-    date: new Date().toISOString(),
+/** A report as it is kept, with what it was measured on. */
+export interface Run extends Pick<Report, "rows"> {
+  cpu?: string | undefined;
+  cores?: number | undefined;
+  node?: string | undefined;
+}
+
+export function runOf(report: Report): Run {
+  return {
     node: process.version,
     cores: os.availableParallelism(),
     cpu: os.cpus()[0]?.model,
-    kernel: os.release(),
-    ...report,
     rows: report.rows.map((row) => ({ ...row, verdict: verdict(row) })),
   };
+}
+
+export async function writeJson(report: Report, file: string): Promise<void> {
+  const { notes, failures } = report;
+  const run = { date: new Date().toISOString(), kernel: os.release(), ...runOf(report), notes, failures };
   await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(file, `${JSON.stringify(body, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify(run, null, 2)}\n`);
 }
 
 /** Three significant digits or so: more would only be noise. */
