@@ -61,7 +61,7 @@ function nodesOf({ directory }: Member): string[] {
     .toSorted();
 }
 
-describe("the directory on a NATS server", { skip: missing("nats-server") }, () => {
+describe("the directory on a NATS server", { skip: missing("nats-server"), concurrency: true }, () => {
   after(() => assertNothingOpen());
 
   it("shows every node what is entered at one, refuses another credential, and what a node has entered ends with it", async () => {
