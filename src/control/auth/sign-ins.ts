@@ -11,7 +11,7 @@ import type { Identity } from "./identity.ts";
 import { hashToken } from "./tokens.ts";
 import type { TokenStore } from "./tokens.ts";
 
-/** What every id begins with: one that has ended is told from an invalid token. */
+/** What every id begins with: one that has ended is distinguished from an invalid token. */
 const ID_PREFIX = "signin_";
 
 interface SignIn {

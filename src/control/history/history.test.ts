@@ -16,7 +16,7 @@ describe("latencies", () => {
     }
   });
 
-  it("tell many from a few, and nothing from none", () => {
+  it("distinguish many from a few, and have none where nothing was counted", () => {
     const latencies = new Latencies();
     assert.equal(latencies.percentileMs(99), undefined);
     for (let i = 0; i < 99; i += 1) latencies.addMs(1);

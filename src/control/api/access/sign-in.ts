@@ -141,7 +141,7 @@ function cookieField(value: string, { path, seconds, isSecure }: CookieOptions):
   return `${TOKEN_COOKIE}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`;
 }
 
-/** The browser has used https, be it to a proxy that is not configured as trusted: its page's origin tells. */
+/** The browser has used https, be it to a proxy that is not configured as trusted, as its page's origin shows. */
 function isSecure({ scheme }: Client, { headers }: { headers: IncomingHttpHeaders }): boolean {
   return scheme === "https" || headers.origin?.startsWith("https:") === true;
 }
