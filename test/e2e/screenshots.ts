@@ -1,7 +1,7 @@
 /**
  * Pictures of the page, each view in light, dark and on a phone, with the demo and some traffic behind it:
  *
- *     node test/e2e/screenshots.ts [FOLDER [SECONDS]]     default docs/images, and 45 s of traffic before the first picture
+ *     node test/e2e/screenshots.ts [FOLDER [SECONDS]]     default screenshots, and 45 s of traffic before the first picture
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -18,7 +18,7 @@ import { startHttpTarget } from "../support/target.ts";
 import { startChromium } from "./browser/chromium.ts";
 import { openDashboard } from "./browser/dashboard.ts";
 
-const [folder = "docs/images", seconds = "45"] = process.argv.slice(2);
+const [folder = "screenshots", seconds = "45"] = process.argv.slice(2);
 const VARIANTS = [
   { name: "light", theme: "light", width: 1_280 },
   { name: "dark", theme: "dark", width: 1_280 },

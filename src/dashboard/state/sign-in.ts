@@ -30,8 +30,10 @@ export async function findSignIn(): Promise<void> {
   } catch (cause) {
     const error = unreachable(cause);
     const isOut = error.status === 401;
-    if (isOut) signIn.value = { kind: "out", hasEnded: signIn.value.kind === "in" };
-    else if (signIn.value.kind !== "in") signIn.value = { kind: "unreachable", error };
+    const before = signIn.value;
+    const hasEnded = before.kind === "in" || (before.kind === "out" && before.hasEnded);
+    if (isOut) signIn.value = { kind: "out", hasEnded };
+    else if (before.kind !== "in") signIn.value = { kind: "unreachable", error };
   }
 }
 
