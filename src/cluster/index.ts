@@ -4,6 +4,7 @@
  */
 export { createCluster } from "./cluster.ts";
 export type { ClusterOptions } from "./cluster.ts";
+export { directoryOn } from "./directory-peers.ts";
 export { systemClock } from "./directory/clock.ts";
 export type { Clock } from "./directory/clock.ts";
 export { Directory } from "./directory/directory.ts";

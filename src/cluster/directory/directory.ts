@@ -174,6 +174,11 @@ export class Directory {
     }));
   }
 
+  /** Runners that have a place at this node. */
+  runnersAt(nodeId: string): ReadonlySet<string> {
+    return this.#places.runnersAt(nodeId);
+  }
+
   /** The credential for which a runner is reserved, also for a while after its last agent was lost. */
   reservedFor(runnerId: string): string | undefined {
     return this.#places.reservedFor(runnerId);
