@@ -61,13 +61,14 @@ export class ApiClient implements AsyncDisposable {
     input: Input<M, P>,
     { signal }: ApiCallOptions = {},
   ): Promise<Output<M, P>> {
+    const label = labelOf(method, path, input);
     const response = await this.#send(method, path, input, signal);
-    const text = await readText(response, labelOf(method, path));
+    const text = await readText(response, label);
     if (text === "") return undefined as Output<M, P>;
     try {
       return JSON.parse(text) as Output<M, P>;
     } catch (cause) {
-      throw new TurnaboutError("carrier_failed", `${labelOf(method, path)}: the response is not JSON`, {
+      throw new TurnaboutError("carrier_failed", `${label}: the response is not JSON`, {
         cause,
         hint: "is there a control plane at this address? Check --server",
       });
@@ -76,7 +77,7 @@ export class ApiClient implements AsyncDisposable {
 
   /** Body of a resource that is text. */
   async text<P extends PathOf<"get">>(path: P, input: Input<"get", P>): Promise<string> {
-    return readText(await this.#send("get", path, input, undefined), labelOf("get", path));
+    return readText(await this.#send("get", path, input, undefined), labelOf("get", path, input));
   }
 
   /** Server-sent events of a path, until the control plane ends them or the signal is aborted. */
@@ -91,10 +92,10 @@ export class ApiClient implements AsyncDisposable {
     });
     onOpen?.();
     try {
-      yield* serverEvents(body, labelOf("get", path));
+      yield* serverEvents(body, labelOf("get", path, input));
     } catch (error) {
       if (signal?.aborted === true) return;
-      throw this.#failure(error, labelOf("get", path));
+      throw this.#failure(error, labelOf("get", path, input));
     }
   }
 
@@ -117,10 +118,8 @@ export class ApiClient implements AsyncDisposable {
     signal: AbortSignal | undefined,
     transport: { dispatcher?: Agent; bodyTimeout?: number } = {},
   ): Promise<Dispatcher.ResponseData> {
-    const filled = path.replace(/\{(\w+)\}/g, (_all, name: string) =>
-      encodeURIComponent(parameters[name] ?? ""),
-    );
-    const label = labelOf(method, filled);
+    const filled = fill(path, parameters);
+    const label = `${method.toUpperCase()} ${filled}`;
     const pairs = Object.entries(query).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, String(value)]],
     );
@@ -149,9 +148,13 @@ export class ApiClient implements AsyncDisposable {
   }
 }
 
-/** @param path with its parameters filled in, where they are known */
-function labelOf(method: Method, path: string): string {
-  return `${method.toUpperCase()} ${path}`;
+function labelOf(method: Method, path: string, { path: parameters }: RequestParts): string {
+  return `${method.toUpperCase()} ${fill(path, parameters)}`;
+}
+
+/** A path of the document, with its parameters. */
+function fill(path: string, parameters: RequestParts["path"] = {}): string {
+  return path.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(parameters[name] ?? ""));
 }
 
 async function readText({ body }: Dispatcher.ResponseData, label: string): Promise<string> {

@@ -33,6 +33,7 @@ import { RequestRecord } from "../records/request-record.ts";
 import { traceRequest } from "../records/request-trace.ts";
 import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
+import { SILENT_HINT } from "./target-errors.ts";
 
 export interface ConnectProxyContext {
   accessLog: Pick<AccessLog, "end">;
@@ -203,9 +204,14 @@ function watchTarget(
     silent(waitedMs) {
       if (caller.closed !== undefined) return;
       const { runner, target } = refused.record;
-      const reason = `${runner} ${target}: the caller has left after ${waitedMs} ms without a byte of the target`;
-      const fields = { ...fieldsOf(refused, {}), phase: "response", waitedMs, reason };
-      log.info(fields, "the caller has left before the target's response");
+      const reason = `${runner} ${target}: the caller has left after ${waitedMs} ms without a byte from the target`;
+      const fields = {
+        ...fieldsOf(refused, { code: "aborted" }),
+        phase: "response",
+        waitedMs,
+        hint: SILENT_HINT,
+      };
+      log.info({ ...fields, reason }, "the caller has left before the target's response");
     },
   });
 }

@@ -25,9 +25,11 @@ export interface FailedRequest {
   hasBegun: boolean;
 }
 
+export const SILENT_HINT =
+  "look at the target's process: it accepts connections and does not respond; the agent's line with this id has its address";
+
 const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
-  response_timeout:
-    "look at the target's process: it accepts connections and does not respond; the agent's line with this id has its address",
+  response_timeout: SILENT_HINT,
   target_closed: "look at the target's log; a port that speaks TLS, or no HTTP, closes like this too",
   target_protocol: "does the target speak HTTP at this port, and the version that its --target declares?",
 };
@@ -135,7 +137,7 @@ export function reportAbandoned(
   const { runner, target } = job.destination;
   const what = hasBegun ? "with a part of its header" : "without a byte of a response";
   const reason = `${runner} ${target}: the caller has left after ${waitedMs} ms ${what}`;
-  const fields = { ...failureFields(job, { code: "aborted" }, record), hint: HINTS.response_timeout };
+  const fields = { ...failureFields(job, { code: "aborted" }, record), hint: SILENT_HINT };
   refusalLog.info({ ...fields, reason }, "the caller has left before the target's response");
   notifyAgent(new TurnaboutError("response_timeout", reason), failed, log);
 }
