@@ -192,6 +192,7 @@ describe("a refusal of a server in front of the control plane", () => {
 
   it("has a code and a hint of its own, over HTTP/2 and HTTP/1.1", async () => {
     let status = 0;
+    using opened = new DisposableStack();
     const http2Front = http2.createServer();
     http2Front.on("stream", (stream: ServerHttp2Stream) => {
       stream.on("error", () => {});
@@ -202,7 +203,10 @@ describe("a refusal of a server in front of the control plane", () => {
       socket.on("error", () => {});
       socket.end(`HTTP/1.1 ${status} No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n`);
     });
+    opened.defer(() => void http2Front.close());
+    opened.defer(() => void http1Front.close());
     const remote = new RemoteConnection({ server: await listening(http2Front), token: "t" });
+    opened.defer(() => remote.close());
     const dial = createRemoteDial({ server: await listening(http1Front), token: "t" });
     for (const [given, code, hint] of FRONTS) {
       status = given;
@@ -215,9 +219,6 @@ describe("a refusal of a server in front of the control plane", () => {
         assert.match(error.hint ?? "", hint);
       }
     }
-    remote.close();
-    http2Front.close();
-    http1Front.close();
   });
 
   it("is told from the control plane's own, whose reason and request it has", async () => {

@@ -4,8 +4,9 @@ import http2 from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
-import { it } from "node:test";
+import { it, mock } from "node:test";
 import type { Dispatcher } from "undici";
+import { HTTP2_TARGET_SETTINGS_TIMEOUT_MS } from "./limits.ts";
 import type { TargetSocket } from "../tunnels/tunnel.ts";
 import { Http2Target } from "./target.ts";
 
@@ -77,5 +78,44 @@ it("a stream is opened for the request that gets it, not for the one that came l
   } finally {
     await target.destroy(new Error("the end"));
     server.close();
+  }
+});
+
+it("a target that sends not a byte is silent, and one that sends no SETTINGS speaks something else", async () => {
+  for (const [bytes, code] of [
+    ["", "response_timeout"],
+    ["220 mail.example\r\n", "target_protocol"],
+  ] as const) {
+    const server = net.createServer(
+      (socket) =>
+        void socket
+          .resume()
+          .on("error", () => {})
+          .write(bytes),
+    );
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const socket = net.connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const target = new Http2Target({
+      label: "r t",
+      openTunnel: () => Object.assign(socket, { heldBytes: 0, acceptedAt: 0 }) as unknown as TargetSocket,
+    });
+    const request = handler();
+    target.dispatch(
+      { method: "GET", path: "/", headers: ["host", "x"], body: null, headersTimeout: 60_000 },
+      request.handler,
+    );
+    if (bytes === "") mock.timers.tick(HTTP2_TARGET_SETTINGS_TIMEOUT_MS);
+    try {
+      await assert.rejects(request.ended, { code });
+    } finally {
+      mock.timers.reset();
+      await target.destroy(new Error("the end"));
+      socket.destroy();
+      server.close();
+    }
   }
 });

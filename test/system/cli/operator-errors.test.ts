@@ -80,6 +80,7 @@ const MISTAKES: readonly (readonly [string, number, RegExp, RegExp, Record<strin
     /^use 1 to 999999$/,
     SERVES,
   ],
+  ["serve --response-timeout 0", 2, /^--response-timeout 0: less than 0\.1$/, /^use 0\.1 to/, SERVES],
   ["serve --grace 2592000", 2, /^--grace 2592000: more than 2147483$/, /^use 0 to 2147483$/, SERVES],
   [
     "agent --server http://x --runner a --target web=1.2.3.4:5 --connections 17",
