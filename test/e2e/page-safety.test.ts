@@ -120,6 +120,30 @@ describe("the page of a control plane", { skip: missing("chromium"), timeout: 24
     });
   }
 
+  it("keeps the rows in view of 5,000 runners in the document, and no others", async () => {
+    await using dashboard = await openDashboard(chromium.browser, { url: home });
+    const { page } = dashboard;
+    await page.route("**/api/v1/runners", async (route) => {
+      const response = await route.fetch();
+      const { runners } = (await response.json()) as { runners: { id: string }[] };
+      const many = Array.from({ length: 5_000 }, (_, n) => ({ ...runners[0], id: `p${n % 40}-${n}` }));
+      await route.fulfill({ response, json: { runners: many } });
+    });
+    await page.getByLabel("Token").fill(ADMIN_TOKEN);
+    await page.keyboard.press("Enter");
+    await page.getByRole("region", { name: "Topology" }).getByText("others", { exact: true }).waitFor();
+    await openView(page, "Runners");
+    const rows = page.getByRole("table").getByRole("row");
+    await page.getByText("5,000 runners").waitFor();
+    await page.getByRole("table").focus();
+    await page.keyboard.press("End");
+    await page.getByRole("link", { name: "p39-4999" }).and(page.locator(":focus")).waitFor();
+    assert.ok((await rows.count()) < 100);
+    await page.getByLabel("Search runners").fill("4999");
+    await page.getByText("1 runner of 5,000").waitFor();
+    assert.deepEqual(dashboard.problems, []);
+  });
+
   it("works by keyboard alone: sign-in, views, a runner, a dialog that gives the focus back", async () => {
     await using dashboard = await openDashboard(chromium.browser, { url: home });
     const { page } = dashboard;

@@ -9,7 +9,7 @@ import { Empty, Failed, Loading } from "../parts/notice.tsx";
 import { VirtualRows } from "../parts/virtual-rows.tsx";
 import { loadAll, runners, runnersError } from "../state/runners.ts";
 import { isAdmin } from "../state/sign-in.ts";
-import { plural } from "../text/format.ts";
+import { count, plural } from "../text/format.ts";
 import { arrange, FILTERS, isTroubled, SORTS } from "./arrange.ts";
 import type { Filter, Row, Sort } from "./arrange.ts";
 import { GroupCells, RunnerCells, RunnerHeader } from "./runner-row.tsx";
@@ -53,7 +53,7 @@ export function RunnersView(): JSX.Element {
         <p class="faint" aria-live="polite">
           {shown === all.length || closed.value.size > 0
             ? plural(all.length, "runner")
-            : `${plural(shown, "runner")} of ${all.length}`}
+            : `${plural(shown, "runner")} of ${count(all.length)}`}
           {troubled > 0 && ` · ${troubled} ${troubled === 1 ? "needs" : "need"} attention`}
         </p>
       </header>
