@@ -154,6 +154,12 @@ describe("a configuration file", () => {
       "2:1",
       /"token-fiel"\ndid you mean tokenFile\? put it below `serve:` or `agent:`, indented/,
     ],
+    [
+      "a misspelled key that is as near to a section, with a value that no section has",
+      "version: 1\nservr: http://x\n",
+      "2:1",
+      /"servr"\ndid you mean server\? put it below `agent:`, indented/,
+    ],
     ["a misspelled section", "version: 1\nserv:\n  port: 1\n", "2:1", /"serv"\ndid you mean serve\?/],
     ["a misspelled version", "vresion: 1\nserve: {}\n", "1:1", /^\S+ unknown key.*\ndid you mean version\?$/],
     [
