@@ -7,6 +7,7 @@ import { buildPage } from "../../agents/packaging/page.ts";
 import { helix } from "../../src/helix/helix.ts";
 import { call, targetUrl } from "../support/http.ts";
 import { missing } from "../support/parts.ts";
+import { exchangeRaw } from "../support/raw-http.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem } from "../support/system.ts";
 import type { System } from "../support/system.ts";
 import { startHttpTarget } from "../support/target.ts";
@@ -73,13 +74,23 @@ describe("the page of a control plane", { skip: missing("chromium"), timeout: 24
     assert.equal(issued.status, 201, issued.body);
     const { token } = JSON.parse(issued.body) as { token: string };
     const hostile = "/<img/src=x/onerror=document.title=`hacked`>";
-    for (const name of ["web", "down"])
-      await call(targetUrl(`${system.url}/base`, RUNNER, name, hostile), { token });
+    const fields = `Host: x\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`;
+    for (const [name, status] of [
+      ["web", 500],
+      ["down", 502],
+    ] as const) {
+      // As it is: a URL would be encoded.
+      const path = targetUrl("/base", RUNNER, name, hostile);
+      const { statuses } = await exchangeRaw(system.controlPlane.port, `GET ${path} HTTP/1.1\r\n${fields}`);
+      assert.deepEqual(statuses, [status]);
+    }
     await using dashboard = await openDashboard(chromium.browser, { url: home, token: ADMIN_TOKEN });
     const { page, problems } = dashboard;
     await openView(page, "Requests");
     for (const status of ["500", "502"])
       await page.getByRole("table").getByText(status, { exact: true }).first().waitFor();
+    const images = page.locator('img[src^="x"]');
+    assert.equal(await images.count(), 0, "in the list of requests");
     await page.getByRole("table").getByRole("link", { name: "target_refused" }).first().click();
     await page.getByRole("complementary").getByText("onerror", { exact: false }).first().waitFor();
     await openView(page, "Access");
@@ -92,7 +103,7 @@ describe("the page of a control plane", { skip: missing("chromium"), timeout: 24
       await page.goto(`${home}#/${fragment}`);
       await page.getByRole("heading").first().waitFor();
     }
-    assert.equal(await page.locator('img[src="x"]').count(), 0);
+    assert.equal(await images.count(), 0);
     assert.notEqual(await page.title(), "hacked");
     assert.deepEqual(problems, []);
   });
