@@ -35,7 +35,7 @@ describe("turnabout demo", () => {
   it("prints lines that work as they are", { skip: missing("curl") }, async () => {
     await using demo = startDemo(0, newFolder());
     await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
-    const url = /URL +(\S+)/.exec(demo.stdout)?.[1] ?? "";
+    const url = /page +(\S+)\/ /.exec(demo.stdout)?.[1] ?? "";
     const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
     assert.equal((await call(`${url}/readyz`)).status, 200);
 
@@ -69,7 +69,7 @@ describe("turnabout demo", () => {
     await using demo = startDemo(0, newFolder());
     await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
     const printed = demo.output.all.map((line) => line.trim());
-    const url = /URL +(\S+)/.exec(demo.stdout)?.[1] ?? "";
+    const url = /page +(\S+)\/ /.exec(demo.stdout)?.[1] ?? "";
     const token = /admin token +(\S+)/.exec(demo.stdout)?.[1] ?? "";
     const script = printed
       .slice(

@@ -118,6 +118,8 @@ function rows(): Map<string, Row> {
     ["GET /readyz", get("/readyz"), PUBLIC],
     ["GET /openapi.json", get("/openapi.json"), PUBLIC],
     ["GET /docs", get("/docs"), PUBLIC],
+    ["GET /", get("/"), PUBLIC],
+    ["GET /page/{file}", get("/page/absent.js"), "404 404 404 404 404 404 404"],
     ["GET /metrics", get("/metrics"), ADMIN_ONLY],
     ["GET /api/v1/revdial", get("/api/v1/revdial?runnerid=x"), "401 426 426 426 426 426 401"],
     ["GET /api/v1/runners", get("/api/v1/runners"), ANY_TOKEN],
