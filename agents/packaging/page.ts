@@ -58,6 +58,7 @@ async function pageFiles(): Promise<Map<string, string>> {
     target: TARGET,
     jsx: "automatic",
     jsxImportSource: "preact",
+    tsconfigRaw: {}, // for the check of types alone, and not in images
     define: { EXPLANATIONS_FILE: JSON.stringify(names.explanations) },
     legalComments: "none", // in full in the notices
     // Images install the page's packages here, and none of the other development packages.
