@@ -23,6 +23,8 @@ import type { TokenStore } from "../auth/tokens.ts";
 import type { RateLimitedLog } from "../listener/rate-limited-log.ts";
 import { AgentConnection } from "../registry/agent-connection.ts";
 import type { RefusedRunner, Registry } from "../registry/registry.ts";
+import type { CallerShares } from "../shares/fair-shares.ts";
+import { agentHolder } from "../shares/holders.ts";
 import type { TunnelFigures } from "../registry/tunnel-figures.ts";
 import { Http2Tunnel } from "../tunnels/http2-tunnel.ts";
 import type { AgentBudget, AgentBudgets } from "./agent-budgets.ts";
@@ -49,6 +51,7 @@ export interface AdmissionContext {
   /** Every admitted connection until it closes, also one that serves no runner. */
   openConnections: Set<AgentConnection>;
   tunnelFigures: TunnelFigures;
+  shares: Pick<CallerShares, "turns">;
 }
 
 /** What the request to the agent endpoint has established. On rh2 there is no request. */
@@ -102,8 +105,11 @@ export async function admit(
   request: EndpointRequest,
   context: AdmissionContext,
 ): Promise<void> {
-  const known = request.identity === undefined ? undefined : context.agentBudgets.of(request.identity.id);
+  const { identity } = request;
+  const known = identity === undefined ? undefined : context.agentBudgets.of(identity.id);
   const admitted = known?.admitting();
+  // A thousand agents of one credential do not all begin in the turn in which they have come.
+  if (identity !== undefined) await context.shares.turns.turn(agentHolder(identity));
   const agent = await identifyAgent(carrier, request, context);
   admitted?.();
   // No await from here to the end: a token that is revoked next finds the connection in `openConnections`.

@@ -36,7 +36,7 @@ export interface AgentEndpointContext extends AdmissionContext {
   draining: () => boolean;
   /** An agent that is let in is none of its callers. */
   inFlight: InFlight;
-  shares: Pick<CallerShares, "anonymous">;
+  shares: Pick<CallerShares, "anonymous" | "turns">;
   trustedProxies: TrustedProxies;
 }
 
@@ -179,6 +179,7 @@ function widen(session: Http2Session | undefined): void {
 
 function acceptPtth(socket: Duplex, head: Buffer, onSent: () => void): void {
   (socket as Socket).setTimeout?.(0);
+  socket.on("error", () => {}); // permanently
   if (head.length > 0) socket.unshift(head);
   const lines = [
     "HTTP/1.1 101 Switching Protocols",

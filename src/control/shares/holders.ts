@@ -29,6 +29,11 @@ export function credentialHolder(credential: Credential): string {
   return holder;
 }
 
+/** Its agents, which are others' than its callers. */
+export function agentHolder({ id }: Pick<Credential, "id">): string {
+  return `agents ${id}`;
+}
+
 /** One credential of an operator may stand for many users. */
 export function isOperator(holder: string): boolean {
   return holder.startsWith(OPERATOR);
