@@ -3,7 +3,7 @@ import { Command as Program, CommanderError } from "commander";
 import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 
-/** Where help goes, as commander has written it. */
+/** Help that was requested, which commander has printed. */
 const HELP_EXITS = new Set(["commander.help", "commander.helpDisplayed", "commander.version"]);
 
 /** @param define adds arguments, options, subcommands and the action */
@@ -23,7 +23,8 @@ export function programCommand(name: string, summary: string, define: (program: 
         await program.parseAsync(args, { from: "user" });
       } catch (error) {
         if (!(error instanceof CommanderError)) throw error;
-        if (HELP_EXITS.has(error.code)) return;
+        if (error.exitCode === 0 && HELP_EXITS.has(error.code)) return;
+        if (error.code === "commander.help") throw withoutSubcommand(program);
         const message = error.message.replace(/^error: /, "").replace(/\n[^]*$/, "");
         throw new UsageError(
           message,
@@ -32,6 +33,15 @@ export function programCommand(name: string, summary: string, define: (program: 
       }
     },
   };
+}
+
+/** Commander would print its help on standard error, without an error. */
+function withoutSubcommand(program: Program): UsageError {
+  const names = program.commands.map((each) => each.name()).join(", ");
+  return new UsageError(
+    `${program.name()}: no subcommand`,
+    `use ${names}; run \`${program.name()} --help\` for what they do`,
+  );
 }
 
 /** Of the subcommand that is called, if there is one. */

@@ -72,6 +72,10 @@ const MISTAKES: readonly (readonly [string, number, RegExp, RegExp, Record<strin
   ["tokens rotate nope new", 2, /^no issued token "nope"$/, /`turnabout token --id NEW/],
   ["tokens rotate", 2, /^missing required argument 'id'$/, /`turnabout tokens rotate --help`/],
   ["sessions stop nope", 2, /^no session "nope"$/, /`turnabout sessions list`/],
+  ...["config", "profile", "sessions", "tokens"].map(
+    (group) =>
+      [group, 2, new RegExp(`^turnabout ${group}: no subcommand$`), /^use [a-z]+, .*--help`/] as const,
+  ),
   ["events --type nonesuch", 2, /^--type nonesuch: unknown value$/, /use connected, .*session-ended/],
   [
     "serve --max-streams-per-caller 0",
