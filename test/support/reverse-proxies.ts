@@ -100,9 +100,11 @@ export async function startStranger(
   status: number,
   body: string,
   headers: http.OutgoingHttpHeaders = {},
+  onRequest: (received: http.IncomingHttpHeaders) => void = () => {},
 ): Promise<ReverseProxy> {
   const upgrades = new EventLog<string>();
   const server = http.createServer((request, response) => {
+    onRequest(request.headers);
     upgrades.push(request.headers.upgrade ?? "-");
     response.writeHead(status, { connection: "close", ...headers }).end(body);
   });

@@ -10,7 +10,7 @@ import { probeCarriers, reportCarriers } from "./path/carriers.ts";
 import { runnerIds } from "./context.ts";
 import type { CheckContext, CheckOptions, Lookup } from "./context.ts";
 import { askControlPlane, judgeByCarriers, judgeToken } from "./path/credential.ts";
-import { judgeEndpoint } from "./path/endpoint.ts";
+import { isOurs, judgeEndpoint } from "./path/endpoint.ts";
 import { checkCertificateFiles, checkToken } from "./files.ts";
 import { Findings } from "./finding.ts";
 import type { Finding } from "./finding.ts";
@@ -63,6 +63,8 @@ export async function runChecks(options: CheckOptions, run: RunOptions = {}): Pr
   return context.findings.all();
 }
 
+const NOT_OURS = "no token is sent to a port that is not the control plane's";
+
 async function checkPath(context: CheckContext, isConnected: boolean): Promise<void> {
   const { findings } = context;
   // The token is read first, so that no finding has it.
@@ -79,13 +81,17 @@ async function checkPath(context: CheckContext, isConnected: boolean): Promise<v
   }
   if (!isUsable) {
     if (http !== undefined) await judgeEndpoint(context, http, false);
-    return skipCarriers(context, "no token is sent to a port that is not the control plane's");
+    return skipCarriers(context, NOT_OURS);
   }
   const { options } = context;
   const hasCertificate = options.certFile !== undefined;
   if (token === undefined && !hasCertificate) {
     if (http !== undefined) await judgeEndpoint(context, http, false);
     return skipCarriers(context, options.token === undefined ? "no token is given" : "no token can be sent");
+  }
+  if (http !== undefined && !(await isOurs(context, http))) {
+    await judgeEndpoint(context, http, false);
+    return skipCarriers(context, `${NOT_OURS}: see endpoint`);
   }
   const [carriers, judgement] = await Promise.all([
     probeCarriers(context, token),

@@ -14,6 +14,7 @@ import { startProxy } from "../../fronts/proxies.ts";
 import { file } from "../../support/agents.ts";
 import { DockerEngine } from "../../support/docker-engine.ts";
 import { startConnectProxy } from "../../support/outbound-proxies.ts";
+import { EventLog } from "../../support/event-log.ts";
 import { missing } from "../../support/parts.ts";
 import { createPki, issueServer } from "../../support/pki.ts";
 import type { Credential, Pki } from "../../support/pki.ts";
@@ -196,13 +197,20 @@ describe("checks name a fault of the way", () => {
   it("another server in place of the control plane, which gets no secret into the report", async () => {
     await using echo = await startStranger(404, "you sent token-of-host");
     const findings = await check({ server: `http://127.0.0.1:${echo.port}` });
-    assertNamed(
-      findings,
-      ["endpoint", "carrier"],
-      /404, and is not Turnabout: you sent \[redacted\]/,
-      /host, port/,
-    );
+    assertNamed(findings, ["endpoint"], /404, and is not Turnabout: you sent \[redacted\]/, /host, port/);
     assert.ok(!JSON.stringify(findings).includes("token-of-host"));
+  });
+
+  it("another server in place of the control plane, and send it no token", async () => {
+    const received = new EventLog<string>();
+    await using stranger = await startStranger(200, "welcome", {}, (headers) =>
+      received.push(headers.authorization ?? "none"),
+    );
+    const findings = await check({ server: `http://127.0.0.1:${stranger.port}` });
+    assertNamed(findings, ["endpoint"], /200, and is not Turnabout/, /host, port/);
+    assert.deepEqual(new Set(received.all), new Set(["none"]));
+    assert.equal(stateOf(findings, "carrier"), "skipped skipped skipped skipped");
+    assert.equal(stateOf(findings, "token"), "skipped");
   });
 
   it("a server that only looks like the control plane, whatever its response has", async () => {
@@ -220,12 +228,7 @@ describe("checks name a fault of the way", () => {
   it("a redirect to https", async () => {
     await using moved = await startStranger(301, "", { location: "https://cp.example/api/v1/revdial?x" });
     const findings = await check({ server: `http://127.0.0.1:${moved.port}` });
-    assertNamed(
-      findings,
-      ["endpoint", "carrier"],
-      /redirects to https/,
-      /use https:\/\/cp\.example in --server/,
-    );
+    assertNamed(findings, ["endpoint"], /redirects to https/, /use https:\/\/cp\.example in --server/);
   });
 
   it("a proxy that wants a login, and one that refuses it", async () => {

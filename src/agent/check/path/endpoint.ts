@@ -1,4 +1,5 @@
 /** Whether the agent endpoint is at the URL, by its response to a request without a token. */
+import { randomBytes } from "node:crypto";
 import { isErrorCode } from "../../../wire/error-table.ts";
 import type { ErrorCode } from "../../../wire/error-table.ts";
 import { parseBoundedJson } from "../../../wire/messages/bounded-json.ts";
@@ -91,7 +92,32 @@ function strangerRemedy({ headers }: HttpSeen, url: URL): string {
   return `redirects are not followed: use ${to.protocol}//${to.host}${path} in --server`;
 }
 
-async function isEndpointAt(context: CheckContext, path: string): Promise<boolean> {
+/**
+ * Whether the port is Turnabout's, as far as responses to requests without a token show: those come before any token. A front
+ * may send plain requests elsewhere, and only upgrades to the control plane.
+ */
+export async function isOurs(context: CheckContext, http: HttpSeen): Promise<boolean> {
+  if (ownResponse(http) !== undefined) return true;
+  const { pathname } = context.url;
+  const websocket = {
+    ...upgradeTo("websocket"),
+    "sec-websocket-version": "13",
+    "sec-websocket-key": randomBytes(16).toString("base64"),
+  };
+  const upgrades = [websocket, upgradeTo("ptth")];
+  const found = await Promise.all(upgrades.map((fields) => isEndpointAt(context, pathname, fields)));
+  return found.includes(true);
+}
+
+function upgradeTo(protocol: string): Record<string, string> {
+  return { connection: "Upgrade", upgrade: protocol };
+}
+
+async function isEndpointAt(
+  context: CheckContext,
+  path: string,
+  fields: Record<string, string> = {},
+): Promise<boolean> {
   try {
     const url = new URL(context.url);
     url.pathname = path;
@@ -101,7 +127,7 @@ async function isEndpointAt(context: CheckContext, path: string): Promise<boolea
       if ("error" in shaken) return false;
       stream = shaken.seen.socket;
     }
-    const response = await get({ ...context, url }, stream);
+    const response = await get({ ...context, url }, stream, fields);
     const own = "seen" in response ? ownResponse(response.seen) : undefined;
     return own !== undefined && isExpected(own);
   } catch {
