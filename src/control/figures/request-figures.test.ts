@@ -54,6 +54,15 @@ describe("figures of requests", () => {
     assert.equal(counted["r t0"], 2);
   });
 
+  it("leave out callers who may not have the target", () => {
+    const figures = new RequestFigures(() => false);
+    figures.add(ended());
+    figures.add(ended({ placed: false, code: "not_allowed" }));
+    figures.add(ended({ runner: "invented", placed: false, code: "not_allowed" }));
+    assert.deepEqual(counts(figures), { "r t": 1, "other other": 0 });
+    assert.equal(figures.byWay.route.count, 3);
+  });
+
   it("have no series for names that a caller has invented, nor a second one for a runner named as the rest", () => {
     const figures = new RequestFigures(() => false);
     figures.add(ended({ runner: "invented", placed: false, code: "runner_unknown" }));

@@ -34,7 +34,7 @@ export class RequestFigures {
   add(record: RequestRecord): void {
     if (record.totalMs !== undefined) this.byWay[record.way].observeMs(record.totalMs);
     const { runner, target } = record;
-    if (runner === undefined || target === undefined) return;
+    if (runner === undefined || target === undefined || isRefusedCaller(record)) return;
     const figure = this.#targets.get(runner)?.get(target);
     if (figure !== undefined) return figure.add(record);
     // Without a connection the name may be the caller's invention.
@@ -88,4 +88,9 @@ export class RequestFigures {
     if (byTarget?.delete(target) === true) this.#count -= 1;
     if (byTarget?.size === 0) this.#targets.delete(runner);
   }
+}
+
+/** One who may not have the target is no load of it, and does not lower its durations. */
+function isRefusedCaller({ code, connection }: RequestRecord): boolean {
+  return code === "not_allowed" && connection === undefined;
 }

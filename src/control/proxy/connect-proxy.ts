@@ -30,6 +30,7 @@ import { credentialHolder } from "../shares/holders.ts";
 import type { RefusalLog } from "../shares/refusal-log.ts";
 import type { AccessLog } from "../records/access-log.ts";
 import { RequestRecord } from "../records/request-record.ts";
+import type { Attempt } from "../records/request-record.ts";
 import { traceRequest } from "../records/request-trace.ts";
 import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
@@ -53,14 +54,19 @@ export interface AuthorizedDestination extends Destination {
   identity: Identity;
 }
 
-/** @throws TurnaboutError `unauthenticated`, `bad_request`, `not_allowed` */
+/**
+ * @param known called as soon as the caller is, and where it wants to go: for the record of a refusal
+ * @throws TurnaboutError `unauthenticated`, `bad_request`, `not_allowed`
+ */
 export function authorizeProxy(
   request: AnyRequest,
   authority: string,
   { tokens, access }: Pick<ConnectProxyContext, "tokens" | "access">,
+  known: (attempt: Attempt) => void,
 ): AuthorizedDestination {
   const identity = authenticateProxy(request.headers, tokens);
   const destination = parseAuthority(authority);
+  known({ requester: identity, destination });
   if (destination === undefined) {
     throw new TurnaboutError("bad_request", "forward proxy: the authority is not <target>.<runner>");
   }
@@ -131,8 +137,7 @@ export async function connectFromSocket(
   let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
-    destination = authorizeProxy(request, request.url ?? "", context);
-    nameDestination(record, destination);
+    destination = authorizeProxy(request, request.url ?? "", context, (attempt) => record.attempted(attempt));
     const { headers } = request;
     traceRequest(record, headers, context.tracing);
     const tunnel = await openTunnel(caller, socket, destination, { headers, early, context, record });
@@ -165,8 +170,7 @@ export async function connectFromStream(
   let destination: AuthorizedDestination | undefined;
   try {
     refuseAmbiguous(request);
-    destination = authorizeProxy(request, request.authority, context);
-    nameDestination(record, destination);
+    destination = authorizeProxy(request, request.authority, context, (attempt) => record.attempted(attempt));
     const { headers } = request;
     traceRequest(record, headers, context.tracing);
     const early = new EarlyData(stream);
@@ -222,12 +226,6 @@ function connectRecord(request: AnyRequest, client: string, authority: string | 
   record.path = authority;
   record.client = client;
   return record;
-}
-
-function nameDestination(record: RequestRecord, { identity, runner, target }: AuthorizedDestination): void {
-  record.requester = identity;
-  record.runner = runner;
-  record.target = target;
 }
 
 function noteRefusal(record: RequestRecord, error: unknown): void {

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { isRunnerId, isTargetName } from "../../wire/messages/names.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import type { Access } from "../auth/access.ts";
 import type { Identity } from "../auth/identity.ts";
@@ -47,6 +48,8 @@ export interface TargetRoute {
    * Pages of the target's send an `Authorization` of their own: where our cookie identifies the caller, that counts.
    */
   hasPages?: boolean;
+  /** Where it leads, if the path alone has it: the record of a refusal names it. */
+  destinationOf?(parameters: PathParameters): Destination | undefined;
   /** Called before the method is checked, to refuse callers who may not learn which the route has. @throws TurnaboutError */
   authorize?(parameters: PathParameters, identity: Identity): void;
   /** Called after the method and the kind are checked. @throws TurnaboutError */
@@ -81,12 +84,12 @@ export class TargetRoutes {
   resolve(
     url: string,
     request: TargetRequest,
-    identify: (route: TargetRoute) => Identity,
+    identify: (route: TargetRoute, destination: Destination | undefined) => Identity,
   ): RoutedJob | Redirect | undefined {
     const match = this.#match(url);
     if (match === undefined) return undefined;
     const { route, parameters } = match;
-    const identity = identify(route);
+    const identity = identify(route, route.destinationOf?.(parameters));
     route.authorize?.(parameters, identity);
     checkMethod(route, request);
     const job = route.resolve(parameters, request, identity);
@@ -170,6 +173,8 @@ export function runnerTargets(access: Pick<Access, "mayDial" | "groupOf">): Targ
     kind: "both",
     summary: "HTTP and WebSocket to any target",
     tag: "targets",
+    destinationOf: ({ id: runner = "", target = "" }) =>
+      isRunnerId(runner) && isTargetName(target) ? { runner, target } : undefined,
     resolve: ({ id: runner = "", target = "", path, query }, _request, identity) => {
       if (!access.mayDial(identity, runner, target)) {
         throw new TurnaboutError("not_allowed", `${identity.id} may not dial ${runner} ${target}`);

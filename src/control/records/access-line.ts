@@ -20,8 +20,8 @@ export function accessLine(record: RequestRecord, now: number): string {
     text("credential", requester?.id) +
     text("owner", requester?.owner) +
     name("client", record.client) +
-    name("runner", record.runner) +
-    name("target", record.target) +
+    text("runner", record.runner) + // of a refused request it is what the caller wrote
+    text("target", record.target) +
     name("connection", record.connection) +
     name("traceId", record.traceId ?? record.spans?.traceId) +
     `,"bytesIn":${record.bytesIn},"bytesOut":${record.bytesOut}` +

@@ -4,6 +4,7 @@
  */
 import { CodedError } from "../../wire/errors.ts";
 import type { Phase } from "../../wire/errors.ts";
+import type { Destination } from "../../wire/messages/names.ts";
 import type { TraceFields } from "../../wire/trace/trace-fields.ts";
 import { MAX_REASON_LENGTH } from "./limits.ts";
 
@@ -39,6 +40,13 @@ export interface RequestSpans {
   /** The agent has reached the target. */
   accepted(way: Way): void;
   end(record: RequestRecord): void;
+}
+
+/** What is known of a request before it is authorised: a refusal has it in its record. */
+export interface Attempt {
+  requester: Requester;
+  /** Where it would have gone. The names may be the caller's invention. */
+  destination: Destination | undefined;
 }
 
 export class RequestRecord implements StreamCause {
@@ -100,6 +108,13 @@ export class RequestRecord implements StreamCause {
     return performance.now() - this.startedAt;
   }
 
+  /** The caller is known, and where it wants to go. */
+  attempted({ requester, destination }: Attempt): void {
+    this.requester = requester;
+    this.runner = destination?.runner;
+    this.target = destination?.target;
+  }
+
   /** It has got a place on a connection of the runner. */
   placed(connection: string): void {
     this.connection = connection;
@@ -154,9 +169,19 @@ export class RequestRecord implements StreamCause {
 }
 
 const RECORD: unique symbol = Symbol("record");
+const ATTEMPT: unique symbol = Symbol("attempt");
 
 interface Recorded {
   [RECORD]?: RequestRecord;
+  [ATTEMPT]?: Attempt;
+}
+
+export function noteAttempt(request: object, attempt: Attempt): void {
+  (request as Recorded)[ATTEMPT] = attempt;
+}
+
+export function notedAttempt(request: object): Attempt | undefined {
+  return (request as Recorded)[ATTEMPT];
 }
 
 /** For the parts that only have the request. */

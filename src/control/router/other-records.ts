@@ -5,7 +5,7 @@ import type { Refuser } from "../listener/error-response.ts";
 import type { AnyRequest, AnyResponse } from "../listener/messages.ts";
 import { endRecord } from "../proxy/job.ts";
 import type { AccessLog } from "../records/access-log.ts";
-import { attachedRecord, attachRecord, RequestRecord } from "../records/request-record.ts";
+import { attachedRecord, attachRecord, notedAttempt, RequestRecord } from "../records/request-record.ts";
 import type { Way } from "../records/request-record.ts";
 import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import type { TrustedProxies } from "../trusted-proxies/trusted-proxies.ts";
@@ -42,6 +42,8 @@ export class OtherRecords {
   ): void {
     const known = attachedRecord(request);
     const record = known ?? this.#start(request, way);
+    const attempt = known === undefined ? notedAttempt(request) : undefined;
+    if (attempt !== undefined) record.attempted(attempt);
     record.failed(error);
     record.status = errorResponseFor(error, refuser).status;
     if (known === undefined) end.once("close", () => this.#context.accessLog.end(record));

@@ -13,6 +13,7 @@ import type { AnyRequest } from "../listener/messages.ts";
 import { authorizeProxy } from "../proxy/connect-proxy.ts";
 import type { ConnectProxyContext } from "../proxy/connect-proxy.ts";
 import type { ProxyJob, Redirect } from "../proxy/job.ts";
+import { noteAttempt } from "../records/request-record.ts";
 import type { TargetRoutes } from "../proxy/target-routes.ts";
 import { requestTarget } from "./request-target.ts";
 import type { OwnNames, RequestTarget } from "./request-target.ts";
@@ -80,9 +81,12 @@ export class RequestJobs {
     const { headers, method = "GET" } = request;
     const client = trustedProxies.client(request);
     let counted = headers;
-    const routed = routes.resolve(url, { method, isWebSocket }, ({ hasPages = false }) => {
+    const routed = routes.resolve(url, { method, isWebSocket }, ({ hasPages = false }, destination) => {
       if (hasPages) counted = withoutPageCredential(headers, tokens, this.#context);
-      return authenticate({ method, headers: counted, url, isWebSocket, client }, tokens, this.#context);
+      const login = { method, headers: counted, url, isWebSocket, client };
+      const requester = authenticate(login, tokens, this.#context);
+      noteAttempt(request, { requester, destination });
+      return requester;
     });
     if (routed === undefined || "redirect" in routed) return routed;
     // Only a program sends a credential in a field: what a browser sends by itself has it in the cookie or in the URL.
@@ -101,7 +105,9 @@ export class RequestJobs {
   }
 
   #proxyJob(request: AnyRequest, authority: string, path: string): ProxyJob {
-    const { identity, ...destination } = authorizeProxy(request, authority, this.#context);
+    const { identity, ...destination } = authorizeProxy(request, authority, this.#context, (attempt) =>
+      noteAttempt(request, attempt),
+    );
     const group = this.#context.access.groupOf(destination.runner);
     const client = this.#context.trustedProxies.client(request);
     return { destination, path, mode: "proxy", host: authority, identity, group, client };

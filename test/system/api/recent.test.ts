@@ -7,7 +7,8 @@ import { via } from "../../support/callers.ts";
 import { call, runnersUntil } from "../../support/http.ts";
 import type { RunnerListing } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
-import { RUNNER, startSystem } from "../../support/system.ts";
+import { exchangeRaw } from "../../support/raw-http.ts";
+import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import { refusingAddress, startHttpTarget } from "../../support/target.ts";
 
 after(() => assertNothingOpen());
@@ -20,6 +21,7 @@ interface Recent {
   status?: number;
   code: string;
   credential?: string;
+  owner?: string;
   phase?: string;
   reason?: string;
   errno?: string;
@@ -104,6 +106,45 @@ describe("recent requests", () => {
     assert.equal((await api(url, "GET", "/api/v1/requests", { token: host })).code, "not_allowed");
     for (const wrong of ["limit=0", "limit=1001", "after=-1", "status=9xx", "way=a,,b"])
       assert.equal((await api(url, "GET", `/api/v1/requests?${wrong}`)).code, "bad_request", wrong);
+  });
+});
+
+describe("a refusal of a valid credential", () => {
+  it("is among the user's own, with where it would have gone, and is no figure of the target", async () => {
+    await using system = await startSystem({ target: await startPage() });
+    const { url, controlPlane } = system;
+    const token = await issueToken(url, { id: "alice", kind: "user", runners: ["hers"] });
+    const host = `Host: x\r\nProxy-Authorization: Bearer ${token}\r\n`;
+    const authority = `${TARGET}.${RUNNER}`;
+    const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    const route = await call(`${url}${via("/")}`, { token });
+    assert.equal(route.status, 403);
+    for (const head of [
+      `CONNECT ${authority} HTTP/1.1\r\n${host}`,
+      `GET http://${authority}/ HTTP/1.1\r\n${host}Connection: close\r\n`,
+      `GET ${via("/ws")} HTTP/1.1\r\n${host.replace("Proxy-", "")}${upgrade}Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n`,
+    ]) {
+      const { text } = await exchangeRaw(controlPlane.port, `${head}\r\n`);
+      assert.match(text, /^HTTP\/1\.1 403 /);
+    }
+    const own = await api(url, "GET", `/api/v1/requests/${String(route.headers["x-request-id"])}`, { token });
+    assert.equal(own.status, 200);
+    const { requests } = await recent(url, `runner=${RUNNER}&target=${TARGET}&code=not_allowed`, token);
+    assert.deepEqual(requests.map(({ way, credential, owner }) => [way, credential, owner]).toReversed(), [
+      ["route", "alice", "alice"],
+      ["connect", "alice", "alice"],
+      ["forward-proxy", "alice", "alice"],
+      ["websocket", "alice", "alice"],
+    ]);
+    const { body } = await call(`${url}/metrics`);
+    assert.doesNotMatch(body, /turnabout_target_\w+\{[^}]*runner="(?!other)/);
+    for (const each of [token, ADMIN_TOKEN]) {
+      const quotes = `GET /api/v1/runners/a","forged":"b/targets/y/ HTTP/1.1\r\nAuthorization: Bearer ${each}\r\n`;
+      await exchangeRaw(controlPlane.port, `${quotes}Host: x\r\nConnection: close\r\n\r\n`);
+      const [latest] = (await recent(url, "way=route&limit=1")).requests;
+      assert.match(latest?.path ?? "", /a","forged":"b/);
+      assert.equal(Object.hasOwn(latest ?? {}, "forged"), false, "a member that the caller has written");
+    }
   });
 });
 
