@@ -108,6 +108,8 @@ export async function admit(
   const { identity } = request;
   const known = identity === undefined ? undefined : context.agentBudgets.of(identity.id);
   const admitted = known?.admitting();
+  // Permanently: until the session begins, nothing else listens.
+  carrier.stream.on("error", () => {});
   // A thousand agents of one credential do not all begin in the turn in which they have come.
   if (identity !== undefined) await context.shares.turns.turn(agentHolder(identity));
   const agent = await identifyAgent(carrier, request, context);

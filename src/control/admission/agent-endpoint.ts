@@ -179,7 +179,6 @@ function widen(session: Http2Session | undefined): void {
 
 function acceptPtth(socket: Duplex, head: Buffer, onSent: () => void): void {
   (socket as Socket).setTimeout?.(0);
-  socket.on("error", () => {}); // permanently
   if (head.length > 0) socket.unshift(head);
   const lines = [
     "HTTP/1.1 101 Switching Protocols",
