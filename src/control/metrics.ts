@@ -141,12 +141,7 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       labelNames: ["outcome"],
       registers,
     }),
-    agentEvents: new Counter({
-      name: "turnabout_agent_events_total",
-      help: "Registry events: connected, replaced, lost, grace-expired.",
-      labelNames: ["event"],
-      registers,
-    }),
+    agentEvents: agentEvents(registry),
     shareRefusals: new Counter({
       name: "turnabout_share_refusals_total",
       help: "Requests that were refused because their caller already had its share, by what is shared.",
@@ -160,6 +155,20 @@ export function createControlMetrics(gauges: Gauges): ControlMetrics {
       registers,
     }),
   };
+}
+
+/** Each event has a series from the start: Prometheus takes the first value that it sees for no increase. */
+function agentEvents(registry: Registry): Counter<"event"> {
+  const counter = new Counter({
+    name: "turnabout_agent_events_total",
+    help: "Events of runners: connected, replaced, rerouted, left, lost, grace-expired (lost, and not back in time).",
+    labelNames: ["event"],
+    registers: [registry],
+  });
+  for (const event of ["connected", "replaced", "rerouted", "left", "lost", "grace-expired"]) {
+    counter.inc({ event }, 0);
+  }
+  return counter;
 }
 
 function registerStore(registry: Registry, gauges: Gauges): void {

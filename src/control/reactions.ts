@@ -20,7 +20,8 @@ export function reportEvents(
     const fields = { ...event, credential };
     if (event.type === "connected" && budget?.isEnrolling === true) log.debug(fields, "event");
     else (budget?.log ?? log).info(fields, "event");
-    metrics.agentEvents.inc({ event: event.type });
+    if (!("left" in event)) metrics.agentEvents.inc({ event: event.type });
+    else if (event.type === "lost") metrics.agentEvents.inc({ event: "left" });
     if ("runner" in event) onEvent?.(event);
   });
 }

@@ -14,6 +14,7 @@ afterEach(() => assertNothingOpen());
 
 /** Of PromQL, and what Prometheus itself has. */
 const KNOWN_WORDS = new Set([
+  "and",
   "histogram_quantile",
   "increase",
   "min",

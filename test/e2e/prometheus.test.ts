@@ -44,6 +44,7 @@ describe("the alert rules", { skip: missing("promtool") }, () => {
     for (const [right, wrong] of [
       ["> 0.05", "> 0.5"],
       ["== 0\n", "== 5\n"],
+      ['event="grace-expired"', 'event="left"'],
       ["> 0.25", "> 0.001"],
       ['reason!="missing"', 'reason!=""'],
     ] as const) {
@@ -65,7 +66,7 @@ const WITHOUT_DATA = new Set([
 
 describe("a real Prometheus", { skip: missing("prometheus") }, () => {
   it("has the series of both ends, fires for a target and an agent that are down, and resolves", async () => {
-    await using serve = await startServe(["--grace", "60"]);
+    await using serve = await startServe(["--grace", "2"]);
     const target = await startHttpTarget((_request, response) => response.end("hello"));
     const dead = await refusingAddress();
     const args = ["--target", `dead=${dead}`];

@@ -26,7 +26,7 @@ export class PeerTunnel implements Tunnel {
   readonly #connections = new Set<Http2Tunnel>();
   readonly #grow: () => void;
   #onClose: (() => void)[] = [];
-  #onDrain: (() => void)[] = [];
+  #onDrain: ((isShutdown: boolean) => void)[] = [];
   #closedBytes = 0;
 
   /** @param grow called where all connections are busy: opens another one, or does nothing */
@@ -83,7 +83,7 @@ export class PeerTunnel implements Tunnel {
     else this.#onClose.push(listener);
   }
 
-  onDrain(listener: () => void): void {
+  onDrain(listener: (isShutdown: boolean) => void): void {
     this.#onDrain.push(listener);
   }
 
@@ -135,6 +135,6 @@ export class PeerTunnel implements Tunnel {
 
   #checkDrained(): void {
     if (this.isOpen) return;
-    for (const listener of this.#onDrain.splice(0)) listener();
+    for (const listener of this.#onDrain.splice(0)) listener(false);
   }
 }

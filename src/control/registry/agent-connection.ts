@@ -67,6 +67,7 @@ export class AgentConnection {
   #drainTimer: NodeJS.Timeout | undefined;
   #isEndedHere = false;
   #isRevoked = false;
+  #hasLeft = false;
   #endReason: string | undefined;
 
   constructor(parts: AgentConnectionParts) {
@@ -78,7 +79,10 @@ export class AgentConnection {
     this.standby = parts.hello.standby;
     this.#rate = new ByteRate(() => parts.tunnel.transferredBytes, SAMPLE_MS);
     this.runners = new Map(parts.hello.runners.map((runner) => [runner.id, runner]));
-    this.tunnel.onDrain(() => this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS));
+    this.tunnel.onDrain((isShutdown) => {
+      this.#hasLeft = isShutdown && !this.#drain.signal.aborted && !this.#isEndedHere;
+      this.#startDrain("the agent has shut down", DRAIN_DEADLINE_MS);
+    });
     this.tunnel.onClose(() => {
       clearTimeout(this.#drainTimer);
       this.pools.destroy(new TurnaboutError("tunnel_lost", "the connection to the agent has closed"));
@@ -123,6 +127,11 @@ export class AgentConnection {
   /** Its credential is accepted no more, so its runners are not kept for it. */
   get isRevoked(): boolean {
     return this.#isRevoked;
+  }
+
+  /** The agent has shut down in an orderly way: nothing was lost. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   /** Why it has ended, or is about to; the first reason counts. */

@@ -22,6 +22,8 @@ export interface Entry {
   releaseTimer: NodeJS.Timeout | undefined;
   /** Whether the upstream in use, when last compared, was that of a discoverer; undefined while there is none. */
   reportedDiscovered: boolean | undefined;
+  /** Its last agent has shut down or withdrawn it. */
+  hasLeft: boolean;
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -71,6 +73,7 @@ export class Entries {
       graceTimer: undefined,
       releaseTimer: undefined,
       reportedDiscovered: undefined,
+      hasLeft: false,
     };
     this.#entries.set(id, entry);
     return entry;

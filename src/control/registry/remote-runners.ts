@@ -36,7 +36,7 @@ export class RemoteRunners {
   remove(connection: AgentConnection, runnerId: string): void {
     if (!connection.runners.delete(runnerId)) return;
     connection.pools.forget(runnerId);
-    this.#lifecycle.disconnect(runnerId, connection, true);
+    this.#lifecycle.disconnect(runnerId, connection, true, true);
   }
 
   /** A newer process of the same credential serves the runner at another node: the one here no longer does. */

@@ -18,8 +18,15 @@ export type RegistryEvent =
   /** The runner stays connected, now through an agent that has discovered it, or through its own agent again. */
   | { type: "rerouted"; runner: string; discovered: boolean }
   /** The connection is the last one that served it. */
-  | { type: "lost"; runner: string; connection?: string | undefined; reason?: string | undefined }
-  | { type: "grace-expired"; runner: string };
+  | {
+      type: "lost";
+      runner: string;
+      connection?: string | undefined;
+      reason?: string | undefined;
+      left?: true;
+    }
+  /** `left` in both: nothing was lost, because its agent shut down or has withdrawn it. */
+  | { type: "grace-expired"; runner: string; left?: true };
 
 export interface LifecycleParts {
   entries: Entries;
@@ -106,8 +113,16 @@ export class RunnerLifecycle {
     this.#reportRoute(entry);
   }
 
-  /** @param mayComeBack the connection was lost; false if the agent has withdrawn the runner */
-  disconnect(runnerId: string, connection: AgentConnection, mayComeBack: boolean): void {
+  /**
+   * @param mayComeBack the connection was lost; false if the agent has withdrawn the runner
+   * @param hasLeft it was not lost: its agent has shut down, or another node, which had it, reports the end
+   */
+  disconnect(
+    runnerId: string,
+    connection: AgentConnection,
+    mayComeBack: boolean,
+    hasLeft: boolean = connection.hasLeft || !mayComeBack,
+  ): void {
     const { entries, dials, graceMs, onEvent } = this.#parts;
     const entry = entries.get(runnerId);
     const upstream = entry?.upstreams.of(connection);
@@ -128,7 +143,8 @@ export class RunnerLifecycle {
       return dials.release(entry);
     }
     entry.reportedDiscovered = undefined;
-    onEvent(lossOf(runnerId, connection, mayComeBack), connection);
+    entry.hasLeft = hasLeft;
+    onEvent({ ...lossOf(runnerId, connection, mayComeBack), ...(hasLeft && { left: true }) }, connection);
     if (upstream.discovered && mayComeBack) this.#startGrace(entry, graceMs);
     if (entry.graceTimer === undefined && !this.#closed) return this.#toGone(entry);
     entries.setState(entry, "reconnecting");
@@ -172,7 +188,8 @@ export class RunnerLifecycle {
     if (next === undefined || connection === undefined) return false;
     const { onEvent, dials } = this.#parts;
     endGrace(entry);
-    onEvent(lossOf(entry.id, lostConnection, true), lostConnection);
+    const left = lostConnection.hasLeft && { left: true as const };
+    onEvent({ ...lossOf(entry.id, lostConnection, true), ...left }, lostConnection);
     const restarted = isRestart(lost.bootEpochMs, next.bootEpochMs);
     onEvent({ type: "connected", runner: entry.id, connection: connection.id, restarted }, connection);
     this.#reportRoute(entry);
@@ -197,7 +214,8 @@ export class RunnerLifecycle {
   #toGone(entry: Entry): void {
     endGrace(entry);
     this.#parts.entries.setState(entry, "gone");
-    this.#parts.onEvent({ type: "grace-expired", runner: entry.id });
+    const left = entry.hasLeft && { left: true as const };
+    this.#parts.onEvent({ type: "grace-expired", runner: entry.id, ...left });
     entry.waiting.wakeAll(); // each decides by its own deadline
   }
 

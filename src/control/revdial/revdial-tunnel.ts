@@ -67,7 +67,7 @@ export class RevDialTunnel implements Tunnel {
   /** Those that are not picked up yet, by their id. */
   readonly #waiting = new Map<string, DialSocket>();
   readonly #onClose: (() => void)[] = [];
-  readonly #onDrain: (() => void)[] = [];
+  readonly #onDrain: ((isShutdown: boolean) => void)[] = [];
   #isClosing = false;
   /** When its control connection closed other than by our doing, on the clock of `performance.now()`. */
   #lostAtMs = -Infinity;
@@ -114,7 +114,7 @@ export class RevDialTunnel implements Tunnel {
     this.#onClose.push(listener);
   }
 
-  onDrain(listener: () => void): void {
+  onDrain(listener: (isShutdown: boolean) => void): void {
     this.#onDrain.push(listener);
   }
 
@@ -221,7 +221,7 @@ export class RevDialTunnel implements Tunnel {
     this.#abandonWaiting("tunnel_lost", reason);
     if (this.#isClosing) return this.#closeIfDone();
     this.#lostAtMs = performance.now();
-    for (const listener of this.#onDrain.splice(0)) listener();
+    for (const listener of this.#onDrain.splice(0)) listener(false);
     this.#closeIfDone();
   }
 

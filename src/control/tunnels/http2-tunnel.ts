@@ -1,4 +1,5 @@
 /** The tunnel connection of an agent of ours: HTTP/2 on a carrier, with `CONNECT` streams to targets. */
+import { constants } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { headerListBytes, headerListPairs } from "../../wire/fields/http-fields.ts";
@@ -113,8 +114,8 @@ export class Http2Tunnel implements Tunnel {
     this.#onClose.push(listener);
   }
 
-  onDrain(listener: () => void): void {
-    this.http2Session.once("goaway", listener);
+  onDrain(listener: (isShutdown: boolean) => void): void {
+    this.http2Session.once("goaway", (code) => listener(code === constants.NGHTTP2_NO_ERROR));
   }
 
   /** Bytes may be written at once: the agent reads them only when the target has accepted. */

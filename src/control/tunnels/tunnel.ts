@@ -98,8 +98,8 @@ export interface Tunnel {
   readonly hasEnded: boolean;
   /** Called once, when all of it has closed. */
   onClose(listener: () => void): void;
-  /** Called once, when the other end takes no further streams. */
-  onDrain(listener: () => void): void;
+  /** Called once, when the other end takes no further streams: because it shuts down, or after a failure. */
+  onDrain(listener: (isShutdown: boolean) => void): void;
   openSocket(destination: Destination, onClose: () => void, cause?: StreamCause): TargetSocket;
   openStream(destination: Destination, options: OpenOptions): Opening<TargetStream>;
   openWebSocket(

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { afterEach, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
+import { startAgent } from "../../support/commands.ts";
 import { within } from "../../support/events.ts";
-import { call } from "../../support/http.ts";
+import { call, runnersUntil } from "../../support/http.ts";
 import { scrape, scrapeUntil } from "../../support/metrics.ts";
+import type { Series } from "../../support/metrics.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
@@ -75,6 +77,31 @@ describe("metrics of requests", () => {
       read("turnabout_tunnel_bytes_total", 'carrier="ptth"'),
     ])
       assert.ok((bytes ?? 0) > 1_000);
+  });
+});
+
+describe("metrics of runners", () => {
+  it("tell one whose agent has shut down from one that was lost and did not come back", async () => {
+    await using system = await startSystem({ agents: 0, controlPlane: { graceMs: 20 } });
+    const event = (type: string): string => `turnabout_agent_events_total{event="${type}"}`;
+    const counts = (series: Series): unknown[] =>
+      ["left", "lost", "grace-expired"].map((type) => series.get(event(type)));
+    const gone = 'turnabout_runners{state="gone"}';
+    assert.deepEqual(counts(await scrape(ofControlPlane(system))), [0, 0, 0]);
+    const orderly = await system.addAgent({ [RUNNER]: { [TARGET]: system.target.address } });
+    await orderly.close();
+    const left = await scrapeUntil(ofControlPlane(system), (series) => series.get(gone) === 1, "its end");
+    assert.deepEqual(counts(left), [1, 0, 0]);
+
+    const killed = startAgent(system.url, "runner-9", `${TARGET}=${system.target.address}`);
+    await runnersUntil(
+      system.url,
+      (found) => found.some(({ id, state }) => id === "runner-9" && state === "connected"),
+      "the other agent",
+    );
+    await killed.end("SIGKILL");
+    const lost = await scrapeUntil(ofControlPlane(system), (series) => series.get(gone) === 2, "its end");
+    assert.deepEqual(counts(lost), [1, 1, 1]);
   });
 });
 
