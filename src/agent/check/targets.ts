@@ -1,6 +1,7 @@
 /** The targets as the agent reaches them: each is connected to, and the connection closed without a byte. */
 import net from "node:net";
 import type { TurnaboutError } from "../../wire/errors.ts";
+import { targetHint } from "../../wire/system/target-hints.ts";
 import { connectTarget } from "../targets/connect-target.ts";
 import { addressText } from "../targets/targets.ts";
 import type { Target, TargetAddress } from "../targets/targets.ts";
@@ -69,23 +70,7 @@ function connect(
   return promise.finally(() => signal.removeEventListener("abort", onAbort));
 }
 
-const UNIX: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such socket: start the service, or correct the path in --target",
-  EACCES:
-    "the agent's user may not open the socket: add it to the socket's group, or change the socket's mode",
-  ECONNREFUSED: "the socket is left over and nothing listens on it: start the service",
-  ENOTSOCK: "the path is no socket: correct it in --target",
-};
-const TCP: Readonly<Record<string, string>> = {
-  ECONNREFUSED:
-    "nothing listens there: start the service, or correct host and port in --target; in a container, localhost is the container itself",
-  ENOTFOUND: "the name does not resolve here: correct it in --target, or check this machine's DNS",
-  EAI_AGAIN: "no name server responds: check this machine's DNS",
-  EHOSTUNREACH: "there is no route to it: check this machine's network",
-  ENETUNREACH: "there is no route to it: check this machine's network",
-};
-
-function explain({ kind }: TargetAddress, { errno = "" }: TurnaboutError): string {
-  if (kind === "unix") return UNIX[errno] ?? "check the path in --target";
-  return TCP[errno] ?? "nothing responds: check host and port in --target, and the firewalls on the way";
+function explain({ kind }: TargetAddress, { code, errno }: TurnaboutError): string {
+  const other = kind === "unix" ? "check the path in --target" : "check host and port in --target";
+  return targetHint(code, errno, kind) ?? other;
 }

@@ -3,6 +3,7 @@ import type { ErrorCode } from "../../wire/error-table.ts";
 import type { Phase } from "../../wire/errors.ts";
 import { LimitedLog } from "../../wire/limited-log.ts";
 import type { Logger } from "../../wire/log.ts";
+import { targetHint } from "../../wire/system/target-hints.ts";
 import type { Destination } from "../../wire/messages/names.ts";
 import { REMEMBERED_FAILURES, TARGET_FAILURES_LOGGED_PER_MINUTE } from "../limits.ts";
 import { addressText } from "./targets.ts";
@@ -46,7 +47,9 @@ export class TargetFailures {
     const { runner, target, code, errno, phase, waitedMs, requestId, traceId } = failure;
     if (phase !== "connect" && !this.#isNew(requestId)) return;
     const where = { runner, target, address: addressText(address) };
-    this.#log.info({ ...where, code, errno, phase, waitedMs, requestId, traceId }, describe(failure, begun));
+    const hint = phase === "connect" ? targetHint(code, errno, address.kind) : undefined;
+    const fields = { ...where, code, errno, phase, waitedMs, hint, requestId, traceId };
+    this.#log.info(fields, describe(failure, begun));
   }
 
   /** The agent sees the end of a stream, and the control plane reports the same request. */

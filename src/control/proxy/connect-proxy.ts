@@ -34,7 +34,7 @@ import type { Attempt } from "../records/request-record.ts";
 import { traceRequest } from "../records/request-trace.ts";
 import { REQUEST_ID_FIELD, requestIdOf } from "../trusted-proxies/request-id.ts";
 import { RevocableCaller } from "./revocable-caller.ts";
-import { SILENT_HINT } from "./target-errors.ts";
+import { hintFor, SILENT_HINT } from "./target-errors.ts";
 
 export interface ConnectProxyContext {
   accessLog: Pick<AccessLog, "end">;
@@ -263,7 +263,8 @@ function logRefusal(error: unknown, refused: RefusedConnect, log: RefusalLog): v
   const reason = error instanceof Error ? error.message : String(error);
   const { code, errno, phase = refused.record.phase } = error instanceof CodedError ? error : {};
   const fields = fieldsOf(refused, { code, errno });
-  log.info({ ...fields, ...(refused.destination !== undefined && { phase }), reason }, "CONNECT refused");
+  const known = refused.destination !== undefined && { phase, hint: hintFor(code, errno, phase) };
+  log.info({ ...fields, ...known, reason }, "CONNECT refused");
 }
 
 function fieldsOf(

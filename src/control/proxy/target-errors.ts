@@ -2,8 +2,9 @@
 import { codeFromUndici } from "../../clients/http/undici-errors.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
-import type { CodedError } from "../../wire/errors.ts";
+import type { CodedError, Phase } from "../../wire/errors.ts";
 import type { Logger } from "../../wire/log.ts";
+import { targetHint } from "../../wire/system/target-hints.ts";
 import { lossOf } from "../../wire/streams/stream-error.ts";
 import { sendFailureNotice } from "../admission/agent-notices.ts";
 import { isGrpc } from "../fields/header-fields.ts";
@@ -33,6 +34,15 @@ const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   target_closed: "look at the target's log; a port that speaks TLS, or no HTTP, closes like this too",
   target_protocol: "does the target speak HTTP at this port, and the version that its --target declares?",
 };
+
+/** Of a failed request's log line. */
+export function hintFor(
+  code: string | undefined,
+  errno: string | undefined,
+  phase: Phase | undefined,
+): string | undefined {
+  return phase === "connect" ? targetHint(code, errno) : HINTS[code as ErrorCode];
+}
 
 /** In our words: those of the HTTP library do not name the target, nor what it did. */
 export function targetError(error: Error, failed: FailedRequest): TurnaboutError {
@@ -109,7 +119,7 @@ export function failureFields(
     errno,
     phase,
     ...((phase === "connect" || phase === "response") && { waitedMs: record.waitedMs }),
-    hint: HINTS[code as ErrorCode],
+    hint: hintFor(code, errno, phase),
     requestId: record.id,
     traceId: record.spans?.traceId,
   };

@@ -1,4 +1,5 @@
 /** Why a stream to a target was refused or lost, with what a retry must know of it. */
+import { targetErrnoText } from "../system/target-hints.ts";
 import { constants } from "node:http2";
 import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import { ERROR_TABLE } from "../error-table.ts";
@@ -85,7 +86,8 @@ function errnoOf({ [HEADER.errno]: value }: ResponseHeaders): string | undefined
 export function refusal(headers: ResponseHeaders, label: string): StreamError {
   const status = headers[":status"] ?? 0;
   const code = parseProxyStatus(headers["proxy-status"]) ?? codeFromStatus(status);
-  return refusedByAgent(code, `dial ${label}: refused with ${status}: ${ERROR_TABLE[code].text}`, headers);
+  const text = targetErrnoText(errnoOf(headers)) ?? ERROR_TABLE[code].text;
+  return refusedByAgent(code, `dial ${label}: refused with ${status}: ${text}`, headers);
 }
 
 export interface StreamLostOptions {

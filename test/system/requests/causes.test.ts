@@ -34,6 +34,12 @@ const CAUSES = [
 ] as const;
 type Cause = (typeof CAUSES)[number];
 
+const HINTS = {
+  ECONNREFUSED: /nothing listens there: start the service/,
+  ENOENT: /no such socket: start the service/,
+  EACCES: /the agent's user may not open the socket/,
+} as const;
+
 const ways: Record<string, (system: System, name: string) => Promise<string | undefined>> = {
   "HTTP/1.1": async (system, name) => {
     await using caller = await openCaller("HTTP/1.1", system);
@@ -118,6 +124,11 @@ async function assertExplained(id: string | undefined, { name, code, errno, phas
   const expected = { runner: RUNNER, target: name, code, errno, phase };
   assert.deepEqual([causeIn(here), causeIn(there)], [expected, expected]);
   assert.deepEqual([here.level, there.level], ["info", "info"]);
+  if (errno !== undefined) {
+    for (const { fields } of [here, there]) assert.match(String(fields["hint"]), HINTS[errno]);
+    if (errno !== "ECONNREFUSED")
+      assert.doesNotMatch(String(here.fields["reason"]), /refused the connection/);
+  }
   assert.equal(here.fields["credential"], "admin");
   const address = String(there.fields["address"]);
   assert.match(address, /^(127\.0\.0\.1:\d+|unix:\/.+)$/);
