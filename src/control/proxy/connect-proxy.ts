@@ -103,6 +103,7 @@ async function openTunnel(
       early,
       record,
     });
+    record.bytesIn += early.passedBytes;
     if (caller.closed !== undefined) {
       abort(tunnel);
       throw new TurnaboutError("aborted", "closed while it was being opened");

@@ -22,6 +22,11 @@ export class EarlyData {
     return this.#keptBytes > 0;
   }
 
+  /** So many bytes of the caller's have left with the dial, however often it was tried. */
+  get passedBytes(): number {
+    return this.#keptBytes;
+  }
+
   /** A new attempt: the stream gets all that there has been, and what comes until {@link stop}. */
   sendTo(stream: Duplex): void {
     this.#to = stream;

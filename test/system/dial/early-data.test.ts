@@ -9,6 +9,7 @@ import { afterEach, describe, it } from "node:test";
 import { createRemoteDial } from "../../../src/index.ts";
 import { MAX_EARLY_BYTES } from "../../../src/control/limits.ts";
 import { formatProxyStatus } from "../../../src/wire/fields/proxy-status.ts";
+import { api } from "../../support/api.ts";
 import { closedAtTheEnd } from "../../support/cleanup.ts";
 import { ending, next, turn } from "../../support/events.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
@@ -105,6 +106,13 @@ for (const [how, open] of Object.entries(CALLERS)) {
       const { kind, data } = await end;
       assert.equal(kind, "end");
       assert.match(data.toString(), /early, late$/);
+      const url = `http://127.0.0.1:${system.controlPlane.port}`;
+      const { body } = await api(url, "GET", "/api/v1/requests?way=connect,dial");
+      const { requests } = body as { requests: { bytesIn: number }[] };
+      assert.deepEqual(
+        requests.map(({ bytesIn }) => bytesIn),
+        ["early, late".length],
+      );
     });
 
     it("may end its half before the target has accepted", async () => {
