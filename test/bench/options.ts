@@ -6,6 +6,7 @@ import { measureMemory, measureStorm } from "./sections/crowd.ts";
 import { measureDial } from "./sections/dial.ts";
 import { measureFairness } from "./sections/fairness.ts";
 import { measureFlooded, measureFloodedCrowd } from "./sections/flooded.ts";
+import { measureForward } from "./sections/forward.ts";
 import { measureIdleAgent } from "./sections/idle-agent.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { measureL7 } from "./sections/l7.ts";
@@ -20,6 +21,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   delay: measureDelayedBulk,
   "access-log": measureAccessLog,
   dial: measureDial,
+  forward: measureForward,
   fairness: measureFairness,
   flooded: measureFlooded,
   "flooded-crowd": measureFloodedCrowd,
