@@ -6,6 +6,7 @@ import type { RemoteConnection } from "../../clients/dial/remote-connection.ts";
 import { toError } from "../../wire/errors.ts";
 import { abort, splice } from "../../wire/streams/splice.ts";
 import { FORWARD_WAIT_MS, MAX_FORWARDED } from "./limits.ts";
+import { freeSocketPath } from "../../agent/relay/unix-socket.ts";
 import type { Mapping } from "./mapping.ts";
 import type { WaitNotices } from "./wait-notices.ts";
 
@@ -36,7 +37,7 @@ export interface ForwarderParts {
 /** Of what is open when forwarding is ended. */
 const STOPPED = "closed, because forwarding has ended";
 
-/** @throws the system's error if it cannot listen there */
+/** @throws the system's error if it cannot listen there; TurnaboutError `config_invalid` for what is at a socket's path */
 export async function startForwarder(
   { listen, destination }: Mapping,
   { remote, notices, onPassed, admits = async () => true }: ForwarderParts,
@@ -85,6 +86,7 @@ export async function startForwarder(
     }
   }
 
+  if ("path" in listen) await freeSocketPath(listen.path);
   const failed = once(server, "error").then(([error]) => {
     throw error as Error;
   });

@@ -1,5 +1,6 @@
 /** What commands that call a control plane say of mistakes: at once, once, with what to do, and with an exit status. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
@@ -10,6 +11,7 @@ import { eventually } from "../../support/events.ts";
 import { promptly } from "../../support/stopwatch.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
+import { tempPath } from "../../support/temp.ts";
 
 const host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
 const NARROW_TOKEN = "token-of-another-target";
@@ -60,6 +62,12 @@ const MISTAKES: readonly (readonly [string, number, RegExp, RegExp, Record<strin
   [`forward 0=${AT}`, 1, /cannot reach 127\.0\.0\.1:1: /, NOTHING_LISTENS, NOWHERE],
   [`forward 0=${RUNNER}/none`, 2, /^runner runner-1 has no target "none"$/, /^it has echo, other$/],
   ["forward 0=nobody/web", 1, /No runner with this id/, LISTS_RUNNERS],
+  [
+    `forward unix:/no/such/x.sock=${AT}`,
+    1,
+    /^listen unix:\/no\/such\/x\.sock: no directory \/no\/such$/,
+    /^create it/,
+  ],
   ["open nobody/web", 1, /No runner with this id/, LISTS_RUNNERS],
   ["curl host-1", 2, /^"host-1": not the URL of a target$/, /use RUNNER\/TARGET\/path/],
   ["open host-1", 2, /^"host-1": not the URL of a target$/, /use RUNNER\/TARGET\/path/],
@@ -105,6 +113,32 @@ describe("a mistake with a command", () => {
       assert.match(second, hint);
       assert.deepEqual([code, stdout], [status, ""]);
     });
+});
+
+it("forward takes the place of a socket that a killed process has left, and of nothing else", async () => {
+  const socketPath = tempPath();
+  const args = ["forward", `unix:${socketPath}=${AT}`];
+  const env = { TURNABOUT_SERVER: system.url, TURNABOUT_TOKEN: ADMIN_TOKEN };
+  await using killed = new Command("turnabout", args, { env });
+  await killed.output.find((text) => text.includes(" -> "), "the first one listens");
+  await killed.end("SIGKILL");
+  assert.ok(existsSync(socketPath), "SIGKILL leaves the file");
+  await using next = new Command("turnabout", args, { env });
+  await next.output.find((text) => text.includes(" -> "), "the next one listens");
+  const third = await host.run(args, env);
+  assert.match(
+    third.stderr,
+    /^error: listen unix:.*: another process listens there\nhint: stop that process, /,
+  );
+  assert.equal(third.code, 1);
+  await next.end("SIGTERM");
+  writeFileSync(socketPath, "precious");
+  const refused = await host.run(args, env);
+  assert.match(
+    refused.stderr,
+    /^error: listen unix:.*: a file is there already, not a socket\nhint: remove it/,
+  );
+  assert.equal(readFileSync(socketPath, "utf8"), "precious");
 });
 
 it("a runner that is away is waited for, which forward says; what it ends it calls so", async () => {
