@@ -31,7 +31,39 @@ async function freePort(): Promise<number> {
   return Number((await refusingAddress()).split(":").at(-1));
 }
 
+/** Whatever is left of it. */
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // it has ended
+  }
+}
+
 describe("turnabout demo", () => {
+  it("as `npm start` runs it, is ended by a signal to the shell in between", async () => {
+    const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: { start: string } };
+    const own = { PATH: `node_modules/.bin:${process.env["PATH"] ?? ""}`, TMPDIR: newFolder() };
+    const npm = spawn("sh", ["-c", `${scripts.start} --port 0`], {
+      env: { ...process.env, ...own },
+      stdio: ["ignore", "pipe", "inherit"],
+      detached: true,
+    });
+    try {
+      const closed = once(npm, "close"); // when the last process that has the pipe ends
+      let printed = "";
+      for await (const chunk of npm.stdout.iterator({ destroyOnReturn: false })) {
+        printed += String(chunk);
+        if (printed.includes("Ctrl-C ends it.")) break;
+      }
+      npm.stdout.resume();
+      npm.kill("SIGTERM");
+      await within(closed, "the demo ends");
+    } finally {
+      endGroup(npm.pid);
+    }
+  });
+
   it("prints lines that work as they are", { skip: missing("curl") }, async () => {
     await using demo = startDemo(0, newFolder());
     await demo.output.find((line) => line === "Ctrl-C ends it.", "the printed lines", { timeoutMs: 60_000 });
