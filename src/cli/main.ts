@@ -120,9 +120,15 @@ async function load(name: string): Promise<Command> {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry !== undefined) return entry.load();
   const names = Object.keys(COMMANDS);
-  const near = nearest(name, names);
+  const near = nearest(name, names) ?? abbreviated(name, names);
   const hint = `${near === undefined ? "" : `did you mean ${near}? `}use ${names.join(", ")}`;
   throw new UsageError(`unknown command ${JSON.stringify(name)}`, hint);
+}
+
+/** `stat`: too short for a misspelling. */
+function abbreviated(name: string, names: readonly string[]): string | undefined {
+  const [only, ...others] = names.filter((each) => name !== "" && each.startsWith(name));
+  return others.length === 0 ? only : undefined;
 }
 
 function printing(text: () => Promise<string> | string): Command {
