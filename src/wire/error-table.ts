@@ -86,7 +86,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     status: 404,
     proxyError: "destination_not_found",
     initiator: "user",
-    text: "No runner with this id has connected.",
+    text: "No runner with this id has connected, or this token does not cover it.",
   },
   target_unknown: {
     status: 404,
@@ -173,7 +173,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     status: 426,
     proxyError: "http_request_error",
     initiator: "user",
-    text: "The agent endpoint requires an upgrade to ptth, or to websocket with the sub-protocol of agents. RevDial clients have none: where this is one, it is too old, or --no-revdial is set.",
+    text: "The agent endpoint requires an upgrade to ptth, or to websocket with the sub-protocol of agents. If an agent sends one, a proxy in between has removed the Upgrade field. RevDial clients lack the sub-protocol: they are refused if too old, or by --no-revdial.",
   },
   headers_too_large: {
     status: 431,
