@@ -3,7 +3,7 @@ import type { ApiClient } from "../../clients/api/api-client.ts";
 import type { Output } from "../../clients/api/operations.ts";
 import { formatAge } from "../output/table.ts";
 import type { Destination } from "../../wire/messages/names.ts";
-import { UsageError } from "../command.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
 
 type Runner = Output<"get", "/api/v1/runners/{id}">;
 
@@ -14,7 +14,7 @@ export interface CheckedTarget {
   absence: string | undefined;
 }
 
-/** @throws TurnaboutError the token or the runner is not known; UsageError for a target that there is not, or not for this token */
+/** @throws TurnaboutError the token, the runner or the target is not known, or is not for this token */
 export async function checkTarget(
   client: ApiClient,
   { runner: id, target: name }: Destination,
@@ -22,16 +22,14 @@ export async function checkTarget(
   const runner = await client.call("get", "/api/v1/runners/{id}", { path: { id } });
   const target = runner.targets.find((each) => each.name === name);
   if (target?.mayDial === false)
-    throw new UsageError(
-      `the token may not reach ${id}/${name}`,
-      "use the token of an admin, or of a user whose targets cover this one",
-    );
+    throw new TurnaboutError("not_allowed", `the token may not reach ${id}/${name}`, {
+      hint: "use the token of an admin, or of a user whose targets cover this one",
+    });
   if (target === undefined && runner.state === "connected") {
     const names = runner.targets.map((each) => each.name);
-    throw new UsageError(
-      `runner ${id} has no target ${JSON.stringify(name)}`,
-      names.length === 0 ? "its agent offers none" : `it has ${names.join(", ")}`,
-    );
+    throw new TurnaboutError("target_unknown", `runner ${id} has no target ${JSON.stringify(name)}`, {
+      hint: names.length === 0 ? "its agent offers none" : `it has ${names.join(", ")}`,
+    });
   }
   return { target, absence: absenceOf(runner) };
 }

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiClient } from "../../clients/api/api-client.ts";
 import type { Output } from "../../clients/api/operations.ts";
-import { UsageError } from "../command.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
 import type { Command } from "../command.ts";
 import { formatAge, formatMs, formatTable, printable } from "../output/table.ts";
 import { programCommand } from "../program.ts";
@@ -46,12 +46,11 @@ async function runnersOf(client: ApiClient, pattern: string | undefined): Promis
   if (pattern === undefined) return all;
   const runners = all.runners.filter(({ id }) => matches(id, pattern));
   if (runners.length === 0) {
-    throw new UsageError(
-      `no runner ${JSON.stringify(pattern)}`,
+    const hint =
       all.runners.length === 0
         ? "no runner has ever connected that this token may see"
-        : `\`turnabout status\` lists ${all.runners.length}; quote a pattern: 'gpu-*'`,
-    );
+        : `\`turnabout status\` lists the ${all.runners.length} that this token may see; quote a pattern: 'gpu-*'`;
+    throw new TurnaboutError("runner_unknown", `no runner ${JSON.stringify(pattern)}`, { hint });
   }
   return { runners };
 }

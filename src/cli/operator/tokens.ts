@@ -1,6 +1,7 @@
 /** `turnabout tokens`: tokens that the control plane issues. A secret is printed once. */
 import type { ApiClient } from "../../clients/api/api-client.ts";
 import type { Input, Output } from "../../clients/api/operations.ts";
+import { TurnaboutError } from "../../wire/errors.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { requirePatterns } from "../commands/patterns.ts";
@@ -22,6 +23,9 @@ interface CreateOptions extends ListingOptions {
   target?: string[];
   expires?: string;
 }
+
+/** As the API has it. */
+const TOKEN_ID = /^[A-Za-z0-9._@-]{1,128}$/;
 
 const KINDS = ["admin", "user", "runner"] as const;
 
@@ -61,7 +65,12 @@ export const tokens: Command = programCommand(
           ...(targets !== undefined && { targets }),
           ...(expires !== undefined && { expires_in_s: parseSpan(expires) }),
         };
-        const issued = await withClient(options, (client) => client.call("post", "/api/v1/tokens", { body }));
+        if (kind === "runner" && runners.length === 0)
+          throw new UsageError(
+            "no runner given: a token of kind runner covers some",
+            "give --runner PATTERN, such as --runner 'host-*'; may be repeated",
+          );
+        const issued = await withClient(options, (client) => issue(client, body));
         print(issued, options, ({ token }: Issued) => `${token}\n`);
       });
 
@@ -100,13 +109,31 @@ export const tokens: Command = programCommand(
   },
 );
 
+/** The API's refusals speak of a resource and of a schema. */
+async function issue(client: ApiClient, body: NewToken): Promise<Issued> {
+  if (!TOKEN_ID.test(body.id))
+    throw new UsageError(
+      `${JSON.stringify(body.id)}: not an id of a token`,
+      "use 1 to 128 of A-Z, a-z, 0-9, ., _, @ and -",
+    );
+  try {
+    return await client.call("post", "/api/v1/tokens", { body });
+  } catch (cause) {
+    if (!(cause instanceof TurnaboutError) || cause.code !== "already_exists") throw cause;
+    throw new TurnaboutError(cause.code, `token ${JSON.stringify(body.id)} exists already`, {
+      cause,
+      hint: "choose another id: issued tokens (`turnabout tokens list`) and those of the token file share them, and admin is reserved",
+    });
+  }
+}
+
 async function rotate(client: ApiClient, id: string, newId: string, revokes: boolean): Promise<Issued> {
   const { tokens: all } = await client.call("get", "/api/v1/tokens", {});
   const old = all.find((token) => token.id === id);
   if (old === undefined) {
     const hint =
       "`turnabout tokens list` lists the issued ones; one of a token file is replaced there: `turnabout token --id NEW … --add FILE`, then remove the old entry";
-    throw new UsageError(`no issued token ${JSON.stringify(id)}`, hint);
+    throw new TurnaboutError("not_found", `no issued token ${JSON.stringify(id)}`, { hint });
   }
   if (old.session !== null) {
     throw new UsageError(`token ${id} belongs to session ${old.session}`, "it ends with that session");
@@ -123,7 +150,7 @@ async function rotate(client: ApiClient, id: string, newId: string, revokes: boo
     ...(old.targets !== null && { targets: old.targets }),
     ...(leftS !== undefined && { expires_in_s: Math.floor(leftS) }),
   };
-  const issued = await client.call("post", "/api/v1/tokens", { body });
+  const issued = await issue(client, body);
   if (revokes) await client.call("delete", "/api/v1/tokens/{id}", { path: { id } });
   return issued;
 }

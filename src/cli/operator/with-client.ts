@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { ApiClient } from "../../clients/api/api-client.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
-import { UsageError } from "../command.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions } from "../remote/access.ts";
 
@@ -30,14 +29,15 @@ export async function withClient<T>(
 /**
  * For a resource that the operator has named: the API's 404 speaks of paths.
  *
- * @throws UsageError in place of a 404
+ * @throws TurnaboutError in place of a 404, with its code
  */
 export async function named<T>(call: Promise<T>, { what, hint }: { what: string; hint: string }): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    const isMissing = error instanceof TurnaboutError && MISSING.has(error.code);
-    throw isMissing ? new UsageError(`no ${what}`, hint) : error;
+    if (error instanceof TurnaboutError && MISSING.has(error.code))
+      throw new TurnaboutError(error.code, `no ${what}`, { cause: error, hint });
+    throw error;
   }
 }
 
