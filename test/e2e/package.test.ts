@@ -84,6 +84,15 @@ describe("the package, packed and installed", { timeout: 180_000 }, () => {
     };
     const names = Object.keys(packages);
     assert.ok(names.includes("node_modules/turnabout") && names.includes("node_modules/undici"));
+    const { scripts } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    // npm names each of these to who installs the package, and asks to allow it.
+    const installScripts = ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare"];
+    assert.deepEqual(
+      installScripts.filter((name) => name in scripts),
+      [],
+    );
     assert.deepEqual(
       names.filter((name) => packages[name]?.hasInstallScript === true || /ssh2|grpc|protobuf/.test(name)),
       [],

@@ -1,4 +1,4 @@
-/** `npm ci` in a checkout builds the page. Where the development packages are absent there is nothing to build it with, and no error. */
+/** `npm ci` in a checkout builds the page: npm runs the script `dependencies` there, and in no project that installs the package. Where the development packages are absent there is nothing to build it with, and no error. */
 "use strict";
 
 const isPossible = (() => {
