@@ -13,6 +13,7 @@ import { createRemoteDial } from "../../src/clients/dial/remote-dial.ts";
 import { MAX_REMOTE_CONNECTIONS } from "../../src/clients/dial/limits.ts";
 import { CALLER_MAX_STREAMS } from "../../src/control/limits.ts";
 import type { TurnaboutError } from "../../src/wire/errors.ts";
+import { api, issueToken } from "../support/api.ts";
 import { closedAtTheEnd } from "../support/cleanup.ts";
 import { ending, eventually } from "../support/events.ts";
 import { assertNothingOpen } from "../support/nothing-open.ts";
@@ -91,6 +92,20 @@ async function startConnectServer(maxStreams: number) {
 }
 
 describe("a remote connection", () => {
+  it("does not blame the target where its credential is revoked", async () => {
+    const target = await startTarget();
+    await using system = await startSystem({ target });
+    const token = await issueToken(system.url, { id: "alice", kind: "user", runners: [RUNNER] });
+    const socket = await (await remoteOf(system, token)).open(RUNNER, TARGET);
+    const failed = once(socket, "error");
+    socket.write("x");
+    await target.accepted();
+    assert.equal((await api(system.url, "DELETE", "/api/v1/tokens/alice")).status, 204);
+    const [error] = (await failed) as [TurnaboutError];
+    assert.match(error.message, /the control plane or the target has reset the stream/);
+    assert.match(error.hint ?? "", /a token that was revoked/);
+  });
+
   it("opens a second one where the first has as many streams as the control plane allows", async () => {
     const target = await startTarget();
     await using system = await startSystem({ target, agent: { connections: 2 } });

@@ -76,6 +76,8 @@ export class RemoteConnection {
     return new TunnelSocket(stream, `${runner} ${target}`, {
       refused: (headers, label) => refusedConnect(headers[":status"] ?? 0, headers, label),
       peer: "control plane",
+      resetHint:
+        "the target's log, or the control plane's access log, has the reason; a token that was revoked ends its tunnels too",
     });
   }
 

@@ -98,6 +98,8 @@ export interface StreamLostOptions {
   reused?: boolean | undefined;
   /** Whom the connection leads to. Default: the agent. */
   peer?: string | undefined;
+  /** What to do where it is the stream that was reset. */
+  resetHint?: string | undefined;
 }
 
 /** Why a stream has ended early. A TurnaboutError that caused it gives its code and message. */
@@ -106,7 +108,7 @@ export function streamLost(
   label: string,
   options: StreamLostOptions = {},
 ): StreamError {
-  const { cause, http2Session = stream.session, reused = false, peer = "agent" } = options;
+  const { cause, http2Session = stream.session, reused = false, peer = "agent", resetHint } = options;
   const loss: Loss = { reused, unprocessed: isRefusedStream(stream) };
   if (cause instanceof TurnaboutError) return StreamError.from(cause, loss);
   // A lost carrier closes the streams with CANCEL before it destroys their HTTP/2 session: it was not the target.
@@ -115,8 +117,11 @@ export function streamLost(
   const code = hasLostSession ? "tunnel_lost" : codeFromRst(stream.rstCode);
   const what = hasLostSession
     ? `the connection to the ${peer} was lost`
-    : `the stream was reset (code ${stream.rstCode})`;
-  return new StreamError(code, `dial ${label}: ${what}`, loss, { cause });
+    : `the ${peer} or the target has reset the stream (code ${stream.rstCode})`;
+  return new StreamError(code, `dial ${label}: ${what}`, loss, {
+    cause,
+    ...(!hasLostSession && resetHint !== undefined && { hint: resetHint }),
+  });
 }
 
 /** RST_STREAM(REFUSED_STREAM): the peer has not processed the request. */

@@ -20,6 +20,8 @@ export interface TunnelSocketOptions {
   refused?: (headers: ResponseHeaders, label: string) => Error;
   /** Whom the HTTP/2 connection leads to. Default: an agent. */
   peer?: string;
+  /** What to do about a reset. */
+  resetHint?: string;
 }
 
 export class TunnelSocket extends SocketLike {
@@ -27,6 +29,7 @@ export class TunnelSocket extends SocketLike {
   readonly #http2Session: Http2Session | undefined;
   readonly #label: string;
   readonly #peer: string | undefined;
+  readonly #resetHint: string | undefined;
   #ended = false;
   #failure: Error | undefined;
   #timeoutWired = false;
@@ -46,7 +49,7 @@ export class TunnelSocket extends SocketLike {
   constructor(
     stream: ClientHttp2Stream,
     label: string,
-    { refused = refusal, peer }: TunnelSocketOptions = {},
+    { refused = refusal, peer, resetHint }: TunnelSocketOptions = {},
   ) {
     super({ allowHalfOpen: true, autoDestroy: true, decodeStrings: true });
     guardStream(stream);
@@ -54,6 +57,7 @@ export class TunnelSocket extends SocketLike {
     this.#http2Session = stream.session;
     this.#label = label;
     this.#peer = peer;
+    this.#resetHint = resetHint;
     watchRemoteEnd(stream);
     onResponse(stream, {
       response: (headers) => {
@@ -118,7 +122,7 @@ export class TunnelSocket extends SocketLike {
 
   #lost(cause?: Error): Error {
     const reused = this.bytesRead > 0;
-    const known = { http2Session: this.#http2Session, peer: this.#peer };
+    const known = { http2Session: this.#http2Session, peer: this.#peer, resetHint: this.#resetHint };
     return streamLost(this.#stream, this.#label, { cause, reused, ...known });
   }
 
