@@ -1,5 +1,6 @@
 /** Parsers of option values. Their errors name the option. */
 import { TurnaboutError } from "../wire/errors.ts";
+import { FILE_NAME_HINT, inPlaceOfFile } from "../wire/fields/secret-text.ts";
 import { UsageError } from "./command.ts";
 
 /** Reports a value that the library rejects (a runner id, an address, a URL) as wrong usage of the command. */
@@ -98,4 +99,14 @@ export function acceptGoFlags(args: readonly string[], booleans: readonly string
     if (/^(0|f|false)$/i.test(value)) return [];
     throw new UsageError(`-${name}=${value}: not a boolean`, `use -${name}, -${name}=true or -${name}=false`);
   });
+}
+
+/**
+ * @param from `--token-file`, `TURNABOUT_TOKEN_FILE`
+ *
+ * @throws UsageError for a secret itself, without any part of it
+ */
+export function requireFileName(text: string, from: string): void {
+  const what = inPlaceOfFile(text);
+  if (what !== undefined) throw new UsageError(`${from}: ${what}`, FILE_NAME_HINT);
 }

@@ -1,6 +1,7 @@
 /** The files that an agent is given: its token, a CA, a client certificate. Their contents are in no finding. */
 import { stat } from "node:fs/promises";
 import { toError, TurnaboutError } from "../../wire/errors.ts";
+import { inPlaceOfFile } from "../../wire/fields/secret-text.ts";
 import { dateProblem, isPair, nameLine, parseCertificates, warnsFromMs } from "../../wire/tls/pem.ts";
 import { readPair, readSecret } from "../transport/credentials.ts";
 import type { CheckContext } from "./context.ts";
@@ -16,7 +17,7 @@ export async function checkToken({
     findings.skip("token file", "", "no token is given");
     return undefined;
   }
-  const subject = "file" in token ? token.file : "";
+  const subject = "file" in token && inPlaceOfFile(token.file) === undefined ? token.file : "";
   let text: string;
   try {
     text = await readSecret(token, "token");

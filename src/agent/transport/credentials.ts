@@ -2,6 +2,7 @@
 import { open, stat } from "node:fs/promises";
 import tls from "node:tls";
 import { errorCodeOf, TurnaboutError } from "../../wire/errors.ts";
+import { FILE_NAME_HINT, inPlaceOfFile } from "../../wire/fields/secret-text.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { checkPair, parseCertificates } from "../../wire/tls/pem.ts";
 import type { PemText } from "../../wire/tls/pem.ts";
@@ -18,6 +19,9 @@ export async function readSecret(secret: Secret, what: string): Promise<string> 
     if (problem === undefined) return value;
     throw new TurnaboutError("config_invalid", `${what}: ${problem}`, { hint: TOKEN_HINT });
   }
+  const misplaced = inPlaceOfFile(secret.file);
+  if (misplaced !== undefined)
+    throw new TurnaboutError("config_invalid", `${what} file: ${misplaced}`, { hint: FILE_NAME_HINT });
   let text: string;
   try {
     text = (await readStart(secret.file)).trim();

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { hashToken } from "../../control/auth/tokens.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { requireFileName } from "../options.ts";
 import { requirePatterns } from "./patterns.ts";
 import { entryWriter, writeToken } from "./token-files.ts";
 
@@ -48,6 +49,8 @@ export const token: Command = {
     if (kind === "runner" && runners.length === 0)
       throw new UsageError("no runner given", "give --runner PATTERN");
     requirePatterns(runners, targets);
+    if (add !== undefined) requireFileName(add, "--add");
+    if (out !== undefined) requireFileName(out, "--out");
     const secret = `ta_${randomBytes(24).toString("base64url")}`;
     const record = {
       id,

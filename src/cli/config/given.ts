@@ -1,6 +1,6 @@
 /** What is given to a command: by flags first, then by environment variables, then by the configuration file. */
 import { UsageError } from "../command.ts";
-import { parseChoice, parseCount, parsePort, parseSeconds } from "../options.ts";
+import { parseChoice, parseCount, parsePort, parseSeconds, requireFileName } from "../options.ts";
 import { flagOf, specsOf, variableOf } from "./option.ts";
 import type { Flags, OptionSpec, OptionTable } from "./option.ts";
 
@@ -17,7 +17,7 @@ export class Given<Name extends string> {
   readonly #table: OptionTable<Name>;
   readonly #values = new Map<string, Value>();
 
-  /** @throws UsageError for a variable that is not valid */
+  /** @throws UsageError for a variable that is not valid, or a secret in place of its file's name */
   constructor(
     table: OptionTable<Name>,
     { flags, env, file }: { flags: Flags; env: Readonly<NodeJS.ProcessEnv>; file?: FileValues | undefined },
@@ -26,7 +26,10 @@ export class Given<Name extends string> {
     for (const [name, spec] of specsOf(table)) {
       const value =
         fromFlags(name, spec, flags) ?? fromVariable(name, spec, env) ?? fromFile(name, file ?? {});
-      if (value !== undefined) this.#values.set(name, value);
+      if (value === undefined) continue;
+      if (spec.kind === "file")
+        for (const text of [value.value].flat()) requireFileName(String(text), value.from);
+      this.#values.set(name, value);
     }
   }
 

@@ -1,6 +1,7 @@
 /** What is wrong in a configuration file, in an operator's words, with the place in the file. */
 import type { z } from "zod";
 import { TurnaboutError } from "../../wire/errors.ts";
+import { inPlaceOfFile } from "../../wire/fields/secret-text.ts";
 import { MAX_REPORTED_PROBLEMS } from "./limits.ts";
 import { nearest } from "./nearest.ts";
 import { CONFIG_VERSION } from "./schema.ts";
@@ -32,7 +33,7 @@ const SECRET_KEYS: Readonly<Record<string, string>> = {
 
 /** A value of a key that takes a file's name, which is a secret or a certificate itself. */
 export function isSecretText(text: string): boolean {
-  return /^ta_[\w-]{20,}$/.test(text.trim()) || text.includes("-----BEGIN ");
+  return /^ta_[\w-]{20,}$/.test(text.trim()) || inPlaceOfFile(text) !== undefined;
 }
 
 /** A key that is missing because it is misspelled is one problem. */

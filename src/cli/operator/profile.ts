@@ -1,7 +1,9 @@
 /** `turnabout profile`: saved servers and credentials. */
 import path from "node:path";
+import { inPlaceOfFile } from "../../wire/fields/secret-text.ts";
 import { UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+import { requireFileName } from "../options.ts";
 import { formatTable } from "../output/table.ts";
 import { programCommand } from "../program.ts";
 import { readToken } from "../remote/access.ts";
@@ -28,6 +30,7 @@ export const profile: Command = programCommand("profile", "save servers and toke
     )
     .option("--ca <file>", "CA of the control plane's certificate")
     .action((name: string, { server, tokenFile, ca }: SetOptions) => {
+      if (tokenFile !== undefined) requireFileName(tokenFile, "--token-file");
       const file = readProfiles();
       const old = file.profiles[name];
       const url = server ?? old?.server;
@@ -67,7 +70,7 @@ export const profile: Command = programCommand("profile", "save servers and toke
         name,
         current: name === current,
         server: each.server,
-        token: each.token === undefined ? (each["token-file"] ?? null) : "saved",
+        token: each.token === undefined ? shownFile(each["token-file"]) : "saved",
         ca: each.ca ?? null,
       }));
       if (json === true) return void process.stdout.write(`${JSON.stringify({ profiles: list })}\n`);
@@ -100,4 +103,9 @@ function mustHave(profiles: Readonly<Record<string, Profile>>, name: string): vo
     `no profile ${JSON.stringify(name)}`,
     names.length === 0 ? "save one with `turnabout profile set`" : `use one of ${names.join(", ")}`,
   );
+}
+
+/** A token that somebody has put there is not shown. */
+function shownFile(file: string | undefined): string | null {
+  return file === undefined ? null : (inPlaceOfFile(file) ?? file);
 }

@@ -10,6 +10,7 @@ import { toError } from "../../wire/errors.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 import { splitZone } from "../../wire/fields/url-zone.ts";
 import { UsageError } from "../command.ts";
+import { requireFileName } from "../options.ts";
 import { MAX_CREDENTIAL_BYTES } from "./limits.ts";
 import { DEFAULT_PROFILE, isReadableByOthers, profilePath, readProfiles } from "./profiles.ts";
 import type { Profile } from "./profiles.ts";
@@ -150,6 +151,7 @@ function checkToken(text: string, from: string): string {
 }
 
 function readSmallFile(file: string, what: string): string {
+  requireFileName(file, `${what} file`);
   try {
     if (statSync(file).size > MAX_CREDENTIAL_BYTES)
       throw new Error(`larger than ${MAX_CREDENTIAL_BYTES} bytes`);

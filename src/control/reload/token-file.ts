@@ -7,6 +7,7 @@ import { canMatchRunner, canMatchTarget } from "../auth/identity.ts";
 import { hashToken } from "../auth/tokens.ts";
 import type { TokenRecord, TokenStore } from "../auth/tokens.ts";
 import { MAX_TOKEN_FILE_BYTES, REPORTED_ENTRIES, TOKEN_FILE_POLL_MS } from "../limits.ts";
+import { FILE_NAME_HINT, inPlaceOfFile } from "../../wire/fields/secret-text.ts";
 import { poll } from "../../wire/poll.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
@@ -139,6 +140,9 @@ async function read(path: string): Promise<string> {
 }
 
 async function named(path: string, work: () => Promise<void>): Promise<void> {
+  const misplaced = inPlaceOfFile(path);
+  if (misplaced !== undefined)
+    throw new TurnaboutError("config_invalid", `token file: ${misplaced}`, { hint: FILE_NAME_HINT });
   try {
     await work();
   } catch (cause) {

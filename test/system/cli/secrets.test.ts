@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterEach, describe, it } from "node:test";
 import { hashToken } from "../../../src/control/auth/tokens.ts";
 import { file } from "../../support/agents.ts";
+import { CommandHost } from "../../support/command-host.ts";
 import { Command, startAgent, startServe } from "../../support/commands.ts";
 import { within } from "../../support/events.ts";
 import { call, runnersUntil, targetUrl } from "../../support/http.ts";
 import { assertNothingOpen } from "../../support/nothing-open.ts";
 import { ADMIN_TOKEN } from "../../support/system.ts";
 import { refusingAddress } from "../../support/target.ts";
+import { tempPath } from "../../support/temp.ts";
 
 afterEach(() => assertNothingOpen());
 
@@ -89,6 +91,40 @@ describe("secrets", () => {
       assert.ok(!command.stderr.includes(SECRET));
     });
   }
+
+  it("are in no message where the name of their file belongs, and the command ends at once", async () => {
+    await using host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
+    const token = `ta_${"Aa-_0123".repeat(4)}`;
+    const to = ["--server", "http://127.0.0.1:1"];
+    const agent = ["agent", ...to, "--runner", "host-1", "--target", "web=127.0.0.1:1"];
+    const saved = { XDG_CONFIG_HOME: tempPath("") };
+    mkdirSync(`${saved.XDG_CONFIG_HOME}/turnabout`, { recursive: true });
+    const profiles = `profiles:\n  x:\n    server: http://127.0.0.1:1\n    token-file: /tmp/${token}\n`;
+    writeFileSync(`${saved.XDG_CONFIG_HOME}/turnabout/profiles.yaml`, profiles);
+    const variable = { TURNABOUT_TOKEN_FILE: `${token}\n{"id":"x"}` };
+    for (const [args, env, message] of [
+      [agent, variable, "TURNABOUT_TOKEN_FILE: this is a token, not a file"],
+      [[...agent, "--token-file", token], {}, "--token-file: this is a token, not a file"],
+      [["check", ...to, "--token-file", token], {}, "--token-file: this is a token, not a file"],
+      [["check", "--profile", "x"], saved, "token file: this is a token, not a file"],
+      [["serve", "--port", "0", "--token-file", token], {}, "--token-file: this is a token, not a file"],
+      [["status", ...to, "--token-file", token], {}, "token file: this is a token, not a file"],
+      [["status", "--profile", "x"], saved, "token file: this is a token, not a file"],
+      [["profile", "set", "y", ...to, "--token-file", token], saved, "--token-file: this is a token"],
+      [["profile", "list"], saved, "this is a token, not a file"],
+      [
+        ["revdial-client", "-server", "http://127.0.0.1:1", "-runner-id", "x", "-token-file", token],
+        {},
+        "token",
+      ],
+      [["token", "--id", "x", "--kind", "admin", "--out", token], {}, "--out: this is a token, not a file"],
+    ] as const) {
+      const { code, stdout, stderr } = await host.run(args, env);
+      assert.ok(!`${stdout}${stderr}`.includes(token), `${args.join(" ")}: ${stdout}${stderr}`);
+      assert.ok(`${stdout}${stderr}`.includes(message), `${args.join(" ")}: ${stdout}${stderr}`);
+      assert.equal(code === 0, args[1] === "list", args.join(" "));
+    }
+  });
 
   for (const format of ["json", "pretty"]) {
     it(`are redacted in ${format} where a line carries them as fields`, async () => {
