@@ -1,5 +1,4 @@
 /** `turnabout forward`: local ports and Unix sockets for targets. */
-import { ApiClient } from "../../clients/api/api-client.ts";
 import { RemoteConnection } from "../../clients/dial/remote-connection.ts";
 import type { Command } from "../command.ts";
 import { checkTarget } from "../forward/check-target.ts";
@@ -14,6 +13,7 @@ import { formatBytes, formatDuration } from "../output/table.ts";
 import { programCommand } from "../program.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
 import type { AccessOptions, RemoteAccess } from "../remote/access.ts";
+import { openClient } from "./with-client.ts";
 
 interface ForwardOptions extends AccessOptions {
   quiet?: boolean;
@@ -61,7 +61,7 @@ Runs until Ctrl-C. Connections that are open while the agent or the control plan
 );
 
 async function checkTargets(access: RemoteAccess, mappings: readonly Mapping[]): Promise<void> {
-  await using client = new ApiClient(access);
+  await using client = openClient(access);
   const destinations = new Map(mappings.map(({ destination: at }) => [`${at.runner}/${at.target}`, at]));
   for (const destination of destinations.values()) {
     const { absence } = await checkTarget(client, destination);

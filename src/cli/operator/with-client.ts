@@ -5,7 +5,7 @@ import { ApiClient } from "../../clients/api/api-client.ts";
 import type { ErrorCode } from "../../wire/error-table.ts";
 import { TurnaboutError } from "../../wire/errors.ts";
 import { resolveAccess, withAccessOptions } from "../remote/access.ts";
-import type { AccessOptions } from "../remote/access.ts";
+import type { AccessOptions, RemoteAccess } from "../remote/access.ts";
 
 export interface ListingOptions extends AccessOptions {
   json?: boolean;
@@ -22,8 +22,20 @@ export async function withClient<T>(
   options: AccessOptions,
   use: (client: ApiClient) => Promise<T>,
 ): Promise<T> {
-  await using client = new ApiClient(resolveAccess(options));
+  await using client = openClient(resolveAccess(options));
   return await use(client);
+}
+
+/** Says once on standard error that it waits for a control plane that does not respond. */
+export function openClient(access: RemoteAccess): ApiClient {
+  let isNoted = false;
+  const onSilent = (): void => {
+    if (isNoted) return;
+    isNoted = true;
+    const host = URL.parse(access.server)?.host ?? "the control plane";
+    process.stderr.write(`${host} has not responded yet; waiting\n`);
+  };
+  return new ApiClient({ ...access, onSilent });
 }
 
 /**

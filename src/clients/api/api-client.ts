@@ -7,7 +7,13 @@ import { joinReasons, toError, TurnaboutError, withoutFullStop } from "../../wir
 import { codeFromStatus } from "../../wire/failure-codes.ts";
 import { refusalHint } from "../dial/refusal.ts";
 import { unreachable } from "../dial/unreachable.ts";
-import { API_TIMEOUT_MS, EVENT_SILENCE_MS, MAX_API_RESPONSE_BYTES, MAX_ERROR_BYTES } from "./limits.ts";
+import {
+  API_SILENT_MS,
+  API_TIMEOUT_MS,
+  EVENT_SILENCE_MS,
+  MAX_API_RESPONSE_BYTES,
+  MAX_ERROR_BYTES,
+} from "./limits.ts";
 import { serverEvents } from "./server-events.ts";
 import type { ServerEvent } from "./server-events.ts";
 import type { Input, Method, Output, PathOf } from "./operations.ts";
@@ -18,6 +24,8 @@ export interface ApiClientOptions {
   token: string;
   /** PEM of a private CA, instead of the system's. */
   ca?: string | undefined;
+  /** A GET has had no response for {@link API_SILENT_MS}; it is still waited for. */
+  onSilent?: (() => void) | undefined;
 }
 
 export interface ApiCallOptions {
@@ -41,8 +49,10 @@ export class ApiClient implements AsyncDisposable {
   readonly #agent: Agent;
   /** For responses without end. */
   readonly #streams: Agent;
+  readonly #onSilent: (() => void) | undefined;
 
-  constructor({ server, token, ca }: ApiClientOptions) {
+  constructor({ server, token, ca, onSilent }: ApiClientOptions) {
+    this.#onSilent = onSilent;
     this.#base = server.replace(/\/+$/, "");
     this.#token = token;
     const shared = { connect: { ...(ca !== undefined && { ca }) }, headersTimeout: API_TIMEOUT_MS };
@@ -125,6 +135,9 @@ export class ApiClient implements AsyncDisposable {
     );
     const search = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
     let response: Dispatcher.ResponseData;
+    const silent = setTimeout(() => {
+      if (method === "get") this.#onSilent?.();
+    }, API_SILENT_MS);
     try {
       response = await request(`${this.#base}${filled}${search}`, {
         method: method.toUpperCase(),
@@ -141,6 +154,8 @@ export class ApiClient implements AsyncDisposable {
       });
     } catch (error) {
       throw this.#failure(error, label);
+    } finally {
+      clearTimeout(silent);
     }
     response.body.on("error", () => {}); // permanent: a response may be left unread
     if (response.statusCode < 300) return response;

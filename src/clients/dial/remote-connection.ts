@@ -22,7 +22,7 @@ import {
 } from "./limits.ts";
 import { refusedConnect } from "./refusal.ts";
 import type { RemoteDialOptions } from "./remote-dial.ts";
-import { unreachable } from "./unreachable.ts";
+import { SILENT_HINT, unreachable } from "./unreachable.ts";
 
 /** Of one dial on a connection that is open or being opened. */
 export interface RemoteOpenOptions {
@@ -172,7 +172,8 @@ class Session {
       );
     };
     const timer = setTimeout(() => {
-      const reason = new TurnaboutError("carrier_failed", `no SETTINGS within ${CONNECT_TIMEOUT_MS} ms`);
+      const what = `no SETTINGS within ${CONNECT_TIMEOUT_MS} ms`;
+      const reason = new TurnaboutError("carrier_failed", what, { hint: SILENT_HINT });
       endHttp2Session(http2Session, reason);
       reject(reason);
     }, CONNECT_TIMEOUT_MS);

@@ -2,6 +2,10 @@
 import { errorCodeOf, toError, TurnaboutError } from "../../wire/errors.ts";
 import { systemErrorHint } from "../../wire/system/system-errors.ts";
 
+/** The connection was accepted, and nothing has come on it. */
+export const SILENT_HINT =
+  "something accepts connections there, but does not respond, or speaks no HTTP/2: check --server; `turnabout check` looks at each step";
+
 /** @param label what was tried, for the message */
 export function unreachable(error: unknown, label: string, server: string): TurnaboutError {
   const failure = toError(error);
@@ -29,6 +33,7 @@ function reasonOf(error: Error): string {
 
 function hintFor(error: Error, server: string): string {
   const code = errorCodeOf(error) ?? "";
+  if (code === "UND_ERR_HEADERS_TIMEOUT") return SILENT_HINT;
   if (code === "ECONNREFUSED")
     return "nothing listens there: check --server, and that the control plane runs";
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG")

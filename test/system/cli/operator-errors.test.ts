@@ -12,6 +12,7 @@ import { promptly } from "../../support/stopwatch.ts";
 import { ADMIN_TOKEN, RUNNER, startSystem, TARGET } from "../../support/system.ts";
 import type { System } from "../../support/system.ts";
 import { tempPath } from "../../support/temp.ts";
+import { startTarget } from "../../support/target.ts";
 
 const host = new CommandHost(new URL("../../../src/cli/main.ts", import.meta.url));
 const NARROW_TOKEN = "token-of-another-target";
@@ -162,4 +163,13 @@ it("a runner that is away is waited for, which forward says; what it ends it cal
   assert.equal((await forward.end("SIGINT")).code, 0);
   local.destroy();
   assert.match(forward.output.all.at(-1) ?? "", /closed, because forwarding has ended$/);
+});
+
+it("a control plane that accepts connections and is silent is waited for, which status and forward say", async () => {
+  await using silent = await startTarget();
+  const env = { TURNABOUT_SERVER: `http://${silent.address}`, TURNABOUT_TOKEN: ADMIN_TOKEN };
+  await using status = new Command("turnabout", ["status"], { env });
+  await using forward = new Command("turnabout", ["forward", `0=${AT}`], { env });
+  const notice = /^127\.0\.0\.1:\d+ has not responded yet; waiting$/;
+  await Promise.all([status.logged(notice), forward.logged(notice)]);
 });
