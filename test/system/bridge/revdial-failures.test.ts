@@ -36,7 +36,7 @@ describe("a RevDial client is refused", () => {
       headers: { connection: "Upgrade" },
     });
     assert.equal(plain.status, 426, "without a WebSocket");
-    assert.match(plain.body, /it is too old/);
+    assert.match(plain.body, /refused if too old/);
     await assertServes(system);
   });
 
