@@ -2,8 +2,9 @@
 export class ConnectRefused extends Error {
   readonly status: number;
 
-  constructor(authority: string, status: number, reason = "") {
-    super(`CONNECT ${authority} responded with ${status} ${reason}`.trimEnd());
+  /** Without the proxy's reason phrase, which may have the credential that was sent to it. */
+  constructor(authority: string, status: number) {
+    super(`CONNECT ${authority} responded with ${status}`);
     this.status = status;
   }
 }

@@ -96,8 +96,8 @@ async function connectByHttp1(
   return promise;
 }
 
-function refusalOf({ statusCode, statusMessage }: http.IncomingMessage, authority: string): ConnectRefused {
-  return new ConnectRefused(authority, statusCode ?? 0, statusMessage);
+function refusalOf({ statusCode }: http.IncomingMessage, authority: string): ConnectRefused {
+  return new ConnectRefused(authority, statusCode ?? 0);
 }
 
 async function connectByHttp2(
